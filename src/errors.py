@@ -1,0 +1,181 @@
+"""Every error a client can meet, and the exit codes of our processes.
+
+An error crosses the wire as `Failed(code, message, param)`; `from_code` rebuilds its class on the other side.
+Only `api/error_handlers.py` turns one into HTTP.
+
+    ServiceError
+    ├─ InvalidRequest 400
+    │  ├─ UnsupportedValue         a known field that this engine cannot honour
+    │  ├─ ContextLengthExceeded    prompt and max_tokens do not fit the model
+    │  ├─ InvalidImage             not an image, damaged, or too large to decode
+    │  ├─ NotFound 404 ── ModelNotFound
+    │  ├─ MethodNotAllowed 405
+    │  ├─ PayloadTooLarge 413
+    │  └─ UnsupportedMedia 415
+    ├─ Overloaded 429              + Retry-After
+    ├─ BackendUnavailable 503      + Retry-After
+    │  ├─ EngineCrashed            the engine died under this request
+    │  ├─ OcrCrashed               the OCR worker died under this page, twice
+    │  ├─ ModelLoadFailed          the model cannot be loaded; the reason is in the text
+    │  └─ ShuttingDown             the service is draining
+    ├─ DeadlineExceeded 504
+    └─ InternalError 500           a fixed text; the detail is in the log, under the request id
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ServiceError(Exception):
+    """Base of all errors that are answered to a client; `message` is safe to show."""
+
+    status = 500
+    type = "server_error"
+    code = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+
+class InvalidRequest(ServiceError):
+    """The request itself is wrong; sending it again will not help."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+
+class UnsupportedValue(InvalidRequest):
+    """A field of the API that this engine cannot honour: said, never ignored."""
+
+    code = "unsupported_value"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """The prompt, or the prompt and max_tokens, exceed the model's context."""
+
+    code = "context_length_exceeded"
+
+
+class InvalidImage(InvalidRequest):
+    """Not an image we read, a damaged one, or one beyond the pixel limit."""
+
+    code = "invalid_image"
+
+
+class NotFound(InvalidRequest):
+    """No such route or object."""
+
+    status = 404
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    """No model of that name is configured here."""
+
+    code = "model_not_found"
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The route exists, the method does not."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class PayloadTooLarge(InvalidRequest):
+    """The body exceeds MAX_BODY_MB."""
+
+    status = 413
+    code = "payload_too_large"
+
+
+class UnsupportedMedia(InvalidRequest):
+    """A content type this route does not take."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Overloaded(ServiceError):
+    """A queue or a cap is full; try again after `retry_after_s`."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "overloaded"
+
+
+class BackendUnavailable(ServiceError):
+    """The process that would do the work is not there (yet)."""
+
+    status = 503
+    code = "backend_unavailable"
+
+
+class EngineCrashed(BackendUnavailable):
+    """The engine died while it worked on this request."""
+
+    code = "engine_crashed"
+
+
+class OcrCrashed(BackendUnavailable):
+    """The OCR worker died on this page, and on its retry."""
+
+    code = "ocr_crashed"
+
+
+class ModelLoadFailed(BackendUnavailable):
+    """The model cannot be loaded."""
+
+    code = "model_load_failed"
+
+
+class ShuttingDown(BackendUnavailable):
+    """The service is stopping and takes no new work."""
+
+    code = "server_shutdown"
+
+
+class DeadlineExceeded(ServiceError):
+    """The request ran past its time budget and was stopped."""
+
+    status = 504
+    code = "deadline_exceeded"
+
+
+class InternalError(ServiceError):
+    """Ours. The client gets a fixed text."""
+
+    def __init__(self, message: str = "Internal error. The log has the details under this request id.") -> None:
+        super().__init__(message)
+
+
+def _tree(cls: type[ServiceError]) -> list[type[ServiceError]]:
+    return [cls, *(leaf for sub in cls.__subclasses__() for leaf in _tree(sub))]
+
+
+_BY_CODE = {cls.code: cls for cls in reversed(_tree(ServiceError))}
+
+
+def from_code(code: str, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> ServiceError:
+    """Rebuild an error that crossed the wire; an unknown code is an `InternalError`."""
+    cls = _BY_CODE.get(code, InternalError)
+    if cls in (ServiceError, InternalError):
+        return InternalError()
+    return cls(message, param=param, retry_after_s=retry_after_s)
+
+
+class ExitCode(IntEnum):
+    """How our processes end. The supervisor retries all but CONFIG and MODEL."""
+
+    OK = 0
+    FAILURE = 1
+    CONFIG = 2  # a bad setting; all problems were printed
+    MODEL = 3  # the model cannot be loaded: missing, corrupt, unknown architecture
+    ENGINE_FAULT = 4  # two steps failed in a row; the process is not trusted any more
+    ALREADY_RUNNING = 5  # another instance holds the runtime directory
+    PARENT_GONE = 6

@@ -1,0 +1,74 @@
+"""Frames on the wire: four bytes of big-endian length, then one msgpack message. No I/O here.
+
+Used by both ends in every process; `Decoder` takes bytes as they come and gives whole messages.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import msgspec
+
+from src.ipc.messages import AnyMessage
+
+# a 1 GiB body (the settings' bound) with room for the rest of the message
+MAX_FRAME_BYTES = (1 << 30) + (1 << 16)
+
+_HEADER = struct.Struct(">I")
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
+
+
+class FramingError(Exception):
+    """The peer does not speak our protocol, or ended in the middle of a frame."""
+
+
+def encode(message: AnyMessage) -> bytes:
+    """One message as one frame."""
+    body = _encoder.encode(message)
+    return _HEADER.pack(len(body)) + body
+
+
+class Decoder:
+    """Collects bytes of one connection and cuts them into messages."""
+
+    def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._buffer = bytearray()
+        self._max = max_bytes
+
+    def feed(self, data: bytes) -> list[AnyMessage]:
+        """Take what was received; return the messages that are now whole.
+
+        Raises:
+            FramingError: for a frame over the limit or one that is no message of ours.
+        """
+        self._buffer += data
+        messages, start = [], 0
+        while (end := self._frame_end(start)) is not None:
+            messages.append(self._parse(memoryview(self._buffer)[start + _HEADER.size : end]))
+            start = end
+        del self._buffer[:start]
+        return messages
+
+    def eof(self) -> None:
+        """The peer closed: fine between frames only."""
+        if self._buffer:
+            raise FramingError(f"connection closed inside a frame ({len(self._buffer)} bytes of it had come)")
+
+    def _frame_end(self, start: int) -> int | None:
+        if len(self._buffer) - start < _HEADER.size:
+            return None
+        (length,) = _HEADER.unpack_from(self._buffer, start)
+        if length > self._max:
+            raise FramingError(f"frame of {length} bytes exceeds the limit of {self._max}")
+        end = start + _HEADER.size + int(length)
+        return end if end <= len(self._buffer) else None
+
+    @staticmethod
+    def _parse(body: memoryview) -> AnyMessage:
+        try:
+            return _decoder.decode(body)
+        except msgspec.MsgspecError as error:
+            raise FramingError(f"not a message: {error}") from None
+        finally:
+            body.release()

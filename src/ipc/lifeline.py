@@ -1,0 +1,26 @@
+"""If a parent dies, its children end: a child holds the read end of a pipe whose write end only the parent has.
+
+The supervisor gives it as standard input. The end of the file is the parent's end, on every platform.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+STDIN = 0
+
+
+def watch(on_gone: Callable[[], None], fd: int = STDIN) -> None:
+    """Call `on_gone` (in a daemon thread of its own) when the parent is gone."""
+
+    def wait() -> None:
+        try:
+            while os.read(fd, 4096):
+                pass
+        except OSError:
+            pass  # a closed descriptor means the same
+        on_gone()
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()

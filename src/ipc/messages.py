@@ -1,0 +1,278 @@
+"""Everything our processes can say to each other.
+
+One AF_UNIX connection carries one request: its frame goes in, events come back until exactly one outcome (`Finished`,
+`OcrResult` or `Failed`). Closing the connection cancels the request. Durations, never time stamps, cross the wire:
+clocks of two processes cannot be compared.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """Base of all messages; the class name is the tag on the wire."""
+
+
+# ---- to an engine
+
+
+class ChatMessage(msgspec.Struct, frozen=True):
+    """One turn of a conversation, text only."""
+
+    role: str
+    content: str
+
+
+class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the next token is chosen; None leaves it to the model's generation_config."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+
+
+class GenerateRequest(Message, frozen=True):
+    """One answer to produce. `prefix` holds token ids that were already sent: the answer goes on after them."""
+
+    id: str
+    model: str
+    messages: tuple[ChatMessage, ...]
+    sampling: Sampling = Sampling()
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    timeout_s: float = 300.0
+    prefix: tuple[int, ...] = ()
+
+
+# ---- to the OCR broker
+
+
+class OcrRequest(Message, frozen=True):
+    """One page to read: the bytes of an image file, or their base64 text, decoded in the worker."""
+
+    id: str
+    image: bytes
+    base64: bool = False
+
+
+# ---- to any back end, and to the supervisor's control socket
+
+
+class Ping(Message, frozen=True):
+    """Asks for `Health`; may be repeated on one connection."""
+
+
+class StatusRequest(Message, frozen=True):
+    """Asks the supervisor for `SystemStatus`."""
+
+
+class StopRequest(Message, frozen=True):
+    """Asks the supervisor to drain and end; answered with `Accepted`."""
+
+
+class Accepted(Message, frozen=True):
+    """The supervisor will do it."""
+
+
+# ---- events of an engine
+
+
+class Admitted(Message, frozen=True):
+    """The prompt is tokenised, fits, and waits its turn. `max_tokens` is what the answer may take."""
+
+    prompt_tokens: int
+    max_tokens: int
+
+
+class Delta(Message, frozen=True):
+    """New tokens and the text they complete (may be empty while a character or stop string is held back)."""
+
+    tokens: tuple[int, ...]
+    text: str
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Token counts of one answer; an end-of-sequence token counts."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Timings(msgspec.Struct, frozen=True):
+    """Seconds an answer spent waiting, in prefill and in decode, on the engine's clock."""
+
+    queue_s: float
+    prefill_s: float
+    decode_s: float
+
+
+FinishReason = Literal["stop", "length"]
+
+
+class Finished(Message, frozen=True):
+    """The one good end of a `GenerateRequest`."""
+
+    reason: FinishReason
+    usage: Usage
+    timings: Timings
+
+
+class Failed(Message, frozen=True):
+    """The one bad end of any request; `errors.from_code` rebuilds the error."""
+
+    code: str
+    message: str
+    param: str | None = None
+    retry_after_s: float | None = None
+
+
+# ---- the event of the OCR broker
+
+
+class OcrLine(msgspec.Struct, frozen=True):
+    """One line of text. `polygon`: four (x, y) corners, pixels of the given image, clockwise from the line's start."""
+
+    text: str
+    confidence: float | None
+    polygon: tuple[tuple[float, float], ...]
+
+
+class OcrTimings(msgspec.Struct, frozen=True):
+    """Seconds a page waited for a worker, and was decoded and read in it."""
+
+    queue_s: float
+    decode_s: float
+    recognize_s: float
+
+
+class OcrResult(Message, frozen=True):
+    """The one good end of an `OcrRequest`. `rotation`: degrees clockwise the page had to be turned to stand upright."""
+
+    engine: str
+    text: str
+    lines: tuple[OcrLine, ...]
+    width: int
+    height: int
+    rotation: int
+    skew_degrees: float
+    timings: OcrTimings
+
+
+# ---- health
+
+
+class ModelInfo(msgspec.Struct, frozen=True):
+    """The model an engine serves."""
+
+    name: str
+    context_length: int
+    parameters: int | None = None
+    weight_bytes: int | None = None
+    dtype: str | None = None
+    quantization: str | None = None
+    load_s: float | None = None
+
+
+class DeviceReading(msgspec.Struct, frozen=True):
+    """What an engine computes on. None means the platform does not tell."""
+
+    kind: Literal["metal", "cuda", "cpu", "none"]
+    name: str | None = None
+    blas: str | None = None
+    memory_total_bytes: int | None = None
+    mlx_version: str | None = None
+
+
+class MemoryReading(msgspec.Struct, frozen=True):
+    """Memory of one process. The mlx_ figures are MLX's own; None where no MLX runs."""
+
+    rss_bytes: int
+    mlx_active_bytes: int | None = None
+    mlx_cache_bytes: int | None = None
+    mlx_peak_bytes: int | None = None
+    mlx_limit_bytes: int | None = None
+
+
+class EngineLoad(msgspec.Struct, frozen=True):
+    """How busy an engine is. `step_age_s`: since the last step ended, or since work arrived; 0 when idle."""
+
+    running: int
+    waiting: int
+    step_age_s: float
+    steps: int
+    tokens: int
+
+
+class OcrLoad(msgspec.Struct, frozen=True):
+    """How busy the OCR broker is. `model_loads`: models loaded in the life of this pool."""
+
+    workers: int
+    busy: int
+    waiting: int
+    model_loads: int
+    pages: int
+    failures: int
+    worker_restarts: int
+
+
+BackendState = Literal["loading", "ready", "failed"]
+
+
+class Health(Message, frozen=True):
+    """A back end's answer to `Ping`, given while it is loading and while it is busy."""
+
+    state: BackendState
+    pid: int
+    memory: MemoryReading
+    detail: str | None = None
+    engine: str | None = None
+    model: ModelInfo | None = None
+    device: DeviceReading | None = None
+    load: EngineLoad | None = None
+    ocr: OcrLoad | None = None
+
+
+ChildState = Literal["stopped", "starting", "ready", "stopping", "backoff", "failed"]
+
+
+class ChildStatus(msgspec.Struct, frozen=True):
+    """One supervised process. `restarts` counts by reason: exit, signal, stall, heartbeat, start, fault."""
+
+    name: str
+    state: ChildState
+    pid: int | None
+    uptime_s: float | None
+    restarts: dict[str, int]
+    detail: str | None = None
+    health: Health | None = None
+
+
+class SystemStatus(Message, frozen=True):
+    """The supervisor's table."""
+
+    version: str
+    pid: int
+    uptime_s: float
+    children: tuple[ChildStatus, ...]
+
+    def child(self, name: str) -> ChildStatus | None:
+        return next((child for child in self.children if child.name == name), None)
+
+
+AnyMessage = (
+    GenerateRequest
+    | OcrRequest
+    | Ping
+    | StatusRequest
+    | StopRequest
+    | Accepted
+    | Admitted
+    | Delta
+    | Finished
+    | Failed
+    | OcrResult
+    | Health
+    | SystemStatus
+)

@@ -1,0 +1,48 @@
+"""The private runtime directory: where its sockets are, and that nobody else can reach them."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+# macOS gives sun_path 104 bytes, the final NUL included
+_MAX_SOCKET_PATH = 103
+
+
+class RuntimeDirError(Exception):
+    """The directory cannot be trusted or used; the text says why."""
+
+
+def prepare(directory: Path) -> Path:
+    """Make the directory, 0700 and ours.
+
+    Raises:
+        RuntimeDirError: when it belongs to someone else, is a link, or its path is too long for a socket.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    info = directory.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
+        raise RuntimeDirError(f"{directory} is not a directory of this user")
+    if len(os.fsencode(engine_socket(directory, "x" * 40))) > _MAX_SOCKET_PATH:
+        raise RuntimeDirError(f"{directory} is too long a path for sockets; set RUNTIME_DIR to a shorter one")
+    directory.chmod(0o700)
+    return directory
+
+
+def control_socket(directory: Path) -> Path:
+    return directory / "control.sock"
+
+
+def ocr_socket(directory: Path) -> Path:
+    return directory / "ocr.sock"
+
+
+def engine_socket(directory: Path, model: str) -> Path:
+    """A model's socket: readable, bounded, and free of path separators."""
+    return directory / f"engine-{re.sub(r'[^A-Za-z0-9._-]', '-', model)[-40:]}.sock"
+
+
+def lock_file(directory: Path) -> Path:
+    return directory / "supervisor.lock"

@@ -1,0 +1,150 @@
+"""The answering end of the wire: an asyncio server on a private Unix socket, for engine, broker and supervisor.
+
+Each connection is one task running the given handler; `Peer.gone` completes when the other side closes, which means
+cancel. Sends never block: a peer that does not read gets a bounded buffer, then is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+
+from loguru import logger
+
+from src.ipc.framing import Decoder, FramingError, encode
+from src.ipc.messages import AnyMessage
+
+_BACKLOG = 512
+_PROBE_TIMEOUT_S = 1.0
+
+
+class AddressInUse(Exception):
+    """Another process answers on this socket."""
+
+
+class Peer(asyncio.Protocol):
+    """One connection, seen from its handler task. All methods belong to the event loop's thread."""
+
+    def __init__(self, handler: Handler, buffer_bytes: int, tasks: set[asyncio.Task[None]]) -> None:
+        self._handler = handler
+        self._buffer_bytes = buffer_bytes
+        self._tasks = tasks
+        self._decoder = Decoder()
+        self._inbox: asyncio.Queue[AnyMessage | None] = asyncio.Queue()
+        self._transport: asyncio.Transport | None = None
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def receive(self) -> AnyMessage | None:
+        """The next message, or None once the peer has closed."""
+        message = await self._inbox.get()
+        if message is None:
+            self._inbox.put_nowait(None)
+        return message
+
+    def send(self, message: AnyMessage) -> None:
+        """Queue a message; drop the peer if it has not read `buffer_bytes` of earlier ones."""
+        self.send_frame(encode(message))
+
+    def send_frame(self, frame: bytes) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        transport.write(frame)
+        if transport.get_write_buffer_size() > self._buffer_bytes:
+            logger.warning("a client reads too slowly and is dropped")
+            transport.abort()
+
+    # ---- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # for the type checker
+        self._transport = transport
+        task = asyncio.get_running_loop().create_task(self._run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._decoder.feed(data):
+                self._inbox.put_nowait(message)
+        except FramingError as error:
+            logger.warning("dropped a connection: {}", error)
+            self._abort()
+
+    def eof_received(self) -> bool:
+        return False  # half-closed counts as gone: the transport closes
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._inbox.put_nowait(None)
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    async def _run(self) -> None:
+        try:
+            await self._handler(self)
+        except asyncio.CancelledError:
+            raise
+        except Exception:  # noqa: BLE001  # process boundary: one connection must not take the server down
+            logger.exception("connection handler failed")
+            self._abort()
+        finally:
+            if self._transport is not None:
+                self._transport.close()
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+Handler = Callable[[Peer], Awaitable[None]]
+
+
+class Server:
+    """A listening Unix socket, readable by this user only."""
+
+    def __init__(self, path: Path, handler: Handler, *, buffer_bytes: int = 1 << 20) -> None:
+        self._path = path
+        self._handler = handler
+        self._buffer_bytes = buffer_bytes
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Bind, taking over a socket file nobody answers on.
+
+        Raises:
+            AddressInUse: when a living process answers.
+        """
+        if await _answers(self._path):
+            raise AddressInUse(str(self._path))
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.bind(str(self._path))
+        self._path.chmod(0o600)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(
+            lambda: Peer(self._handler, self._buffer_bytes, self._tasks), sock=sock, backlog=_BACKLOG
+        )
+
+    async def close(self) -> None:
+        """Stop listening and end all handlers."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(FileNotFoundError):
+            self._path.unlink()
+
+
+async def _answers(path: Path) -> bool:
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_unix_connection(str(path)), _PROBE_TIMEOUT_S)
+    except (OSError, asyncio.TimeoutError):
+        return False
+    writer.close()
+    return True

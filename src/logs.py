@@ -1,0 +1,117 @@
+"""loguru in every process: JSON lines into files by stream, readable lines on the console.
+
+Streams are `app` (default), `api`, `model` and `system`; errors of all streams also go to errors.log. The files are
+opened with `watch`, so that the one janitor (supervisor) may rename them; nothing here rotates. Never `enqueue=True`:
+it deadlocks under gevent. User text is passed as an argument, never as the format string.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from contextvars import ContextVar
+from datetime import timezone
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+from src.settings import LogSettings
+
+if TYPE_CHECKING:
+    from loguru import Record
+
+FILES = {
+    "app": "app.log",
+    "api": "api_requests.log",
+    "model": "model_operations.log",
+    "system": "system_metrics.log",
+    "errors": "errors.log",
+}
+_MAX_TRACEBACK = 8000
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+api = logger.bind(stream="api")
+model = logger.bind(stream="model")
+system = logger.bind(stream="system")
+
+
+def configure(process: str, settings: LogSettings, level: str) -> None:
+    """Set up this process's logging, the standard library's included. Called once, first thing."""
+    logger.remove()
+    logger.configure(patcher=_patch, extra={"process": process, "stream": "app"})
+    console = "{time:HH:mm:ss.SSS} {level: <7} {extra[process]: <10} {message}"
+    logger.add(sys.stderr, level=level, format=console, backtrace=False, diagnose=False)
+    if settings.enable_log_file:
+        _add_files(settings, level)
+    root = logging.getLogger()
+    root.handlers = [_ToLoguru()]
+    root.setLevel(logging.INFO if level == "DEBUG" else level)
+
+
+def _add_files(settings: LogSettings, level: str) -> None:
+    from src.settings import ROOT  # noqa: PLC0415  # only files need a place
+
+    folder = ROOT / settings.log_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    for stream, name in FILES.items():
+        logger.add(
+            folder / name,
+            level="ERROR" if stream == "errors" else level,
+            filter=_errors if stream == "errors" else _only(stream),
+            format=_format,
+            watch=True,
+            backtrace=False,
+            diagnose=False,
+            opener=lambda path, flags: os.open(path, flags, 0o640),
+        )
+
+
+def _only(stream: str) -> Any:
+    return lambda record: record["extra"].get("stream") == stream
+
+
+def _errors(record: Record) -> bool:
+    return record["level"].no >= logging.ERROR
+
+
+def _patch(record: Record) -> None:
+    record["extra"].setdefault("request_id", request_id.get())
+
+
+def _format(record: Record) -> str:
+    """One JSON line. It is put into `extra` because what a format function returns is a format string itself."""
+    extra = {
+        key: value for key, value in record["extra"].items() if key not in ("_json", "stream") and value is not None
+    }
+    entry: dict[str, object] = {
+        "ts": record["time"].astimezone(timezone.utc).isoformat(timespec="milliseconds"),
+        "level": record["level"].name,
+        "pid": record["process"].id,
+        "where": f"{record['name']}:{record['line']}",
+        "message": record["message"],
+        **extra,
+    }
+    if record["exception"] is not None:
+        entry["traceback"] = _traceback(record)
+    record["extra"]["_json"] = json.dumps(entry, ensure_ascii=True, default=str)
+    return "{extra[_json]}\n"
+
+
+def _traceback(record: Record) -> str:
+    from traceback import format_exception  # noqa: PLC0415  # rare
+
+    caught = record["exception"]
+    if caught is None or caught.value is None:
+        return ""
+    return "".join(format_exception(caught.type, caught.value, caught.traceback))[-_MAX_TRACEBACK:]
+
+
+class _ToLoguru(logging.Handler):
+    """Hands the standard library's records to loguru."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        logger.opt(exception=record.exc_info, depth=6).log(record.levelname, "{}", text)

@@ -1,0 +1,212 @@
+"""Every setting, typed and bounded; the only reader of the environment.
+
+Order: environment > `.env` > default. The groups narrow what a process sees: the engine takes `EngineSettings`, never
+the whole. `load()` lists all problems at once; `.env.example` and the README's table are generated from this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class SettingsError(Exception):
+    """All problems of a configuration, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class WebSettings(BaseModel):
+    """Web: HTTP only."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    debug: bool = Field(False, description="Log at DEBUG, whatever LOG_LEVEL says.")
+    workers: Literal[1] = Field(1, description="Web processes. One gevent worker serves all connections.")
+    worker_class: Literal["gevent"] = Field("gevent", description="Gunicorn worker class.")
+    worker_connections: int = Field(1024, ge=16, le=16384, description="Open connections at most, idle ones included.")
+    max_concurrent_requests: int = Field(256, ge=1, le=8192, description="Chat and OCR requests in flight at most.")
+    request_timeout: float = Field(300.0, gt=0, le=86400, description="Seconds a request may take at most.")
+    graceful_timeout: float = Field(60.0, ge=1, le=3600, description="Seconds running requests get at shutdown.")
+    keep_alive_timeout: float = Field(75.0, ge=1, le=3600, description="Seconds an idle connection is kept.")
+    max_body_mb: int = Field(32, ge=1, le=1024, description="Largest request body, MiB.")
+    sse_ping_seconds: float = Field(15.0, gt=0, le=600, description="Silence after which a stream sends a comment.")
+
+
+class EngineSettings(BaseModel):
+    """Engine: one process per model."""
+
+    inference_engine: Literal["auto", "mlx", "fake"] = Field("auto", description="Chat engine; auto picks by machine.")
+    device_type: Literal["auto", "gpu", "cpu"] = Field("auto", description="Device MLX computes on.")
+    default_model: str = Field("demo", min_length=1, description="Folder under MODELS_DIR, path, or Hugging Face id.")
+    models_dir: Path = Field(Path("models"), description="Where local models lie.")
+    max_num_seqs: int = Field(32, ge=1, le=1024, description="Sequences decoded together at most.")
+    max_queue_size: int = Field(256, ge=1, le=65536, description="Chat requests waiting at most; beyond it 429.")
+    prefill_step_size: int = Field(512, ge=16, le=16384, description="Prompt tokens computed between two decode steps.")
+    max_model_len: int = Field(0, ge=0, le=10_000_000, description="Context limit in tokens; 0 is the model's own.")
+    default_max_tokens: int = Field(1024, ge=1, le=1_000_000, description="max_tokens of a request that names none.")
+    mlx_memory_fraction: float = Field(0.75, gt=0, le=1, description="Share of device memory MLX may take.")
+    cpu_dequantize: Literal["auto", "always", "never"] = Field(
+        "auto", description="Turn weights into fp32 on a Linux CPU; auto does when memory allows."
+    )
+    blas_library: Path | None = Field(None, description="BLAS to load before MLX on a Linux CPU; empty finds one.")
+    client_buffer_kb: int = Field(1024, ge=16, le=1 << 20, description="Unread answer a slow client may pile up, KiB.")
+
+
+class OcrSettings(BaseModel):
+    """OCR: a broker and its pool."""
+
+    ocr_engine: Literal["auto", "rapidocr", "fake"] = Field("auto", description="Recognizer; auto is rapidocr.")
+    ocr_workers: int = Field(2, ge=0, le=64, description="Worker processes, one loaded model each; 0 turns OCR off.")
+    ocr_max_concurrent: int = Field(8, ge=1, le=256, description="Pages admitted to the workers at once.")
+    ocr_queue_size: int = Field(128, ge=1, le=4096, description="Pages waiting at most; beyond it 429.")
+    ocr_queue_timeout: float = Field(30.0, gt=0, le=3600, description="Seconds a page may wait before it gets 429.")
+    ocr_page_timeout: float = Field(160.0, gt=0, le=3600, description="Seconds a worker may spend on one page.")
+    ocr_max_megapixels: float = Field(40.0, gt=0, le=400, description="Largest picture that is decoded, megapixels.")
+
+
+class LogSettings(BaseModel):
+    """Logs: one JSON line per record."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    enable_log_file: bool = Field(True, description="Write files under LOG_DIR, not only the console.")
+    log_dir: Path = Field(Path("logs"), description="Folder of the log files.")
+    log_retention_days: int = Field(30, ge=1, le=3650, description="Days after which rotated logs are deleted.")
+    log_max_mb: int = Field(200, ge=1, le=10240, description="Size at which a log file is rotated, MiB.")
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+
+class SupervisorSettings(BaseModel):
+    """Supervisor: keeps the others alive."""
+
+    runtime_dir: Path | None = Field(None, description="Private folder for sockets; empty is one under /tmp.")
+    start_timeout: float = Field(600.0, gt=0, le=86400, description="Seconds a process may take until it is ready.")
+    heartbeat_interval: float = Field(1.0, ge=0.05, le=60, description="Seconds between two heartbeats.")
+    heartbeat_timeout: float = Field(10.0, ge=0.1, le=600, description="Seconds without an answer that mean a hang.")
+    engine_stall_timeout: float = Field(60.0, ge=0.1, le=3600, description="Seconds one engine step may take.")
+    restart_backoff_max: float = Field(60.0, gt=0, le=3600, description="Longest pause before a restart, seconds.")
+    restart_free: int = Field(3, ge=0, le=100, description="Restarts per minute that come without a pause.")
+    crash_limit: int = Field(8, ge=1, le=1000, description="Crashes within CRASH_WINDOW that open the breaker.")
+    crash_window: float = Field(300.0, gt=0, le=86400, description="Seconds over which crashes are counted.")
+    breaker_retry: float = Field(300.0, gt=0, le=86400, description="Seconds until an opened breaker tries once more.")
+    stop_timeout: float = Field(10.0, gt=0, le=3600, description="Seconds a back end gets to stop before it is killed.")
+
+
+class Settings(WebSettings, EngineSettings, OcrSettings, LogSettings, SupervisorSettings, BaseSettings):
+    """The whole configuration. Frozen: a change needs a restart of the process that reads it."""
+
+    model_config = SettingsConfigDict(
+        env_file=ROOT / ".env", env_file_encoding="utf-8", extra="forbid", frozen=True, env_ignore_empty=True
+    )
+
+    @property
+    def level(self) -> str:
+        return "DEBUG" if self.debug else self.log_level
+
+    @property
+    def log_path(self) -> Path:
+        return ROOT / self.log_dir
+
+    @property
+    def models_path(self) -> Path:
+        return ROOT / self.models_dir
+
+    @property
+    def runtime_path(self) -> Path:
+        """Short on purpose: macOS allows 104 bytes for a socket's path."""
+        if self.runtime_dir is not None:
+            return ROOT / self.runtime_dir
+        digest = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+        return Path("/tmp") / f"stoker-{os.getuid()}-{digest}"  # noqa: S108  # made 0700 and its owner checked
+
+
+GROUPS: tuple[type[BaseModel], ...] = (WebSettings, EngineSettings, OcrSettings, LogSettings, SupervisorSettings)
+
+
+def load(env_file: Path | None = None) -> Settings:
+    """Read environment and `.env`.
+
+    Raises:
+        SettingsError: with every problem, one line each.
+    """
+    try:
+        return Settings(_env_file=env_file) if env_file else Settings()
+    except ValidationError as error:
+        raise SettingsError([_problem(dict(item)) for item in error.errors()]) from None
+
+
+def _problem(item: dict[str, Any]) -> str:
+    name = str(item["loc"][0]).upper() if item["loc"] else "settings"
+    if item["type"] == "extra_forbidden":
+        return f"{name}: no such setting (in .env)"
+    return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]} (got {item['input']!r})"
+
+
+def source_of(name: str, env_file: Path | None = None) -> str:
+    """Where a setting's value comes from: `environment`, `.env` or `default`."""
+    from dotenv import dotenv_values  # noqa: PLC0415  # only `run.py config` asks
+
+    if any(key.lower() == name and value for key, value in os.environ.items()):
+        return "environment"
+    file = dotenv_values(env_file or ROOT / ".env")
+    return ".env" if any(key.lower() == name and value for key, value in file.items()) else "default"
+
+
+def example() -> str:
+    """The text of `.env.example`: every setting with its help and default."""
+    lines = ["# Every setting of Stoker with its default. Copy to .env and change what you need.", ""]
+    for group in GROUPS:
+        lines.append(f"# ---- {group.__doc__}")
+        for name, field in group.model_fields.items():
+            lines += [
+                f"# {field.description}{_choices(field.annotation)}",
+                f"{name.upper()}={_shown(field.default)}",
+                "",
+            ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def markdown() -> str:
+    """The README's table of settings."""
+    rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
+    for group in GROUPS:
+        rows.append(f"| **{(group.__doc__ or '').rstrip('.')}** | | |")
+        for name, field in group.model_fields.items():
+            help_text = f"{field.description}{_choices(field.annotation)}".replace("|", "\\|")
+            rows.append(f"| `{name.upper()}` | `{_shown(field.default) or ' '}` | {help_text} |")
+    return "\n".join(rows) + "\n"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _choices(annotation: Any) -> str:
+    values = getattr(annotation, "__args__", ()) if getattr(annotation, "__origin__", None) is Literal else ()
+    return f" One of: {', '.join(map(str, values))}." if len(values) > 1 else ""
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """The environment for a process we start: ours, without what belongs to this process alone (systemd's sockets)."""
+    hidden = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
+    return {key: value for key, value in os.environ.items() if key not in hidden} | changes
+
+
+def notify_socket() -> str | None:
+    """systemd's notification socket, if it started us."""
+    return os.environ.get("NOTIFY_SOCKET")
