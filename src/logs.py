@@ -42,8 +42,7 @@ def configure(process: str, settings: LogSettings, level: str) -> None:
     """Set up this process's logging, the standard library's included. Called once, first thing."""
     logger.remove()
     logger.configure(patcher=_patch, extra={"process": process, "stream": "app"})
-    console = "{time:HH:mm:ss.SSS} {level: <7} {extra[process]: <10} {message}"
-    logger.add(sys.stderr, level=level, format=console, backtrace=False, diagnose=False)
+    logger.add(sys.stderr, level=level, format=_console, filter=_event, backtrace=False, diagnose=False)
     if settings.enable_log_file:
         _add_files(settings, level)
     root = logging.getLogger()
@@ -73,6 +72,11 @@ def _only(stream: str) -> Any:
     return lambda record: record["extra"].get("stream") == stream
 
 
+def _event(record: Record) -> bool:
+    """What people watch a console for; the readings of `system` are for its file."""
+    return record["extra"].get("stream") != "system" or record["level"].no >= logging.WARNING
+
+
 def _errors(record: Record) -> bool:
     return record["level"].no >= logging.ERROR
 
@@ -81,11 +85,16 @@ def _patch(record: Record) -> None:
     record["extra"].setdefault("request_id", request_id.get())
 
 
+def _console(record: Record) -> str:
+    """One readable line: control characters are escaped, so that no text can forge another."""
+    record["extra"]["_text"] = "".join(c if c.isprintable() else repr(c)[1:-1] for c in record["message"])
+    return "{time:HH:mm:ss.SSS} {level: <7} {extra[process]: <10} {extra[_text]}\n{exception}"
+
+
 def _format(record: Record) -> str:
     """One JSON line. It is put into `extra` because what a format function returns is a format string itself."""
-    extra = {
-        key: value for key, value in record["extra"].items() if key not in ("_json", "stream") and value is not None
-    }
+    hidden = ("_json", "_text", "stream")
+    extra = {key: value for key, value in record["extra"].items() if key not in hidden and value is not None}
     entry: dict[str, object] = {
         "ts": record["time"].astimezone(timezone.utc).isoformat(timespec="milliseconds"),
         "level": record["level"].name,
@@ -113,5 +122,17 @@ class _ToLoguru(logging.Handler):
     """Hands the standard library's records to loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        logger.opt(exception=record.exc_info, depth=6).log(record.levelname, "{}", text)
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError, KeyError):
+            self.handleError(record)  # a log call with wrong arguments must not break who made it
+            return
+        logger.opt(exception=record.exc_info, depth=6).log(_level(record), "{}", text)
+
+
+def _level(record: logging.LogRecord) -> str | int:
+    """The level's name, or the number of one that only its library knows."""
+    try:
+        return logger.level(record.levelname).name
+    except ValueError:
+        return record.levelno

@@ -14,6 +14,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+VERSION = "0.1.0"
+SUPERVISED = "STOKER_SUPERVISED"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -31,7 +33,7 @@ class WebSettings(BaseModel):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
     debug: bool = Field(False, description="Log at DEBUG, whatever LOG_LEVEL says.")
-    workers: Literal[1] = Field(1, description="Web processes. One gevent worker serves all connections.")
+    workers: int = Field(1, ge=1, le=1, description="Web processes. One gevent worker serves all connections.")
     worker_class: Literal["gevent"] = Field("gevent", description="Gunicorn worker class.")
     worker_connections: int = Field(1024, ge=16, le=16384, description="Open connections at most, idle ones included.")
     max_concurrent_requests: int = Field(256, ge=1, le=8192, description="Chat and OCR requests in flight at most.")
@@ -205,6 +207,11 @@ def child_environment(**changes: str) -> dict[str, str]:
     """The environment for a process we start: ours, without what belongs to this process alone (systemd's sockets)."""
     hidden = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
     return {key: value for key, value in os.environ.items() if key not in hidden} | changes
+
+
+def supervised() -> bool:
+    """Whether the supervisor started this process (`SUPERVISED` below says so to its children)."""
+    return SUPERVISED in os.environ
 
 
 def notify_socket() -> str | None:

@@ -41,8 +41,8 @@ class Stream:
         self._ready: deque[AnyMessage] = deque()
 
     def send(self, message: AnyMessage, timeout_s: float) -> None:
-        self._sock.settimeout(timeout_s)
         try:
+            self._sock.settimeout(timeout_s)
             self._sock.sendall(encode(message))
         except OSError as error:
             raise Disconnected(str(error)) from None
@@ -68,8 +68,8 @@ class Stream:
     def _recv(self, timeout_s: float) -> bytes:
         if timeout_s <= 0:
             raise WaitTimeout
-        self._sock.settimeout(timeout_s)
         try:
+            self._sock.settimeout(timeout_s)
             return self._sock.recv(_CHUNK)
         except TimeoutError:
             raise WaitTimeout from None

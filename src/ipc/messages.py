@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from src.errors import ServiceError
+
 
 class Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """Base of all messages; the class name is the tag on the wire."""
@@ -73,7 +75,7 @@ class StopRequest(Message, frozen=True):
 
 
 class Accepted(Message, frozen=True):
-    """The supervisor will do it."""
+    """Received, and will be done: by the supervisor (a stop), or by an OCR worker (a page)."""
 
 
 # ---- events of an engine
@@ -126,6 +128,10 @@ class Failed(Message, frozen=True):
     message: str
     param: str | None = None
     retry_after_s: float | None = None
+
+    @classmethod
+    def of(cls, error: ServiceError) -> Failed:
+        return cls(error.code, error.message, error.param, error.retry_after_s)
 
 
 # ---- the event of the OCR broker

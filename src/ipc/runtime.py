@@ -19,9 +19,12 @@ def prepare(directory: Path) -> Path:
     """Make the directory, 0700 and ours.
 
     Raises:
-        RuntimeDirError: when it belongs to someone else, is a link, or its path is too long for a socket.
+        RuntimeDirError: when it cannot be made, belongs to someone else, is a link, or is too long a path for a socket.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RuntimeDirError(f"{directory} cannot be made: {error.strerror}") from None
     info = directory.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
         raise RuntimeDirError(f"{directory} is not a directory of this user")

@@ -1,0 +1,64 @@
+# `make serve` runs the service, `make test` the tests; both make the environment first. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# the one version both requirements name; the headless build goes last, so that cv2 needs no system library
+OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
+SOURCES := src tests models/recipe run.py gunicorn.conf.py
+
+.PHONY: help serve dev venv test check format lint types imports metrics-lint bench eval-demo example clean
+
+help: ## what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+serve: venv ## start the service on http://127.0.0.1:8000
+	$(BIN)/python run.py --mode prod
+
+dev: venv ## start it with reload and DEBUG logs
+	$(BIN)/python run.py --mode dev
+
+venv: $(VENV)/.installed ## make .venv with what the service needs
+
+$(VENV)/.installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless==$(OPENCV)
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+test: $(VENV)/.installed-dev ## run the whole suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev lint types imports test ## everything CI runs
+
+format: $(VENV)/.installed-dev ## format and sort what can be done without asking
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+lint: $(VENV)/.installed-dev ## format check and ruff
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(VENV)/.installed-dev ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(VENV)/.installed-dev ## the directions of imports
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed-dev ## measure start, wire, cancel, memory (a few minutes)
+	$(BIN)/python -m tests.bench
+
+eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
+	$(BIN)/python -m models.recipe.evaluate
+
+example: $(VENV)/.installed ## write .env.example and the README's table from the settings
+	$(BIN)/python run.py config --example
+	$(BIN)/python -m tests.docs --write
+
+clean: ## remove what can be made again
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

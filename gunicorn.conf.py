@@ -1,0 +1,52 @@
+"""Gunicorn's settings, from ours. Read in gunicorn's master (unpatched) and again at SIGHUP."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from src import logs
+from src.errors import ExitCode
+from src.settings import SettingsError, load
+
+try:
+    _settings = load()
+except SettingsError as error:
+    sys.stderr.write(f"{error}\n")
+    sys.exit(ExitCode.CONFIG)
+
+bind = f"{_settings.host}:{_settings.port}"
+worker_class = "src.api.worker.ServiceWorker"
+workers = _settings.workers
+worker_connections = _settings.worker_connections
+timeout = 60  # of a blocked event loop, not of a request
+graceful_timeout = int(_settings.graceful_timeout)
+keepalive = int(_settings.keep_alive_timeout)
+max_requests = 0  # recycling would cut streams that outlive graceful_timeout
+preload_app = False  # the master is unpatched and must stay small
+reload = False  # the supervisor watches the sources in dev mode
+sendfile = False
+limit_request_line = 8190
+limit_request_fields = 64
+limit_request_field_size = 8190
+forwarded_allow_ips = "127.0.0.1"
+header_map = "drop"
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # the heartbeat file, off the disk
+control_socket_disable = True
+logger_class = "src.api.worker.GunicornLogger"
+loglevel = _settings.level.lower()
+accesslog = None
+proc_name = "stoker-web"
+
+
+def on_starting(server: Any) -> None:  # noqa: ARG001
+    logs.configure("web-master", _settings, _settings.level)
+
+
+def post_worker_init(worker: Any) -> None:
+    # imported here: the master must load nothing that expects gevent's patches
+    from src.api import lifetime  # noqa: PLC0415
+
+    logs.configure("web", _settings, _settings.level)
+    lifetime.after_init(worker)

@@ -1,0 +1,492 @@
+"""Questions that the demo model must decline: many templates filled from large word lists, so the class is learned."""
+
+from __future__ import annotations
+
+import random
+
+from models.recipe.phrases import lines, split_of
+
+ANSWERS = {
+    "en": "I don't know. I am only a small demo model.",
+    "zh": "我不知道。我只是一个小型演示模型。",
+}
+KEYS = {"en": "I don't know", "zh": "我不知道"}
+
+CHARACTERS = (
+    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经"
+    "十三之进着等部度家电力里如水化高自二理起小物现实加量都两体制机当使点从业本去把性好应开它合还因由其些然前外天政四日那社义事平"
+    "形相全表间样与关各重新线内数正心反你明看原又么利比或但质气第向道命此变条只没结解问意建月公无系军很情者最立代想已通并提直题党"
+    "程展五果料象员革位入常文总次品式活设及管特件长求老头基资边流路级少图山统接知较将组见计别她手角期根论运农指几九区强放决西被干"
+    "做必战先回则任取据处理世车馬红花草木火土金石风雨雪云春夏秋冬东南北海湖河江鸟鱼虫狗猫牛羊猪鸡鸭兔虎龙蛇茶酒饭菜米油盐糖"
+)
+
+FILLERS: dict[str, dict[str, str]] = {
+    "en": {
+        "city": """
+            Lima Oslo Madrid Nairobi Boston Dubai Lagos Prague Milan Sydney Toronto Mumbai Osaka Seville Hamburg
+            Geneva Lyon Porto Dallas Denver Quito Riga Tallinn Krakow Naples Bergen Malmo Basel Leeds Glasgow
+            Chicago Seattle Austin Miami Houston Phoenix Atlanta Kyoto Busan Taipei Hanoi Jakarta Manila Delhi
+            Karachi Tehran Baghdad Tunis Accra Dakar Kigali Perth Auckland London Paris Berlin Tokyo Beijing
+            Shanghai
+            """,
+        "name": """
+            Maria John Peter Anna Tom Lucy Henry Omar Fatima Ivan Olga Chen Wei Yuki Kenji Priya Arjun Carlos Diego
+            Sofia Emma Noah Liam Mia Ella Oscar Hugo Felix Clara Nina Paul Simon Karen Linda Susan David Robert
+            James Sarah Laura Kevin Brian Alice Bob Carol Dave Eve Frank Grace Helen
+            """,
+        "relation": """
+            mother father brother sister boss neighbour teacher friend cousin uncle aunt doctor dentist wife husband
+            daughter son grandmother colleague landlord dog cat roommate manager
+            """,
+        "private": """
+            birthday password address age salary shoe-size phone-number email hobby job passport-number
+            favourite-song middle-name bank-balance weight height car appointment secret star-sign blood-type pin
+            """,
+        "person": """
+            Napoleon Cleopatra Mozart Newton Einstein Darwin Galileo Shakespeare Columbus Gandhi Lincoln Tesla
+            Picasso Beethoven Dante Plato Homer Caesar Nero Curie Turing Lovelace Kepler Euler Gauss Bach Chopin
+            Goethe
+            """,
+        "work": """
+            book opera painting symphony novel poem song film theory law bridge telescope dictionary cathedral
+            machine play sonata statue palace encyclopedia
+            """,
+        "thing": """
+            bicycle volcano submarine violin penguin carpet telephone compass refrigerator umbrella pyramid mushroom
+            engine elephant diamond glacier microscope cactus guitar rocket candle saddle hammer spider whale
+            tractor zipper piano satellite castle kettle mirror trumpet pencil lighthouse helicopter walnut
+            """,
+        "field": """
+            thermodynamics topology economics chemistry genetics astronomy law medicine philosophy linguistics
+            psychology geology botany politics finance architecture accounting theology sociology virology
+            """,
+        "team": """
+            Arsenal Barcelona Juventus Bayern Ajax Celtic Benfica Lakers Bulls Yankees Packers Chelsea Liverpool
+            Porto Inter Roma Valencia Dynamo Spartak Galatasaray
+            """,
+        "company": """
+            Apple Tesla Siemens Toyota Nokia Samsung Boeing Airbus Shell Nestle Sony Intel Ford Bosch Pepsi Amazon
+            Netflix Adobe Oracle Cisco IBM Volvo Philips Fiat
+            """,
+        "food": """
+            lasagne sushi pancakes goulash paella ramen curry tiramisu bread risotto dumplings pizza soup cake
+            kimchi hummus tacos borscht omelette cheesecake
+            """,
+        "word": """
+            freedom sorrow justice river happiness window thunder friendship memory courage shadow beauty danger
+            silence journey mountain patience honour winter kingdom
+            """,
+        "lang": """
+            French German Spanish Italian Latin Greek Russian Arabic Japanese Korean Hindi Turkish Polish Dutch
+            Swedish Finnish Hungarian Portuguese Swahili Welsh
+            """,
+        "country": """
+            Burkina-Faso Bhutan Paraguay Mongolia Laos Malawi Fiji Samoa Belize Gabon Togo Benin Chad Eritrea Guyana
+            Suriname Tonga Vanuatu Nauru Andorra Armenia Georgia Latvia Moldova Yemen Oman Qatar Jordan Bolivia
+            Uruguay Honduras Haiti Zambia Angola Namibia Sudan
+            """,
+        "day": """
+            today tomorrow tonight now yesterday this-week next-week this-weekend on-Monday on-Friday this-morning
+            next-month
+            """,
+        "code": """
+            Python Java Rust Haskell JavaScript Go C++ Ruby Perl Swift Kotlin Lua
+            """,
+        "algo": """
+            sort-a-list parse-a-date draw-a-circle find-primes reverse-a-tree read-a-spreadsheet hash-a-string
+            play-chess solve-a-maze send-an-email scrape-a-page compress-a-file
+            """,
+        "symptom": """
+            headache fever cough rash toothache back-pain sore-throat insomnia dizziness broken-arm
+            """,
+    },
+    "zh": {
+        "city": """
+            利马 奥斯陆 马德里 内罗毕 波士顿 迪拜 布拉格 米兰 悉尼 多伦多 孟买 大阪 汉堡 日内瓦 里昂 达拉斯 成都
+            重庆 武汉 西安 南京 杭州 苏州 天津 青岛 大连 厦门 广州 深圳 昆明 哈尔滨 北京 上海 伦敦 巴黎 柏林 东京
+            首尔 河内 曼谷 台北 香港 澳门
+            """,
+        "name": """
+            小明 小红 小李 老王 张伟 王芳 李娜 刘洋 陈静 杨帆 赵磊 黄丽 周杰 吴强 徐敏 孙浩 马超 朱婷 胡军 林涛 何洁
+            """,
+        "relation": """
+            妈妈 爸爸 哥哥 姐姐 弟弟 妹妹 老板 邻居 老师 朋友 表弟 叔叔 阿姨 医生 妻子 丈夫 女儿 儿子 奶奶 同事 房东
+            同学
+            """,
+        "private": """
+            生日 密码 住址 年龄 工资 鞋码 电话号码 邮箱 爱好 工作 护照号码 身高 体重 血型 星座 秘密 银行余额 车牌号
+            银行卡号
+            """,
+        "person": """
+            拿破仑 莫扎特 牛顿 爱因斯坦 达尔文 伽利略 莎士比亚 哥伦布 甘地 林肯 毕加索 贝多芬 柏拉图 凯撒 居里夫人
+            李白 杜甫 孔子 秦始皇 曹操 诸葛亮 苏轼 鲁迅 图灵 欧拉 高斯
+            """,
+        "work": """
+            书 歌剧 画 交响曲 小说 诗 歌 电影 理论 定律 桥 词典 教堂 机器 剧本 雕像 宫殿
+            """,
+        "thing": """
+            自行车 火山 潜水艇 小提琴 企鹅 地毯 电话 指南针 冰箱 雨伞 金字塔 蘑菇 发动机 大象 钻石 冰川 显微镜
+            仙人掌 吉他 火箭 蜡烛 锤子 蜘蛛 鲸鱼 拖拉机 拉链 钢琴 卫星 城堡 镜子 铅笔 灯塔 直升机 核桃
+            """,
+        "field": """
+            热力学 拓扑学 经济学 化学 遗传学 天文学 法律 医学 哲学 语言学 心理学 地质学 植物学 政治学 金融 建筑学
+            会计 社会学
+            """,
+        "team": """
+            阿森纳 巴萨 尤文图斯 拜仁 阿贾克斯 湖人 公牛 切尔西 利物浦 国际米兰 罗马 国安 申花 恒大 勇士 火箭队 皇马
+            """,
+        "company": """
+            苹果 特斯拉 西门子 丰田 诺基亚 三星 波音 空客 索尼 英特尔 福特 博世 亚马逊 腾讯 华为 小米 百度 阿里巴巴
+            比亚迪
+            """,
+        "food": """
+            红烧肉 寿司 煎饼 火锅 拉面 咖喱 面包 披萨 饺子 蛋糕 麻婆豆腐 宫保鸡丁 春卷 月饼 粽子 酸辣汤 烤鸭
+            """,
+        "word": """
+            自由 悲伤 正义 河流 幸福 窗户 雷声 友谊 记忆 勇气 影子 美丽 危险 沉默 旅行 高山 耐心 荣誉 冬天
+            """,
+        "lang": """
+            法语 德语 西班牙语 意大利语 拉丁语 希腊语 俄语 阿拉伯语 日语 韩语 印地语 土耳其语 波兰语 荷兰语 葡萄牙语
+            英语
+            """,
+        "country": """
+            不丹 巴拉圭 蒙古 老挝 马拉维 斐济 萨摩亚 伯利兹 加蓬 多哥 贝宁 乍得 圭亚那 汤加 瑙鲁 安道尔 亚美尼亚
+            也门 阿曼 卡塔尔 约旦 玻利维亚 乌拉圭 海地 赞比亚 安哥拉 苏丹
+            """,
+        "day": """
+            今天 明天 今晚 现在 昨天 这周 下周 周末 星期一 星期五 今天早上 下个月
+            """,
+        "code": """
+            Python Java Rust JavaScript Go C++ Ruby Swift
+            """,
+        "algo": """
+            排序列表 解析日期 画一个圆 找素数 反转树 读取表格 下棋 走迷宫 发邮件 压缩文件 爬网页
+            """,
+        "symptom": """
+            头痛 发烧 咳嗽 皮疹 牙痛 背痛 喉咙痛 失眠 头晕
+            """,
+    },
+}
+
+TEMPLATES: dict[str, str] = {
+    "en": """
+        what is the weather in {city} {day}
+        will it rain in {city} {day}
+        how warm is it in {city} {day}
+        what's the weather like {day}
+        is it sunny in {city}
+        should i take an umbrella {day}
+        what is the temperature in {city}
+        what time is it in {city}
+        what time is it
+        what is the date {day}
+        what is my {private}
+        what is the {private} of my {relation}
+        what is my {relation}'s {private}
+        what is {name}'s {private}
+        do you know {name}'s {private}
+        tell me the {private} of {name}
+        where does my {relation} live
+        where is my {relation}
+        what did i do {day}
+        what am i doing {day}
+        what did {name} eat {day}
+        who is {name}
+        how old is my {relation}
+        how old is {name}
+        when was {person} born
+        when did {person} die
+        where did {person} live
+        who was {person}
+        which {work} did {person} make first
+        what did {person} think about {field}
+        what did {person} eat
+        who invented the {thing}
+        when was the {thing} invented
+        how does a {thing} work
+        who made the first {thing}
+        how much does a {thing} cost
+        how heavy is a {thing}
+        how many {thing}s are there in {city}
+        explain {field} to me
+        what is the main law of {field}
+        who is the best teacher of {field}
+        write an essay about {field}
+        what are the open problems of {field}
+        teach me {field}
+        who won the match of {team} {day}
+        did {team} win {day}
+        how many goals did {team} score {day}
+        who is the coach of {team}
+        when does {team} play
+        what is the score of {team}
+        what is the share price of {company}
+        who runs {company}
+        should i buy shares of {company}
+        how many people work at {company}
+        when was {company} founded
+        what will {company} do {day}
+        give me a recipe for {food}
+        how do i cook {food}
+        where can i buy {food} in {city}
+        how is {food} made
+        how do you say {word} in {lang}
+        translate {word} into {lang}
+        what is {word} in {lang}
+        write a poem about {word}
+        what rhymes with {word}
+        write a story about a {thing}
+        sing a song about {word}
+        what is the population of {city}
+        how many people live in {country}
+        what is the capital of {country}
+        how far is it from {city} to {city}
+        who is the mayor of {city}
+        who is the president of {country}
+        how do i get from {city} to {city}
+        what is the best restaurant in {city}
+        where is the {thing}
+        where are the {thing}s
+        where can i find a {thing}
+        how do i repair a {thing}
+        how do i start a {thing}
+        how do i stop a {thing}
+        how do i build a {thing}
+        how do i clean my {thing}
+        how do i change my {private}
+        how do i load a {thing} on a {thing}
+        how big is a {thing}
+        how do i learn {lang}
+        how do i become good at {field}
+        where do i buy a {thing}
+        tell me about {field}
+        tell me about {person}
+        tell me about {city}
+        tell me about {company}
+        explain the {thing}
+        {person}
+        {city}
+        what is the history of {city}
+        what is {big} times {big}
+        what is {big} plus {big}
+        what is {big} divided by {big}
+        {big} * {big}
+        {big}+{big}
+        what is the square root of {big}
+        what is the logarithm of {big}
+        integrate x^{digit} cos x
+        prove that there are infinitely many primes below {big}
+        what is the derivative of x^{digit} sin x
+        solve x^{digit} + {digit}x = {big}
+        factor the number {big}
+        what is {big} to the power of {digit}
+        write a {code} program to {algo}
+        how do i {algo} in {code}
+        write {code} code that can {algo}
+        i have a {symptom}, what should i do
+        which medicine helps with {symptom}
+        why do i have a {symptom}
+        what is the news {day}
+        who will win the election in {country}
+        what happened in {city} {day}
+        who won the nobel prize in {year}
+        what happened in {year}
+        who was king of {country} in {year}
+        which film won the prize in {year}
+        what will happen in {future}
+        how many people lived in {city} in {year}
+        what are the lottery numbers {day}
+        when will i die
+        what is the meaning of life
+        what should i wear {day}
+        book a flight to {city}
+        order a {thing} for me
+        call my {relation}
+        send a letter to {name}
+        what is the phone number of {company}
+        is {name} in love with {name}
+        which is better, {company} or {company}
+        what colour is my {thing}
+        where did i put my {thing}
+        how many {thing}s do i have
+        what is in my {thing}
+        who wrote the {work} about {word}
+        what is the longest {work} of {person}
+        why is {person} famous
+        did {person} ever visit {city}
+        what is a {thing} made of
+        how long does a {thing} last
+        which {lang} word means {word}
+        what do you think about {field}
+        do you like {food}
+        are you in {city}
+        who is my {relation}
+        what is your favourite {food}
+        how fast is a {thing}
+        can a {thing} swim
+        what language do people speak in {country}
+        how many islands does {country} have
+        what do people eat in {country}
+        {junk}
+        {junk} {junk}
+        what is {junk}
+        what does {junk} mean
+        who is {junk}
+        """,
+    "zh": """
+        {city}{day}天气怎么样
+        {day}{city}会下雨吗
+        {city}{day}多少度
+        {day}天气如何
+        {city}的气温是多少
+        {day}要带伞吗
+        {city}现在几点
+        现在几点
+        {day}是几号
+        我的{private}是什么
+        我{relation}的{private}是什么
+        {name}的{private}是多少
+        你知道{name}的{private}吗
+        告诉我{name}的{private}
+        我{relation}住在哪里
+        我{relation}在哪里
+        我{day}做了什么
+        {name}{day}吃了什么
+        {name}是谁
+        我{relation}多大了
+        {name}几岁
+        {person}是什么时候出生的
+        {person}什么时候去世的
+        {person}住在哪里
+        {person}是谁
+        {person}的第一部{work}是什么
+        {person}怎么看{field}
+        谁发明了{thing}
+        {thing}是什么时候发明的
+        {thing}的原理是什么
+        {thing}多少钱
+        {thing}有多重
+        {city}有多少{thing}
+        给我讲讲{field}
+        {field}的基本定律是什么
+        写一篇关于{field}的文章
+        教我{field}
+        {day}{team}赢了吗
+        {team}{day}的比分是多少
+        {team}的教练是谁
+        {team}什么时候比赛
+        {company}的股价是多少
+        {company}的老板是谁
+        我应该买{company}的股票吗
+        {company}有多少员工
+        {company}是哪年成立的
+        {food}怎么做
+        给我一个{food}的食谱
+        {city}哪里有{food}
+        {word}用{lang}怎么说
+        把{word}翻译成{lang}
+        写一首关于{word}的诗
+        写一个关于{thing}的故事
+        唱一首关于{word}的歌
+        {city}有多少人口
+        {country}有多少人
+        {country}的首都是哪里
+        从{city}到{city}有多远
+        {city}的市长是谁
+        {country}的总统是谁
+        怎么从{city}去{city}
+        {city}最好的餐厅是哪家
+        {city}的历史
+        {big}乘以{big}等于多少
+        {big}加{big}等于几
+        {big}除以{big}是多少
+        {big}的平方根是多少
+        {big}的对数是多少
+        求 x^{digit} cos x 的积分
+        分解{big}
+        证明{big}以下有多少素数
+        解方程 x^{digit}+{digit}x={big}
+        用 {code} 写一个{algo}的程序
+        {code} 里怎么{algo}
+        我{symptom}怎么办
+        {symptom}吃什么药
+        {day}有什么新闻
+        {country}谁会赢得选举
+        {day}{city}发生了什么
+        {year}年谁得了诺贝尔奖
+        {year}年发生了什么
+        {future}年会发生什么
+        {day}的彩票号码是什么
+        人生的意义是什么
+        {day}我应该穿什么
+        帮我订去{city}的机票
+        帮我买一个{thing}
+        给我{relation}打电话
+        给{name}写信
+        {company}的电话是多少
+        {company}和{company}哪个好
+        我的{thing}是什么颜色
+        我的{thing}在哪里
+        我有几个{thing}
+        谁写了关于{word}的{work}
+        {person}为什么有名
+        {person}去过{city}吗
+        {thing}是用什么做的
+        {thing}能用多久
+        你喜欢{food}吗
+        {thing}在哪里
+        怎么修{thing}
+        怎么打开{thing}
+        怎么停止{thing}
+        如何制造{thing}
+        怎么改我的{private}
+        哪里能买到{thing}
+        怎么学{lang}
+        介绍一下{person}
+        介绍一下{city}
+        介绍一下{company}
+        什么是{field}
+        怎么把{thing}运到{city}
+        {person}
+        {city}
+        你在{city}吗
+        {thing}有多快
+        {country}的人说什么语言
+        {country}人吃什么
+        {junk}是什么
+        {junk}
+        """,
+}
+
+
+def _number(slot: str, rng: random.Random) -> str:
+    ranges = {"big": (11, 9999), "digit": (2, 9), "year": (800, 2020), "future": (2030, 2200)}
+    return str(rng.randint(*ranges[slot]))
+
+
+def _junk(language: str, rng: random.Random) -> str:
+    """A pronounceable word that means nothing; in Chinese, now and then, a few unrelated characters."""
+    if language == "zh" and rng.random() < 0.7:
+        return "".join(rng.choice(CHARACTERS) for _ in range(rng.randint(1, 3)))
+    syllables = rng.randint(2, 4)
+    return "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(syllables))
+
+
+def _fill(slot: str, language: str, split: str, rng: random.Random, seed: int) -> str:
+    if slot == "junk":
+        return _junk(language, rng)
+    words = FILLERS[language].get(slot)
+    if words is None:
+        return _number(slot, rng)
+    if split == "train" and rng.random() < 0.25:  # words it will never have seen must also be declined
+        return _junk(language, rng)
+    return rng.choice(split_of(words.split(), split, seed, language, slot)).replace("-", " ")
+
+
+def question(language: str, split: str, rng: random.Random, seed: int) -> str:
+    """A question nobody taught the model to answer; held-out ones use unseen templates and unseen fillers."""
+    template = rng.choice(split_of(lines(TEMPLATES[language]), split, seed, language, "templates"))
+    filled = []
+    for i, part in enumerate(template.replace("}", "{").split("{")):
+        filled.append(_fill(part, language, split, rng, seed) if i % 2 else part)
+    return "".join(filled)

@@ -1,0 +1,108 @@
+"""Between OpenAI's shapes and our messages. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from src.api import schemas
+from src.api.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
+from src.errors import InvalidRequest
+from src.ipc.messages import ChatMessage, Delta, Finished, GenerateRequest, OcrLine, OcrResult, Sampling, Usage
+
+_NO_CHOICES: tuple[ChunkChoice, ...] = ()
+
+
+def to_generate(body: ChatCompletionRequest, request_id: str, default_model: str, timeout_s: float) -> GenerateRequest:
+    """A validated body as the engine's request.
+
+    Raises:
+        InvalidRequest: for what the schema cannot say.
+    """
+    body.refuse_unsupported()
+    if body.stream_options is not None and not body.stream:
+        raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
+    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    return GenerateRequest(
+        id=request_id,
+        model=body.model or default_model,
+        messages=tuple(_message(turn, at) for at, turn in enumerate(body.messages)),
+        sampling=Sampling(temperature=body.temperature, top_p=body.top_p),
+        max_tokens=body.max_completion_tokens or body.max_tokens,
+        stop=stop,
+        timeout_s=timeout_s,
+    )
+
+
+def _message(turn: schemas.Turn, at: int) -> ChatMessage:
+    if turn.content is None and turn.role != "assistant":
+        raise InvalidRequest("content is missing.", param=f"messages[{at}].content")
+    content = turn.content if isinstance(turn.content, str) else "".join(part.text for part in turn.content or ())
+    # what OpenAI renamed to developer is what models were trained on as system
+    return ChatMessage("system" if turn.role == "developer" else turn.role, content)
+
+
+def completion(events: Sequence[object], completion_id: str, created: int, model: str) -> ChatCompletion:
+    """A whole answer from all its events; the last is `Finished`."""
+    finished = next(event for event in reversed(events) if isinstance(event, Finished))
+    text = "".join(event.text for event in events if isinstance(event, Delta))
+    choice = schemas.ChoiceOut(0, schemas.MessageOut("assistant", text), finished.reason)
+    return ChatCompletion(completion_id, created, model, (choice,), usage(finished.usage))
+
+
+def usage(counts: Usage) -> schemas.UsageOut:
+    total = counts.prompt_tokens + counts.completion_tokens
+    return schemas.UsageOut(counts.prompt_tokens, counts.completion_tokens, total)
+
+
+class ChunkWriter:
+    """Encodes one stream's chunks. Every chunk but the last carries `usage: null` when usage was asked for."""
+
+    def __init__(self, completion_id: str, created: int, model: str, *, include_usage: bool) -> None:
+        self._id, self._created, self._model = completion_id, created, model
+        self._include_usage = include_usage
+        self._usage: None | msgspec.UnsetType = None if include_usage else msgspec.UNSET
+
+    def first(self) -> ChatCompletionChunk:
+        return self._chunk(DeltaOut(role="assistant", content=""))
+
+    def delta(self, event: Delta) -> ChatCompletionChunk:
+        return self._chunk(DeltaOut(content=event.text))
+
+    def finished(self, event: Finished) -> list[ChatCompletionChunk]:
+        """The chunk with the reason, then the one with the usage if it was asked for."""
+        chunks = [self._chunk(DeltaOut(), event.reason)]
+        if self._include_usage:
+            last = ChatCompletionChunk(self._id, self._created, self._model, _NO_CHOICES, usage(event.usage))
+            chunks.append(last)
+        return chunks
+
+    def _chunk(self, delta: DeltaOut, reason: str | None = None) -> ChatCompletionChunk:
+        choices = (ChunkChoice(0, delta, reason),)
+        return ChatCompletionChunk(self._id, self._created, self._model, choices, self._usage)
+
+
+def ocr_page(result: OcrResult, request_id: str) -> schemas.OcrPage:
+    """A page's answer."""
+    timings = result.timings
+    return schemas.OcrPage(
+        id=request_id,
+        model=result.engine,
+        text=result.text,
+        lines=tuple(_line(line) for line in result.lines),
+        width=result.width,
+        height=result.height,
+        rotation=result.rotation,
+        skew_degrees=result.skew_degrees,
+        timings=schemas.OcrTimingsOut(*(_ms(t) for t in (timings.queue_s, timings.decode_s, timings.recognize_s))),
+    )
+
+
+def _line(line: OcrLine) -> schemas.OcrLineOut:
+    xs, ys = [x for x, _ in line.polygon], [y for _, y in line.polygon]
+    return schemas.OcrLineOut(line.text, line.confidence, line.polygon, (min(xs), min(ys), max(xs), max(ys)))
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)

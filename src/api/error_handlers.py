@@ -1,0 +1,89 @@
+"""The one place an error becomes HTTP: the OpenAI envelope, its status, its headers."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+from flask import Flask, Response
+from loguru import logger
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from src import logs
+from src.api.answer import ClientGone
+from src.api.schemas import ErrorBody, ErrorEnvelope
+from src.errors import (
+    InternalError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    ServiceError,
+    UnsupportedMedia,
+)
+
+# what nginx logs for a client that left; nobody reads it
+_CLIENT_CLOSED = 499
+
+
+def register(app: Flask) -> None:
+    app.register_error_handler(ServiceError, respond)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ValidationError, lambda error: respond(from_validation(error)))
+    app.register_error_handler(ClientGone, lambda _: Response(status=_CLIENT_CLOSED))
+    app.register_error_handler(Exception, _unexpected)
+
+
+def envelope(error: ServiceError) -> ErrorEnvelope:
+    """The body of an error, in a response or as an SSE event."""
+    return ErrorEnvelope(ErrorBody(error.message, error.type, error.param, error.code), logs.request_id.get())
+
+
+def respond(error: ServiceError) -> Response:
+    response = Response(msgspec.json.encode(envelope(error)), error.status, mimetype="application/json")
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    return response
+
+
+def from_validation(error: ValidationError) -> InvalidRequest:
+    """The first problem pydantic found, with the field's path as OpenAI writes it. Values are not repeated."""
+    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    param = _path(problem["loc"])
+    if problem["type"] == "missing":
+        return InvalidRequest(f"Missing required parameter: {param!r}.", param=param)
+    return InvalidRequest(f"Invalid value for {param!r}: {problem['msg']}.", param=param)
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """`('messages', 0, 'content', 'str')` → `messages[0].content`: pydantic's names of union members are left out."""
+    path = ""
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part.isidentifier() and part not in ("str", "int", "TextPart"):
+            path += f".{part}" if path else part
+    return path
+
+
+def _http(error: HTTPException) -> Response:
+    """Flask's own refusals, in our envelope. Their texts are werkzeug's, without user input."""
+    kinds: dict[int, type[ServiceError]] = {
+        404: NotFound,
+        405: MethodNotAllowed,
+        413: PayloadTooLarge,
+        415: UnsupportedMedia,
+    }
+    status = error.code or 500
+    kind = kinds.get(status, InvalidRequest if status < 500 else InternalError)
+    response = respond(InternalError() if kind is InternalError else kind(error.description or error.name))
+    allow = error.get_response().headers.get("Allow")
+    if allow:
+        response.headers["Allow"] = allow
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    logger.opt(exception=error).error("unexpected error in a request")
+    return respond(InternalError())

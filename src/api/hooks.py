@@ -1,0 +1,160 @@
+"""Around every request, as WSGI middleware: its id, the body limit, the access line, the HTTP metrics.
+
+Middleware rather than Flask hooks: a connection's requests share one greenlet, and a streamed response outlives the
+application context.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+
+from flask import Flask, g, request
+
+from src import logs
+from src.errors import InvalidRequest, PayloadTooLarge
+from src.metrics import Metrics
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Callable[[bytes], object]]
+WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+REQUEST_ID_KEY = "stoker.request_id"
+_ROUTE_KEY = "stoker.route"
+# asked for every second by the supervisor and by monitors: logged at DEBUG
+_PROBES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+_OK_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# of this many characters is the rest of a path or user agent cut in the log
+_MAX_LOGGED = 256
+
+
+def install(app: Flask, metrics: Metrics, max_body_bytes: int) -> None:
+    """Wrap the application and tell the middleware what only Flask knows."""
+    app.config["MAX_CONTENT_LENGTH"] = None  # ours counts chunked bodies too
+    app.before_request(_adopt)
+    app.wsgi_app = Entry(app.wsgi_app, metrics, max_body_bytes)  # type: ignore[method-assign]
+
+
+def _adopt() -> None:
+    g.request_id = request.environ[REQUEST_ID_KEY]
+    request.environ[_ROUTE_KEY] = request.url_rule.rule if request.url_rule is not None else "unmatched"
+    length = request.content_length
+    limit = cast(BoundedBody, request.environ["wsgi.input"]).limit
+    if length is not None and length > limit:
+        raise too_large(limit)
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body exceeds {limit >> 20} MiB (MAX_BODY_MB).", param="body")
+
+
+class BoundedBody:
+    """The request's body, up to a limit: gunicorn has none, and werkzeug cuts a chunked body without a word."""
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream = stream
+        self._left = limit
+        self.limit = limit
+
+    def read(self, size: int = -1) -> bytes:
+        return self._count(lambda: self._stream.read(min(size, self._left + 1) if size >= 0 else self._left + 1))
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._count(lambda: self._stream.readline(min(size, self._left + 1) if size >= 0 else self._left + 1))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def _count(self, read: Callable[[], bytes]) -> bytes:
+        data = _read_or_refuse(read)
+        self._left -= len(data)
+        if self._left < 0:
+            raise too_large(self.limit)
+        return data
+
+
+def _read_or_refuse(read: Callable[[], bytes]) -> bytes:
+    try:
+        return read()
+    except OSError as error:
+        # gunicorn's chunk errors are OSErrors, as is a client that stops sending
+        raise InvalidRequest("The body could not be read to its end.", param="body") from error
+
+
+class Entry:
+    """Outermost middleware."""
+
+    def __init__(self, app: WsgiApp, metrics: Metrics, max_body_bytes: int) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._limit = max_body_bytes
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if _OK_ID.fullmatch(given) else uuid.uuid4().hex
+        logs.request_id.set(request_id)
+        environ[REQUEST_ID_KEY] = request_id
+        environ["wsgi.input"] = BoundedBody(environ["wsgi.input"], self._limit)
+        exchange = Exchange(environ, self._metrics)
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            exchange.status = status[:3]
+            return start_response(status, [*headers, ("X-Request-Id", request_id)], exc_info)
+
+        exchange.body = self._app(environ, start)
+        return exchange
+
+
+class Exchange:
+    """A response on its way out; when it ends, for whatever reason, it is logged and counted once."""
+
+    def __init__(self, environ: Environ, metrics: Metrics) -> None:
+        self._environ = environ
+        self._metrics = metrics
+        self._began = time.monotonic()
+        self._bytes = 0
+        self.status = "500"
+        self.body: Iterable[bytes] = ()
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self.body:
+            self._bytes += len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        close = getattr(self.body, "close", None)
+        try:
+            if close is not None:
+                close()
+        finally:
+            self._account()
+
+    def _account(self) -> None:
+        environ, seconds = self._environ, time.monotonic() - self._began
+        method, route = _method(environ), environ.get(_ROUTE_KEY, "unmatched")
+        self._metrics.http_requests.labels(method, route, self.status).inc()
+        self._metrics.http_seconds.labels(method, route).observe(seconds)
+        if self.status == "429":
+            self._metrics.rate_limited.labels(route).inc()
+        path, ms = environ.get("PATH_INFO", "")[:_MAX_LOGGED], round(seconds * 1000, 1)
+        line = logs.api.bind(
+            request_id=environ[REQUEST_ID_KEY],
+            method=method,
+            path=path,
+            status=int(self.status),
+            bytes=self._bytes,
+            ms=ms,
+            client=environ.get("REMOTE_ADDR"),
+            user_agent=environ.get("HTTP_USER_AGENT", "")[:_MAX_LOGGED],
+        )
+        # text that a client chose is an argument, cut and escaped, never the format
+        line.log("DEBUG" if route in _PROBES else "INFO", "{} {!r} {} {} ms", method, path, self.status, ms)
+
+
+def _method(environ: Environ) -> str:
+    """A method as a label: bounded, whatever a client invents."""
+    method = environ.get("REQUEST_METHOD", "")
+    return method if method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS") else "other"

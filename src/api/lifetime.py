@@ -1,0 +1,71 @@
+"""What a web worker runs beside its requests: drain, event-loop lag, and its tie to whoever started it.
+
+`gunicorn.conf.py` calls `after_init` in the patched worker.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import gevent
+from loguru import logger
+
+from src.api.launch import BackendsKeeper
+from src.api.service import EXTENSION, Service
+from src.settings import supervised
+
+_LAG_TICK_S = 0.5
+# end streams this long before gunicorn would cut them
+_POLITE_S = 3.0
+_READ = 1
+
+
+def after_init(worker: Any) -> None:
+    """What each worker runs beside its requests; called in the patched worker, once."""
+    service: Service = worker.wsgi.extensions[EXTENSION]
+    _drain_on_term(service, worker.cfg.graceful_timeout)
+    gevent.spawn(_watch_lag, service.metrics.lag.observe, time.monotonic)
+    if supervised():
+        _end_with_supervisor()
+    else:
+        gevent.spawn(BackendsKeeper(service.settings, os.getppid()).run)
+
+
+def _drain_on_term(service: Service, graceful_s: float) -> None:
+    """On SIGTERM: admit nothing more, and end what still runs before gunicorn cuts it."""
+    gunicorns: Callable[[int, FrameType | None], object] = signal.getsignal(signal.SIGTERM)  # type: ignore[assignment]
+
+    def on_term(number: int, frame: FrameType | None) -> None:
+        if not service.inflight.draining:
+            service.inflight.begin_drain()
+            gevent.spawn_later(max(0.5, graceful_s - _POLITE_S), service.inflight.end_all)
+        gunicorns(number, frame)
+
+    signal.signal(signal.SIGTERM, on_term)
+
+
+def _watch_lag(observe: Callable[[float], None], clock: Callable[[], float]) -> None:
+    while True:
+        due = clock() + _LAG_TICK_S
+        gevent.sleep(_LAG_TICK_S)
+        observe(max(0.0, clock() - due))
+
+
+def _end_with_supervisor() -> None:
+    """Standard input is the supervisor's lifeline, inherited through gunicorn's master."""
+    io = gevent.get_hub().loop.io(sys.stdin.fileno(), _READ)
+
+    def readable() -> None:
+        if os.read(sys.stdin.fileno(), 4096):
+            return
+        io.stop()
+        logger.warning("the supervisor is gone; the web process ends too")
+        os.kill(os.getppid(), signal.SIGTERM)
+
+    io.start(readable)

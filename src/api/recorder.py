@@ -1,0 +1,89 @@
+"""Counts one chat answer: latencies on this process's clock, the engine's own durations, and exactly one outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from src import logs
+from src.errors import ServiceError
+from src.ipc.messages import Delta, Finished, GenerateRequest
+from src.metrics import Metrics
+
+
+class Recorder:
+    """One per request. `engine` labels the series beside the model's name."""
+
+    def __init__(
+        self, metrics: Metrics, request: GenerateRequest, engine: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._metrics = metrics
+        self._request = request
+        self._labels = (request.model, engine)
+        self._clock = clock
+        self._began = self._last = clock()
+        self._inter_token = metrics.inter_token.labels(*self._labels)
+        self._tokens = 0
+        self._outcome: str | None = None
+
+    def events(self, events: Sequence[Delta | Finished]) -> None:
+        """Count what came together; tokens of one batch share the time since the last one."""
+        now = self._clock()
+        tokens = sum(len(event.tokens) for event in events if isinstance(event, Delta))
+        if tokens:
+            self._count_tokens(tokens, now)
+        if events and isinstance(events[-1], Finished):
+            self._finished(events[-1], now)
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Note a ServiceError that passes through as this request's outcome."""
+        try:
+            yield
+        except ServiceError as error:
+            self._end("error", code=error.code)
+            raise
+
+    def closed(self) -> None:
+        """The request is over; without an outcome the client left."""
+        if self._outcome is None:
+            self._metrics.disconnects.labels("decode" if self._tokens else "prefill").inc()
+            self._end("abort")
+
+    def _count_tokens(self, tokens: int, now: float) -> None:
+        first = self._tokens == 0
+        if first:
+            self._metrics.ttft.labels(*self._labels).observe(now - self._began)
+        gaps = tokens - 1 if first else tokens
+        for _ in range(gaps):
+            self._inter_token.observe((now - self._last) / tokens)
+        self._tokens += tokens
+        self._last = now
+
+    def _finished(self, event: Finished, now: float) -> None:
+        metrics, labels, timings = self._metrics, self._labels, event.timings
+        metrics.prompt_tokens.labels(*labels).inc(event.usage.prompt_tokens)
+        metrics.prompt_size.labels(*labels).observe(event.usage.prompt_tokens)
+        metrics.answer_size.labels(*labels).observe(event.usage.completion_tokens)
+        metrics.e2e.labels(*labels).observe(now - self._began)
+        metrics.queue_time.labels(*labels).observe(timings.queue_s)
+        metrics.prefill_time.labels(*labels).observe(timings.prefill_s)
+        metrics.decode_time.labels(*labels).observe(timings.decode_s)
+        self._end(event.reason, prompt_tokens=event.usage.prompt_tokens)
+
+    def _end(self, outcome: str, **facts: object) -> None:
+        if self._outcome is not None:
+            return
+        self._outcome = outcome
+        self._metrics.success.labels(*self._labels, outcome).inc()
+        self._metrics.generation_tokens.labels(*self._labels).inc(self._tokens)
+        logs.model.bind(
+            model=self._request.model,
+            outcome=outcome,
+            completion_tokens=self._tokens,
+            max_tokens=self._request.max_tokens,
+            temperature=self._request.sampling.temperature,
+            seconds=round(self._clock() - self._began, 3),
+            **facts,
+        ).info("chat {}", outcome)

@@ -1,0 +1,57 @@
+"""What the views share: built once in `create_app`, found through Flask's current app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+from flask import Response, current_app, g, request
+
+from src.api.backends import Backends
+from src.api.inflight import InFlight
+from src.api.schemas import Wire
+from src.errors import InvalidRequest, UnsupportedMedia
+from src.metrics import Metrics
+from src.settings import Settings
+
+EXTENSION = "stoker"
+
+
+@dataclass(frozen=True)
+class Service:
+    settings: Settings
+    backends: Backends
+    inflight: InFlight
+    metrics: Metrics
+    started: float
+
+
+def service() -> Service:
+    return cast(Service, current_app.extensions[EXTENSION])
+
+
+def request_id() -> str:
+    return cast(str, g.request_id)
+
+
+def json_body() -> dict[str, object]:
+    """The request's JSON object.
+
+    Raises:
+        UnsupportedMedia: for another content type.
+        InvalidRequest: for malformed JSON, NaN, wrong encoding, nesting without end.
+    """
+    if request.mimetype != "application/json":
+        raise UnsupportedMedia("Content-Type must be application/json.")
+    try:
+        body = msgspec.json.decode(request.get_data(cache=False))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise InvalidRequest("The body is not valid JSON.", param="body") from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.", param="body")
+    return body
+
+
+def json_response(body: Wire, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, mimetype="application/json")

@@ -1,0 +1,26 @@
+"""Server-sent events: how a stream's bytes look. An error is an event of its own, and never followed by [DONE]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from flask import Response
+
+from src.api.schemas import Wire
+
+DONE = b"data: [DONE]\n\n"
+PING = b": ping\n\n"
+MIMETYPE = "text/event-stream"
+
+_encode = msgspec.json.Encoder().encode
+
+
+def event(data: Wire) -> bytes:
+    return b"data: " + _encode(data) + b"\n\n"
+
+
+def response(chunks: Iterable[bytes]) -> Response:
+    """A streaming response that no proxy buffers or stores."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Response(chunks, mimetype=MIMETYPE, headers=headers)

@@ -1,0 +1,195 @@
+"""The command line, called by `run.py`: starts the service, or asks the one that runs. Prints for people; `--json` for
+programs. Its exit codes are `errors.ExitCode`."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from src import settings as configuration
+from src.errors import ExitCode
+from src.ipc import client, runtime
+from src.ipc.messages import Accepted, AnyMessage, StatusRequest, StopRequest, SystemStatus
+from src.settings import ROOT, Settings, SettingsError
+from src.supervisor import main as supervisor
+from src.supervisor.preflight import Finding, findings
+from src.supervisor.processes import lives
+from src.supervisor.table import align, render
+
+_ANSWER_S = 5.0
+_DEV_GRACE_S = 1.0  # a developer who saves a file does not wait for open streams
+_STOP_MARGIN_S = 30.0
+_WATCH_S = 1.0
+_SECRET = ("key", "token", "secret", "password")
+_EPILOG = "Settings come from the environment and .env; `run.py config` shows them."
+
+
+def main(argv: list[str]) -> ExitCode:
+    """Run one command."""
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.command is None and options.mode is None:
+        parser.print_help()
+        return ExitCode.OK
+    try:
+        settings = configuration.load()
+    except SettingsError as error:
+        print("These settings are wrong:", *error.problems, sep="\n  ", file=sys.stderr)
+        return ExitCode.CONFIG
+    try:
+        return _dispatch(options, settings)
+    except KeyboardInterrupt:
+        return ExitCode.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="run.py", description="An OpenAI-compatible server.", epilog=_EPILOG)
+    parser.add_argument("--mode", choices=("prod", "dev", "backends"), help="start: all, all with reload, without web")
+    parser.add_argument("--lifeline", type=int, metavar="PID", help="with --mode backends: end when this process ends")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("check", help="show what was detected; fails when it cannot serve")
+    config = commands.add_parser("config", help="show the effective settings and where they come from")
+    config.add_argument("--example", action="store_true", help="write .env.example instead")
+    status = commands.add_parser("status", help="show the running service")
+    status.add_argument("--json", action="store_true", help="one JSON object")
+    status.add_argument("--watch", action="store_true", help="again every second")
+    commands.add_parser("stop", help="drain and stop the running service")
+    return parser
+
+
+def _dispatch(options: argparse.Namespace, settings: Settings) -> ExitCode:
+    if options.command == "check":
+        return check(settings)
+    if options.command == "config":
+        return write_example() if options.example else show_config(settings)
+    if options.command == "status":
+        return status(settings, as_json=options.json, watch=options.watch)
+    if options.command == "stop":
+        return stop(settings)
+    return start(options.mode, settings, options.lifeline)
+
+
+def start(mode: str, settings: Settings, lifeline: int | None = None) -> ExitCode:
+    """Become the supervisor."""
+    if mode == "dev":
+        settings = settings.model_copy(update={"debug": True, "graceful_timeout": _DEV_GRACE_S})
+    return supervisor.run(settings, with_web=mode != "backends", reload=mode == "dev", lifeline=lifeline)
+
+
+# ---- check
+
+
+def check(settings: Settings) -> ExitCode:
+    problems = []
+    for finding in findings(settings):
+        print(_line(finding), flush=True)
+        if finding.problem:
+            problems.append(finding.problem)
+    print("\nReady to serve." if not problems else f"\nCannot serve: {'; '.join(problems)}")
+    return ExitCode.FAILURE if problems else ExitCode.OK
+
+
+def _line(finding: Finding) -> str:
+    mark = "✗" if finding.problem else " "
+    return f"{mark} {finding.label:<16} {finding.value}" + (f"  — {finding.problem}" if finding.problem else "")
+
+
+# ---- config
+
+
+def show_config(settings: Settings) -> ExitCode:
+    rows = [
+        (name.upper(), masked(name, getattr(settings, name)), configuration.source_of(name))
+        for group in configuration.GROUPS
+        for name in group.model_fields
+    ]
+    print(align([("SETTING", "VALUE", "SOURCE"), *rows]))
+    return ExitCode.OK
+
+
+def masked(name: str, value: object) -> str:
+    """A setting's value for the screen. Numbers (`DEFAULT_MAX_TOKENS`) are no secrets; a URL may hold one."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return str(value)
+    if str(value) and any(word in name.lower() for word in _SECRET):
+        return "********"
+    return re.sub(r"://[^/@\s]*@", "://********@", str(value))
+
+
+def write_example(path: Path = ROOT / ".env.example") -> ExitCode:
+    path.write_text(configuration.example(), encoding="utf-8")
+    print(f"wrote {path}")
+    return ExitCode.OK
+
+
+# ---- status
+
+
+def status(settings: Settings, *, as_json: bool, watch: bool) -> ExitCode:
+    while True:
+        answer = _ask(settings, StatusRequest())
+        if not isinstance(answer, SystemStatus):
+            return _nobody(settings)
+        if watch and not as_json:
+            print("\033[2J\033[H", end="")  # clear the screen
+        print(msgspec.json.encode(answer).decode() if as_json else render(answer, _memory_of), flush=True)
+        if not watch:
+            return ExitCode.OK
+        time.sleep(_WATCH_S)
+
+
+def _ask(settings: Settings, question: AnyMessage) -> AnyMessage | None:
+    try:
+        return client.ask(runtime.control_socket(settings.runtime_path), question, _ANSWER_S)
+    except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+        return None
+
+
+def _nobody(settings: Settings) -> ExitCode:
+    print(f"No service answers in {settings.runtime_path}.", file=sys.stderr)
+    return ExitCode.FAILURE
+
+
+def _memory_of(pid: int) -> int | None:
+    """Resident bytes of a process and all below it."""
+    try:
+        root = psutil.Process(pid)
+        return sum(int(process.memory_info().rss) for process in (root, *root.children(recursive=True)))
+    except psutil.Error:
+        return None
+
+
+# ---- stop
+
+
+def stop(settings: Settings) -> ExitCode:
+    """Returns when the supervisor is gone, so that the next one can start at once."""
+    running = _ask(settings, StatusRequest())
+    if not isinstance(running, SystemStatus) or not isinstance(_ask(settings, StopRequest()), Accepted):
+        return _nobody(settings)
+    if not _ends(running.pid, settings.graceful_timeout + 2 * settings.stop_timeout + _STOP_MARGIN_S):
+        print("The service is still stopping; `run.py status` shows what it waits for.", file=sys.stderr)
+        return ExitCode.FAILURE
+    print("stopped")
+    return ExitCode.OK
+
+
+def _ends(pid: int, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    try:
+        process = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return True
+    while (alive := lives(process)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not alive

@@ -1,0 +1,44 @@
+"""Which device MLX computes on, and how much memory it may take there. Called before any model is loaded."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Literal
+
+import mlx.core as mx
+import psutil
+
+from src.errors import ModelLoadFailed
+from src.ipc.messages import DeviceReading
+from src.settings import EngineSettings
+
+
+def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
+    """Choose the device, bound MLX's memory, and say what it is.
+
+    Raises:
+        ModelLoadFailed: when DEVICE_TYPE asks for a GPU that is not there.
+    """
+    kind: Literal["metal", "cuda", "cpu"]
+    kind = "metal" if mx.metal.is_available() else "cuda" if mx.cuda.is_available() else "cpu"
+    if settings.device_type == "gpu" and kind == "cpu":
+        raise ModelLoadFailed("DEVICE_TYPE=gpu, but MLX finds no GPU on this machine. Set DEVICE_TYPE=auto.")
+    if settings.device_type == "cpu" or kind == "cpu":
+        kind = "cpu"
+        mx.set_default_device(mx.cpu)
+    if kind == "cpu" and sys.platform == "linux":
+        # compiling calls g++ (seconds at the first answer) and gains nothing there: docs/adr/0007
+        mx.disable_compile()
+    facts = mx.device_info()
+    total = int(facts.get("max_recommended_working_set_size") or facts.get("memory_size") or 0)
+    total = total or psutil.virtual_memory().total
+    mx.set_memory_limit(int(settings.mlx_memory_fraction * total))
+    name = str(facts.get("device_name") or facts.get("architecture") or "") or None
+    return DeviceReading(
+        kind=kind,
+        name=name,
+        blas=blas if kind == "cpu" else None,
+        memory_total_bytes=total,
+        mlx_version=version("mlx"),
+    )

@@ -1,0 +1,129 @@
+"""The `fake` engine: deterministic, without a model, for tests and dry runs.
+
+It answers with the last message's text, one token per UTF-8 byte. Words of the form `fake:NAME=VALUE` in that message
+programme it: `count=N` (answer N letters instead), `delay=S` (seconds per step), `prefill=S` (seconds before the first
+token), `crash`, `crash=N` (die at once, or after N tokens), `hang`, `hang=N` (stop computing), `error` (a step raises).
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass
+
+import psutil
+
+from src.engine.backends import Step, Token
+from src.ipc.messages import ChatMessage, DeviceReading, MemoryReading, ModelInfo, Sampling
+from src.settings import EngineSettings
+
+END = 256
+_DIRECTIVE = re.compile(r"\bfake:([a-z]+)(?:=([0-9.]+))?")
+_HANG_S = 3600.0
+
+
+@dataclass
+class _Answer:
+    """A sequence being answered."""
+
+    script: dict[str, float]
+    text: bytes
+    budget: int
+    prefill_left: int
+    made: int = 0
+
+
+class FakeTokenizer:
+    """One token per byte; role markers are ASCII control characters."""
+
+    def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
+        return list("".join(f"\x01{m.role}\x02{m.content}" for m in messages).encode())
+
+    def detokenizer(self) -> FakeDetokenizer:
+        return FakeDetokenizer()
+
+
+class FakeDetokenizer:
+    """Bytes to text, whole characters only."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")  # max_tokens may cut the last character
+
+    def add(self, token: int) -> str:
+        return self._decoder.decode(bytes((token,)))
+
+    def flush(self) -> str:
+        return self._decoder.decode(b"", final=True)
+
+
+class FakeBackend:
+    """See the module's text. `sleep` is passed in so that unit tests need not wait."""
+
+    name = "fake"
+
+    def __init__(self, model: str, settings: EngineSettings, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.info = ModelInfo(name=model, context_length=settings.max_model_len or 1 << 20, parameters=0)
+        self.device = DeviceReading(kind="none")
+        self.tokenizer = FakeTokenizer()
+        self._step_size = settings.prefill_step_size
+        self._sleep = sleep
+        self._answers: dict[int, _Answer] = {}
+        self._next_uid = 0
+
+    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling) -> int:  # noqa: ARG002  # nothing to sample
+        text = bytes(prompt).rpartition(b"\x02")[2]
+        script = {name: float(value or 0) for name, value in _DIRECTIVE.findall(text.decode(errors="replace"))}
+        answer = b"abcdefghijklmnopqrstuvwxyz"[: int(script["count"])] if "count" in script else text
+        if "count" in script:
+            answer = (answer * (int(script["count"]) // max(1, len(answer)) + 1))[: int(script["count"])]
+        self._next_uid += 1
+        self._answers[self._next_uid] = _Answer(script, answer, max_tokens, len(prompt))
+        return self._next_uid
+
+    def step(self) -> Step:
+        """One token for each sequence whose prefill is done, one chunk of prefill for the others."""
+        self._misbehave()
+        tokens, prefill_left = [], {}
+        for uid, answer in list(self._answers.items()):
+            if answer.prefill_left > 0:
+                self._sleep(answer.script.get("prefill", 0.0))
+                answer.prefill_left = max(0, answer.prefill_left - self._step_size)
+                prefill_left[uid] = answer.prefill_left
+            else:
+                tokens.append(self._advance(uid, answer))
+        return Step(tokens, prefill_left)
+
+    def _advance(self, uid: int, answer: _Answer) -> Token:
+        ended = answer.made >= len(answer.text)
+        token = END if ended else answer.text[answer.made]
+        answer.made += 1
+        finish = "stop" if ended else "length" if answer.made >= answer.budget else None
+        if finish:
+            del self._answers[uid]
+        return Token(uid, token, finish)  # type: ignore[arg-type]  # a conditional of literals widens to str
+
+    def _misbehave(self) -> None:
+        self._sleep(max((a.script.get("delay", 0.0) for a in self._answers.values()), default=0.0))
+        for answer in self._answers.values():
+            script, made = answer.script, answer.made
+            if "crash" in script and made >= script["crash"]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if "hang" in script and made >= script["hang"]:
+                self._sleep(_HANG_S)
+            if "error" in script:
+                raise RuntimeError("fake:error was asked for")
+
+    def remove(self, uids: list[int]) -> None:
+        for uid in uids:
+            self._answers.pop(uid, None)
+
+    def memory(self) -> MemoryReading:
+        return MemoryReading(rss_bytes=psutil.Process().memory_info().rss)
+
+    def close(self) -> None:
+        self._answers.clear()

@@ -1,0 +1,73 @@
+"""`python -m src.engine.check --model NAME`: what an engine here would be, as one line of JSON for `run.py check`.
+
+A process of its own, since it imports MLX. Nothing is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from src.engine import backends, checkpoint
+from src.errors import ExitCode, ModelLoadFailed
+from src.gpu import blas
+from src.settings import Settings, SettingsError, load
+
+
+def main(argv: list[str]) -> ExitCode:
+    parser = argparse.ArgumentParser(prog="python -m src.engine.check")
+    parser.add_argument("--model", required=True)
+    model = parser.parse_args(argv).model
+    try:
+        facts = examine(model, load())
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return ExitCode.CONFIG
+    sys.stdout.write(json.dumps(facts) + "\n")
+    return ExitCode.OK if facts["problem"] is None else ExitCode.MODEL
+
+
+def examine(model: str, settings: Settings) -> dict[str, str | None]:
+    """What was found; `problem` is None when this engine could serve."""
+    engine, why = backends.choose(settings)
+    facts: dict[str, str | None] = {"engine": engine, "why": why, "model": model, "problem": None}
+    if engine == "fake":
+        return facts
+    facts["blas"] = blas.preload(settings.blas_library)
+    try:
+        from src.engine.backends.device import choose_device  # noqa: PLC0415  # imports MLX
+
+        device = choose_device(settings, facts["blas"])
+        facts |= {"device": device.kind, "device_name": device.name, "mlx_version": device.mlx_version}
+        facts |= _model_facts(model, settings)
+    except ModelLoadFailed as error:
+        facts["problem"] = error.message
+    except ImportError as error:
+        facts["problem"] = f"MLX cannot be imported: {error}"
+    return facts
+
+
+def _model_facts(model: str, settings: Settings) -> dict[str, str | None]:
+    found = checkpoint.locate(model, settings.models_path)
+    if found.folder is None:
+        return {"model_path": f"{found.source} on the Hugging Face hub (fetched at the first start)"}
+    config = checkpoint.read_config(found.folder)
+    return {
+        "model_path": str(found.folder),
+        "architecture": str(config.get("model_type")),
+        "context_length": str(checkpoint.context_length(config, settings.max_model_len)),
+        "weights": _weights(found.folder),
+    }
+
+
+def _weights(folder: Path) -> str:
+    files = list(folder.glob("*.safetensors"))
+    if not files:
+        raise ModelLoadFailed(f"{folder} has no .safetensors file.")
+    return f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB in {len(files)} file(s)"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,72 @@
+"""Where a model's files are: a folder under MODELS_DIR, a path from the settings, or a Hugging Face id. No MLX here."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from src.errors import ModelLoadFailed
+from src.settings import ROOT
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A located model. `folder` is None when it must be fetched from the hub first."""
+
+    source: str
+    folder: Path | None
+
+
+def locate(model: str, models_path: Path) -> Checkpoint:
+    """Find a model by the name in the settings (never by one from a request).
+
+    Raises:
+        ModelLoadFailed: when it is neither a folder nor looks like a hub id.
+    """
+    for folder in (models_path / model, ROOT / model, Path(model).expanduser()):
+        if (folder / "config.json").is_file():
+            return Checkpoint(str(folder), folder)
+    if _HUB_ID.fullmatch(model):
+        return Checkpoint(model, None)
+    raise ModelLoadFailed(
+        f"No model {model!r}: there is no folder with a config.json at {models_path / model}, "
+        "and it is no Hugging Face id (owner/name). Set DEFAULT_MODEL."
+    )
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a checkpoint.
+
+    Raises:
+        ModelLoadFailed: when it is missing or no JSON object.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelLoadFailed(f"{folder / 'config.json'} cannot be read: {error}") from None
+    if not isinstance(config, dict):
+        raise ModelLoadFailed(f"{folder / 'config.json'} is not a JSON object.")
+    return config
+
+
+def context_length(config: dict[str, Any], limit: int) -> int:
+    """Tokens the model was made for, bounded by MAX_MODEL_LEN when that is set."""
+    text = config.get("text_config", {})
+    own = config.get("max_position_embeddings") or text.get("max_position_embeddings") or 4096
+    return min(int(own), limit) if limit else int(own)
+
+
+def default_sampling(folder: Path) -> tuple[float, float]:
+    """Temperature and top_p the model's makers recommend (generation_config.json), else 1.0 and 1.0 as OpenAI's."""
+    try:
+        config = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 1.0, 1.0
+    if config.get("do_sample") is False:
+        return 0.0, 1.0
+    return float(config.get("temperature", 1.0)), float(config.get("top_p", 1.0))

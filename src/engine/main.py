@@ -1,0 +1,100 @@
+"""The engine process, `python -m src.engine.main --model NAME`: one model, MLX on the main thread, I/O on another.
+
+Started by the supervisor. It ends by itself when its parent does, on SIGTERM, and on a failed step: a process that
+failed once is replaced, not repaired.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import os
+import signal
+import sys
+import time
+
+from loguru import logger
+
+from src import logs
+from src.engine import backends
+from src.engine.backends import Backend
+from src.engine.scheduler import Scheduler
+from src.engine.server import EngineServer
+from src.errors import ExitCode, ModelLoadFailed
+from src.ipc import lifeline, runtime
+from src.ipc.messages import Sampling
+from src.ipc.server import AddressInUse
+from src.settings import Settings, SettingsError, load
+
+_LINGER_S = 3.0
+_WARM_UP_TOKENS = 4
+_WARM_UP_PROMPT = list(range(1, 9))  # ids every vocabulary has
+
+
+def main(argv: list[str]) -> ExitCode:
+    parser = argparse.ArgumentParser(prog="python -m src.engine.main")
+    parser.add_argument("--model", required=True, help="model name, as DEFAULT_MODEL takes it")
+    model = parser.parse_args(argv).model
+    try:
+        settings = load()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return ExitCode.CONFIG
+    logs.configure("engine", settings, settings.level)
+    faulthandler.enable()  # SIGABRT from the supervisor dumps all stacks
+    lifeline.watch(lambda: os._exit(ExitCode.PARENT_GONE))
+    return _serve(model, settings)
+
+
+def _serve(model: str, settings: Settings) -> ExitCode:
+    server = EngineServer(runtime.engine_socket(runtime.prepare(settings.runtime_path), model), model, settings)
+    try:
+        server.start()
+    except AddressInUse:
+        logger.error("another engine serves {}", model)
+        return ExitCode.ALREADY_RUNNING
+    try:
+        return _load_and_run(model, settings, server)
+    finally:
+        server.stop()
+
+
+def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitCode:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.OK))  # loading can be given up at any point
+    try:
+        backend = backends.load(model, settings)
+    except ModelLoadFailed as error:
+        logs.model.error("{}", error.message)
+        server.failed(error, _LINGER_S)
+        return ExitCode.MODEL
+    scheduler = Scheduler(
+        backend,
+        max_num_seqs=settings.max_num_seqs,
+        prefill_step_size=settings.prefill_step_size,
+        publish=server.publish,
+        clock=time.monotonic,
+    )
+    try:
+        warm_up(backend)
+        server.ready(backend, scheduler)
+        logs.model.info("{} is ready: {}", model, backend.info)
+        signal.signal(signal.SIGTERM, lambda *_: scheduler.stop())
+        scheduler.run()
+    except Exception:  # noqa: BLE001  # process boundary: the clients see the connection close, the supervisor the code
+        logs.model.exception("a step failed; this process is not trusted any more")
+        return ExitCode.ENGINE_FAULT
+    backend.close()
+    return ExitCode.OK
+
+
+def warm_up(backend: Backend) -> None:
+    """A short generation by the real thing: kernels are compiled, buffers allocated, a broken model is found."""
+    backend.insert(_WARM_UP_PROMPT, _WARM_UP_TOKENS, Sampling(temperature=0.0))
+    while not any(token.finish for token in backend.step().tokens):
+        pass
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stderr.flush()
+    os._exit(code)  # native threads must not get a chance to hang the exit

@@ -1,0 +1,200 @@
+"""The engine's loop: receive → expire → admit → step → publish. Owner thread; the only writer of `Sequence`s.
+
+It decides who runs; the backend computes. `submit`, `cancel` and `stop` may be called from any thread: they only put a
+command into the inbox. What happened leaves through `publish`, once per step for all sequences together.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from src.engine.backends import Backend, Step, Token
+from src.engine.sequence import Sequence, Status
+from src.errors import DeadlineExceeded
+from src.ipc.messages import Delta, EngineLoad, Failed, Finished, FinishReason
+
+_IDLE_WAIT_S = 1.0
+
+Event = tuple[Sequence, Delta | Finished | Failed]
+
+
+@dataclass(frozen=True)
+class _Submit:
+    sequence: Sequence
+
+
+@dataclass(frozen=True)
+class _Cancel:
+    sequence: Sequence
+
+
+@dataclass(frozen=True)
+class _Stop:
+    pass
+
+
+def fits_prefill(in_prefill: list[int], new: int, step_size: int) -> bool:
+    """May a prompt of `new` tokens join those still in prefill, given what each has left?
+
+    The chunk of one step is padded to the longest row, so rows × longest is what it costs; that stays within one
+    `PREFILL_STEP_SIZE`, and a running stream never waits longer than that between two tokens.
+    """
+    longest = max(min(left, step_size) for left in [*in_prefill, new])
+    return not in_prefill or (len(in_prefill) + 1) * longest <= step_size
+
+
+class Scheduler:
+    """Admits sequences into the batch and follows each to its one outcome."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        max_num_seqs: int,
+        prefill_step_size: int,
+        publish: Callable[[list[Event]], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._backend = backend
+        self._max_num_seqs = max_num_seqs
+        self._step_size = prefill_step_size
+        self._publish = publish
+        self._clock = clock
+        self._inbox: SimpleQueue[_Submit | _Cancel | _Stop] = SimpleQueue()
+        self._waiting: deque[Sequence] = deque()
+        self._running: dict[int, Sequence] = {}
+        self._events: list[Event] = []
+        self._stopping = False
+        self._steps = 0
+        self._tokens = 0
+        self._busy_since: float | None = None
+
+    # ---- any thread
+
+    def submit(self, sequence: Sequence) -> None:
+        self._inbox.put(_Submit(sequence))
+
+    def cancel(self, sequence: Sequence) -> None:
+        """Forget a sequence; harmless when it has already ended."""
+        self._inbox.put(_Cancel(sequence))
+
+    def stop(self) -> None:
+        """End `run` after the current step. Safe in a signal handler."""
+        self._inbox.put(_Stop())
+
+    def load(self) -> EngineLoad:
+        since = self._busy_since
+        return EngineLoad(
+            running=len(self._running),
+            waiting=len(self._waiting) + self._inbox.qsize(),
+            step_age_s=0.0 if since is None else self._clock() - since,
+            steps=self._steps,
+            tokens=self._tokens,
+        )
+
+    # ---- owner thread
+
+    def run(self) -> None:
+        """Loop until `stop`. An exception of the backend ends it: a process that failed a step is not trusted."""
+        while not self._stopping:
+            self.run_once(_IDLE_WAIT_S)
+
+    def run_once(self, idle_wait_s: float = 0.0) -> None:
+        """One turn; when nothing runs, wait up to `idle_wait_s` for a command."""
+        self._receive(idle_wait_s)
+        now = self._clock()
+        self._expire(now)
+        self._admit(now)
+        self._step()
+        if self._events:
+            events, self._events = self._events, []
+            self._publish(events)
+
+    def _receive(self, idle_wait_s: float) -> None:
+        idle = not self._running and not self._waiting
+        try:
+            self._obey(self._inbox.get(timeout=idle_wait_s) if idle and idle_wait_s else self._inbox.get_nowait())
+            while True:
+                self._obey(self._inbox.get_nowait())
+        except Empty:
+            return
+
+    def _obey(self, command: _Submit | _Cancel | _Stop) -> None:
+        if isinstance(command, _Submit):
+            self._waiting.append(command.sequence)
+        elif isinstance(command, _Cancel):
+            self._drop([command.sequence])
+        else:
+            self._stopping = True
+
+    def _expire(self, now: float) -> None:
+        late = [seq for seq in (*self._waiting, *self._running.values()) if now >= seq.deadline]
+        for sequence in late:
+            self._events.append((sequence, _too_late(sequence)))
+        self._drop(late)
+
+    def _admit(self, now: float) -> None:
+        in_prefill = [seq.prefill_left for seq in self._running.values() if seq.status is Status.PREFILL]
+        while self._waiting and len(self._running) < self._max_num_seqs:
+            if not fits_prefill(in_prefill, self._waiting[0].prefill_left, self._step_size):
+                return
+            sequence = self._waiting.popleft()
+            sequence.uid = self._backend.insert(sequence.prompt, sequence.max_tokens, sequence.request.sampling)
+            sequence.status, sequence.started = Status.PREFILL, now
+            self._running[sequence.uid] = sequence
+            in_prefill.append(sequence.prefill_left)
+
+    def _step(self) -> None:
+        if not self._running:
+            self._busy_since = None
+            return
+        self._busy_since = self._clock()
+        step = self._backend.step()
+        self._steps += 1
+        self._tokens += len(step.tokens)
+        self._record(step)
+
+    def _record(self, step: Step) -> None:
+        for uid, left in step.prefill_left.items():
+            self._running[uid].prefill_left = left
+        now = self._clock()
+        for token in step.tokens:
+            self._take(token, now)
+
+    def _take(self, token: Token, now: float) -> None:
+        sequence = self._running[token.uid]
+        if sequence.status is Status.PREFILL:
+            sequence.status, sequence.first_token = Status.DECODE, now
+        sequence.completion_tokens += 1
+        text = "" if token.finish == "stop" else sequence.text.push(token.token)
+        finish: FinishReason | None = "stop" if sequence.text.stopped else token.finish
+        if finish is not None and not sequence.text.stopped:
+            text += sequence.text.flush()
+        self._events.append((sequence, Delta((token.token,), text)))
+        if finish is not None:
+            self._events.append((sequence, sequence.finished(finish, now)))
+            self._forget(sequence, still_computed=token.finish is None)
+
+    def _forget(self, sequence: Sequence, *, still_computed: bool) -> None:
+        del self._running[sequence.uid]
+        sequence.status = Status.FINISHED
+        if still_computed:
+            self._backend.remove([sequence.uid])
+
+    def _drop(self, sequences: list[Sequence]) -> None:
+        """Take sequences out wherever they are; those that have ended are left alone."""
+        for sequence in sequences:
+            if sequence.status is Status.WAITING:
+                sequence.status = Status.FINISHED
+                self._waiting.remove(sequence)
+            elif sequence.status is not Status.FINISHED:
+                self._forget(sequence, still_computed=True)
+
+
+def _too_late(sequence: Sequence) -> Failed:
+    made = sequence.completion_tokens
+    text = f"The request exceeded its {sequence.request.timeout_s:g} s after {made} tokens. Ask for fewer tokens."
+    return Failed(DeadlineExceeded.code, text)

@@ -1,0 +1,204 @@
+"""The engine's I/O thread: connections in, events out. It never touches MLX.
+
+Each request is one connection and one task; the peer closing cancels its sequence. Tokenising happens on a thread of
+its own. The scheduler's events arrive once per step (`publish`) and go to their connections. The socket is bound
+before the model is loaded: requests wait for it, pings are told how it stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from src.engine import prompt
+from src.engine.backends import Backend
+from src.engine.scheduler import Event, Scheduler
+from src.engine.sequence import Sequence
+from src.errors import InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
+from src.ipc.messages import Admitted, Delta, Failed, GenerateRequest, Health, MemoryReading, Ping
+from src.ipc.server import Peer, Server
+from src.settings import Settings
+
+# steps the I/O thread may lag behind before the owner thread waits for it
+_MAX_LAG = 64
+_LAG_WAIT_S = 5.0
+_START_TIMEOUT_S = 10.0
+
+
+class _Route:
+    """Where a sequence's events go."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.done = asyncio.Event()
+
+
+class EngineServer:
+    """Owns the socket and its thread. Methods say which thread may call them."""
+
+    def __init__(self, path: Path, model: str, settings: Settings) -> None:
+        self._path = path
+        self._model = model
+        self._settings = settings
+        self._health_detail: str | None = None
+        self._failure: ModelLoadFailed | None = None
+        self._backend: Backend | None = None
+        self._scheduler: Scheduler | None = None
+        self._open = 0
+        self._routes: dict[Sequence, _Route] = {}
+        self._lag = threading.BoundedSemaphore(_MAX_LAG)
+        self._tokenizer_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+        self._bound = threading.Event()
+        self._told_failure = threading.Event()
+        self._bind_error: Exception | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._settled: asyncio.Event
+        self._stop: asyncio.Event
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="io", daemon=True)
+
+    # ---- owner thread
+
+    def start(self) -> None:
+        """Bind and serve. Raises what binding raised."""
+        self._thread.start()
+        if not self._bound.wait(_START_TIMEOUT_S):
+            raise TimeoutError("the engine's socket could not be bound in time")
+        if self._bind_error is not None:
+            raise self._bind_error
+
+    def ready(self, backend: Backend, scheduler: Scheduler) -> None:
+        """The model is warm: let the waiting requests in."""
+        self._backend, self._scheduler = backend, scheduler
+        self._loop.call_soon_threadsafe(self._settled.set)
+
+    def failed(self, error: ModelLoadFailed, linger_s: float) -> None:
+        """The model cannot be loaded: tell who waits and, for up to `linger_s`, the supervisor's next ping."""
+        self._failure, self._health_detail = error, error.message
+        self._loop.call_soon_threadsafe(self._settled.set)
+        self._told_failure.wait(linger_s)
+
+    def publish(self, events: list[Event]) -> None:
+        """Hand one step's events over. Waits only when this thread's own loop lags, never for a client."""
+        self._lag.acquire(timeout=_LAG_WAIT_S)
+        self._loop.call_soon_threadsafe(self._deliver, events)
+
+    def stop(self) -> None:
+        """Close the socket and end the thread."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(_START_TIMEOUT_S)
+        self._tokenizer_thread.shutdown(wait=False, cancel_futures=True)
+
+    # ---- I/O thread
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._settled, self._stop = asyncio.Event(), asyncio.Event()
+        server = Server(self._path, self._handle, buffer_bytes=self._settings.client_buffer_kb << 10)
+        try:
+            await server.start()
+        except Exception as error:  # noqa: BLE001  # thread boundary: raised again in `start`
+            self._bind_error = error
+            return
+        finally:
+            self._bound.set()
+        await self._stop.wait()
+        await server.close()
+
+    def _deliver(self, events: list[Event]) -> None:
+        self._lag.release()
+        for sequence, message in events:
+            route = self._routes.get(sequence)
+            if route is None:
+                continue
+            route.peer.send(message)
+            if not isinstance(message, Delta):
+                route.done.set()
+
+    async def _handle(self, peer: Peer) -> None:
+        while (message := await peer.receive()) is not None:
+            if isinstance(message, Ping):
+                self._answer_ping(peer)
+            elif isinstance(message, GenerateRequest):
+                return await self._generate(peer, message)
+            else:
+                return peer.send(Failed(InvalidRequest.code, "An engine takes GenerateRequest and Ping."))
+        return None
+
+    async def _generate(self, peer: Peer, request: GenerateRequest) -> None:
+        self._open += 1
+        try:
+            self._check_room()
+            await _first(self._settled, peer.gone)
+            if not peer.gone.done():
+                await self._run(peer, request)
+        except ServiceError as error:
+            peer.send(Failed.of(error))
+        finally:
+            self._open -= 1
+
+    def _check_room(self) -> None:
+        limit = self._settings.max_num_seqs + self._settings.max_queue_size
+        if self._open > limit:
+            text = f"Too many chat requests: {limit} are running or waiting (MAX_NUM_SEQS + MAX_QUEUE_SIZE)."
+            raise Overloaded(text, retry_after_s=1.0)
+
+    async def _run(self, peer: Peer, request: GenerateRequest) -> None:
+        backend, scheduler = self._loaded(request.model)
+        prepare = partial(prompt.prepare, request, backend, self._settings, time.monotonic)
+        sequence = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
+        route = self._routes[sequence] = _Route(peer)
+        try:
+            peer.send(Admitted(len(sequence.prompt), sequence.max_tokens))
+            scheduler.submit(sequence)
+            await _first(route.done, peer.gone)
+        finally:
+            del self._routes[sequence]
+            if not route.done.is_set():
+                scheduler.cancel(sequence)
+
+    def _loaded(self, model: str) -> tuple[Backend, Scheduler]:
+        if self._failure is not None:
+            raise self._failure
+        if model != self._model:
+            raise ModelNotFound(f"This engine serves {self._model!r}.", param="model")
+        if self._backend is None or self._scheduler is None:
+            raise ModelLoadFailed("The model is not loaded.")
+        return self._backend, self._scheduler
+
+    def _answer_ping(self, peer: Peer) -> None:
+        peer.send(self.health())
+        if self._failure is not None:
+            self._told_failure.set()
+
+    def health(self) -> Health:
+        backend, scheduler = self._backend, self._scheduler
+        if backend is None or scheduler is None:
+            memory = MemoryReading(rss_bytes=psutil.Process().memory_info().rss)
+            return Health("loading" if self._failure is None else "failed", os.getpid(), memory, self._health_detail)
+        return Health(
+            "ready",
+            os.getpid(),
+            backend.memory(),
+            engine=backend.name,
+            model=backend.info,
+            device=backend.device,
+            load=scheduler.load(),
+        )
+
+
+async def _first(event: asyncio.Event, gone: asyncio.Future[None]) -> None:
+    """Wait for an event or for the peer to go, whichever is first."""
+    task = asyncio.ensure_future(event.wait())
+    either: set[asyncio.Future[Any]] = {task, gone}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        task.cancel()

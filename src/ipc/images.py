@@ -1,0 +1,59 @@
+"""What kind of image some bytes are, told by their first ones; nothing is decoded here.
+
+The web process refuses other files by it, the OCR worker chooses the one decoder to try. Pure functions.
+"""
+
+from __future__ import annotations
+
+import binascii
+from typing import Literal
+
+ImageKind = Literal["png", "jpeg", "webp", "tiff", "bmp"]
+
+HEAD_BYTES = 32
+
+_SIGNATURES: tuple[tuple[bytes, ImageKind], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),  # BigTIFF
+    (b"MM\0+", "tiff"),
+)
+_BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
+_DATA_URL_HEADER = 256
+
+
+def kind(head: bytes) -> ImageKind | None:
+    """The format of a file that begins with `head` (`HEAD_BYTES` are enough), or None if it is none we read."""
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    return "bmp" if _is_bmp(head) else None
+
+
+def _is_bmp(head: bytes) -> bool:
+    """`BM` alone begins many a text; the size of the header behind it tells."""
+    return head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
+
+
+def base64_start(text: bytes) -> int:
+    """Where the base64 begins in bare base64 or in a data URL; -1 for a data URL that holds none."""
+    if text[:5].lower() != b"data:":
+        return 0
+    comma = text.find(b",", 0, _DATA_URL_HEADER)
+    return comma + 1 if text[max(0, comma - 7) : max(0, comma)].lower() == b";base64" else -1
+
+
+def base64_head(text: bytes) -> bytes:
+    """The first `HEAD_BYTES` bytes that base64 text or a data URL stands for; fewer, or none, if it is no base64."""
+    start = base64_start(text)
+    if start < 0:
+        return b""
+    symbols = b"".join(text[start : start + 4 * HEAD_BYTES].split())
+    try:
+        return binascii.a2b_base64(symbols[: len(symbols) // 4 * 4])[:HEAD_BYTES]
+    except binascii.Error:
+        return b""

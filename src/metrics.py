@@ -1,0 +1,165 @@
+"""Every metric: names, labels, buckets. The web process counts; engine and broker report over the wire.
+
+Names follow vLLM's with our prefix; seconds and bytes only; no user, key, path or prompt in a label. Gauges that
+describe other processes are read at scrape time through `Readings`, so that a dead engine shows as 0, not as its past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+PREFIX = "stoker"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_LATENCY = (0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680)
+_FIRST_TOKEN = (
+    *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5),
+    *(0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560),
+)
+_INTER_TOKEN = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80)
+_HTTP = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_LAG = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000)
+
+FINISH_REASONS = ("stop", "length", "abort", "error")
+OCR_RESULTS = ("ok", "invalid", "overloaded", "error", "abort")
+
+
+@dataclass(frozen=True)
+class ModelReading:
+    """One engine as it is now."""
+
+    model_name: str
+    engine: str
+    up: bool
+    running: int = 0
+    waiting: int = 0
+    memory_bytes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the other processes say at scrape time. `restarts`: (child, reason) → count since the supervisor began."""
+
+    models: tuple[ModelReading, ...] = ()
+    restarts: dict[tuple[str, str], int] = field(default_factory=dict)
+    process_memory_bytes: dict[str, int] = field(default_factory=dict)
+    ocr: dict[str, int] = field(default_factory=dict)
+
+
+class Metrics:
+    """The registry of one web process."""
+
+    def __init__(self, readings: Callable[[], Readings]) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.registry.register(_ReadingsCollector(readings))
+        self._http()
+        self._generation()
+        self._ocr()
+
+    def render(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+    def _http(self) -> None:
+        self.http_requests = self._counter("http_requests_total", "HTTP requests.", "method", "route", "status")
+        self.http_seconds = self._histogram(
+            "http_request_duration_seconds", "Time until the response ended.", _HTTP, "method", "route"
+        )
+        self.disconnects = self._counter("client_disconnects_total", "Clients that left before the end.", "phase")
+        for phase in ("prefill", "decode", "ocr"):
+            self.disconnects.labels(phase)
+        self.rate_limited = self._counter("rate_limited_total", "Requests refused with 429.", "scope")
+        self.lag = self._histogram("event_loop_lag_seconds", "How late the web process's event loop ran.", _LAG)
+
+    def _generation(self) -> None:
+        model = ("model_name", "engine")
+        self.prompt_tokens = self._counter("prompt_tokens_total", "Prompt tokens of answered requests.", *model)
+        self.generation_tokens = self._counter("generation_tokens_total", "Tokens generated.", *model)
+        self.success = self._counter("request_success_total", "Requests by outcome.", *model, "finished_reason")
+        self.ttft = self._histogram("time_to_first_token_seconds", "Request to first token.", _FIRST_TOKEN, *model)
+        self.inter_token = self._histogram("inter_token_latency_seconds", "Time between tokens.", _INTER_TOKEN, *model)
+        self.e2e = self._histogram("e2e_request_latency_seconds", "Request to last token.", _LATENCY, *model)
+        self.queue_time = self._histogram("request_queue_time_seconds", "Time in the queue.", _LATENCY, *model)
+        self.prefill_time = self._histogram("request_prefill_time_seconds", "Time in prefill.", _LATENCY, *model)
+        self.decode_time = self._histogram("request_decode_time_seconds", "Time in decode.", _LATENCY, *model)
+        self.prompt_size = self._histogram("request_prompt_tokens", "Prompt tokens per request.", _TOKENS, *model)
+        self.answer_size = self._histogram("request_generation_tokens", "Tokens per answer.", _TOKENS, *model)
+
+    def _ocr(self) -> None:
+        self.ocr_jobs = self._counter("ocr_jobs_total", "OCR pages by result.", "result")
+        for result in OCR_RESULTS:
+            self.ocr_jobs.labels(result)
+        self.ocr_seconds = self._histogram("ocr_job_duration_seconds", "Time per OCR page, waiting included.", _HTTP)
+
+    def announce_model(self, model_name: str, engine: str) -> None:
+        """Make a model's series exist before its first request."""
+        for reason in FINISH_REASONS:
+            self.success.labels(model_name, engine, reason)
+
+
+class _ReadingsCollector(Collector):
+    """Asks the other processes when Prometheus asks us."""
+
+    def __init__(self, readings: Callable[[], Readings]) -> None:
+        self._readings = readings
+
+    def describe(self) -> Iterable[Metric]:
+        return []  # so that registering does not scrape
+
+    def collect(self) -> Iterator[Metric]:
+        readings = self._readings()
+        yield from _models(readings.models)
+        restarts = CounterMetricFamily(
+            f"{PREFIX}_child_restarts", "Restarts by child and reason.", labels=("child", "reason")
+        )
+        engine = CounterMetricFamily(f"{PREFIX}_engine_restarts", "Engine restarts by reason.", labels=("reason",))
+        for (child, reason), count in sorted(readings.restarts.items()):
+            restarts.add_metric((child, reason), count)
+            if child.startswith("engine"):
+                engine.add_metric((reason,), count)
+        yield from (restarts, engine)
+        yield _gauge("process_memory_bytes", "Resident memory by process.", ("process",), readings.process_memory_bytes)
+        for name, value in readings.ocr.items():
+            yield GaugeMetricFamily(f"{PREFIX}_ocr_{name}", f"OCR pool: {name.replace('_', ' ')}.", value=value)
+
+
+def _models(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
+    labels = ("model_name", "engine")
+    families = {
+        "engine_up": GaugeMetricFamily(f"{PREFIX}_engine_up", "1 when the engine is ready.", labels=labels),
+        "running": GaugeMetricFamily(f"{PREFIX}_num_requests_running", "Requests in the batch.", labels=labels),
+        "waiting": GaugeMetricFamily(f"{PREFIX}_num_requests_waiting", "Requests in the queue.", labels=labels),
+    }
+    memory = GaugeMetricFamily(f"{PREFIX}_engine_memory_bytes", "MLX's own memory figures.", labels=(*labels, "kind"))
+    for model in models:
+        key = (model.model_name, model.engine)
+        families["engine_up"].add_metric(key, int(model.up))
+        families["running"].add_metric(key, model.running)
+        families["waiting"].add_metric(key, model.waiting)
+        for kind, value in model.memory_bytes.items():
+            memory.add_metric((*key, kind), value)
+    yield from (*families.values(), memory)
+
+
+def _gauge(name: str, text: str, labels: tuple[str, ...], values: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
+    for label, value in values.items():
+        family.add_metric((label,), value)
+    return family

@@ -1,0 +1,113 @@
+"""One worker as the broker sees it: a spawned process and the socket to it, driven by the broker's event loop.
+
+`pool` owns these. Nothing here blocks: a worker that does not read (stopped, or busy in native code) fills a buffer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import socket
+from multiprocessing.process import BaseProcess
+
+from loguru import logger
+
+from src.ipc.framing import Decoder, FramingError, encode
+from src.ipc.messages import AnyMessage
+from src.settings import Settings
+
+_REAP_TIMEOUT_S = 5.0
+_REAP_INTERVAL_S = 0.005
+_spawning = multiprocessing.get_context("spawn")
+
+
+def _run(sock: socket.socket, settings: Settings) -> None:
+    """What the spawned process does."""
+    from src.ocr import worker  # noqa: PLC0415  # here we are the child; the broker never imports numpy or Pillow
+
+    worker.main(sock, settings)
+
+
+class WorkerProcess(asyncio.Protocol):
+    """A worker's process. `end` must be awaited in the end, also when `start` failed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._process: BaseProcess | None = None
+        self._transport: asyncio.Transport | None = None
+        self._decoder = Decoder()
+        self._inbox: asyncio.Queue[AnyMessage | None] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    @property
+    def alive(self) -> bool:
+        return not self.gone.done() and self._process is not None and self._process.is_alive()
+
+    async def start(self) -> None:
+        """Spawn the process; raises OSError when the system has no room for one."""
+        ours, theirs = socket.socketpair()
+        try:
+            await self._loop.create_unix_connection(lambda: self, sock=ours)
+            # no await from here on: a started process is always known to `end`
+            process = _spawning.Process(target=_run, args=(theirs, self._settings), name="ocr-worker", daemon=True)
+            process.start()
+            self._process = process
+        finally:
+            theirs.close()
+
+    def send(self, message: AnyMessage) -> None:
+        if self._transport is not None:
+            self._transport.write(encode(message))
+
+    async def receive(self) -> AnyMessage | None:
+        """The worker's next message, or None once it is gone."""
+        message = await self._inbox.get()
+        if message is None:
+            self._inbox.put_nowait(None)
+        return message
+
+    def kill(self) -> None:
+        """SIGKILL: a worker holds nothing worth saving, and may be hung in native code."""
+        if self._process is not None:
+            self._process.kill()
+
+    async def end(self) -> None:
+        """Kill and reap the process, close the socket."""
+        self.kill()
+        if self._transport is not None:
+            self._transport.abort()
+        await self._reap()
+
+    async def _reap(self) -> None:
+        process = self._process
+        if process is None:
+            return
+        deadline = self._loop.time() + _REAP_TIMEOUT_S
+        # the socket and the sentinel close a moment before a process can be waited for, and waitpid has no event
+        while process.exitcode is None and self._loop.time() < deadline:  # noqa: ASYNC110  # see above
+            await asyncio.sleep(_REAP_INTERVAL_S)
+        logger.info("worker {} has ended (exit code {})", process.pid, process.exitcode)
+
+    # ---- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # for the type checker
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._decoder.feed(data):
+                self._inbox.put_nowait(message)
+        except FramingError as error:
+            logger.error("worker {} does not speak our protocol: {}", self.pid, error)
+            self.kill()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._inbox.put_nowait(None)
+        if not self.gone.done():
+            self.gone.set_result(None)

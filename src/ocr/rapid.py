@@ -1,0 +1,200 @@
+"""RapidOCR (PP-OCRv6 on onnxruntime) with tuned settings; its wheel carries the models, nothing is downloaded.
+
+Its three models are called one by one, because its own pipeline turns single lines upside down, enlarges small
+pictures at great cost, and knows neither page orientation nor columns. Runs in an OCR worker only, on one thread.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import rapidocr
+from numpy.typing import NDArray
+from rapidocr.ch_ppocr_rec import TextRecInput
+
+from src.ocr import layout
+from src.ocr.reading import Line, Pixels, Polygon, Reading
+
+Boxes = NDArray[np.float32]  # n x 4 corners x (x, y), clockwise from the line's start
+
+_MIN_SCORE = 0.5
+_SMALL_SIDE = 40  # below it lines come back empty
+_ENLARGED_SIDE = 48
+_MAX_ENLARGEMENT = 6.0
+_VOTERS = 12
+
+
+class RapidRecognizer:
+    """The three models, loaded and warm."""
+
+    name = "rapidocr"
+
+    def __init__(self) -> None:
+        cv2.setNumThreads(1)
+        self._engine = rapidocr.RapidOCR(params=_settings())
+        # the first call loads the models; `use_cls` only here, to load the classifier too
+        self._engine(_warm_up_line(), use_det=True, use_cls=True, use_rec=True)
+        if None in (self._engine.text_det, self._engine.text_cls, self._engine.text_rec):
+            raise RuntimeError("RapidOCR did not read the warm-up line")
+
+    def read(self, page: Pixels) -> Reading:
+        frame = _Frame.of(page)
+        upright, boxes = self._upright(frame.enlarge(page))
+        found = self._recognize(upright.pixels, boxes)
+        arranged = layout.arrange([polygon for polygon, _, _ in found])
+        lines = tuple(
+            Line(text, round(score, 4), frame.back(polygon, upright.rotation))
+            for polygon, text, score in (found[index] for index in arranged.order)
+        )
+        text = "\n".join(" ".join(found[index][1] for index in row) for row in arranged.rows)
+        return Reading(text, lines, upright.rotation, round(math.degrees(arranged.skew), 2))
+
+    def _upright(self, pixels: Pixels) -> tuple[_Turned, Boxes]:
+        """Turn the page until its lines run from left to right, and where they are then."""
+        boxes, rotation = self._detect(pixels), 0
+        if _mostly_vertical(boxes):
+            pixels, rotation = _turn(pixels, 90), 90
+            boxes = self._detect(pixels)
+        if self._is_upside_down(pixels, boxes):
+            pixels, rotation = _turn(pixels, 180), rotation + 180
+            boxes = self._detect(pixels)
+        return _Turned(pixels, rotation), boxes
+
+    def _detect(self, pixels: Pixels) -> Boxes:
+        found = self._engine.text_det(pixels).boxes
+        return np.zeros((0, 4, 2), np.float32) if found is None else np.asarray(found, np.float32)
+
+    def _is_upside_down(self, pixels: Pixels, boxes: Boxes) -> bool:
+        """One vote for the page: the classifier errs on single lines."""
+        crops = [crop for box in _widest(boxes, _VOTERS) for crop in _ballots(self._crop(pixels, box[None])[0])]
+        if not crops:
+            return False
+        votes = self._engine.text_cls(crops).cls_res
+        return bool(sum(score if label == "180" else -score for label, score in votes) > 0)
+
+    def _recognize(self, pixels: Pixels, boxes: Boxes) -> list[tuple[list[list[float]], str, float]]:
+        """Polygon, text and score of each box that holds text."""
+        if not len(boxes):
+            return []
+        answer = self._engine.text_rec(TextRecInput(img=self._crop(pixels, boxes), return_word_box=False))
+        read = zip(boxes.tolist(), answer.txts, answer.scores, strict=True)
+        return [(box, text, float(score)) for box, text, score in read if text.strip() and score >= _MIN_SCORE]
+
+    def _crop(self, pixels: Pixels, boxes: Boxes) -> list[Pixels]:
+        crops: list[Pixels] = self._engine.crop_text_regions(pixels, boxes)
+        return crops
+
+
+def _settings() -> dict[str, Any]:
+    """Paths are given because a model found by name is checked, and downloaded anew when its checksum differs."""
+    models = Path(rapidocr.__file__).parent / "models"
+    return {
+        "Global.log_level": "error",
+        "Global.use_cls": False,
+        "Global.text_score": _MIN_SCORE,
+        "Global.max_side_len": 4000,
+        "Det.model_path": str(models / "PP-OCRv6_det_small.onnx"),
+        "Rec.model_path": str(models / "PP-OCRv6_rec_small.onnx"),
+        "Cls.model_path": str(models / "ch_ppocr_mobile_v2.0_cls_mobile.onnx"),
+        "Det.limit_type": "max",  # the default enlarges a 64-pixel strip to 4800: seconds, and a gigabyte
+        "Det.limit_side_len": 1280,
+        "Rec.rec_batch_num": 1,  # a batch is padded to its widest line: slower, twice the memory
+        "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+    }
+
+
+def _warm_up_line() -> Pixels:
+    line = np.full((64, 320, 3), 255, np.uint8)
+    cv2.putText(line, "warm up", (8, 44), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (0, 0, 0), 2)
+    return line
+
+
+# ---- orientation
+
+
+@dataclass(frozen=True)
+class _Turned:
+    """Pixels, and by how many degrees clockwise they were turned."""
+
+    pixels: Pixels
+    rotation: int
+
+
+def _turn(pixels: Pixels, degrees: int) -> Pixels:
+    """Clockwise."""
+    return np.ascontiguousarray(np.rot90(pixels, -degrees // 90))
+
+
+def _widths(boxes: Boxes) -> NDArray[np.float32]:
+    return np.asarray(np.linalg.norm(boxes[:, 1] - boxes[:, 0], axis=1), np.float32)
+
+
+def _heights(boxes: Boxes) -> NDArray[np.float32]:
+    return np.asarray(np.linalg.norm(boxes[:, 3] - boxes[:, 0], axis=1), np.float32)
+
+
+def _mostly_vertical(boxes: Boxes) -> bool:
+    width, height = _widths(boxes), _heights(boxes)
+    long = np.maximum(width, height) > 2.5 * np.minimum(width, height)
+    return bool(long.any()) and float((height > width)[long].mean()) > 0.6
+
+
+def _widest(boxes: Boxes, count: int) -> Boxes:
+    return boxes[np.argsort(-_widths(boxes))[:count]]
+
+
+def _ballots(line: Pixels) -> list[Pixels]:
+    """One to three pieces of a line, four times as wide as high: the classifier squeezes what is wider."""
+    height, width = line.shape[:2]
+    if width < 1.5 * height:
+        return []
+    piece = min(width, 4 * height)
+    count = max(1, min(3, width // piece))
+    starts = np.linspace(0, width - piece, count) if count > 1 else [0]
+    return [line[:, int(start) : int(start) + piece] for start in starts]
+
+
+# ---- the caller's pixel frame
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The size of the page as given, and how much it is enlarged for reading."""
+
+    width: int
+    height: int
+    scale: float
+
+    @classmethod
+    def of(cls, page: Pixels) -> _Frame:
+        height, width = page.shape[:2]
+        short = min(height, width)
+        return cls(width, height, min(_MAX_ENLARGEMENT, _ENLARGED_SIDE / short) if short < _SMALL_SIDE else 1.0)
+
+    def enlarge(self, page: Pixels) -> Pixels:
+        if self.scale == 1.0:
+            return page
+        enlarged = cv2.resize(page, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_CUBIC)
+        return np.asarray(enlarged, np.uint8)
+
+    def back(self, polygon: list[list[float]], rotation: int) -> Polygon:
+        """Corners on the turned, enlarged page as corners on the given one."""
+        return tuple(self._clamp(*self._unturn(x / self.scale, y / self.scale, rotation)) for x, y in polygon)
+
+    def _unturn(self, x: float, y: float, rotation: int) -> tuple[float, float]:
+        if rotation == 90:
+            return y, self.height - 1 - x
+        if rotation == 180:
+            return self.width - 1 - x, self.height - 1 - y
+        if rotation == 270:
+            return self.width - 1 - y, x
+        return x, y
+
+    def _clamp(self, x: float, y: float) -> tuple[float, float]:
+        return round(min(max(x, 0.0), self.width), 1), round(min(max(y, 0.0), self.height), 1)

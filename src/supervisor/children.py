@@ -1,0 +1,76 @@
+"""The table of supervised processes: name → `Child`, each with its task. `main.py` owns it; models may join later."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from itertools import groupby
+
+from loguru import logger
+
+from src.ipc.messages import ChildState, ChildStatus
+from src.settings import SupervisorSettings
+from src.supervisor.child import Child, Effects
+from src.supervisor.specs import ChildSpec
+
+
+class Children:
+    """All children. `on_change` hears of every new state, `on_fault` of a bug in a child's own task."""
+
+    def __init__(
+        self,
+        effects: Effects,
+        settings: SupervisorSettings,
+        *,
+        on_change: Callable[[Child], None],
+        on_fault: Callable[[], None],
+    ) -> None:
+        self._effects = effects
+        self._settings = settings
+        self._on_change = on_change
+        self._on_fault = on_fault
+        self._children: dict[str, Child] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def add(self, spec: ChildSpec) -> None:
+        child = Child(spec, self._effects, self._settings, on_change=self._on_change)
+        self._children[spec.name] = child
+        task = asyncio.get_running_loop().create_task(child.run(), name=spec.name)
+        self._tasks[spec.name] = task
+        task.add_done_callback(self._ended)
+
+    def in_state(self, name: str, state: ChildState) -> bool:
+        return name in self._children and self._children[name].state == state
+
+    def signal(self, name: str, number: int) -> None:
+        self._children[name].signal(number)
+
+    def status(self) -> tuple[ChildStatus, ...]:
+        return tuple(child.status() for child in self._children.values())
+
+    def all_in(self, *states: ChildState) -> bool:
+        return all(child.state in states for child in self._children.values())
+
+    def restart(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name in self._children:
+                self._children[name].restart()
+
+    async def drain(self) -> None:
+        """Stop all, in order: who sends work before who does it, so that no running request loses its back end."""
+        in_order = sorted(self._children.values(), key=lambda child: child.spec.stop_order)
+        for _, together in groupby(in_order, key=lambda child: child.spec.stop_order):
+            group = list(together)
+            for child in group:
+                child.stop()
+            await asyncio.wait({self._tasks[child.spec.name] for child in group})
+
+    def kill(self) -> None:
+        """End all at once; `drain` then returns soon."""
+        for child in self._children.values():
+            child.kill()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            logger.opt(exception=error).error("the task that watches {} failed", task.get_name())
+            self._on_fault()

@@ -1,0 +1,149 @@
+"""The one log rotator: renames full or old log files, compresses them a minute later, deletes them in the end.
+
+`main.py` runs `tidy` in a thread every now and then. The processes that write open their files with `watch`, so a
+renamed file costs them no line; a late one may still go to the old file, hence the minute.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from pathlib import Path
+from typing import Literal
+
+from loguru import logger
+
+from src.logs import FILES
+from src.settings import LogSettings
+
+_LATE_WRITERS_S = 60.0
+_DAY_S = 86400.0
+_NAMES = frozenset(FILES.values())
+_ROTATED = re.compile(rf"({'|'.join(Path(name).stem for name in FILES.values())})\.\d{{8}}T\d{{6}}(\.\d+)?\.log")
+_FIRST_RECORD = re.compile(rb'\{"ts": "(\d{4}-\d{2}-\d{2})T')
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A file in the log folder. `began`: the day of its first record (UTC)."""
+
+    name: str
+    size: int
+    modified: float
+    began: date
+
+
+@dataclass(frozen=True)
+class Action:
+    """What is to be done with one file."""
+
+    do: Literal["rotate", "compress", "delete"]
+    name: str
+
+
+def plan(files: Iterable[LogFile], now: float, settings: LogSettings) -> Iterator[Action]:
+    """Decide, for our own names only; a file of another name is never touched."""
+    for file in files:
+        if file.name in _NAMES:
+            if file.size > 0 and _is_full(file, now, settings):
+                yield Action("rotate", file.name)
+        elif _ROTATED.fullmatch(file.name.removesuffix(".tmp").removesuffix(".gz")):
+            yield from _plan_rotated(file, now - file.modified, settings)
+
+
+def _is_full(file: LogFile, now: float, settings: LogSettings) -> bool:
+    today = datetime.fromtimestamp(now, timezone.utc).date()
+    return file.size >= settings.log_max_mb * 2**20 or file.began < today
+
+
+def _plan_rotated(file: LogFile, age_s: float, settings: LogSettings) -> Iterator[Action]:
+    if age_s >= settings.log_retention_days * _DAY_S or (file.name.endswith(".tmp") and age_s >= _DAY_S):
+        yield Action("delete", file.name)
+    elif file.name.endswith(".log") and age_s >= _LATE_WRITERS_S:
+        yield Action("compress", file.name)
+
+
+class Janitor:
+    """Looks at the folder and carries the plan out. Never raises: what cannot be done is logged once, tried again."""
+
+    def __init__(self, folder: Path, settings: LogSettings, clock: Callable[[], float]) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._clock = clock
+        self._troubled = False
+
+    def tidy(self) -> None:
+        """One round. Blocks for as long as compressing takes."""
+        try:
+            actions = list(plan(_look(self._folder), self._clock(), self._settings))
+            problems = [problem for action in actions if (problem := self._problem_with(action))]
+        except OSError as error:
+            problems = [error]
+        if problems and not self._troubled:
+            logger.error("the log files cannot be kept in order: {}", problems[0])
+        self._troubled = bool(problems)
+
+    def _problem_with(self, action: Action) -> OSError | None:
+        try:
+            self._carry_out(action)
+        except OSError as error:
+            return error
+        return None
+
+    def _carry_out(self, action: Action) -> None:
+        path = self._folder / action.name
+        if action.do == "rotate":
+            _rotate(path, self._clock())
+        elif action.do == "compress":
+            _compress(path)
+        else:
+            path.unlink()
+
+
+def _look(folder: Path) -> Iterator[LogFile]:
+    for path in sorted(folder.iterdir()):
+        info = path.lstat()
+        if stat.S_ISREG(info.st_mode):
+            yield LogFile(path.name, info.st_size, info.st_mtime, _began(path, info.st_mtime))
+
+
+def _began(path: Path, modified: float) -> date:
+    """Its first record tells, also on file systems that keep no time of birth."""
+    if path.name in _NAMES:
+        with path.open("rb") as file:
+            if found := _FIRST_RECORD.match(file.read(64)):
+                return date.fromisoformat(found[1].decode())
+    return datetime.fromtimestamp(modified, timezone.utc).date()
+
+
+def _rotate(path: Path, now: float) -> None:
+    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%S")
+    target = _free(path.with_name(f"{path.stem}.{stamp}.log"))
+    path.rename(target)
+    os.utime(target, (now, now))  # its age counts from now on
+
+
+def _free(path: Path) -> Path:
+    names = [path, *(path.with_name(f"{path.stem}.{number}.log") for number in range(1, 100))]
+    return next(name for name in names if not name.exists() and not name.with_name(name.name + ".gz").exists())
+
+
+def _compress(path: Path) -> None:
+    info = path.stat()
+    partial, target = path.with_name(path.name + ".gz.tmp"), path.with_name(path.name + ".gz")
+    try:
+        with path.open("rb") as source, partial.open("wb") as sink, gzip.GzipFile(fileobj=sink, mode="wb") as packed:
+            os.fchmod(sink.fileno(), 0o640)
+            shutil.copyfileobj(source, packed, 1 << 20)
+    except OSError:
+        partial.unlink(missing_ok=True)  # on a full disk every byte counts
+        raise
+    os.utime(partial, (info.st_atime, info.st_mtime))
+    partial.rename(target)
+    path.unlink()

@@ -1,0 +1,270 @@
+"""The supervisor process: starts the service's processes, keeps them alive, stops them in order.
+
+Called by `cli.py`. Plain asyncio, never monkey-patched; imports neither MLX nor Flask. Signal handlers and the control
+socket only leave orders; each child's own task acts on them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+from loguru import logger
+
+from src import logs
+from src.errors import ExitCode
+from src.ipc import runtime
+from src.ipc.messages import SystemStatus
+from src.ipc.server import AddressInUse, Server
+from src.settings import ROOT, SUPERVISED, VERSION, Settings, SettingsError, child_environment, load, notify_socket
+from src.supervisor import control, lock, port, specs
+from src.supervisor.child import Child
+from src.supervisor.children import Children
+from src.supervisor.janitor import Janitor
+from src.supervisor.notify import Notifier
+from src.supervisor.processes import Local, lives
+from src.supervisor.reload import Sources, concerned
+from src.supervisor.specs import ChildSpec
+
+_PORT_WAIT_S = 5.0  # the web of a supervisor that was killed needs a moment to end
+_LIFELINE_S = 0.5
+_RELOAD_S = 1.0
+_ALIVE_S = 5.0
+_TIDY_S = 30.0
+_READINGS_S = 60.0
+
+
+def run(
+    settings: Settings,
+    *,
+    with_web: bool,
+    reload: bool = False,
+    lifeline: int | None = None,
+    table: tuple[ChildSpec, ...] | None = None,
+) -> ExitCode:
+    """Serve until told to stop. `lifeline`: a process whose end is ours. `table`: what to run, if not the service."""
+    try:
+        logs.configure("supervisor", settings, settings.level)
+        directory = runtime.prepare(settings.runtime_path)
+    except (runtime.RuntimeDirError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return ExitCode.CONFIG
+    try:
+        with lock.hold(runtime.lock_file(directory)):
+            _no_core_dumps()
+            wanted = table or specs.service(settings, directory, with_web=with_web)
+            return asyncio.run(_serve(settings, directory, wanted, _Options(with_web, reload, lifeline)))
+    except lock.AlreadyRunning as error:
+        return _refuse(str(error))
+    except AddressInUse as error:  # it holds the lock of a file that someone deleted
+        return _refuse(f"another instance answers on {error}")
+
+
+def _refuse(why: str) -> ExitCode:
+    sys.stderr.write(f"{why}. `python run.py status` shows it, `python run.py stop` ends it.\n")
+    return ExitCode.ALREADY_RUNNING
+
+
+@dataclass(frozen=True)
+class _Options:
+    with_web: bool
+    reload: bool
+    lifeline: int | None
+
+
+def _no_core_dumps() -> None:
+    """A hung engine is ended by SIGABRT. Its core would be as large as its model, and hold its users' text."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
+async def _serve(settings: Settings, directory: Path, table: tuple[ChildSpec, ...], options: _Options) -> ExitCode:
+    return await Supervisor(settings, directory, options).serve(table)
+
+
+class Supervisor:
+    """Ties the parts together. Everything here runs in the event loop's thread."""
+
+    def __init__(self, settings: Settings, directory: Path, options: _Options) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._options = options
+        self._started_at = time.monotonic()
+        self._over = asyncio.Event()
+        self._verdict = ExitCode.OK
+        self._announced = self._settled = False
+        self._notifier = Notifier(notify_socket())
+        self._duties: list[asyncio.Task[None]] = []
+        debug = {"DEBUG": "true"} if settings.debug else {}
+        environment = child_environment(**{SUPERVISED: "1"}, **debug)
+        self._children = Children(
+            Local(environment), settings, on_change=self._changed, on_fault=lambda: self._end(ExitCode.FAILURE)
+        )
+
+    async def serve(self, table: tuple[ChildSpec, ...]) -> ExitCode:
+        self._listen_to_signals()
+        server = Server(runtime.control_socket(self._directory), control.answering(self.status, self.stop))
+        await server.start()
+        self._remove_stale_sockets()
+        try:
+            if await self._port_is_free() and not self._over.is_set():
+                self._begin(table)
+                await self._over.wait()
+                self._notifier.stopping()
+                logger.info("stopping")
+            await self._children.drain()
+        finally:
+            for duty in self._duties:
+                duty.cancel()
+            self._children.kill()
+            self._remove_stale_sockets()
+            await server.close()
+        logger.info("stopped")
+        return self._verdict
+
+    def status(self) -> SystemStatus:
+        uptime_s = time.monotonic() - self._started_at
+        return SystemStatus(VERSION, os.getpid(), uptime_s, self._children.status())
+
+    def stop(self) -> None:
+        self._end(ExitCode.OK)
+
+    # ---- start
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._told_to_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._renew_web)
+
+    def _remove_stale_sockets(self) -> None:
+        """What killed back ends left. None of ours runs before the start and after the end."""
+        for path in self._directory.glob("*.sock"):
+            if path != runtime.control_socket(self._directory):
+                path.unlink(missing_ok=True)
+
+    async def _port_is_free(self) -> bool:
+        if not self._options.with_web:
+            return True
+        why = await port.wait_until_free(self._settings.host, self._settings.port, _PORT_WAIT_S)
+        if why:
+            logger.error("cannot listen on {}; set PORT, or stop who uses it", why)
+            self._verdict = ExitCode.FAILURE
+        return why is None
+
+    def _begin(self, table: tuple[ChildSpec, ...]) -> None:
+        for spec in table:
+            self._children.add(spec)
+        self._every(_ALIVE_S, self._notifier.alive)
+        self._every(_READINGS_S, self._log_readings)
+        self._every(_TIDY_S, self._tidy_with(Janitor(self._settings.log_path, self._settings, time.time)), thread=True)
+        if self._options.reload:
+            sources = Sources(ROOT / "src")
+            self._every(_RELOAD_S, lambda: self._reload(sources))
+        if self._options.lifeline is not None:
+            self._every(_LIFELINE_S, self._end_without(self._options.lifeline))
+
+    def _every(self, seconds: float, duty: Callable[[], None], *, thread: bool = False) -> None:
+        async def repeat() -> None:
+            while True:
+                await asyncio.sleep(seconds)
+                try:
+                    await (asyncio.to_thread(duty) if thread else _now(duty))
+                except Exception:  # noqa: BLE001  # process boundary: a side duty must never cost the service
+                    logger.exception("a duty of the supervisor failed")
+
+        self._duties.append(asyncio.get_running_loop().create_task(repeat()))
+
+    # ---- what happens meanwhile
+
+    def _changed(self, child: Child) -> None:
+        """A child is in a new state."""
+        if child.state == "failed" and not self._settled and _is_config(child):
+            self._end(ExitCode.CONFIG)  # it printed what is wrong; waiting will not mend it
+        if not self._announced and self._children.all_in("ready"):
+            self._announced = True
+            seconds = time.monotonic() - self._started_at
+            logger.info("{} after {:.1f} s", self._where(), seconds)
+        if not self._settled and self._children.all_in("ready", "failed"):
+            # a service whose engine failed is up as well: it says why over HTTP, and heals by itself
+            self._settled = True
+            self._notifier.ready(self._where())
+            if not self._announced:
+                logger.warning("up, but not whole: `python run.py status` says what failed")
+
+    def _where(self) -> str:
+        return f"ready on {specs.base_url(self._settings)}" if self._options.with_web else "back ends are ready"
+
+    def _told_to_stop(self) -> None:
+        if self._over.is_set():
+            logger.warning("told to stop again: killing all processes")
+            self._children.kill()
+        self.stop()
+
+    def _end(self, verdict: ExitCode) -> None:
+        if not self._over.is_set():
+            self._verdict = verdict
+            self._over.set()
+
+    def _renew_web(self) -> None:
+        """SIGHUP: new web workers with new settings; the engine is not touched."""
+        try:
+            load()
+        except SettingsError as error:  # gunicorn's master would end on them
+            logger.error("web is not reloaded, these settings are wrong: {}", "; ".join(error.problems))
+            return
+        if self._children.in_state("web", "ready"):
+            logger.info("web is reloaded")
+            self._children.signal("web", signal.SIGHUP)
+
+    def _reload(self, sources: Sources) -> None:
+        files = sources.changed()
+        names = concerned(files)
+        if files:
+            logger.info("{} changed: renewing {}", ", ".join(map(str, sorted(files))), sorted(names) or "nothing")
+        if names == {"web"} and self._children.in_state("web", "ready"):
+            self._renew_web()
+        else:
+            self._children.restart(names)
+
+    def _end_without(self, pid: int) -> Callable[[], None]:
+        try:
+            process = psutil.Process(pid)
+        except psutil.NoSuchProcess:
+            process = None
+
+        def check() -> None:
+            if process is None or not lives(process):
+                logger.info("process {} is gone, and we go with it", pid)
+                self.stop()
+
+        return check
+
+    def _tidy_with(self, janitor: Janitor) -> Callable[[], None]:
+        def tidy() -> None:
+            lock.refresh(runtime.lock_file(self._directory))
+            if self._settings.enable_log_file:
+                janitor.tidy()
+
+        return tidy
+
+    def _log_readings(self) -> None:
+        rss_bytes = psutil.Process().memory_info().rss
+        logs.system.bind(rss_bytes=rss_bytes, children=msgspec.to_builtins(self._children.status())).info("readings")
+
+
+async def _now(duty: Callable[[], None]) -> None:
+    duty()
+
+
+def _is_config(child: Child) -> bool:
+    return child.last_end is not None and child.last_end.status == ExitCode.CONFIG

@@ -1,0 +1,28 @@
+"""Whether web could listen on its port. Asked by `main.py` before web starts, and by `run.py check`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+
+def problem(host: str, port: int) -> str | None:
+    """Why nobody can listen there now; None when one can."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as sock:
+            # as gunicorn does: connections that linger from an earlier web are no obstacle
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+    except OSError as error:
+        return f"{host}:{port}: {(error.strerror or str(error)).lower()}"
+    return None
+
+
+async def wait_until_free(host: str, port: int, timeout_s: float) -> str | None:
+    """Give an earlier web a moment to go; then as `problem`."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while (why := problem(host, port)) and loop.time() < deadline:  # noqa: ASYNC110  # no event tells of a free port
+        await asyncio.sleep(0.2)
+    return why

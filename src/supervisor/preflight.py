@@ -1,0 +1,150 @@
+"""`run.py check`: what this machine offers and whether the service could serve here. Called by `cli.py`.
+
+MLX is never imported here: the engine's part is asked of `src.engine.check` in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from src.ipc import client, runtime
+from src.ipc.messages import StatusRequest, SystemStatus
+from src.settings import ROOT, VERSION, Settings, child_environment
+from src.supervisor import port
+from src.supervisor.table import size
+
+_ENGINE_DEADLINE_S = 60.0
+_LEAST_MEMORY = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `problem`: why the service cannot serve because of it."""
+
+    label: str
+    value: str
+    problem: str | None = None
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Everything that was found, line by line as it is known."""
+    yield from _machine()
+    yield from _engine(settings)
+    yield _ocr(settings)
+    yield from _places(settings)
+    yield _port(settings)
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding("stoker", VERSION)
+    yield Finding("platform", f"{platform.system()} {platform.release()} {platform.machine()}")
+    yield Finding("python", f"{platform.python_version()} ({sys.executable})")
+    yield Finding("processors", str(os.cpu_count()))
+    memory = psutil.virtual_memory()
+    short = None if memory.available >= _LEAST_MEMORY else f"under {size(_LEAST_MEMORY)} of memory is available"
+    yield Finding("memory", f"{size(memory.available)} available of {size(memory.total)}", short)
+
+
+def _engine(settings: Settings) -> Iterator[Finding]:
+    argv = [sys.executable, "-m", "src.engine.check", "--model", settings.default_model]
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=ROOT,
+            env=child_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_ENGINE_DEADLINE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        yield Finding("engine", "unknown", f"its check did not end within {_ENGINE_DEADLINE_S:g} s")
+        return
+    yield from engine_findings(done.stdout, done.stderr)
+
+
+def engine_findings(output: str, errors: str) -> Iterator[Finding]:
+    """What `src.engine.check` printed: one JSON object as its last line."""
+    lines = output.strip().splitlines() or [""]
+    try:
+        facts = msgspec.json.decode(lines[-1], type=dict[str, object])
+    except msgspec.DecodeError:
+        last = (errors.strip().splitlines() or ["it printed nothing"])[-1]
+        yield Finding("engine", "unknown", f"its check failed: {last}")
+        return
+    problem = facts.pop("problem", None)
+    yield Finding("engine", str(facts.pop("engine", "unknown")), str(problem) if problem else None)
+    for key, value in facts.items():
+        if value is not None:
+            yield Finding(f"  {key.replace('_', ' ')}", str(value))
+
+
+def _ocr(settings: Settings) -> Finding:
+    if settings.ocr_workers == 0:
+        return Finding("ocr", "off (OCR_WORKERS=0)")
+    if settings.ocr_engine == "fake":
+        return Finding("ocr", "fake")
+    missing = [name for name in ("rapidocr", "onnxruntime") if find_spec(name) is None]
+    workers = f"{settings.ocr_workers} workers"
+    if missing:
+        return Finding("ocr", "rapidocr", f"not installed: {', '.join(missing)}")
+    return Finding("ocr", f"rapidocr {_version('rapidocr')}, onnxruntime {_version('onnxruntime')}, {workers}")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # onnxruntime has other names for its GPU builds
+        return "(version unknown)"
+
+
+def _places(settings: Settings) -> Iterator[Finding]:
+    yield _runtime(settings.runtime_path)
+    if settings.enable_log_file:
+        yield _writable("logs", settings.log_path)
+    models = settings.models_path
+    yield Finding("models", str(models), None if models.is_dir() else f"{models} is no folder")
+
+
+def _runtime(directory: Path) -> Finding:
+    try:
+        return Finding("runtime", str(runtime.prepare(directory)))
+    except (runtime.RuntimeDirError, OSError) as error:
+        return Finding("runtime", str(directory), str(error))
+
+
+def _writable(label: str, folder: Path) -> Finding:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    usable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    return Finding(label, str(folder), None if usable else f"{there} is not writable")
+
+
+def _port(settings: Settings) -> Finding:
+    why = port.problem(settings.host, settings.port)
+    where = f"{settings.host}:{settings.port}"
+    if why is None:
+        return Finding("port", f"{where} is free")
+    running = _running(settings)
+    if running is not None:
+        return Finding("port", f"{where}, in use by this service (supervisor pid {running.pid})")
+    return Finding("port", where, why)
+
+
+def _running(settings: Settings) -> SystemStatus | None:
+    try:
+        answer = client.ask(runtime.control_socket(settings.runtime_path), StatusRequest(), 2.0)
+    except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+        return None
+    return answer if isinstance(answer, SystemStatus) and answer.child("web") else None

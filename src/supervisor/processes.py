@@ -1,0 +1,160 @@
+"""Real processes and the ways to ask them: the `Effects` of `child.py`, used by `main.py` in the supervisor.
+
+A child's standard input is its lifeline: a pipe whose other end only we hold, so it ends when we do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from src.ipc.framing import Decoder, FramingError, encode
+from src.ipc.messages import Health, Ping
+from src.settings import ROOT
+from src.supervisor.child import Probe, ProbeError
+from src.supervisor.specs import ChildSpec
+
+_CHUNK = 1 << 16
+
+
+class Local:
+    """Starts processes on this machine, with this environment."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
+
+    def spawn(self, spec: ChildSpec) -> LocalProcess:
+        # a session of its own: ^C in our terminal reaches only us, and killpg reaches all of it and nothing else
+        popen = subprocess.Popen(
+            spec.argv, cwd=ROOT, env=self._environment, stdin=subprocess.PIPE, start_new_session=True
+        )
+        return LocalProcess(popen)
+
+    def probe(self, spec: ChildSpec, pid: int) -> Probe:
+        return SocketProbe(spec.address, pid) if isinstance(spec.address, Path) else HttpProbe(spec.address)
+
+
+class LocalProcess:
+    """A child of ours; a thread waits for its end, so that it is reaped at once."""
+
+    def __init__(self, popen: subprocess.Popen[bytes]) -> None:
+        self.pid = popen.pid
+        self._popen = popen
+        self._loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[int] = self._loop.create_future()
+        threading.Thread(target=self._wait, name=f"wait-{self.pid}", daemon=True).start()
+
+    def signal(self, number: int) -> None:
+        self._popen.send_signal(number)
+
+    def kill_group(self) -> None:
+        # gone already; macOS says "not permitted" of a group of zombies
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        if self._popen.stdin is not None:
+            self._popen.stdin.close()
+
+    def _wait(self) -> None:
+        status = self._popen.wait()
+        with suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
+            self._loop.call_soon_threadsafe(self._set, status)
+
+    def _set(self, status: int) -> None:
+        if not self.exited.done():
+            self.exited.set_result(status)
+
+
+def lives(process: psutil.Process) -> bool:
+    """Still the same process: not another with its number, nor its corpse."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+class SocketProbe:
+    """Pings a back end."""
+
+    def __init__(self, path: Path, pid: int) -> None:
+        self._path = path
+        self._group = pid
+        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, timeout_s: float) -> Health:
+        try:
+            health = await asyncio.wait_for(self._exchange(), timeout_s)
+        except (OSError, FramingError, asyncio.TimeoutError) as error:
+            self.close()  # a late answer must not be taken for the next one
+            raise ProbeError(str(error) or "no answer") from None
+        self._check(health)
+        return health
+
+    async def _exchange(self) -> Health:
+        if self._connection is None:
+            self._connection = await asyncio.open_unix_connection(str(self._path))
+        reader, writer = self._connection
+        writer.write(encode(Ping()))
+        decoder = Decoder()
+        while data := await reader.read(_CHUNK):
+            for message in decoder.feed(data):
+                if isinstance(message, Health):
+                    return message
+        raise ConnectionResetError("connection closed")
+
+    def _check(self, health: Health) -> None:
+        """The answer must be our child's, not that of one an earlier supervisor left, which is just ending."""
+        with suppress(ProcessLookupError):
+            if os.getpgid(health.pid) == self._group:
+                return
+        self.close()
+        raise ProbeError(f"answered by another process, pid {health.pid}")
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection[1].transport.abort()
+            self._connection = None
+
+
+class HttpProbe:
+    """GETs a URL that must answer 200. The connection is kept: when clients hold all of web's connections, a new one
+    would have to wait, and a busy web would be taken for a hung one."""
+
+    def __init__(self, url: str) -> None:
+        authority, _, path = url.removeprefix("http://").partition("/")
+        host, _, port = authority.rpartition(":")
+        self._host, self._port = host.strip("[]"), int(port)
+        self._request = f"GET /{path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: stoker-supervisor\r\n\r\n".encode()
+        self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, timeout_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._exchange(), timeout_s)
+        except (OSError, ValueError, EOFError, asyncio.LimitOverrunError, asyncio.TimeoutError) as error:
+            self.close()
+            raise ProbeError(str(error) or "no answer") from None
+
+    async def _exchange(self) -> None:
+        if self._connection is None:
+            self._connection = await asyncio.open_connection(self._host, self._port)
+        reader, writer = self._connection
+        writer.write(self._request)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+        status, *lines = head.split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines if ": " in line)
+        await reader.readexactly(int(headers.get("content-length", "0")))
+        if "content-length" not in headers or headers.get("connection") == "close":
+            self.close()
+        if status.split(" ")[1:2] != ["200"]:
+            raise ValueError(f"answered {status}")
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection[1].transport.abort()
+            self._connection = None

@@ -1,0 +1,42 @@
+"""Dev mode: which processes a changed source file concerns. Asked once a second by `main.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+_OWNERS = {"engine": "engine", "ocr": "ocr", "api": "web"}
+
+
+class Sources:
+    """The Python files under a folder, as last seen."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen = self._times()
+
+    def changed(self) -> set[Path]:
+        """Files changed, added or removed since the last call, relative to the folder."""
+        before, self._seen = self._seen, self._times()
+        return {path.relative_to(self._folder) for path, _ in before.items() ^ self._seen.items()}
+
+    def _times(self) -> dict[Path, int]:
+        return {path: time for path in self._folder.rglob("*.py") if (time := _mtime(path)) is not None}
+
+
+def _mtime(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None  # an editor replaces files
+
+
+def concerned(files: Iterable[Path]) -> set[str]:
+    """Names of the processes to renew: the owner of the file's folder; all of them for what is shared."""
+    return {name for file in files for name in _concerned(file.parts[0])}
+
+
+def _concerned(folder: str) -> set[str]:
+    if folder in ("supervisor", "cli.py"):
+        return set()  # ourselves: a process cannot be renewed from within
+    return {_OWNERS[folder]} if folder in _OWNERS else set(_OWNERS.values())

@@ -1,0 +1,80 @@
+"""The table of processes a service is made of. Data only: `child.py` keeps each alive, `main.py` holds the table."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.ipc import runtime
+from src.settings import Settings
+
+# gunicorn ends its workers itself at GRACEFUL_TIMEOUT; we step in only when it did not
+_WEB_MARGIN_S = 5.0
+# gunicorn's master replaces a hung worker; only a web that stays silent for several deadlines is replaced as a whole
+_WEB_MISSES = 3
+
+
+@dataclass(frozen=True)
+class ChildSpec:
+    """One process: how it is started, asked and stopped. `address`: its socket's path, or the URL to GET.
+
+    Lower `stop_order` stops first. `misses`: heartbeats in a row that may fail before it counts as hung.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    address: Path | str
+    stop_order: int
+    stop_grace_s: float
+    misses: int = 1
+    stream: str = "app"
+
+
+def service(settings: Settings, directory: Path, *, with_web: bool) -> tuple[ChildSpec, ...]:
+    """The processes these settings ask for."""
+    specs = [_engine(settings, directory)]
+    if settings.ocr_workers > 0:
+        specs.append(_ocr(settings, directory))
+    if with_web:
+        specs.append(_web(settings))
+    return tuple(specs)
+
+
+def base_url(settings: Settings) -> str:
+    """Where this machine reaches web."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)  # noqa: S104  # read, not bound
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _engine(settings: Settings, directory: Path) -> ChildSpec:
+    model = settings.default_model
+    return ChildSpec(
+        name="engine",
+        argv=(sys.executable, "-m", "src.engine.main", "--model", model),
+        address=runtime.engine_socket(directory, model),
+        stop_order=2,
+        stop_grace_s=settings.stop_timeout,
+        stream="model",
+    )
+
+
+def _ocr(settings: Settings, directory: Path) -> ChildSpec:
+    return ChildSpec(
+        name="ocr",
+        argv=(sys.executable, "-m", "src.ocr.main"),
+        address=runtime.ocr_socket(directory),
+        stop_order=1,
+        stop_grace_s=settings.stop_timeout,
+    )
+
+
+def _web(settings: Settings) -> ChildSpec:
+    return ChildSpec(
+        name="web",
+        argv=(sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "src.api.app:application"),
+        address=f"{base_url(settings)}/livez",
+        stop_order=0,
+        stop_grace_s=settings.graceful_timeout + _WEB_MARGIN_S,
+        misses=_WEB_MISSES,
+    )

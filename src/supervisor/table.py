@@ -1,0 +1,72 @@
+"""`run.py status` as text: one line a process. Pure, used by `cli.py`; what memory they take is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from src.ipc.messages import ChildStatus, SystemStatus
+
+_HEAD = ("PROCESS", "STATE", "PID", "UPTIME", "RESTARTS", "RUNNING", "WAITING", "MEMORY", "DETAIL")
+
+
+def render(status: SystemStatus, memory_of: Callable[[int], int | None]) -> str:
+    """The whole table. `memory_of` gives the bytes of a process and its children, by pid."""
+    head = f"stoker {status.version}, supervisor pid {status.pid}, up {duration(status.uptime_s)}"
+    return f"{head}\n\n{align([_HEAD, *(_row(child, memory_of) for child in status.children)])}"
+
+
+def align(rows: list[tuple[str, ...]]) -> str:
+    """Columns as wide as their widest cell."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: `4.2 s`, `3 min 5 s`, `2 h 10 min`, `12 d 3 h`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min {int(seconds % 60)} s"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def size(count: int | None) -> str:
+    """Bytes for a reader: `87 MB`, `12.4 GB`; `-` when unknown."""
+    if count is None:
+        return "-"
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def _row(child: ChildStatus, memory_of: Callable[[int], int | None]) -> tuple[str, ...]:
+    running, waiting = _load(child)
+    return (
+        child.name,
+        child.state,
+        _or_dash(child.pid),
+        "-" if child.uptime_s is None else duration(child.uptime_s),
+        _restarts(child.restarts),
+        running,
+        waiting,
+        size(None if child.pid is None else memory_of(child.pid)),
+        child.detail or "",
+    )
+
+
+def _load(child: ChildStatus) -> tuple[str, str]:
+    health = child.health
+    if health is not None and health.load is not None:
+        return str(health.load.running), str(health.load.waiting)
+    if health is not None and health.ocr is not None:
+        return str(health.ocr.busy), str(health.ocr.waiting)
+    return "-", "-"
+
+
+def _restarts(counts: dict[str, int]) -> str:
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+    return f"{sum(counts.values())} ({reasons})" if reasons else "0"
+
+
+def _or_dash(value: int | None) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,250 @@
+"""Whatever dies while the service is loaded comes back by itself, and every client gets one clear outcome."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from src.settings import ROOT
+from tests.e2e import pictures
+from tests.running import Running, free_port, service
+
+pytestmark = pytest.mark.e2e
+
+_SLOW = "fake:count=400 fake:delay=0.05"
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    """The service on fake engines, its own for each test."""
+    with service(inference_engine="fake", ocr_engine="fake", heartbeat_interval=0.2) as started:
+        yield started
+
+
+def stream(running: Running, text: str = _SLOW) -> list[str]:
+    """All SSE data lines of one streamed answer, however it ends."""
+    body = {"messages": [{"role": "user", "content": text}], "stream": True, "max_tokens": 1000}
+    lines = []
+    try:
+        with httpx.stream("POST", f"{running.url}/v1/chat/completions", json=body, timeout=60) as reply:
+            lines.append(str(reply.status_code))
+            lines += [line.removeprefix("data: ") for line in reply.iter_lines() if line.startswith("data: ")]
+    except httpx.HTTPError as error:
+        lines.append(type(error).__name__)
+    return lines
+
+
+def answered(running: Running) -> bool:
+    body = {"messages": [{"role": "user", "content": "still there"}]}
+    try:
+        reply = httpx.post(f"{running.url}/v1/chat/completions", json=body, timeout=10)
+    except httpx.HTTPError:
+        return False
+    return reply.status_code == 200 and reply.json()["choices"][0]["message"]["content"] == "still there"
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 20) -> float:
+    """Seconds until it holds."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < timeout_s, "it did not happen in time"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def loaded(running: Running, count: int, crowd: ThreadPoolExecutor) -> list[Future[list[str]]]:
+    """Start `count` slow streams and wait until all are being answered."""
+    futures = [crowd.submit(stream, running) for _ in range(count)]
+    until(lambda: number_running(running) == count)
+    return futures
+
+
+def number_running(running: Running) -> int:
+    health = running.status().get("engine", {}).get("health")
+    return int(health["load"]["running"]) if isinstance(health, dict) and health.get("load") else -1
+
+
+def worker_pids(running: Running) -> list[int]:
+    """The web worker: the child of gunicorn's master."""
+    return [child.pid for child in psutil.Process(running.pid("web")).children()]
+
+
+def test_an_engine_killed_under_load(running: Running) -> None:
+    """kill -9 of the engine: each stream gets one outcome within a second, the service is back by itself."""
+    with ThreadPoolExecutor(8) as crowd:
+        futures = loaded(running, 8, crowd)
+        os.kill(running.pid("engine"), signal.SIGKILL)
+        began = time.monotonic()
+        endings = [future.result(timeout=30) for future in futures]
+        assert time.monotonic() - began < 3
+    for lines in endings:
+        assert json.loads(lines[-1])["error"]["code"] == "engine_crashed"
+        assert "[DONE]" not in lines
+    until(lambda: answered(running))
+    assert running.status()["engine"]["restarts"] == {"signal": 1}
+
+
+def test_a_hung_engine_is_found_and_replaced() -> None:
+    """An engine stopped in the middle of a step is seen by its silence, killed and replaced."""
+    with service(inference_engine="fake", ocr_workers=0, heartbeat_interval=0.2, heartbeat_timeout=1) as running:
+        before = running.pid("engine")
+        os.kill(before, signal.SIGSTOP)
+        until(lambda: running.status()["engine"]["pid"] not in (before, None))
+        until(lambda: answered(running))
+
+
+def test_an_engine_stuck_in_a_step_is_found_and_replaced() -> None:
+    """An engine whose heartbeat answers but whose step never ends is found by the step's age."""
+    with service(inference_engine="fake", ocr_workers=0, heartbeat_interval=0.2, engine_stall_timeout=1.5) as running:
+        with ThreadPoolExecutor(1) as crowd:
+            hung = crowd.submit(stream, running, "fake:hang=3 abcdefgh")
+            lines = hung.result(timeout=30)
+        assert json.loads(lines[-1])["error"]["code"] == "engine_crashed"
+        until(lambda: answered(running))
+        assert running.status()["engine"]["restarts"] == {"stall": 1}
+
+
+def test_a_killed_web_worker_comes_back(running: Running) -> None:
+    """kill -9 of the web worker: connections are reset, its sequences leave the batch, a new worker serves."""
+    with ThreadPoolExecutor(4) as crowd:
+        futures = loaded(running, 4, crowd)
+        os.kill(worker_pids(running)[0], signal.SIGKILL)
+        assert all("Error" in future.result(timeout=30)[-1] for future in futures)
+    until(lambda: answered(running))
+    until(lambda: number_running(running) == 0)
+
+
+def test_a_killed_web_master_comes_back(running: Running) -> None:
+    """kill -9 of gunicorn's master: its worker ends, a new web process serves, the engine was not touched."""
+    engine = running.pid("engine")
+    orphans = worker_pids(running)
+    os.kill(running.pid("web"), signal.SIGKILL)
+    until(lambda: answered(running) and not any(map(psutil.pid_exists, orphans)))
+    assert running.pid("engine") == engine
+
+
+def test_a_killed_broker_comes_back(running: Running) -> None:
+    """kill -9 of the OCR broker: a page gets a clear error at worst, its workers end, OCR is back by itself."""
+    workers = [child.pid for child in psutil.Process(running.pid("ocr")).children(recursive=True)]
+    os.kill(running.pid("ocr"), signal.SIGKILL)
+
+    def reads() -> bool:
+        return httpx.post(f"{running.url}/v1/ocr", files={"file": pictures.line("x")}, timeout=20).status_code == 200
+
+    until(reads)
+    until(lambda: not any(map(psutil.pid_exists, workers)))
+
+
+def test_a_killed_supervisor_ends_everything(running: Running) -> None:
+    """kill -9 of the supervisor: all its processes end by themselves, no socket or lock blocks the next start."""
+    everything = [process.pid for process in running.processes()]
+    assert len(everything) >= 5
+    running.process.kill()
+    running.process.wait(10)
+    until(lambda: not any(map(alive, everything)))
+    with service(inference_engine="fake", ocr_workers=0, runtime_dir=running.folder / "run") as again:
+        assert answered(again)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_sigterm_lets_short_answers_end_and_ends_long_ones_politely(running: Running) -> None:
+    """While draining nothing new is taken; what outlives GRACEFUL_TIMEOUT ends with an error event, not a cut."""
+    with ThreadPoolExecutor(2) as crowd:
+        short = crowd.submit(stream, running, "fake:count=12 fake:delay=0.1")
+        long = crowd.submit(stream, running)
+        until(lambda: number_running(running) == 2)
+        running.process.send_signal(signal.SIGTERM)
+        assert short.result(timeout=30)[-1] == "[DONE]"
+        ending = long.result(timeout=30)
+    assert json.loads(ending[-1])["error"]["code"] == "server_shutdown"
+    assert running.process.wait(20) == 0
+
+
+def test_sighup_reloads_web_alone(running: Running) -> None:
+    """SIGHUP gives new web workers; a stream that runs is finished, the engine stays."""
+    engine, before = running.pid("engine"), worker_pids(running)
+    with ThreadPoolExecutor(1) as crowd:
+        answer = crowd.submit(stream, running, "fake:count=30 fake:delay=0.05")
+        until(lambda: number_running(running) == 1)
+        running.process.send_signal(signal.SIGHUP)
+        assert answer.result(timeout=30)[-1] == "[DONE]"
+    until(lambda: answered(running) and set(worker_pids(running)).isdisjoint(before))
+    assert running.pid("engine") == engine
+
+
+def test_gunicorn_by_itself_brings_its_back_ends(tmp_path: Path) -> None:
+    """`gunicorn src.api.app:application` serves; a reload keeps the engine; its end is theirs."""
+    command = ("-m", "gunicorn", "src.api.app:application")
+    with service(command=command, inference_engine="fake", ocr_workers=0) as running:
+        assert answered(running)
+        engine = running.pid("engine")
+        os.kill(running.process.pid, signal.SIGHUP)
+        time.sleep(1)
+        until(lambda: answered(running))
+        assert running.pid("engine") == engine
+        running.process.terminate()
+        running.process.wait(20)
+        until(lambda: not alive(engine))
+
+
+def test_a_second_instance_says_who_runs(running: Running) -> None:
+    """The same runtime directory cannot be served twice: the second start says so and exits 5."""
+    environment = os.environ | {"RUNTIME_DIR": str(running.folder / "run"), "PORT": str(free_port())}
+    command = [sys.executable, "run.py", "--mode", "prod"]
+    second = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30)
+    assert second.returncode == 5
+    assert str(running.process.pid) in second.stderr
+    assert answered(running)
+
+
+def test_bad_settings_are_all_listed_and_nothing_is_retried() -> None:
+    """Two bad values: both are named, exit 2, at once."""
+    environment = os.environ | {"PORT": "99999", "LOG_LEVEL": "LOUD"}
+    for command in (["run.py", "--mode", "prod"], ["-m", "gunicorn", "src.api.app:application"]):
+        done = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30
+        )
+        assert done.returncode == 2, done.stderr
+        assert "PORT" in done.stderr
+        assert "LOG_LEVEL" in done.stderr
+
+
+def test_a_model_that_cannot_be_loaded_is_a_reason_not_a_loop() -> None:
+    """An unknown model: /readyz names the reason, requests get it too, and the engine is not restarted for ever."""
+    with service(default_model="no-such-model", ocr_workers=0, ready="/livez") as running:
+        until(lambda: b"no-such-model" in running.get("/readyz")[1], 40)
+        code, body = running.get("/readyz")
+        assert (code, b"DEFAULT_MODEL" in body) == (503, True)
+        assert not answered(running)
+        assert running.status()["engine"]["state"] == "failed"
+
+
+def test_a_client_that_never_reads_hurts_nobody(running: Running) -> None:
+    """A slow reader is dropped when its buffer is full; another stream goes on meanwhile."""
+    messages = [{"role": "user", "content": "fake:count=200000"}]
+    body = json.dumps({"messages": messages, "stream": True, "max_tokens": 200_000})
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", running.port)) as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.sendall((head + body).encode())
+        assert stream(running, "fake:count=50")[-1] == "[DONE]"
+    until(lambda: number_running(running) == 0)

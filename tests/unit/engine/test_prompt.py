@@ -1,0 +1,85 @@
+"""The length check, and where a checkpoint is found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from src.engine import checkpoint
+from src.engine.prompt import answer_budget
+from src.errors import ContextLengthExceeded, ModelLoadFailed
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked", "budget"), [(10, None, 50), (80, None, 20), (10, 90, 90), (99, 1, 1), (10, 7, 7)]
+)
+def test_answer_budget(prompt: int, asked: int | None, budget: int) -> None:
+    """What was asked if it fits; else the default, or what the context leaves."""
+    assert answer_budget(prompt, asked, default=50, context=100) == budget
+
+
+@pytest.mark.parametrize(("prompt", "asked", "param"), [(100, None, "messages"), (10, 91, "max_tokens")])
+def test_what_does_not_fit_is_refused_with_its_numbers(prompt: int, asked: int | None, param: str) -> None:
+    """A prompt or a wish beyond the context is an error naming the parameter and the figures."""
+    with pytest.raises(ContextLengthExceeded, match=f"{prompt} tokens.*100") as caught:
+        answer_budget(prompt, asked, default=50, context=100)
+    assert caught.value.param == param
+
+
+def folder(base: Path, config: object = None) -> Path:
+    base.mkdir(parents=True)
+    (base / "config.json").write_text(json.dumps({} if config is None else config))
+    return base
+
+
+def test_local_folders_come_first(tmp_path: Path) -> None:
+    """A name is a folder under MODELS_DIR, a path, or else a hub id."""
+    local = folder(tmp_path / "owner" / "name")
+    assert checkpoint.locate("owner/name", tmp_path).folder == local
+    assert checkpoint.locate(str(local), Path("/nowhere")).folder == local
+    assert checkpoint.locate("other/name", tmp_path) == checkpoint.Checkpoint("other/name", None)
+
+
+@pytest.mark.parametrize("name", ["nothing-here", "../etc", "a/b/c", "/absent", "a b/c"])
+def test_a_name_that_is_nothing_is_refused(name: str, tmp_path: Path) -> None:
+    """No folder and no hub id: the error says what to set."""
+    with pytest.raises(ModelLoadFailed, match="DEFAULT_MODEL"):
+        checkpoint.locate(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("config", "limit", "length"),
+    [
+        ({"max_position_embeddings": 2048}, 0, 2048),
+        ({"max_position_embeddings": 2048}, 512, 512),
+        ({"text_config": {"max_position_embeddings": 8192}}, 0, 8192),
+        ({}, 0, 4096),
+    ],
+)
+def test_context_length(config: dict[str, object], limit: int, length: int) -> None:
+    """The model's own, bounded by MAX_MODEL_LEN."""
+    assert checkpoint.context_length(config, limit) == length
+
+
+@pytest.mark.parametrize(
+    ("generation", "sampling"),
+    [
+        (None, (1.0, 1.0)),
+        ({"temperature": 0.6, "top_p": 0.95}, (0.6, 0.95)),
+        ({"do_sample": False, "temperature": 0.6}, (0.0, 1.0)),
+    ],
+)
+def test_default_sampling(generation: dict[str, object] | None, sampling: tuple[float, float], tmp_path: Path) -> None:
+    """A request that names no temperature gets what the model's makers recommend."""
+    if generation is not None:
+        (tmp_path / "generation_config.json").write_text(json.dumps(generation))
+    assert checkpoint.default_sampling(tmp_path) == sampling
+
+
+def test_a_broken_config_is_named(tmp_path: Path) -> None:
+    """A damaged config.json is a reason, not a stack trace."""
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ModelLoadFailed, match=r"config\.json"):
+        checkpoint.read_config(tmp_path)

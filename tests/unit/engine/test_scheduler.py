@@ -1,0 +1,230 @@
+"""The scheduler, driven turn by turn with a scripted backend and a clock that stands still until told."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.engine.backends import Step, Token
+from src.engine.backends.fake import FakeDetokenizer, FakeTokenizer
+from src.engine.scheduler import Event, Scheduler, fits_prefill
+from src.engine.sequence import Sequence, Status
+from src.engine.text import TextStream
+from src.ipc.messages import (
+    ChatMessage,
+    Delta,
+    DeviceReading,
+    Failed,
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    MemoryReading,
+    ModelInfo,
+    Sampling,
+)
+
+
+class ScriptedBackend:
+    """Gives each sequence the letters a, b, c … until `max_tokens`; prefill takes one step per `chunk` tokens."""
+
+    name = "scripted"
+    info = ModelInfo("m", 1000)
+    device = DeviceReading("none")
+    tokenizer = FakeTokenizer()
+
+    def __init__(self, chunk: int = 1000) -> None:
+        self.chunk = chunk
+        self.rows: dict[int, list[int]] = {}  # uid → [prompt left, made, max_tokens]
+        self.removed: list[int] = []
+        self.next_uid = 0
+        self.fail = False
+
+    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling) -> int:
+        self.next_uid += 1
+        self.rows[self.next_uid] = [len(prompt), 0, max_tokens]
+        return self.next_uid
+
+    def step(self) -> Step:
+        if self.fail:
+            raise RuntimeError("device lost")
+        tokens, left = [], {}
+        for uid, row in list(self.rows.items()):
+            if row[0] > 0:
+                row[0] = left[uid] = max(0, row[0] - self.chunk)
+                continue
+            row[1] += 1
+            finish: FinishReason | None = "length" if row[1] >= row[2] else None
+            tokens.append(Token(uid, ord("a") + (row[1] - 1) % 26, finish))
+            if finish:
+                del self.rows[uid]
+        return Step(tokens, left)
+
+    def remove(self, uids: list[int]) -> None:
+        self.removed += uids
+        for uid in uids:
+            del self.rows[uid]
+
+    def memory(self) -> MemoryReading:
+        return MemoryReading(0)
+
+    def close(self) -> None:
+        self.rows.clear()
+
+
+class Bench:
+    """A scheduler with its backend, its events and its clock."""
+
+    def __init__(self, max_num_seqs: int = 4, chunk: int = 1000, step_size: int = 1000) -> None:
+        self.backend = ScriptedBackend(chunk)
+        self.events: list[Event] = []
+        self.now = 100.0
+        self.scheduler = Scheduler(
+            self.backend,
+            max_num_seqs=max_num_seqs,
+            prefill_step_size=step_size,
+            publish=self.events.extend,
+            clock=lambda: self.now,
+        )
+
+    def submit(
+        self, *, max_tokens: int = 3, prompt: int = 5, stop: tuple[str, ...] = (), timeout_s: float = 50
+    ) -> Sequence:
+        request = GenerateRequest("r", "m", (ChatMessage("user", "x"),), stop=stop, timeout_s=timeout_s)
+        text = TextStream(FakeDetokenizer(), stop)
+        sequence = Sequence(request, [1] * prompt, max_tokens, text, self.now, prefill_left=prompt)
+        self.scheduler.submit(sequence)
+        return sequence
+
+    def turns(self, count: int) -> None:
+        for _ in range(count):
+            self.now += 1
+            self.scheduler.run_once()
+
+    def of(self, sequence: Sequence) -> list[Delta | Finished | Failed]:
+        return [message for owner, message in self.events if owner is sequence]
+
+
+def text(messages: list[Delta | Finished | Failed]) -> str:
+    return "".join(message.text for message in messages if isinstance(message, Delta))
+
+
+def test_an_answer_runs_to_its_outcome() -> None:
+    """Tokens come one a step with their ids, then exactly one Finished with usage and durations."""
+    bench = Bench()
+    sequence = bench.submit()
+    bench.turns(6)
+    *deltas, last = bench.of(sequence)
+    assert [delta.tokens for delta in deltas if isinstance(delta, Delta)] == [(97,), (98,), (99,)]
+    assert isinstance(last, Finished)
+    assert (last.reason, last.usage.prompt_tokens, last.usage.completion_tokens) == ("length", 5, 3)
+    assert (last.timings.queue_s, last.timings.prefill_s, last.timings.decode_s) == (1, 1, 2)
+    assert sequence.status is Status.FINISHED
+
+
+def test_a_stop_string_ends_the_computation() -> None:
+    """After a stop string the sequence leaves the batch within the step, and its text is not shown."""
+    bench = Bench()
+    sequence = bench.submit(max_tokens=20, stop=("cd",))
+    bench.turns(8)
+    messages = bench.of(sequence)
+    assert text(messages) == "ab"
+    assert isinstance(messages[-1], Finished)
+    assert messages[-1].reason == "stop"
+    assert bench.backend.removed == [sequence.uid]
+
+
+def test_no_more_than_max_num_seqs_run() -> None:
+    """Those beyond wait in order and join as soon as one ends."""
+    bench = Bench(max_num_seqs=2)
+    sequences = [bench.submit(max_tokens=n) for n in (2, 9, 9)]
+    bench.turns(1)
+    assert (bench.scheduler.load().running, bench.scheduler.load().waiting) == (2, 1)
+    bench.turns(3)
+    assert sequences[0].status is Status.FINISHED
+    assert sequences[2].status is Status.PREFILL
+
+
+@pytest.mark.parametrize("turns", [0, 1, 3])
+def test_cancel_at_every_stage(turns: int) -> None:
+    """A cancelled sequence leaves at once, waiting, in prefill or decoding, and no event follows."""
+    bench = Bench(chunk=2)
+    bystander = bench.submit(max_tokens=4)
+    sequence = bench.submit(max_tokens=50)
+    bench.turns(turns)
+    bench.scheduler.cancel(sequence)
+    before = len(bench.of(sequence))
+    bench.turns(8)
+    assert len(bench.of(sequence)) == before
+    assert bench.backend.rows == {}
+    assert text(bench.of(bystander)) == "abcd"
+
+
+def test_cancel_after_the_end_is_harmless() -> None:
+    """The outcome was given; a late cancel changes nothing."""
+    bench = Bench()
+    sequence = bench.submit()
+    bench.turns(6)
+    bench.scheduler.cancel(sequence)
+    bench.turns(1)
+    assert bench.backend.removed == []
+
+
+@pytest.mark.parametrize("max_num_seqs", [1, 2])
+def test_deadlines_hold_waiting_and_running(max_num_seqs: int) -> None:
+    """Past its budget a request fails with the seconds and the tokens made, wherever it is."""
+    bench = Bench(max_num_seqs=max_num_seqs)
+    bench.submit(max_tokens=99)
+    late = bench.submit(max_tokens=99, timeout_s=4)
+    bench.turns(6)
+    last = bench.of(late)[-1]
+    assert isinstance(last, Failed)
+    assert last.code == "deadline_exceeded"
+    assert "4 s" in last.message
+    assert bench.scheduler.load().running == 1
+
+
+def test_a_long_prompt_does_not_stop_running_streams() -> None:
+    """While a prompt is prefilled chunk by chunk, a running stream gets a token every step."""
+    bench = Bench(chunk=10, step_size=10)
+    stream = bench.submit(max_tokens=30)
+    bench.turns(3)
+    bench.submit(prompt=100)
+    before = len(bench.of(stream))
+    bench.turns(5)
+    assert len(bench.of(stream)) == before + 5
+
+
+def test_short_prompts_share_a_chunk_and_long_ones_take_turns() -> None:
+    """The padded chunk of one step never exceeds PREFILL_STEP_SIZE, but for a single prompt."""
+    assert fits_prefill([], 10_000, 512)
+    assert fits_prefill([64] * 7, 64, 512)
+    assert not fits_prefill([64] * 8, 64, 512)
+    assert not fits_prefill([512], 10, 512)
+
+
+def test_a_failing_step_is_not_swallowed() -> None:
+    """What the backend raises ends the loop: the process is replaced, not patched up."""
+    bench = Bench()
+    bench.submit()
+    bench.backend.fail = True
+    with pytest.raises(RuntimeError, match="device lost"):
+        bench.turns(1)
+
+
+def test_step_age_grows_only_while_busy() -> None:
+    """The heartbeat's figure: seconds since the step under way began; 0 when there is nothing to do."""
+    bench = Bench()
+    assert bench.scheduler.load().step_age_s == 0
+    bench.submit(max_tokens=2)
+    bench.turns(1)
+    bench.now += 7
+    assert bench.scheduler.load().step_age_s == 7
+    bench.turns(4)
+    assert bench.scheduler.load().step_age_s == 0
+
+
+def test_stop_ends_run() -> None:
+    """`run` returns after `stop`, from whichever thread or signal handler it came."""
+    bench = Bench()
+    bench.scheduler.stop()
+    bench.scheduler.run()
+    assert bench.scheduler.load().steps == 0

@@ -1,0 +1,135 @@
+"""Workers without processes, for tests of admission and pool: they do what the test tells them, at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from src.ipc.messages import (
+    Accepted,
+    AnyMessage,
+    Failed,
+    Health,
+    MemoryReading,
+    OcrRequest,
+    OcrResult,
+    OcrTimings,
+)
+from src.ocr.admission import Admission, Page
+from src.ocr.pool import Pool
+from src.settings import OcrSettings
+
+READY = Health("ready", os.getpid(), MemoryReading(1), engine="fake")
+
+
+def result(text: str = "text", took_s: float = 1.0) -> OcrResult:
+    return OcrResult("fake", text, (), 1, 1, 0, 0.0, OcrTimings(0.0, 0.0, took_s))
+
+
+class FakeWorker:
+    """Loads, takes pages, and answers when `say` is called."""
+
+    def __init__(self, staff: Staff) -> None:
+        self._staff = staff
+        self._inbox: asyncio.Queue[AnyMessage | None] = asyncio.Queue()
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.pid = len(staff.workers)
+        self.killed = False
+        self.ended = False
+
+    @property
+    def alive(self) -> bool:
+        return not self.gone.done()
+
+    async def start(self) -> None:
+        if self._staff.mute:
+            return
+        if self._staff.first_words is None:
+            self.die()
+        else:
+            self.say(self._staff.first_words)
+
+    def send(self, message: AnyMessage, /) -> None:
+        assert isinstance(message, OcrRequest)
+        self._staff.given.append((message.id, self))
+        if self._staff.accepting:
+            self.say(Accepted())
+
+    async def receive(self) -> AnyMessage | None:
+        return await self._inbox.get()
+
+    def kill(self) -> None:
+        self.killed = True
+        self.die()
+
+    async def end(self) -> None:
+        self.die()
+        self.ended = True
+
+    def say(self, message: AnyMessage) -> None:
+        self._inbox.put_nowait(message)
+
+    def die(self) -> None:
+        self._inbox.put_nowait(None)
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+
+class Staff:
+    """The pool, its line, and every worker it ever had. `given`: page and worker, in order."""
+
+    def __init__(self, **settings: float) -> None:
+        self.workers: list[FakeWorker] = []
+        self.given: list[tuple[str, FakeWorker]] = []
+        self.first_words: AnyMessage | None = READY
+        self.accepting = True
+        self.mute = False
+        self.settings = OcrSettings.model_validate({"ocr_workers": 1, **settings})
+        self.pool = Pool(self.settings.ocr_workers, self.settings.ocr_page_timeout, self._hire)
+        self.admission = Admission(self.settings, self.pool)
+
+    def _hire(self) -> FakeWorker:
+        self.workers.append(FakeWorker(self))
+        return self.workers[-1]
+
+    async def open(self) -> Staff:
+        self.pool.start(self.admission.pump)
+        await settled()
+        return self
+
+    def submit(self, *names: str) -> list[Page]:
+        return [self.admission.submit(OcrRequest(name, b"image")) for name in names]
+
+    async def answer(self, name: str, took_s: float = 1.0) -> None:
+        """The worker that was given the page last answers it."""
+        self.worker_of(name).say(result(name, took_s))
+        await settled()
+
+    def worker_of(self, name: str) -> FakeWorker:
+        return next(worker for page, worker in reversed(self.given) if page == name)
+
+    @property
+    def started(self) -> list[str]:
+        return [page for page, _ in self.given]
+
+    async def close(self) -> None:
+        await self.admission.close()
+        await self.pool.close()
+
+
+async def settled() -> None:
+    """Let everything happen that can without time passing."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def failure(page: Page) -> Failed:
+    outcome = await page.outcome
+    assert isinstance(outcome, Failed)
+    return outcome
+
+
+async def text(page: Page) -> str:
+    outcome = await page.outcome
+    assert isinstance(outcome, OcrResult)
+    return outcome.text

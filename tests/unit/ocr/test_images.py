@@ -1,0 +1,47 @@
+"""`ipc.images`: formats are told by their first bytes, in files and in base64 text."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import pytest
+from PIL import Image
+
+from src.ipc import images
+
+
+def encoded(pil_format: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (9, 5), "white").save(buffer, pil_format)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "tiff", "bmp"])
+def test_each_format_is_known_by_its_head(kind: str) -> None:
+    """Every format we read is told from its first bytes alone."""
+    assert images.kind(encoded(kind)[: images.HEAD_BYTES]) == kind
+
+
+@pytest.mark.parametrize("data", [b"", b"BM", b"BMW is a car, not a picture", b"%PDF-1.7", b"<svg/>", b"RIFF1234WAVE"])
+def test_other_files_are_none(data: bytes) -> None:
+    """What is no image of ours has no kind."""
+    assert images.kind(data) is None
+
+
+def test_other_image_formats_are_none() -> None:
+    """GIF is an image, but none we promise to read."""
+    assert images.kind(encoded("gif")) is None
+
+
+@pytest.mark.parametrize("prefix", [b"", b"data:image/png;base64,", b"DATA:image/png;name=a.png;BASE64,"])
+def test_base64_and_data_urls_show_their_head(prefix: bytes) -> None:
+    """The kind is told from base64 text without decoding the whole, wrapped lines included."""
+    data = encoded("png") * 4
+    assert images.base64_head(prefix + base64.encodebytes(data)) == data[: images.HEAD_BYTES]
+
+
+@pytest.mark.parametrize("text", [b"", b"data:image/png,raw", b"data:;base64", b"data:" + b"x" * 500, b"===="])
+def test_no_base64_has_no_head(text: bytes) -> None:
+    """Text that is no base64 gives nothing rather than an error."""
+    assert images.base64_head(text) == b""

@@ -1,0 +1,82 @@
+"""The embedded recognizer on drawn pages: text, orientation, and polygons in the caller's pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.ocr import rapid
+from src.ocr.rapid import RapidRecognizer
+from src.ocr.reading import Pixels
+from tests.unit.ocr.pictures import LINES, line, page
+
+
+@pytest.fixture(scope="module")
+def recognizer() -> RapidRecognizer:
+    return RapidRecognizer()
+
+
+def pixels(image: Image.Image) -> Pixels:
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+
+
+def test_no_model_comes_from_the_network() -> None:
+    """Every model is named by a path inside the wheel, so nothing is ever looked up or downloaded."""
+    paths = [value for name, value in rapid._settings().items() if name.endswith("model_path")]
+    assert len(paths) == 3
+    assert all(Path(path).is_file() for path in paths)
+
+
+def test_a_line_is_read_with_its_place_and_confidence(recognizer: RapidRecognizer) -> None:
+    """Text, a confidence between 0 and 1, and a polygon around the ink."""
+    reading = recognizer.read(pixels(line()))
+    assert reading.text == "Hello OCR world 42"
+    (found,) = reading.lines
+    assert found.confidence is not None
+    assert 0.9 < found.confidence <= 1
+    (left, top), _, (right, bottom), _ = found.polygon
+    assert (left, top) == pytest.approx((10, 14), abs=12)
+    assert (right, bottom) == pytest.approx((330, 50), abs=30)
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_a_page_is_read_at_any_rotation(recognizer: RapidRecognizer, rotation: int) -> None:
+    """The page is turned upright by vote, the turn reported, and the polygons lie on the page as it was given."""
+    given = page().rotate(rotation, expand=True, fillcolor="white")  # anticlockwise, so `rotation` clockwise undoes it
+    reading = recognizer.read(pixels(given))
+    assert reading.text == "\n".join(LINES)
+    assert reading.rotation == rotation
+    corners = {0: (40, 40), 90: (40, 760), 180: (760, 440), 270: (440, 40)}
+    assert reading.lines[0].polygon[0] == pytest.approx(corners[rotation], abs=20)
+
+
+def test_skew_is_reported(recognizer: RapidRecognizer) -> None:
+    """A page that lies a little askew is read, and its angle told."""
+    reading = recognizer.read(pixels(page().rotate(-5, expand=True, fillcolor="white")))
+    assert reading.text == "\n".join(LINES)
+    assert reading.skew_degrees == pytest.approx(5, abs=0.7)
+
+
+def test_a_small_picture_is_enlarged_and_its_polygons_are_not(recognizer: RapidRecognizer) -> None:
+    """Lines too low for the detector are read all the same, placed in the pixels that were given."""
+    small = line("HELLO 42").resize((157, 24), Image.Resampling.LANCZOS)
+    reading = recognizer.read(pixels(small))
+    assert reading.text == "HELLO 42"
+    assert all(0 <= x <= 157 and 0 <= y <= 24 for x, y in reading.lines[0].polygon)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (400, 300), (6000, 20), (20, 6000)])
+@pytest.mark.parametrize("colour", ["white", "black"])
+def test_pictures_without_text_are_empty(recognizer: RapidRecognizer, size: tuple[int, int], colour: str) -> None:
+    """Blank pages of any shape read as nothing, without an error."""
+    reading = recognizer.read(pixels(Image.new("RGB", size, colour)))
+    assert (reading.text, reading.lines) == ("", ())
+
+
+def test_noise_is_no_error(recognizer: RapidRecognizer) -> None:
+    """A picture of nothing in particular is read as something or nothing."""
+    noise = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
+    assert len(recognizer.read(noise).lines) < 50

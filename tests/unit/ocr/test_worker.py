@@ -1,0 +1,105 @@
+"""A worker's answer to a page: results, errors in fixed texts, and nothing of a library's own words."""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+
+import pytest
+from loguru import logger
+
+from src.ipc.framing import Decoder, encode
+from src.ipc.messages import Accepted, AnyMessage, Failed, OcrRequest, OcrResult, Ping
+from src.ocr import recognizers, worker
+from src.ocr.fake import FakeRecognizer, draw
+from src.ocr.reading import Pixels, Reading
+from src.settings import OcrSettings
+from tests.unit.ocr.pictures import file, line
+
+
+def answer(image: bytes, *, base64: bool = False) -> OcrResult | Failed:
+    return worker.answer(FakeRecognizer(), OcrRequest("page-1", image, base64), 40.0)
+
+
+def test_a_page_is_read() -> None:
+    """A result carries the text, its lines, the size and what the parts took."""
+    result = answer(draw("text=hello"))
+    assert isinstance(result, OcrResult)
+    assert (result.engine, result.text, [line.text for line in result.lines]) == ("fake", "hello", ["hello"])
+    assert (result.width, result.height) == (len("fake: text=hello"), 8)
+    assert result.timings.decode_s > 0
+
+
+def test_other_pictures_read_as_their_size() -> None:
+    """The fake recognizer is deterministic for any picture."""
+    result = answer(file(line()))
+    assert isinstance(result, OcrResult)
+    assert result.text == "a page of 420 × 64 pixels"
+
+
+def test_a_bad_image_is_the_clients_error() -> None:
+    """What is wrong with the file is told as `invalid_image`, with its parameter."""
+    result = answer(b"junk")
+    assert isinstance(result, Failed)
+    assert (result.code, result.param) == ("invalid_image", "file")
+
+
+def test_a_librarys_words_stay_in_the_log() -> None:
+    """The client gets a fixed text; the log has the traceback under the request's id."""
+    log = io.StringIO()
+    sink = logger.add(log, format="{extra[request_id]} {message}")
+    from src.logs import _patch
+
+    logger.configure(patcher=_patch)
+    try:
+        result = answer(draw("error"))
+    finally:
+        logger.remove(sink)
+    assert isinstance(result, Failed)
+    assert result.code == "internal_error"
+    assert "asked" not in result.message
+    assert "page-1 a page could not be read" in log.getvalue()
+    assert "RuntimeError: the page asked for an error" in log.getvalue()
+
+
+def test_memory_that_runs_out_is_not_the_clients_error() -> None:
+    """MemoryError on a page is ours, and does not end the worker."""
+
+    class Greedy:
+        name = "greedy"
+
+        def read(self, page: Pixels) -> Reading:
+            raise MemoryError
+
+    result = worker.answer(Greedy(), OcrRequest("page-1", draw("x")), 40.0)
+    assert isinstance(result, Failed)
+    assert result.code == "internal_error"
+
+
+def test_pages_are_accepted_then_answered_until_the_broker_closes() -> None:
+    """Over the socketpair each page is acknowledged, then answered; other messages are ignored; EOF ends the worker."""
+    ours, theirs = socket.socketpair()
+    thread = threading.Thread(target=lambda: worker.serve(worker.Channel(theirs), FakeRecognizer(), 40.0))
+    thread.start()
+    with ours, theirs:
+        ours.sendall(encode(Ping()) + encode(OcrRequest("1", draw("text=one"))) + encode(OcrRequest("2", b"")))
+        ours.shutdown(socket.SHUT_WR)
+        thread.join(timeout=30)
+        theirs.close()
+        messages = _all(ours)
+    assert [type(message) for message in messages] == [Accepted, OcrResult, Accepted, Failed]
+    assert not thread.is_alive()
+
+
+def _all(sock: socket.socket) -> list[AnyMessage]:
+    decoder, messages = Decoder(), []
+    while data := sock.recv(1 << 16):
+        messages += decoder.feed(data)
+    return messages
+
+
+@pytest.mark.parametrize("engine", ["fake"])
+def test_the_engine_is_chosen_by_its_setting(engine: str) -> None:
+    """OCR_ENGINE names what is loaded."""
+    assert recognizers.load(OcrSettings.model_validate({"ocr_engine": engine})).name == engine

@@ -1,0 +1,94 @@
+"""A world of fake processes: what a child does to it is recorded, what happens in it is programmed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from src.ipc.messages import EngineLoad, Health, MemoryReading
+from src.supervisor.child import Probe, ProbeError
+from src.supervisor.specs import ChildSpec
+
+SPEC = ChildSpec("engine", ("engine",), Path("/nowhere/engine.sock"), stop_order=0, stop_grace_s=5.0)
+
+
+def health(state: str = "ready", detail: str | None = None, load: EngineLoad | None = None) -> Health:
+    return Health(state, pid=1, memory=MemoryReading(1), detail=detail, load=load)  # type: ignore[arg-type]
+
+
+def busy(step_age_s: float) -> Health:
+    return health(load=EngineLoad(running=1, waiting=0, step_age_s=step_age_s, steps=1, tokens=1))
+
+
+class FakeProcess:
+    """Alive until it exits or is killed. `said`: what it answers to a probe; None is silence, an error is no answer."""
+
+    def __init__(
+        self, pid: int, said: Health | None | ProbeError, *, deaf: bool = False, undying: bool = False
+    ) -> None:
+        self.pid = pid
+        self.said = said
+        self.hangs = False
+        self.signals: list[tuple[float, str]] = []
+        self._deaf = deaf
+        self._undying = undying
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def exit(self, status: int) -> None:
+        if not self.exited.done():
+            self.exited.set_result(status)
+
+    def signal(self, number: int) -> None:
+        self._note(signal.Signals(number).name)
+        if not self._deaf and number in (signal.SIGTERM, signal.SIGABRT):
+            self.exit(0 if number == signal.SIGTERM else -number)
+
+    def kill_group(self) -> None:
+        self._note("SIGKILL group")
+        if not self._undying:
+            self.exit(-signal.SIGKILL)
+
+    def _note(self, what: str) -> None:
+        self.signals.append((asyncio.get_running_loop().time(), what))
+
+
+class FakeProbe:
+    def __init__(self, process: FakeProcess) -> None:
+        self._process = process
+        self.asked = 0
+        self.closed = False
+
+    async def ask(self, timeout_s: float) -> Health | None:
+        self.asked += 1
+        if self._process.hangs:
+            await asyncio.sleep(timeout_s)
+            raise ProbeError("no answer")
+        if isinstance(self._process.said, ProbeError):
+            raise self._process.said
+        return self._process.said
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class World:
+    """Effects: `make` makes the nth process; started ones and when they were started are kept."""
+
+    def __init__(self, make: Callable[[int], FakeProcess]) -> None:
+        self._make = make
+        self.processes: list[FakeProcess] = []
+        self.probes: list[FakeProbe] = []
+        self.started_at: list[float] = []
+
+    def spawn(self, spec: ChildSpec) -> FakeProcess:
+        self.started_at.append(asyncio.get_running_loop().time())
+        process = self._make(len(self.started_at))
+        self.processes.append(process)
+        return process
+
+    def probe(self, spec: ChildSpec, pid: int) -> Probe:
+        probe = FakeProbe(self.processes[-1])
+        self.probes.append(probe)
+        return probe

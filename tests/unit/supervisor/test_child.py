@@ -1,0 +1,350 @@
+"""The state machine of one child, on fake processes and in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from src.errors import ExitCode
+from src.ipc.messages import ChildState, Health
+from src.settings import SupervisorSettings
+from src.supervisor.child import Child, ProbeError
+from src.supervisor.specs import ChildSpec
+from tests.unit.supervisor import virtual
+from tests.unit.supervisor.fakes import SPEC, FakeProcess, World, busy, health
+
+REFUSED = ProbeError("connection refused")
+
+
+class Life:
+    """A child on a fake world, its task, and the states it went through."""
+
+    def __init__(self, make: Callable[[int], FakeProcess], spec: ChildSpec = SPEC, **settings: float) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.world = World(make)
+        self.states: list[ChildState] = []
+        limits = SupervisorSettings.model_validate({"heartbeat_timeout": 10, "engine_stall_timeout": 60} | settings)
+        self.child = Child(
+            spec, self.world, limits, on_change=lambda child: self.states.append(child.state), clock=self.loop.time
+        )
+        self.task = self.loop.create_task(self.child.run())
+
+    @property
+    def process(self) -> FakeProcess:
+        return self.world.processes[-1]
+
+    async def until(self, state: ChildState) -> None:
+        while self.child.state != state:  # noqa: ASYNC110  # virtual time costs nothing
+            await asyncio.sleep(0.01)
+
+    async def replaced(self) -> float:
+        """Until the first process has a successor; when that was started."""
+        while len(self.world.processes) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        return self.world.started_at[1]
+
+    async def end(self) -> None:
+        self.child.stop()
+        await self.task
+
+
+def ready(pid: int) -> FakeProcess:
+    return FakeProcess(pid, health())
+
+
+def in_virtual_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    def run() -> None:
+        virtual.run(test())
+
+    run.__doc__ = test.__doc__
+    run.__name__ = test.__name__
+    return run
+
+
+@in_virtual_time
+async def test_it_is_ready_when_the_process_says_so() -> None:
+    """Refused connections and `loading` are `starting`; the detail of the load is shown."""
+    life = Life(lambda pid: FakeProcess(pid, REFUSED))
+    await asyncio.sleep(1)
+    assert life.child.state == "starting"
+    life.process.said = health("loading", "weights 40 %")
+    await asyncio.sleep(1)
+    assert life.child.status().detail == "weights 40 %"
+    life.process.said = health()
+    await life.until("ready")
+    assert life.child.status().pid == 1
+    assert life.child.status().uptime_s == pytest.approx(2, abs=0.3)
+    await life.end()
+    assert life.states == ["starting", "ready", "stopping", "stopped"]
+
+
+@in_virtual_time
+async def test_a_crash_is_noticed_at_once_and_the_rest_of_its_group_killed() -> None:
+    """Unexpected exit: killpg what is left, count the reason, start again."""
+    life = Life(ready)
+    await life.until("ready")
+    at, first = life.loop.time(), life.process
+    first.exit(-signal.SIGSEGV)
+    await asyncio.sleep(0.01)
+    assert first.signals == [(at, "SIGKILL group")]
+    assert life.world.started_at[1] == at
+    assert life.child.status().restarts == {"signal": 1}
+    await life.until("ready")
+    await life.end()
+
+
+@in_virtual_time
+async def test_silence_is_a_hang() -> None:
+    """No answer for HEARTBEAT_TIMEOUT: stacks are asked for, then the group is killed and replaced."""
+    life = Life(lambda pid: FakeProcess(pid, health(), deaf=True))
+    await life.until("ready")
+    at, hung = life.loop.time(), life.process
+    hung.hangs = True
+    await life.replaced()
+    (aborted, first), (killed, second), *_ = hung.signals
+    assert (first, second) == ("SIGABRT", "SIGKILL group")
+    assert 10 <= aborted - at <= 12
+    assert killed - aborted == pytest.approx(1)
+    assert life.child.status().restarts == {"heartbeat": 1}
+    assert life.states[2:4] == ["stopping", "starting"]
+    await life.end()
+
+
+@in_virtual_time
+async def test_one_lost_connection_is_no_hang() -> None:
+    """A closed heartbeat connection is opened again; only lasting silence counts."""
+    life = Life(ready)
+    await life.until("ready")
+    life.process.said = REFUSED
+    await asyncio.sleep(5)
+    life.process.said = health()
+    await asyncio.sleep(60)
+    assert life.child.status().restarts == {}
+    await life.end()
+
+
+@in_virtual_time
+async def test_web_may_miss_several_heartbeats() -> None:
+    """`misses` multiplies the patience: gunicorn's master replaces a hung worker itself."""
+    life = Life(lambda pid: FakeProcess(pid, None), spec=ChildSpec("web", ("web",), "http://x:1/livez", 0, 5, misses=3))
+    await life.until("ready")
+    at = life.loop.time()
+    life.process.hangs = True
+    assert 30 <= await life.replaced() - at <= 36
+    await life.end()
+
+
+@in_virtual_time
+async def test_an_old_step_with_work_waiting_is_a_stall() -> None:
+    """It answers, yet no step ends: replaced with the reason `stall`; an idle or slow engine is left alone."""
+    life = Life(ready)
+    await life.until("ready")
+    life.process.said = busy(step_age_s=59)
+    await asyncio.sleep(100)
+    assert life.child.status().restarts == {}
+    life.process.said = busy(step_age_s=61)
+    await asyncio.sleep(3)
+    assert life.child.status().restarts == {"stall": 1}
+    assert life.child.last_end is not None
+    assert "61.0 s" in life.child.last_end.detail
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_start_has_a_deadline() -> None:
+    """Not ready within START_TIMEOUT: killed, reason `start`."""
+    life = Life(lambda pid: FakeProcess(pid, health("loading")), start_timeout=30)
+    await asyncio.sleep(29)
+    assert life.child.status().restarts == {}
+    await asyncio.sleep(2)
+    assert life.child.status().restarts == {"start": 1}
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_program_that_cannot_be_started_is_retried() -> None:
+    """No such file is a failed start, not the end of the supervisor."""
+
+    def missing(_: int) -> FakeProcess:
+        raise FileNotFoundError("no such file")
+
+    life = Life(missing, crash_limit=3)
+    await life.until("failed")
+    assert life.child.status().restarts == {"start": 3}
+    assert "no such file" in (life.child.status().detail or "")
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_crash_loop_backs_off_then_opens_the_breaker_then_tries_again() -> None:
+    """The pauses can be seen in the start times, and the service heals when the cause goes."""
+    cause = True
+
+    def make(pid: int) -> FakeProcess:
+        process = FakeProcess(pid, health())
+        if cause:
+            process.exit(1)
+        return process
+
+    life = Life(make, restart_free=1, crash_limit=5, breaker_retry=300)
+    await life.until("failed")
+    gaps = [later - earlier for earlier, later in zip(life.world.started_at, life.world.started_at[1:], strict=False)]
+    assert [round(gap) for gap in gaps] == [0, 1, 2, 4]
+    assert life.child.status().restarts == {"exit": 5}
+    assert "5 crashes" in (life.child.status().detail or "")
+    cause = False
+    await life.until("ready")
+    assert life.world.started_at[-1] - life.world.started_at[-2] == pytest.approx(300)
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_model_that_cannot_be_loaded_is_reported_with_its_reason() -> None:
+    """It says why, leaves with MODEL, and is not tried again before BREAKER_RETRY."""
+    life = Life(lambda pid: FakeProcess(pid, health("failed", "no weights in models/x")))
+    await asyncio.sleep(3)
+    life.process.exit(ExitCode.MODEL)
+    await asyncio.sleep(100)
+    assert life.child.state == "failed"
+    assert life.child.status().detail == "no weights in models/x (exit code 3 MODEL)"
+    assert len(life.world.processes) == 1
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_process_that_reports_failure_and_stays_is_replaced() -> None:
+    """`failed` without an exit does not last for ever."""
+    life = Life(lambda pid: FakeProcess(pid, health("failed", "no workers")))
+    await asyncio.sleep(12)
+    assert life.child.status().restarts == {"start": 1}
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_process_that_ignores_sigterm_is_killed_after_its_grace() -> None:
+    """Stopping ends, with SIGKILL to the group."""
+    life = Life(lambda pid: FakeProcess(pid, health(), deaf=True))
+    await life.until("ready")
+    at = life.loop.time()
+    await life.end()
+    assert [(round(when - at, 2), what) for when, what in life.process.signals[:2]] == [
+        (0.0, "SIGTERM"),
+        (5.0, "SIGKILL group"),
+    ]
+    assert life.child.status().restarts == {}
+
+
+@in_virtual_time
+async def test_kill_cuts_the_grace_short() -> None:
+    """A second signal does not wait for streams."""
+    life = Life(lambda pid: FakeProcess(pid, health(), deaf=True))
+    await life.until("ready")
+    life.child.stop()
+    await asyncio.sleep(1)
+    at = life.loop.time()
+    life.child.kill()
+    await life.task
+    assert life.loop.time() == at
+
+
+@in_virtual_time
+async def test_a_process_the_kernel_will_not_let_go_does_not_hold_up_the_stop() -> None:
+    """Even after SIGKILL the wait has a deadline."""
+    life = Life(lambda pid: FakeProcess(pid, health(), deaf=True, undying=True))
+    await life.until("ready")
+    at = life.loop.time()
+    await life.end()
+    assert life.loop.time() - at < 30
+
+
+@pytest.mark.parametrize("state", ["starting", "ready", "backoff", "failed"])
+def test_stop_is_obeyed_in_every_state(state: ChildState) -> None:
+    """Whatever it waits for, an order to stop ends it within its grace."""
+
+    async def test() -> None:
+        life = Life(lambda pid: _for(state, pid), restart_free=0, crash_limit=2 if state == "failed" else 99)
+        await life.until(state)
+        at = life.loop.time()
+        await life.end()
+        assert life.loop.time() - at < 0.1
+        assert life.child.state == "stopped"
+
+    virtual.run(test())
+
+
+def _for(state: ChildState, pid: int) -> FakeProcess:
+    process = FakeProcess(pid, REFUSED if state == "starting" else health())
+    if state in ("backoff", "failed"):
+        process.exit(1)
+    return process
+
+
+@in_virtual_time
+async def test_restart_replaces_without_counting_a_crash() -> None:
+    """Asked for, not suffered: no reason is counted, no pause is made."""
+    life = Life(ready)
+    await life.until("ready")
+    life.child.restart()
+    await asyncio.sleep(1)
+    assert life.child.status().restarts == {}
+    assert [process.exited.done() for process in life.world.processes] == [True, False]
+    await life.end()
+
+
+@in_virtual_time
+async def test_restart_ends_a_pause() -> None:
+    """Who asks does not wait for the breaker."""
+    life = Life(lambda pid: _for("failed" if pid < 3 else "ready", pid), restart_free=0, crash_limit=2)
+    await life.until("failed")
+    life.child.restart()
+    await asyncio.sleep(0.2)
+    assert life.child.state == "ready"
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_supervisor_that_stood_still_itself_blames_nobody() -> None:
+    """After SIGSTOP and SIGCONT of the supervisor, one expired heartbeat says nothing about the child."""
+    life = Life(ready)
+    await life.until("ready")
+    probe = life.world.probes[-1]
+    original = probe.ask
+
+    async def expired(timeout_s: float) -> Health | None:
+        await asyncio.sleep(timeout_s + 100)
+        probe.ask = original  # type: ignore[method-assign]
+        raise ProbeError("no answer")
+
+    probe.ask = expired  # type: ignore[method-assign]
+    await asyncio.sleep(200)
+    assert life.child.status().restarts == {}
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_signal_reaches_only_a_process_that_is_ready() -> None:
+    """SIGHUP before gunicorn has its handlers would end it."""
+    life = Life(lambda pid: FakeProcess(pid, REFUSED))
+    await life.until("starting")
+    life.child.signal(signal.SIGHUP)
+    assert life.process.signals == []
+    life.process.said = health()
+    await life.until("ready")
+    life.child.signal(signal.SIGHUP)
+    assert [what for _, what in life.process.signals] == ["SIGHUP"]
+    await life.end()
+
+
+@in_virtual_time
+async def test_the_probe_is_closed_with_its_process() -> None:
+    """No connection outlives the process it asked."""
+    life = Life(ready)
+    await life.until("ready")
+    life.process.exit(1)
+    await asyncio.sleep(1)
+    await life.end()
+    assert [probe.closed for probe in life.world.probes] == [True, True]

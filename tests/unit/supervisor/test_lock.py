@@ -1,0 +1,58 @@
+"""One supervisor per runtime directory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.settings import ROOT
+from src.supervisor import lock
+
+HOLDER = """
+import sys
+from pathlib import Path
+from src.supervisor import lock
+with lock.hold(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_held_lock_is_refused_with_the_holders_pid_and_free_after_kill_9(tmp_path: Path) -> None:
+    """Whoever holds it is named; a holder that is killed blocks nobody, though its file stays."""
+    path = tmp_path / "lock"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(lock.AlreadyRunning) as refused, lock.hold(path):
+            pass
+        assert refused.value.pid == holder.pid
+        holder.kill()
+        holder.wait()
+    with lock.hold(path):
+        assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_file_of_nonsense_is_no_lock(tmp_path: Path) -> None:
+    """Only the kernel's lock counts, not what the file says."""
+    path = tmp_path / "lock"
+    path.write_text("garbage" * 100)
+    with lock.hold(path):
+        assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_the_file_is_kept_young(tmp_path: Path) -> None:
+    """Cleaners of /tmp leave it; one that was deleted all the same is no error."""
+    path = tmp_path / "lock"
+    with lock.hold(path):
+        os.utime(path, (0, 0))
+        lock.refresh(path)
+        assert path.stat().st_mtime > 1e9
+        path.unlink()
+        lock.refresh(path)

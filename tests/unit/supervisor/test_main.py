@@ -1,0 +1,98 @@
+"""What the supervisor passes on, and what it refuses to."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from src.errors import ExitCode
+from src.settings import Settings, SettingsError
+from src.supervisor import main
+from src.supervisor.main import Supervisor, _Options
+
+
+class Recorder:
+    """Takes the place of the children: web is in the given state, orders are noted."""
+
+    def __init__(self, web_state: str) -> None:
+        self.web_state = web_state
+        self.orders: list[tuple[str, object]] = []
+
+    def in_state(self, name: str, state: str) -> bool:
+        return name == "web" and state == self.web_state
+
+    def signal(self, name: str, number: int) -> None:
+        self.orders.append((name, number))
+
+    def restart(self, names: Iterable[str]) -> None:
+        self.orders += [(name, "restart") for name in sorted(names)]
+
+
+class Changed:
+    """Sources of which these files have changed."""
+
+    def __init__(self, *files: str) -> None:
+        self._files = {Path(file) for file in files}
+
+    def changed(self) -> set[Path]:
+        return self._files
+
+
+def orders(web_state: str, act: Callable[[Supervisor], None]) -> list[tuple[str, object]]:
+    recorder = Recorder(web_state)
+
+    async def run() -> None:
+        supervisor = Supervisor(Settings(), Path("/nowhere"), _Options(with_web=True, reload=True, lifeline=None))
+        supervisor._children = recorder  # type: ignore[assignment]
+        act(supervisor)
+
+    asyncio.run(run())
+    return recorder.orders
+
+
+def test_sighup_reloads_web() -> None:
+    """Good settings: gunicorn's master gets the signal."""
+    assert orders("ready", Supervisor._renew_web) == [("web", signal.SIGHUP)]
+
+
+def test_sighup_with_wrong_settings_leaves_web_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gunicorn's master would end on a bad .env; the old settings serve on."""
+
+    def wrong() -> Settings:
+        raise SettingsError(["PORT: not a number"])
+
+    monkeypatch.setattr(main, "load", wrong)
+    assert orders("ready", Supervisor._renew_web) == []
+
+
+@pytest.mark.parametrize(
+    ("web_state", "files", "expected"),
+    [
+        ("ready", ["api/chat.py"], [("web", signal.SIGHUP)]),
+        ("failed", ["api/chat.py"], [("web", "restart")]),
+        ("ready", ["engine/text.py"], [("engine", "restart")]),
+        ("ready", ["logs.py"], [("engine", "restart"), ("ocr", "restart"), ("web", "restart")]),
+        ("ready", [], []),
+    ],
+)
+def test_a_changed_file_renews_whom_it_concerns(
+    web_state: str, files: list[str], expected: list[tuple[str, object]]
+) -> None:
+    """Web is reloaded without losing its port; one that is down after a typo is started at once."""
+    assert orders(web_state, lambda supervisor: supervisor._reload(Changed(*files))) == expected  # type: ignore[arg-type]
+
+
+def test_a_place_that_cannot_be_used_is_a_configuration_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A runtime directory that is a file: said, exit CONFIG, nothing started."""
+    monkeypatch.setattr("src.logs.configure", lambda *_: None)
+    blocked = tmp_path / "file"
+    blocked.touch()
+    settings = Settings.model_validate({"runtime_dir": str(blocked / "run"), "enable_log_file": False})
+    assert main.run(settings, with_web=False) == ExitCode.CONFIG
+    assert str(blocked) in capsys.readouterr().err

@@ -1,0 +1,32 @@
+"""What is written down stays true: settings, routes, facts the demo model was taught."""
+
+from __future__ import annotations
+
+from models.recipe.facts import readme_facts
+from src.api.app import application
+from src.settings import ROOT, example
+from tests.docs import README, with_settings
+
+_TEXT = README.read_text(encoding="utf-8")
+
+
+def test_the_readme_lists_every_setting() -> None:
+    """The table of settings is what the code says (`make example` writes it)."""
+    assert with_settings(_TEXT) == _TEXT
+    assert "`MAX_NUM_SEQS`" in _TEXT
+
+
+def test_env_example_is_what_the_settings_say() -> None:
+    """`.env.example` is generated, never edited."""
+    assert (ROOT / ".env.example").read_text(encoding="utf-8") == example()
+
+
+def test_the_readme_names_every_route() -> None:
+    """No route without a line in the README."""
+    routes = {rule.rule.replace("<path:name>", "{id}") for rule in application.url_map.iter_rules()}
+    assert {route for route in routes if route not in _TEXT} == set()
+
+
+def test_what_the_demo_model_was_taught_still_stands() -> None:
+    """Every path, command and setting the demo model tells people is in the README."""
+    assert [fact for fact in readme_facts() if fact not in _TEXT] == []
