@@ -47,9 +47,13 @@ def main(argv: list[str]) -> ExitCode:
 
 
 def _serve(model: str, settings: Settings) -> ExitCode:
-    server = EngineServer(runtime.engine_socket(runtime.prepare(settings.runtime_path), model), model, settings)
     try:
+        socket = runtime.engine_socket(runtime.prepare(settings.runtime_path), model)
+        server = EngineServer(socket, model, settings)
         server.start()
+    except runtime.RuntimeDirError as error:
+        logger.error("{}", error)
+        return ExitCode.CONFIG
     except AddressInUse:
         logger.error("another engine serves {}", model)
         return ExitCode.ALREADY_RUNNING
