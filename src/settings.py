@@ -37,8 +37,11 @@ class WebSettings(BaseModel):
     worker_class: Literal["gevent"] = Field("gevent", description="Gunicorn worker class.")
     worker_connections: int = Field(1024, ge=16, le=16384, description="Open connections at most, idle ones included.")
     max_concurrent_requests: int = Field(256, ge=1, le=8192, description="Chat and OCR requests in flight at most.")
-    request_timeout: float = Field(300.0, gt=0, le=86400, description="Seconds a request may take at most.")
     graceful_timeout: float = Field(60.0, ge=1, le=3600, description="Seconds running requests get at shutdown.")
+    resume_max_wait: float = Field(
+        60.0, ge=0, le=3600, description="Seconds a request waits for a dead engine's return."
+    )
+    resume_progress_tokens: int = Field(8, ge=1, le=4096, description="New tokens that clear a suspect of a crash.")
     keep_alive_timeout: float = Field(75.0, ge=1, le=3600, description="Seconds an idle connection is kept.")
     max_body_mb: int = Field(32, ge=1, le=1024, description="Largest request body, MiB.")
     sse_ping_seconds: float = Field(15.0, gt=0, le=600, description="Silence after which a stream sends a comment.")
@@ -61,6 +64,17 @@ class EngineSettings(BaseModel):
         "auto", description="Turn weights into fp32 on a Linux CPU; auto does when memory allows."
     )
     blas_library: Path | None = Field(None, description="BLAS to load before MLX on a Linux CPU; empty finds one.")
+    request_timeout: float = Field(300.0, gt=0, le=86400, description="Seconds an answer may take at most, ever.")
+    answer_timeout: float = Field(30.0, gt=0, le=86400, description="Whole answer: seconds to begin with.")
+    answer_token_timeout: float = Field(0.2, ge=0, le=600, description="Whole answer: seconds more per max_tokens.")
+    answer_timeout_max: float = Field(180.0, gt=0, le=86400, description="Whole answer: seconds at most.")
+    stream_timeout: float = Field(60.0, gt=0, le=86400, description="Stream: seconds to begin with.")
+    stream_token_timeout: float = Field(0.3, ge=0, le=600, description="Stream: seconds more per max_tokens.")
+    stream_timeout_max: float = Field(300.0, gt=0, le=86400, description="Stream: seconds at most.")
+    stream_gap_timeout: float = Field(30.0, gt=0, le=3600, description="Stream: seconds between two tokens.")
+    image_timeout: float = Field(30.0, ge=0, le=3600, description="Seconds more for a request with images.")
+    queue_timeout: float = Field(120.0, gt=0, le=86400, description="Seconds a chat request may wait for its turn.")
+    priority_ageing: float = Field(30.0, gt=0, le=3600, description="Seconds a priority class is worth in the queue.")
     client_buffer_kb: int = Field(1024, ge=16, le=1 << 20, description="Unread answer a slow client may pile up, KiB.")
 
 

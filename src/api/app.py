@@ -25,6 +25,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     app.extensions[EXTENSION] = Service(
         settings, backends, InFlight(settings.max_concurrent_requests), metrics, started=time.time()
     )
+    backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
     hooks.install(app, metrics, settings.max_body_mb << 20)
     for module in (chat, ocr, models, system):

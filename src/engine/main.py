@@ -77,6 +77,7 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitC
         prefill_step_size=settings.prefill_step_size,
         publish=server.publish,
         clock=time.monotonic,
+        priority_ageing_s=settings.priority_ageing,
     )
     try:
         warm_up(backend)

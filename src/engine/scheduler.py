@@ -6,13 +6,14 @@ command into the inbox. What happened leaves through `publish`, once per step fo
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from src.engine.backends import Backend, Step, Token
+from src.engine.pace import Pace
 from src.engine.sequence import Sequence, Status
+from src.engine.waiting import Waiting
 from src.errors import DeadlineExceeded
 from src.ipc.messages import Delta, EngineLoad, Failed, Finished, FinishReason
 
@@ -57,6 +58,7 @@ class Scheduler:
         prefill_step_size: int,
         publish: Callable[[list[Event]], None],
         clock: Callable[[], float],
+        priority_ageing_s: float = 30.0,
     ) -> None:
         self._backend = backend
         self._max_num_seqs = max_num_seqs
@@ -64,13 +66,14 @@ class Scheduler:
         self._publish = publish
         self._clock = clock
         self._inbox: SimpleQueue[_Submit | _Cancel | _Stop] = SimpleQueue()
-        self._waiting: deque[Sequence] = deque()
+        self._waiting = Waiting(priority_ageing_s)
         self._running: dict[int, Sequence] = {}
         self._events: list[Event] = []
         self._stopping = False
         self._steps = 0
         self._tokens = 0
         self._busy_since: float | None = None
+        self.pace = Pace()
 
     # ---- any thread
 
@@ -94,6 +97,10 @@ class Scheduler:
             steps=self._steps,
             tokens=self._tokens,
         )
+
+    def retry_after_s(self) -> float:
+        """When a request that is refused now would have found a place: queue depth × measured service time."""
+        return self.pace.wait_s(len(self._waiting) + self._inbox.qsize(), self._max_num_seqs)
 
     # ---- owner thread
 
@@ -124,37 +131,49 @@ class Scheduler:
 
     def _obey(self, command: _Submit | _Cancel | _Stop) -> None:
         if isinstance(command, _Submit):
-            self._waiting.append(command.sequence)
+            self._waiting.push(command.sequence)
         elif isinstance(command, _Cancel):
             self._drop([command.sequence])
         else:
             self._stopping = True
 
     def _expire(self, now: float) -> None:
-        late = [seq for seq in (*self._waiting, *self._running.values()) if now >= seq.deadline]
+        late = [seq for seq in (*self._waiting, *self._running.values()) if seq.late(now)]
         for sequence in late:
-            self._events.append((sequence, _too_late(sequence)))
+            self._events.append((sequence, _too_late(sequence, now)))
         self._drop(late)
 
     def _admit(self, now: float) -> None:
         in_prefill = [seq.prefill_left for seq in self._running.values() if seq.status is Status.PREFILL]
         while self._waiting and len(self._running) < self._max_num_seqs:
-            if not fits_prefill(in_prefill, self._waiting[0].prefill_left, self._step_size):
+            if not fits_prefill(in_prefill, self._waiting.first().prefill_left, self._step_size):
                 return
-            sequence = self._waiting.popleft()
-            sequence.uid = self._backend.insert(sequence.prompt, sequence.max_tokens, sequence.request.sampling)
-            sequence.status, sequence.started = Status.PREFILL, now
-            self._running[sequence.uid] = sequence
+            sequence = self._waiting.pop()
+            sequence.started = sequence.first_token = now
+            if sequence.over is not None:
+                sequence.status = Status.FINISHED
+                self._events.append((sequence, sequence.finished(sequence.over, now)))
+                continue
+            self._enter(sequence)
             in_prefill.append(sequence.prefill_left)
+
+    def _enter(self, sequence: Sequence) -> None:
+        done = len(sequence.request.prefix)
+        sampling = sequence.request.sampling
+        sequence.uid = self._backend.insert(sequence.prompt, sequence.max_tokens - done, sampling, prefix=done)
+        sequence.status = Status.PREFILL
+        self._running[sequence.uid] = sequence
 
     def _step(self) -> None:
         if not self._running:
             self._busy_since = None
             return
-        self._busy_since = self._clock()
+        self._busy_since = began = self._clock()
         step = self._backend.step()
         self._steps += 1
         self._tokens += len(step.tokens)
+        if step.tokens:
+            self.pace.step.add(self._clock() - began)
         self._record(step)
 
     def _record(self, step: Step) -> None:
@@ -169,6 +188,7 @@ class Scheduler:
         if sequence.status is Status.PREFILL:
             sequence.status, sequence.first_token = Status.DECODE, now
         sequence.completion_tokens += 1
+        sequence.last_token = now
         text = "" if token.finish == "stop" else sequence.text.push(token.token)
         finish: FinishReason | None = "stop" if sequence.text.stopped else token.finish
         if finish is not None and not sequence.text.stopped:
@@ -176,6 +196,7 @@ class Scheduler:
         self._events.append((sequence, Delta((token.token,), text)))
         if finish is not None:
             self._events.append((sequence, sequence.finished(finish, now)))
+            self.pace.service.add(now - sequence.started)
             self._forget(sequence, still_computed=token.finish is None)
 
     def _forget(self, sequence: Sequence, *, still_computed: bool) -> None:
@@ -194,7 +215,10 @@ class Scheduler:
                 self._forget(sequence, still_computed=True)
 
 
-def _too_late(sequence: Sequence) -> Failed:
-    made = sequence.completion_tokens
-    text = f"The request exceeded its {sequence.request.timeout_s:g} s after {made} tokens. Ask for fewer tokens."
-    return Failed(DeadlineExceeded.code, text)
+def _too_late(sequence: Sequence, now: float) -> Failed:
+    if sequence.status is Status.WAITING:
+        waited = f"The request waited {now - sequence.arrived:.0f} s for its turn (QUEUE_TIMEOUT)."
+        return Failed(DeadlineExceeded.code, f"{waited} Try again when there is less load.", retry_after_s=1.0)
+    spent = now - sequence.started + sequence.request.spent_s
+    text = f"The answer was stopped after {spent:.0f} s and {sequence.completion_tokens} tokens: its time was over."
+    return Failed(DeadlineExceeded.code, f"{text} Ask for fewer tokens (max_tokens), or stream the answer.")

@@ -23,7 +23,7 @@ from src.engine.backends import Backend
 from src.engine.scheduler import Event, Scheduler
 from src.engine.sequence import Sequence
 from src.errors import InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
-from src.ipc.messages import Admitted, Delta, Failed, GenerateRequest, Health, MemoryReading, Ping
+from src.ipc.messages import Accepted, Admitted, Delta, Failed, GenerateRequest, Health, MemoryReading, Ping
 from src.ipc.server import Peer, Server
 from src.settings import Settings
 
@@ -148,11 +148,12 @@ class EngineServer:
         limit = self._settings.max_num_seqs + self._settings.max_queue_size
         if self._open > limit:
             text = f"Too many chat requests: {limit} are running or waiting (MAX_NUM_SEQS + MAX_QUEUE_SIZE)."
-            raise Overloaded(text, retry_after_s=1.0)
+            raise Overloaded(text, retry_after_s=self._scheduler.retry_after_s() if self._scheduler else 1.0)
 
     async def _run(self, peer: Peer, request: GenerateRequest) -> None:
         backend, scheduler = self._loaded(request.model)
-        prepare = partial(prompt.prepare, request, backend, self._settings, time.monotonic)
+        peer.send(Accepted())
+        prepare = partial(prompt.prepare, request, backend, self._settings, time.monotonic, scheduler.pace.step.value)
         sequence = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
         route = self._routes[sequence] = _Route(peer)
         try:

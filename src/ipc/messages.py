@@ -35,8 +35,15 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     top_p: float | None = None
 
 
+Priority = Literal["high", "normal", "low"]
+
+
 class GenerateRequest(Message, frozen=True):
-    """One answer to produce. `prefix` holds token ids that were already sent: the answer goes on after them."""
+    """One answer to produce.
+
+    `timeout_s` shortens the engine's own time budget. After a crash `prefix` holds the token ids that were already
+    sent and `spent_s` the seconds that were spent on them: the answer goes on after both.
+    """
 
     id: str
     model: str
@@ -44,8 +51,12 @@ class GenerateRequest(Message, frozen=True):
     sampling: Sampling = Sampling()
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
-    timeout_s: float = 300.0
+    stream: bool = False
+    has_images: bool = False
+    priority: Priority = "normal"
+    timeout_s: float | None = None
     prefix: tuple[int, ...] = ()
+    spent_s: float = 0.0
 
 
 # ---- to the OCR broker
@@ -75,7 +86,7 @@ class StopRequest(Message, frozen=True):
 
 
 class Accepted(Message, frozen=True):
-    """Received, and will be done: by the supervisor (a stop), or by an OCR worker (a page)."""
+    """Received, and begun: by the supervisor (a stop), an OCR worker (a page), a loaded engine (a request)."""
 
 
 # ---- events of an engine

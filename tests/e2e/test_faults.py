@@ -17,8 +17,8 @@ import httpx
 import psutil
 import pytest
 
+from src.ocr.fake import draw
 from src.settings import ROOT
-from tests.e2e import pictures
 from tests.running import Running, free_port, service
 
 pytestmark = pytest.mark.e2e
@@ -81,28 +81,50 @@ def worker_pids(running: Running) -> list[int]:
     return [child.pid for child in psutil.Process(running.pid("web")).children()]
 
 
+def text(lines: list[str]) -> str:
+    """The text of a stream that ended well."""
+    assert lines[-1] == "[DONE]", lines[-1]
+    events = [json.loads(line) for line in lines[1:-1]]
+    return "".join(choice["delta"].get("content", "") for event in events for choice in event["choices"])
+
+
 def test_an_engine_killed_under_load(running: Running) -> None:
-    """kill -9 of the engine: each stream gets one outcome within a second, the service is back by itself."""
+    """kill -9 of the engine once, then twice more: every stream goes on to its whole text, no client sees an error."""
     with ThreadPoolExecutor(8) as crowd:
         futures = loaded(running, 8, crowd)
-        os.kill(running.pid("engine"), signal.SIGKILL)
-        began = time.monotonic()
-        endings = [future.result(timeout=30) for future in futures]
-        assert time.monotonic() - began < 3
-    for lines in endings:
-        assert json.loads(lines[-1])["error"]["code"] == "engine_crashed"
-        assert "[DONE]" not in lines
-    until(lambda: answered(running))
-    assert running.status()["engine"]["restarts"] == {"signal": 1}
+        for _ in range(3):
+            os.kill(running.pid("engine"), signal.SIGKILL)
+            until(lambda: number_running(running) > 0)
+            time.sleep(0.5)
+        texts = {text(future.result(timeout=90)) for future in futures}
+    assert texts == {("abcdefghijklmnopqrstuvwxyz" * 16)[:400]}
+    assert running.status()["engine"]["restarts"] == {"signal": 3}
+    assert b'stoker_requests_resumed_total{kind="chat"}' in running.get("/metrics")[1]
+
+
+def test_a_poisonous_prompt_falls_alone(running: Running) -> None:
+    """Among nine good streams one that kills every engine it enters: nine finish, one gets engine_crashed."""
+    with ThreadPoolExecutor(10) as crowd:
+        good = [crowd.submit(stream, running, f"fake:count={60 + n} fake:delay=0.02") for n in range(9)]
+        until(lambda: number_running(running) == 9)
+        bad = crowd.submit(stream, running, "fake:crash=2 fake:count=50 fake:delay=0.02")
+        lengths = [len(text(future.result(timeout=90))) for future in good]
+        ending = bad.result(timeout=90)
+    assert lengths == [60 + n for n in range(9)]
+    assert json.loads(ending[-1])["error"]["code"] == "engine_crashed"
+    assert answered(running)
 
 
 def test_a_hung_engine_is_found_and_replaced() -> None:
-    """An engine stopped in the middle of a step is seen by its silence, killed and replaced."""
+    """An engine stopped in the middle of a step is seen by its silence and replaced; its stream goes on."""
     with service(inference_engine="fake", ocr_workers=0, heartbeat_interval=0.2, heartbeat_timeout=1) as running:
-        before = running.pid("engine")
-        os.kill(before, signal.SIGSTOP)
-        until(lambda: running.status()["engine"]["pid"] not in (before, None))
-        until(lambda: answered(running))
+        with ThreadPoolExecutor(1) as crowd:
+            (future,) = loaded(running, 1, crowd)
+            before = running.pid("engine")
+            os.kill(before, signal.SIGSTOP)
+            until(lambda: running.status()["engine"]["pid"] not in (before, None))
+            assert len(text(future.result(timeout=60))) == 400
+        assert running.status()["engine"]["restarts"] == {"heartbeat": 1}
 
 
 def test_an_engine_stuck_in_a_step_is_found_and_replaced() -> None:
@@ -110,10 +132,11 @@ def test_an_engine_stuck_in_a_step_is_found_and_replaced() -> None:
     with service(inference_engine="fake", ocr_workers=0, heartbeat_interval=0.2, engine_stall_timeout=1.5) as running:
         with ThreadPoolExecutor(1) as crowd:
             hung = crowd.submit(stream, running, "fake:hang=3 abcdefgh")
-            lines = hung.result(timeout=30)
+            lines = hung.result(timeout=60)
+        # put back it hangs again: alone in the engine twice, so it is the culprit
         assert json.loads(lines[-1])["error"]["code"] == "engine_crashed"
         until(lambda: answered(running))
-        assert running.status()["engine"]["restarts"] == {"stall": 1}
+        assert running.status()["engine"]["restarts"] == {"stall": 2}
 
 
 def test_a_killed_web_worker_comes_back(running: Running) -> None:
@@ -136,14 +159,18 @@ def test_a_killed_web_master_comes_back(running: Running) -> None:
 
 
 def test_a_killed_broker_comes_back(running: Running) -> None:
-    """kill -9 of the OCR broker: a page gets a clear error at worst, its workers end, OCR is back by itself."""
+    """kill -9 of the OCR broker with pages in flight: they are put again and answered, its workers end."""
     workers = [child.pid for child in psutil.Process(running.pid("ocr")).children(recursive=True)]
-    os.kill(running.pid("ocr"), signal.SIGKILL)
+    page = draw("delay=1; text=hello")
 
-    def reads() -> bool:
-        return httpx.post(f"{running.url}/v1/ocr", files={"file": pictures.line("x")}, timeout=20).status_code == 200
+    def read(_: int) -> str:
+        return str(httpx.post(f"{running.url}/v1/ocr", files={"file": page}, timeout=60).json().get("text"))
 
-    until(reads)
+    with ThreadPoolExecutor(4) as crowd:
+        pages = [crowd.submit(read, number) for number in range(4)]
+        time.sleep(0.7)
+        os.kill(running.pid("ocr"), signal.SIGKILL)
+        assert [future.result(timeout=60) for future in pages] == ["hello"] * 4
     until(lambda: not any(map(psutil.pid_exists, workers)))
 
 

@@ -69,8 +69,16 @@ class Backend(Protocol):
     @property
     def tokenizer(self) -> Tokenizer: ...
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling) -> int:
-        """Take a sequence in; its uid. Nothing is computed yet."""
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """Tokens that end an answer."""
+        ...
+
+    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:
+        """Take a sequence in; its uid. Nothing is computed yet.
+
+        The last `prefix` tokens of the prompt are an answer's beginning; `max_tokens` more may follow.
+        """
         ...
 
     def step(self) -> Step:

@@ -75,14 +75,18 @@ class FakeBackend:
         self._answers: dict[int, _Answer] = {}
         self._next_uid = 0
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling) -> int:  # noqa: ARG002  # nothing to sample
-        text = bytes(prompt).rpartition(b"\x02")[2]
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        return frozenset((END,))
+
+    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:  # noqa: ARG002
+        text = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2]
         script = {name: float(value or 0) for name, value in _DIRECTIVE.findall(text.decode(errors="replace"))}
         answer = b"abcdefghijklmnopqrstuvwxyz"[: int(script["count"])] if "count" in script else text
         if "count" in script:
             answer = (answer * (int(script["count"]) // max(1, len(answer)) + 1))[: int(script["count"])]
         self._next_uid += 1
-        self._answers[self._next_uid] = _Answer(script, answer, max_tokens, len(prompt))
+        self._answers[self._next_uid] = _Answer(script, answer, prefix + max_tokens, len(prompt), made=prefix)
         return self._next_uid
 
     def step(self) -> Step:

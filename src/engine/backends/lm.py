@@ -83,6 +83,7 @@ class LmBackend:
         self.info = info
         self.device = device
         self.tokenizer = LmTokenizer(tokenizer)
+        self.end_tokens = frozenset(tokenizer.eos_token_ids)
         self._temperature, self._top_p = sampling
         # samplers are shared by rows with the same parameters, so that such rows are sampled in one call
         self._sampler = lru_cache(maxsize=256)(make_sampler)
@@ -94,7 +95,7 @@ class LmBackend:
             prefill_step_size=settings.prefill_step_size,
         )
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling) -> int:
+    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:  # noqa: ARG002
         temperature = self._temperature if sampling.temperature is None else sampling.temperature
         top_p = self._top_p if sampling.top_p is None else sampling.top_p
         # mlx-lm reads top_p 0 as "off"; OpenAI's 0 means the likeliest token alone

@@ -26,9 +26,9 @@ def test_a_back_end_that_is_not_there(make_settings: MakeSettings) -> None:
     """A missing process is a 503 that says when to come back."""
     backends = Backends(make_settings())
     with pytest.raises(BackendUnavailable, match="engine") as chat:
-        backends.open_chat(GenerateRequest("id", "demo", ()))
-    with pytest.raises(BackendUnavailable, match="OCR") as ocr:
-        backends.open_ocr(OcrRequest("id", b""))
+        backends.open_chat(GenerateRequest("id", "demo", ())).receive_all(5)
+    with pytest.raises(BackendUnavailable, match="ocr") as ocr:
+        backends.open_ocr(OcrRequest("id", b"")).receive_all(5)
     assert chat.value.retry_after_s
     assert ocr.value.retry_after_s
 

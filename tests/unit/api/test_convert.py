@@ -19,7 +19,7 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 def generate(**fields: Any) -> GenerateRequest:
     body = ChatCompletionRequest.model_validate({"messages": HELLO, **fields})
-    return convert.to_generate(body, "req-1", "demo", 300.0)
+    return convert.to_generate(body, "req-1", "demo")
 
 
 def plain(wire: object) -> Any:
@@ -29,7 +29,7 @@ def plain(wire: object) -> Any:
 def test_what_a_body_leaves_out_is_left_to_the_model() -> None:
     """Defaults are the engine's to choose: nothing is invented on the way."""
     request = generate()
-    assert request == GenerateRequest("req-1", "demo", (ChatMessage("user", "hello"),), timeout_s=300.0)
+    assert request == GenerateRequest("req-1", "demo", (ChatMessage("user", "hello"),))
     assert (request.sampling.temperature, request.sampling.top_p, request.max_tokens) == (None, None, None)
 
 

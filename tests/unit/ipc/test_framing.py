@@ -50,7 +50,9 @@ HEALTH = Health(
     ocr=OcrLoad(2, 1, 0, 2, 10, 0, 0),
 )
 MESSAGES: list[AnyMessage] = [
-    GenerateRequest("id", "demo", (ChatMessage("user", "héllo 你好 🎉"),), Sampling(0.5), 10, ("a", "b"), 3.0, (1, 2)),
+    GenerateRequest(
+        "id", "demo", (ChatMessage("user", "héllo 你好 🎉"),), Sampling(0.5), 10, ("a", "b"), prefix=(1, 2)
+    ),
     GenerateRequest("id", "demo", ()),
     OcrRequest("id", b"\x00\xff" * 100, base64=True),
     Ping(),
