@@ -23,6 +23,7 @@ SERIES = {
     "stoker_http_request_duration_seconds_count": {"method", "route"},
     "stoker_client_disconnects_total": {"phase"},
     "stoker_rate_limited_total": {"scope"},
+    "stoker_requests_resumed_total": {"kind"},
     "stoker_event_loop_lag_seconds_count": set(),
     "stoker_prompt_tokens_total": set(MODEL),
     "stoker_generation_tokens_total": set(MODEL),
