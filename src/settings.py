@@ -113,6 +113,10 @@ class SupervisorSettings(BaseModel):
     heartbeat_interval: float = Field(1.0, ge=0.05, le=60, description="Seconds between two heartbeats.")
     heartbeat_timeout: float = Field(10.0, ge=0.1, le=600, description="Seconds without an answer that mean a hang.")
     engine_stall_timeout: float = Field(60.0, ge=0.1, le=3600, description="Seconds one engine step may take.")
+    health_probe_interval: float = Field(
+        60.0, ge=0, le=86400, description="Seconds between test generations of an idle engine; 0 turns them off."
+    )
+    health_probe_timeout: float = Field(30.0, gt=0, le=3600, description="Seconds a test generation may take.")
     restart_backoff_max: float = Field(60.0, gt=0, le=3600, description="Longest pause before a restart, seconds.")
     restart_free: int = Field(3, ge=0, le=100, description="Restarts per minute that come without a pause.")
     crash_limit: int = Field(8, ge=1, le=1000, description="Crashes within CRASH_WINDOW that open the breaker.")

@@ -72,7 +72,7 @@ class Scheduler:
         self._stopping = False
         self._steps = 0
         self._tokens = 0
-        self._busy_since: float | None = None
+        self._turn_began = clock()
         self.pace = Pace()
 
     # ---- any thread
@@ -89,11 +89,11 @@ class Scheduler:
         self._inbox.put(_Stop())
 
     def load(self) -> EngineLoad:
-        since = self._busy_since
+        running, waiting = len(self._running), len(self._waiting) + self._inbox.qsize()
         return EngineLoad(
-            running=len(self._running),
-            waiting=len(self._waiting) + self._inbox.qsize(),
-            step_age_s=0.0 if since is None else self._clock() - since,
+            running=running,
+            waiting=waiting,
+            step_age_s=self._clock() - self._turn_began if running + waiting else 0.0,
             steps=self._steps,
             tokens=self._tokens,
         )
@@ -112,7 +112,7 @@ class Scheduler:
     def run_once(self, idle_wait_s: float = 0.0) -> None:
         """One turn; when nothing runs, wait up to `idle_wait_s` for a command."""
         self._receive(idle_wait_s)
-        now = self._clock()
+        now = self._turn_began = self._clock()
         self._expire(now)
         self._admit(now)
         self._step()
@@ -166,9 +166,8 @@ class Scheduler:
 
     def _step(self) -> None:
         if not self._running:
-            self._busy_since = None
             return
-        self._busy_since = began = self._clock()
+        began = self._clock()
         step = self._backend.step()
         self._steps += 1
         self._tokens += len(step.tokens)

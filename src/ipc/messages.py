@@ -213,7 +213,7 @@ class MemoryReading(msgspec.Struct, frozen=True):
 
 
 class EngineLoad(msgspec.Struct, frozen=True):
-    """How busy an engine is. `step_age_s`: since the last step ended, or since work arrived; 0 when idle."""
+    """How busy an engine is. `step_age_s`: since the turn under way began; 0 when there is nothing to do."""
 
     running: int
     waiting: int

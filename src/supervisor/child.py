@@ -50,6 +50,9 @@ class Probe(Protocol):
     async def ask(self, timeout_s: float) -> Health | None:
         """Its health; None when it is well and says no more. Raises ProbeError."""
 
+    async def exercise(self, timeout_s: float) -> None:
+        """Let it do its work once, in the smallest way. Raises ProbeError when it does not."""
+
     def close(self) -> None: ...
 
 
@@ -106,7 +109,7 @@ class Child:
         self._process: Process | None = None
         self._health: Health | None = None
         self._detail: str | None = None
-        self._started_at = self._ready_at = self._answered_at = 0.0
+        self._started_at = self._ready_at = self._answered_at = self._exercised_at = 0.0
 
     # ---- orders, and what others may see
 
@@ -196,13 +199,14 @@ class Child:
 
     async def _while_well(self, process: Process, probe: Probe) -> None:
         """Heartbeats. Ends by an exception only."""
-        self._answered_at = self._clock()
+        self._answered_at = self._exercised_at = self._clock()
         patience_s = self._settings.heartbeat_timeout * self.spec.misses
         while True:
             await self._unless_over(process, asyncio.sleep(self._settings.heartbeat_interval))
             if not await self._answers(process, probe) and self._clock() - self._answered_at >= patience_s:
                 raise _Unfit("heartbeat", f"no answer for {self._clock() - self._answered_at:.1f} s")
             self._check_step()
+            await self._exercise(process, probe)
 
     async def _answers(self, process: Process, probe: Probe) -> bool:
         """Ask once and keep what it says; False when no answer came."""
@@ -224,6 +228,19 @@ class Child:
         if load and load.running + load.waiting > 0 and load.step_age_s > self._settings.engine_stall_timeout:
             busy = f"{load.running} running, {load.waiting} waiting"
             raise _Unfit("stall", f"no step for {load.step_age_s:.1f} s ({busy})")
+
+    async def _exercise(self, process: Process, probe: Probe) -> None:
+        """While it is idle: does it still produce? Work under way is proof enough, and is not disturbed."""
+        interval_s, load = self._settings.health_probe_interval, self._health.load if self._health else None
+        if load is None or load.running + load.waiting > 0:
+            self._exercised_at = self._clock()
+        if not interval_s or self._clock() - self._exercised_at < interval_s:
+            return
+        try:
+            await self._unless_over(process, probe.exercise(self._settings.health_probe_timeout))
+        except ProbeError as error:
+            raise _Unfit("probe", f"a test generation failed: {error}") from None
+        self._exercised_at = self._answered_at = self._clock()
 
     def _reason_given(self) -> str | None:
         return self._health.detail if self._health and self._health.state == "failed" else None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from src.errors import ExitCode
-from src.ipc.messages import ChildState, Health
+from src.ipc.messages import ChildState, EngineLoad, Health
 from src.settings import SupervisorSettings
 from src.supervisor.child import Child, ProbeError
 from src.supervisor.specs import ChildSpec
@@ -151,6 +151,21 @@ async def test_an_old_step_with_work_waiting_is_a_stall() -> None:
     assert life.child.status().restarts == {"stall": 1}
     assert life.child.last_end is not None
     assert "61.0 s" in life.child.last_end.detail
+    await life.end()
+
+
+@in_virtual_time
+async def test_an_idle_engine_that_does_not_produce_is_replaced() -> None:
+    """It answers pings, yet a test generation brings nothing: reason `probe`. A busy one is not disturbed."""
+    life = Life(ready, health_probe_interval=60)
+    await life.until("ready")
+    life.process.barren = True
+    life.process.said = busy(step_age_s=1)
+    await asyncio.sleep(200)
+    assert life.child.status().restarts == {}
+    life.process.said = health(load=EngineLoad(running=0, waiting=0, step_age_s=0, steps=9, tokens=9))
+    await asyncio.sleep(70)
+    assert life.child.status().restarts == {"probe": 1}
     await life.end()
 
 
