@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 VERSION = "0.1.0"
@@ -60,6 +60,23 @@ class EngineSettings(BaseModel):
     max_model_len: int = Field(0, ge=0, le=10_000_000, description="Context limit in tokens; 0 is the model's own.")
     default_max_tokens: int = Field(1024, ge=1, le=1_000_000, description="max_tokens of a request that names none.")
     mlx_memory_fraction: float = Field(0.75, gt=0, le=1, description="Share of device memory MLX may take.")
+    memory_budget_mb: int = Field(
+        0, ge=0, le=1 << 24, description="Memory an engine may take, MiB; 0 is MLX_MEMORY_FRACTION."
+    )
+    memory_low_watermark: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        validation_alias=AliasChoices("memory_low_watermark", "pytorch_mps_low_watermark_ratio"),
+        description="Share of the memory beside the model over which caches are cleared.",
+    )
+    memory_high_watermark: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        validation_alias=AliasChoices("memory_high_watermark", "pytorch_mps_high_watermark_ratio"),
+        description="Share of the memory beside the model over which nothing is admitted.",
+    )
     cpu_dequantize: Literal["auto", "always", "never"] = Field(
         "auto", description="Turn weights into fp32 on a Linux CPU; auto does when memory allows."
     )
@@ -117,6 +134,9 @@ class SupervisorSettings(BaseModel):
         60.0, ge=0, le=86400, description="Seconds between test generations of an idle engine; 0 turns them off."
     )
     health_probe_timeout: float = Field(30.0, gt=0, le=3600, description="Seconds a test generation may take.")
+    memory_recycle_after: float = Field(
+        30.0, gt=0, le=86400, description="Seconds over MEMORY_HIGH_WATERMARK until an engine is replaced."
+    )
     restart_backoff_max: float = Field(60.0, gt=0, le=3600, description="Longest pause before a restart, seconds.")
     restart_free: int = Field(3, ge=0, le=100, description="Restarts per minute that come without a pause.")
     crash_limit: int = Field(8, ge=1, le=1000, description="Crashes within CRASH_WINDOW that open the breaker.")
@@ -129,7 +149,12 @@ class Settings(WebSettings, EngineSettings, OcrSettings, LogSettings, Supervisor
     """The whole configuration. Frozen: a change needs a restart of the process that reads it."""
 
     model_config = SettingsConfigDict(
-        env_file=ROOT / ".env", env_file_encoding="utf-8", extra="forbid", frozen=True, env_ignore_empty=True
+        env_file=ROOT / ".env",
+        env_file_encoding="utf-8",
+        extra="forbid",
+        frozen=True,
+        env_ignore_empty=True,
+        populate_by_name=True,
     )
 
     @property

@@ -33,6 +33,11 @@ class _Cancel:
 
 
 @dataclass(frozen=True)
+class _Trim:
+    pass
+
+
+@dataclass(frozen=True)
 class _Stop:
     pass
 
@@ -65,7 +70,7 @@ class Scheduler:
         self._step_size = prefill_step_size
         self._publish = publish
         self._clock = clock
-        self._inbox: SimpleQueue[_Submit | _Cancel | _Stop] = SimpleQueue()
+        self._inbox: SimpleQueue[_Submit | _Cancel | _Trim | _Stop] = SimpleQueue()
         self._waiting = Waiting(priority_ageing_s)
         self._running: dict[int, Sequence] = {}
         self._events: list[Event] = []
@@ -83,6 +88,10 @@ class Scheduler:
     def cancel(self, sequence: Sequence) -> None:
         """Forget a sequence; harmless when it has already ended."""
         self._inbox.put(_Cancel(sequence))
+
+    def trim(self) -> None:
+        """Clear the backend's caches between two steps."""
+        self._inbox.put(_Trim())
 
     def stop(self) -> None:
         """End `run` after the current step. Safe in a signal handler."""
@@ -129,11 +138,13 @@ class Scheduler:
         except Empty:
             return
 
-    def _obey(self, command: _Submit | _Cancel | _Stop) -> None:
+    def _obey(self, command: _Submit | _Cancel | _Trim | _Stop) -> None:
         if isinstance(command, _Submit):
             self._waiting.push(command.sequence)
         elif isinstance(command, _Cancel):
             self._drop([command.sequence])
+        elif isinstance(command, _Trim):
+            self._backend.trim()
         else:
             self._stopping = True
 

@@ -20,10 +20,23 @@ import psutil
 
 from src.engine import prompt
 from src.engine.backends import Backend
+from src.engine.guard import MemoryGuard
 from src.engine.scheduler import Event, Scheduler
 from src.engine.sequence import Sequence
 from src.errors import InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
-from src.ipc.messages import Accepted, Admitted, Delta, Failed, GenerateRequest, Health, MemoryReading, Ping
+from src.gpu.watermarks import Watermarks
+from src.ipc.messages import (
+    Accepted,
+    Admitted,
+    BackendState,
+    Delta,
+    DeviceReading,
+    Failed,
+    GenerateRequest,
+    Health,
+    MemoryReading,
+    Ping,
+)
 from src.ipc.server import Peer, Server
 from src.settings import Settings
 
@@ -31,6 +44,7 @@ from src.settings import Settings
 _MAX_LAG = 64
 _LAG_WAIT_S = 5.0
 _START_TIMEOUT_S = 10.0
+_GUARD_S = 1.0
 
 
 class _Route:
@@ -52,6 +66,7 @@ class EngineServer:
         self._failure: ModelLoadFailed | None = None
         self._backend: Backend | None = None
         self._scheduler: Scheduler | None = None
+        self._guard: MemoryGuard | None = None
         self._open = 0
         self._routes: dict[Sequence, _Route] = {}
         self._lag = threading.BoundedSemaphore(_MAX_LAG)
@@ -77,6 +92,7 @@ class EngineServer:
     def ready(self, backend: Backend, scheduler: Scheduler) -> None:
         """The model is warm: let the waiting requests in."""
         self._backend, self._scheduler = backend, scheduler
+        self._guard = MemoryGuard(marks(self._settings, backend.device), backend.memory, scheduler.trim)
         self._loop.call_soon_threadsafe(self._settled.set)
 
     def failed(self, error: ModelLoadFailed, linger_s: float) -> None:
@@ -109,8 +125,16 @@ class EngineServer:
             return
         finally:
             self._bound.set()
+        watch = asyncio.ensure_future(self._watch_memory())
         await self._stop.wait()
+        watch.cancel()
         await server.close()
+
+    async def _watch_memory(self) -> None:
+        while True:
+            await asyncio.sleep(_GUARD_S)
+            if self._guard is not None:
+                self._guard.check()
 
     def _deliver(self, events: list[Event]) -> None:
         self._lag.release()
@@ -152,6 +176,8 @@ class EngineServer:
 
     async def _run(self, peer: Peer, request: GenerateRequest) -> None:
         backend, scheduler = self._loaded(request.model)
+        if self._guard is not None and not request.prefix:  # who was in already is let in again
+            self._guard.admit()
         peer.send(Accepted())
         prepare = partial(prompt.prepare, request, backend, self._settings, time.monotonic, scheduler.pace.step.value)
         sequence = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
@@ -183,16 +209,26 @@ class EngineServer:
         backend, scheduler = self._backend, self._scheduler
         if backend is None or scheduler is None:
             memory = MemoryReading(rss_bytes=psutil.Process().memory_info().rss)
-            return Health("loading" if self._failure is None else "failed", os.getpid(), memory, self._health_detail)
+            state: BackendState = "loading" if self._failure is None else "failed"
+            return Health(state, os.getpid(), memory, detail=self._health_detail)
         return Health(
             "ready",
             os.getpid(),
             backend.memory(),
+            detail=self._guard.detail if self._guard else None,
+            memory_level=self._guard.level if self._guard else "normal",
             engine=backend.name,
             model=backend.info,
             device=backend.device,
             load=scheduler.load(),
         )
+
+
+def marks(settings: Settings, device: DeviceReading) -> Watermarks:
+    """This engine's watermarks: of its own budget, or of the device's memory, or of the machine's."""
+    total = device.memory_total_bytes or psutil.virtual_memory().total
+    budget = settings.memory_budget_mb << 20 or int(settings.mlx_memory_fraction * total)
+    return Watermarks(budget, settings.memory_low_watermark, settings.memory_high_watermark)
 
 
 async def _first(event: asyncio.Event, gone: asyncio.Future[None]) -> None:

@@ -249,6 +249,7 @@ class Health(Message, frozen=True):
     device: DeviceReading | None = None
     load: EngineLoad | None = None
     ocr: OcrLoad | None = None
+    memory_level: Literal["normal", "low", "high"] = "normal"
 
 
 ChildState = Literal["stopped", "starting", "ready", "stopping", "backoff", "failed"]

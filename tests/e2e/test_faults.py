@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -137,6 +138,17 @@ def test_an_engine_stuck_in_a_step_is_found_and_replaced() -> None:
         assert json.loads(lines[-1])["error"]["code"] == "engine_crashed"
         until(lambda: answered(running))
         assert running.status()["engine"]["restarts"] == {"stall": 2}
+
+
+def test_an_engine_that_grows_is_replaced_before_the_limit() -> None:
+    """A leak over the high watermark: nothing is admitted, then the engine is replaced; a stream goes on through it."""
+    limits: dict[str, Any] = {"memory_budget_mb": 600, "memory_recycle_after": 1.5, "heartbeat_interval": 0.2}
+    with service(inference_engine="fake", ocr_workers=0, **limits) as running, ThreadPoolExecutor(1) as crowd:
+        leaky = crowd.submit(stream, running, "fake:grow=500 fake:count=200 fake:delay=0.05")
+        until(lambda: running.status()["engine"]["restarts"] == {"memory": 1}, 30)
+        # put back it leaks again: what it says on its way out is its own outcome, the service lives on
+        leaky.result(timeout=90)
+        until(lambda: answered(running), 60)
 
 
 def test_a_killed_web_worker_comes_back(running: Running) -> None:

@@ -89,6 +89,10 @@ class Backend(Protocol):
         """Forget sequences before their end."""
         ...
 
+    def trim(self) -> None:
+        """Give back memory that is only cached."""
+        ...
+
     def memory(self) -> MemoryReading:
         """Safe to call from any thread."""
         ...

@@ -2,7 +2,8 @@
 
 It answers with the last message's text, one token per UTF-8 byte. Words of the form `fake:NAME=VALUE` in that message
 programme it: `count=N` (answer N letters instead), `delay=S` (seconds per step), `prefill=S` (seconds before the first
-token), `crash`, `crash=N` (die at once, or after N tokens), `hang`, `hang=N` (stop computing), `error` (a step raises).
+token), `grow=MB` (a leak), `crash`, `crash=N` (die at once, or after N tokens), `hang`, `hang=N` (stop computing),
+`error` (a step raises).
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ class FakeBackend:
         self._sleep = sleep
         self._answers: dict[int, _Answer] = {}
         self._next_uid = 0
+        self._leak: list[bytes] = []
 
     @property
     def end_tokens(self) -> frozenset[int]:
@@ -115,6 +117,7 @@ class FakeBackend:
         self._sleep(max((a.script.get("delay", 0.0) for a in self._answers.values()), default=0.0))
         for answer in self._answers.values():
             script, made = answer.script, answer.made
+            self._leak.append(b"x" * (int(script.pop("grow", 0)) << 20))  # written to, so that it is resident
             if "crash" in script and made >= script["crash"]:
                 os.kill(os.getpid(), signal.SIGKILL)
             if "hang" in script and made >= script["hang"]:
@@ -125,6 +128,9 @@ class FakeBackend:
     def remove(self, uids: list[int]) -> None:
         for uid in uids:
             self._answers.pop(uid, None)
+
+    def trim(self) -> None:
+        """There are no caches; what `grow` took stays taken."""
 
     def memory(self) -> MemoryReading:
         return MemoryReading(rss_bytes=psutil.Process().memory_info().rss)

@@ -39,6 +39,7 @@ class ScriptedBackend:
         self.removed: list[int] = []
         self.next_uid = 0
         self.fail = False
+        self.trimmed = 0
 
     @property
     def end_tokens(self) -> frozenset[int]:
@@ -68,6 +69,9 @@ class ScriptedBackend:
         self.removed += uids
         for uid in uids:
             del self.rows[uid]
+
+    def trim(self) -> None:
+        self.trimmed += 1
 
     def memory(self) -> MemoryReading:
         return MemoryReading(0)
