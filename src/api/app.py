@@ -27,7 +27,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     )
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
-    hooks.install(app, metrics, settings.max_body_mb << 20)
+    hooks.install(app, metrics, settings.max_body_mb << 20, settings.client_timeout)
     for module in (chat, ocr, models, system):
         app.register_blueprint(module.blueprint)
     for name in backends.models:
