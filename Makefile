@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # the one version both requirements name; the headless build goes last, so that cv2 needs no system library
 OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
-SOURCES := src tests models/recipe run.py gunicorn.conf.py
+SOURCES := src tests models/recipe models/recipe_ocr run.py gunicorn.conf.py
 
 .PHONY: help serve dev venv test check format lint types imports metrics-lint bench eval-demo example clean
 
