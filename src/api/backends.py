@@ -10,7 +10,16 @@ from pathlib import Path
 from src.errors import BackendUnavailable, ModelNotFound
 from src.ipc import client, runtime
 from src.ipc.client import Stream
-from src.ipc.messages import AnyMessage, ChildStatus, GenerateRequest, OcrRequest, StatusRequest, SystemStatus
+from src.ipc.messages import (
+    AnyMessage,
+    ChildStatus,
+    GenerateRequest,
+    OcrDocument,
+    OcrJobRequest,
+    OcrRequest,
+    StatusRequest,
+    SystemStatus,
+)
 from src.metrics import ModelReading, Readings
 from src.settings import Settings
 
@@ -50,8 +59,8 @@ class Backends:
             )
         return _open(runtime.engine_socket(self._directory, request.model), request, "The engine is not running")
 
-    def open_ocr(self, request: OcrRequest) -> Stream:
-        """Send a page to the broker; raises as `open_chat`."""
+    def open_ocr(self, request: OcrRequest | OcrDocument | OcrJobRequest) -> Stream:
+        """Send a page, a document or a question to the broker; raises as `open_chat`."""
         if self._settings.ocr_workers == 0:
             raise BackendUnavailable("OCR is turned off (OCR_WORKERS=0).")
         return _open(runtime.ocr_socket(self._directory), request, "OCR is not running")
@@ -121,4 +130,7 @@ def _ocr(status: SystemStatus) -> dict[str, int]:
         "queue_depth": load.waiting,
         "model_loads": load.model_loads,
         "worker_restarts": load.worker_restarts,
+        "workers_recycled": load.recycled,
+        "fallbacks": load.fallbacks,
+        "jobs_unfinished": load.jobs,
     }

@@ -28,11 +28,66 @@ _ENLARGED_SIDE = 48
 _MAX_ENLARGEMENT = 6.0
 _VOTERS = 12
 
+# what PP-OCRv6's models were trained on; others would need a download
+_LANGUAGES = frozenset(
+    [
+        "zh",
+        "ja",
+        "en",
+        "af",
+        "az",
+        "bs",
+        "ca",
+        "cs",
+        "cy",
+        "da",
+        "de",
+        "es",
+        "et",
+        "eu",
+        "fi",
+        "fr",
+        "ga",
+        "gl",
+        "hr",
+        "hu",
+        "id",
+        "is",
+        "it",
+        "ku",
+        "la",
+        "lb",
+        "lt",
+        "lv",
+        "mi",
+        "ms",
+        "mt",
+        "nl",
+        "no",
+        "oc",
+        "pl",
+        "pt",
+        "qu",
+        "rm",
+        "ro",
+        "sk",
+        "sl",
+        "sq",
+        "sv",
+        "sw",
+        "tl",
+        "tr",
+        "uz",
+        "vi",
+    ]
+)
+
 
 class RapidRecognizer:
     """The three models, loaded and warm."""
 
     name = "rapidocr"
+    languages = _LANGUAGES
 
     def __init__(self) -> None:
         cv2.setNumThreads(1)

@@ -10,16 +10,18 @@ import pytest
 from loguru import logger
 
 from src.ipc.framing import Decoder, encode
-from src.ipc.messages import Accepted, AnyMessage, Failed, OcrRequest, OcrResult, Ping
+from src.ipc.messages import Accepted, AnyMessage, Failed, OcrContents, OcrRequest, OcrResult, Ping
 from src.ocr import recognizers, worker
 from src.ocr.fake import FakeRecognizer, draw
+from src.ocr.limits import Limits
+from src.ocr.reader import Reader
 from src.ocr.reading import Pixels, Reading
-from src.settings import OcrSettings
+from tests.conftest import MakeSettings
 from tests.unit.ocr.pictures import file, line
 
 
-def answer(image: bytes, *, base64: bool = False) -> OcrResult | Failed:
-    return worker.answer(FakeRecognizer(), OcrRequest("page-1", image, base64), 40.0)
+def answer(image: bytes, *, base64: bool = False) -> OcrResult | OcrContents | Failed:
+    return Reader(FakeRecognizer(), Limits()).answer(OcrRequest("page-1", image, base64))
 
 
 def test_a_page_is_read() -> None:
@@ -68,11 +70,12 @@ def test_memory_that_runs_out_is_not_the_clients_error() -> None:
 
     class Greedy:
         name = "greedy"
+        languages = None
 
         def read(self, page: Pixels) -> Reading:
             raise MemoryError
 
-    result = worker.answer(Greedy(), OcrRequest("page-1", draw("x")), 40.0)
+    result = Reader(Greedy(), Limits()).answer(OcrRequest("page-1", draw("x")))
     assert isinstance(result, Failed)
     assert result.code == "internal_error"
 
@@ -80,7 +83,7 @@ def test_memory_that_runs_out_is_not_the_clients_error() -> None:
 def test_pages_are_accepted_then_answered_until_the_broker_closes() -> None:
     """Over the socketpair each page is acknowledged, then answered; other messages are ignored; EOF ends the worker."""
     ours, theirs = socket.socketpair()
-    thread = threading.Thread(target=lambda: worker.serve(worker.Channel(theirs), FakeRecognizer(), 40.0))
+    thread = threading.Thread(target=lambda: worker.serve(worker.Channel(theirs), Reader(FakeRecognizer(), Limits())))
     thread.start()
     with ours, theirs:
         ours.sendall(encode(Ping()) + encode(OcrRequest("1", draw("text=one"))) + encode(OcrRequest("2", b"")))
@@ -100,6 +103,6 @@ def _all(sock: socket.socket) -> list[AnyMessage]:
 
 
 @pytest.mark.parametrize("engine", ["fake"])
-def test_the_engine_is_chosen_by_its_setting(engine: str) -> None:
+def test_the_engine_is_chosen_by_its_setting(make_settings: MakeSettings, engine: str) -> None:
     """OCR_ENGINE names what is loaded."""
-    assert recognizers.load(OcrSettings.model_validate({"ocr_engine": engine})).name == engine
+    assert recognizers.load(make_settings(ocr_engine=engine)).name == engine
