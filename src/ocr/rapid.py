@@ -195,9 +195,12 @@ def _heights(boxes: Boxes) -> NDArray[np.float32]:
 
 
 def _mostly_vertical(boxes: Boxes) -> bool:
+    """By where the long sides point: of a page that is askew as well, corners come in either order."""
     width, height = _widths(boxes), _heights(boxes)
     long = np.maximum(width, height) > 2.5 * np.minimum(width, height)
-    return bool(long.any()) and float((height > width)[long].mean()) > 0.6
+    along = np.where((width > height)[:, None], boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 0])
+    upwards = np.abs(along[:, 1]) > np.abs(along[:, 0])
+    return bool(long.any()) and float(upwards[long].mean()) > 0.6
 
 
 def _widest(boxes: Boxes, count: int) -> Boxes:
