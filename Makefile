@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
 SOURCES := src tests models/recipe models/recipe_ocr run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports metrics-lint bench eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports metrics-lint bench bench-ocr eval-ocr eval-demo example clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -51,6 +51,12 @@ imports: $(VENV)/.installed-dev ## the directions of imports
 
 bench: $(VENV)/.installed-dev ## measure start, wire, cancel, memory (a few minutes)
 	$(BIN)/python -m tests.bench
+
+bench-ocr: $(VENV)/.installed-dev ## OCR: workers, a process per request, chat beside it, a long job under fire
+	$(BIN)/python -m tests.bench.ocr_bench
+
+eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by page, the vision model's words
+	$(BIN)/python -m tests.bench.ocr_eval
 
 eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
 	$(BIN)/python -m models.recipe.evaluate
