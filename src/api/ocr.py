@@ -38,16 +38,23 @@ def read() -> Response:
     shared.inflight.check()
     upload = ocr_upload.receive()
     pages = _document(shared, upload) if upload.paged else _image(shared, upload)
-    response = accepted(pages) if isinstance(pages, OcrJob) else _answer(pages, upload)
-    if upload.fields.ignored:
-        response.headers["X-Ignored-Fields"] = ", ".join(upload.fields.ignored)
-    return response
+    if isinstance(pages, OcrJob):
+        response = accepted(pages, upload)
+        response.headers["Preference-Applied"] = "respond-async"
+        return response
+    return _naming_ignored(_answer(pages, upload), upload)
 
 
-def accepted(job: OcrJob) -> Response:
+def accepted(job: OcrJob, upload: Upload) -> Response:
     """202: where the job can be asked for."""
     response = json_response(ocr_shapes.job_out(job), 202)
     response.headers["Location"] = f"/v1/ocr/jobs/{job.id}"
+    return _naming_ignored(response, upload)
+
+
+def _naming_ignored(response: Response, upload: Upload) -> Response:
+    if upload.fields.ignored:
+        response.headers["X-Ignored-Fields"] = ", ".join(upload.fields.ignored)
     return response
 
 
@@ -105,6 +112,9 @@ def events(
     try:
         while True:
             yield from answer.next_batch(silence_s) or ()
+    except ClientGone:
+        shared.metrics.disconnects.labels("ocr").inc()
+        raise
     finally:
         answer.close()
 
@@ -122,7 +132,6 @@ def _counted(shared: Service) -> Iterator[None]:
         outcome = "ok"
     except ClientGone:
         outcome = "abort"
-        shared.metrics.disconnects.labels("ocr").inc()
         raise
     except ServiceError as error:
         outcome = _kind(error)

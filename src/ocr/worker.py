@@ -24,7 +24,7 @@ from src import logs
 from src.errors import ExitCode, ModelLoadFailed
 from src.ipc.framing import Decoder, encode
 from src.ipc.messages import Accepted, AnyMessage, Failed, Health, MemoryReading, OcrInspect, OcrRequest
-from src.ocr import recognizers
+from src.ocr import choice, recognizers
 from src.ocr.limits import Limits
 from src.ocr.reader import Reader
 from src.ocr.recognizers import Recognizer
@@ -42,7 +42,8 @@ def main(sock: socket.socket, settings: Settings) -> None:
         channel = Channel(sock)
         recognizer = _load(channel, settings)
         channel.send(Health("ready", os.getpid(), _memory(), engine=recognizer.name))
-        _limit_memory(settings.ocr_worker_memory_mb)
+        if not choice.choose(settings).on_gpu:  # whose drivers reserve far more than they use
+            _limit_memory(settings.ocr_worker_memory_mb)
         fallback = recognizers.fallback(settings)
         serve(channel, Reader(recognizer, Limits.of(settings), fallback))
 

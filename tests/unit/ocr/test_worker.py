@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -16,6 +18,7 @@ from src.ocr.fake import FakeRecognizer, draw
 from src.ocr.limits import Limits
 from src.ocr.reader import Reader
 from src.ocr.reading import Pixels, Reading
+from src.settings import ROOT
 from tests.conftest import MakeSettings
 from tests.unit.ocr.pictures import file, line
 
@@ -78,6 +81,18 @@ def test_memory_that_runs_out_is_not_the_clients_error() -> None:
     result = Reader(Greedy(), Limits()).answer(OcrRequest("page-1", draw("x")))
     assert isinstance(result, Failed)
     assert result.code == "internal_error"
+
+
+def test_a_page_cannot_take_the_machines_memory() -> None:
+    """Beyond OCR_WORKER_MEMORY_MB an allocation fails in the worker, as an exception it survives."""
+    if sys.platform != "linux":
+        pytest.skip("macOS does not bound address space")
+    code = (
+        "import numpy; from src.ocr import worker; worker._limit_memory(256); numpy.ones(16 << 20)\n"
+        "try: numpy.ones(64 << 20)\nexcept MemoryError: print('refused')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("refused\n", "")
 
 
 def test_pages_are_accepted_then_answered_until_the_broker_closes() -> None:
