@@ -90,8 +90,12 @@ class Ledger:
         return Source(stored.id, stored.path, stored.base64, stored.ranges, stored.options, stored.priority)
 
     def begin(self, job: str, total: int) -> None:
+        """Unless it was cancelled meanwhile."""
         with self._transaction() as database:
-            database.execute("UPDATE jobs SET state = 'running', total = ? WHERE id = ?", (total, job))
+            database.execute(
+                f"UPDATE jobs SET state = 'running', total = ? WHERE id = ? AND {_UNFINISHED}",  # noqa: S608  # a constant
+                (total, job),
+            )
 
     def end(self, job: str, state: JobState, expires: float, error: Failed | None = None) -> bool:
         """Whether it was unfinished until now."""
@@ -175,6 +179,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
     try:
         path.chmod(0o600)
+        database.execute("PRAGMA auto_vacuum = FULL")  # so that expired jobs give their space back
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(
             "PRAGMA synchronous = NORMAL"

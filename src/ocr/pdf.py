@@ -10,7 +10,7 @@ import ctypes
 import math
 import unicodedata
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ _MOST_STRANGE = 0.02  # of them without meaning: private, unassigned, replacemen
 _SCAN_COVER = 0.5  # of the page covered by pictures: a scan, whose text layer may be a stamp
 _SCAN_TEXT = 200
 _MAX_OBJECTS = 20_000
+_SAMPLE = 100  # characters
+_UPRIGHT = 0.7  # cosine of the angle to which text counts as upright
 
 
 class PdfFile:
@@ -41,6 +43,9 @@ class PdfFile:
         self._limits = limits
         try:
             self._document = pypdfium2.PdfDocument(source)
+            self._has_forms = self._document.get_formtype() not in (None, raw.FORMTYPE_NONE)
+            if self._has_forms:
+                self._document.init_forms()
         except pypdfium2.PdfiumError as error:
             raise InvalidDocument(_why(error), param="file") from None
         self.pages = len(self._document)
@@ -59,17 +64,18 @@ class PdfFile:
         Raises:
             InvalidDocument: when it is damaged, or holds a picture over the limit.
         """
-        page = self._page(number)
-        self._check_pictures(page)
-        with closing(page.render(scale=self._scale(page, dpi))) as bitmap:
-            return _bgr(bitmap)
+        with _damage_is_refused():
+            page = self._page(number)
+            self._check_pictures(page)
+            with closing(page.render(scale=self._scale(page, dpi))) as bitmap:
+                return _bgr(bitmap)
 
     def text(self, number: int, dpi: int) -> tuple[Reading, Size] | None:
         """The page's own text, if it has one that is good, and the size to which its places refer."""
-        page = self._page(number)
-        with closing(page.get_textpage()) as text:
+        with _damage_is_refused(), closing(self._page(number).get_textpage()) as text:
+            page = self._page(number)
             words = str(text.get_text_range(errors="replace"))
-            if not _is_good(words) or (len(words) < _SCAN_TEXT and self._is_scan(page)):
+            if not _is_good(words) or _is_turned(page, text) or (len(words) < _SCAN_TEXT and self._is_scan(page)):
                 return None
             size = self._size(page, dpi)
             reading = _reading(page, text, size)
@@ -77,17 +83,24 @@ class PdfFile:
 
     def dpi(self, number: int, dpi: int) -> int:
         """The resolution it is rendered at: less than asked for, where the page is large."""
-        return max(1, round(self._scale(self._page(number), dpi) * 72))
+        with _damage_is_refused():
+            return max(1, round(self._scale(self._page(number), dpi) * 72))
 
     def _page(self, number: int) -> pypdfium2.PdfPage:
         """Kept open until another is asked for: opening a page means parsing all that is drawn on it."""
         if self._current is None or self._current[0] != number:
             self._leave_page()
-            try:
-                self._current = number, self._document[number]
-            except (pypdfium2.PdfiumError, IndexError):
-                raise InvalidDocument("The page is damaged.", param="file") from None
+            self._current = number, self._open(number)
         return self._current[1]
+
+    def _open(self, number: int) -> pypdfium2.PdfPage:
+        """With what was filled into its form made part of the page: else it is neither seen nor read."""
+        page = self._document[number]
+        if self._has_forms:
+            page.flatten()
+            page.close()
+            page = self._document[number]
+        return page
 
     def _leave_page(self) -> None:
         if self._current is not None:
@@ -120,6 +133,14 @@ class PdfFile:
         width, height = page.get_size()
         boxes = [picture.get_bounds() for picture in _pictures(page)]
         return bool(sum((r - x) * (t - b) for x, b, r, t in boxes) > _SCAN_COVER * width * height)
+
+
+@contextmanager
+def _damage_is_refused() -> Iterator[None]:
+    try:
+        yield
+    except (pypdfium2.PdfiumError, IndexError, ValueError) as error:
+        raise InvalidDocument("The page is damaged.", param="file") from error
 
 
 def _why(error: pypdfium2.PdfiumError) -> str:
@@ -170,6 +191,14 @@ def _reading(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage, size: Size) -
         Line(" ".join(words for words, _ in row), None, _around([polygon for _, polygon in row])) for row in rows
     )
     return Reading("\n".join(line.text for line in lines), lines) if lines else None
+
+
+def _is_turned(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage) -> bool:
+    """Whether most characters do not stand upright as the page is seen: then a recognizer turns it."""
+    count = int(text.count_chars())
+    sample = range(0, count, max(1, count // _SAMPLE))
+    seen = [raw.FPDFText_GetCharAngle(text, index) + math.radians(page.get_rotation()) for index in sample]
+    return sum(math.cos(angle) < _UPRIGHT for angle in seen) > len(seen) / 2
 
 
 def _runs(text: pypdfium2.PdfTextPage) -> Iterator[tuple[str, tuple[float, float, float, float]]]:

@@ -58,8 +58,11 @@ class Shelf:
 
 def open_document(path: Path, limits: Limits, *, base64_text: bool = False) -> Document:
     """By its first bytes, and by nothing else: what a file is called, or also is, does not count."""
-    with path.open("rb") as file:
-        head = file.read(images.HEAD_BYTES)
+    try:
+        with path.open("rb") as file:
+            head = file.read(images.HEAD_BYTES)
+    except FileNotFoundError:
+        raise InvalidDocument("The document is gone: nobody wants it any more.", param="file") from None
     data = documents.from_base64(path.read_bytes()) if base64_text else None
     kind = images.kind(head if data is None else data[: images.HEAD_BYTES])
     if kind == "pdf":

@@ -13,6 +13,11 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from pathlib import Path
 
+from loguru import logger
+
+from src.errors import BackendUnavailable
+
+_RETRY_S = 30.0
 FOLDER = "ocr-documents"
 
 
@@ -31,8 +36,15 @@ class Spool:
                 path.unlink(missing_ok=True)
 
     async def put(self, data: bytes) -> Path:
+        """Raises BackendUnavailable when the disk does not take it."""
         path = self._folder / uuid.uuid4().hex
-        await asyncio.get_running_loop().run_in_executor(self._thread, _write, path, data)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, _write, path, data)
+        except OSError as error:
+            self.remove(path)
+            logger.error("a document cannot be stored: {}", error.strerror)
+            text = "The document cannot be stored at the moment; the disk may be full."
+            raise BackendUnavailable(text, retry_after_s=_RETRY_S) from None
         return path
 
     def remove(self, path: Path) -> None:

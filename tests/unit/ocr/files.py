@@ -49,6 +49,24 @@ def pdf_with_picture(width: int, height: int) -> bytes:
     )
 
 
+def filled_form(value: str) -> bytes:
+    """A page with a text field in which something was written."""
+    shown = f"BT /F 14 Tf 2 4 Td ({value}) Tj ET".encode("latin-1")
+    fonts = b"/Resources << /Font << /F 5 0 R >> >>"
+    field = b"/Type /Annot /Subtype /Widget /FT /Tx /T (name) /F 4 /Rect [60 700 400 720] /P 3 0 R /AP << /N 6 0 R >>"
+    return assemble(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R /AcroForm << /Fields [4 0 R] >> >>",
+            b"<< /Type /Pages /Count 1 /Kids [3 0 R] >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] %s /Annots [4 0 R] >>" % fonts,
+            b"<< %s >>" % field,
+            b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+            b"<< /Type /XObject /Subtype /Form /BBox [0 0 340 20] %s /Length %d >>\nstream\n%s\nendstream"
+            % (fonts, len(shown), shown),
+        ]
+    )
+
+
 def encrypted_pdf() -> bytes:
     """It asks for a password."""
     key = "00" * 32

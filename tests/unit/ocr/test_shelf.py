@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import random
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -112,6 +115,46 @@ def test_a_broken_cross_reference_is_repaired(tmp_path: Path) -> None:
     assert layer[0].text == LETTER
 
 
+def test_what_was_filled_into_a_form_is_read(tmp_path: Path) -> None:
+    """Fields are part of the page people see, in pixels and as text."""
+    document = opened(tmp_path, files.filled_form("Calloway, harbour master"))
+    layer = document.text(0, 150)
+    assert layer is not None
+    assert layer[0].text == "Calloway, harbour master"
+    assert document.pixels(0, 150).min() < 60
+
+
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_text_that_is_not_seen_upright_is_left_to_a_recognizer(tmp_path: Path, rotation: int) -> None:
+    """Its order and places would be wrong; what stands upright only by /Rotate is read."""
+    turned = files.pdf([LETTER]).replace(b"/Parent 2 0 R", b"/Parent 2 0 R /Rotate %d" % rotation, 1)
+    assert opened(tmp_path, turned).text(0, 72) is None
+    matrix = {90: b"0 1 -1 0 100 100 Tm", 180: b"-1 0 0 -1 500 700 Tm", 270: b"0 -1 1 0 100 700 Tm"}[rotation]
+    upright = files.pdf(["The north pier is closed"]).replace(b"1 0 0 1 60 770 Tm", matrix.ljust(17))
+    upright = upright.replace(b"/Parent 2 0 R", b"/Parent 2 0 R /Rotate %d" % rotation, 1)
+    layer = opened(tmp_path, upright).text(0, 72)
+    assert layer is not None
+    (left, top), (right, _), (_, bottom), _ = layer[0].lines[0].polygon
+    assert right - left > 5 * (bottom - top)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: files.pdf([LETTER]), lambda: files.scan(["x"]), lambda: files.filled_form("x")]
+)
+def test_damage_in_a_pdf_is_never_our_error(tmp_path: Path, make: Callable[[], bytes]) -> None:
+    """Files scribbled on anywhere are read or refused, and nothing else is raised."""
+    whole, dice = make(), random.Random(5)
+    for _ in range(60):
+        data = bytearray(whole)
+        for _ in range(dice.randrange(1, 40)):
+            data[dice.randrange(5, len(data))] = dice.randrange(256)
+        with suppress(InvalidDocument, InvalidImage):
+            document = opened(tmp_path, bytes(data))
+            document.text(0, 50)
+            document.pixels(0, 50)
+            document.close()
+
+
 def test_a_huge_page_is_rendered_small(tmp_path: Path) -> None:
     """A page of 35,000 pixels costs what a large page costs; the resolution that was used is told."""
     document = opened(tmp_path, files.pdf([LETTER], size=(16800, 16800)))
@@ -151,6 +194,6 @@ def test_a_document_stays_open_until_others_come(tmp_path: Path) -> None:
     assert shelf.get(str(paths[0]), base64_text=False) is first
     shelf.get(str(paths[1]), base64_text=False)
     shelf.get(str(paths[2]), base64_text=False)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InvalidDocument, match="gone"):
         shelf.get(str(paths[0]), base64_text=False)
     shelf.close()
