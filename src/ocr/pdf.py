@@ -23,6 +23,7 @@ from src.ocr.limits import Limits
 from src.ocr.reading import Line, Pixels, Polygon, Reading
 
 Size = tuple[int, int]  # width and height
+Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
 
 _MAX_SIDE = 5000  # pixels a page is rendered to at most, whatever its size in points
 _LEAST_TEXT = 16  # characters of a text layer worth having
@@ -30,6 +31,8 @@ _MOST_STRANGE = 0.02  # of them without meaning: private, unassigned, replacemen
 _SCAN_COVER = 0.5  # of the page covered by pictures: a scan, whose text layer may be a stamp
 _SCAN_TEXT = 200
 _MAX_OBJECTS = 20_000
+_HYPHEN = "\x02"  # PDFium's for one at a line's end
+_BREAKS = ("\r", "\n", _HYPHEN)
 _SAMPLE = 100  # characters
 _UPRIGHT = 0.7  # cosine of the angle to which text counts as upright
 
@@ -177,7 +180,7 @@ def _pixel_size(picture: pypdfium2.PdfImage) -> tuple[int, int]:
 
 def _is_good(text: str) -> bool:
     """Enough of it, and nearly all of it characters: fonts without a mapping give garbage."""
-    symbols = [symbol for symbol in text if not symbol.isspace()]
+    symbols = [symbol for symbol in text if not symbol.isspace() and symbol != _HYPHEN]
     strange = sum(symbol == "\ufffd" or unicodedata.category(symbol) in ("Co", "Cn", "Cc", "Cs") for symbol in symbols)
     return len(symbols) >= _LEAST_TEXT and strange <= _MOST_STRANGE * len(symbols)
 
@@ -201,15 +204,32 @@ def _is_turned(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage) -> bool:
     return sum(math.cos(angle) < _UPRIGHT for angle in seen) > len(seen) / 2
 
 
-def _runs(text: pypdfium2.PdfTextPage) -> Iterator[tuple[str, tuple[float, float, float, float]]]:
-    for index in range(text.count_rects()):
-        left, bottom, right, top = text.get_rect(index)
-        words = " ".join(str(text.get_text_bounded(left, bottom, right, top, errors="replace")).split())
-        if words:
-            yield words, (left, bottom, right, top)
+def _runs(text: pypdfium2.PdfTextPage) -> Iterator[tuple[str, Box]]:
+    """Lines as PDFium breaks them, in boxes as high as their font: tight ones would put dots in rows of their own."""
+    symbols: list[str] = []
+    boxes: list[Box] = []
+    count = text.count_chars()
+    for index in range(count + 1):
+        symbol = chr(raw.FPDFText_GetUnicode(text, index)) if index < count else "\n"
+        if symbol not in _BREAKS:
+            symbols.append(symbol)
+            boxes += [] if symbol.isspace() else [_loose_box(text, index)]
+            continue
+        symbols += ["-"] if symbol == _HYPHEN else []
+        words = " ".join("".join(symbols).encode("utf-16", "surrogatepass").decode("utf-16", "replace").split())
+        if words and boxes:
+            lefts, bottoms, rights, tops = zip(*boxes, strict=True)
+            yield words, (min(lefts), min(bottoms), max(rights), max(tops))
+        symbols, boxes = [], []
 
 
-def _polygon(page: pypdfium2.PdfPage, box: tuple[float, float, float, float], size: Size) -> Polygon:
+def _loose_box(text: pypdfium2.PdfTextPage, index: int) -> Box:
+    found = raw.FS_RECTF()
+    raw.FPDFText_GetLooseCharBox(text, index, found)
+    return found.left, found.bottom, found.right, found.top
+
+
+def _polygon(page: pypdfium2.PdfPage, box: Box, size: Size) -> Polygon:
     left, bottom, right, top = box
     corners = [_on_page(page, x, y, size) for x, y in ((left, top), (right, bottom))]
     return _box(corners)
