@@ -42,7 +42,7 @@ def show(name: str) -> Response:
 @blueprint.get("/v1/ocr/jobs/<name>/result")
 def result(name: str) -> Response:
     """The finished document, in any format; a PDF only if the job was started for one."""
-    job, pages = _ask(name)
+    job, pages = _ask(name, pictures=True)
     if job.state != "done":
         raise InvalidRequest(f"The job is {job.state}: it has no result.", param="id")
     wanted = request.args.get("format", job.format)
@@ -57,9 +57,11 @@ def cancel(name: str) -> Response:
     return json_response(ocr_shapes.job_out(job))
 
 
-def _ask(name: str, action: Literal["get", "cancel"] = "get") -> tuple[OcrJob, list[OcrPage]]:
+def _ask(
+    name: str, action: Literal["get", "cancel"] = "get", *, pictures: bool = False
+) -> tuple[OcrJob, list[OcrPage]]:
     pages = []
-    for event in events(service(), OcrJobRequest(request_id(), name, action), _ANSWER_S):
+    for event in events(service(), OcrJobRequest(request_id(), name, action, pictures=pictures), _ANSWER_S):
         if isinstance(event, OcrPage):
             pages.append(event)
         elif isinstance(event, OcrJob):

@@ -108,12 +108,16 @@ class OcrDocument(Message, frozen=True):
 
 
 class OcrJobRequest(Message, frozen=True):
-    """Asks for a job: its state and pages, the same as they come, or its end. `after`: pages the client has seen."""
+    """Asks for a job: its state and pages, the same as they come, or its end.
+
+    `after`: pages the client has seen. `pictures`: pages come with their JPEGs, if the job made any.
+    """
 
     id: str
     job: str
     action: Literal["get", "watch", "cancel"]
     after: int = 0
+    pictures: bool = False
 
 
 # ---- to any back end, and to the supervisor's control socket

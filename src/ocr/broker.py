@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 from loguru import logger
 
@@ -186,7 +187,7 @@ class Broker:
             job = await self._jobs.get(request.job)
             while pages := await self._jobs.pages(request.job, seen, _PAGES_AT_ONCE):
                 for page in pages:
-                    peer.send(page)
+                    peer.send(page if request.pictures else _without_picture(page))
                     await peer.drained(_READS_S)
                 seen = pages[-1].sequence
             peer.send(job)
@@ -195,6 +196,12 @@ class Broker:
             waiting = asyncio.ensure_future(changed.wait())
             await asyncio.wait({waiting}, timeout=_WATCH_S)
             waiting.cancel()
+
+
+def _without_picture(page: OcrPage) -> OcrPage:
+    if isinstance(page.outcome, Failed) or not page.outcome.picture:
+        return page
+    return OcrPage(page.number, msgspec.structs.replace(page.outcome, picture=b""), page.sequence)
 
 
 def _too_long(count: int, limit: int) -> str:

@@ -119,6 +119,20 @@ def test_a_job_is_watched_by_events(running: Running) -> None:
     assert len([kind for kind, _ in watch(**{"Last-Event-ID": "4"}) if kind == "page"]) == 2
 
 
+def test_a_jobs_result_comes_in_any_format(running: Running) -> None:
+    """As text, or as the searchable PDF it was started for; before it is done there is none."""
+    name = post(running, files.pdf([TEXT, TEXT]), "/v1/ocr/jobs", format="pdf").json()["id"]
+    until(lambda: job(running, name)["status"] == "done")
+    url = f"{running.url}/v1/ocr/jobs/{name}/result"
+    assert httpx.get(url, timeout=20).content.startswith(b"%PDF-")
+    assert httpx.get(url, params={"format": "text"}, timeout=20).text == f"{TEXT}\f{TEXT}\n"
+    assert httpx.get(url, params={"format": "docx"}, timeout=20).status_code == 400
+    slow_one = post(running, slow(20), "/v1/ocr/jobs").json()["id"]
+    early = httpx.get(f"{running.url}/v1/ocr/jobs/{slow_one}/result", timeout=20)
+    assert (early.status_code, early.json()["error"]["param"]) == (400, "id")
+    httpx.delete(f"{running.url}/v1/ocr/jobs/{slow_one}", timeout=20)
+
+
 def test_a_job_is_cancelled(running: Running) -> None:
     """DELETE ends it; its workers are free again."""
     name = post(running, slow(100, 0.3), "/v1/ocr/jobs").json()["id"]
