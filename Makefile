@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # the one version both requirements name; the headless build goes last, so that cv2 needs no system library
 OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
-SOURCES := src tests models/recipe run.py gunicorn.conf.py
+SOURCES := src tests models/recipe models/recipe_ocr run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports chaos bench eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports chaos bench bench-ocr eval-ocr eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ bench: $(VENV)/.installed-dev ## measure start, wire, cancel, memory (a few minu
 
 chaos: $(VENV)/.installed-dev ## ten minutes of traffic while everything is killed at random
 	$(BIN)/python -m tests.chaos --seconds 600
+
+bench-ocr: $(VENV)/.installed-dev ## OCR: workers, a process per request, chat beside it, a long job under fire
+	$(BIN)/python -m tests.bench.ocr_bench
+
+eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by page, the vision model's words
+	$(BIN)/python -m tests.bench.ocr_eval
 
 eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
 	$(BIN)/python -m models.recipe.evaluate

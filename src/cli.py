@@ -7,13 +7,14 @@ import argparse
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import psutil
 
 from src import settings as configuration
-from src.errors import ExitCode
+from src.errors import ExitCode, ServiceError
 from src.ipc import client, runtime
 from src.ipc.messages import (
     Accepted,
@@ -69,21 +70,54 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="one JSON object")
     status.add_argument("--watch", action="store_true", help="again every second")
     commands.add_parser("doctor", help="show what ails the running service, clear caches, restart what is stuck")
+    _add_ocr(commands.add_parser("ocr", help="read files: through the running service, or without one"))
     commands.add_parser("stop", help="drain and stop the running service")
     return parser
 
 
+def _add_ocr(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="documents, images, or folders of them")
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="write here; what is there is not read again")
+    for name, help_text in (
+        ("format", "text (default), json, markdown, hocr, alto, pdf"),
+        ("pages", "such as 1-3,5"),
+        ("dpi", "resolution of PDF pages"),
+        ("language", "such as en"),
+    ):
+        parser.add_argument(f"--{name}", help=help_text)
+    parser.add_argument("--force-ocr", action="store_true", help="read pixels even where a PDF holds text")
+
+
+def read(options: argparse.Namespace, settings: Settings) -> ExitCode:
+    """Have files read."""
+    from pydantic import ValidationError  # noqa: PLC0415  # for this command only
+
+    from src import batch  # noqa: PLC0415  # it brings Flask, which the supervisor does without
+    from src.api.ocr_schemas import OcrFields  # noqa: PLC0415  # as above
+
+    names = ("pages", "dpi", "language", "force_ocr")
+    given = {name: getattr(options, name) for name in names if getattr(options, name)}
+    try:
+        fields = OcrFields.model_validate({"format": options.format or "text", **given})
+        fields.ranges()
+    except (ValidationError, ServiceError) as error:
+        first = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
+        print(f"{first['loc'][0]}: {first['msg']}" if first else error, file=sys.stderr)
+        return ExitCode.FAILURE
+    return batch.run(options.files, fields, options.out, settings)
+
+
 def _dispatch(options: argparse.Namespace, settings: Settings) -> ExitCode:
-    if options.command == "check":
-        return check(settings)
-    if options.command == "config":
-        return write_example() if options.example else show_config(settings)
-    if options.command == "status":
-        return status(settings, as_json=options.json, watch=options.watch)
-    if options.command == "stop":
-        return stop(settings)
-    if options.command == "doctor":
-        return doctor(settings)
+    commands: dict[str, Callable[[], ExitCode]] = {
+        "check": lambda: check(settings),
+        "config": lambda: write_example() if options.example else show_config(settings),
+        "status": lambda: status(settings, as_json=options.json, watch=options.watch),
+        "ocr": lambda: read(options, settings),
+        "doctor": lambda: doctor(settings),
+        "stop": lambda: stop(settings),
+    }
+    if options.command in commands:
+        return commands[options.command]()
     return start(options.mode, settings, options.lifeline)
 
 

@@ -8,6 +8,7 @@ Only `api/error_handlers.py` turns one into HTTP.
     │  ├─ UnsupportedValue         a known field that this engine cannot honour
     │  ├─ ContextLengthExceeded    prompt and max_tokens do not fit the model
     │  ├─ InvalidImage             not an image, damaged, or too large to decode
+    │  ├─ InvalidDocument          a PDF, TIFF or ZIP that cannot be opened, or a page of one
     │  ├─ NotFound 404 ── ModelNotFound
     │  ├─ MethodNotAllowed 405
     │  ├─ PayloadTooLarge 413
@@ -66,6 +67,12 @@ class InvalidImage(InvalidRequest):
     """Not an image we read, a damaged one, or one beyond the pixel limit."""
 
     code = "invalid_image"
+
+
+class InvalidDocument(InvalidRequest):
+    """A document that cannot be opened (damaged, encrypted, too large), or a page of one that cannot be read."""
+
+    code = "invalid_document"
 
 
 class NotFound(InvalidRequest):

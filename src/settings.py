@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -99,13 +99,31 @@ class EngineSettings(BaseModel):
 class OcrSettings(BaseModel):
     """OCR: a broker and its pool."""
 
-    ocr_engine: Literal["auto", "rapidocr", "fake"] = Field("auto", description="Recognizer; auto is rapidocr.")
-    ocr_workers: int = Field(2, ge=0, le=64, description="Worker processes, one loaded model each; 0 turns OCR off.")
+    ocr_engine: Literal["auto", "rapidocr", "mlx_vlm", "fake"] = Field(
+        "auto", description="Recognizer; auto is mlx_vlm on a GPU with OCR_MODEL set, else rapidocr."
+    )
+    ocr_model: str = Field(
+        "", max_length=512, description="OCR model for mlx_vlm: a folder, or its name in MODELS_DIR."
+    )
+    ocr_fallback: bool = Field(True, description="Pages on which a model loops or crashes are read by rapidocr.")
+    ocr_max_tokens: int = Field(4096, ge=16, le=65536, description="Tokens a model may write for one page.")
+    ocr_workers: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = Field(
+        "auto", description="Worker processes, one loaded model each; 0 turns OCR off; auto follows load and memory."
+    )
     ocr_max_concurrent: int = Field(8, ge=1, le=256, description="Pages admitted to the workers at once.")
     ocr_queue_size: int = Field(128, ge=1, le=4096, description="Pages waiting at most; beyond it 429.")
     ocr_queue_timeout: float = Field(30.0, gt=0, le=3600, description="Seconds a page may wait before it gets 429.")
     ocr_page_timeout: float = Field(160.0, gt=0, le=3600, description="Seconds a worker may spend on one page.")
     ocr_max_megapixels: float = Field(40.0, gt=0, le=400, description="Largest picture that is decoded, megapixels.")
+    ocr_dpi: int = Field(150, ge=36, le=600, description="Resolution at which PDF pages are rendered, dots per inch.")
+    ocr_max_pages: int = Field(1000, ge=1, le=100_000, description="Pages of one document that are read at most.")
+    ocr_sync_pages: int = Field(20, ge=1, le=1000, description="Pages one request is answered for; beyond it, a job.")
+    ocr_max_jobs: int = Field(100, ge=1, le=10_000, description="Unfinished OCR jobs at most; beyond it 429.")
+    ocr_job_ttl: float = Field(86400.0, ge=1, le=31_536_000, description="Seconds a finished job is kept.")
+    ocr_recycle_pages: int = Field(500, ge=1, le=1_000_000, description="Pages after which a worker is replaced.")
+    ocr_worker_memory_mb: int = Field(
+        2048, ge=256, le=1 << 20, description="Memory a worker may take beside its model, MiB."
+    )
 
 
 class LogSettings(BaseModel):
@@ -251,6 +269,11 @@ def child_environment(**changes: str) -> dict[str, str]:
     """The environment for a process we start: ours, without what belongs to this process alone (systemd's sockets)."""
     hidden = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
     return {key: value for key, value in os.environ.items() if key not in hidden} | changes
+
+
+def work_offline() -> None:
+    """Keep this process's Hugging Face libraries off the network: what they need lies in a folder."""
+    os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
 
 
 def supervised() -> bool:

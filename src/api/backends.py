@@ -8,12 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from src.api.resume import Ends, ResumableStream
+from src.api.resume import Ends, Resumable, ResumableStream
 from src.api.suspects import Suspects
 from src.errors import BackendUnavailable, EngineCrashed, ModelNotFound, OcrCrashed, ServiceError
 from src.ipc import client, runtime
 from src.ipc.client import Stream
-from src.ipc.messages import ChildStatus, GenerateRequest, OcrRequest, StatusRequest, SystemStatus
+from src.ipc.messages import (
+    ChildStatus,
+    GenerateRequest,
+    OcrDocument,
+    OcrJobRequest,
+    OcrRequest,
+    StatusRequest,
+    SystemStatus,
+)
 from src.metrics import ModelReading, Readings
 from src.settings import Settings
 
@@ -57,19 +65,23 @@ class Backends:
         route = _Route(self, "engine", runtime.engine_socket(self._directory, request.model))
         return self._resumable(request, route, self._chat_suspects, EngineCrashed)
 
-    def open_ocr(self, request: OcrRequest) -> ResumableStream:
-        """A page for the broker, likewise.
+    def open_ocr(self, request: OcrRequest | OcrDocument | OcrJobRequest) -> ResumableStream | Stream:
+        """A page, a document or a question for the broker.
+
+        What is answered on this connection is put again when the broker dies; a job is the broker's own to keep.
 
         Raises:
-            BackendUnavailable: when OCR is turned off.
+            BackendUnavailable: when OCR is turned off, or not there to be asked about a job.
         """
         if self._settings.ocr_workers == 0:
             raise BackendUnavailable("OCR is turned off (OCR_WORKERS=0).")
         route = _Route(self, "ocr", runtime.ocr_socket(self._directory))
+        if isinstance(request, OcrJobRequest) or (isinstance(request, OcrDocument) and request.as_job != "never"):
+            return route.open(request)
         return self._resumable(request, route, self._ocr_suspects, OcrCrashed)
 
     def _resumable(
-        self, request: GenerateRequest | OcrRequest, route: _Route, suspects: Suspects, crash: type[ServiceError]
+        self, request: Resumable, route: _Route, suspects: Suspects, crash: type[ServiceError]
     ) -> ResumableStream:
         kind = "chat" if isinstance(request, GenerateRequest) else "ocr"
         return ResumableStream(
@@ -116,7 +128,16 @@ class _Route:
         self.child = child
         self._path = path
 
-    def connect(self, request: GenerateRequest | OcrRequest) -> Stream:
+    def open(self, request: OcrDocument | OcrJobRequest) -> Stream:
+        """Connect once; raises BackendUnavailable."""
+        try:
+            return self.connect(request)
+        except client.ConnectError:
+            raise BackendUnavailable(
+                f"{self.child} is not running; it is (re)started.", retry_after_s=_RETRY_S
+            ) from None
+
+    def connect(self, request: Resumable | OcrJobRequest) -> Stream:
         stream = client.connect(self._path, _CONNECT_S)
         try:
             stream.send(request, _SEND_S)
@@ -166,4 +187,7 @@ def _ocr(status: SystemStatus) -> dict[str, int]:
         "queue_depth": load.waiting,
         "model_loads": load.model_loads,
         "worker_restarts": load.worker_restarts,
+        "workers_recycled": load.recycled,
+        "fallbacks": load.fallbacks,
+        "jobs_unfinished": load.jobs,
     }

@@ -17,8 +17,6 @@ from src.ipc.messages import (
     Delta,
     Finished,
     GenerateRequest,
-    OcrLine,
-    OcrResult,
     Priority,
     Sampling,
     Usage,
@@ -132,28 +130,3 @@ class ChunkWriter:
     def _chunk(self, delta: DeltaOut, reason: str | None = None) -> ChatCompletionChunk:
         choices = (ChunkChoice(0, delta, reason),)
         return ChatCompletionChunk(self._id, self._created, self._model, choices, self._usage)
-
-
-def ocr_page(result: OcrResult, request_id: str) -> schemas.OcrPage:
-    """A page's answer."""
-    timings = result.timings
-    return schemas.OcrPage(
-        id=request_id,
-        model=result.engine,
-        text=result.text,
-        lines=tuple(_line(line) for line in result.lines),
-        width=result.width,
-        height=result.height,
-        rotation=result.rotation,
-        skew_degrees=result.skew_degrees,
-        timings=schemas.OcrTimingsOut(*(_ms(t) for t in (timings.queue_s, timings.decode_s, timings.recognize_s))),
-    )
-
-
-def _line(line: OcrLine) -> schemas.OcrLineOut:
-    xs, ys = [x for x, _ in line.polygon], [y for _, y in line.polygon]
-    return schemas.OcrLineOut(line.text, line.confidence, line.polygon, (min(xs), min(ys), max(xs), max(ys)))
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 1)

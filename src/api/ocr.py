@@ -1,87 +1,156 @@
-"""POST /v1/ocr: one image in, its text out. Nothing is decoded here but the first bytes, to tell the type."""
+"""POST /v1/ocr: a document in, the text of its pages out; one that is too long becomes a job, if the client likes."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 from flask import Blueprint, Response, request
-from werkzeug.datastructures import FileStorage
 
-from src.api import convert
+from src.api import ocr_formats, ocr_shapes, ocr_upload
 from src.api.answer import Answer, ClientGone
-from src.api.schemas import OcrJsonRequest
-from src.api.service import Service, json_body, json_response, request_id, service
-from src.errors import InvalidImage, InvalidRequest, OcrCrashed, Overloaded, ServiceError, UnsupportedMedia
-from src.ipc import images
-from src.ipc.messages import OcrRequest, OcrResult
+from src.api.ocr_upload import Upload
+from src.api.service import Service, json_response, request_id, service
+from src.errors import InternalError, OcrCrashed, Overloaded, ServiceError, from_code
+from src.ipc.messages import (
+    AnyMessage,
+    Failed,
+    OcrDocument,
+    OcrFinished,
+    OcrJob,
+    OcrJobRequest,
+    OcrPage,
+    OcrRequest,
+    OcrResult,
+    Presence,
+)
 
 blueprint = Blueprint("ocr", __name__)
 
-_FORMATS = "PNG, JPEG, WebP, TIFF or BMP"
 _GRACE_S = 10.0
+_SILENCE_S = 60.0
 
 
 @blueprint.post("/v1/ocr")
 def read() -> Response:
     shared = service()
     with shared.inflight.reading():
-        page = _from_json() if request.mimetype == "application/json" else _from_form()
-    began = time.monotonic()
-    outcome = "error"
-    try:
-        result = _recognize(shared, page)
-        outcome = "ok"
-    except ClientGone:
-        outcome = "abort"
-        shared.metrics.disconnects.labels("ocr").inc()
-        raise
-    except ServiceError as error:
-        outcome = "overloaded" if isinstance(error, Overloaded) else "invalid" if error.status < 500 else "error"
-        raise
-    finally:
-        shared.metrics.ocr_jobs.labels(outcome).inc()
-        shared.metrics.ocr_seconds.observe(time.monotonic() - began)
-    return json_response(convert.ocr_page(result, request_id()))
+        upload = ocr_upload.receive()
+    pages = _document(shared, upload) if upload.paged else _image(shared, upload)
+    if isinstance(pages, OcrJob):
+        response = accepted(pages, upload)
+        response.headers["Preference-Applied"] = "respond-async"
+        return response
+    return _naming_ignored(_answer(pages, upload), upload)
 
 
-def _recognize(shared: Service, page: OcrRequest) -> OcrResult:
+def accepted(job: OcrJob, upload: Upload) -> Response:
+    """202: where the job can be asked for."""
+    response = json_response(ocr_shapes.job_out(job), 202)
+    response.headers["Location"] = f"/v1/ocr/jobs/{job.id}"
+    return _naming_ignored(response, upload)
+
+
+def _naming_ignored(response: Response, upload: Upload) -> Response:
+    if upload.fields.ignored:
+        response.headers["X-Ignored-Fields"] = ", ".join(upload.fields.ignored)
+    return response
+
+
+def _answer(pages: list[OcrPage], upload: Upload) -> Response:
+    """When no page could be read, the first one's error is the answer's."""
+    errors = [page.outcome for page in pages if isinstance(page.outcome, Failed)]
+    if errors and len(errors) == len(pages):
+        first = errors[0]
+        raise from_code(first.code, first.message, param=first.param, retry_after_s=first.retry_after_s)
+    return ocr_formats.response(request_id(), pages, len(upload.data), upload.fields.format)
+
+
+def _image(shared: Service, upload: Upload) -> list[OcrPage]:
+    page = upload.page()
+    with _counted(shared):
+        for event in events(shared, page, page_timeout_s(shared)):
+            if isinstance(event, OcrResult):
+                return [OcrPage(0, event)]
+    raise InternalError
+
+
+def _document(shared: Service, upload: Upload) -> list[OcrPage] | OcrJob:
     settings = shared.settings
+    as_job: Presence = "beyond_limit" if "respond-async" in request.headers.get("Prefer", "").lower() else "never"
+    timeout_s = max(settings.request_timeout, page_timeout_s(shared))
+    document = upload.document(as_job, settings.ocr_sync_pages, timeout_s, "normal")
+    pages: list[OcrPage] = []
+    for event in events(shared, document, timeout_s):
+        if isinstance(event, OcrPage):
+            pages.append(event)
+            count(shared, event)
+        elif isinstance(event, OcrJob):
+            return event
+        elif isinstance(event, OcrFinished):
+            break
+    return pages
+
+
+def page_timeout_s(shared: Service) -> float:
+    """One wait in the queue, the page, and its one retry."""
+    return shared.settings.ocr_queue_timeout + 2 * shared.settings.ocr_page_timeout + _GRACE_S
+
+
+def events(
+    shared: Service, question: OcrRequest | OcrDocument | OcrJobRequest, timeout_s: float, silence_s: float = _SILENCE_S
+) -> Generator[AnyMessage, None, None]:
+    """What the broker says to a question, until the caller has its outcome and stops; raises as `Answer`."""
     answer = Answer(
-        lambda: shared.backends.open_ocr(page),
+        lambda: shared.backends.open_ocr(question),
         inflight=shared.inflight,
         environ=request.environ,
         crashed=OcrCrashed("The OCR service died while it worked on this page; it is restarted.", retry_after_s=3.0),
-        # one wait in the queue, the page, and its one retry
-        timeout_s=settings.ocr_queue_timeout + 2 * settings.ocr_page_timeout + _GRACE_S,
+        timeout_s=timeout_s,
     )
     try:
-        return _outcome(answer)
+        while True:
+            yield from answer.next_batch(silence_s) or ()
+    except ClientGone:
+        shared.metrics.disconnects.labels("ocr").inc()
+        raise
     finally:
         answer.close()
 
 
-def _outcome(answer: Answer) -> OcrResult:
-    while True:
-        for event in answer.next_batch(60.0) or ():
-            if isinstance(event, OcrResult):
-                return event
+# ---- metrics
 
 
-def _from_json() -> OcrRequest:
-    body = OcrJsonRequest.model_validate(json_body())
-    text = body.image.encode("ascii", "replace")
-    if images.kind(images.base64_head(text)) is None:
-        raise InvalidImage(f"image must be the base64 text or data URL of a {_FORMATS} file.", param="image")
-    return OcrRequest(request_id(), text, base64=True)
+@contextmanager
+def _counted(shared: Service) -> Iterator[None]:
+    """Count a single page by its outcome."""
+    began = time.monotonic()
+    outcome = "error"
+    try:
+        yield
+        outcome = "ok"
+    except ClientGone:
+        outcome = "abort"
+        raise
+    except ServiceError as error:
+        outcome = _kind(error)
+        raise
+    finally:
+        shared.metrics.ocr_jobs.labels(outcome).inc()
+        shared.metrics.ocr_seconds.observe(time.monotonic() - began)
 
 
-def _from_form() -> OcrRequest:
-    if request.mimetype != "multipart/form-data":
-        raise UnsupportedMedia("Send multipart/form-data with a file, or application/json with a base64 image.")
-    file: FileStorage | None = request.files.get("file") or request.files.get("image_file")
-    if file is None:
-        raise InvalidRequest("Missing required parameter: 'file'.", param="file")
-    data = file.read()
-    if images.kind(data[: images.HEAD_BYTES]) is None:
-        raise InvalidImage(f"The file is not a {_FORMATS} image.", param="file")
-    return OcrRequest(request_id(), data)
+def count(shared: Service, page: OcrPage) -> None:
+    """Count a page of a document."""
+    if isinstance(page.outcome, Failed):
+        error = from_code(page.outcome.code, page.outcome.message)
+        shared.metrics.ocr_jobs.labels(_kind(error)).inc()
+        return
+    times = page.outcome.timings
+    shared.metrics.ocr_jobs.labels("ok").inc()
+    shared.metrics.ocr_seconds.observe(times.queue_s + times.decode_s + times.recognize_s)
+
+
+def _kind(error: ServiceError) -> str:
+    return "overloaded" if isinstance(error, Overloaded) else "invalid" if error.status < 500 else "error"

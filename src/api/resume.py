@@ -1,7 +1,8 @@
 """A request that outlives its back end: when the connection breaks, it waits for a fresh process and goes on there.
 
 It looks like one `ipc.client.Stream`: whoever reads it sees a pause, not an error. A chat request is put back with the
-token ids that came as its prefix; an OCR page is put back whole. Web process, in the request's greenlet.
+token ids that came as its prefix; an OCR page or document is put back whole, and its pages are shown once. Web process,
+in the request's greenlet.
 """
 
 from __future__ import annotations
@@ -16,7 +17,19 @@ import msgspec
 from src.api.suspects import Suspects
 from src.errors import ServiceError
 from src.ipc.client import ConnectError, Disconnected, Stream, WaitTimeout
-from src.ipc.messages import Accepted, Admitted, AnyMessage, Delta, Failed, GenerateRequest, OcrRequest
+from src.ipc.messages import (
+    Accepted,
+    Admitted,
+    AnyMessage,
+    Delta,
+    Failed,
+    GenerateRequest,
+    OcrDocument,
+    OcrPage,
+    OcrRequest,
+)
+
+Resumable = GenerateRequest | OcrRequest | OcrDocument
 
 _POLL_S = 0.05
 # how often the supervisor is asked whether waiting makes sense
@@ -26,7 +39,7 @@ _ASK_S = 1.0
 class Route(Protocol):
     """The way to one back end."""
 
-    def connect(self, request: GenerateRequest | OcrRequest) -> Stream:
+    def connect(self, request: Resumable) -> Stream:
         """Connect and send. Raises ConnectError when it is not there."""
 
     def hopeless(self) -> ServiceError | None:
@@ -47,7 +60,7 @@ class ResumableStream:
 
     def __init__(
         self,
-        request: GenerateRequest | OcrRequest,
+        request: Resumable,
         route: Route,
         suspects: Suspects,
         *,
@@ -70,6 +83,7 @@ class ResumableStream:
         self._stream: Stream | None = None
         self._tokens: list[int] = []
         self._admitted: Admitted | None = None
+        self._pages: set[int] = set()
         self._cancelled = False
         self._asked = clock()
         self._missing_since: float | None = None  # when a connect first failed
@@ -126,7 +140,7 @@ class ResumableStream:
             self._missing_since = self._missing_since or self._clock()
             return None
         self._suspects.entered(self._suspect)
-        if isinstance(self._request, OcrRequest):
+        if not isinstance(self._request, GenerateRequest):
             self._suspects.taken(self._suspect)  # a broker says nothing before the outcome
         self._entered = True
         self._missing_since = self._first_token = None
@@ -160,7 +174,7 @@ class ResumableStream:
         if self._suspect.condemned:
             raise self._ends.condemned
 
-    def _next_request(self) -> GenerateRequest | OcrRequest:
+    def _next_request(self) -> Resumable:
         """The request as the next process needs it."""
         if not isinstance(self._request, GenerateRequest) or self._admitted is None:
             return self._request
@@ -180,6 +194,10 @@ class ResumableStream:
                 continue
             if isinstance(message, Admitted) and self._admitted is not None:
                 continue
+            if isinstance(message, OcrPage):
+                if message.number in self._pages:
+                    continue
+                self._pages.add(message.number)
             if isinstance(message, Admitted):
                 self._admitted = message
             elif isinstance(message, Delta):

@@ -105,13 +105,6 @@ class ChatCompletionRequest(_Strict):
         return sorted(set(self.extra) - self.known)
 
 
-class OcrJsonRequest(_Strict):
-    """JSON body of POST /v1/ocr: one image as base64 or data URL."""
-
-    image: str = Field(min_length=1)
-    model: str | None = None
-
-
 # ---- responses
 
 
@@ -202,31 +195,3 @@ class ModelCard(Wire, frozen=True):
 class ModelList(Wire, frozen=True):
     data: tuple[ModelCard, ...]
     object: str = "list"
-
-
-class OcrLineOut(Wire, frozen=True):
-    text: str
-    confidence: float | None
-    polygon: tuple[tuple[float, float], ...]
-    bbox: tuple[float, float, float, float]
-
-
-class OcrTimingsOut(Wire, frozen=True):
-    queue_ms: float
-    decode_ms: float
-    recognize_ms: float
-
-
-class OcrPage(Wire, frozen=True):
-    """The text of one image. `polygon` and `bbox` are in its pixels; `rotation` is clockwise, degrees."""
-
-    id: str
-    model: str
-    text: str
-    lines: tuple[OcrLineOut, ...]
-    width: int
-    height: int
-    rotation: int
-    skew_degrees: float
-    timings: OcrTimingsOut
-    object: str = "ocr.page"

@@ -1,4 +1,4 @@
-"""What kind of image some bytes are, told by their first ones; nothing is decoded here.
+"""What kind of image or document some bytes are, told by their first ones; nothing is decoded here.
 
 The web process refuses other files by it, the OCR worker chooses the one decoder to try. Pure functions.
 """
@@ -8,23 +8,32 @@ from __future__ import annotations
 import binascii
 from typing import Literal
 
-ImageKind = Literal["png", "jpeg", "webp", "tiff", "bmp"]
+DocumentKind = Literal["png", "jpeg", "webp", "tiff", "bmp", "gif", "pdf", "zip"]
+
+# what may hold more than one page; of animated images the first frame is the page
+PAGED: tuple[DocumentKind, ...] = ("pdf", "zip", "tiff")
+FORMATS = "PDF, PNG, JPEG, WebP, TIFF, BMP, GIF or ZIP"
 
 HEAD_BYTES = 32
 
-_SIGNATURES: tuple[tuple[bytes, ImageKind], ...] = (
+_SIGNATURES: tuple[tuple[bytes, DocumentKind], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpeg"),
     (b"II*\0", "tiff"),
     (b"MM\0*", "tiff"),
     (b"II+\0", "tiff"),  # BigTIFF
     (b"MM\0+", "tiff"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"%PDF-", "pdf"),
+    (b"PK\x03\x04", "zip"),
+    (b"PK\x05\x06", "zip"),  # an empty one
 )
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
 _DATA_URL_HEADER = 256
 
 
-def kind(head: bytes) -> ImageKind | None:
+def kind(head: bytes) -> DocumentKind | None:
     """The format of a file that begins with `head` (`HEAD_BYTES` are enough), or None if it is none we read."""
     for signature, name in _SIGNATURES:
         if head.startswith(signature):

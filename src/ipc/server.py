@@ -11,6 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from loguru import logger
 
@@ -37,6 +38,8 @@ class Peer(asyncio.Protocol):
         self._decoder = Decoder()
         self._inbox: asyncio.Queue[AnyMessage | None] = asyncio.Queue()
         self._transport: asyncio.Transport | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def receive(self) -> AnyMessage | None:
@@ -49,6 +52,14 @@ class Peer(asyncio.Protocol):
     def send(self, message: AnyMessage) -> None:
         """Queue a message; drop the peer if it has not read `buffer_bytes` of earlier ones."""
         self.send_frame(encode(message))
+
+    async def drained(self, timeout_s: float) -> bool:
+        """Wait until the peer has read most of what was sent; False if it has not in time, or is gone."""
+        ready = asyncio.ensure_future(self._writable.wait())
+        ends: set[asyncio.Future[Any]] = {ready, self.gone}
+        await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
+        return self._writable.is_set() and not self.gone.done()
 
     def send_frame(self, frame: bytes) -> None:
         transport = self._transport
@@ -82,6 +93,12 @@ class Peer(asyncio.Protocol):
         except FramingError as error:
             logger.warning("dropped a connection: {}", error)
             self._abort()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
 
     def eof_received(self) -> bool:
         return False  # half-closed counts as gone: the transport closes

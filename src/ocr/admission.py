@@ -1,4 +1,4 @@
-"""The way of a page to a worker: one bounded line, in order of arrival, and exactly one outcome for each page.
+"""The way of a page to a worker: one bounded line by class and arrival, and exactly one outcome for each page.
 
 Belongs to the broker's event loop. At most OCR_MAX_CONCURRENT pages are with the workers; a page whose worker died gets
 one more, before all others; nobody waits longer than OCR_QUEUE_TIMEOUT.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from dataclasses import dataclass
 
 import msgspec
@@ -23,7 +22,8 @@ from src.errors import (
     ServiceError,
     ShuttingDown,
 )
-from src.ipc.messages import Failed, OcrRequest, OcrResult
+from src.ipc.messages import Failed, OcrContents, OcrInspect, OcrRequest, OcrResult, Priority
+from src.ocr.line import Line
 from src.ocr.pool import Pool, Slot, WorkerCrashed, WorkerGone
 from src.settings import OcrSettings
 
@@ -37,15 +37,16 @@ _STOPPING = "The service is stopping."
 class Page:
     """One request on its way. Times are the event loop's. `crashed`: a worker died on it."""
 
-    request: OcrRequest
-    outcome: asyncio.Future[OcrResult | Failed]
+    request: OcrRequest | OcrInspect
+    outcome: asyncio.Future[OcrResult | OcrContents | Failed]
     arrived: float
     wait_until: float
+    priority: Priority = "normal"
     expiry: asyncio.TimerHandle | None = None
     queue_s: float = 0.0
     crashed: bool = False
 
-    def settle(self, outcome: OcrResult | Failed) -> None:
+    def settle(self, outcome: OcrResult | OcrContents | Failed) -> None:
         """The first outcome counts; an abandoned page has none."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
@@ -57,12 +58,18 @@ class Admission:
     def __init__(self, settings: OcrSettings, pool: Pool) -> None:
         self._settings = settings
         self._pool = pool
-        self._waiting: deque[Page] = deque()
+        self._waiting: Line[Page] = Line()
         self._reading: dict[asyncio.Task[None], Page] = {}
         self._mean_page_s = _FIRST_GUESS_S
         self._closed = False
         self.pages = 0
         self.failures = 0
+        self.fallbacks = 0
+
+    @property
+    def width(self) -> int:
+        """Pages of one document that keep all workers busy, and one more at hand."""
+        return min(self._settings.ocr_max_concurrent, self._pool.loaded + 1)
 
     @property
     def waiting(self) -> int:
@@ -74,8 +81,10 @@ class Admission:
 
     # ---- a page's way
 
-    def submit(self, request: OcrRequest) -> Page:
-        """Put a page at the end of the line; its `outcome` will complete.
+    def submit(
+        self, request: OcrRequest | OcrInspect, priority: Priority = "normal", wait_s: float | None = None
+    ) -> Page:
+        """Put a page at the end of its class; its `outcome` will complete. `wait_s`: OCR_QUEUE_TIMEOUT, if not given.
 
         Raises:
             ServiceError: when the line is full, the recognizer cannot be loaded, or the broker is stopping.
@@ -83,8 +92,9 @@ class Admission:
         self._check_open()
         loop = asyncio.get_running_loop()
         now = loop.time()
-        page = Page(request, loop.create_future(), now, now + self._settings.ocr_queue_timeout)
-        self._waiting.append(page)
+        wait_until = now + (self._settings.ocr_queue_timeout if wait_s is None else wait_s)
+        page = Page(request, loop.create_future(), now, wait_until, priority)
+        self._waiting.add(page)
         self._limit_wait(page)
         self.pump()
         return page
@@ -102,7 +112,7 @@ class Admission:
             slot = self._pool.take()
             if slot is None:
                 break
-            self._begin(self._waiting.popleft(), slot)
+            self._begin(self._waiting.first(), slot)
 
     async def close(self) -> None:
         """Give every page its outcome and take no new ones."""
@@ -129,8 +139,7 @@ class Admission:
     def _leave_line(self, page: Page) -> None:
         if page.expiry is not None:
             page.expiry.cancel()
-        if page in self._waiting:
-            self._waiting.remove(page)
+        self._waiting.remove(page)
 
     def _expire(self, page: Page) -> None:
         self._leave_line(page)
@@ -157,7 +166,7 @@ class Admission:
 
     def _fail_all(self, error: ServiceError) -> None:
         while self._waiting:
-            page = self._waiting[0]
+            page = self._waiting.first()
             self._leave_line(page)
             page.settle(Failed.of(error))
 
@@ -187,12 +196,16 @@ class Admission:
             logger.exception("a page was lost")
             self._fail(page, InternalError())
 
-    def _count(self, answer: OcrResult | Failed, page: Page) -> None:
+    def _count(self, answer: OcrResult | OcrContents | Failed, page: Page) -> None:
         if isinstance(answer, Failed):
             self.failures += 1
             page.settle(answer)
             return
+        if isinstance(answer, OcrContents):
+            page.settle(answer)
+            return
         self.pages += 1
+        self.fallbacks += answer.fallback
         took_s = answer.timings.decode_s + answer.timings.recognize_s
         self._mean_page_s += _NEW_SHARE * (took_s - self._mean_page_s)
         timings = msgspec.structs.replace(answer.timings, queue_s=page.queue_s)
@@ -204,6 +217,8 @@ class Admission:
             self._fail(page, OcrCrashed("The OCR worker died on this page, and another on its retry."))
             return
         page.crashed = True
+        if isinstance(page.request, OcrRequest):
+            page.request = msgspec.structs.replace(page.request, fallback=True)
         page.wait_until = asyncio.get_running_loop().time() + self._settings.ocr_queue_timeout
         self._again(page, "its worker died on it")
 
@@ -212,7 +227,7 @@ class Admission:
         if page.outcome.done() or self._closed:
             return
         logger.warning("a page goes to another worker: {}", why)
-        self._waiting.appendleft(page)
+        self._waiting.put_back(page)
         self._limit_wait(page)
 
     def _fail(self, page: Page, error: ServiceError) -> None:

@@ -1,56 +1,94 @@
-"""The OCR process's side of the wire: one connection asks for health, or brings one page and gets its one outcome.
+"""The OCR process's side of the wire: one connection asks for health, brings a page or a document, or asks for a job.
 
-Belongs to the broker's event loop; pages go through `admission` to the `pool`. Images are passed on unopened.
+Belongs to the broker's event loop; pages go through `admission` to the `pool`. Images and documents stay unopened.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 from loguru import logger
 
 from src import logs
-from src.errors import InvalidRequest, ServiceError
-from src.ipc.messages import Failed, Health, MemoryReading, OcrLoad, OcrRequest, OcrResult, Ping
+from src.errors import InvalidRequest, PayloadTooLarge, ServiceError
+from src.ipc.messages import (
+    AnyMessage,
+    Failed,
+    Health,
+    MemoryReading,
+    OcrDocument,
+    OcrFinished,
+    OcrJob,
+    OcrJobRequest,
+    OcrLoad,
+    OcrPage,
+    OcrRequest,
+    OcrResult,
+    OcrTaken,
+    Ping,
+)
 from src.ipc.server import Peer
 from src.ocr.admission import Admission
+from src.ocr.assignment import Assignment, Source
+from src.ocr.jobs import Jobs
+from src.ocr.ledger import ENDED
 from src.ocr.pool import Pool
+from src.ocr.spool import Spool
+from src.settings import OcrSettings
 
 _LAST_ANSWERS_S = 1.0
+_READS_S = 60.0  # a client that takes nothing for so long is gone
+_WATCH_S = 10.0  # a job's state is sent at least so often
+_PAGES_AT_ONCE = 16
 
 
 class Broker:
     """What `ipc.server` calls for each connection."""
 
-    def __init__(self, pool: Pool, admission: Admission) -> None:
+    def __init__(self, settings: OcrSettings, pool: Pool, admission: Admission, jobs: Jobs, spool: Spool) -> None:
+        self._settings = settings
         self._pool = pool
         self._admission = admission
+        self._jobs = jobs
+        self._spool = spool
         self._answering: set[asyncio.Future[None]] = set()
         self._self = psutil.Process()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self._pool.start(self._admission.pump)
+        await self._jobs.start()
 
     async def close(self) -> None:
         """Give every page its outcome, then end the workers."""
+        await self._jobs.close()
         await self._admission.close()
         if self._answering:
             await asyncio.wait(self._answering, timeout=_LAST_ANSWERS_S)
         await self._pool.close()
 
     async def serve(self, peer: Peer) -> None:
-        """One connection, until its page is answered or the peer closes."""
+        """One connection, until its request is answered or the peer closes."""
         while (message := await peer.receive()) is not None:
-            if isinstance(message, Ping):
-                peer.send(self.health())
-            elif isinstance(message, OcrRequest):
-                return await self._answer(peer, message)
-            else:
-                return peer.send(Failed.of(InvalidRequest("OCR takes OcrRequest and Ping.")))
+            if not isinstance(message, Ping):
+                return await self._serve(peer, message)
+            peer.send(self.health())
         return None
+
+    async def _serve(self, peer: Peer, message: AnyMessage) -> None:
+        if isinstance(message, OcrRequest):
+            await self._answer(peer, message.id, self._page(peer, message))
+        elif isinstance(message, OcrDocument):
+            await self._answer(peer, message.id, self._document(peer, message))
+        elif isinstance(message, OcrJobRequest):
+            await self._answer(peer, message.id, self._job(peer, message))
+        else:
+            peer.send(Failed.of(InvalidRequest("OCR takes pages, documents, jobs and Ping.")))
 
     def health(self) -> Health:
         pool, admission = self._pool, self._admission
@@ -62,33 +100,124 @@ class Broker:
             pages=admission.pages,
             failures=admission.failures,
             worker_restarts=pool.restarts,
+            jobs=self._jobs.unfinished,
+            recycled=pool.recycled,
+            fallbacks=admission.fallbacks,
         )
         memory = MemoryReading(self._self.memory_info().rss)
         return Health(pool.state, os.getpid(), memory, pool.detail, pool.engine, ocr=load)
 
-    async def _answer(self, peer: Peer, request: OcrRequest) -> None:
-        """One outcome, or none if the peer closes first: then nobody wants it."""
-        logs.request_id.set(request.id)  # this task is the connection's own, and so is its context
-        try:
-            page = self._admission.submit(request)
-        except ServiceError as error:
-            return _send(peer, Failed.of(error))
+    async def _answer(self, peer: Peer, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work until it is done or the peer closes: then nobody wants it. A `ServiceError` is its outcome."""
+        logs.request_id.set(name)  # this task is the connection's own, and so is its context
+        task = asyncio.create_task(work)
         answered = asyncio.get_running_loop().create_future()
         self._answering.add(answered)
         try:
-            ends: set[asyncio.Future[Any]] = {page.outcome, peer.gone}
+            ends: set[asyncio.Future[Any]] = {task, peer.gone}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if page.outcome.done():
-                return _send(peer, page.outcome.result())
-            return logger.info("a page was given up by its client")
+            if task.done():
+                return task.result()
+            return logger.info("a request was given up by its client")
+        except ServiceError as error:
+            return _send(peer, Failed.of(error))
         finally:
-            self._admission.abandon(page)
+            task.cancel()
+            await asyncio.wait({task})
             self._answering.discard(answered)
             answered.set_result(None)
 
+    # ---- a page
 
-def _send(peer: Peer, outcome: OcrResult | Failed) -> None:
+    async def _page(self, peer: Peer, request: OcrRequest) -> None:
+        page = self._admission.submit(request, request.priority)
+        try:
+            outcome = await page.outcome
+        finally:
+            self._admission.abandon(page)
+        _send(peer, outcome)
+
+    # ---- a document
+
+    async def _document(self, peer: Peer, document: OcrDocument) -> None:
+        """Read it now, or make it a job."""
+        path = await self._spool.put(document.data)
+        job = None
+        try:
+            if document.as_job == "always":
+                job = await self._jobs.create(document, path)
+            else:
+                job = await self._read(peer, document, path)
+            peer.send(job or OcrFinished())
+        finally:
+            if job is None:
+                self._spool.remove(path)
+
+    async def _read(self, peer: Peer, document: OcrDocument, path: Path) -> OcrJob | None:
+        source = Source(document.id, str(path), document.base64, document.pages, document.options, document.priority)
+        assignment = Assignment(self._admission, source, wait_s=document.timeout_s, patient=False)
+        contents, numbers = await assignment.open(self._settings.ocr_max_pages)
+        if len(numbers) > document.max_pages:
+            if document.as_job == "beyond_limit":
+                return await self._jobs.create(document, path)
+            raise PayloadTooLarge(_too_long(len(numbers), document.max_pages), param="pages")
+        peer.send(OcrTaken(contents.kind, numbers))
+
+        async def on_page(number: int, outcome: OcrResult | Failed) -> None:
+            _log(outcome)
+            peer.send(OcrPage(number, outcome))
+            await peer.drained(_READS_S)
+
+        await assignment.read(numbers, on_page)
+        return None
+
+    # ---- a job
+
+    async def _job(self, peer: Peer, request: OcrJobRequest) -> None:
+        if request.action == "cancel":
+            return peer.send(await self._jobs.cancel(request.job))
+        await self._jobs.get(request.job)
+        return await self._follow(peer, request)
+
+    async def _follow(self, peer: Peer, request: OcrJobRequest) -> None:
+        """Its pages so far, then its state; of one that is watched, until it has ended."""
+        seen = request.after
+        while True:
+            changed = self._jobs.changed(request.job)
+            job = await self._jobs.get(request.job)
+            while pages := await self._jobs.pages(request.job, seen, _PAGES_AT_ONCE):
+                for page in pages:
+                    peer.send(page if request.pictures else _without_picture(page))
+                    await peer.drained(_READS_S)
+                seen = pages[-1].sequence
+            peer.send(job)
+            if request.action == "get" or job.state in ENDED or changed is None:
+                return
+            waiting = asyncio.ensure_future(changed.wait())
+            await asyncio.wait({waiting}, timeout=_WATCH_S)
+            waiting.cancel()
+
+
+def _without_picture(page: OcrPage) -> OcrPage:
+    if isinstance(page.outcome, Failed) or not page.outcome.picture:
+        return page
+    return OcrPage(page.number, msgspec.structs.replace(page.outcome, picture=b""), page.sequence)
+
+
+def _too_long(count: int, limit: int) -> str:
+    return (
+        f"{count} pages are more than one request is answered for ({limit}, OCR_SYNC_PAGES). Name fewer in 'pages', "
+        "send 'Prefer: respond-async', or post the document to /v1/ocr/jobs."
+    )
+
+
+def _send(peer: Peer, outcome: AnyMessage) -> None:
     peer.send(outcome)
+    if isinstance(outcome, OcrResult | Failed):
+        _log(outcome)
+
+
+def _log(outcome: OcrResult | Failed) -> None:
     if isinstance(outcome, Failed):
         return logger.warning("a page was refused or failed: {} ({})", outcome.code, outcome.message)
     times = outcome.timings

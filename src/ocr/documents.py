@@ -14,6 +14,7 @@ import zlib
 from contextlib import suppress
 
 import numpy as np
+from loguru import logger
 from PIL import Image, ImageOps, ImageStat
 
 from src.errors import InvalidImage
@@ -29,15 +30,17 @@ Image.MAX_IMAGE_PIXELS = None
 _DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error, zlib.error)
 
 
-def decode(data: bytes, *, base64_text: bool, max_megapixels: float) -> Pixels:
-    """The first frame of an image file, given as its bytes or as base64 text (a data URL will do).
+def decode(data: bytes, *, base64_text: bool, max_megapixels: float, frame: int = 0) -> Pixels:
+    """A frame of an image file, given as its bytes or as base64 text (a data URL will do).
 
     Raises:
         InvalidImage: when it is empty, no image of ours, damaged, or larger than allowed.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's on damage, which is answered here or does not matter
-        image = _open(_from_base64(data) if base64_text else data)
+        image = _open(from_base64(data) if base64_text else data)
+        if frame:
+            _seek(image, frame)
         _check_size(image.width, image.height, max_megapixels)
         return _pixels(image)
 
@@ -46,7 +49,30 @@ def _invalid(text: str) -> InvalidImage:
     return InvalidImage(text, param="file")
 
 
-def _from_base64(text: bytes) -> bytes:
+def _seek(image: Image.Image, frame: int) -> None:
+    try:
+        image.seek(frame)
+    except (EOFError, *_DAMAGED) as error:
+        raise _invalid("The page is damaged or truncated.") from error
+
+
+def count_frames(data: bytes, most: int) -> int:
+    """Frames of a TIFF, at most one more than `most`: their chain may be endless."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image, count = _open(data), 1
+        try:
+            while count <= most:
+                image.seek(count)
+                count += 1
+        except EOFError:
+            pass
+        except _DAMAGED:
+            logger.info("a TIFF is damaged behind frame {}", count)
+        return count
+
+
+def from_base64(text: bytes) -> bytes:
     start = images.base64_start(text)
     try:
         if start >= 0:
@@ -61,8 +87,8 @@ def _open(data: bytes) -> Image.Image:
     if not data:
         raise _invalid("The image is empty (0 bytes).")
     kind = images.kind(data[: images.HEAD_BYTES])
-    if kind is None:
-        raise _invalid("The file is not a PNG, JPEG, WebP, TIFF or BMP image.")
+    if kind is None or kind in ("pdf", "zip"):
+        raise _invalid("The file is not a PNG, JPEG, WebP, TIFF, BMP or GIF image.")
     try:
         return Image.open(io.BytesIO(data), formats=[kind])
     except _DAMAGED as error:

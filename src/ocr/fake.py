@@ -23,6 +23,7 @@ class FakeRecognizer:
     """Deterministic; the delay and the failure come with the page."""
 
     name = "fake"
+    languages = frozenset({"en"})
 
     def read(self, page: Pixels) -> Reading:
         height, width = page.shape[:2]

@@ -12,17 +12,24 @@ import os
 import signal
 import sys
 
+import psutil
 from loguru import logger
 
 from src import logs, settings
 from src.errors import ExitCode
 from src.ipc import lifeline, runtime
 from src.ipc.server import AddressInUse, Server
+from src.ocr import choice, sizing
 from src.ocr.admission import Admission
 from src.ocr.broker import Broker
-from src.ocr.pool import Pool
+from src.ocr.jobs import Jobs
+from src.ocr.ledger import Ledger
+from src.ocr.pool import Pool, Wear
 from src.ocr.process import WorkerProcess
+from src.ocr.spool import Spool
 from src.settings import Settings
+
+_BUFFER_BYTES = 256 << 20  # one page with its picture fits; who sends many waits until they are read
 
 
 def main() -> int:
@@ -48,16 +55,31 @@ async def _run(config: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    pool = Pool(config.ocr_workers, config.ocr_page_timeout, lambda: WorkerProcess(config))
-    broker = Broker(pool, Admission(config, pool))
-    server = Server(runtime.ocr_socket(config.runtime_path), broker.serve)
+    chosen = choice.choose(config)
+    limits = sizing.bounds(
+        config,
+        cores=os.cpu_count() or 1,
+        memory_bytes=psutil.virtual_memory().total,
+        model_bytes=choice.model_bytes(config),
+        on_gpu=chosen.on_gpu,
+    )
+    wear = Wear(config.ocr_recycle_pages, (config.ocr_worker_memory_mb << 20) / 2)
+    pool = Pool(limits.least, config.ocr_page_timeout, lambda: WorkerProcess(config), wear)
+    admission, spool = Admission(config, pool), Spool(config.runtime_path)
+    jobs = Jobs(config, admission, Ledger(config.runtime_path), spool)
+    broker = Broker(config, pool, admission, jobs, spool)
+    server = Server(runtime.ocr_socket(config.runtime_path), broker.serve, buffer_bytes=_BUFFER_BYTES)
     await server.start()
+    follower: asyncio.Task[None] | None = None
     try:
-        broker.start()
-        logger.info("the OCR broker listens, {} workers are loading", config.ocr_workers)
+        await broker.start()
+        follower = asyncio.create_task(sizing.follow(pool, admission, limits))
+        logger.info("the OCR broker listens; {} ({}), {} to {} workers", *chosen.shown, limits.least, limits.most)
         await stop.wait()
         logger.info("the OCR broker is stopping")
     finally:
+        if follower is not None:
+            follower.cancel()
         await broker.close()
         await server.close()
 

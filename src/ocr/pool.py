@@ -1,7 +1,7 @@
-"""Keeps OCR_WORKERS workers alive: starts them, replaces the dead, ends those that take too long over a page.
+"""Keeps workers alive: starts them, replaces the dead and the worn, ends those that take too long over a page.
 
-Belongs to the broker's event loop. It knows pages one at a time; who is next is `admission`'s to say. A worker is
-anything that fits `Worker`: a process in the service, an object in the tests.
+Belongs to the broker's event loop. It knows pages one at a time; who is next is `admission`'s to say, how many workers
+there are `sizing`'s. A worker is anything that fits `Worker`: a process in the service, an object in the tests.
 """
 
 from __future__ import annotations
@@ -9,12 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from loguru import logger
 
 from src.errors import DeadlineExceeded
-from src.ipc.messages import Accepted, AnyMessage, BackendState, Failed, Health, OcrRequest, OcrResult
+from src.ipc.messages import (
+    Accepted,
+    AnyMessage,
+    BackendState,
+    Failed,
+    Health,
+    OcrContents,
+    OcrInspect,
+    OcrRequest,
+    OcrResult,
+)
 
 LOAD_TIMEOUT_S = 120.0
 ACCEPT_TIMEOUT_S = 10.0
@@ -41,6 +52,7 @@ class Worker(Protocol):
     def pid(self) -> int | None: ...
     @property
     def alive(self) -> bool: ...
+    def memory_bytes(self) -> int: ...
     async def start(self) -> None: ...
     def send(self, message: AnyMessage, /) -> None: ...
     async def receive(self) -> AnyMessage | None: ...
@@ -48,11 +60,22 @@ class Worker(Protocol):
     async def end(self) -> None: ...
 
 
+@dataclass(frozen=True)
+class Wear:
+    """When a worker is replaced: after so many pages, or when it holds so much more than when it was new."""
+
+    pages: float = inf
+    growth_bytes: float = inf
+
+
 @dataclass(eq=False)
 class Slot:
-    """The place of one worker. `failures`: starts in a row that led to nothing."""
+    """The place of one worker. `failures`: starts in a row that led to nothing. `pages`: read by this worker."""
 
     worker: Worker | None = None
+    task: asyncio.Task[None] | None = None
+    pages: int = 0
+    new_bytes: int = 0
     reading: bool = False
     starts: int = 0
     loads: int = 0
@@ -70,14 +93,21 @@ class Slot:
 class Pool:
     """The workers and their places. `on_change` is called when a worker is loaded or lost."""
 
-    def __init__(self, size: int, page_timeout_s: float, new_worker: Callable[[], Worker]) -> None:
+    def __init__(
+        self, size: int, page_timeout_s: float, new_worker: Callable[[], Worker], wear: Wear | None = None
+    ) -> None:
         self._page_timeout_s = page_timeout_s
         self._new_worker = new_worker
+        self._wear = wear or Wear()
         self._slots = [Slot() for _ in range(size)]
-        self._tasks: list[asyncio.Task[None]] = []
+        self._started = False
+        self._past_starts = 0  # of places that are no more
+        self._past_loads = 0
+        self._closing: set[asyncio.Task[None]] = set()
         self._on_change: Callable[[], None] = lambda: None
         self.engine: str | None = None
         self.detail: str | None = None
+        self.recycled = 0
 
     # ---- what it is like
 
@@ -95,11 +125,17 @@ class Pool:
 
     @property
     def model_loads(self) -> int:
-        return sum(slot.loads for slot in self._slots)
+        return self._past_loads + sum(slot.loads for slot in self._slots)
 
     @property
     def restarts(self) -> int:
-        return sum(max(0, slot.starts - 1) for slot in self._slots)
+        """Workers that were started because another had died."""
+        return self._past_starts + sum(max(0, slot.starts - 1) for slot in self._slots) - self.recycled
+
+    @property
+    def size(self) -> int:
+        """Places, whether their workers are loaded or not."""
+        return len(self._slots)
 
     # ---- a page
 
@@ -110,7 +146,7 @@ class Pool:
             slot.reading = True
         return slot
 
-    async def read(self, slot: Slot, request: OcrRequest) -> OcrResult | Failed:
+    async def read(self, slot: Slot, request: OcrRequest | OcrInspect) -> OcrResult | OcrContents | Failed:
         """Have the worker of a taken place read a page.
 
         Raises:
@@ -124,17 +160,27 @@ class Pool:
         await _hand_over(worker, request)
         answer = await self._answer(worker)
         if slot.worker is worker:
-            slot.reading = False
+            self._put_back(slot, worker)
         return answer
 
-    async def _answer(self, worker: Worker) -> OcrResult | Failed:
+    def _put_back(self, slot: Slot, worker: Worker) -> None:
+        """Idle again, or replaced: then its place stays taken until the next worker is there."""
+        slot.pages += 1
+        if slot.pages < self._wear.pages and worker.memory_bytes() - slot.new_bytes < self._wear.growth_bytes:
+            slot.reading = False
+            return
+        logger.info("worker {} is replaced after {} pages", worker.pid, slot.pages)
+        self.recycled += 1
+        worker.kill()
+
+    async def _answer(self, worker: Worker) -> OcrResult | OcrContents | Failed:
         try:
             answer = await _next(worker, self._page_timeout_s)
         except asyncio.TimeoutError:
             worker.kill()
             text = f"The page took longer than OCR_PAGE_TIMEOUT ({self._page_timeout_s:g} s)."
             raise DeadlineExceeded(text) from None
-        if not isinstance(answer, OcrResult | Failed):
+        if not isinstance(answer, OcrResult | OcrContents | Failed):
             worker.kill()
             raise WorkerCrashed("it died on the page")
         return answer
@@ -143,13 +189,36 @@ class Pool:
 
     def start(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
-        self._tasks = [asyncio.create_task(self._keep(slot)) for slot in self._slots]
+        self._started = True
+        for slot in self._slots:
+            slot.task = asyncio.create_task(self._keep(slot))
+
+    def grow(self) -> None:
+        """One more place."""
+        slot = Slot()
+        self._slots.append(slot)
+        if self._started:
+            slot.task = asyncio.create_task(self._keep(slot))
+
+    def shrink(self) -> None:
+        """One place less, if a worker is idle."""
+        slot = next((slot for slot in reversed(self._slots) if slot.idle), None)
+        if slot is None or slot.task is None:
+            return
+        self._slots.remove(slot)
+        self._past_starts += max(0, slot.starts - 1)
+        self._past_loads += slot.loads
+        slot.reading = True  # nobody may take it any more
+        slot.task.cancel()
+        self._closing.add(slot.task)
+        slot.task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         """Kill all workers and wait until they are reaped."""
-        for task in self._tasks:
+        tasks = [slot.task for slot in self._slots if slot.task is not None]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *self._closing, return_exceptions=True)
 
     async def _keep(self, slot: Slot) -> None:
         while True:
@@ -184,6 +253,7 @@ class Pool:
     def _add(self, slot: Slot, worker: Worker) -> None:
         slot.worker = worker
         slot.loads += 1
+        slot.pages, slot.new_bytes = 0, worker.memory_bytes()
         self.detail = None
         logger.info("worker {} is ready ({} of {})", worker.pid, self.loaded, len(self._slots))
         self._on_change()
@@ -204,7 +274,7 @@ async def _next(worker: Worker, timeout_s: float) -> AnyMessage | None:
         receiving.cancel()
 
 
-async def _hand_over(worker: Worker, request: OcrRequest) -> None:
+async def _hand_over(worker: Worker, request: OcrRequest | OcrInspect) -> None:
     """Give a worker a page and see that it has it: one that was stopped or killed meanwhile did not fail on the page.
 
     Raises:

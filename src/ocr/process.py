@@ -10,6 +10,7 @@ import multiprocessing
 import socket
 from multiprocessing.process import BaseProcess
 
+import psutil
 from loguru import logger
 
 from src.ipc.framing import Decoder, FramingError, encode
@@ -47,6 +48,13 @@ class WorkerProcess(asyncio.Protocol):
     @property
     def alive(self) -> bool:
         return not self.gone.done() and self._process is not None and self._process.is_alive()
+
+    def memory_bytes(self) -> int:
+        """Resident; 0 for a process that is gone."""
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss) if self.pid else 0
+        except psutil.Error:
+            return 0
 
     async def start(self) -> None:
         """Spawn the process; raises OSError when the system has no room for one."""

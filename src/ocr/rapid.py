@@ -28,11 +28,66 @@ _ENLARGED_SIDE = 48
 _MAX_ENLARGEMENT = 6.0
 _VOTERS = 12
 
+# what PP-OCRv6's models were trained on; others would need a download
+_LANGUAGES = frozenset(
+    [
+        "zh",
+        "ja",
+        "en",
+        "af",
+        "az",
+        "bs",
+        "ca",
+        "cs",
+        "cy",
+        "da",
+        "de",
+        "es",
+        "et",
+        "eu",
+        "fi",
+        "fr",
+        "ga",
+        "gl",
+        "hr",
+        "hu",
+        "id",
+        "is",
+        "it",
+        "ku",
+        "la",
+        "lb",
+        "lt",
+        "lv",
+        "mi",
+        "ms",
+        "mt",
+        "nl",
+        "no",
+        "oc",
+        "pl",
+        "pt",
+        "qu",
+        "rm",
+        "ro",
+        "sk",
+        "sl",
+        "sq",
+        "sv",
+        "sw",
+        "tl",
+        "tr",
+        "uz",
+        "vi",
+    ]
+)
+
 
 class RapidRecognizer:
     """The three models, loaded and warm."""
 
     name = "rapidocr"
+    languages = _LANGUAGES
 
     def __init__(self) -> None:
         cv2.setNumThreads(1)
@@ -140,9 +195,12 @@ def _heights(boxes: Boxes) -> NDArray[np.float32]:
 
 
 def _mostly_vertical(boxes: Boxes) -> bool:
+    """By where the long sides point: of a page that is askew as well, corners come in either order."""
     width, height = _widths(boxes), _heights(boxes)
     long = np.maximum(width, height) > 2.5 * np.minimum(width, height)
-    return bool(long.any()) and float((height > width)[long].mean()) > 0.6
+    along = np.where((width > height)[:, None], boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 0])
+    upwards = np.abs(along[:, 1]) > np.abs(along[:, 0])
+    return bool(long.any()) and float(upwards[long].mean()) > 0.6
 
 
 def _widest(boxes: Boxes, count: int) -> Boxes:

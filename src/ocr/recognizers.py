@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
+from src.ocr import choice
 from src.ocr.reading import Pixels, Reading
-from src.settings import OcrSettings
+from src.settings import Settings
 
 
 class Recognizer(Protocol):
@@ -14,17 +16,36 @@ class Recognizer(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def languages(self) -> frozenset[str] | None:
+        """ISO 639-1 codes it was trained on; None when nobody can tell, and any is taken."""
+        ...
+
     def read(self, page: Pixels) -> Reading:
         """Read BGR pixels; any exception means that this page could not be read."""
         ...
 
 
-def load(settings: OcrSettings) -> Recognizer:
-    """Import, load and warm up the engine that OCR_ENGINE names; raises whatever its library does."""
-    if settings.ocr_engine == "fake":
+def load(settings: Settings) -> Recognizer:
+    """Import, load and warm up the engine that the settings mean; raises whatever its library does."""
+    engine = choice.choose(settings).engine
+    if engine == "fake":
         from src.ocr.fake import FakeRecognizer  # noqa: PLC0415  # only the chosen engine is imported
 
         return FakeRecognizer()
-    from src.ocr.rapid import RapidRecognizer  # noqa: PLC0415  # only the chosen engine is imported
+    if engine == "mlx_vlm":
+        from src.ocr.vlm import VlmRecognizer  # noqa: PLC0415  # as above
+
+        return VlmRecognizer(choice.model_path(settings), settings.ocr_max_tokens, settings.blas_library)
+    return _embedded()
+
+
+def fallback(settings: Settings) -> Callable[[], Recognizer] | None:
+    """How to load the embedded engine beside a model that may loop."""
+    return _embedded if settings.ocr_fallback and choice.choose(settings).engine == "mlx_vlm" else None
+
+
+def _embedded() -> Recognizer:
+    from src.ocr.rapid import RapidRecognizer  # noqa: PLC0415  # as above
 
     return RapidRecognizer()

@@ -1,8 +1,7 @@
 """The worker process: loads its recognizer once, then reads one page after the other until the broker is gone.
 
 `pool` runs `main` in a spawned process. Frames of `src.ipc` go over the socketpair: first `Health` (or `Failed`, if the
-recognizer cannot be loaded), then for each
-`OcrRequest` an `Accepted` and one `OcrResult` or `Failed`.
+recognizer cannot be loaded), then for each request an `Accepted` and its one answer, which `reader` gives.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import faulthandler
 import multiprocessing
 import multiprocessing.connection
 import os
+import resource
 import signal
 import socket
 import threading
@@ -19,28 +19,19 @@ from collections import deque
 from contextlib import suppress
 
 import psutil
-from loguru import logger
 
 from src import logs
-from src.errors import ExitCode, InternalError, ModelLoadFailed, ServiceError
+from src.errors import ExitCode, ModelLoadFailed
 from src.ipc.framing import Decoder, encode
-from src.ipc.messages import (
-    Accepted,
-    AnyMessage,
-    Failed,
-    Health,
-    MemoryReading,
-    OcrLine,
-    OcrRequest,
-    OcrResult,
-    OcrTimings,
-)
-from src.ocr import documents, recognizers
-from src.ocr.reading import Reading
+from src.ipc.messages import Accepted, AnyMessage, Failed, Health, MemoryReading, OcrInspect, OcrRequest
+from src.ocr import choice, recognizers
+from src.ocr.limits import Limits
+from src.ocr.reader import Reader
 from src.ocr.recognizers import Recognizer
 from src.settings import Settings
 
 _CHUNK = 1 << 18
+_NICE = 10  # chat streams to people; on a CPU, pages wait for it
 
 
 def main(sock: socket.socket, settings: Settings) -> None:
@@ -51,13 +42,17 @@ def main(sock: socket.socket, settings: Settings) -> None:
         channel = Channel(sock)
         recognizer = _load(channel, settings)
         channel.send(Health("ready", os.getpid(), _memory(), engine=recognizer.name))
-        serve(channel, recognizer, settings.ocr_max_megapixels)
+        if not choice.choose(settings).on_gpu:  # whose drivers reserve far more than they use
+            _limit_memory(settings.ocr_worker_memory_mb)
+        fallback = recognizers.fallback(settings)
+        serve(channel, Reader(recognizer, Limits.of(settings), fallback))
 
 
 def _settle_in() -> None:
     """End with the broker, leave Ctrl-C to it, and keep what libraries print off its standard output."""
     threading.Thread(target=_end_with_parent, name="lifeline", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(_NICE)
     faulthandler.enable()
     os.dup2(2, 1)
 
@@ -71,6 +66,13 @@ def _end_with_parent() -> None:
 
 def _memory() -> MemoryReading:
     return MemoryReading(psutil.Process().memory_info().rss)
+
+
+def _limit_memory(budget_mb: int) -> None:
+    """What a page may take beyond what the loaded model has: then its allocation fails, and not the machine."""
+    limit = psutil.Process().memory_info().vms + (budget_mb << 20)
+    with suppress(ValueError, OSError):  # macOS counts its shared caches, and may refuse
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def _load(channel: Channel, settings: Settings) -> Recognizer:
@@ -88,49 +90,12 @@ def _load(channel: Channel, settings: Settings) -> Recognizer:
     return recognizer
 
 
-def serve(channel: Channel, recognizer: Recognizer, max_megapixels: float) -> None:
+def serve(channel: Channel, reader: Reader) -> None:
     """Answer pages until the broker closes."""
     while (message := channel.receive()) is not None:
-        if isinstance(message, OcrRequest):
+        if isinstance(message, OcrRequest | OcrInspect):
             channel.send(Accepted())
-            channel.send(answer(recognizer, message, max_megapixels))
-
-
-def answer(recognizer: Recognizer, request: OcrRequest, max_megapixels: float) -> OcrResult | Failed:
-    """Read one page. Whatever goes wrong in a library stays in the log; the client gets a fixed text."""
-    token = logs.request_id.set(request.id)
-    try:
-        return _read(recognizer, request, max_megapixels)
-    except ServiceError as error:
-        return Failed.of(error)
-    except Exception:  # noqa: BLE001  # process boundary: one page must not take the worker down
-        logger.exception("a page could not be read")
-        return Failed.of(InternalError())
-    finally:
-        logs.request_id.reset(token)
-
-
-def _read(recognizer: Recognizer, request: OcrRequest, max_megapixels: float) -> OcrResult:
-    started = time.monotonic()
-    page = documents.decode(request.image, base64_text=request.base64, max_megapixels=max_megapixels)
-    decoded = time.monotonic()
-    reading = recognizer.read(page)
-    timings = OcrTimings(0.0, decoded - started, time.monotonic() - decoded)
-    height, width = page.shape[:2]
-    return OcrResult(
-        engine=recognizer.name,
-        text=reading.text,
-        lines=_lines(reading),
-        width=width,
-        height=height,
-        rotation=reading.rotation,
-        skew_degrees=reading.skew_degrees,
-        timings=timings,
-    )
-
-
-def _lines(reading: Reading) -> tuple[OcrLine, ...]:
-    return tuple(OcrLine(line.text, line.confidence, line.polygon) for line in reading.lines)
+            channel.send(reader.answer(message))
 
 
 class Channel:

@@ -20,12 +20,14 @@ import psutil
 
 from src.ipc import client, runtime
 from src.ipc.messages import StatusRequest, SystemStatus
+from src.ocr import choice
 from src.settings import ROOT, VERSION, Settings, child_environment
 from src.supervisor import port
 from src.supervisor.table import size
 
 _ENGINE_DEADLINE_S = 60.0
 _LEAST_MEMORY = 1_000_000_000
+_OCR_PACKAGES = {"rapidocr": ("rapidocr", "onnxruntime"), "mlx_vlm": ("mlx_vlm",), "fake": ()}
 
 
 @dataclass(frozen=True)
@@ -94,13 +96,15 @@ def engine_findings(output: str, errors: str) -> Iterator[Finding]:
 def _ocr(settings: Settings) -> Finding:
     if settings.ocr_workers == 0:
         return Finding("ocr", "off (OCR_WORKERS=0)")
-    if settings.ocr_engine == "fake":
-        return Finding("ocr", "fake")
-    missing = [name for name in ("rapidocr", "onnxruntime") if find_spec(name) is None]
-    workers = f"{settings.ocr_workers} workers"
+    chosen = choice.choose(settings)
+    packages = _OCR_PACKAGES[chosen.engine]
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        return Finding("ocr", "rapidocr", f"not installed: {', '.join(missing)}")
-    return Finding("ocr", f"rapidocr {_version('rapidocr')}, onnxruntime {_version('onnxruntime')}, {workers}")
+        return Finding("ocr", chosen.engine, f"not installed: {', '.join(missing)}")
+    if chosen.engine == "mlx_vlm" and not (choice.model_path(settings) / "config.json").is_file():
+        return Finding("ocr", chosen.engine, "OCR_MODEL names no folder with a model")
+    versions = ", ".join(f"{name} {_version(name)}" for name in packages)
+    return Finding("ocr", f"{versions or chosen.engine} ({chosen.why}), {settings.ocr_workers} workers")
 
 
 def _version(package: str) -> str:

@@ -35,7 +35,7 @@ class ChildSpec:
 def service(settings: Settings, directory: Path, *, with_web: bool) -> tuple[ChildSpec, ...]:
     """The processes these settings ask for."""
     specs = [_engine(settings, directory)]
-    if settings.ocr_workers > 0:
+    if settings.ocr_workers != 0:
         specs.append(_ocr(settings, directory))
     if with_web:
         specs.append(_web(settings))

@@ -11,7 +11,7 @@ from src.api import convert
 from src.api.convert import ChunkWriter
 from src.api.schemas import ChatCompletionRequest
 from src.errors import InvalidRequest
-from src.ipc.messages import ChatMessage, GenerateRequest, OcrLine, OcrResult, OcrTimings, Usage
+from src.ipc.messages import ChatMessage, GenerateRequest, Usage
 from tests.unit.api.fakes import delta, finished
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -133,14 +133,3 @@ def test_chunks(include_usage: bool) -> None:
     usages = [chunk.get("usage", "absent") for chunk in chunks]
     counts = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
     assert usages == ([None, None, None, counts] if include_usage else ["absent"] * 3)
-
-
-def test_a_page() -> None:
-    """A page's lines get a box around their corners, and seconds become milliseconds."""
-    line = OcrLine("hi", 0.9, ((3.0, 4.0), (10.0, 2.0), (11.0, 8.0), (2.0, 9.0)))
-    result = OcrResult("rapidocr", "hi", (line,), 20, 10, 90, -0.5, OcrTimings(0.0012345, 0.01, 1.5))
-    page = plain(convert.ocr_page(result, "req-1"))
-    assert page["lines"][0]["bbox"] == [2.0, 2.0, 11.0, 9.0]
-    assert page["timings"] == {"queue_ms": 1.2, "decode_ms": 10.0, "recognize_ms": 1500.0}
-    facts = ("id", "model", "text", "width", "height", "rotation", "skew_degrees", "object")
-    assert [page[name] for name in facts] == ["req-1", "rapidocr", "hi", 20, 10, 90, -0.5, "ocr.page"]

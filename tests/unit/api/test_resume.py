@@ -7,11 +7,11 @@ from contextlib import suppress
 
 import pytest
 
-from src.api.resume import Ends, ResumableStream
+from src.api.resume import Ends, Resumable, ResumableStream
 from src.api.suspects import Suspects
 from src.errors import BackendUnavailable, EngineCrashed, ServiceError
 from src.ipc.client import ConnectError, Disconnected, Stream, WaitTimeout
-from src.ipc.messages import Accepted, Admitted, AnyMessage, ChatMessage, GenerateRequest, OcrRequest
+from src.ipc.messages import Accepted, Admitted, AnyMessage, ChatMessage, GenerateRequest
 from tests.unit.api.fakes import FakeClock, FakeStream, delta, finished
 
 REQUEST = GenerateRequest("r", "demo", (ChatMessage("user", "hello"),), stream=True)
@@ -23,10 +23,10 @@ class FakeRoute:
 
     def __init__(self, *connections: FakeStream | None) -> None:
         self.connections = deque(connections)
-        self.sent: list[GenerateRequest | OcrRequest] = []
+        self.sent: list[Resumable] = []
         self.verdict: ServiceError | None = None
 
-    def connect(self, request: GenerateRequest | OcrRequest) -> Stream:
+    def connect(self, request: Resumable) -> Stream:
         connection = self.connections.popleft() if self.connections else None
         if connection is None:
             raise ConnectError("refused")

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from src.api.error_handlers import from_validation
-from src.api.schemas import NO_EFFECT, UNSUPPORTED, ChatCompletionRequest, OcrJsonRequest
+from src.api.schemas import NO_EFFECT, UNSUPPORTED, ChatCompletionRequest
 from src.errors import UnsupportedValue
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -132,10 +132,3 @@ def test_a_missing_field_is_named() -> None:
     with pytest.raises(ValidationError) as caught:
         ChatCompletionRequest.model_validate({})
     assert from_validation(caught.value).message == "Missing required parameter: 'messages'."
-
-
-@pytest.mark.parametrize("body", [{}, {"image": ""}, {"image": 5}, {"image": "x", "page": 1}])
-def test_an_ocr_body_is_checked(body: dict[str, Any]) -> None:
-    """The OCR body is one image and nothing unknown."""
-    with pytest.raises(ValidationError):
-        OcrJsonRequest.model_validate(body)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
 
 from src.ipc.messages import (
     Accepted,
@@ -11,12 +16,16 @@ from src.ipc.messages import (
     Failed,
     Health,
     MemoryReading,
+    OcrInspect,
     OcrRequest,
     OcrResult,
     OcrTimings,
 )
 from src.ocr.admission import Admission, Page
-from src.ocr.pool import Pool
+from src.ocr.jobs import Jobs
+from src.ocr.ledger import Ledger
+from src.ocr.pool import Pool, Wear
+from src.ocr.spool import Spool
 from src.settings import OcrSettings
 
 READY = Health("ready", os.getpid(), MemoryReading(1), engine="fake")
@@ -24,6 +33,18 @@ READY = Health("ready", os.getpid(), MemoryReading(1), engine="fake")
 
 def result(text: str = "text", took_s: float = 1.0) -> OcrResult:
     return OcrResult("fake", text, (), 1, 1, 0, 0.0, OcrTimings(0.0, 0.0, took_s))
+
+
+class AtOnce(Executor):
+    """Does what a thread would do, here and now: the clock of these tests knows no threads."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  # as executors do
+            future.set_exception(error)
+        return future
 
 
 class FakeWorker:
@@ -41,6 +62,9 @@ class FakeWorker:
     def alive(self) -> bool:
         return not self.gone.done()
 
+    def memory_bytes(self) -> int:
+        return self._staff.memory
+
     async def start(self) -> None:
         if self._staff.mute:
             return
@@ -50,8 +74,9 @@ class FakeWorker:
             self.say(self._staff.first_words)
 
     def send(self, message: AnyMessage, /) -> None:
-        assert isinstance(message, OcrRequest)
+        assert isinstance(message, OcrRequest | OcrInspect)
         self._staff.given.append((message.id, self))
+        self._staff.messages.append(message)
         if self._staff.accepting:
             self.say(Accepted())
 
@@ -81,12 +106,19 @@ class Staff:
     def __init__(self, **settings: float) -> None:
         self.workers: list[FakeWorker] = []
         self.given: list[tuple[str, FakeWorker]] = []
+        self.messages: list[OcrRequest | OcrInspect] = []
         self.first_words: AnyMessage | None = READY
         self.accepting = True
         self.mute = False
+        self.memory = 0
         self.settings = OcrSettings.model_validate({"ocr_workers": 1, **settings})
-        self.pool = Pool(self.settings.ocr_workers, self.settings.ocr_page_timeout, self._hire)
+        size = self.settings.ocr_workers
+        wear = Wear(self.settings.ocr_recycle_pages, self.settings.ocr_worker_memory_mb << 20)
+        self.pool = Pool(1 if size == "auto" else size, self.settings.ocr_page_timeout, self._hire, wear)
         self.admission = Admission(self.settings, self.pool)
+        self._folder = tempfile.TemporaryDirectory(prefix="st-")
+        self.spool = Spool(Path(self._folder.name), AtOnce())
+        self.jobs = Jobs(self.settings, self.admission, Ledger(Path(self._folder.name)), self.spool, thread=AtOnce())
 
     def _hire(self) -> FakeWorker:
         self.workers.append(FakeWorker(self))

@@ -39,8 +39,8 @@ def connect(broker: Broker, *messages: AnyMessage) -> tuple[FakePeer, asyncio.Ta
 
 
 async def opened(staff: Staff) -> Broker:
-    broker = Broker(staff.pool, staff.admission)
-    broker.start()
+    broker = Broker(staff.settings, staff.pool, staff.admission, staff.jobs, staff.spool)
+    await broker.start()
     await settled()
     return broker
 

@@ -15,7 +15,7 @@ from src.ocr import documents
 from src.ocr.reading import Pixels
 from tests.unit.ocr.pictures import file, line
 
-FORMATS = ("png", "jpeg", "webp", "tiff", "bmp")
+FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif")
 RED = Image.new("RGB", (30, 20), (250, 10, 20))
 
 
@@ -91,10 +91,10 @@ def test_the_first_frame_of_many_is_read() -> None:
     ("data", "says"),
     [
         (b"", "empty"),
-        (b"hello", "not a PNG, JPEG, WebP, TIFF or BMP"),
+        (b"hello", "not a PNG, JPEG, WebP, TIFF, BMP or GIF"),
         (b"%PDF-1.7", "not a PNG"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a PNG"),
-        (file(RED, "gif"), "not a PNG"),
+        (b"PK\x03\x04", "not a PNG"),
         (b"\x89PNG\r\n\x1a\n", "damaged or truncated"),
         (file(RED, "jpeg")[:300], "damaged or truncated"),
     ],

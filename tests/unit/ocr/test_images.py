@@ -17,21 +17,27 @@ def encoded(pil_format: str) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "tiff", "bmp"])
+@pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "tiff", "bmp", "gif"])
 def test_each_format_is_known_by_its_head(kind: str) -> None:
     """Every format we read is told from its first bytes alone."""
     assert images.kind(encoded(kind)[: images.HEAD_BYTES]) == kind
 
 
-@pytest.mark.parametrize("data", [b"", b"BM", b"BMW is a car, not a picture", b"%PDF-1.7", b"<svg/>", b"RIFF1234WAVE"])
+@pytest.mark.parametrize("data", [b"", b"BM", b"BMW is a car, not a picture", b" %PDF-1.7", b"<svg/>", b"RIFF1234WAVE"])
 def test_other_files_are_none(data: bytes) -> None:
     """What is no image of ours has no kind."""
     assert images.kind(data) is None
 
 
 def test_other_image_formats_are_none() -> None:
-    """GIF is an image, but none we promise to read."""
-    assert images.kind(encoded("gif")) is None
+    """ICO is an image, but none we promise to read."""
+    assert images.kind(encoded("ico")) is None
+
+
+def test_documents_are_told_by_their_first_byte_on() -> None:
+    """What begins as one thing is that thing, whatever else a tool may find in it."""
+    assert images.kind(b"%PDF-1.7\nPK\x03\x04") == "pdf"
+    assert images.kind(b"PK\x03\x04%PDF-1.7") == "zip"
 
 
 @pytest.mark.parametrize("prefix", [b"", b"data:image/png;base64,", b"DATA:image/png;name=a.png;BASE64,"])

@@ -60,6 +60,14 @@ def test_skew_is_reported(recognizer: RapidRecognizer) -> None:
     assert reading.skew_degrees == pytest.approx(5, abs=0.7)
 
 
+@pytest.mark.parametrize("rotation", [90, 180, 270])
+def test_a_page_is_read_askew_and_rotated(recognizer: RapidRecognizer, rotation: int) -> None:
+    """Seven degrees off and lying on its side: both at once are no harder than each alone."""
+    given = page().rotate(rotation - 7, expand=True, fillcolor="white", resample=Image.Resampling.BICUBIC)
+    reading = recognizer.read(pixels(given))
+    assert (reading.text, reading.rotation) == ("\n".join(LINES), rotation)
+
+
 def test_a_small_picture_is_enlarged_and_its_polygons_are_not(recognizer: RapidRecognizer) -> None:
     """Lines too low for the detector are read all the same, placed in the pixels that were given."""
     small = line("HELLO 42").resize((157, 24), Image.Resampling.LANCZOS)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import io
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
 from loguru import logger
 
 from src.ipc.framing import Decoder, encode
-from src.ipc.messages import Accepted, AnyMessage, Failed, OcrRequest, OcrResult, Ping
+from src.ipc.messages import Accepted, AnyMessage, Failed, OcrContents, OcrRequest, OcrResult, Ping
 from src.ocr import recognizers, worker
 from src.ocr.fake import FakeRecognizer, draw
+from src.ocr.limits import Limits
+from src.ocr.reader import Reader
 from src.ocr.reading import Pixels, Reading
-from src.settings import OcrSettings
+from src.settings import ROOT
+from tests.conftest import MakeSettings
 from tests.unit.ocr.pictures import file, line
 
 
-def answer(image: bytes, *, base64: bool = False) -> OcrResult | Failed:
-    return worker.answer(FakeRecognizer(), OcrRequest("page-1", image, base64), 40.0)
+def answer(image: bytes, *, base64: bool = False) -> OcrResult | OcrContents | Failed:
+    return Reader(FakeRecognizer(), Limits()).answer(OcrRequest("page-1", image, base64))
 
 
 def test_a_page_is_read() -> None:
@@ -68,19 +73,32 @@ def test_memory_that_runs_out_is_not_the_clients_error() -> None:
 
     class Greedy:
         name = "greedy"
+        languages = None
 
         def read(self, page: Pixels) -> Reading:
             raise MemoryError
 
-    result = worker.answer(Greedy(), OcrRequest("page-1", draw("x")), 40.0)
+    result = Reader(Greedy(), Limits()).answer(OcrRequest("page-1", draw("x")))
     assert isinstance(result, Failed)
     assert result.code == "internal_error"
+
+
+def test_a_page_cannot_take_the_machines_memory() -> None:
+    """Beyond OCR_WORKER_MEMORY_MB an allocation fails in the worker, as an exception it survives."""
+    if sys.platform != "linux":
+        pytest.skip("macOS does not bound address space")
+    code = (
+        "import numpy; from src.ocr import worker; worker._limit_memory(256); numpy.ones(16 << 20)\n"
+        "try: numpy.ones(64 << 20)\nexcept MemoryError: print('refused')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("refused\n", "")
 
 
 def test_pages_are_accepted_then_answered_until_the_broker_closes() -> None:
     """Over the socketpair each page is acknowledged, then answered; other messages are ignored; EOF ends the worker."""
     ours, theirs = socket.socketpair()
-    thread = threading.Thread(target=lambda: worker.serve(worker.Channel(theirs), FakeRecognizer(), 40.0))
+    thread = threading.Thread(target=lambda: worker.serve(worker.Channel(theirs), Reader(FakeRecognizer(), Limits())))
     thread.start()
     with ours, theirs:
         ours.sendall(encode(Ping()) + encode(OcrRequest("1", draw("text=one"))) + encode(OcrRequest("2", b"")))
@@ -100,6 +118,6 @@ def _all(sock: socket.socket) -> list[AnyMessage]:
 
 
 @pytest.mark.parametrize("engine", ["fake"])
-def test_the_engine_is_chosen_by_its_setting(engine: str) -> None:
+def test_the_engine_is_chosen_by_its_setting(make_settings: MakeSettings, engine: str) -> None:
     """OCR_ENGINE names what is loaded."""
-    assert recognizers.load(OcrSettings.model_validate({"ocr_engine": engine})).name == engine
+    assert recognizers.load(make_settings(ocr_engine=engine)).name == engine

@@ -1,0 +1,112 @@
+"""/v1/ocr/jobs: documents nobody waits for. They live in the OCR broker; here they are started, shown and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import Literal, cast, get_args
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from src.api import ocr_formats, ocr_shapes, ocr_upload, sse
+from src.api.error_handlers import envelope
+from src.api.ocr import accepted, events
+from src.api.ocr_schemas import Format
+from src.api.service import json_response, request_id, service
+from src.errors import InternalError, InvalidRequest, ServiceError
+from src.ipc.messages import AnyMessage, OcrJob, OcrJobRequest, OcrPage
+
+blueprint = Blueprint("ocr_jobs", __name__)
+
+_ANSWER_S = 60.0
+_ENDED = ("done", "failed", "cancelled")
+
+
+@blueprint.post("/v1/ocr/jobs")
+def create() -> Response:
+    shared = service()
+    upload = ocr_upload.receive()
+    document = upload.document("always", shared.settings.ocr_max_pages, shared.settings.ocr_job_ttl, "low")
+    for event in events(shared, document, _ANSWER_S):
+        if isinstance(event, OcrJob):
+            return accepted(event, upload)
+    raise InternalError
+
+
+@blueprint.get("/v1/ocr/jobs/<name>")
+def show(name: str) -> Response:
+    job, pages = _ask(name)
+    return json_response(ocr_shapes.job_out(job, pages))
+
+
+@blueprint.get("/v1/ocr/jobs/<name>/result")
+def result(name: str) -> Response:
+    """The finished document, in any format; a PDF only if the job was started for one."""
+    job, pages = _ask(name, pictures=True)
+    if job.state != "done":
+        raise InvalidRequest(f"The job is {job.state}: it has no result.", param="id")
+    wanted = request.args.get("format", job.format)
+    if wanted not in get_args(Format):
+        raise InvalidRequest(f"Invalid value for 'format': one of {', '.join(get_args(Format))}.", param="format")
+    return ocr_formats.response(job.id, pages, job.bytes, cast("Format", wanted))
+
+
+@blueprint.delete("/v1/ocr/jobs/<name>")
+def cancel(name: str) -> Response:
+    job, _ = _ask(name, "cancel")
+    return json_response(ocr_shapes.job_out(job))
+
+
+def _ask(
+    name: str, action: Literal["get", "cancel"] = "get", *, pictures: bool = False
+) -> tuple[OcrJob, list[OcrPage]]:
+    pages = []
+    for event in events(service(), OcrJobRequest(request_id(), name, action, pictures=pictures), _ANSWER_S):
+        if isinstance(event, OcrPage):
+            pages.append(event)
+        elif isinstance(event, OcrJob):
+            return event, pages
+    raise InternalError
+
+
+# ---- events
+
+
+@blueprint.get("/v1/ocr/jobs/<name>/events")
+def watch(name: str) -> Response:
+    """`page` and `job` events until the job has ended. `Last-Event-ID` goes on where a connection broke."""
+    shared = service()
+    seen = request.headers.get("Last-Event-ID", "0")
+    question = OcrJobRequest(request_id(), name, "watch", int(seen) if seen.isascii() and seen.isdigit() else 0)
+    settings = shared.settings
+    told = events(shared, question, settings.ocr_job_ttl, settings.sse_ping_seconds)
+    first = next(told)  # an error before it is an HTTP status
+    return sse.response(_stream(first, told))
+
+
+def _stream(first: AnyMessage, told: Generator[AnyMessage, None, None]) -> Iterator[bytes]:
+    try:
+        yield _event(first)
+        if _is_end(first):
+            return
+        for message in told:
+            yield _event(message)
+            if _is_end(message):
+                return
+    except ServiceError as error:
+        yield sse.event(envelope(error))
+    finally:
+        told.close()
+
+
+def _is_end(message: AnyMessage) -> bool:
+    return isinstance(message, OcrJob) and message.state in _ENDED
+
+
+def _event(message: AnyMessage) -> bytes:
+    if isinstance(message, OcrPage):
+        data = msgspec.json.encode(ocr_shapes.page_out(message))
+        return b"id: %d\nevent: page\ndata: %s\n\n" % (message.sequence, data)
+    if isinstance(message, OcrJob):
+        return b"event: job\ndata: %s\n\n" % msgspec.json.encode(ocr_shapes.job_out(message))
+    return sse.PING

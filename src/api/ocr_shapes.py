@@ -1,0 +1,112 @@
+"""Between the broker's messages and OCR's JSON shapes. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+import msgspec
+
+from src.api.ocr_schemas import (
+    Dimensions,
+    OcrDocumentOut,
+    OcrJobOut,
+    OcrLineOut,
+    OcrPageFailed,
+    OcrPageOut,
+    OcrTimingsOut,
+    UsageInfo,
+)
+from src.api.schemas import ErrorBody
+from src.errors import from_code
+from src.ipc.messages import Failed, OcrJob, OcrLine, OcrPage, OcrResult, OcrTimings
+
+
+def document(name: str, pages: Sequence[OcrPage], size: int) -> OcrDocumentOut:
+    """All pages that are done, in their order."""
+    ordered = sorted(pages, key=lambda page: page.number)
+    shown = tuple(page_out(page) for page in ordered)
+    read = [page.outcome for page in ordered if isinstance(page.outcome, OcrResult)]
+    whole = OcrDocumentOut(
+        id=name,
+        model=next((result.engine for result in read if not result.fallback), read[0].engine if read else ""),
+        text="\n\n".join(result.text for result in read),
+        pages=shown,
+        usage_info=UsageInfo(len(shown), size),
+    )
+    only = shown[0] if len(shown) == 1 else None
+    return _with_page(whole, only) if isinstance(only, OcrPageOut) else whole
+
+
+def _with_page(whole: OcrDocumentOut, page: OcrPageOut) -> OcrDocumentOut:
+    return msgspec.structs.replace(
+        whole,
+        lines=page.lines,
+        width=page.dimensions.width,
+        height=page.dimensions.height,
+        rotation=page.rotation,
+        skew_degrees=page.skew_degrees,
+        timings=page.timings,
+    )
+
+
+def page_out(page: OcrPage) -> OcrPageOut | OcrPageFailed:
+    if isinstance(page.outcome, Failed):
+        return OcrPageFailed(page.number, error_out(page.outcome))
+    result = page.outcome
+    sure = [line.confidence for line in result.lines if line.confidence is not None]
+    return OcrPageOut(
+        index=page.number,
+        markdown=result.text if result.markdown is None else result.markdown,
+        text=result.text,
+        images=(),
+        dimensions=Dimensions(result.dpi, result.height, result.width),
+        lines=tuple(_line(line) for line in result.lines),
+        confidence=round(fmean(sure), 4) if sure else None,
+        rotation=result.rotation,
+        skew_degrees=result.skew_degrees,
+        source=result.source,
+        engine=result.engine,
+        truncated=result.truncated,
+        reason=result.reason,
+        fallback=result.fallback,
+        timings=_timings(result.timings),
+    )
+
+
+def job_out(job: OcrJob, pages: Sequence[OcrPage] | None = None) -> OcrJobOut:
+    """A job, with its pages or without."""
+    return OcrJobOut(
+        id=job.id,
+        status=job.state,
+        format=job.format,
+        created_at=int(job.created),
+        expires_at=int(job.expires),
+        pages_total=job.total,
+        pages_done=job.done,
+        pages_failed=job.failed,
+        eta_seconds=job.eta_s,
+        error=None if job.error is None else error_out(job.error),
+        result=None if pages is None else document(job.id, pages, job.bytes),
+    )
+
+
+def error_out(failed: Failed) -> ErrorBody:
+    error = from_code(failed.code, failed.message, param=failed.param)
+    return ErrorBody(error.message, error.type, error.param, error.code)
+
+
+def box(line: OcrLine) -> tuple[float, float, float, float] | None:
+    """Left, top, right, bottom."""
+    if not line.polygon:
+        return None
+    xs, ys = [x for x, _ in line.polygon], [y for _, y in line.polygon]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _line(line: OcrLine) -> OcrLineOut:
+    return OcrLineOut(line.text, line.confidence, line.polygon or None, box(line))
+
+
+def _timings(timings: OcrTimings) -> OcrTimingsOut:
+    return OcrTimingsOut(*(round(s * 1000, 1) for s in (timings.queue_s, timings.decode_s, timings.recognize_s)))

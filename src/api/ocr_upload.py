@@ -1,0 +1,97 @@
+"""What a client sent to be read: a form with a file, or JSON with base64. Its type is told by its first bytes alone.
+
+Nothing is decoded, and nothing is ever fetched: a URL that is no `data:` URL is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from flask import request
+from werkzeug.datastructures import FileStorage
+
+from src.api.ocr_schemas import OcrFields, OcrJsonRequest
+from src.api.service import json_body, request_id
+from src.errors import InvalidDocument, InvalidImage, InvalidRequest, UnsupportedMedia
+from src.ipc import images, pages
+from src.ipc.messages import OcrDocument, OcrRequest, Presence, Priority
+
+_URL = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_HEAD = 64
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file, and what is wanted of it."""
+
+    data: bytes
+    base64: bool
+    kind: images.DocumentKind
+    fields: OcrFields
+
+    @property
+    def paged(self) -> bool:
+        return self.kind in images.PAGED
+
+    def page(self) -> OcrRequest:
+        """A file that is one image, as one page."""
+        pages.select(self.fields.ranges(), 1)
+        options, priority = self.fields.options(), self.fields.priority or "normal"
+        return OcrRequest(request_id(), self.data, self.base64, options=options, priority=priority)
+
+    def document(self, as_job: Presence, max_pages: int, timeout_s: float, priority: Priority) -> OcrDocument:
+        fields = self.fields
+        return OcrDocument(
+            request_id(),
+            self.data,
+            self.base64,
+            fields.ranges(),
+            fields.options(),
+            fields.priority or priority,
+            as_job,
+            max_pages,
+            timeout_s,
+            fields.format,
+        )
+
+
+def receive() -> Upload:
+    """The request's file and fields.
+
+    Raises:
+        InvalidRequest: for fields that are wrong, or data that is nothing we read.
+        UnsupportedMedia: for another content type.
+    """
+    upload = _from_json() if request.mimetype == "application/json" else _from_form()
+    upload.fields.refuse_unsupported()
+    upload.fields.ranges()  # so that a bad selection is refused before anything is sent on
+    return upload
+
+
+def _from_json() -> Upload:
+    body = OcrJsonRequest.model_validate(json_body())
+    text, param = body.text()
+    if _URL.match(text[:_HEAD]):
+        raise InvalidRequest("Only data: URLs and base64 are read; nothing is fetched.", param=param)
+    data = text.encode("ascii", "replace")
+    kind = images.kind(images.base64_head(data))
+    if kind is None:
+        text = f"{param} must hold the base64 text or data URL of a {images.FORMATS} file."
+        raise InvalidImage(text, param=param) if param == "image" else InvalidDocument(text, param=param)
+    return Upload(data, base64=True, kind=kind, fields=body)
+
+
+def _from_form() -> Upload:
+    if request.mimetype != "multipart/form-data":
+        raise UnsupportedMedia("Send multipart/form-data with a file, or application/json with a base64 document.")
+    file: FileStorage | None = request.files.get("file") or request.files.get("image_file")
+    if file is None:
+        raise InvalidRequest("Missing required parameter: 'file'.", param="file")
+    fields = OcrFields.model_validate({**request.args.to_dict(), **request.form.to_dict()})
+    data = file.read()
+    kind = images.kind(data[: images.HEAD_BYTES])
+    if kind is None:
+        what = "is empty (0 bytes)" if not data else f"is not a {images.FORMATS} file"
+        raise InvalidImage(f"The file {what}.", param="file")
+    return Upload(data, base64=False, kind=kind, fields=fields)

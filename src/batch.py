@@ -1,0 +1,270 @@
+"""`run.py ocr FILES…`: many files read, by the running service or a pool of our own. Called by `cli`, in its process.
+
+An answer is written to a temporary name and renamed, and a file whose answer is there is passed over: a run that was
+broken off goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+import msgspec
+
+from src.api import ocr_formats, ocr_shapes
+from src.api.ocr_schemas import Format, OcrFields
+from src.errors import ExitCode, OcrCrashed, ServiceError, from_code
+from src.ipc import client, images, runtime
+from src.ipc.messages import Failed, Health, OcrDocument, OcrFinished, OcrPage, OcrResult, OcrTaken, Ping
+from src.settings import ROOT, Settings, child_environment
+
+_SUFFIX: dict[Format, str] = {
+    "json": ".json",
+    "text": ".txt",
+    "markdown": ".md",
+    "hocr": ".hocr",
+    "alto": ".xml",
+    "pdf": ".ocr.pdf",
+}
+_CONNECT_S = 5.0
+_AT_ONCE = 4  # files; the pages of each are read in parallel, too
+_BAR = 30
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file, and where its answer goes; None is standard output."""
+
+    source: Path
+    target: Path | None
+
+
+@dataclass
+class Progress:
+    """What is shown while it runs, on standard error, if that is a terminal."""
+
+    files: int
+    shown: bool
+    done: int = 0
+    pages: int = 0
+    failed: list[str] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
+
+    def page(self) -> None:
+        with self._lock:
+            self.pages += 1
+            self._show()
+
+    def file(self, problem: str | None = None) -> None:
+        with self._lock:
+            self.done += 1
+            if problem is not None:
+                self.failed.append(problem)
+                sys.stderr.write(f"{_clear(self.shown)}{problem}\n")
+            self._show()
+
+    def _show(self) -> None:
+        if not self.shown:
+            return
+        full = _BAR * self.done // max(1, self.files)
+        bar = "█" * full + "·" * (_BAR - full)
+        sys.stderr.write(f"{_clear(shown=True)}{bar} {self.done} of {self.files} files, {self.pages} pages")
+        sys.stderr.write("\n" if self.done == self.files else "")
+        sys.stderr.flush()
+
+
+def run(paths: list[Path], fields: OcrFields, out: Path | None, settings: Settings) -> ExitCode:
+    """Read all files; FAILURE when one could not be."""
+    tasks = list(plan(paths, out, fields.format))
+    left = [task for task in tasks if task.target is None or not task.target.exists()]
+    if len(left) < len(tasks):
+        sys.stderr.write(f"{len(tasks) - len(left)} files are done already\n")
+    if out is None and fields.format == "pdf":
+        sys.stderr.write("A PDF needs a folder: -o DIR\n")
+        return ExitCode.FAILURE
+    if not tasks:
+        sys.stderr.write("No file there is one that can be read.\n")
+        return ExitCode.FAILURE
+    if not left:
+        return ExitCode.OK
+    progress = Progress(len(left), shown=sys.stderr.isatty())
+    try:
+        with service(settings) as socket:
+            _read_all(left, fields, socket, progress, settings)
+    except (RuntimeError, client.ConnectError) as error:
+        sys.stderr.write(f"{error}\n")
+        return ExitCode.FAILURE
+    return ExitCode.FAILURE if progress.failed else ExitCode.OK
+
+
+def plan(paths: list[Path], out: Path | None, wanted: Format) -> Iterator[Task]:
+    """Files as given, and those in folders that begin like something we read. A folder's shape is kept."""
+    for path in paths:
+        if not path.is_dir():
+            yield Task(path, _target(Path(path.name), out, wanted))
+            continue
+        for file in sorted(path.rglob("*")):
+            inside_out = out is not None and file.is_relative_to(out)
+            if not inside_out and file.is_file() and _kind(file) is not None:
+                yield Task(file, _target(file.relative_to(path), out, wanted))
+
+
+def _target(name: Path, out: Path | None, wanted: Format) -> Path | None:
+    return None if out is None else out / name.with_name(name.name + _SUFFIX[wanted])
+
+
+def _kind(path: Path) -> images.DocumentKind | None:
+    try:
+        with path.open("rb") as file:
+            return images.kind(file.read(images.HEAD_BYTES))
+    except OSError:
+        return None
+
+
+def _read_all(tasks: list[Task], fields: OcrFields, socket: Path, progress: Progress, settings: Settings) -> None:
+    with ThreadPoolExecutor(_AT_ONCE) as crowd:
+        answers = [crowd.submit(_attempt, task, fields, socket, progress, settings) for task in tasks]
+        for task, answer in zip(tasks, answers, strict=True):
+            data = answer.result()
+            if task.target is None and data is not None:
+                sys.stdout.buffer.write(data)
+                sys.stdout.flush()
+
+
+def _attempt(task: Task, fields: OcrFields, socket: Path, progress: Progress, settings: Settings) -> bytes | None:
+    """The answer, which has been written if it has a target; None when there is none."""
+    try:
+        pages, size = read(task.source, fields, socket, settings, progress.page)
+        data = render(task.source.name, pages, size, fields.format)
+        if task.target is not None:
+            _write(task.target, data)
+    except (OSError, ServiceError) as error:
+        why = error.message if isinstance(error, ServiceError) else error.strerror
+        progress.file(f"{task.source}: {why}")
+        return None
+    failed = [page.number + 1 for page in pages if isinstance(page.outcome, Failed)]
+    progress.file(f"{task.source}: pages {failed} could not be read" if failed else None)
+    return data
+
+
+def read(
+    path: Path, fields: OcrFields, socket: Path, settings: Settings, on_page: Callable[[], None]
+) -> tuple[list[OcrPage], int]:
+    """All pages of a file, and its size.
+
+    Raises:
+        ServiceError: it cannot be read, or no page of it can.
+    """
+    data = path.read_bytes()
+    timeout_s = settings.ocr_job_ttl
+    document = OcrDocument(
+        "command-line",
+        data,
+        pages=fields.ranges(),
+        options=fields.options(),
+        priority=fields.priority or "low",
+        max_pages=settings.ocr_max_pages,
+        timeout_s=timeout_s,
+    )
+    pages = list(_pages(document, socket, settings, on_page))
+    errors = [page.outcome for page in pages if isinstance(page.outcome, Failed)]
+    if errors and len(errors) == len(pages):
+        raise from_code(errors[0].code, errors[0].message)
+    return pages, len(data)
+
+
+def _pages(document: OcrDocument, socket: Path, settings: Settings, on_page: Callable[[], None]) -> Iterator[OcrPage]:
+    silence_s = settings.ocr_queue_timeout + 2 * settings.ocr_page_timeout
+    try:
+        with client.connect(socket, _CONNECT_S) as stream:
+            stream.send(document, silence_s)
+            while not isinstance(event := stream.receive(silence_s), OcrFinished):
+                if isinstance(event, Failed):
+                    raise from_code(event.code, event.message)
+                if isinstance(event, OcrPage):
+                    on_page()
+                    yield event
+                elif not isinstance(event, OcrTaken):
+                    break
+    except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+        raise OcrCrashed("The OCR service went away; run this again to go on.") from None
+
+
+def render(name: str, pages: list[OcrPage], size: int, wanted: Format) -> bytes:
+    if wanted == "json":
+        return msgspec.json.encode(ocr_shapes.document(name, pages, size)) + b"\n"
+    ordered = sorted(pages, key=lambda page: page.number)
+    return ocr_formats.render([(p.number, p.outcome) for p in ordered if isinstance(p.outcome, OcrResult)], wanted)
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.{os.getpid()}")
+    part.write_bytes(data)
+    part.replace(target)
+
+
+def _clear(shown: bool) -> str:
+    return "\r\033[K" if shown else ""
+
+
+# ---- who reads
+
+
+@contextmanager
+def service(settings: Settings) -> Iterator[Path]:
+    """The socket of the OCR that runs, or of one that is started for as long as it is needed.
+
+    Raises:
+        RuntimeError: when none can be started.
+    """
+    running = runtime.ocr_socket(settings.runtime_path)
+    if _is_ready(running):
+        yield running
+        return
+    with tempfile.TemporaryDirectory(prefix="stoker-", dir="/tmp") as folder:  # private; short, for a socket
+        environment = child_environment(RUNTIME_DIR=folder, ENABLE_LOG_FILE="false", LOG_LEVEL="ERROR")
+        broker = subprocess.Popen(
+            [sys.executable, "-m", "src.ocr.main"], cwd=ROOT, env=environment, stdin=subprocess.PIPE
+        )
+        try:
+            socket = runtime.ocr_socket(Path(folder))
+            _wait(socket, broker, settings.start_timeout)
+            yield socket
+        finally:
+            broker.terminate()
+            _reap(broker, settings.stop_timeout)
+
+
+def _reap(broker: subprocess.Popen[bytes], timeout_s: float) -> None:
+    try:
+        broker.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        broker.kill()
+        broker.wait()
+
+
+def _wait(socket: Path, broker: subprocess.Popen[bytes], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not _is_ready(socket):
+        if broker.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError("OCR does not start; `run.py check` says more.")
+        time.sleep(0.05)
+
+
+def _is_ready(socket: Path) -> bool:
+    try:
+        answer = client.ask(socket, Ping(), _CONNECT_S)
+    except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+        return False
+    return isinstance(answer, Health) and answer.state == "ready"

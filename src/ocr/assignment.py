@@ -1,0 +1,136 @@
+"""A document being read: its pages go to `admission` a few at a time, and come back in any order.
+
+Belongs to the broker's event loop. One assignment is one `read`; whoever started it cancels its task to give it up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from src.errors import BackendUnavailable, InternalError, Overloaded, PayloadTooLarge, ServiceError, from_code
+from src.ipc import pages
+from src.ipc.messages import Failed, OcrContents, OcrInspect, OcrOptions, OcrRequest, OcrResult, Priority
+from src.ipc.pages import Ranges
+from src.ocr.admission import Admission, Page
+
+OnPage = Callable[[int, "OcrResult | Failed"], Awaitable[None]]
+
+_PAUSE_S = 1.0
+# what ends when the pool is better: a job waits for it
+_PASSING = frozenset({"overloaded", "backend_unavailable", "model_load_failed"})
+SHUTDOWN = "server_shutdown"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A document in the spool, and what is wanted of it."""
+
+    id: str
+    path: str
+    base64: bool
+    ranges: Ranges
+    options: OcrOptions
+    priority: Priority
+
+
+class Assignment:
+    """`patient`: full lines and missing workers are waited for, as nobody holds a connection for it."""
+
+    def __init__(self, admission: Admission, source: Source, *, wait_s: float, patient: bool) -> None:
+        self._admission = admission
+        self._source = source
+        self._wait_s = wait_s
+        self._patient = patient
+
+    async def open(self, max_pages: int) -> tuple[OcrContents, tuple[int, ...]]:
+        """What it holds, and the numbers of the pages that are meant.
+
+        Raises:
+            ServiceError: it cannot be opened, has no such pages, or more than `max_pages` are asked for.
+        """
+        source = self._source
+        inspect = OcrInspect(source.id, source.path, source.base64, source.options)
+        contents = await self._contents(inspect)
+        numbers = pages.select(source.ranges, contents.pages)
+        if len(numbers) > max_pages:
+            text = (
+                f"The document has too many pages: at most {max_pages} are read (OCR_MAX_PAGES); name some in 'pages'."
+            )
+            raise PayloadTooLarge(text, param="pages")
+        return contents, numbers
+
+    async def _contents(self, inspect: OcrInspect) -> OcrContents:
+        while True:
+            outcome = await self._one(inspect)
+            if isinstance(outcome, OcrContents):
+                return outcome
+            if not isinstance(outcome, Failed):
+                raise InternalError
+            if not (self._patient and outcome.code in _PASSING):
+                raise error_of(outcome)
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _one(self, inspect: OcrInspect) -> OcrContents | OcrResult | Failed:
+        try:
+            page = self._admission.submit(inspect, self._source.priority)
+        except ServiceError as error:
+            return Failed.of(error)
+        try:
+            return await page.outcome
+        finally:
+            self._admission.abandon(page)
+
+    async def read(self, numbers: Iterable[int], on_page: OnPage) -> None:
+        """Have all pages read; `on_page` gets each with its outcome, and may take its time.
+
+        Raises:
+            ServiceError: no page can be read at all, or the service is stopping.
+        """
+        todo, running = deque(numbers), dict[asyncio.Future["OcrResult | OcrContents | Failed"], tuple[int, Page]]()
+        try:
+            while todo or running:
+                await self._submit(todo, running)
+                await asyncio.wait(running, timeout=_PAUSE_S, return_when=asyncio.FIRST_COMPLETED)
+                for outcome in [future for future in running if future.done()]:
+                    number, _ = running.pop(outcome)
+                    await self._done(number, outcome.result(), todo, on_page)
+        finally:
+            for _, page in running.values():
+                self._admission.abandon(page)
+
+    async def _submit(
+        self, todo: deque[int], running: dict[asyncio.Future[OcrResult | OcrContents | Failed], tuple[int, Page]]
+    ) -> None:
+        """As many as keep the workers busy; the others leave the line to other documents."""
+        try:
+            while todo and len(running) < self._admission.width:
+                page = self._admission.submit(self._request(todo[0]), self._source.priority, self._wait_s)
+                running[page.outcome] = todo.popleft(), page
+        except (Overloaded, BackendUnavailable) as error:
+            if not running and not (self._patient and error.code in _PASSING):
+                raise
+        if not running:
+            await asyncio.sleep(_PAUSE_S)
+
+    def _request(self, number: int) -> OcrRequest:
+        source = self._source
+        return OcrRequest(source.id, b"", source.base64, source.path, number, source.options)
+
+    async def _done(
+        self, number: int, outcome: OcrResult | OcrContents | Failed, todo: deque[int], on_page: OnPage
+    ) -> None:
+        if isinstance(outcome, OcrContents):
+            raise InternalError
+        if isinstance(outcome, Failed) and outcome.code == SHUTDOWN:
+            raise error_of(outcome)
+        if isinstance(outcome, Failed) and self._patient and outcome.code in _PASSING:
+            todo.appendleft(number)
+            return
+        await on_page(number, outcome)
+
+
+def error_of(failed: Failed) -> ServiceError:
+    return from_code(failed.code, failed.message, param=failed.param, retry_after_s=failed.retry_after_s)

@@ -1,0 +1,221 @@
+"""Long documents that nobody waits for on a connection: kept in the ledger, resumed after a crash.
+
+Belongs to the broker's event loop; the ledger to a thread of its own. A job ends as done, failed (it cannot be
+opened) or cancelled; a page that cannot be read is an outcome of that page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from loguru import logger
+
+from src.errors import InternalError, NotFound, Overloaded, ServiceError, ShuttingDown
+from src.ipc.messages import Failed, OcrDocument, OcrJob, OcrPage, OcrResult
+from src.ocr.admission import Admission
+from src.ocr.assignment import Assignment, Source
+from src.ocr.ledger import ENDED, Ledger
+from src.ocr.spool import Spool
+from src.settings import OcrSettings
+
+T = TypeVar("T")
+
+_AT_ONCE = 2  # so that a short job is not stuck behind a long one
+_SWEEP_S = 60.0
+_RETRY_S = 30.0
+
+
+@dataclass
+class _Running:
+    """A job under way. `began` and `done` count this run only: what its ETA is made of."""
+
+    task: asyncio.Task[None]
+    path: Path
+    began: float | None = None
+    done: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Jobs:
+    """`clock` gives Unix time: jobs outlive the process."""
+
+    def __init__(
+        self,
+        settings: OcrSettings,
+        admission: Admission,
+        ledger: Ledger,
+        spool: Spool,
+        clock: Callable[[], float] = time.time,
+        thread: Executor | None = None,
+    ) -> None:
+        self._settings = settings
+        self._admission = admission
+        self._ledger = ledger
+        self._spool = spool
+        self._clock = clock
+        self._thread = thread or ThreadPoolExecutor(1, "ocr-ledger")
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._running: dict[str, _Running] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def unfinished(self) -> int:
+        return len(self._running)
+
+    # ---- the life of the broker
+
+    async def start(self) -> None:
+        """Go on with what an earlier broker left."""
+        left = await self._do(self._ledger.unfinished)
+        sources = [await self._do(self._ledger.source, job) for job in left]
+        self._spool.start({Path(source.path) for source in sources})
+        for job, source in zip(left, sources, strict=True):
+            self._launch(job, source)
+        if left:
+            logger.info("{} OCR jobs go on", len(left))
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def close(self) -> None:
+        """Stop; unfinished jobs go on with the next broker."""
+        tasks = [running.task for running in self._running.values()]
+        if self._sweeper is not None:
+            tasks.append(self._sweeper)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._do(self._ledger.close)
+        self._thread.shutdown()
+
+    # ---- what is asked of it
+
+    async def create(self, document: OcrDocument, path: Path) -> OcrJob:
+        """Take over a document in the spool.
+
+        Raises:
+            Overloaded: when OCR_MAX_JOBS are unfinished.
+        """
+        if self.unfinished >= self._settings.ocr_max_jobs:
+            text = f"Too many OCR jobs: {self.unfinished} are unfinished (OCR_MAX_JOBS)."
+            raise Overloaded(text, retry_after_s=_RETRY_S)
+        now, name = self._clock(), f"ocr-{uuid.uuid4().hex}"
+        source = Source(document.id, str(path), document.base64, document.pages, document.options, document.priority)
+        job = OcrJob(name, "queued", document.format, now, now + self._settings.ocr_job_ttl, len(document.data))
+        await self._do(self._ledger.add, job, source)
+        self._launch(name, source)
+        return job
+
+    async def get(self, name: str) -> OcrJob:
+        """Raises NotFound for a job that never was, or has expired."""
+        job = await self._do(self._ledger.get, name)
+        if job is None:
+            raise NotFound("There is no such OCR job; finished ones are kept for OCR_JOB_TTL.", param="id")
+        return msgspec.structs.replace(job, eta_s=self._eta_s(job))
+
+    async def pages(self, name: str, after: int, count: int) -> list[OcrPage]:
+        return await self._do(self._ledger.pages, name, after, count)
+
+    async def cancel(self, name: str) -> OcrJob:
+        """End an unfinished job; forget a finished one. Its last state."""
+        job = await self.get(name)
+        if job.state in ENDED:
+            await self._do(self._ledger.delete, name)
+            return job
+        await self._end(name, "cancelled")
+        self._give_up(name)
+        return await self.get(name)
+
+    def changed(self, name: str) -> asyncio.Event | None:
+        """Set when the job has changed since this was called; None when it is not under way."""
+        running = self._running.get(name)
+        return running.changed if running else None
+
+    # ---- a job's way
+
+    def _launch(self, name: str, source: Source) -> None:
+        task = asyncio.create_task(self._run(name, source))
+        self._running[name] = _Running(task, Path(source.path))
+        task.add_done_callback(lambda _: self._finished(name))
+
+    def _finished(self, name: str) -> None:
+        running = self._running.pop(name)
+        running.changed.set()
+        if not running.task.cancelled() and running.task.exception() is None:
+            self._spool.remove(running.path)
+
+    async def _run(self, name: str, source: Source) -> None:
+        async with self._turns:
+            try:
+                await self._read(name, source)
+                await self._end(name, "done")
+            except ShuttingDown:
+                raise  # it goes on with the next broker
+            except ServiceError as error:
+                await self._end(name, "failed", Failed.of(error))
+            except Exception:  # noqa: BLE001  # process boundary: whatever happens to a job, it ends
+                logger.exception("an OCR job failed")
+                await self._end(name, "failed", Failed.of(InternalError()))
+
+    async def _read(self, name: str, source: Source) -> None:
+        wait_s = self._settings.ocr_job_ttl
+        assignment = Assignment(self._admission, source, wait_s=wait_s, patient=True)
+        _, numbers = await assignment.open(self._settings.ocr_max_pages)
+        done = await self._do(self._ledger.numbers, name)
+        await self._do(self._ledger.begin, name, len(numbers))
+        running = self._running[name]
+        running.began = time.monotonic()
+        self._tell(name)
+
+        async def on_page(number: int, outcome: OcrResult | Failed) -> None:
+            await self._do(self._ledger.add_page, name, number, outcome)
+            running.done += 1
+            self._tell(name)
+
+        await assignment.read([number for number in numbers if number not in done], on_page)
+
+    def _give_up(self, name: str) -> None:
+        running = self._running.get(name)
+        if running is not None:
+            running.task.cancel()
+            self._spool.remove(running.path)
+
+    async def _end(self, name: str, state: str, error: Failed | None = None) -> None:
+        expires = self._clock() + self._settings.ocr_job_ttl
+        if await self._do(self._ledger.end, name, state, expires, error):
+            logger.info("OCR job {} is {}", name, state)
+        self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        """Wake who watches; the next one to ask gets a new event."""
+        running = self._running.get(name)
+        if running is not None:
+            running.changed.set()
+            running.changed = asyncio.Event()
+
+    def _eta_s(self, job: OcrJob) -> float | None:
+        running = self._running.get(job.id)
+        if running is None or running.began is None or not running.done or job.total is None:
+            return None
+        return round((time.monotonic() - running.began) / running.done * (job.total - job.done), 1)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(min(_SWEEP_S, self._settings.ocr_job_ttl))
+            for name in await self._do(self._ledger.expired, self._clock()):
+                if name in self._running:
+                    await self._end(
+                        name, "failed", Failed("deadline_exceeded", "The job took longer than OCR_JOB_TTL.")
+                    )
+                    self._give_up(name)
+                else:
+                    await self._do(self._ledger.delete, name)
+
+    async def _do(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

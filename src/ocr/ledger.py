@@ -1,0 +1,192 @@
+"""Jobs and their pages on disk: an SQLite file in the runtime folder, so that a job outlives the broker.
+
+All methods block and belong to one thread (`jobs` has an executor of one). Times are Unix time, passed in.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+from loguru import logger
+
+from src.ipc.messages import Failed, JobState, OcrJob, OcrOptions, OcrPage, OcrResult, Priority
+from src.ocr.assignment import Source
+
+FILE = "ocr-jobs.sqlite"
+_BUSY_S = 10.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, state TEXT NOT NULL, format TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL,
+    bytes INTEGER NOT NULL, total INTEGER, source BLOB NOT NULL, error BLOB);
+CREATE TABLE IF NOT EXISTS pages (
+    job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, number INTEGER NOT NULL,
+    failed INTEGER NOT NULL, outcome BLOB NOT NULL, PRIMARY KEY (job, number)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_sequence ON pages (job, sequence);
+"""
+_JOB = """
+SELECT j.id, j.state, j.format, j.created, j.expires, j.bytes, j.total,
+    COUNT(p.number), COALESCE(SUM(p.failed), 0), j.error
+FROM jobs j LEFT JOIN pages p ON p.job = j.id WHERE j.id = ? GROUP BY j.id
+"""
+ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled")
+_UNFINISHED = "state IN ('queued', 'running')"
+_outcome: msgspec.msgpack.Decoder[OcrResult | Failed] = msgspec.msgpack.Decoder(OcrResult | Failed)
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """A `Source` in its row."""
+
+    id: str
+    path: str
+    base64: bool
+    ranges: tuple[tuple[int, int], ...]
+    options: OcrOptions
+    priority: Priority
+
+
+class Ledger:
+    """Opened on its first use."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._open_database: sqlite3.Connection | None = None
+
+    # ---- a job
+
+    def add(self, job: OcrJob, source: Source) -> None:
+        stored = _Stored(source.id, source.path, source.base64, source.ranges, source.options, source.priority)
+        row = (job.id, job.state, job.format, job.created, job.expires, job.bytes, job.total)
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO jobs (id, state, format, created, expires, bytes, total, source) VALUES (?,?,?,?,?,?,?,?)",
+                (*row, msgspec.msgpack.encode(stored)),
+            )
+
+    def get(self, job: str) -> OcrJob | None:
+        row = self._database.execute(_JOB, (job,)).fetchone()
+        if row is None:
+            return None
+        name, state, kind, created, expires, size, total, done, failed, error = row
+        return OcrJob(
+            id=name,
+            state=state,
+            format=kind,
+            created=created,
+            expires=expires,
+            bytes=size,
+            total=total,
+            done=done,
+            failed=failed,
+            error=None if error is None else msgspec.msgpack.decode(error, type=Failed),
+        )
+
+    def source(self, job: str) -> Source:
+        (blob,) = self._database.execute("SELECT source FROM jobs WHERE id = ?", (job,)).fetchone()
+        stored = msgspec.msgpack.decode(blob, type=_Stored)
+        return Source(stored.id, stored.path, stored.base64, stored.ranges, stored.options, stored.priority)
+
+    def begin(self, job: str, total: int) -> None:
+        """Unless it was cancelled meanwhile."""
+        with self._transaction() as database:
+            database.execute(
+                f"UPDATE jobs SET state = 'running', total = ? WHERE id = ? AND {_UNFINISHED}",  # noqa: S608  # a constant
+                (total, job),
+            )
+
+    def end(self, job: str, state: JobState, expires: float, error: Failed | None = None) -> bool:
+        """Whether it was unfinished until now."""
+        blob = None if error is None else msgspec.msgpack.encode(error)
+        with self._transaction() as database:
+            done = database.execute(
+                f"UPDATE jobs SET state = ?, expires = ?, error = ? WHERE id = ? AND {_UNFINISHED}",  # noqa: S608  # a constant
+                (state, expires, blob, job),
+            )
+        return done.rowcount > 0
+
+    def delete(self, job: str) -> None:
+        with self._transaction() as database:
+            database.execute("DELETE FROM jobs WHERE id = ?", (job,))
+
+    # ---- its pages
+
+    def add_page(self, job: str, number: int, outcome: OcrResult | Failed) -> None:
+        """A page that is there already stays."""
+        blob, failed = msgspec.msgpack.encode(outcome), isinstance(outcome, Failed)
+        with self._transaction() as database:
+            database.execute(
+                "INSERT OR IGNORE INTO pages SELECT ?, IFNULL(MAX(sequence), 0) + 1, ?, ?, ? FROM pages WHERE job = ?",
+                (job, number, failed, blob, job),
+            )
+
+    def numbers(self, job: str) -> set[int]:
+        """The pages that are done."""
+        return {number for (number,) in self._database.execute("SELECT number FROM pages WHERE job = ?", (job,))}
+
+    def pages(self, job: str, after: int, count: int) -> list[OcrPage]:
+        """In order of completion."""
+        rows = self._database.execute(
+            "SELECT number, outcome, sequence FROM pages WHERE job = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+            (job, after, count),
+        )
+        return [OcrPage(number, _outcome.decode(blob), sequence) for number, blob, sequence in rows]
+
+    # ---- all jobs
+
+    def unfinished(self) -> list[str]:
+        rows = self._database.execute(f"SELECT id FROM jobs WHERE {_UNFINISHED} ORDER BY created")  # noqa: S608  # a constant
+        return [job for (job,) in rows]
+
+    def expired(self, now: float) -> list[str]:
+        rows = self._database.execute("SELECT id FROM jobs WHERE expires <= ?", (now,))
+        return [job for (job,) in rows]
+
+    def close(self) -> None:
+        if self._open_database is not None:
+            self._open_database.close()
+            self._open_database = None
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._open_database is None:
+            self._open_database = self._open()
+        return self._open_database
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._database as database:
+            yield database
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return _connect(self._path)
+        except sqlite3.DatabaseError:
+            logger.exception("the OCR jobs cannot be read; their file is put aside and a new one begun")
+            self._put_aside()
+            return _connect(self._path)
+
+    def _put_aside(self) -> None:
+        self._path.replace(self._path.with_suffix(".damaged"))
+        for suffix in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                self._path.with_name(self._path.name + suffix).unlink()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
+    try:
+        path.chmod(0o600)
+        database.execute("PRAGMA auto_vacuum = FULL")  # so that expired jobs give their space back
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # a crash of the process loses nothing, one of the machine a page
+        database.execute("PRAGMA foreign_keys = ON")
+        database.executescript(_SCHEMA)
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
+    return database

@@ -1,0 +1,253 @@
+"""PDF files, through PDFium: pages as pixels, and the text they carry themselves. Runs in an OCR worker only.
+
+PDFium is native code over hostile input: this process may die of it, and is replaced. Pages are measured before they
+are rendered, pictures in them before they are decoded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import unicodedata
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pypdfium2
+from pypdfium2 import raw
+
+from src.errors import InvalidDocument
+from src.ocr import layout
+from src.ocr.limits import Limits
+from src.ocr.reading import Line, Pixels, Polygon, Reading
+
+Size = tuple[int, int]  # width and height
+Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
+
+_MAX_SIDE = 5000  # pixels a page is rendered to at most, whatever its size in points
+_LEAST_TEXT = 16  # characters of a text layer worth having
+_MOST_STRANGE = 0.02  # of them without meaning: private, unassigned, replacement
+_SCAN_COVER = 0.5  # of the page covered by pictures: a scan, whose text layer may be a stamp
+_SCAN_TEXT = 200
+_MAX_OBJECTS = 20_000
+_HYPHEN = "\x02"  # PDFium's for one at a line's end
+_BREAKS = ("\r", "\n", _HYPHEN)
+_SAMPLE = 100  # characters
+_UPRIGHT = 0.7  # cosine of the angle to which text counts as upright
+
+
+class PdfFile:
+    """An open document; close it in the end."""
+
+    kind = "pdf"
+
+    def __init__(self, source: Path | bytes, limits: Limits) -> None:
+        self._limits = limits
+        try:
+            self._document = pypdfium2.PdfDocument(source)
+            self._has_forms = self._document.get_formtype() not in (None, raw.FORMTYPE_NONE)
+            if self._has_forms:
+                self._document.init_forms()
+        except pypdfium2.PdfiumError as error:
+            raise InvalidDocument(_why(error), param="file") from None
+        self.pages = len(self._document)
+        self._current: tuple[int, pypdfium2.PdfPage] | None = None
+        if not self.pages:
+            self.close()
+            raise InvalidDocument("The PDF has no pages.", param="file")
+
+    def close(self) -> None:
+        self._leave_page()
+        self._document.close()
+
+    def pixels(self, number: int, dpi: int) -> Pixels:
+        """The page as it is seen.
+
+        Raises:
+            InvalidDocument: when it is damaged, or holds a picture over the limit.
+        """
+        with _damage_is_refused():
+            page = self._page(number)
+            self._check_pictures(page)
+            with closing(page.render(scale=self._scale(page, dpi))) as bitmap:
+                return _bgr(bitmap)
+
+    def text(self, number: int, dpi: int) -> tuple[Reading, Size] | None:
+        """The page's own text, if it has one that is good, and the size to which its places refer."""
+        with _damage_is_refused(), closing(self._page(number).get_textpage()) as text:
+            page = self._page(number)
+            words = str(text.get_text_range(errors="replace"))
+            if not _is_good(words) or _is_turned(page, text) or (len(words) < _SCAN_TEXT and self._is_scan(page)):
+                return None
+            size = self._size(page, dpi)
+            reading = _reading(page, text, size)
+            return (reading, size) if reading else None
+
+    def dpi(self, number: int, dpi: int) -> int:
+        """The resolution it is rendered at: less than asked for, where the page is large."""
+        with _damage_is_refused():
+            return max(1, round(self._scale(self._page(number), dpi) * 72))
+
+    def _page(self, number: int) -> pypdfium2.PdfPage:
+        """Kept open until another is asked for: opening a page means parsing all that is drawn on it."""
+        if self._current is None or self._current[0] != number:
+            self._leave_page()
+            self._current = number, self._open(number)
+        return self._current[1]
+
+    def _open(self, number: int) -> pypdfium2.PdfPage:
+        """With what was filled into its form made part of the page: else it is neither seen nor read."""
+        page = self._document[number]
+        if self._has_forms:
+            page.flatten()
+            page.close()
+            page = self._document[number]
+        return page
+
+    def _leave_page(self) -> None:
+        if self._current is not None:
+            self._current[1].close()
+            self._current = None
+
+    def _size(self, page: pypdfium2.PdfPage, dpi: int) -> Size:
+        scale, (width, height) = self._scale(page, dpi), page.get_size()
+        return math.ceil(width * scale), math.ceil(height * scale)
+
+    def _scale(self, page: pypdfium2.PdfPage, dpi: int) -> float:
+        width, height = page.get_size()
+        if not (width > 0 and height > 0):
+            raise InvalidDocument("The page has no size.", param="file")
+        most = math.sqrt(self._limits.max_megapixels * 1e6 / (width * height))
+        return float(min(dpi / 72, _MAX_SIDE / max(width, height), most))
+
+    def _check_pictures(self, page: pypdfium2.PdfPage) -> None:
+        """What PDFium would have to decode is written in the file, and may be gigabytes."""
+        for width, height in (_pixel_size(picture) for picture in _pictures(page)):
+            if width * height > self._limits.max_megapixels * 1e6:
+                raise InvalidDocument(
+                    f"The page holds a picture of {width} × {height} pixels; "
+                    f"OCR_MAX_MEGAPIXELS allows {self._limits.max_megapixels:g}.",
+                    param="file",
+                )
+
+    @staticmethod
+    def _is_scan(page: pypdfium2.PdfPage) -> bool:
+        width, height = page.get_size()
+        boxes = [picture.get_bounds() for picture in _pictures(page)]
+        return bool(sum((r - x) * (t - b) for x, b, r, t in boxes) > _SCAN_COVER * width * height)
+
+
+@contextmanager
+def _damage_is_refused() -> Iterator[None]:
+    try:
+        yield
+    except (pypdfium2.PdfiumError, IndexError, ValueError) as error:
+        raise InvalidDocument("The page is damaged.", param="file") from error
+
+
+def _why(error: pypdfium2.PdfiumError) -> str:
+    """Ours, not PDFium's words."""
+    if error.err_code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
+        return "The PDF is encrypted; send it without a password."
+    return "The file begins like a PDF, but is damaged or truncated."
+
+
+def _bgr(bitmap: pypdfium2.PdfBitmap) -> Pixels:
+    pixels = bitmap.to_numpy()
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return np.ascontiguousarray(np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2))
+    return np.array(pixels[:, :, :3], np.uint8, order="C")  # a copy: the bitmap's memory goes
+
+
+def _pictures(page: pypdfium2.PdfPage) -> Iterator[pypdfium2.PdfImage]:
+    for count, found in enumerate(page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=4)):
+        if count > _MAX_OBJECTS:
+            raise InvalidDocument("The page holds too many pictures.", param="file")
+        yield found
+
+
+def _pixel_size(picture: pypdfium2.PdfImage) -> tuple[int, int]:
+    try:
+        width, height = picture.get_px_size()
+    except pypdfium2.PdfiumError:
+        return 0, 0
+    return int(width), int(height)
+
+
+# ---- the text layer
+
+
+def _is_good(text: str) -> bool:
+    """Enough of it, and nearly all of it characters: fonts without a mapping give garbage."""
+    symbols = [symbol for symbol in text if not symbol.isspace() and symbol != _HYPHEN]
+    strange = sum(symbol == "\ufffd" or unicodedata.category(symbol) in ("Co", "Cn", "Cc", "Cs") for symbol in symbols)
+    return len(symbols) >= _LEAST_TEXT and strange <= _MOST_STRANGE * len(symbols)
+
+
+def _reading(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage, size: Size) -> Reading | None:
+    """Runs of text put into rows, as lines that were recognized are."""
+    runs = [(words, _polygon(page, box, size)) for words, box in _runs(text)]
+    arranged = layout.arrange([polygon for _, polygon in runs])
+    rows = [[runs[index] for index in row] for row in arranged.rows]
+    lines = tuple(
+        Line(" ".join(words for words, _ in row), None, _around([polygon for _, polygon in row])) for row in rows
+    )
+    return Reading("\n".join(line.text for line in lines), lines) if lines else None
+
+
+def _is_turned(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage) -> bool:
+    """Whether most characters do not stand upright as the page is seen: then a recognizer turns it."""
+    count = int(text.count_chars())
+    sample = range(0, count, max(1, count // _SAMPLE))
+    seen = [raw.FPDFText_GetCharAngle(text, index) + math.radians(page.get_rotation()) for index in sample]
+    return sum(math.cos(angle) < _UPRIGHT for angle in seen) > len(seen) / 2
+
+
+def _runs(text: pypdfium2.PdfTextPage) -> Iterator[tuple[str, Box]]:
+    """Lines as PDFium breaks them, in boxes as high as their font: tight ones would put dots in rows of their own."""
+    symbols: list[str] = []
+    boxes: list[Box] = []
+    count = text.count_chars()
+    for index in range(count + 1):
+        symbol = chr(raw.FPDFText_GetUnicode(text, index)) if index < count else "\n"
+        if symbol not in _BREAKS:
+            symbols.append(symbol)
+            boxes += [] if symbol.isspace() else [_loose_box(text, index)]
+            continue
+        symbols += ["-"] if symbol == _HYPHEN else []
+        words = " ".join("".join(symbols).encode("utf-16", "surrogatepass").decode("utf-16", "replace").split())
+        if words and boxes:
+            lefts, bottoms, rights, tops = zip(*boxes, strict=True)
+            yield words, (min(lefts), min(bottoms), max(rights), max(tops))
+        symbols, boxes = [], []
+
+
+def _loose_box(text: pypdfium2.PdfTextPage, index: int) -> Box:
+    found = raw.FS_RECTF()
+    raw.FPDFText_GetLooseCharBox(text, index, found)
+    return found.left, found.bottom, found.right, found.top
+
+
+def _polygon(page: pypdfium2.PdfPage, box: Box, size: Size) -> Polygon:
+    left, bottom, right, top = box
+    corners = [_on_page(page, x, y, size) for x, y in ((left, top), (right, bottom))]
+    return _box(corners)
+
+
+def _on_page(page: pypdfium2.PdfPage, x: float, y: float, size: Size) -> tuple[float, float]:
+    """PDFium knows rotation and crop box."""
+    across, down = ctypes.c_int(), ctypes.c_int()
+    # in tenths of a pixel, as PDFium gives whole numbers
+    raw.FPDF_PageToDevice(page, 0, 0, size[0] * 10, size[1] * 10, 0, x, y, across, down)
+    return across.value / 10, down.value / 10
+
+
+def _around(polygons: list[Polygon]) -> Polygon:
+    return _box([corner for polygon in polygons for corner in polygon])
+
+
+def _box(corners: list[tuple[float, float]]) -> Polygon:
+    xs, ys = [x for x, _ in corners], [y for _, y in corners]
+    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
+    return (left, top), (right, top), (right, bottom), (left, bottom)

@@ -1,0 +1,155 @@
+"""What a worker does with a message: opens documents, has pages read, and answers. One thread, one page at a time.
+
+Whatever goes wrong in a library stays in the log; the client gets a fixed text.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import cv2
+from loguru import logger
+
+from src import logs
+from src.errors import InternalError, ServiceError, UnsupportedValue
+from src.ipc.messages import Failed, OcrContents, OcrInspect, OcrLine, OcrOptions, OcrRequest, OcrResult, OcrTimings
+from src.ocr import documents
+from src.ocr.limits import Limits
+from src.ocr.reading import Pixels, Reading
+from src.ocr.recognizers import Recognizer
+from src.ocr.shelf import Shelf
+
+_JPEG_QUALITY = 80
+
+
+class Reader:
+    """One recognizer, a second one to fall back to (loaded when it is first needed), and the open documents."""
+
+    def __init__(
+        self, recognizer: Recognizer, limits: Limits, fallback: Callable[[], Recognizer] | None = None
+    ) -> None:
+        self._recognizer = recognizer
+        self._limits = limits
+        self._load_fallback = fallback
+        self._fallback: Recognizer | None = None
+        self._shelf = Shelf(limits)
+
+    def answer(self, request: OcrRequest | OcrInspect) -> OcrResult | OcrContents | Failed:
+        """The one answer; nothing is raised."""
+        token = logs.request_id.set(request.id)
+        try:
+            self._check_language(request.options)
+            return self._inspect(request) if isinstance(request, OcrInspect) else self._read(request)
+        except ServiceError as error:
+            return Failed.of(error)
+        except Exception:  # noqa: BLE001  # process boundary: one page must not take the worker down
+            logger.exception("a page could not be read")
+            return Failed.of(InternalError())
+        finally:
+            logs.request_id.reset(token)
+
+    def close(self) -> None:
+        self._shelf.close()
+
+    def _check_language(self, options: OcrOptions) -> None:
+        known = self._recognizer.languages
+        if options.language is None or known is None or options.language in known:
+            return
+        text = (
+            f"The recognizer {self._recognizer.name} does not read this language; it reads {', '.join(sorted(known))}."
+        )
+        raise UnsupportedValue(text, param="language")
+
+    def _inspect(self, request: OcrInspect) -> OcrContents:
+        document = self._shelf.get(request.path, base64_text=request.base64)
+        return OcrContents(document.kind, document.pages)
+
+    def _read(self, request: OcrRequest) -> OcrResult:
+        return self._page_of_document(request) if request.path else self._image(request)
+
+    def _image(self, request: OcrRequest) -> OcrResult:
+        started = time.monotonic()
+        limit = self._limits.max_megapixels
+        pixels = documents.decode(request.image, base64_text=request.base64, max_megapixels=limit)
+        return self._recognize(request, pixels, started, None)
+
+    def _page_of_document(self, request: OcrRequest) -> OcrResult:
+        started = time.monotonic()
+        document = self._shelf.get(request.path, base64_text=request.base64)
+        dpi = request.options.dpi or self._limits.dpi
+        real_dpi = document.dpi(request.page, dpi)
+        own = None if request.options.force_ocr else document.text(request.page, dpi)
+        if own is None:
+            return self._recognize(request, document.pixels(request.page, dpi), started, real_dpi)
+        picture = jpeg(document.pixels(request.page, dpi)) if request.options.picture else b""
+        reading, size = own
+        timings = OcrTimings(0.0, time.monotonic() - started, 0.0)
+        return result("text_layer", reading, size, timings, source="text_layer", dpi=real_dpi, picture=picture)
+
+    def _recognize(self, request: OcrRequest, pixels: Pixels, started: float, dpi: int | None) -> OcrResult:
+        decoded = time.monotonic()
+        engine, reading = self._reading(pixels, fall_back=request.fallback)
+        timings = OcrTimings(0.0, decoded - started, time.monotonic() - decoded)
+        return result(
+            engine,
+            reading,
+            (pixels.shape[1], pixels.shape[0]),
+            timings,
+            dpi=dpi,
+            fallback=engine != self._recognizer.name,
+            picture=jpeg(pixels) if request.options.picture else b"",
+        )
+
+    def _reading(self, pixels: Pixels, *, fall_back: bool) -> tuple[str, Reading]:
+        """By the chosen engine; by the other one if that loops, fails, or died on this page before."""
+        if self._load_fallback is None:
+            return self._recognizer.name, self._recognizer.read(pixels)
+        if not fall_back:
+            reading = self._attempt(pixels)
+            if reading is not None and reading.stopped != "repetition":
+                return self._recognizer.name, reading
+        self._fallback = self._fallback or self._load_fallback()
+        return self._fallback.name, self._fallback.read(pixels)
+
+    def _attempt(self, pixels: Pixels) -> Reading | None:
+        try:
+            return self._recognizer.read(pixels)
+        except Exception:  # noqa: BLE001  # a model may fail in any way; there is another reader for the page
+            logger.exception("the recognizer failed on a page, which goes to the embedded one")
+            return None
+
+
+def result(
+    engine: str,
+    reading: Reading,
+    size: tuple[int, int],
+    timings: OcrTimings,
+    *,
+    source: str = "ocr",
+    dpi: int | None = None,
+    fallback: bool = False,
+    picture: bytes = b"",
+) -> OcrResult:
+    """A reading as the message that leaves the worker."""
+    return OcrResult(
+        engine=engine,
+        text=reading.text,
+        lines=tuple(OcrLine(line.text, line.confidence, line.polygon) for line in reading.lines),
+        width=size[0],
+        height=size[1],
+        rotation=reading.rotation,
+        skew_degrees=reading.skew_degrees,
+        timings=timings,
+        source="text_layer" if source == "text_layer" else "ocr",
+        markdown=reading.markdown,
+        dpi=dpi,
+        truncated=reading.stopped is not None,
+        reason=reading.stopped,
+        fallback=fallback,
+        picture=picture,
+    )
+
+
+def jpeg(pixels: Pixels) -> bytes:
+    return bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1])

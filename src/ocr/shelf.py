@@ -1,0 +1,78 @@
+"""The documents a worker has open. Opening a large PDF costs more than one of its pages, so the last ones stay open.
+
+Belongs to a worker's one thread. The broker deletes the files; a document still open here goes when others come.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Protocol
+
+from src.errors import InvalidDocument
+from src.ipc import images
+from src.ocr import documents
+from src.ocr.frames import ImageFile, ZipOfImages
+from src.ocr.limits import Limits
+from src.ocr.reading import Pixels, Reading
+
+_OPEN = 2
+
+
+class Document(Protocol):
+    """Pages by number, from 0. `pages`: at most one more than the limit is counted."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def pages(self) -> int: ...
+    def pixels(self, number: int, dpi: int) -> Pixels: ...
+    def text(self, number: int, dpi: int) -> tuple[Reading, tuple[int, int]] | None: ...
+    def dpi(self, number: int, dpi: int) -> int | None: ...
+    def close(self) -> None: ...
+
+
+class Shelf:
+    """The last documents used, by path."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._open: OrderedDict[str, Document] = OrderedDict()
+
+    def get(self, path: str, *, base64_text: bool) -> Document:
+        """The document in a file, opened if it is not.
+
+        Raises:
+            InvalidDocument, InvalidImage: when it cannot be.
+        """
+        document = self._open.pop(path, None) or open_document(Path(path), self._limits, base64_text=base64_text)
+        self._open[path] = document
+        while len(self._open) > _OPEN:
+            self._open.popitem(last=False)[1].close()
+        return document
+
+    def close(self) -> None:
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+def open_document(path: Path, limits: Limits, *, base64_text: bool = False) -> Document:
+    """By its first bytes, and by nothing else: what a file is called, or also is, does not count."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(images.HEAD_BYTES)
+    except FileNotFoundError:
+        raise InvalidDocument("The document is gone: nobody wants it any more.", param="file") from None
+    data = documents.from_base64(path.read_bytes()) if base64_text else None
+    kind = images.kind(head if data is None else data[: images.HEAD_BYTES])
+    if kind == "pdf":
+        from src.ocr.pdf import PdfFile  # noqa: PLC0415  # PDFium is loaded by the first PDF
+
+        return PdfFile(path if data is None else data, limits)
+    data = path.read_bytes() if data is None else data
+    if kind == "zip":
+        return ZipOfImages(data, limits)
+    if kind is None:
+        what = "is empty (0 bytes)" if not data else f"is not a {images.FORMATS} file"
+        raise InvalidDocument(f"The file {what}.", param="file")
+    return ImageFile(kind, data, limits)

@@ -1,0 +1,81 @@
+"""How many workers there should be with OCR_WORKERS=auto: pure policy, and the loop that has the pool follow it.
+
+One worker on a GPU (several processes on one hang each other), up to one for each core on a CPU; more when pages wait
+and memory is free, fewer when nobody comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import psutil
+
+from src.ocr.admission import Admission
+from src.ocr.pool import Pool
+from src.settings import OcrSettings
+
+_TICK_S = 1.0
+_IDLE_S = 120.0
+_WORKER_BYTES = 700 << 20  # the embedded recognizer on a large page
+_SPARE_BYTES = 512 << 20
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Workers at least and at most, and what one takes."""
+
+    least: int
+    most: int
+    worker_bytes: int = _WORKER_BYTES
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The pool as it is now. `idle_s`: since the last page came or went."""
+
+    size: int
+    loaded: int
+    busy: int
+    waiting: int
+    idle_s: float
+    free_bytes: int
+
+
+def bounds(settings: OcrSettings, *, cores: int, memory_bytes: int, model_bytes: int, on_gpu: bool) -> Bounds:
+    """What OCR_WORKERS means on this machine."""
+    if settings.ocr_workers != "auto":
+        return Bounds(settings.ocr_workers, settings.ocr_workers)
+    worker_bytes = _WORKER_BYTES + model_bytes
+    most = 1 if on_gpu else max(1, min(cores, settings.ocr_max_concurrent, int(memory_bytes / 2 / worker_bytes)))
+    return Bounds(1, most, worker_bytes)
+
+
+def change(facts: Facts, limits: Bounds) -> int:
+    """One more (1), one less (-1), or as it is (0)."""
+    loading = facts.loaded < facts.size
+    full = facts.busy >= facts.loaded and facts.waiting > 0
+    room = facts.free_bytes > limits.worker_bytes + _SPARE_BYTES
+    if full and room and not loading and facts.size < limits.most:
+        return 1
+    idle = not facts.waiting and facts.busy < facts.loaded and facts.idle_s >= _IDLE_S
+    short = facts.free_bytes < _SPARE_BYTES
+    return -1 if facts.size > limits.least and (idle or short) else 0
+
+
+async def follow(pool: Pool, admission: Admission, limits: Bounds) -> None:
+    """Have the pool be as large as it should, until cancelled."""
+    clock = asyncio.get_running_loop().time
+    seen, changed_at = -1, clock()
+    while limits.most > limits.least:
+        await asyncio.sleep(_TICK_S)
+        done = admission.pages + admission.failures
+        if done != seen or admission.waiting:
+            seen, changed_at = done, clock()
+        free = psutil.virtual_memory().available
+        facts = Facts(pool.size, pool.loaded, admission.busy, admission.waiting, clock() - changed_at, free)
+        step = change(facts, limits)
+        if step > 0:
+            pool.grow()
+        elif step < 0:
+            pool.shrink()

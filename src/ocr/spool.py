@@ -1,0 +1,58 @@
+"""Documents on their way: files in the runtime folder that the broker writes and deletes, and workers open.
+
+A page's request then names its document instead of carrying it. Belongs to the broker's event loop; disks may be slow,
+so files are written on a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Collection
+from concurrent.futures import Executor
+from contextlib import suppress
+from pathlib import Path
+
+from loguru import logger
+
+from src.errors import BackendUnavailable
+
+_RETRY_S = 30.0
+FOLDER = "ocr-documents"
+
+
+class Spool:
+    """A private folder of documents; what nobody claims at the start is swept."""
+
+    def __init__(self, runtime: Path, thread: Executor | None = None) -> None:
+        self._thread = thread
+        self._folder = runtime / FOLDER
+
+    def start(self, claimed: Collection[Path] = ()) -> None:
+        """Make the folder, delete what a dead broker left."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        for path in self._folder.iterdir():
+            if path not in claimed:
+                path.unlink(missing_ok=True)
+
+    async def put(self, data: bytes) -> Path:
+        """Raises BackendUnavailable when the disk does not take it."""
+        path = self._folder / uuid.uuid4().hex
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, _write, path, data)
+        except OSError as error:
+            self.remove(path)
+            logger.error("a document cannot be stored: {}", error.strerror)
+            text = "The document cannot be stored at the moment; the disk may be full."
+            raise BackendUnavailable(text, retry_after_s=_RETRY_S) from None
+        return path
+
+    def remove(self, path: Path) -> None:
+        """Workers that have it open keep reading."""
+        with suppress(OSError):
+            path.unlink()
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.touch(mode=0o600)
+    path.write_bytes(data)

@@ -1,0 +1,102 @@
+"""Vision models that read pages, through mlx-vlm: one page at a time, at temperature 0, stopped when they loop.
+
+Runs in an OCR worker only, which loads and generates on one thread. No batches: for GLM-OCR they give wrong text.
+Pages go in as pictures in memory; no client's string ever reaches mlx-vlm's loader, which would open files and URLs.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+from PIL import Image
+
+from src.gpu import blas
+from src.ocr import loops, vlm_models
+from src.ocr.reading import Pixels, Reading, StopReason
+from src.settings import work_offline
+
+_CHECK_EVERY = 8  # tokens between two looks for a loop
+
+
+class ModelRefused(Exception):
+    """The folder holds no model we load."""
+
+
+class VlmRecognizer:
+    """The model, loaded and warm."""
+
+    name = "mlx_vlm"
+    languages = None
+
+    def __init__(self, folder: Path, max_tokens: int, blas_library: Path | None) -> None:
+        kind = _model_type(folder)
+        work_offline()
+        blas.preload(blas_library)  # before MLX is imported
+        import mlx.core as mx  # noqa: PLC0415  # see above
+        import mlx_vlm  # noqa: PLC0415  # as above
+        from mlx_vlm.prompt_utils import apply_chat_template  # noqa: PLC0415  # as above
+
+        if sys.platform == "linux" and not mx.metal.is_available():
+            mx.disable_compile()  # else g++ is run for seconds, and what it makes is loaded from a temporary folder
+        self._stream = mlx_vlm.stream_generate
+        self._model, self._processor = mlx_vlm.load(str(folder))
+        self._kind = vlm_models.of(kind)
+        self._prompt = apply_chat_template(self._processor, self._model.config, self._kind.prompt, num_images=1)
+        self._max_tokens = max_tokens
+        self._generate(Image.new("RGB", (128, 32), "white"), 4)
+        logger.info("a {} model reads pages", kind)
+
+    def read(self, page: Pixels) -> Reading:
+        height, width = page.shape[:2]
+        picture = Image.fromarray(page[:, :, ::-1])
+        picture.thumbnail((self._kind.max_side, self._kind.max_side))
+        answer, stopped = self._generate(picture, self._max_tokens)
+        text, lines = self._kind.parse(answer, width, height)
+        return Reading(text, lines, markdown=text if self._kind.markdown else None, stopped=stopped)
+
+    def _generate(self, picture: Image.Image, max_tokens: int) -> tuple[str, StopReason | None]:
+        """The answer, and why it was stopped, if it was. Of a loop, its first round is kept."""
+        tokens: list[int] = []
+        pieces: list[str] = []
+        finish: str | None = None
+        for chunk in self._start(picture, max_tokens):
+            tokens.append(_token(chunk))
+            pieces.append(chunk.text)
+            finish = chunk.finish_reason
+            if len(tokens) % _CHECK_EVERY == 0 and (start := loops.loop_start(tokens)) is not None:
+                return "".join(pieces[:start]), "repetition"
+        return "".join(pieces), "length" if finish == "length" else None
+
+    def _start(self, picture: Image.Image, max_tokens: int) -> Any:
+        return self._stream(
+            self._model,
+            self._processor,
+            self._prompt,
+            image=[picture],
+            max_tokens=max_tokens,
+            temperature=0.0,
+            **self._kind.arguments,
+        )
+
+
+def _token(chunk: Any) -> int:
+    return int(chunk.token) if chunk.token is not None else -1
+
+
+def _model_type(folder: Path) -> str:
+    """What the checkpoint says it is, before anything of it is run.
+
+    Raises:
+        ModelRefused: there is none, or it brings code of its own, which mlx-vlm would execute.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelRefused(f"OCR_MODEL: no model lies in {folder}") from error
+    if "model_file" in config or any(folder.rglob("*.py")):
+        raise ModelRefused(f"OCR_MODEL: {folder} brings code of its own, which is never run")
+    return str(config.get("model_type", ""))

@@ -1,0 +1,88 @@
+"""What each OCR model wants to be asked, and how it answers: one table, by the `model_type` of its config. Pure.
+
+Prompts are the models' own, to the letter: with other words some of them loop for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from src.ocr.reading import Line
+
+Parse = Callable[[str, int, int], "tuple[str, tuple[Line, ...]]"]
+
+_GRID = 1000  # models give places in thousandths of the page
+
+
+@dataclass(frozen=True)
+class Model:
+    """`markdown`: the answer is markdown, not plain text. `max_side`: pixels; larger pages are reduced first."""
+
+    prompt: str
+    parse: Parse
+    markdown: bool = False
+    max_side: int = 2048
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def plain(answer: str, width: int, height: int) -> tuple[str, tuple[Line, ...]]:  # noqa: ARG001  # no places
+    """Text alone: its lines have no places and no confidence."""
+    text = answer.strip()
+    return text, tuple(Line(line.strip(), None, ()) for line in text.splitlines() if line.strip())
+
+
+_GROUNDED = re.compile(r"<\|ref\|>(.*?)<\|/ref\|><\|det\|>\[\[([\d., ]+)\].*?\]<\|/det\|>\s*", re.DOTALL)
+_TAGGED = re.compile(r"<\|det\|>\s*\w*\s*\[([\d., ]+)\]\s*<\|/det\|>([^<]*)", re.DOTALL)
+
+
+def grounded(answer: str, width: int, height: int) -> tuple[str, tuple[Line, ...]]:
+    """DeepSeek-OCR: `<|ref|>text<|/ref|><|det|>[[x1, y1, x2, y2]]<|/det|>`."""
+    found = [(match[1].strip(), match[2]) for match in _GROUNDED.finditer(answer)]
+    return _placed(found, width, height) if found else plain(answer, width, height)
+
+
+def tagged(answer: str, width: int, height: int) -> tuple[str, tuple[Line, ...]]:
+    """Unlimited-OCR: `<|det|>kind [x1, y1, x2, y2]<|/det|>text`."""
+    found = [(match[2].strip(), match[1]) for match in _TAGGED.finditer(answer)]
+    return _placed(found, width, height) if found else plain(answer, width, height)
+
+
+def _placed(found: list[tuple[str, str]], width: int, height: int) -> tuple[str, tuple[Line, ...]]:
+    lines = tuple(Line(text, None, _polygon(numbers, width, height)) for text, numbers in found if text)
+    return "\n".join(line.text for line in lines), lines
+
+
+def _polygon(numbers: str, width: int, height: int) -> tuple[tuple[float, float], ...]:
+    """Corners in pixels; none when the model's numbers are no box."""
+    values = [min(max(float(value), 0.0), _GRID) for value in re.findall(r"\d+(?:\.\d+)?", numbers)[:4]]
+    if len(values) < 4 or values[2] <= values[0] or values[3] <= values[1]:
+        return ()
+    left, right = values[0] * width / _GRID, values[2] * width / _GRID
+    top, bottom = values[1] * height / _GRID, values[3] * height / _GRID
+    return (left, top), (right, top), (right, bottom), (left, bottom)
+
+
+_DEEPSEEK = Model("<|grounding|>OCR this image.", grounded, max_side=1280)
+_FREE = Model("Read all the text in this image, in reading order. Answer with the text alone.", plain)
+
+_MODELS = {
+    "deepseekocr": _DEEPSEEK,
+    "deepseekocr_2": _DEEPSEEK,
+    "unlimited_ocr": Model("document parsing.", tagged),
+    "glm_ocr": Model("Text Recognition:", plain, markdown=True),
+    "paddleocr_vl": Model("OCR:", plain),
+    "dots_ocr": Model("Extract the text content from this image.", plain),
+    "got": Model("OCR:", plain, max_side=1024),
+    "falcon_ocr": Model("plain", plain),
+    "nemotron_parse": Model(
+        "</s><s><predict_no_bbox><predict_no_classes><output_markdown><predict_no_text_in_pic>", plain, markdown=True
+    ),
+}
+
+
+def of(model_type: str) -> Model:
+    """A vision model that is no OCR model is asked in plain words."""
+    return _MODELS.get(model_type, _FREE)

@@ -1,0 +1,203 @@
+"""Jobs: read page by page into the ledger, resumed by the next broker, cancelled, expired, and bounded in number."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from src.errors import NotFound, Overloaded
+from src.ipc.messages import Failed, OcrContents, OcrDocument, OcrInspect, OcrJob, OcrRequest
+from src.ocr.jobs import Jobs
+from src.ocr.ledger import FILE, Ledger
+from tests.unit.ocr.conftest import Run
+from tests.unit.ocr.staff import AtOnce, Staff, result, settled
+
+DOCUMENT = OcrDocument("request-1", b"a document", as_job="always", priority="low")
+
+
+async def started(staff: Staff) -> tuple[Staff, OcrJob, Path]:
+    await staff.open()
+    await staff.jobs.start()
+    path = await staff.spool.put(DOCUMENT.data)
+    job = await staff.jobs.create(DOCUMENT, path)
+    await settled()
+    return staff, job, path
+
+
+async def contents(staff: Staff, pages: int) -> None:
+    """The worker says how many pages there are."""
+    staff.given[-1][1].say(OcrContents("pdf", pages))
+    await settled()
+
+
+async def next_page(staff: Staff) -> None:
+    staff.given[-1][1].say(result("text"))
+    await settled()
+
+
+def test_a_job_reads_all_pages_and_is_done(run: Run) -> None:
+    """Its state counts along; the pages come in order of completion; the document is deleted in the end."""
+
+    async def story() -> None:
+        staff, job, path = await started(Staff())
+        assert (job.state, job.total) == ("queued", None)
+        await contents(staff, 3)
+        await next_page(staff)
+        now = await staff.jobs.get(job.id)
+        assert (now.state, now.total, now.done) == ("running", 3, 1)
+        for _ in range(2):
+            await next_page(staff)
+        await settled()
+        now = await staff.jobs.get(job.id)
+        assert (now.state, now.done, now.failed) == ("done", 3, 0)
+        assert [page.number for page in await staff.jobs.pages(job.id, 0, 99)] == [0, 1, 2]
+        assert [page.number for page in await staff.jobs.pages(job.id, 2, 99)] == [2]
+        assert not path.exists()
+        await staff.jobs.close()
+
+    run(story())
+
+
+def test_a_page_that_fails_is_an_outcome_of_that_page(run: Run) -> None:
+    """The job goes on, and counts it."""
+
+    async def story() -> None:
+        staff, job, _ = await started(Staff())
+        await contents(staff, 2)
+        staff.given[-1][1].say(Failed("invalid_document", "The page is damaged."))
+        await settled()
+        await next_page(staff)
+        await settled()
+        now = await staff.jobs.get(job.id)
+        assert (now.state, now.done, now.failed) == ("done", 2, 1)
+        await staff.jobs.close()
+
+    run(story())
+
+
+def test_a_document_that_cannot_be_opened_fails_the_job(run: Run) -> None:
+    """With the reason, which stays to be asked for."""
+
+    async def story() -> None:
+        staff, job, path = await started(Staff())
+        staff.given[-1][1].say(Failed("invalid_document", "The PDF is encrypted."))
+        await settled()
+        now = await staff.jobs.get(job.id)
+        assert now.state == "failed"
+        assert now.error is not None
+        assert now.error.message == "The PDF is encrypted."
+        assert not path.exists()
+        await staff.jobs.close()
+
+    run(story())
+
+
+def test_the_next_broker_goes_on_where_this_one_ended(run: Run) -> None:
+    """Pages that are done are not read again, the others are, and none is lost."""
+
+    async def story() -> None:
+        staff, job, path = await started(Staff())
+        await contents(staff, 3)
+        await next_page(staff)
+        await staff.jobs.close()
+        await staff.admission.close()
+        assert path.exists()
+        later = await Staff().open()
+        jobs = Jobs(later.settings, later.admission, Ledger(path.parents[1]), staff.spool, thread=AtOnce())
+        await jobs.start()
+        await settled()
+        await contents(later, 3)
+        for _ in range(2):
+            await next_page(later)
+        await settled()
+        assert (await jobs.get(job.id)).state == "done"
+        assert sorted(page.number for page in await jobs.pages(job.id, 0, 99)) == [0, 1, 2]
+        asked = [message for message in later.messages if isinstance(message, OcrRequest)]
+        assert [message.page for message in asked] == [1, 2]
+        await jobs.close()
+
+    run(story())
+
+
+def test_cancelling_ends_a_job_and_forgets_a_finished_one(run: Run) -> None:
+    """A running job stops and stays visible as cancelled; its document goes; asked again, it is forgotten."""
+
+    async def story() -> None:
+        staff, job, path = await started(Staff())
+        await contents(staff, 3)
+        assert (await staff.jobs.cancel(job.id)).state == "cancelled"
+        await settled()
+        assert (staff.admission.waiting, path.exists(), staff.jobs.unfinished) == (0, False, 0)
+        assert (await staff.jobs.cancel(job.id)).state == "cancelled"
+        with pytest.raises(NotFound):
+            await staff.jobs.get(job.id)
+        await staff.jobs.close()
+
+    run(story())
+
+
+def test_finished_jobs_expire(run: Run) -> None:
+    """After OCR_JOB_TTL they are gone, with their pages."""
+
+    async def story() -> None:
+        staff = Staff(ocr_job_ttl=100)
+        now = [1000.0]
+        staff.jobs._clock = lambda: now[0]
+        staff, job, _ = await started(staff)
+        await contents(staff, 1)
+        await next_page(staff)
+        await settled()
+        now[0] += 99
+        await asyncio.sleep(120)
+        assert (await staff.jobs.get(job.id)).state == "done"
+        now[0] += 2
+        await asyncio.sleep(120)
+        with pytest.raises(NotFound):
+            await staff.jobs.get(job.id)
+        await staff.jobs.close()
+
+    run(story())
+
+
+def test_jobs_are_bounded(run: Run) -> None:
+    """Beyond OCR_MAX_JOBS a new one is refused with 429."""
+
+    async def story() -> None:
+        staff, _, path = await started(Staff(ocr_max_jobs=1))
+        with pytest.raises(Overloaded, match="OCR_MAX_JOBS"):
+            await staff.jobs.create(DOCUMENT, path)
+        await staff.jobs.close()
+
+    run(story())
+
+
+def test_a_job_waits_for_a_full_line(run: Run) -> None:
+    """Where a client would get 429, a job tries again."""
+
+    async def story() -> None:
+        staff = await Staff(ocr_queue_size=1).open()
+        staff.submit("reading")
+        await settled()
+        staff.submit("waiting")
+        await staff.jobs.start()
+        job = await staff.jobs.create(DOCUMENT, await staff.spool.put(b""))
+        await settled()
+        assert (await staff.jobs.get(job.id)).state == "queued"
+        await staff.answer("reading")
+        await staff.answer("waiting")
+        await asyncio.sleep(3)
+        assert isinstance(staff.messages[-1], OcrInspect)
+        await staff.jobs.close()
+
+    run(story())
+
+
+def test_a_damaged_ledger_is_put_aside(tmp_path: Path) -> None:
+    """The broker starts with an empty one, and the old file is kept for whoever wants to look."""
+    (tmp_path / FILE).write_bytes(b"this is no database, and long enough to be taken for one" * 40)
+    ledger = Ledger(tmp_path)
+    assert ledger.unfinished() == []
+    ledger.close()
+    assert (tmp_path / FILE).with_suffix(".damaged").exists()

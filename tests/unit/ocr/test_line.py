@@ -1,0 +1,58 @@
+"""The line: classes, order of arrival in each, and nobody passed for ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from src.ipc.messages import Priority
+from src.ocr.line import AGE_S, Line
+
+
+@dataclass(eq=False)
+class Someone:
+    name: str
+    arrived: float
+    priority: Priority = "normal"
+
+
+def order(line: Line[Someone]) -> str:
+    names = ""
+    while line:
+        first = line.first()
+        line.remove(first)
+        names += first.name
+    return names
+
+
+def test_high_goes_before_normal_before_low() -> None:
+    """Of those who came at about the same time, the class decides; in a class, arrival."""
+    line: Line[Someone] = Line()
+    for someone in (Someone("l", 0, "low"), Someone("a", 1), Someone("h", 2, "high"), Someone("b", 3)):
+        line.add(someone)
+    assert order(line) == "habl"
+
+
+def test_a_low_one_is_not_passed_for_ever() -> None:
+    """After the age of two classes it goes before a high one that has just come."""
+    line: Line[Someone] = Line()
+    line.add(Someone("l", 0, "low"))
+    line.add(Someone("h", 2 * AGE_S + 1, "high"))
+    assert order(line) == "lh"
+
+
+def test_who_comes_back_goes_first() -> None:
+    """A page whose worker died goes before all classes."""
+    line: Line[Someone] = Line()
+    line.add(Someone("h", 0, "high"))
+    line.put_back(Someone("x", 9, "low"))
+    assert (len(line), order(line)) == (2, "xh")
+
+
+def test_an_empty_line_says_so() -> None:
+    """Nobody is nobody; leaving it twice is no error."""
+    line: Line[Someone] = Line()
+    line.remove(Someone("a", 0))
+    with pytest.raises(IndexError):
+        line.first()
