@@ -14,11 +14,11 @@ from queue import Empty, SimpleQueue
 from src.engine.backends import Backend, Step, Token
 from src.engine.sequence import Sequence, Status
 from src.errors import DeadlineExceeded
-from src.ipc.messages import Delta, EngineLoad, Failed, Finished, FinishReason
+from src.ipc.messages import ChoiceEnded, Delta, EngineLoad, Failed, Finished, FinishReason
 
 _IDLE_WAIT_S = 1.0
 
-Event = tuple[Sequence, Delta | Finished | Failed]
+Event = tuple[Sequence, Delta | ChoiceEnded | Finished | Failed]
 
 
 @dataclass(frozen=True)
@@ -173,9 +173,10 @@ class Scheduler:
         finish: FinishReason | None = "stop" if sequence.text.stopped else token.finish
         if finish is not None and not sequence.text.stopped:
             text += sequence.text.flush()
-        self._events.append((sequence, Delta((token.token,), text)))
+        scores = () if token.logprob is None or token.finish == "stop" else (token.logprob,)
+        self._events.append((sequence, Delta((token.token,), text, sequence.index, scores)))
         if finish is not None:
-            self._events.append((sequence, sequence.finished(finish, now)))
+            self._events.append((sequence, sequence.ended(finish, now)))
             self._forget(sequence, still_computed=token.finish is None)
 
     def _forget(self, sequence: Sequence, *, still_computed: bool) -> None:

@@ -6,7 +6,24 @@ from dataclasses import dataclass
 from enum import Enum
 
 from src.engine.text import TextStream
-from src.ipc.messages import Finished, FinishReason, GenerateRequest, Timings, Usage
+from src.ipc.messages import ChoiceEnded, Finished, FinishReason, GenerateRequest, Timings, Usage
+
+
+class Group:
+    """The choices of one request: the last that ends has the usage and timings of all."""
+
+    def __init__(self, choices: int) -> None:
+        self._left = choices
+        self._tokens = 0
+
+    def end(self, index: int, finished: Finished) -> ChoiceEnded | Finished:
+        """One choice has ended."""
+        self._left -= 1
+        self._tokens += finished.usage.completion_tokens
+        if self._left:
+            return ChoiceEnded(index, finished.reason)
+        usage = Usage(finished.usage.prompt_tokens, self._tokens, finished.usage.cached_tokens)
+        return Finished(finished.reason, usage, finished.timings, index)
 
 
 class Status(Enum):
@@ -31,6 +48,8 @@ class Sequence:
     started: float = 0.0
     first_token: float = 0.0
     completion_tokens: int = 0
+    index: int = 0
+    group: Group | None = None
 
     @property
     def deadline(self) -> float:
@@ -41,3 +60,8 @@ class Sequence:
         usage = Usage(prompt_tokens=len(self.prompt), completion_tokens=self.completion_tokens)
         prefill = self.first_token - self.started
         return Finished(reason, usage, Timings(self.started - self.arrived, prefill, now - self.first_token))
+
+    def ended(self, reason: FinishReason, now: float) -> ChoiceEnded | Finished:
+        """What is told of a good end: of several choices, only the last is the request's outcome."""
+        finished = self.finished(reason, now)
+        return finished if self.group is None else self.group.end(self.index, finished)

@@ -18,12 +18,12 @@ from typing import Any
 
 import psutil
 
-from src.engine import prompt
+from src.engine import choices
 from src.engine.backends import Backend
 from src.engine.scheduler import Event, Scheduler
 from src.engine.sequence import Sequence
 from src.errors import InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
-from src.ipc.messages import Admitted, Delta, Failed, GenerateRequest, Health, MemoryReading, Ping
+from src.ipc.messages import Admitted, Failed, Finished, GenerateRequest, Health, MemoryReading, Ping
 from src.ipc.server import Peer, Server
 from src.settings import Settings
 
@@ -116,10 +116,10 @@ class EngineServer:
         self._lag.release()
         for sequence, message in events:
             route = self._routes.get(sequence)
-            if route is None:
+            if route is None or route.done.is_set():
                 continue
             route.peer.send(message)
-            if not isinstance(message, Delta):
+            if isinstance(message, Finished | Failed):
                 route.done.set()
 
     async def _handle(self, peer: Peer) -> None:
@@ -152,17 +152,20 @@ class EngineServer:
 
     async def _run(self, peer: Peer, request: GenerateRequest) -> None:
         backend, scheduler = self._loaded(request.model)
-        prepare = partial(prompt.prepare, request, backend, self._settings, time.monotonic)
-        sequence = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
-        route = self._routes[sequence] = _Route(peer)
+        prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic)
+        sequences = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
+        route = _Route(peer)
+        self._routes |= dict.fromkeys(sequences, route)
         try:
-            peer.send(Admitted(len(sequence.prompt), sequence.max_tokens))
-            scheduler.submit(sequence)
+            peer.send(Admitted(len(sequences[0].prompt), sequences[0].max_tokens))
+            for sequence in sequences:
+                scheduler.submit(sequence)
             await _first(route.done, peer.gone)
         finally:
-            del self._routes[sequence]
-            if not route.done.is_set():
-                scheduler.cancel(sequence)
+            for sequence in sequences:
+                del self._routes[sequence]
+                if not route.done.is_set() or len(sequences) > 1:
+                    scheduler.cancel(sequence)
 
     def _loaded(self, model: str) -> tuple[Backend, Scheduler]:
         if self._failure is not None:

@@ -29,19 +29,43 @@ class ChatMessage(msgspec.Struct, frozen=True):
 
 
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the next token is chosen; None leaves it to the model's generation_config."""
+    """How the next token is chosen; None leaves it to the model's generation_config.
+
+    The same seed gives the same text whatever else is computed; who asks chooses it, so that a fresh engine can go on.
+    `logprobs` asks for the log-probability of every token, and of that many of the likeliest.
+    """
 
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float | None = None
+    logit_bias: dict[int, float] = {}
+    seed: int = 0
+    ignore_eos: bool = False
+    logprobs: int | None = None
+
+
+class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the answers a request asks for (`n`), and its token ids that were already sent."""
+
+    index: int
+    prefix: tuple[int, ...] = ()
 
 
 class GenerateRequest(Message, frozen=True):
-    """One answer to produce. `prefix` holds token ids that were already sent: the answer goes on after them."""
+    """One answer to produce. `prefix` holds token ids that were already sent: the answer goes on after them.
+
+    `choices` asks for several answers; each has a prefix of its own, and one that has ended is left out.
+    """
 
     id: str
     model: str
     messages: tuple[ChatMessage, ...]
     sampling: Sampling = Sampling()
+    choices: tuple[Choice, ...] = ()
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     timeout_s: float = 300.0
@@ -88,11 +112,28 @@ class Admitted(Message, frozen=True):
     max_tokens: int
 
 
+class Alternative(msgspec.Struct, frozen=True):
+    """A token that could have come: the bytes it stands for and its log-probability."""
+
+    token: int
+    text: bytes
+    logprob: float
+
+
+class TokenLogprob(msgspec.Struct, frozen=True):
+    """The log-probability of a token that came, and of the likeliest at its place, best first."""
+
+    chosen: Alternative
+    top: tuple[Alternative, ...] = ()
+
+
 class Delta(Message, frozen=True):
     """New tokens and the text they complete (may be empty while a character or stop string is held back)."""
 
     tokens: tuple[int, ...]
     text: str
+    index: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -100,6 +141,7 @@ class Usage(msgspec.Struct, frozen=True):
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -113,12 +155,20 @@ class Timings(msgspec.Struct, frozen=True):
 FinishReason = Literal["stop", "length"]
 
 
+class ChoiceEnded(Message, frozen=True):
+    """The end of one of several choices; the last to end is told by `Finished`."""
+
+    index: int
+    reason: FinishReason
+
+
 class Finished(Message, frozen=True):
-    """The one good end of a `GenerateRequest`."""
+    """The one good end of a `GenerateRequest`, with the counts of all its choices; `index` ended last."""
 
     reason: FinishReason
     usage: Usage
     timings: Timings
+    index: int = 0
 
 
 class Failed(Message, frozen=True):
@@ -276,6 +326,7 @@ AnyMessage = (
     | Accepted
     | Admitted
     | Delta
+    | ChoiceEnded
     | Finished
     | Failed
     | OcrResult

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from src.gpu import blas
-from src.ipc.messages import ChatMessage, DeviceReading, FinishReason, MemoryReading, ModelInfo, Sampling
+from src.ipc.messages import ChatMessage, DeviceReading, FinishReason, MemoryReading, ModelInfo, Sampling, TokenLogprob
 from src.settings import Settings
 
 
@@ -22,6 +22,7 @@ class Token:
     uid: int
     token: int
     finish: FinishReason | None = None
+    logprob: TokenLogprob | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,10 @@ class Tokenizer(Protocol):
 
     def detokenizer(self) -> Detokenizer: ...
 
+    def check(self, sampling: Sampling) -> None:
+        """Raise `InvalidRequest` for a token id that is none of this vocabulary's."""
+        ...
+
 
 class Backend(Protocol):
     """A loaded model that computes many sequences together."""
@@ -69,8 +74,11 @@ class Backend(Protocol):
     @property
     def tokenizer(self) -> Tokenizer: ...
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling) -> int:
-        """Take a sequence in; its uid. Nothing is computed yet."""
+    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:
+        """Take a sequence in; its uid. Nothing is computed yet.
+
+        The last `prefix` tokens of the prompt are an answer's beginning; `max_tokens` more may follow.
+        """
         ...
 
     def step(self) -> Step:

@@ -19,7 +19,15 @@ from dataclasses import dataclass
 import psutil
 
 from src.engine.backends import Step, Token
-from src.ipc.messages import ChatMessage, DeviceReading, MemoryReading, ModelInfo, Sampling
+from src.ipc.messages import (
+    Alternative,
+    ChatMessage,
+    DeviceReading,
+    MemoryReading,
+    ModelInfo,
+    Sampling,
+    TokenLogprob,
+)
 from src.settings import EngineSettings
 
 END = 256
@@ -36,6 +44,7 @@ class _Answer:
     budget: int
     prefill_left: int
     made: int = 0
+    scored: bool = False
 
 
 class FakeTokenizer:
@@ -43,6 +52,9 @@ class FakeTokenizer:
 
     def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
         return list("".join(f"\x01{m.role}\x02{m.content}" for m in messages).encode())
+
+    def check(self, sampling: Sampling) -> None:
+        """Every token id is as good as another: nothing is chosen here."""
 
     def detokenizer(self) -> FakeDetokenizer:
         return FakeDetokenizer()
@@ -75,14 +87,16 @@ class FakeBackend:
         self._answers: dict[int, _Answer] = {}
         self._next_uid = 0
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling) -> int:  # noqa: ARG002  # nothing to sample
-        text = bytes(prompt).rpartition(b"\x02")[2]
+    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:
+        text = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2]
         script = {name: float(value or 0) for name, value in _DIRECTIVE.findall(text.decode(errors="replace"))}
         answer = b"abcdefghijklmnopqrstuvwxyz"[: int(script["count"])] if "count" in script else text
         if "count" in script:
             answer = (answer * (int(script["count"]) // max(1, len(answer)) + 1))[: int(script["count"])]
         self._next_uid += 1
-        self._answers[self._next_uid] = _Answer(script, answer, max_tokens, len(prompt))
+        self._answers[self._next_uid] = _Answer(
+            script, answer, prefix + max_tokens, len(prompt), made=prefix, scored=sampling.logprobs is not None
+        )
         return self._next_uid
 
     def step(self) -> Step:
@@ -105,7 +119,8 @@ class FakeBackend:
         finish = "stop" if ended else "length" if answer.made >= answer.budget else None
         if finish:
             del self._answers[uid]
-        return Token(uid, token, finish)  # type: ignore[arg-type]  # a conditional of literals widens to str
+        scores = _certain(token) if answer.scored else None
+        return Token(uid, token, finish, scores)  # type: ignore[arg-type]  # a conditional of literals widens to str
 
     def _misbehave(self) -> None:
         self._sleep(max((a.script.get("delay", 0.0) for a in self._answers.values()), default=0.0))
@@ -127,3 +142,9 @@ class FakeBackend:
 
     def close(self) -> None:
         self._answers.clear()
+
+
+def _certain(token: int) -> TokenLogprob:
+    """The one token that could come."""
+    only = Alternative(token, bytes((token,)) if token < END else b"", 0.0)
+    return TokenLogprob(only, (only,))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence as Seq
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,33 @@ import mlx.core as mx
 import psutil
 from loguru import logger
 from mlx.utils import tree_flatten
-from mlx_lm.generate import BatchGenerator
-from mlx_lm.sample_utils import make_sampler
 from mlx_lm.utils import hf_repo_to_path
 from mlx_lm.utils import load as mlx_load
 
 from src.engine import checkpoint
 from src.engine.backends import Step, Token
 from src.engine.backends.device import choose_device
+from src.engine.backends.rows import RowGenerator, RowScores
+from src.engine.backends.sampling import Row
+from src.engine.backends.vocabulary import Vocabulary
 from src.engine.backends.weights import make_float32, parameter_count, weight_bytes
 from src.errors import InvalidRequest, ModelLoadFailed
-from src.ipc.messages import ChatMessage, DeviceReading, MemoryReading, ModelInfo, Sampling
+from src.ipc.messages import ChatMessage, DeviceReading, MemoryReading, ModelInfo, Sampling, TokenLogprob
 from src.settings import EngineSettings, Settings
 
 
 class LmTokenizer:
     """mlx-lm's tokenizer wrapper. Used on the tokenizer thread; detokenizers are copies of their own."""
 
-    def __init__(self, wrapped: Any) -> None:
+    def __init__(self, wrapped: Any, vocabulary: Vocabulary) -> None:
         self._wrapped = wrapped
+        self._vocabulary = vocabulary
+
+    def check(self, sampling: Sampling) -> None:
+        unknown = [token for token in sampling.logit_bias if token >= self._vocabulary.size]
+        if unknown:
+            text = f"{unknown[0]} is no token id: this model has {self._vocabulary.size}."
+            raise InvalidRequest(text, param="logit_bias")
 
     def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
         if not self._wrapped.has_chat_template:
@@ -78,34 +85,59 @@ class LmBackend:
         info: ModelInfo,
         device: DeviceReading,
         settings: EngineSettings,
-        sampling: tuple[float, float],
+        defaults: Sampling,
+        vocabulary: Vocabulary,
     ) -> None:
         self.info = info
         self.device = device
-        self.tokenizer = LmTokenizer(tokenizer)
-        self._temperature, self._top_p = sampling
-        # samplers are shared by rows with the same parameters, so that such rows are sampled in one call
-        self._sampler = lru_cache(maxsize=256)(make_sampler)
-        self._generator = BatchGenerator(
+        self.tokenizer = LmTokenizer(tokenizer, vocabulary)
+        self._vocabulary = vocabulary
+        self._defaults = defaults
+        self._generator = RowGenerator(
             model,
             stop_tokens=[(token,) for token in tokenizer.eos_token_ids],
             completion_batch_size=settings.max_num_seqs,
             prefill_batch_size=settings.max_num_seqs,
             prefill_step_size=settings.prefill_step_size,
         )
+        self._end_tokens = tuple(sorted(tokenizer.eos_token_ids))
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling) -> int:
-        temperature = self._temperature if sampling.temperature is None else sampling.temperature
-        top_p = self._top_p if sampling.top_p is None else sampling.top_p
-        # mlx-lm reads top_p 0 as "off"; OpenAI's 0 means the likeliest token alone
-        sampler = self._sampler(0.0 if top_p == 0 else temperature, top_p)
-        uids: list[int] = self._generator.insert([prompt], max_tokens=[max_tokens], samplers=[sampler])
+    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:
+        row = self._row(sampling, len(prompt) - prefix, prefix)
+        uids: list[int] = self._generator.insert([prompt], max_tokens=[max_tokens], samplers=[row])
         return uids[0]
+
+    def _row(self, wish: Sampling, prompt_tokens: int, made: int) -> Row:
+        """A request's parameters; what it leaves open is as the model's makers recommend."""
+        own = self._defaults
+        bias = tuple(wish.logit_bias.items())
+        if wish.ignore_eos:
+            bias += tuple((token, -float("inf")) for token in self._end_tokens)
+        return Row(
+            prompt_tokens,
+            temperature=_either(wish.temperature, own.temperature, 1.0),
+            top_p=_either(wish.top_p, own.top_p, 1.0),
+            top_k=int(_either(wish.top_k, own.top_k, 0)),
+            min_p=_either(wish.min_p, own.min_p, 0.0),
+            frequency_penalty=wish.frequency_penalty,
+            presence_penalty=wish.presence_penalty,
+            repetition_penalty=_either(wish.repetition_penalty, own.repetition_penalty, 1.0),
+            bias=bias,
+            seed=wish.seed,
+            made=made,
+            logprobs=wish.logprobs,
+        )
 
     def step(self) -> Step:
         prefill, generated = self._generator.next()
         left = {reply.uid: reply.progress[1] - reply.progress[0] for reply in prefill}
-        return Step([Token(reply.uid, reply.token, reply.finish_reason) for reply in generated], left)
+        tokens = [
+            Token(reply.uid, reply.token, reply.finish_reason, self._logprob(reply.logprobs)) for reply in generated
+        ]
+        return Step(tokens, left)
+
+    def _logprob(self, scores: RowScores | None) -> TokenLogprob | None:
+        return None if scores is None else self._vocabulary.logprob(scores)
 
     def remove(self, uids: list[int]) -> None:
         self._generator.remove(uids)
@@ -150,7 +182,12 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
         quantization=_quantization(config),
         load_s=time.monotonic() - started,
     )
-    return LmBackend(loaded, tokenizer, info, device, settings, checkpoint.default_sampling(folder))
+    vocabulary = Vocabulary(tokenizer, checkpoint.vocabulary_size(config, len(tokenizer)))
+    return LmBackend(loaded, tokenizer, info, device, settings, checkpoint.default_sampling(folder), vocabulary)
+
+
+def _either(wish: float | None, own: float | None, last: float) -> float:
+    return wish if wish is not None else own if own is not None else last
 
 
 def _fetch(model: str, models_path: Path) -> Path:

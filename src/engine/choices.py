@@ -1,0 +1,37 @@
+"""The sequences of a request: one, or one per choice (`n`), which share the outcome. Runs on the tokenizer thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from src.engine import prompt
+from src.engine.backends import Backend
+from src.engine.sequence import Group, Sequence
+from src.ipc.messages import Choice, GenerateRequest
+from src.settings import EngineSettings
+
+_SPREAD = 0x9E3779B97F4A7C15
+
+
+def prepare(
+    request: GenerateRequest, backend: Backend, settings: EngineSettings, clock: Callable[[], float]
+) -> list[Sequence]:
+    """Tokenise and check; raises as `prompt.prepare`."""
+    backend.tokenizer.check(request.sampling)
+    if not request.choices:
+        return [prompt.prepare(request, backend, settings, clock)]
+    group = Group(len(request.choices)) if len(request.choices) > 1 else None
+    sequences = []
+    for choice in request.choices:
+        sequence = prompt.prepare(alone(request, choice), backend, settings, clock)
+        sequence.index, sequence.group = choice.index, group
+        sequences.append(sequence)
+    return sequences
+
+
+def alone(request: GenerateRequest, choice: Choice) -> GenerateRequest:
+    """The request for one of its choices: its own tokens so far, and a seed of its own, so that samples differ."""
+    seed = (request.sampling.seed + choice.index * _SPREAD) % (1 << 63)
+    return replace(request, choices=(), prefix=choice.prefix, sampling=replace(request.sampling, seed=seed))
