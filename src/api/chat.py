@@ -19,8 +19,8 @@ from src.api.generation import Generation
 from src.api.recorder import Recorder
 from src.api.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service
-from src.errors import EngineCrashed, InternalError, ServiceError
-from src.ipc.messages import Delta, Finished, GenerateRequest
+from src.errors import EngineCrashed, InternalError, ServiceError, UnsupportedValue
+from src.ipc.messages import ChoiceEnded, Delta, Finished, GenerateRequest
 
 blueprint = Blueprint("chat", __name__)
 
@@ -34,6 +34,7 @@ def create() -> Response:
     shared = service()
     shared.inflight.check()
     body = ChatCompletionRequest.model_validate(json_body())
+    _refuse_unknown(body, strict=shared.settings.strict_fields)
     generate = convert.to_generate(body, request_id(), shared.settings.default_model, shared.settings.request_timeout)
     generation = _open(shared, generate)
     try:
@@ -45,6 +46,11 @@ def create() -> Response:
     if body.ignored:
         response.headers["X-Ignored-Fields"] = _NO_HEADER_TEXT.sub("?", ", ".join(body.ignored))[:512]
     return response
+
+
+def _refuse_unknown(body: ChatCompletionRequest, *, strict: bool) -> None:
+    if strict and body.ignored:
+        raise UnsupportedValue("Nobody knows this field (STRICT_FIELDS).", param=body.ignored[0][:64])
 
 
 def _open(shared: Service, generate: GenerateRequest) -> Generation:
@@ -64,21 +70,30 @@ def _whole(generation: Generation, generate: GenerateRequest) -> Response:
         events = [event for batch in generation.batches() for event in batch]
     finally:
         generation.close()
-    return json_response(convert.completion(events, _completion_id(generate), int(time.time()), generate.model))
+    fingerprint = convert.fingerprint(generate.model, service().backends.engine_name())
+    return json_response(
+        convert.completion(events, _completion_id(generate), int(time.time()), generate.model, fingerprint)
+    )
 
 
 def _streamed(generation: Generation, generate: GenerateRequest, body: ChatCompletionRequest) -> Response:
     include_usage = body.stream_options is not None and body.stream_options.include_usage
-    writer = ChunkWriter(_completion_id(generate), int(time.time()), generate.model, include_usage=include_usage)
-    response = sse.response(_events(generation, writer))
+    writer = ChunkWriter(
+        _completion_id(generate),
+        int(time.time()),
+        generate.model,
+        include_usage=include_usage,
+        system_fingerprint=convert.fingerprint(generate.model, service().backends.engine_name()),
+    )
+    response = sse.response(_events(generation, writer, body.n or 1))
     # a generator that was never started never reaches its `finally`
     response.call_on_close(generation.close)
     return response
 
 
-def _events(generation: Generation, writer: ChunkWriter) -> Iterator[bytes]:
+def _events(generation: Generation, writer: ChunkWriter, choices: int) -> Iterator[bytes]:
     try:
-        yield sse.event(writer.first())
+        yield b"".join(sse.event(writer.first(index)) for index in range(choices))
         for batch in generation.batches():
             if encoded := b"".join(_encode(event, writer) for event in batch):
                 yield encoded
@@ -96,9 +111,12 @@ def _events(generation: Generation, writer: ChunkWriter) -> Iterator[bytes]:
         generation.close()
 
 
-def _encode(event: Delta | Finished, writer: ChunkWriter) -> bytes:
+def _encode(event: Delta | ChoiceEnded | Finished, writer: ChunkWriter) -> bytes:
     if isinstance(event, Delta):
-        return sse.event(writer.delta(event)) if event.text else b""
+        shown = event.text or event.logprobs or event.reasoning or event.calls
+        return sse.event(writer.delta(event)) if shown else b""
+    if isinstance(event, ChoiceEnded):
+        return sse.event(writer.ended(event))
     return b"".join(map(sse.event, writer.finished(event)))
 
 

@@ -69,7 +69,7 @@ def vocabulary_size(config: dict[str, Any], tokens: int) -> int:
 
 
 def default_sampling(folder: Path) -> Sampling:
-    """What the model's makers recommend (generation_config.json); OpenAI's 1.0 and no filters where they say nothing."""
+    """What the model's makers recommend (generation_config.json); 1.0 and no filters where they say nothing."""
     try:
         config = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

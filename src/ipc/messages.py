@@ -21,11 +21,39 @@ class Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 # ---- to an engine
 
 
-class ChatMessage(msgspec.Struct, frozen=True):
-    """One turn of a conversation, text only."""
+class ToolCall(msgspec.Struct, frozen=True):
+    """A call the model made; `arguments` is JSON text, as it came."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One turn of a conversation, text only. A tool's answer names its call."""
 
     role: str
     content: str
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    reasoning: str | None = None
+
+
+class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function the model may call; `parameters` is the text of a JSON schema."""
+
+    name: str
+    description: str | None = None
+    parameters: str = '{"type":"object","properties":{}}'
+
+
+class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether tools may or must be called; `name` is the one of mode `named`."""
+
+    mode: Literal["none", "auto", "required", "named"] = "auto"
+    name: str | None = None
+    parallel: bool = True
 
 
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,6 +76,13 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     logprobs: int | None = None
 
 
+class RawPrompt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A prompt without a conversation: text, or token ids."""
+
+    text: str | None = None
+    tokens: tuple[int, ...] = ()
+
+
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
     """One of the answers a request asks for (`n`), and its token ids that were already sent."""
 
@@ -59,6 +94,8 @@ class GenerateRequest(Message, frozen=True):
     """One answer to produce. `prefix` holds token ids that were already sent: the answer goes on after them.
 
     `choices` asks for several answers; each has a prefix of its own, and one that has ended is left out.
+    `json_schema` is the text of a schema the answer must follow. With a `raw_prompt` there are no messages: the model
+    goes on with that text.
     """
 
     id: str
@@ -66,6 +103,12 @@ class GenerateRequest(Message, frozen=True):
     messages: tuple[ChatMessage, ...]
     sampling: Sampling = Sampling()
     choices: tuple[Choice, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    json_schema: str | None = None
+    thinking: bool | None = None
+    reasoning_effort: str | None = None
+    raw_prompt: RawPrompt | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     timeout_s: float = 300.0
@@ -127,13 +170,27 @@ class TokenLogprob(msgspec.Struct, frozen=True):
     top: tuple[Alternative, ...] = ()
 
 
+class CallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of a tool call: first its id and name, then its arguments, as JSON text that grows."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
 class Delta(Message, frozen=True):
-    """New tokens and the text they complete (may be empty while a character or stop string is held back)."""
+    """New tokens and the text they complete (may be empty while a character or stop string is held back).
+
+    `reasoning` is what the model thinks before it answers; `calls` are pieces of the tools it calls.
+    """
 
     tokens: tuple[int, ...]
     text: str
     index: int = 0
     logprobs: tuple[TokenLogprob, ...] = ()
+    reasoning: str = ""
+    calls: tuple[CallDelta, ...] = ()
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -152,7 +209,7 @@ class Timings(msgspec.Struct, frozen=True):
     decode_s: float
 
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class ChoiceEnded(Message, frozen=True):

@@ -53,6 +53,8 @@ class RowScores:
 class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
     """Sequences that are decoded together; `samplers` are their `Row`s."""
 
+    _next_tokens: mx.array
+    _next_logprobs: list[RowScores | None]
     _composition: tuple[int, ...] = ()
     _sampler: BatchSampler
 
@@ -65,8 +67,9 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         self._next_tokens = sampler.choose(logits, inputs)
         sampler.advance()
         self._next_logprobs = self._score(logits)
-        mx.async_eval(self._next_tokens, [each.scores.arrays for each in self._next_logprobs if each is not None])
-        known: list[int] = inputs.tolist()
+        pending = [each.scores.arrays for each in self._next_logprobs if each is not None]
+        mx.async_eval(self._next_tokens, pending)  # type: ignore[no-untyped-call]
+        known: Any = inputs.tolist()
         for tokens, token in zip(self.tokens, known, strict=True):
             tokens.append(token)
         return known, self._current_logprobs

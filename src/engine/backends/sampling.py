@@ -119,8 +119,8 @@ class BatchSampler:
 
     def _constrained(self, logits: mx.array, inputs: mx.array) -> mx.array:
         """Only tokens that the rows' grammars allow next; for them the last token must be known, so this waits."""
-        mx.async_eval(logits)
-        known = inputs.tolist()
+        mx.async_eval(logits)  # type: ignore[no-untyped-call]
+        known: Any = inputs.tolist()
         matchers = []
         for at in self._masked:
             row = self._rows[at]
@@ -154,7 +154,8 @@ class _Filters:
         sizes = [size for size in _CANDIDATES if 2 * size < logits.shape[-1]]
         chosen, more = self._pick(logits, _best(logits, sizes[0] if sizes else 0), chance, slice(None))
         for size in [*sizes[1:], 0] if sizes and not self._bounded else []:
-            wider = [at for at, wants in enumerate(more.tolist()) if wants]
+            wants: Any = more.tolist()
+            wider = [at for at, wanted in enumerate(wants) if wanted]
             if not wider:
                 break
             rows = mx.array(wider)

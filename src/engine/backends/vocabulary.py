@@ -1,4 +1,4 @@
-"""The tokens of a model one by one: the bytes each stands for. Built at load; read on the owner and tokenizer threads."""
+"""The tokens of a model one by one: the bytes each stands for. Built at load; used on both threads."""
 
 from __future__ import annotations
 

@@ -71,7 +71,9 @@ def test_context_length(config: dict[str, object], limit: int, length: int) -> N
         ({"do_sample": False, "temperature": 0.6}, (0.0, 1.0, 0)),
     ],
 )
-def test_default_sampling(generation: dict[str, object] | None, sampling: tuple[float, float, int], tmp_path: Path) -> None:
+def test_default_sampling(
+    generation: dict[str, object] | None, sampling: tuple[float, float, int], tmp_path: Path
+) -> None:
     """A request that names no temperature gets what the model's makers recommend."""
     if generation is not None:
         (tmp_path / "generation_config.json").write_text(json.dumps(generation))
