@@ -62,6 +62,8 @@ class EngineSettings(BaseModel):
         "auto", description="Turn weights into fp32 on a Linux CPU; auto does when memory allows."
     )
     blas_library: Path | None = Field(None, description="BLAS to load before MLX on a Linux CPU; empty finds one.")
+    grammar_timeout: float = Field(5.0, gt=0, le=600, description="Seconds a schema may take to compile.")
+    grammar_max_kb: int = Field(256, ge=1, le=16384, description="Largest schema of an answer's form, KiB.")
     client_buffer_kb: int = Field(1024, ge=16, le=1 << 20, description="Unread answer a slow client may pile up, KiB.")
 
 

@@ -113,8 +113,9 @@ def _events(generation: Generation, writer: ChunkWriter, choices: int) -> Iterat
 
 def _encode(event: Delta | ChoiceEnded | Finished, writer: ChunkWriter) -> bytes:
     if isinstance(event, Delta):
-        shown = event.text or event.logprobs or event.reasoning or event.calls
-        return sse.event(writer.delta(event)) if shown else b""
+        shown = event.text or event.logprobs or event.reasoning
+        encoded = sse.event(writer.delta(event)) if shown else b""
+        return encoded + b"".join(map(sse.event, writer.calls(event))) if event.calls else encoded
     if isinstance(event, ChoiceEnded):
         return sse.event(writer.ended(event))
     return b"".join(map(sse.event, writer.finished(event)))

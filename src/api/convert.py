@@ -174,12 +174,14 @@ class ChunkWriter:
 
     def delta(self, event: Delta) -> ChatCompletionChunk:
         scores = logprobs(event.logprobs) if event.logprobs else None
-        if not (event.reasoning or event.calls):
+        if not event.reasoning:
             return self._chunk(DeltaOut(content=event.text), event.index, None, scores)
-        thought = event.reasoning or None
-        calls = tuple(map(_call_delta, event.calls)) or None
-        parts = DeltaOut(content=event.text or None, reasoning_content=thought, reasoning=thought, tool_calls=calls)
+        parts = DeltaOut(content=event.text or None, reasoning_content=event.reasoning, reasoning=event.reasoning)
         return self._chunk(parts, event.index, None, scores)
+
+    def calls(self, event: Delta) -> list[ChatCompletionChunk]:
+        """A chunk for each piece of a call: id and name first, then the arguments as they grow."""
+        return [self._chunk(DeltaOut(tool_calls=(_call_delta(piece),)), event.index) for piece in event.calls]
 
     def ended(self, event: ChoiceEnded) -> ChatCompletionChunk:
         return self._chunk(DeltaOut(), event.index, event.reason)

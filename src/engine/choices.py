@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from src.engine import prompt
-from src.engine.backends import Backend
+from src.engine.backends import Backend, Grammar
 from src.engine.sequence import Group, Sequence
 from src.ipc.messages import Choice, GenerateRequest
 from src.settings import EngineSettings
@@ -16,17 +16,21 @@ _SPREAD = 0x9E3779B97F4A7C15
 
 
 def prepare(
-    request: GenerateRequest, backend: Backend, settings: EngineSettings, clock: Callable[[], float]
+    request: GenerateRequest,
+    backend: Backend,
+    settings: EngineSettings,
+    clock: Callable[[], float],
+    grammar: Grammar | None = None,
 ) -> list[Sequence]:
     """Tokenise and check; raises as `prompt.prepare`."""
     backend.tokenizer.check(request.sampling)
-    if not request.choices:
-        return [prompt.prepare(request, backend, settings, clock)]
     group = Group(len(request.choices)) if len(request.choices) > 1 else None
     sequences = []
-    for choice in request.choices:
-        sequence = prompt.prepare(alone(request, choice), backend, settings, clock)
-        sequence.index, sequence.group = choice.index, group
+    for choice in request.choices or (None,):
+        mine = request if choice is None else alone(request, choice)
+        sequence = prompt.prepare(mine, backend, settings, clock)
+        sequence.index, sequence.group = choice.index if choice is not None else 0, group
+        sequence.grammar = grammar
         sequences.append(sequence)
     return sequences
 
@@ -35,3 +39,8 @@ def alone(request: GenerateRequest, choice: Choice) -> GenerateRequest:
     """The request for one of its choices: its own tokens so far, and a seed of its own, so that samples differ."""
     seed = (request.sampling.seed + choice.index * _SPREAD) % (1 << 63)
     return replace(request, choices=(), prefix=choice.prefix, sampling=replace(request.sampling, seed=seed))
+
+
+def is_constrained(request: GenerateRequest) -> bool:
+    """Whether a grammar has to be compiled before the answer can begin."""
+    return request.json_schema is not None or request.tool_choice.mode in ("required", "named")

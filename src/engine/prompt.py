@@ -22,11 +22,11 @@ def prepare(
         ContextLengthExceeded: when prompt and answer do not fit the model.
     """
     arrived = clock()
-    prompt = backend.tokenizer.encode_chat(request.messages)
+    prompt = backend.tokenizer.encode(request)
     if not prompt:
         raise InvalidRequest("The conversation is empty after the model's chat template.", param="messages")
     max_tokens = answer_budget(len(prompt), request.max_tokens, settings.default_max_tokens, context_length(backend))
-    text = TextStream(backend.tokenizer.detokenizer(), request.stop)
+    text = TextStream(backend.tokenizer.detokenizer(), request.stop, backend.tokenizer.reader(request, prompt))
     return Sequence(request, prompt, max_tokens, text, arrived, prefill_left=len(prompt))
 
 

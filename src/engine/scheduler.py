@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 
 from src.engine.backends import Backend, Step, Token
 from src.engine.sequence import Sequence, Status
-from src.errors import DeadlineExceeded
+from src.errors import DeadlineExceeded, InvalidRequest
 from src.ipc.messages import ChoiceEnded, Delta, EngineLoad, Failed, Finished, FinishReason
 
 _IDLE_WAIT_S = 1.0
@@ -142,7 +142,10 @@ class Scheduler:
             if not fits_prefill(in_prefill, self._waiting[0].prefill_left, self._step_size):
                 return
             sequence = self._waiting.popleft()
-            sequence.uid = self._backend.insert(sequence.prompt, sequence.max_tokens, sequence.request.sampling)
+            sequence.text.aside()  # what a replayed answer set aside was sent before
+            sequence.uid = self._backend.insert(
+                sequence.prompt, sequence.max_tokens, sequence.request.sampling, 0, sequence.grammar
+            )
             sequence.status, sequence.started = Status.PREFILL, now
             self._running[sequence.uid] = sequence
             in_prefill.append(sequence.prefill_left)
@@ -163,6 +166,11 @@ class Scheduler:
         now = self._clock()
         for token in step.tokens:
             self._take(token, now)
+        for uid, reason in step.failed.items():
+            if uid in self._running:
+                failed = Failed(InvalidRequest.code, f"The answer's form is too complex: {reason}", "response_format")
+                self._events.append((self._running[uid], failed))
+                self._forget(self._running[uid], still_computed=False)
 
     def _take(self, token: Token, now: float) -> None:
         sequence = self._running[token.uid]
@@ -174,7 +182,9 @@ class Scheduler:
         if finish is not None and not sequence.text.stopped:
             text += sequence.text.flush()
         scores = () if token.logprob is None or token.finish == "stop" else (token.logprob,)
-        self._events.append((sequence, Delta((token.token,), text, sequence.index, scores)))
+        aside = sequence.text.aside()
+        delta = Delta((token.token,), text, sequence.index, scores, aside.reasoning, aside.calls)
+        self._events.append((sequence, delta))
         if finish is not None:
             self._events.append((sequence, sequence.ended(finish, now)))
             self._forget(sequence, still_computed=token.finish is None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from src.engine.backends import Grammar
 from src.engine.text import TextStream
 from src.ipc.messages import ChoiceEnded, Finished, FinishReason, GenerateRequest, Timings, Usage
 
@@ -50,6 +51,7 @@ class Sequence:
     completion_tokens: int = 0
     index: int = 0
     group: Group | None = None
+    grammar: Grammar | None = None
 
     @property
     def deadline(self) -> float:
@@ -63,5 +65,5 @@ class Sequence:
 
     def ended(self, reason: FinishReason, now: float) -> ChoiceEnded | Finished:
         """What is told of a good end: of several choices, only the last is the request's outcome."""
-        finished = self.finished(reason, now)
+        finished = self.finished("tool_calls" if reason == "stop" and self.text.called else reason, now)
         return finished if self.group is None else self.group.end(self.index, finished)

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from src.engine import choices
-from src.engine.backends import Backend
+from src.engine.backends import Backend, Grammar
 from src.engine.scheduler import Event, Scheduler
 from src.engine.sequence import Sequence
 from src.errors import InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
@@ -56,6 +56,7 @@ class EngineServer:
         self._routes: dict[Sequence, _Route] = {}
         self._lag = threading.BoundedSemaphore(_MAX_LAG)
         self._tokenizer_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+        self._grammar_threads = ThreadPoolExecutor(2, thread_name_prefix="grammar")
         self._bound = threading.Event()
         self._told_failure = threading.Event()
         self._bind_error: Exception | None = None
@@ -94,7 +95,8 @@ class EngineServer:
         """Close the socket and end the thread."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(_START_TIMEOUT_S)
-        self._tokenizer_thread.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._tokenizer_thread, self._grammar_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     # ---- I/O thread
 
@@ -152,7 +154,8 @@ class EngineServer:
 
     async def _run(self, peer: Peer, request: GenerateRequest) -> None:
         backend, scheduler = self._loaded(request.model)
-        prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic)
+        grammar = await self._grammar(request, backend) if choices.is_constrained(request) else None
+        prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic, grammar=grammar)
         sequences = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
         route = _Route(peer)
         self._routes |= dict.fromkeys(sequences, route)
@@ -166,6 +169,17 @@ class EngineServer:
                 del self._routes[sequence]
                 if not route.done.is_set() or len(sequences) > 1:
                     scheduler.cancel(sequence)
+
+    async def _grammar(self, request: GenerateRequest, backend: Backend) -> Grammar | None:
+        """Compiled on threads of its own: a schema made to be slow delays nobody's prompt, and not for ever."""
+        compiling = self._loop.run_in_executor(self._grammar_threads, backend.tokenizer.grammar, request)
+        try:
+            return await asyncio.wait_for(asyncio.shield(compiling), self._settings.grammar_timeout)
+        except asyncio.TimeoutError:  # not the builtin one before Python 3.11
+            compiling.add_done_callback(lambda done: done.exception())
+            seconds = self._settings.grammar_timeout
+            text = f"The schema could not be compiled within {seconds:g} s (GRAMMAR_TIMEOUT)."
+            raise InvalidRequest(text, param="response_format") from None
 
     def _loaded(self, model: str) -> tuple[Backend, Scheduler]:
         if self._failure is not None:

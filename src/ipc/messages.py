@@ -102,6 +102,10 @@ class GenerateRequest(Message, frozen=True):
     model: str
     messages: tuple[ChatMessage, ...]
     sampling: Sampling = Sampling()
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    timeout_s: float = 300.0
+    prefix: tuple[int, ...] = ()
     choices: tuple[Choice, ...] = ()
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
@@ -109,10 +113,6 @@ class GenerateRequest(Message, frozen=True):
     thinking: bool | None = None
     reasoning_effort: str | None = None
     raw_prompt: RawPrompt | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    timeout_s: float = 300.0
-    prefix: tuple[int, ...] = ()
 
 
 # ---- to the OCR broker

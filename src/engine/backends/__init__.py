@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from src.gpu import blas
-from src.ipc.messages import ChatMessage, DeviceReading, FinishReason, MemoryReading, ModelInfo, Sampling, TokenLogprob
+from src.ipc.messages import (
+    CallDelta,
+    ChatMessage,
+    DeviceReading,
+    FinishReason,
+    GenerateRequest,
+    MemoryReading,
+    ModelInfo,
+    Sampling,
+    TokenLogprob,
+)
 from src.settings import Settings
 
 
@@ -27,10 +37,47 @@ class Token:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did: new tokens, and how many prompt tokens are left to compute per sequence still in prefill."""
+    """What one step did: new tokens, and how many prompt tokens are left to compute per sequence still in prefill.
+
+    `failed` sequences cannot go on, for a reason of their own; the backend has forgotten them.
+    """
 
     tokens: list[Token] = field(default_factory=list)
     prefill_left: dict[int, int] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What new text turned out to be: the answer's, its thinking's, or pieces of tool calls."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: tuple[CallDelta, ...] = ()
+
+    def __add__(self, other: Pieces) -> Pieces:
+        return Pieces(self.text + other.text, self.reasoning + other.reasoning, self.calls + other.calls)
+
+
+class Reader(Protocol):
+    """Sorts an answer's text as it comes; of one answer, and replayed with it."""
+
+    @property
+    def called(self) -> bool:
+        """Whether a tool was called."""
+        ...
+
+    def push(self, text: str) -> Pieces: ...
+
+    def flush(self) -> Pieces:
+        """The answer is over: what was held back."""
+        ...
+
+
+class Grammar(Protocol):
+    """What an answer must follow; only the backend that compiled it can use it."""
+
+    def start(self, prefix: Seq[int] = ()) -> object: ...
 
 
 class Detokenizer(Protocol):
@@ -52,7 +99,23 @@ class Tokenizer(Protocol):
         """
         ...
 
+    def encode(self, request: GenerateRequest) -> list[int]:
+        """A request's prompt: its conversation with its tools, or its raw prompt; raises as `encode_chat`."""
+        ...
+
     def detokenizer(self) -> Detokenizer: ...
+
+    def reader(self, request: GenerateRequest, prompt: list[int]) -> Reader | None:
+        """What sorts the answer's text; None when all of it is the answer."""
+        ...
+
+    def grammar(self, request: GenerateRequest) -> Grammar | None:
+        """What the answer must follow, compiled; may take long, called on a thread of its own.
+
+        Raises:
+            InvalidRequest: for a schema that cannot be followed.
+        """
+        ...
 
     def check(self, sampling: Sampling) -> None:
         """Raise `InvalidRequest` for a token id that is none of this vocabulary's."""
@@ -74,7 +137,9 @@ class Backend(Protocol):
     @property
     def tokenizer(self) -> Tokenizer: ...
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:
+    def insert(
+        self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0, grammar: Grammar | None = None
+    ) -> int:
         """Take a sequence in; its uid. Nothing is computed yet.
 
         The last `prefix` tokens of the prompt are an answer's beginning; `max_tokens` more may follow.

@@ -18,11 +18,14 @@ from dataclasses import dataclass
 
 import psutil
 
-from src.engine.backends import Step, Token
+from src.engine.backends import Grammar, Reader, Step, Token
+from src.engine.backends.forced import NamedReader, RequiredReader, new_call_id
+from src.errors import UnsupportedValue
 from src.ipc.messages import (
     Alternative,
     ChatMessage,
     DeviceReading,
+    GenerateRequest,
     MemoryReading,
     ModelInfo,
     Sampling,
@@ -52,6 +55,26 @@ class FakeTokenizer:
 
     def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
         return list("".join(f"\x01{m.role}\x02{m.content}" for m in messages).encode())
+
+    def encode(self, request: GenerateRequest) -> list[int]:
+        raw = request.raw_prompt
+        if raw is None:
+            return self.encode_chat(request.messages)
+        return list(raw.tokens) or list((raw.text or "").encode())
+
+    def reader(self, request: GenerateRequest, prompt: list[int]) -> Reader | None:  # noqa: ARG002  # as the protocol
+        """An echo has no marks; a tool that must be called is called with it."""
+        if request.tool_choice.mode == "named" and request.tool_choice.name is not None:
+            return NamedReader(request.tool_choice.name, new_call_id)
+        return RequiredReader(new_call_id) if request.tool_choice.mode == "required" else None
+
+    def grammar(self, request: GenerateRequest) -> Grammar | None:
+        """Nothing can be promised of an echo's form, unless it is a call that a test wrote into the message."""
+        if request.json_schema is not None:
+            raise UnsupportedValue("The fake engine keeps to no schema.", param="response_format")
+        if not (request.messages and request.messages[-1].content.startswith(("{", "["))):
+            raise UnsupportedValue("The fake engine calls no tools.", param="tool_choice")
+        return None
 
     def check(self, sampling: Sampling) -> None:
         """Every token id is as good as another: nothing is chosen here."""
@@ -87,7 +110,14 @@ class FakeBackend:
         self._answers: dict[int, _Answer] = {}
         self._next_uid = 0
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:
+    def insert(
+        self,
+        prompt: list[int],
+        max_tokens: int,
+        sampling: Sampling,
+        prefix: int = 0,
+        grammar: Grammar | None = None,  # noqa: ARG002  # there never is one
+    ) -> int:
         text = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2]
         script = {name: float(value or 0) for name, value in _DIRECTIVE.findall(text.decode(errors="replace"))}
         answer = b"abcdefghijklmnopqrstuvwxyz"[: int(script["count"])] if "count" in script else text

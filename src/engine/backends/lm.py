@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence as Seq
 from pathlib import Path
 from typing import Any
 
@@ -19,58 +18,16 @@ from mlx_lm.utils import hf_repo_to_path
 from mlx_lm.utils import load as mlx_load
 
 from src.engine import checkpoint
-from src.engine.backends import Step, Token
+from src.engine.backends import Grammar, Step, Token, constraint
 from src.engine.backends.device import choose_device
 from src.engine.backends.rows import RowGenerator, RowScores
 from src.engine.backends.sampling import Row
+from src.engine.backends.tokenizer import LmTokenizer
 from src.engine.backends.vocabulary import Vocabulary
 from src.engine.backends.weights import make_float32, parameter_count, weight_bytes
-from src.errors import InvalidRequest, ModelLoadFailed
-from src.ipc.messages import ChatMessage, DeviceReading, MemoryReading, ModelInfo, Sampling, TokenLogprob
+from src.errors import ModelLoadFailed
+from src.ipc.messages import DeviceReading, MemoryReading, ModelInfo, Sampling, TokenLogprob
 from src.settings import EngineSettings, Settings
-
-
-class LmTokenizer:
-    """mlx-lm's tokenizer wrapper. Used on the tokenizer thread; detokenizers are copies of their own."""
-
-    def __init__(self, wrapped: Any, vocabulary: Vocabulary) -> None:
-        self._wrapped = wrapped
-        self._vocabulary = vocabulary
-
-    def check(self, sampling: Sampling) -> None:
-        unknown = [token for token in sampling.logit_bias if token >= self._vocabulary.size]
-        if unknown:
-            text = f"{unknown[0]} is no token id: this model has {self._vocabulary.size}."
-            raise InvalidRequest(text, param="logit_bias")
-
-    def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
-        if not self._wrapped.has_chat_template:
-            raise InvalidRequest("This model has no chat template; it cannot chat.", param="model")
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        try:
-            return list(self._wrapped.apply_chat_template(turns, add_generation_prompt=True))
-        except Exception as error:  # noqa: BLE001  # a template raises what its author chose to
-            logger.info("the chat template refused a conversation: {}", type(error).__name__)
-            raise InvalidRequest("The model's chat template refuses this conversation.", param="messages") from None
-
-    def detokenizer(self) -> LmDetokenizer:
-        return LmDetokenizer(self._wrapped.detokenizer)
-
-
-class LmDetokenizer:
-    """mlx-lm's streaming detokenizer; it holds back what is not yet a whole character."""
-
-    def __init__(self, wrapped: Any) -> None:
-        self._wrapped = wrapped
-
-    def add(self, token: int) -> str:
-        self._wrapped.add_token(token)
-        return str(self._wrapped.last_segment)
-
-    def flush(self) -> str:
-        """What was held back. Half a character at the very end (max_tokens cut it) is left out, not garbled."""
-        self._wrapped.finalize()
-        return str(self._wrapped.last_segment).rstrip("\ufffd")
 
 
 class LmBackend:
@@ -90,7 +47,7 @@ class LmBackend:
     ) -> None:
         self.info = info
         self.device = device
-        self.tokenizer = LmTokenizer(tokenizer, vocabulary)
+        self.tokenizer = LmTokenizer(tokenizer, vocabulary, settings.grammar_max_kb << 10)
         self._vocabulary = vocabulary
         self._defaults = defaults
         self._generator = RowGenerator(
@@ -100,11 +57,16 @@ class LmBackend:
             prefill_batch_size=settings.max_num_seqs,
             prefill_step_size=settings.prefill_step_size,
         )
+        self._matchers: dict[int, constraint.Matcher] = {}
         self._end_tokens = tuple(sorted(tokenizer.eos_token_ids))
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:
+    def insert(
+        self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0, grammar: Grammar | None = None
+    ) -> int:
         row = self._row(sampling, len(prompt) - prefix, prefix)
         uids: list[int] = self._generator.insert([prompt], max_tokens=[max_tokens], samplers=[row])
+        if isinstance(grammar, constraint.Grammar):
+            row.matcher = self._matchers[uids[0]] = grammar.start(prompt[len(prompt) - prefix :])
         return uids[0]
 
     def _row(self, wish: Sampling, prompt_tokens: int, made: int) -> Row:
@@ -134,13 +96,25 @@ class LmBackend:
         tokens = [
             Token(reply.uid, reply.token, reply.finish_reason, self._logprob(reply.logprobs)) for reply in generated
         ]
-        return Step(tokens, left)
+        return Step(tokens, left, self._failures(tokens)) if self._matchers else Step(tokens, left)
+
+    def _failures(self, tokens: list[Token]) -> dict[int, str]:
+        """Constrained sequences whose grammar has reached one of its limits; they are forgotten."""
+        for token in tokens:
+            if token.finish:
+                self._matchers.pop(token.uid, None)
+        failed = {uid: matcher.problem for uid, matcher in self._matchers.items() if matcher.problem is not None}
+        if failed:
+            self.remove(list(failed))
+        return failed
 
     def _logprob(self, scores: RowScores | None) -> TokenLogprob | None:
         return None if scores is None else self._vocabulary.logprob(scores)
 
     def remove(self, uids: list[int]) -> None:
         self._generator.remove(uids)
+        for uid in uids:
+            self._matchers.pop(uid, None)
 
     def memory(self) -> MemoryReading:
         return MemoryReading(

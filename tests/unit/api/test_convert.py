@@ -77,7 +77,7 @@ def test_sampling_arrives(temperature: float, top_p: float) -> None:
         ({"role": "user", "content": "x", "name": "bob"}, ("user", "x", "bob")),
     ],
 )
-def test_a_turn(turn: dict[str, Any], expected: tuple[str, ...]) -> None:
+def test_a_turn(turn: dict[str, Any], expected: tuple[Any, ...]) -> None:
     """Roles and contents become what a chat template understands."""
     assert generate(messages=[turn]).messages == (ChatMessage(*expected),)
 

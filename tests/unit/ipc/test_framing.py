@@ -16,6 +16,7 @@ from src.ipc.messages import (
     AnyMessage,
     ChatMessage,
     ChildStatus,
+    ChoiceEnded,
     Delta,
     DeviceReading,
     EngineLoad,
@@ -59,6 +60,7 @@ MESSAGES: list[AnyMessage] = [
     Accepted(),
     Admitted(3, 100),
     Delta((1, 2, 300_000), "text"),
+    ChoiceEnded(2, "length"),
     Finished("stop", Usage(1, 2), Timings(0.1, 0.2, 0.3)),
     Failed("overloaded", "too many", "messages", 1.5),
     OcrResult(
