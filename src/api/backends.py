@@ -7,16 +7,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.errors import BackendUnavailable, ModelNotFound
+from src.errors import BackendUnavailable, ModelNotFound, from_code
 from src.ipc import client, runtime
 from src.ipc.client import Stream
-from src.ipc.messages import AnyMessage, ChildStatus, GenerateRequest, OcrRequest, StatusRequest, SystemStatus
+from src.ipc.messages import (
+    AnyMessage,
+    ChildStatus,
+    Detokenized,
+    DetokenizeRequest,
+    Failed,
+    GenerateRequest,
+    OcrRequest,
+    StatusRequest,
+    SystemStatus,
+    Tokenized,
+    TokenizeRequest,
+)
 from src.metrics import ModelReading, Readings
 from src.settings import Settings
 
 _CONNECT_S = 2.0
 _SEND_S = 30.0
 _STATUS_S = 2.0
+_QUESTION_S = 30.0
 _RETRY_S = 3.0
 
 
@@ -49,6 +62,26 @@ class Backends:
                 f"The model {request.model!r} is not served here. Available: {available}.", param="model"
             )
         return _open(runtime.engine_socket(self._directory, request.model), request, "The engine is not running")
+
+    def ask_engine(self, model: str, message: TokenizeRequest | DetokenizeRequest) -> Tokenized | Detokenized:
+        """One question to a model's engine that computes nothing.
+
+        Raises:
+            ModelNotFound: naming the models there are.
+            BackendUnavailable: when the engine is not there.
+        """
+        if model not in self.models:
+            raise ModelNotFound(f"No such model. Available: {', '.join(self.models)}.", param="model")
+        missing = BackendUnavailable("The engine is not running at the moment.", retry_after_s=_RETRY_S)
+        try:
+            answer = client.ask(runtime.engine_socket(self._directory, model), message, _QUESTION_S)
+        except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+            raise missing from None
+        if isinstance(answer, Failed):
+            raise from_code(answer.code, answer.message, param=answer.param, retry_after_s=answer.retry_after_s)
+        if not isinstance(answer, Tokenized | Detokenized):
+            raise missing
+        return answer
 
     def open_ocr(self, request: OcrRequest) -> Stream:
         """Send a page to the broker; raises as `open_chat`."""

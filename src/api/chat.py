@@ -34,26 +34,31 @@ def create() -> Response:
     shared = service()
     shared.inflight.check()
     body = ChatCompletionRequest.model_validate(json_body())
-    _refuse_unknown(body, strict=shared.settings.strict_fields)
+    refuse_unknown(body, strict=shared.settings.strict_fields)
     generate = convert.to_generate(body, request_id(), shared.settings.default_model, shared.settings.request_timeout)
-    generation = _open(shared, generate)
+    generation = open_generation(shared, generate)
     try:
         generation.wait_admitted()
         response = _streamed(generation, generate, body) if body.stream else _whole(generation, generate)
     except BaseException:
         generation.close()
         raise
+    return with_ignored(response, body)
+
+
+def with_ignored(response: Response, body: ChatCompletionRequest) -> Response:
+    """Name the fields nobody knows."""
     if body.ignored:
         response.headers["X-Ignored-Fields"] = _NO_HEADER_TEXT.sub("?", ", ".join(body.ignored))[:512]
     return response
 
 
-def _refuse_unknown(body: ChatCompletionRequest, *, strict: bool) -> None:
+def refuse_unknown(body: ChatCompletionRequest, *, strict: bool) -> None:
     if strict and body.ignored:
         raise UnsupportedValue("Nobody knows this field (STRICT_FIELDS).", param=body.ignored[0][:64])
 
 
-def _open(shared: Service, generate: GenerateRequest) -> Generation:
+def open_generation(shared: Service, generate: GenerateRequest) -> Generation:
     answer = Answer(
         lambda: shared.backends.open_chat(generate),
         inflight=shared.inflight,

@@ -21,6 +21,7 @@ class Generation:
         self._answer = answer
         self._record = record
         self._silence_s = silence_s
+        self.prompt_tokens = 0
         self._early: list[AnyMessage] = []
 
     def wait_admitted(self) -> None:
@@ -36,6 +37,7 @@ class Generation:
                 batch = self._answer.next_batch(self._silence_s)
             if not isinstance(batch[0], Admitted):
                 raise InternalError
+        self.prompt_tokens = batch[0].prompt_tokens
         self._early = batch[1:]
 
     def batches(self) -> Iterator[list[Delta | ChoiceEnded | Finished]]:

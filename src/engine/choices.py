@@ -9,7 +9,16 @@ from msgspec.structs import replace
 from src.engine import prompt
 from src.engine.backends import Backend, Grammar
 from src.engine.sequence import Group, Sequence
-from src.ipc.messages import Choice, GenerateRequest
+from src.errors import InvalidRequest
+from src.ipc.messages import (
+    Choice,
+    Detokenized,
+    DetokenizeRequest,
+    GenerateRequest,
+    Sampling,
+    Tokenized,
+    TokenizeRequest,
+)
 from src.settings import EngineSettings
 
 _SPREAD = 0x9E3779B97F4A7C15
@@ -44,3 +53,18 @@ def alone(request: GenerateRequest, choice: Choice) -> GenerateRequest:
 def is_constrained(request: GenerateRequest) -> bool:
     """Whether a grammar has to be compiled before the answer can begin."""
     return request.json_schema is not None or request.tool_choice.mode in ("required", "named")
+
+
+def translate(message: TokenizeRequest | DetokenizeRequest, backend: Backend) -> Tokenized | Detokenized:
+    """The tokens of a prompt, or the text of tokens; raises as `Tokenizer.encode`."""
+    if isinstance(message, TokenizeRequest):
+        return Tokenized(tuple(backend.tokenizer.encode(message.request)), backend.info.context_length)
+    _check_ids(message.tokens, backend)
+    return Detokenized(backend.tokenizer.decode(message.tokens))
+
+
+def _check_ids(tokens: tuple[int, ...], backend: Backend) -> None:
+    try:
+        backend.tokenizer.check(Sampling(logit_bias=dict.fromkeys(tokens, 0.0)))
+    except InvalidRequest as error:
+        raise InvalidRequest(error.message, param="tokens") from None

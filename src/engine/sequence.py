@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from src.engine.backends import Grammar
 from src.engine.text import TextStream
 from src.ipc.messages import ChoiceEnded, Finished, FinishReason, GenerateRequest, Timings, Usage
@@ -24,7 +26,7 @@ class Group:
         if self._left:
             return ChoiceEnded(index, finished.reason)
         usage = Usage(finished.usage.prompt_tokens, self._tokens, finished.usage.cached_tokens)
-        return Finished(finished.reason, usage, finished.timings, index)
+        return Finished(finished.reason, usage, finished.timings, index, finished.stop)
 
 
 class Status(Enum):
@@ -66,4 +68,6 @@ class Sequence:
     def ended(self, reason: FinishReason, now: float) -> ChoiceEnded | Finished:
         """What is told of a good end: of several choices, only the last is the request's outcome."""
         finished = self.finished("tool_calls" if reason == "stop" and self.text.called else reason, now)
+        if self.text.stop is not None:
+            finished = msgspec.structs.replace(finished, stop=self.text.stop)
         return finished if self.group is None else self.group.end(self.index, finished)

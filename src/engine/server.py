@@ -23,7 +23,17 @@ from src.engine.backends import Backend, Grammar
 from src.engine.scheduler import Event, Scheduler
 from src.engine.sequence import Sequence
 from src.errors import InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
-from src.ipc.messages import Admitted, Failed, Finished, GenerateRequest, Health, MemoryReading, Ping
+from src.ipc.messages import (
+    Admitted,
+    DetokenizeRequest,
+    Failed,
+    Finished,
+    GenerateRequest,
+    Health,
+    MemoryReading,
+    Ping,
+    TokenizeRequest,
+)
 from src.ipc.server import Peer, Server
 from src.settings import Settings
 
@@ -130,6 +140,8 @@ class EngineServer:
                 self._answer_ping(peer)
             elif isinstance(message, GenerateRequest):
                 return await self._generate(peer, message)
+            elif isinstance(message, TokenizeRequest | DetokenizeRequest):
+                return await self._translate(peer, message)
             else:
                 return peer.send(Failed(InvalidRequest.code, "An engine takes GenerateRequest and Ping."))
         return None
@@ -145,6 +157,17 @@ class EngineServer:
             peer.send(Failed.of(error))
         finally:
             self._open -= 1
+
+    async def _translate(self, peer: Peer, message: TokenizeRequest | DetokenizeRequest) -> None:
+        """Text to tokens or back: an answer of one message, for which nothing is computed."""
+        try:
+            await _first(self._settled, peer.gone)
+            if not peer.gone.done():
+                model = message.request.model if isinstance(message, TokenizeRequest) else message.model
+                work = partial(choices.translate, message, self._loaded(model)[0])
+                peer.send(await self._loop.run_in_executor(self._tokenizer_thread, work))
+        except ServiceError as error:
+            peer.send(Failed.of(error))
 
     def _check_room(self) -> None:
         limit = self._settings.max_num_seqs + self._settings.max_queue_size

@@ -14,6 +14,7 @@ class StopStrings:
         self._stops = stops
         self._held = ""
         self.found = False
+        self.which: str | None = None
 
     def push(self, text: str) -> str:
         """Add text; what may be shown now. After a stop string nothing more comes, and `found` is set."""
@@ -23,6 +24,7 @@ class StopStrings:
         cut = min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=-1)
         if cut >= 0:
             self.found, self._held = True, ""
+            self.which = next(stop for stop in self._stops if text.startswith(stop, cut))
             return text[:cut]
         keep = self._possible_start(text)
         self._held = text[len(text) - keep :]
@@ -51,6 +53,11 @@ class TextStream:
     @property
     def stopped(self) -> bool:
         return self._stops.found
+
+    @property
+    def stop(self) -> str | None:
+        """The stop string that came."""
+        return self._stops.which
 
     @property
     def called(self) -> bool:

@@ -115,6 +115,19 @@ class GenerateRequest(Message, frozen=True):
     raw_prompt: RawPrompt | None = None
 
 
+class TokenizeRequest(Message, frozen=True):
+    """Asks for the tokens of what this request would be answered with; nothing is generated."""
+
+    request: GenerateRequest
+
+
+class DetokenizeRequest(Message, frozen=True):
+    """Asks for the text of tokens."""
+
+    model: str
+    tokens: tuple[int, ...]
+
+
 # ---- to the OCR broker
 
 
@@ -170,6 +183,19 @@ class TokenLogprob(msgspec.Struct, frozen=True):
     top: tuple[Alternative, ...] = ()
 
 
+class Tokenized(Message, frozen=True):
+    """The answer to a `TokenizeRequest`."""
+
+    tokens: tuple[int, ...]
+    context_length: int
+
+
+class Detokenized(Message, frozen=True):
+    """The answer to a `DetokenizeRequest`."""
+
+    text: str
+
+
 class CallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of a tool call: first its id and name, then its arguments, as JSON text that grows."""
 
@@ -220,12 +246,16 @@ class ChoiceEnded(Message, frozen=True):
 
 
 class Finished(Message, frozen=True):
-    """The one good end of a `GenerateRequest`, with the counts of all its choices; `index` ended last."""
+    """The one good end of a `GenerateRequest`, with the counts of all its choices; `index` ended last.
+
+    `stop` is the stop string that ended it, if one did.
+    """
 
     reason: FinishReason
     usage: Usage
     timings: Timings
     index: int = 0
+    stop: str | None = None
 
 
 class Failed(Message, frozen=True):
@@ -376,6 +406,10 @@ class SystemStatus(Message, frozen=True):
 
 AnyMessage = (
     GenerateRequest
+    | TokenizeRequest
+    | DetokenizeRequest
+    | Tokenized
+    | Detokenized
     | OcrRequest
     | Ping
     | StatusRequest

@@ -103,6 +103,10 @@ class Tokenizer(Protocol):
         """A request's prompt: its conversation with its tools, or its raw prompt; raises as `encode_chat`."""
         ...
 
+    def decode(self, tokens: Seq[int]) -> str:
+        """The text of tokens, their marks included."""
+        ...
+
     def detokenizer(self) -> Detokenizer: ...
 
     def reader(self, request: GenerateRequest, prompt: list[int]) -> Reader | None:

@@ -62,6 +62,9 @@ class FakeTokenizer:
             return self.encode_chat(request.messages)
         return list(raw.tokens) or list((raw.text or "").encode())
 
+    def decode(self, tokens: Seq[int]) -> str:
+        return bytes(token for token in tokens if token < END).decode(errors="replace")
+
     def reader(self, request: GenerateRequest, prompt: list[int]) -> Reader | None:  # noqa: ARG002  # as the protocol
         """An echo has no marks; a tool that must be called is called with it."""
         if request.tool_choice.mode == "named" and request.tool_choice.name is not None:

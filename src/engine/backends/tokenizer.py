@@ -106,6 +106,9 @@ class LmTokenizer:
     def detokenizer(self) -> LmDetokenizer:
         return LmDetokenizer(self._wrapped.detokenizer)
 
+    def decode(self, tokens: Seq[int]) -> str:
+        return str(self._wrapped.decode(list(tokens)))
+
     def reader(self, request: GenerateRequest, prompt: list[int]) -> Any:
         return reader(self._wrapped, request, new_call_id, thinking=self._thinks(prompt))
 

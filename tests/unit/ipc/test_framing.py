@@ -18,6 +18,8 @@ from src.ipc.messages import (
     ChildStatus,
     ChoiceEnded,
     Delta,
+    Detokenized,
+    DetokenizeRequest,
     DeviceReading,
     EngineLoad,
     Failed,
@@ -37,6 +39,8 @@ from src.ipc.messages import (
     StopRequest,
     SystemStatus,
     Timings,
+    Tokenized,
+    TokenizeRequest,
     Usage,
 )
 
@@ -53,6 +57,10 @@ HEALTH = Health(
 MESSAGES: list[AnyMessage] = [
     GenerateRequest("id", "demo", (ChatMessage("user", "héllo 你好 🎉"),), Sampling(0.5), 10, ("a", "b"), 3.0, (1, 2)),
     GenerateRequest("id", "demo", ()),
+    TokenizeRequest(GenerateRequest("id", "demo", ())),
+    DetokenizeRequest("demo", (1, 2)),
+    Tokenized((1, 2), 2048),
+    Detokenized("hi"),
     OcrRequest("id", b"\x00\xff" * 100, base64=True),
     Ping(),
     StatusRequest(),
