@@ -67,9 +67,7 @@ def _as_chat(own: CompletionRequest) -> dict[str, Any]:
         InvalidRequest: for what only chat has.
     """
     extra = dict(own.model_extra or {})
-    for name in _CHAT_ONLY:
-        if extra.get(name) is not None:
-            raise InvalidRequest(f"{name!r} belongs to /v1/chat/completions.", param=name)
+    serving.refuse_foreign(extra, _CHAT_ONLY)
     if own.best_of is not None and own.best_of != (extra.get("n") or 1):
         raise UnsupportedValue("best_of must be n: no answers are thrown away.", param="best_of")
     if own.echo and (own.logprobs is not None or not isinstance(own.prompt, str)):

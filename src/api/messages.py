@@ -20,6 +20,7 @@ from src.ipc.messages import CallDelta, Delta, Finished, GenerateRequest, Tokeni
 blueprint = Blueprint("messages", __name__)
 
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use"}
+_CHAT_ONLY = ("n", "logprobs", "top_logprobs", "response_format", "stream_options", "max_completion_tokens", "stop")
 _NO_INPUT = msgspec.Raw(b"{}")
 
 
@@ -42,6 +43,7 @@ def count() -> Response:
 
 def as_chat(own: MessagesRequest) -> dict[str, Any]:
     """The same wish in chat's words."""
+    serving.refuse_foreign(own.model_extra or {}, _CHAT_ONLY)
     turns = [] if own.system is None else [{"role": "system", "content": _text(own.system)}]
     for turn in own.messages:
         turns += _turns(turn)

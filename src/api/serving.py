@@ -17,7 +17,7 @@ from src.api.answer import ClientGone
 from src.api.generation import Generation
 from src.api.schemas import ChatCompletionRequest, Wire
 from src.api.service import json_response, request_id, service
-from src.errors import InternalError, ServiceError
+from src.errors import InternalError, InvalidRequest, ServiceError
 from src.ipc.messages import ChoiceEnded, Delta, Finished, GenerateRequest
 
 Event = Delta | ChoiceEnded | Finished
@@ -43,6 +43,13 @@ def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateReque
     chat.refuse_unknown(body, strict=shared.settings.strict_fields)
     settings = shared.settings
     return body, convert.to_generate(body, request_id(), settings.default_model, settings.request_timeout)
+
+
+def refuse_foreign(fields: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Raise `InvalidRequest` for a field that only chat has: it would get through to chat unseen."""
+    for name in names:
+        if fields.get(name) is not None:
+            raise InvalidRequest(f"{name!r} belongs to /v1/chat/completions.", param=name)
 
 
 def fingerprint(generate: GenerateRequest) -> str:
