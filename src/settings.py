@@ -41,6 +41,7 @@ class WebSettings(BaseModel):
     graceful_timeout: float = Field(60.0, ge=1, le=3600, description="Seconds running requests get at shutdown.")
     keep_alive_timeout: float = Field(75.0, ge=1, le=3600, description="Seconds an idle connection is kept.")
     max_body_mb: int = Field(32, ge=1, le=1024, description="Largest request body, MiB.")
+    response_store_mb: int = Field(32, ge=0, le=4096, description="Memory for responses that can be gone on from, MiB.")
     strict_fields: bool = Field(False, description="Refuse fields nobody knows, instead of naming them in a header.")
     sse_ping_seconds: float = Field(15.0, gt=0, le=600, description="Silence after which a stream sends a comment.")
 

@@ -129,6 +129,7 @@ class StreamOptions(_Strict):
     include_obfuscation: bool = False
 
 
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 TokenId = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 
@@ -167,7 +168,7 @@ class ChatCompletionRequest(_Strict):
     tools: list[ToolIn] | None = Field(None, max_length=MAX_TOOLS)
     tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+    reasoning_effort: ReasoningEffort | None = None
     chat_template_kwargs: TemplateOptions | None = None
 
     known: ClassVar[frozenset[str]] = NO_EFFECT | frozenset(UNSUPPORTED)
