@@ -9,7 +9,19 @@ import time
 
 from flask import Flask
 
-from src.api import chat, completions, error_handlers, hooks, messages, models, ocr, responses, system
+from src.api import (
+    chat,
+    completions,
+    embeddings,
+    error_handlers,
+    hooks,
+    messages,
+    models,
+    ocr,
+    pages,
+    responses,
+    system,
+)
 from src.api.backends import Backends
 from src.api.inflight import InFlight
 from src.api.service import EXTENSION, Service
@@ -27,7 +39,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     )
     error_handlers.register(app)
     hooks.install(app, metrics, settings.max_body_mb << 20)
-    for module in (chat, completions, messages, responses, ocr, models, system):
+    for module in (chat, completions, messages, responses, embeddings, ocr, models, system, pages):
         app.register_blueprint(module.blueprint)
     for name in backends.models:
         metrics.announce_model(name, backends.engine_name())

@@ -189,6 +189,15 @@ class ChatCompletionRequest(_Strict):
         return sorted(set(self.extra) - self.known)
 
 
+class EmbeddingsRequest(_Strict):
+    """Body of POST /v1/embeddings."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    model: str | None = Field(None, max_length=512)
+    input: str | list[str] | list[int] | list[list[int]]
+
+
 class OcrJsonRequest(_Strict):
     """JSON body of POST /v1/ocr: one image as base64 or data URL."""
 

@@ -93,22 +93,19 @@ class CountRequest(MessagesRequest):
     max_tokens: int = 1
 
 
-class TextOut(Wire, frozen=True):
+class TextOut(Wire, frozen=True, tag_field="type", tag="text"):
     text: str
-    type: str = "text"
 
 
-class ThinkingOut(Wire, frozen=True):
+class ThinkingOut(Wire, frozen=True, tag_field="type", tag="thinking"):
     thinking: str
     signature: str = ""
-    type: str = "thinking"
 
 
-class ToolUseOut(Wire, frozen=True):
+class ToolUseOut(Wire, frozen=True, tag_field="type", tag="tool_use"):
     id: str
     name: str
     input: msgspec.Raw
-    type: str = "tool_use"
 
 
 class AnthropicUsage(Wire, frozen=True):

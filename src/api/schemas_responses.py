@@ -129,29 +129,26 @@ class ReasoningText(Wire, frozen=True):
     type: str = "reasoning_text"
 
 
-class MessageOutItem(Wire, frozen=True):
+class MessageOutItem(Wire, frozen=True, tag_field="type", tag="message"):
     id: str
     content: tuple[OutputText, ...]
     status: str
     role: str = "assistant"
-    type: str = "message"
 
 
-class ReasoningOutItem(Wire, frozen=True):
+class ReasoningOutItem(Wire, frozen=True, tag_field="type", tag="reasoning"):
     id: str
     content: tuple[ReasoningText, ...]
     status: str
     summary: tuple[()] = ()
-    type: str = "reasoning"
 
 
-class CallOutItem(Wire, frozen=True):
+class CallOutItem(Wire, frozen=True, tag_field="type", tag="function_call"):
     id: str
     call_id: str
     name: str
     arguments: str
     status: str
-    type: str = "function_call"
 
 
 OutItem = MessageOutItem | ReasoningOutItem | CallOutItem

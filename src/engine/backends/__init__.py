@@ -165,6 +165,20 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
+# what an engine refuses by name, beyond what nobody takes (api/schemas.UNSUPPORTED): for docs/compatibility.md
+REFUSES: dict[str, dict[str, str]] = {
+    "mlx": {
+        "tools": "when the model's template knows none (a tool that must be called needs no template)",
+        "response_format": "for keywords that llguidance does not know",
+        "reasoning_effort": "when the model's template has no switch, or with a form that must be kept",
+    },
+    "fake": {
+        "response_format": "but for `text`",
+        "tool_choice": "`required` or a name, unless the message is the call",
+    },
+}
+
+
 def choose(settings: Settings) -> tuple[str, str]:
     """The engine `INFERENCE_ENGINE` means here, and why."""
     if settings.inference_engine != "auto":
