@@ -45,6 +45,8 @@ class WebSettings(BaseModel):
     client_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds a client may neither send nor read.")
     keep_alive_timeout: float = Field(75.0, ge=1, le=3600, description="Seconds an idle connection is kept.")
     max_body_mb: int = Field(32, ge=1, le=1024, description="Largest request body, MiB.")
+    response_store_mb: int = Field(32, ge=0, le=4096, description="Memory for responses that can be gone on from, MiB.")
+    strict_fields: bool = Field(False, description="Refuse fields nobody knows, instead of naming them in a header.")
     sse_ping_seconds: float = Field(15.0, gt=0, le=600, description="Silence after which a stream sends a comment.")
 
 
@@ -93,6 +95,8 @@ class EngineSettings(BaseModel):
     image_timeout: float = Field(30.0, ge=0, le=3600, description="Seconds more for a request with images.")
     queue_timeout: float = Field(120.0, gt=0, le=86400, description="Seconds a chat request may wait for its turn.")
     priority_ageing: float = Field(30.0, gt=0, le=3600, description="Seconds a priority class is worth in the queue.")
+    grammar_timeout: float = Field(5.0, gt=0, le=600, description="Seconds a schema may take to compile.")
+    grammar_max_kb: int = Field(256, ge=1, le=16384, description="Largest schema of an answer's form, KiB.")
     client_buffer_kb: int = Field(1024, ge=16, le=1 << 20, description="Unread answer a slow client may pile up, KiB.")
 
 

@@ -1,17 +1,40 @@
-"""Keeps generated text in step with the code: the README's table of settings.
+"""Keeps generated text in step with the code: the README's table of settings, docs/errors.md, docs/compatibility.md.
 
-`python -m tests.docs --write` writes it (`make example`); `tests/unit/test_docs.py` fails when it is stale.
+`python -m tests.docs --write` writes them (`make example`); `tests/unit/test_docs.py` fails when one is stale.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
+from src.api.schemas import NO_EFFECT, UNSUPPORTED, ChatCompletionRequest
+from src.engine.backends import REFUSES
+from src.errors import ServiceError
 from src.settings import ROOT, markdown
 
 README = ROOT / "README.md"
+ERRORS = ROOT / "docs" / "errors.md"
+COMPATIBILITY = ROOT / "docs" / "compatibility.md"
 _BLOCK = re.compile(r"(<!-- settings -->\n).*?(<!-- /settings -->)", re.DOTALL)
+
+_ERRORS_HEAD = """# Errors
+
+Every error is `{"error": {"message", "type", "param", "code"}, "request_id"}`; `param` names the field, `code` is one
+of these. Before the first byte of an answer it is an HTTP status; in a stream that has begun it is one event, after
+which nothing follows. A 429 or 503 says in `Retry-After` when to try again. (Generated from `src/errors.py`; each row
+has its test in `tests/contract/test_error_table.py`.)
+
+"""
+_COMPATIBILITY_HEAD = """# Compatibility
+
+What each engine does with each field of `POST /v1/chat/completions`. `/v1/completions`, `/v1/responses` and
+`/v1/messages` are translations onto it and take the same fields under their own names. A field that is neither here
+nor known to the endpoint is named in `X-Ignored-Fields`, or refused under `STRICT_FIELDS=true`. (Generated from the
+code and tested.)
+
+"""
 
 
 def with_settings(text: str) -> str:
@@ -19,5 +42,43 @@ def with_settings(text: str) -> str:
     return _BLOCK.sub(lambda match: f"{match[1]}{markdown()}{match[2]}", text)
 
 
+def kinds(kind: type[ServiceError] = ServiceError) -> list[type[ServiceError]]:
+    """Every class of error that can be answered, parents first."""
+    below = [leaf for one in kind.__subclasses__() for leaf in kinds(one)]
+    return below if kind is ServiceError else [kind, *below]
+
+
+def error_table() -> str:
+    """docs/errors.md."""
+    rows = ["| Status | `code` | `type` | Meaning |", "|---|---|---|---|"]
+    for kind in sorted(kinds(), key=lambda kind: (kind.status, kind.code)):
+        meaning = " ".join((kind.__doc__ or "").split()).replace("|", "\\|")
+        rows.append(f"| {kind.status} | `{kind.code}` | `{kind.type}` | {meaning} |")
+    return _ERRORS_HEAD + "\n".join(rows) + "\n"
+
+
+def compatibility() -> str:
+    """docs/compatibility.md."""
+    engines = sorted(REFUSES, reverse=True)
+    rows = [f"| Field | {' | '.join(f'`{engine}`' for engine in engines)} |", "|---" * (len(engines) + 1) + "|"]
+    for name in ChatCompletionRequest.model_fields:
+        cells = [_honoured(REFUSES[engine].get(name)) for engine in engines]
+        rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    rows += [f"| `{name}` |{' refused |' * len(engines)}" for name in UNSUPPORTED]
+    rows += [f"| `{name}` |{' taken, no effect |' * len(engines)}" for name in sorted(NO_EFFECT)]
+    return _COMPATIBILITY_HEAD + "\n".join(rows) + "\n"
+
+
+def _honoured(refused: str | None) -> str:
+    return "honoured" if refused is None else f"honoured; refused {refused}"
+
+
+def generated() -> dict[Path, str]:
+    """Each generated file and its text."""
+    readme = with_settings(README.read_text(encoding="utf-8"))
+    return {README: readme, ERRORS: error_table(), COMPATIBILITY: compatibility()}
+
+
 if __name__ == "__main__" and "--write" in sys.argv:
-    README.write_text(with_settings(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for file, text in generated().items():
+        file.write_text(text, encoding="utf-8")

@@ -9,7 +9,20 @@ import time
 
 from flask import Flask
 
-from src.api import chat, error_handlers, hooks, models, ocr, ocr_jobs, system
+from src.api import (
+    chat,
+    completions,
+    embeddings,
+    error_handlers,
+    hooks,
+    messages,
+    models,
+    ocr,
+    ocr_jobs,
+    pages,
+    responses,
+    system,
+)
 from src.api.backends import Backends
 from src.api.inflight import InFlight
 from src.api.service import EXTENSION, Service
@@ -28,7 +41,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
     hooks.install(app, metrics, settings.max_body_mb << 20, settings.client_timeout)
-    for module in (chat, ocr, ocr_jobs, models, system):
+    for module in (chat, completions, messages, responses, embeddings, ocr, ocr_jobs, models, system, pages):
         app.register_blueprint(module.blueprint)
     for name in backends.models:
         metrics.announce_model(name, backends.engine_name())

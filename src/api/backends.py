@@ -10,17 +10,22 @@ from pathlib import Path
 
 from src.api.resume import Ends, Resumable, ResumableStream
 from src.api.suspects import Suspects
-from src.errors import BackendUnavailable, EngineCrashed, ModelNotFound, OcrCrashed, ServiceError
+from src.errors import BackendUnavailable, EngineCrashed, ModelNotFound, OcrCrashed, ServiceError, from_code
 from src.ipc import client, runtime
 from src.ipc.client import Stream
 from src.ipc.messages import (
     ChildStatus,
+    Detokenized,
+    DetokenizeRequest,
+    Failed,
     GenerateRequest,
     OcrDocument,
     OcrJobRequest,
     OcrRequest,
     StatusRequest,
     SystemStatus,
+    Tokenized,
+    TokenizeRequest,
 )
 from src.metrics import ModelReading, Readings
 from src.settings import Settings
@@ -28,6 +33,7 @@ from src.settings import Settings
 _CONNECT_S = 2.0
 _SEND_S = 30.0
 _STATUS_S = 2.0
+_QUESTION_S = 30.0
 _RETRY_S = 3.0
 _FAILED_RETRY_S = 30.0
 
@@ -64,6 +70,26 @@ class Backends:
             )
         route = _Route(self, "engine", runtime.engine_socket(self._directory, request.model))
         return self._resumable(request, route, self._chat_suspects, EngineCrashed)
+
+    def ask_engine(self, model: str, message: TokenizeRequest | DetokenizeRequest) -> Tokenized | Detokenized:
+        """One question to a model's engine that computes nothing.
+
+        Raises:
+            ModelNotFound: naming the models there are.
+            BackendUnavailable: when the engine is not there.
+        """
+        if model not in self.models:
+            raise ModelNotFound(f"No such model. Available: {', '.join(self.models)}.", param="model")
+        missing = BackendUnavailable("The engine is not running at the moment.", retry_after_s=_RETRY_S)
+        try:
+            answer = client.ask(runtime.engine_socket(self._directory, model), message, _QUESTION_S)
+        except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+            raise missing from None
+        if isinstance(answer, Failed):
+            raise from_code(answer.code, answer.message, param=answer.param, retry_after_s=answer.retry_after_s)
+        if not isinstance(answer, Tokenized | Detokenized):
+            raise missing
+        return answer
 
     def open_ocr(self, request: OcrRequest | OcrDocument | OcrJobRequest) -> ResumableStream | Stream:
         """A page, a document or a question for the broker.

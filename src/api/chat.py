@@ -19,8 +19,8 @@ from src.api.generation import Generation
 from src.api.recorder import Recorder
 from src.api.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service
-from src.errors import EngineCrashed, InternalError, ServiceError
-from src.ipc.messages import Delta, Finished, GenerateRequest
+from src.errors import EngineCrashed, InternalError, ServiceError, UnsupportedValue
+from src.ipc.messages import ChoiceEnded, Delta, Finished, GenerateRequest
 
 blueprint = Blueprint("chat", __name__)
 
@@ -34,21 +34,36 @@ def create() -> Response:
     shared = service()
     with shared.inflight.reading():
         body = ChatCompletionRequest.model_validate(json_body())
-    wishes = convert.Wishes(request.headers.get("X-Priority"), request.headers.get("X-Request-Timeout"))
-    generate = convert.to_generate(body, request_id(), shared.settings.default_model, wishes)
-    generation = _open(shared, generate)
+    refuse_unknown(body, strict=shared.settings.strict_fields)
+    generate = convert.to_generate(body, request_id(), shared.settings.default_model, headers())
+    generation = open_generation(shared, generate)
     try:
         generation.wait_admitted()
         response = _streamed(generation, generate, body) if body.stream else _whole(generation, generate)
     except BaseException:
         generation.close()
         raise
+    return with_ignored(response, body)
+
+
+def headers() -> convert.Headers:
+    """What the request's headers ask for."""
+    return convert.Headers(request.headers.get("X-Priority"), request.headers.get("X-Request-Timeout"))
+
+
+def with_ignored(response: Response, body: ChatCompletionRequest) -> Response:
+    """Name the fields nobody knows."""
     if body.ignored:
         response.headers["X-Ignored-Fields"] = _NO_HEADER_TEXT.sub("?", ", ".join(body.ignored))[:512]
     return response
 
 
-def _open(shared: Service, generate: GenerateRequest) -> Generation:
+def refuse_unknown(body: ChatCompletionRequest, *, strict: bool) -> None:
+    if strict and body.ignored:
+        raise UnsupportedValue("Nobody knows this field (STRICT_FIELDS).", param=body.ignored[0][:64])
+
+
+def open_generation(shared: Service, generate: GenerateRequest) -> Generation:
     answer = Answer(
         lambda: shared.backends.open_chat(generate),
         inflight=shared.inflight,
@@ -68,21 +83,30 @@ def _whole(generation: Generation, generate: GenerateRequest) -> Response:
         events = [event for batch in generation.batches() for event in batch]
     finally:
         generation.close()
-    return json_response(convert.completion(events, _completion_id(generate), int(time.time()), generate.model))
+    fingerprint = convert.fingerprint(generate.model, service().backends.engine_name())
+    return json_response(
+        convert.completion(events, _completion_id(generate), int(time.time()), generate.model, fingerprint)
+    )
 
 
 def _streamed(generation: Generation, generate: GenerateRequest, body: ChatCompletionRequest) -> Response:
     include_usage = body.stream_options is not None and body.stream_options.include_usage
-    writer = ChunkWriter(_completion_id(generate), int(time.time()), generate.model, include_usage=include_usage)
-    response = sse.response(_events(generation, writer))
+    writer = ChunkWriter(
+        _completion_id(generate),
+        int(time.time()),
+        generate.model,
+        include_usage=include_usage,
+        system_fingerprint=convert.fingerprint(generate.model, service().backends.engine_name()),
+    )
+    response = sse.response(_events(generation, writer, body.n or 1))
     # a generator that was never started never reaches its `finally`
     response.call_on_close(generation.close)
     return response
 
 
-def _events(generation: Generation, writer: ChunkWriter) -> Iterator[bytes]:
+def _events(generation: Generation, writer: ChunkWriter, choices: int) -> Iterator[bytes]:
     try:
-        yield sse.event(writer.first())
+        yield b"".join(sse.event(writer.first(index)) for index in range(choices))
         for batch in generation.batches():
             if encoded := b"".join(_encode(event, writer) for event in batch):
                 yield encoded
@@ -100,9 +124,13 @@ def _events(generation: Generation, writer: ChunkWriter) -> Iterator[bytes]:
         generation.close()
 
 
-def _encode(event: Delta | Finished, writer: ChunkWriter) -> bytes:
+def _encode(event: Delta | ChoiceEnded | Finished, writer: ChunkWriter) -> bytes:
     if isinstance(event, Delta):
-        return sse.event(writer.delta(event)) if event.text else b""
+        shown = event.text or event.logprobs or event.reasoning
+        encoded = sse.event(writer.delta(event)) if shown else b""
+        return encoded + b"".join(map(sse.event, writer.calls(event))) if event.calls else encoded
+    if isinstance(event, ChoiceEnded):
+        return sse.event(writer.ended(event))
     return b"".join(map(sse.event, writer.finished(event)))
 
 

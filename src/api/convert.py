@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast, get_args
 
 import msgspec
 
-from src.api import schemas
+from src.api import schemas, wishes
 from src.api.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
 from src.errors import InvalidRequest
 from src.ipc.messages import (
+    Alternative,
+    CallDelta,
     ChatMessage,
+    ChoiceEnded,
     Delta,
     Finished,
     GenerateRequest,
     Priority,
-    Sampling,
+    TokenLogprob,
+    ToolCall,
     Usage,
 )
+from src.settings import VERSION
 
 _NO_CHOICES: tuple[ChunkChoice, ...] = ()
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Headers:
     """What headers ask for: X-Priority, and X-Request-Timeout in seconds, which can only shorten."""
 
     priority: str | None = None
@@ -34,7 +41,7 @@ class Wishes:
 
 
 def to_generate(
-    body: ChatCompletionRequest, request_id: str, default_model: str, wishes: Wishes | None = None
+    body: ChatCompletionRequest, request_id: str, default_model: str, headers: Headers | None = None
 ) -> GenerateRequest:
     """A validated body as the engine's request.
 
@@ -45,16 +52,23 @@ def to_generate(
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    offered, choice = wishes.tools(body)
     return GenerateRequest(
         id=request_id,
         model=body.model or default_model,
         messages=tuple(_message(turn, at) for at, turn in enumerate(body.messages)),
-        sampling=Sampling(temperature=body.temperature, top_p=body.top_p),
+        sampling=wishes.sampling(body, random.getrandbits(63)),  # samples, not secrets
+        choices=wishes.choices(body),
+        tools=offered,
+        tool_choice=choice,
+        json_schema=wishes.json_schema(body),
+        thinking=wishes.thinking(body),
+        reasoning_effort=body.reasoning_effort,
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=stop,
         stream=bool(body.stream),
-        priority=_priority(body, wishes.priority if wishes else None),
-        timeout_s=_timeout(wishes.timeout if wishes else None),
+        priority=_priority(body, headers.priority if headers else None),
+        timeout_s=_timeout(body.timeout, headers.timeout if headers else None),
     )
 
 
@@ -72,61 +86,176 @@ def _priority(body: ChatCompletionRequest, header: str | None) -> Priority:
     return cast(Priority, header)
 
 
-def _timeout(header: str | None) -> float | None:
+def _timeout(field: float | None, header: str | None) -> float | None:
+    """The shorter of what the field and the header ask for."""
     if header is None:
-        return None
+        return field
     try:
         seconds = float(header)
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
         raise InvalidRequest("X-Request-Timeout must be a number of seconds above 0.", param="X-Request-Timeout")
-    return seconds
+    return seconds if field is None else min(seconds, field)
 
 
 def _message(turn: schemas.Turn, at: int) -> ChatMessage:
     if turn.content is None and turn.role != "assistant":
         raise InvalidRequest("content is missing.", param=f"messages[{at}].content")
-    content = turn.content if isinstance(turn.content, str) else "".join(part.text for part in turn.content or ())
+    if turn.role == "tool" and turn.tool_call_id is None:
+        raise InvalidRequest("A tool's answer needs its tool_call_id.", param=f"messages[{at}].tool_call_id")
+    if turn.tool_calls and turn.role != "assistant":
+        raise InvalidRequest("Only an assistant's turn has tool_calls.", param=f"messages[{at}].tool_calls")
     # what OpenAI renamed to developer is what models were trained on as system
-    return ChatMessage("system" if turn.role == "developer" else turn.role, content)
+    role = "system" if turn.role == "developer" else turn.role
+    calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in turn.tool_calls or ())
+    reasoning = turn.reasoning_content or turn.reasoning
+    return ChatMessage(role, _text(turn), turn.name, calls, turn.tool_call_id, reasoning)
 
 
-def completion(events: Sequence[object], completion_id: str, created: int, model: str) -> ChatCompletion:
+def _text(turn: schemas.Turn) -> str:
+    if turn.content is None or isinstance(turn.content, str):
+        return turn.content or ""
+    return "".join(part.text if isinstance(part, schemas.TextPart) else part.refusal for part in turn.content)
+
+
+def fingerprint(model: str, engine: str) -> str:
+    """What a seed's text depends on beside the request: the model, the engine, our version."""
+    return f"fp_{hashlib.sha256(f'{VERSION} {engine} {model}'.encode()).hexdigest()[:10]}"
+
+
+def completion(
+    events: Sequence[object], completion_id: str, created: int, model: str, system_fingerprint: str | None = None
+) -> ChatCompletion:
     """A whole answer from all its events; the last is `Finished`."""
     finished = next(event for event in reversed(events) if isinstance(event, Finished))
-    text = "".join(event.text for event in events if isinstance(event, Delta))
-    choice = schemas.ChoiceOut(0, schemas.MessageOut("assistant", text), finished.reason)
-    return ChatCompletion(completion_id, created, model, (choice,), usage(finished.usage))
+    deltas: dict[int, list[Delta]] = {finished.index: []}
+    reasons: dict[int, str] = {finished.index: finished.reason}
+    for event in events:
+        if isinstance(event, Delta):
+            deltas.setdefault(event.index, []).append(event)
+        elif isinstance(event, ChoiceEnded):
+            reasons[event.index] = event.reason
+    made = tuple(_choice(index, deltas[index], reasons[index]) for index in sorted(deltas))
+    return ChatCompletion(
+        completion_id, created, model, made, usage(finished.usage), system_fingerprint=system_fingerprint
+    )
+
+
+def _choice(index: int, deltas: list[Delta], reason: str) -> schemas.ChoiceOut:
+    calls = whole_calls([call for delta in deltas for call in delta.calls])
+    text = "".join(delta.text for delta in deltas)
+    thought = "".join(delta.reasoning for delta in deltas)
+    scores = tuple(score for delta in deltas for score in delta.logprobs)
+    message = schemas.MessageOut(
+        "assistant",
+        None if calls and not text.strip() else text,
+        reasoning_content=thought or msgspec.UNSET,
+        reasoning=thought or msgspec.UNSET,
+        tool_calls=tuple(map(_call, calls)) or msgspec.UNSET,
+    )
+    return schemas.ChoiceOut(index, message, reason, logprobs(scores) if scores else None)
+
+
+def whole_calls(pieces: Sequence[CallDelta]) -> list[ToolCall]:
+    """The calls that these pieces make."""
+    found: dict[int, ToolCall] = {}
+    for piece in pieces:
+        before = found.get(piece.index, ToolCall("", "", ""))
+        found[piece.index] = ToolCall(
+            piece.id or before.id, piece.name or before.name, before.arguments + piece.arguments
+        )
+    return list(found.values())
+
+
+def _call(call: ToolCall) -> schemas.ToolCallOut:
+    return schemas.ToolCallOut(call.id, schemas.FunctionOut(call.name, call.arguments))
+
+
+def logprobs(scores: Sequence[TokenLogprob]) -> schemas.ChoiceLogprobs:
+    return schemas.ChoiceLogprobs(tuple(map(_score, scores)))
+
+
+def _score(score: TokenLogprob) -> schemas.TokenLogprobOut:
+    text, logprob, raw = _alternative(score.chosen)
+    return schemas.TokenLogprobOut(
+        text, logprob, raw, tuple(schemas.TopLogprob(*_alternative(one)) for one in score.top)
+    )
+
+
+def _alternative(one: Alternative) -> tuple[str, float, tuple[int, ...]]:
+    return one.text.decode(errors="replace"), one.logprob, tuple(one.text)
 
 
 def usage(counts: Usage) -> schemas.UsageOut:
     total = counts.prompt_tokens + counts.completion_tokens
-    return schemas.UsageOut(counts.prompt_tokens, counts.completion_tokens, total)
+    details = schemas.PromptDetails(counts.cached_tokens)
+    return schemas.UsageOut(counts.prompt_tokens, counts.completion_tokens, total, details)
 
 
 class ChunkWriter:
     """Encodes one stream's chunks. Every chunk but the last carries `usage: null` when usage was asked for."""
 
-    def __init__(self, completion_id: str, created: int, model: str, *, include_usage: bool) -> None:
+    def __init__(
+        self,
+        completion_id: str,
+        created: int,
+        model: str,
+        *,
+        include_usage: bool,
+        system_fingerprint: str | None = None,
+    ) -> None:
         self._id, self._created, self._model = completion_id, created, model
         self._include_usage = include_usage
         self._usage: None | msgspec.UnsetType = None if include_usage else msgspec.UNSET
+        self._fingerprint = system_fingerprint
 
-    def first(self) -> ChatCompletionChunk:
-        return self._chunk(DeltaOut(role="assistant", content=""))
+    def first(self, index: int = 0) -> ChatCompletionChunk:
+        return self._chunk(DeltaOut(role="assistant", content=""), index)
 
     def delta(self, event: Delta) -> ChatCompletionChunk:
-        return self._chunk(DeltaOut(content=event.text))
+        scores = logprobs(event.logprobs) if event.logprobs else None
+        if not event.reasoning:
+            return self._chunk(DeltaOut(content=event.text), event.index, None, scores)
+        parts = DeltaOut(content=event.text or None, reasoning_content=event.reasoning, reasoning=event.reasoning)
+        return self._chunk(parts, event.index, None, scores)
+
+    def calls(self, event: Delta) -> list[ChatCompletionChunk]:
+        """A chunk for each piece of a call: id and name first, then the arguments as they grow."""
+        return [self._chunk(DeltaOut(tool_calls=(_call_delta(piece),)), event.index) for piece in event.calls]
+
+    def ended(self, event: ChoiceEnded) -> ChatCompletionChunk:
+        return self._chunk(DeltaOut(), event.index, event.reason)
 
     def finished(self, event: Finished) -> list[ChatCompletionChunk]:
         """The chunk with the reason, then the one with the usage if it was asked for."""
-        chunks = [self._chunk(DeltaOut(), event.reason)]
+        chunks = [self._chunk(DeltaOut(), event.index, event.reason)]
         if self._include_usage:
-            last = ChatCompletionChunk(self._id, self._created, self._model, _NO_CHOICES, usage(event.usage))
-            chunks.append(last)
+            chunks.append(
+                ChatCompletionChunk(
+                    self._id,
+                    self._created,
+                    self._model,
+                    _NO_CHOICES,
+                    usage(event.usage),
+                    system_fingerprint=self._fingerprint,
+                )
+            )
         return chunks
 
-    def _chunk(self, delta: DeltaOut, reason: str | None = None) -> ChatCompletionChunk:
-        choices = (ChunkChoice(0, delta, reason),)
-        return ChatCompletionChunk(self._id, self._created, self._model, choices, self._usage)
+    def _chunk(
+        self,
+        delta: DeltaOut,
+        index: int,
+        reason: str | None = None,
+        scores: schemas.ChoiceLogprobs | None = None,
+    ) -> ChatCompletionChunk:
+        choices = (ChunkChoice(index, delta, reason, scores),)
+        return ChatCompletionChunk(
+            self._id, self._created, self._model, choices, self._usage, system_fingerprint=self._fingerprint
+        )
+
+
+def _call_delta(piece: CallDelta) -> schemas.ToolCallDelta:
+    function = schemas.FunctionDelta(piece.name, piece.arguments)
+    return schemas.ToolCallDelta(piece.index, piece.id, "function" if piece.id else None, function)

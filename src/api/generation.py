@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from src.api.answer import Answer
 from src.api.recorder import Recorder
 from src.errors import InternalError
-from src.ipc.messages import Admitted, AnyMessage, Delta, Finished
+from src.ipc.messages import Admitted, AnyMessage, ChoiceEnded, Delta, Finished
 
 
 class Generation:
@@ -21,6 +21,7 @@ class Generation:
         self._answer = answer
         self._record = record
         self._silence_s = silence_s
+        self.prompt_tokens = 0
         self._early: list[AnyMessage] = []
 
     def wait_admitted(self) -> None:
@@ -36,13 +37,14 @@ class Generation:
                 batch = self._answer.next_batch(self._silence_s)
             if not isinstance(batch[0], Admitted):
                 raise InternalError
+        self.prompt_tokens = batch[0].prompt_tokens
         self._early = batch[1:]
 
-    def batches(self) -> Iterator[list[Delta | Finished]]:
+    def batches(self) -> Iterator[list[Delta | ChoiceEnded | Finished]]:
         """Events as they come; an empty list after a silence. Ends after `Finished`; raises as `wait_admitted`."""
         batch: list[AnyMessage] | None = self._early
         while True:
-            events = [event for event in batch or () if isinstance(event, Delta | Finished)]
+            events = [event for event in batch or () if isinstance(event, Delta | ChoiceEnded | Finished)]
             if events or batch is None:
                 self._record.events(events)
                 yield events

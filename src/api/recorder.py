@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from src import logs
 from src.errors import ServiceError
-from src.ipc.messages import Delta, Finished, GenerateRequest
+from src.ipc.messages import ChoiceEnded, Delta, Finished, GenerateRequest
 from src.metrics import Metrics
 
 
@@ -27,7 +27,7 @@ class Recorder:
         self._tokens = 0
         self._outcome: str | None = None
 
-    def events(self, events: Sequence[Delta | Finished]) -> None:
+    def events(self, events: Sequence[Delta | ChoiceEnded | Finished]) -> None:
         """Count what came together; tokens of one batch share the time since the last one."""
         now = self._clock()
         tokens = sum(len(event.tokens) for event in events if isinstance(event, Delta))

@@ -21,8 +21,11 @@ from src.ipc.messages import (
     Accepted,
     Admitted,
     AnyMessage,
+    Choice,
+    ChoiceEnded,
     Delta,
     Failed,
+    Finished,
     GenerateRequest,
     OcrDocument,
     OcrPage,
@@ -81,7 +84,9 @@ class ResumableStream:
         self._sleep = sleep
         self._suspect = suspects.arrive()
         self._stream: Stream | None = None
-        self._tokens: list[int] = []
+        self._tokens: dict[int, list[int]] = {}  # by choice
+        self._ended: dict[int, int] = {}  # tokens of choices that had ended before this life of the engine
+        self._ending: dict[int, int] = {}
         self._admitted: Admitted | None = None
         self._pages: set[int] = set()
         self._cancelled = False
@@ -167,6 +172,7 @@ class ResumableStream:
         """The back end died under this request."""
         stream.close()
         self._stream = None
+        self._ended |= self._ending
         self._asked = now = self._clock()
         if self._first_token is not None:
             self._spent_s += now - self._first_token
@@ -178,33 +184,49 @@ class ResumableStream:
         """The request as the next process needs it."""
         if not isinstance(self._request, GenerateRequest) or self._admitted is None:
             return self._request
+        made = {index: tuple(tokens) for index, tokens in self._tokens.items()}
+        left = tuple(choice for choice in self._request.choices if choice.index not in self._ended)
         return msgspec.structs.replace(
             self._request,
             max_tokens=self._admitted.max_tokens,
-            prefix=tuple(self._tokens),
+            prefix=made.get(0, ()) if not self._request.choices else (),
+            choices=tuple(Choice(choice.index, made.get(choice.index, ())) for choice in left),
             spent_s=self._spent_s,
         )
 
     def _note(self, batch: list[AnyMessage]) -> list[AnyMessage]:
-        """Keep what a resume needs; `Accepted` and a second `Admitted` are for us alone."""
-        messages: list[AnyMessage] = []
-        for message in batch:
-            if isinstance(message, Accepted):
-                self._suspects.taken(self._suspect)
-                continue
-            if isinstance(message, Admitted) and self._admitted is not None:
-                continue
-            if isinstance(message, OcrPage):
-                if message.number in self._pages:
-                    continue
-                self._pages.add(message.number)
-            if isinstance(message, Admitted):
-                self._admitted = message
-            elif isinstance(message, Delta):
-                self._first_token = self._first_token or self._clock()
-                self._tokens.extend(message.tokens)
-                self._suspects.progressed(self._suspect, len(message.tokens))
-            elif isinstance(message, Failed):
-                self._suspects.leave(self._suspect)
-            messages.append(message)
-        return messages
+        return [kept for message in batch if (kept := self._keep(message)) is not None]
+
+    def _keep(self, message: AnyMessage) -> AnyMessage | None:
+        """What the reader gets to see; what a resume will need is kept on the way."""
+        if isinstance(message, Accepted):
+            self._suspects.taken(self._suspect)
+            return None
+        if isinstance(message, Admitted):
+            first, self._admitted = self._admitted is None, self._admitted or message
+            return message if first else None
+        if isinstance(message, OcrPage):
+            new = message.number not in self._pages
+            self._pages.add(message.number)
+            return message if new else None
+        if isinstance(message, Finished):
+            return _with_earlier(message, sum(self._ended.values()))
+        self._learn(message)
+        return message
+
+    def _learn(self, message: AnyMessage) -> None:
+        if isinstance(message, Delta):
+            self._first_token = self._first_token or self._clock()
+            self._tokens.setdefault(message.index, []).extend(message.tokens)
+            self._suspects.progressed(self._suspect, len(message.tokens))
+        elif isinstance(message, ChoiceEnded):
+            self._ending[message.index] = len(self._tokens.get(message.index, ()))
+        elif isinstance(message, Failed):
+            self._suspects.leave(self._suspect)
+
+
+def _with_earlier(finished: Finished, tokens: int) -> Finished:
+    """The last engine did not see the choices that had ended before it."""
+    usage = finished.usage
+    total = msgspec.structs.replace(usage, completion_tokens=usage.completion_tokens + tokens)
+    return msgspec.structs.replace(finished, usage=total)

@@ -18,29 +18,18 @@ NO_EFFECT = frozenset({"user", "metadata", "store", "service_tier", "safety_iden
 
 # fields of the API this engine does not honour, with the values that ask for nothing
 UNSUPPORTED: dict[str, tuple[object, ...]] = {
-    "n": (1,),
-    "seed": (),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "logit_bias": ({},),
-    "frequency_penalty": (0, 0.0),
-    "presence_penalty": (0, 0.0),
-    "repetition_penalty": (1, 1.0),
-    "top_k": (0, -1),
-    "min_p": (0, 0.0),
-    "response_format": ({"type": "text"},),
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
     "functions": ([],),
     "function_call": ("none", "auto"),
-    "parallel_tool_calls": (True, False),
     "modalities": (["text"],),
     "audio": (),
     "prediction": (),
-    "reasoning_effort": (),
     "web_search_options": (),
-    "ignore_eos": (False,),
+    "verbosity": ("medium",),
+    "moderation": (),
 }
+
+MAX_CHOICES = 128
+MAX_TOOLS = 128
 
 
 class _Strict(BaseModel):
@@ -54,17 +43,96 @@ class TextPart(_Strict):
     text: str
 
 
-class Turn(_Strict):
-    """One message of the conversation."""
+class RefusalPart(_Strict):
+    """What an assistant's turn may hold instead of text."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart] | None = None
+    type: Literal["refusal"]
+    refusal: str
+
+
+class FunctionCallIn(_Strict):
+    name: str = Field(min_length=1, max_length=256)
+    arguments: str
+
+
+class ToolCallIn(_Strict):
+    """A call of an earlier turn."""
+
+    id: str = Field(min_length=1, max_length=256)
+    type: Literal["function"] = "function"
+    function: FunctionCallIn
+    index: int | None = None
+
+
+class Turn(_Strict):
+    """One message of the conversation. What clients copy from our own answers is taken too."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart | RefusalPart] | None = None
     name: str | None = None
+    tool_calls: list[ToolCallIn] | None = Field(None, max_length=MAX_TOOLS)
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    annotations: list[object] | None = None
+    audio: None = None
+    function_call: None = None
+
+
+class FunctionDef(_Strict):
+    """A function the model may call."""
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolIn(_Strict):
+    type: Literal["function"]
+    function: FunctionDef
+
+
+class FunctionName(_Strict):
+    name: str
+
+
+class NamedToolChoice(_Strict):
+    type: Literal["function"]
+    function: FunctionName
+
+
+class JsonSchemaIn(_Strict):
+    """A schema the answer must follow."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=True)
+
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(_Strict):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchemaIn | None = None
+
+
+class TemplateOptions(_Strict):
+    """What vLLM's clients send to turn thinking off."""
+
+    enable_thinking: bool | None = None
 
 
 class StreamOptions(_Strict):
     include_usage: bool = False
     include_obfuscation: bool = False
+
+
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+TokenId = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 
 
 class ChatCompletionRequest(_Strict):
@@ -86,6 +154,24 @@ class ChatCompletionRequest(_Strict):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     priority: Priority | None = None
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
+    seed: int | None = Field(None, ge=-(1 << 63), lt=1 << 64)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    logit_bias: dict[TokenId, Bias] | None = Field(None, max_length=4096)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
+    presence_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
+    repetition_penalty: float | None = Field(None, gt=0, le=10, allow_inf_nan=False)
+    top_k: int | None = Field(None, ge=-1, le=10_000_000)
+    min_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
+    ignore_eos: bool | None = None
+    timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
+    response_format: ResponseFormat | None = None
+    tools: list[ToolIn] | None = Field(None, max_length=MAX_TOOLS)
+    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    chat_template_kwargs: TemplateOptions | None = None
 
     known: ClassVar[frozenset[str]] = NO_EFFECT | frozenset(UNSUPPORTED)
 
@@ -105,6 +191,15 @@ class ChatCompletionRequest(_Strict):
         return sorted(set(self.extra) - self.known)
 
 
+class EmbeddingsRequest(_Strict):
+    """Body of POST /v1/embeddings."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    model: str | None = Field(None, max_length=512)
+    input: str | list[str] | list[int] | list[list[int]]
+
+
 # ---- responses
 
 
@@ -112,9 +207,45 @@ class Wire(msgspec.Struct, frozen=True):
     """Base of what is sent."""
 
 
+class FunctionOut(Wire, frozen=True):
+    name: str
+    arguments: str
+
+
+class ToolCallOut(Wire, frozen=True):
+    id: str
+    function: FunctionOut
+    type: str = "function"
+
+
 class MessageOut(Wire, frozen=True):
+    """`reasoning_content` and `reasoning` are the same: clients look for either."""
+
     role: str
-    content: str
+    content: str | None
+    refusal: None = None
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+    reasoning: str | msgspec.UnsetType = msgspec.UNSET
+    tool_calls: tuple[ToolCallOut, ...] | msgspec.UnsetType = msgspec.UNSET
+
+
+class TopLogprob(Wire, frozen=True):
+    """`bytes` is what the token stands for: its text may be half a character."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...]
+
+
+class TokenLogprobOut(Wire, frozen=True):
+    token: str
+    logprob: float
+    bytes: tuple[int, ...]
+    top_logprobs: tuple[TopLogprob, ...]
+
+
+class ChoiceLogprobs(Wire, frozen=True):
+    content: tuple[TokenLogprobOut, ...]
     refusal: None = None
 
 
@@ -122,7 +253,7 @@ class ChoiceOut(Wire, frozen=True):
     index: int
     message: MessageOut
     finish_reason: str
-    logprobs: None = None
+    logprobs: ChoiceLogprobs | None = None
 
 
 class PromptDetails(Wire, frozen=True):
@@ -133,6 +264,7 @@ class UsageOut(Wire, frozen=True):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptDetails = PromptDetails()
 
 
 class ChatCompletion(Wire, frozen=True):
@@ -145,16 +277,31 @@ class ChatCompletion(Wire, frozen=True):
     system_fingerprint: str | None = None
 
 
+class FunctionDelta(Wire, frozen=True, omit_defaults=True):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallDelta(Wire, frozen=True, omit_defaults=True):
+    index: int
+    id: str | None = None
+    type: str | None = None
+    function: FunctionDelta | None = None
+
+
 class DeltaOut(Wire, frozen=True, omit_defaults=True):
     role: str | None = None
     content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: tuple[ToolCallDelta, ...] | None = None
 
 
 class ChunkChoice(Wire, frozen=True):
     index: int
     delta: DeltaOut
     finish_reason: str | None = None
-    logprobs: None = None
+    logprobs: ChoiceLogprobs | None = None
 
 
 class ChatCompletionChunk(Wire, frozen=True):

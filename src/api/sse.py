@@ -20,6 +20,11 @@ def event(data: Wire) -> bytes:
     return b"data: " + _encode(data) + b"\n\n"
 
 
+def named(name: str, data: Wire) -> bytes:
+    """An event with a name, as OpenAI's responses and Anthropic's messages have."""
+    return b"event: " + name.encode() + b"\n" + event(data)
+
+
 def response(chunks: Iterable[bytes]) -> Response:
     """A streaming response that no proxy buffers or stores."""
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import ModelLoadFailed
+from src.ipc.messages import Sampling
 from src.settings import ROOT
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -61,12 +62,23 @@ def context_length(config: dict[str, Any], limit: int) -> int:
     return min(int(own), limit) if limit else int(own)
 
 
-def default_sampling(folder: Path) -> tuple[float, float]:
-    """Temperature and top_p the model's makers recommend (generation_config.json), else 1.0 and 1.0 as OpenAI's."""
+def vocabulary_size(config: dict[str, Any], tokens: int) -> int:
+    """Token ids the model can give; some models have more than their tokenizer knows (padding)."""
+    text = config.get("text_config", {})
+    return max(int(config.get("vocab_size") or text.get("vocab_size") or 0), tokens)
+
+
+def default_sampling(folder: Path) -> Sampling:
+    """What the model's makers recommend (generation_config.json); 1.0 and no filters where they say nothing."""
     try:
         config = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return 1.0, 1.0
-    if config.get("do_sample") is False:
-        return 0.0, 1.0
-    return float(config.get("temperature", 1.0)), float(config.get("top_p", 1.0))
+        config = {}
+    greedy = config.get("do_sample") is False
+    return Sampling(
+        temperature=0.0 if greedy else float(config.get("temperature") or 1.0),
+        top_p=1.0 if greedy else float(config.get("top_p") or 1.0),
+        top_k=0 if greedy else int(config.get("top_k") or 0),
+        min_p=0.0 if greedy else float(config.get("min_p") or 0.0),
+        repetition_penalty=float(config.get("repetition_penalty") or 1.0),
+    )

@@ -30,12 +30,12 @@ def prepare(
         ContextLengthExceeded: when prompt and answer do not fit the model.
     """
     arrived = clock()
-    prompt = backend.tokenizer.encode_chat(request.messages)
+    prompt = backend.tokenizer.encode(request)
     if not prompt:
         raise InvalidRequest("The conversation is empty after the model's chat template.", param="messages")
     context = backend.info.context_length
     max_tokens = answer_budget(len(prompt), request.max_tokens, settings.default_max_tokens, context)
-    text = TextStream(backend.tokenizer.detokenizer(), request.stop)
+    text = TextStream(backend.tokenizer.detokenizer(), request.stop, backend.tokenizer.reader(request, prompt))
     whole = [*prompt, *request.prefix]
     return Sequence(
         request,

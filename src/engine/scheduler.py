@@ -14,12 +14,12 @@ from src.engine.backends import Backend, Step, Token
 from src.engine.pace import Pace
 from src.engine.sequence import Sequence, Status
 from src.engine.waiting import Waiting
-from src.errors import DeadlineExceeded
-from src.ipc.messages import Delta, EngineLoad, Failed, Finished, FinishReason
+from src.errors import DeadlineExceeded, InvalidRequest
+from src.ipc.messages import ChoiceEnded, Delta, EngineLoad, Failed, Finished, FinishReason
 
 _IDLE_WAIT_S = 1.0
 
-Event = tuple[Sequence, Delta | Finished | Failed]
+Event = tuple[Sequence, Delta | ChoiceEnded | Finished | Failed]
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Scheduler:
             sequence.started = sequence.first_token = now
             if sequence.over is not None:
                 sequence.status = Status.FINISHED
-                self._events.append((sequence, sequence.finished(sequence.over, now)))
+                self._events.append((sequence, sequence.ended(sequence.over, now)))
                 continue
             self._enter(sequence)
             in_prefill.append(sequence.prefill_left)
@@ -173,7 +173,9 @@ class Scheduler:
         done = len(sequence.request.prefix)
         sampling = sequence.request.sampling
         self._entering = 1
-        sequence.uid = self._backend.insert(sequence.prompt, sequence.max_tokens - done, sampling, prefix=done)
+        sequence.text.aside()  # what a replayed answer set aside was sent before
+        left = sequence.max_tokens - done
+        sequence.uid = self._backend.insert(sequence.prompt, left, sampling, done, sequence.grammar)
         sequence.status = Status.PREFILL
         self._running[sequence.uid] = sequence
         self._entering = 0
@@ -195,6 +197,11 @@ class Scheduler:
         now = self._clock()
         for token in step.tokens:
             self._take(token, now)
+        for uid, reason in step.failed.items():
+            if uid in self._running:
+                failed = Failed(InvalidRequest.code, f"The answer's form is too complex: {reason}", "response_format")
+                self._events.append((self._running[uid], failed))
+                self._forget(self._running[uid], still_computed=False)
 
     def _take(self, token: Token, now: float) -> None:
         sequence = self._running[token.uid]
@@ -206,9 +213,12 @@ class Scheduler:
         finish: FinishReason | None = "stop" if sequence.text.stopped else token.finish
         if finish is not None and not sequence.text.stopped:
             text += sequence.text.flush()
-        self._events.append((sequence, Delta((token.token,), text)))
+        scores = () if token.logprob is None or token.finish == "stop" else (token.logprob,)
+        aside = sequence.text.aside()
+        delta = Delta((token.token,), text, sequence.index, scores, aside.reasoning, aside.calls)
+        self._events.append((sequence, delta))
         if finish is not None:
-            self._events.append((sequence, sequence.finished(finish, now)))
+            self._events.append((sequence, sequence.ended(finish, now)))
             self.pace.service.add(now - sequence.started)
             self._forget(sequence, still_computed=token.finish is None)
 

@@ -5,9 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
+from src.engine.backends import Grammar
 from src.engine.deadlines import Budget
 from src.engine.text import TextStream
-from src.ipc.messages import Finished, FinishReason, GenerateRequest, Timings, Usage
+from src.ipc.messages import ChoiceEnded, Finished, FinishReason, GenerateRequest, Timings, Usage
+
+
+class Group:
+    """The choices of one request: the last that ends has the usage and timings of all."""
+
+    def __init__(self, choices: int) -> None:
+        self._left = choices
+        self._tokens = 0
+
+    def end(self, index: int, finished: Finished) -> ChoiceEnded | Finished:
+        """One choice has ended."""
+        self._left -= 1
+        self._tokens += finished.usage.completion_tokens
+        if self._left:
+            return ChoiceEnded(index, finished.reason)
+        usage = Usage(finished.usage.prompt_tokens, self._tokens, finished.usage.cached_tokens)
+        return Finished(finished.reason, usage, finished.timings, index, finished.stop)
 
 
 class Status(Enum):
@@ -35,6 +55,9 @@ class Sequence:
     first_token: float = 0.0
     last_token: float = 0.0
     completion_tokens: int = 0
+    index: int = 0
+    group: Group | None = None
+    grammar: Grammar | None = None
 
     def late(self, now: float) -> bool:
         """Whether a budget is over: the queue's while it waits, then the answer's and, in a stream, the gap's."""
@@ -50,3 +73,12 @@ class Sequence:
         usage = Usage(prompt_tokens=prompt, completion_tokens=self.completion_tokens)
         prefill = self.first_token - self.started
         return Finished(reason, usage, Timings(self.started - self.arrived, prefill, now - self.first_token))
+
+    def ended(self, reason: FinishReason, now: float) -> ChoiceEnded | Finished:
+        """What is told of a good end: of several choices, only the last is the request's outcome."""
+        finished = self.finished("tool_calls" if reason == "stop" and self.text.called else reason, now)
+        if self.text.stop is not None:
+            finished = msgspec.structs.replace(finished, stop=self.text.stop)
+        if self.group is None:
+            return msgspec.structs.replace(finished, index=self.index)
+        return self.group.end(self.index, finished)

@@ -18,8 +18,8 @@ from typing import Any
 
 import psutil
 
-from src.engine import prompt
-from src.engine.backends import Backend
+from src.engine import choices
+from src.engine.backends import Backend, Grammar
 from src.engine.guard import MemoryGuard
 from src.engine.scheduler import Event, Scheduler
 from src.engine.sequence import Sequence
@@ -29,13 +29,15 @@ from src.ipc.messages import (
     Accepted,
     Admitted,
     BackendState,
-    Delta,
+    DetokenizeRequest,
     DeviceReading,
     Failed,
+    Finished,
     GenerateRequest,
     Health,
     MemoryReading,
     Ping,
+    TokenizeRequest,
 )
 from src.ipc.server import Peer, Server
 from src.settings import Settings
@@ -72,6 +74,7 @@ class EngineServer:
         self._routes: dict[Sequence, _Route] = {}
         self._lag = threading.BoundedSemaphore(_MAX_LAG)
         self._tokenizer_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
+        self._grammar_threads = ThreadPoolExecutor(2, thread_name_prefix="grammar")
         self._bound = threading.Event()
         self._told_failure = threading.Event()
         self._bind_error: Exception | None = None
@@ -112,7 +115,8 @@ class EngineServer:
         """Close the socket and end the thread."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(_START_TIMEOUT_S)
-        self._tokenizer_thread.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._tokenizer_thread, self._grammar_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     # ---- I/O thread
 
@@ -142,10 +146,10 @@ class EngineServer:
         self._lag.release()
         for sequence, message in events:
             route = self._routes.get(sequence)
-            if route is None:
+            if route is None or route.done.is_set():
                 continue
             route.peer.send(message)
-            if not isinstance(message, Delta):
+            if isinstance(message, Finished | Failed):
                 route.done.set()
 
     async def _handle(self, peer: Peer) -> None:
@@ -154,6 +158,8 @@ class EngineServer:
                 self._answer_ping(peer)
             elif isinstance(message, GenerateRequest):
                 return await self._generate(peer, message)
+            elif isinstance(message, TokenizeRequest | DetokenizeRequest):
+                return await self._translate(peer, message)
             else:
                 return peer.send(Failed(InvalidRequest.code, "An engine takes GenerateRequest and Ping."))
         return None
@@ -170,6 +176,17 @@ class EngineServer:
         finally:
             self._open -= 1
 
+    async def _translate(self, peer: Peer, message: TokenizeRequest | DetokenizeRequest) -> None:
+        """Text to tokens or back: an answer of one message, for which nothing is computed."""
+        try:
+            await _first(self._settled, peer.gone)
+            if not peer.gone.done():
+                model = message.request.model if isinstance(message, TokenizeRequest) else message.model
+                work = partial(choices.translate, message, self._loaded(model)[0])
+                peer.send(await self._loop.run_in_executor(self._tokenizer_thread, work))
+        except ServiceError as error:
+            peer.send(Failed.of(error))
+
     def _check_room(self) -> None:
         limit = self._settings.max_num_seqs + self._settings.max_queue_size
         if self._open > limit:
@@ -178,20 +195,37 @@ class EngineServer:
 
     async def _run(self, peer: Peer, request: GenerateRequest) -> None:
         backend, scheduler = self._loaded(request.model)
-        if self._guard is not None and not request.prefix:  # who was in already is let in again
+        resumed = bool(request.prefix) or any(choice.prefix for choice in request.choices)
+        if self._guard is not None and not resumed:  # who was in already is let in again
             self._guard.admit()
         peer.send(Accepted())
-        prepare = partial(prompt.prepare, request, backend, self._settings, time.monotonic, scheduler.pace.step.value)
-        sequence = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
-        route = self._routes[sequence] = _Route(peer)
+        grammar = await self._grammar(request, backend) if choices.is_constrained(request) else None
+        token_s = scheduler.pace.step.value
+        prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic, token_s, grammar)
+        sequences = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
+        route = _Route(peer)
+        self._routes |= dict.fromkeys(sequences, route)
         try:
-            peer.send(Admitted(len(sequence.prompt), sequence.max_tokens))
-            scheduler.submit(sequence)
+            peer.send(Admitted(len(sequences[0].prompt), sequences[0].max_tokens))
+            for sequence in sequences:
+                scheduler.submit(sequence)
             await _first(route.done, peer.gone)
         finally:
-            del self._routes[sequence]
-            if not route.done.is_set():
-                scheduler.cancel(sequence)
+            for sequence in sequences:
+                del self._routes[sequence]
+                if not route.done.is_set() or len(sequences) > 1:
+                    scheduler.cancel(sequence)
+
+    async def _grammar(self, request: GenerateRequest, backend: Backend) -> Grammar | None:
+        """Compiled on threads of its own: a schema made to be slow delays nobody's prompt, and not for ever."""
+        compiling = self._loop.run_in_executor(self._grammar_threads, backend.tokenizer.grammar, request)
+        try:
+            return await asyncio.wait_for(asyncio.shield(compiling), self._settings.grammar_timeout)
+        except asyncio.TimeoutError:  # not the builtin one before Python 3.11
+            compiling.add_done_callback(lambda done: done.exception())
+            seconds = self._settings.grammar_timeout
+            text = f"The schema could not be compiled within {seconds:g} s (GRAMMAR_TIMEOUT)."
+            raise InvalidRequest(text, param="response_format") from None
 
     def _loaded(self, model: str) -> tuple[Backend, Scheduler]:
         if self._failure is not None:

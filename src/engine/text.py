@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from src.engine.backends import Detokenizer
+from src.engine.backends import Detokenizer, Pieces, Reader
+
+_NOTHING = Pieces()
 
 
 class StopStrings:
@@ -12,6 +14,7 @@ class StopStrings:
         self._stops = stops
         self._held = ""
         self.found = False
+        self.which: str | None = None
 
     def push(self, text: str) -> str:
         """Add text; what may be shown now. After a stop string nothing more comes, and `found` is set."""
@@ -21,6 +24,7 @@ class StopStrings:
         cut = min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=-1)
         if cut >= 0:
             self.found, self._held = True, ""
+            self.which = next(stop for stop in self._stops if text.startswith(stop, cut))
             return text[:cut]
         keep = self._possible_start(text)
         self._held = text[len(text) - keep :]
@@ -38,20 +42,47 @@ class StopStrings:
 
 
 class TextStream:
-    """One answer's text."""
+    """One answer's text. With a reader, what is not the answer itself is set aside until it is asked for."""
 
-    def __init__(self, detokenizer: Detokenizer, stops: tuple[str, ...]) -> None:
+    def __init__(self, detokenizer: Detokenizer, stops: tuple[str, ...], reader: Reader | None = None) -> None:
         self._detokenizer = detokenizer
         self._stops = StopStrings(stops)
+        self._reader = reader
+        self._aside = _NOTHING
 
     @property
     def stopped(self) -> bool:
         return self._stops.found
 
+    @property
+    def stop(self) -> str | None:
+        """The stop string that came."""
+        return self._stops.which
+
+    @property
+    def called(self) -> bool:
+        """Whether the model called tools."""
+        return self._reader is not None and self._reader.called
+
     def push(self, token: int) -> str:
-        return self._stops.push(self._detokenizer.add(token))
+        text = self._stops.push(self._detokenizer.add(token))
+        return text if self._reader is None else self._sorted(self._reader, text, last=self._stops.found)
 
     def flush(self) -> str:
         """The rest, at the end of the answer."""
         text = self._stops.push(self._detokenizer.flush())
-        return text + self._stops.flush()
+        text += self._stops.flush()
+        return text if self._reader is None else self._sorted(self._reader, text, last=True)
+
+    def aside(self) -> Pieces:
+        """Thinking and tool calls since this was last asked."""
+        pieces, self._aside = self._aside, _NOTHING
+        return pieces
+
+    def _sorted(self, reader: Reader, text: str, *, last: bool) -> str:
+        pieces = reader.push(text) if text else _NOTHING
+        if last:
+            pieces += reader.flush()
+        if pieces.reasoning or pieces.calls:
+            self._aside += Pieces(reasoning=pieces.reasoning, calls=pieces.calls)
+        return pieces.text

@@ -21,18 +21,73 @@ class Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 # ---- to an engine
 
 
-class ChatMessage(msgspec.Struct, frozen=True):
-    """One turn of a conversation, text only."""
+class ToolCall(msgspec.Struct, frozen=True):
+    """A call the model made; `arguments` is JSON text, as it came."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One turn of a conversation, text only. A tool's answer names its call."""
 
     role: str
     content: str
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    reasoning: str | None = None
+
+
+class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A function the model may call; `parameters` is the text of a JSON schema."""
+
+    name: str
+    description: str | None = None
+    parameters: str = '{"type":"object","properties":{}}'
+
+
+class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether tools may or must be called; `name` is the one of mode `named`."""
+
+    mode: Literal["none", "auto", "required", "named"] = "auto"
+    name: str | None = None
+    parallel: bool = True
 
 
 class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the next token is chosen; None leaves it to the model's generation_config."""
+    """How the next token is chosen; None leaves it to the model's generation_config.
+
+    The same seed gives the same text whatever else is computed; who asks chooses it, so that a fresh engine can go on.
+    `logprobs` asks for the log-probability of every token, and of that many of the likeliest.
+    """
 
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float | None = None
+    logit_bias: dict[int, float] = {}
+    seed: int = 0
+    ignore_eos: bool = False
+    logprobs: int | None = None
+
+
+class RawPrompt(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A prompt without a conversation: text, or token ids."""
+
+    text: str | None = None
+    tokens: tuple[int, ...] = ()
+
+
+class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the answers a request asks for (`n`), and its token ids that were already sent."""
+
+    index: int
+    prefix: tuple[int, ...] = ()
 
 
 Priority = Literal["high", "normal", "low"]
@@ -42,7 +97,9 @@ class GenerateRequest(Message, frozen=True):
     """One answer to produce.
 
     `timeout_s` shortens the engine's own time budget. After a crash `prefix` holds the token ids that were already
-    sent and `spent_s` the seconds that were spent on them: the answer goes on after both.
+    sent and `spent_s` the seconds that were spent on them: the answer goes on after both. `choices` asks for several
+    answers; each has a prefix of its own, and one that has ended is left out. `json_schema` is the text of a schema
+    the answer must follow. With a `raw_prompt` there are no messages: the model goes on with that text.
     """
 
     id: str
@@ -57,6 +114,26 @@ class GenerateRequest(Message, frozen=True):
     timeout_s: float | None = None
     prefix: tuple[int, ...] = ()
     spent_s: float = 0.0
+    choices: tuple[Choice, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    json_schema: str | None = None
+    thinking: bool | None = None
+    reasoning_effort: str | None = None
+    raw_prompt: RawPrompt | None = None
+
+
+class TokenizeRequest(Message, frozen=True):
+    """Asks for the tokens of what this request would be answered with; nothing is generated."""
+
+    request: GenerateRequest
+
+
+class DetokenizeRequest(Message, frozen=True):
+    """Asks for the text of tokens."""
+
+    model: str
+    tokens: tuple[int, ...]
 
 
 # ---- to the OCR broker
@@ -169,11 +246,55 @@ class Admitted(Message, frozen=True):
     max_tokens: int
 
 
+class Alternative(msgspec.Struct, frozen=True):
+    """A token that could have come: the bytes it stands for and its log-probability."""
+
+    token: int
+    text: bytes
+    logprob: float
+
+
+class TokenLogprob(msgspec.Struct, frozen=True):
+    """The log-probability of a token that came, and of the likeliest at its place, best first."""
+
+    chosen: Alternative
+    top: tuple[Alternative, ...] = ()
+
+
+class Tokenized(Message, frozen=True):
+    """The answer to a `TokenizeRequest`."""
+
+    tokens: tuple[int, ...]
+    context_length: int
+
+
+class Detokenized(Message, frozen=True):
+    """The answer to a `DetokenizeRequest`."""
+
+    text: str
+
+
+class CallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A piece of a tool call: first its id and name, then its arguments, as JSON text that grows."""
+
+    index: int
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+
+
 class Delta(Message, frozen=True):
-    """New tokens and the text they complete (may be empty while a character or stop string is held back)."""
+    """New tokens and the text they complete (may be empty while a character or stop string is held back).
+
+    `reasoning` is what the model thinks before it answers; `calls` are pieces of the tools it calls.
+    """
 
     tokens: tuple[int, ...]
     text: str
+    index: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
+    reasoning: str = ""
+    calls: tuple[CallDelta, ...] = ()
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -181,6 +302,7 @@ class Usage(msgspec.Struct, frozen=True):
 
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = 0
 
 
 class Timings(msgspec.Struct, frozen=True):
@@ -191,15 +313,27 @@ class Timings(msgspec.Struct, frozen=True):
     decode_s: float
 
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
+
+
+class ChoiceEnded(Message, frozen=True):
+    """The end of one of several choices; the last to end is told by `Finished`."""
+
+    index: int
+    reason: FinishReason
 
 
 class Finished(Message, frozen=True):
-    """The one good end of a `GenerateRequest`."""
+    """The one good end of a `GenerateRequest`, with the counts of all its choices; `index` ended last.
+
+    `stop` is the stop string that ended it, if one did.
+    """
 
     reason: FinishReason
     usage: Usage
     timings: Timings
+    index: int = 0
+    stop: str | None = None
 
 
 class Failed(Message, frozen=True):
@@ -412,6 +546,10 @@ class SystemStatus(Message, frozen=True):
 
 AnyMessage = (
     GenerateRequest
+    | TokenizeRequest
+    | DetokenizeRequest
+    | Tokenized
+    | Detokenized
     | OcrRequest
     | OcrInspect
     | OcrDocument
@@ -424,6 +562,7 @@ AnyMessage = (
     | Accepted
     | Admitted
     | Delta
+    | ChoiceEnded
     | Finished
     | Failed
     | OcrResult

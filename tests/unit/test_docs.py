@@ -5,14 +5,15 @@ from __future__ import annotations
 from models.recipe.facts import readme_facts
 from src.api.app import application
 from src.settings import ROOT, example
-from tests.docs import README, with_settings
+from tests.docs import README, generated
 
 _TEXT = README.read_text(encoding="utf-8")
 
 
-def test_the_readme_lists_every_setting() -> None:
-    """The table of settings is what the code says (`make example` writes it)."""
-    assert with_settings(_TEXT) == _TEXT
+def test_generated_text_is_in_step() -> None:
+    """The tables of settings, errors and fields are what the code says (`make example` writes them)."""
+    for file, text in generated().items():
+        assert file.read_text(encoding="utf-8") == text, file.name
     assert "`MAX_NUM_SEQS`" in _TEXT
 
 
@@ -23,7 +24,10 @@ def test_env_example_is_what_the_settings_say() -> None:
 
 def test_the_readme_names_every_route() -> None:
     """No route without a line in the README."""
-    routes = {rule.rule.replace("<path:name>", "{id}") for rule in application.url_map.iter_rules()}
+    routes = {
+        rule.rule.replace("<path:name>", "{id}").replace("<response_id>", "{id}")
+        for rule in application.url_map.iter_rules()
+    }
     assert {route for route in routes if route not in _TEXT} == set()
 
 

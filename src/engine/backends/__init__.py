@@ -12,7 +12,17 @@ from typing import Protocol
 
 from src.errors import ModelLoadFailed
 from src.gpu import blas
-from src.ipc.messages import ChatMessage, DeviceReading, FinishReason, MemoryReading, ModelInfo, Sampling
+from src.ipc.messages import (
+    CallDelta,
+    ChatMessage,
+    DeviceReading,
+    FinishReason,
+    GenerateRequest,
+    MemoryReading,
+    ModelInfo,
+    Sampling,
+    TokenLogprob,
+)
 from src.settings import Settings
 
 
@@ -23,14 +33,52 @@ class Token:
     uid: int
     token: int
     finish: FinishReason | None = None
+    logprob: TokenLogprob | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step did: new tokens, and how many prompt tokens are left to compute per sequence still in prefill."""
+    """What one step did: new tokens, and how many prompt tokens are left to compute per sequence still in prefill.
+
+    `failed` sequences cannot go on, for a reason of their own; the backend has forgotten them.
+    """
 
     tokens: list[Token] = field(default_factory=list)
     prefill_left: dict[int, int] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What new text turned out to be: the answer's, its thinking's, or pieces of tool calls."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: tuple[CallDelta, ...] = ()
+
+    def __add__(self, other: Pieces) -> Pieces:
+        return Pieces(self.text + other.text, self.reasoning + other.reasoning, self.calls + other.calls)
+
+
+class Reader(Protocol):
+    """Sorts an answer's text as it comes; of one answer, and replayed with it."""
+
+    @property
+    def called(self) -> bool:
+        """Whether a tool was called."""
+        ...
+
+    def push(self, text: str) -> Pieces: ...
+
+    def flush(self) -> Pieces:
+        """The answer is over: what was held back."""
+        ...
+
+
+class Grammar(Protocol):
+    """What an answer must follow; only the backend that compiled it can use it."""
+
+    def start(self, prefix: Seq[int] = ()) -> object: ...
 
 
 class Detokenizer(Protocol):
@@ -52,7 +100,31 @@ class Tokenizer(Protocol):
         """
         ...
 
+    def encode(self, request: GenerateRequest) -> list[int]:
+        """A request's prompt: its conversation with its tools, or its raw prompt; raises as `encode_chat`."""
+        ...
+
+    def decode(self, tokens: Seq[int]) -> str:
+        """The text of tokens, their marks included."""
+        ...
+
     def detokenizer(self) -> Detokenizer: ...
+
+    def reader(self, request: GenerateRequest, prompt: list[int]) -> Reader | None:
+        """What sorts the answer's text; None when all of it is the answer."""
+        ...
+
+    def grammar(self, request: GenerateRequest) -> Grammar | None:
+        """What the answer must follow, compiled; may take long, called on a thread of its own.
+
+        Raises:
+            InvalidRequest: for a schema that cannot be followed.
+        """
+        ...
+
+    def check(self, sampling: Sampling) -> None:
+        """Raise `InvalidRequest` for a token id that is none of this vocabulary's."""
+        ...
 
 
 class Backend(Protocol):
@@ -75,7 +147,9 @@ class Backend(Protocol):
         """Tokens that end an answer."""
         ...
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:
+    def insert(
+        self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0, grammar: Grammar | None = None
+    ) -> int:
         """Take a sequence in; its uid. Nothing is computed yet.
 
         The last `prefix` tokens of the prompt are an answer's beginning; `max_tokens` more may follow.
@@ -99,6 +173,20 @@ class Backend(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+# what an engine refuses by name, beyond what nobody takes (api/schemas.UNSUPPORTED): for docs/compatibility.md
+REFUSES: dict[str, dict[str, str]] = {
+    "mlx": {
+        "tools": "when the model's template knows none (a tool that must be called needs no template)",
+        "response_format": "for keywords that llguidance does not know",
+        "reasoning_effort": "when the model's template has no switch, or with a form that must be kept",
+    },
+    "fake": {
+        "response_format": "but for `text`",
+        "tool_choice": "`required` or a name, unless the message is the call",
+    },
+}
 
 
 def choose(settings: Settings) -> tuple[str, str]:

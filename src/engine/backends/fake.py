@@ -19,8 +19,19 @@ from dataclasses import dataclass
 
 import psutil
 
-from src.engine.backends import Step, Token
-from src.ipc.messages import ChatMessage, DeviceReading, MemoryReading, ModelInfo, Sampling
+from src.engine.backends import Grammar, Reader, Step, Token
+from src.engine.backends.forced import NamedReader, RequiredReader, new_call_id
+from src.errors import UnsupportedValue
+from src.ipc.messages import (
+    Alternative,
+    ChatMessage,
+    DeviceReading,
+    GenerateRequest,
+    MemoryReading,
+    ModelInfo,
+    Sampling,
+    TokenLogprob,
+)
 from src.settings import EngineSettings
 
 END = 256
@@ -37,6 +48,7 @@ class _Answer:
     budget: int
     prefill_left: int
     made: int = 0
+    scored: bool = False
 
 
 class FakeTokenizer:
@@ -44,6 +56,32 @@ class FakeTokenizer:
 
     def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
         return list("".join(f"\x01{m.role}\x02{m.content}" for m in messages).encode())
+
+    def encode(self, request: GenerateRequest) -> list[int]:
+        raw = request.raw_prompt
+        if raw is None:
+            return self.encode_chat(request.messages)
+        return list(raw.tokens) or list((raw.text or "").encode())
+
+    def decode(self, tokens: Seq[int]) -> str:
+        return bytes(token for token in tokens if token < END).decode(errors="replace")
+
+    def reader(self, request: GenerateRequest, prompt: list[int]) -> Reader | None:  # noqa: ARG002  # as the protocol
+        """An echo has no marks; a tool that must be called is called with it."""
+        if request.tool_choice.mode == "named" and request.tool_choice.name is not None:
+            return NamedReader(request.tool_choice.name, new_call_id)
+        return RequiredReader(new_call_id) if request.tool_choice.mode == "required" else None
+
+    def grammar(self, request: GenerateRequest) -> Grammar | None:
+        """Nothing can be promised of an echo's form, unless it is a call that a test wrote into the message."""
+        if request.json_schema is not None:
+            raise UnsupportedValue("The fake engine keeps to no schema.", param="response_format")
+        if not (request.messages and request.messages[-1].content.startswith(("{", "["))):
+            raise UnsupportedValue("The fake engine calls no tools.", param="tool_choice")
+        return None
+
+    def check(self, sampling: Sampling) -> None:
+        """Every token id is as good as another: nothing is chosen here."""
 
     def detokenizer(self) -> FakeDetokenizer:
         return FakeDetokenizer()
@@ -81,14 +119,23 @@ class FakeBackend:
     def end_tokens(self) -> frozenset[int]:
         return frozenset((END,))
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:  # noqa: ARG002
+    def insert(
+        self,
+        prompt: list[int],
+        max_tokens: int,
+        sampling: Sampling,
+        prefix: int = 0,
+        grammar: Grammar | None = None,  # noqa: ARG002  # there never is one
+    ) -> int:
         text = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2]
         script = {name: float(value or 0) for name, value in _DIRECTIVE.findall(text.decode(errors="replace"))}
         answer = b"abcdefghijklmnopqrstuvwxyz"[: int(script["count"])] if "count" in script else text
         if "count" in script:
             answer = (answer * (int(script["count"]) // max(1, len(answer)) + 1))[: int(script["count"])]
         self._next_uid += 1
-        self._answers[self._next_uid] = _Answer(script, answer, prefix + max_tokens, len(prompt), made=prefix)
+        self._answers[self._next_uid] = _Answer(
+            script, answer, prefix + max_tokens, len(prompt), made=prefix, scored=sampling.logprobs is not None
+        )
         return self._next_uid
 
     def step(self) -> Step:
@@ -111,7 +158,8 @@ class FakeBackend:
         finish = "stop" if ended else "length" if answer.made >= answer.budget else None
         if finish:
             del self._answers[uid]
-        return Token(uid, token, finish)  # type: ignore[arg-type]  # a conditional of literals widens to str
+        scores = _certain(token) if answer.scored else None
+        return Token(uid, token, finish, scores)  # type: ignore[arg-type]  # a conditional of literals widens to str
 
     def _misbehave(self) -> None:
         self._sleep(max((a.script.get("delay", 0.0) for a in self._answers.values()), default=0.0))
@@ -137,3 +185,9 @@ class FakeBackend:
 
     def close(self) -> None:
         self._answers.clear()
+
+
+def _certain(token: int) -> TokenLogprob:
+    """The one token that could come."""
+    only = Alternative(token, bytes((token,)) if token < END else b"", 0.0)
+    return TokenLogprob(only, (only,))

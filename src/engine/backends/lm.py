@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence as Seq
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,55 +14,21 @@ import mlx.core as mx
 import psutil
 from loguru import logger
 from mlx.utils import tree_flatten
-from mlx_lm.generate import BatchGenerator
-from mlx_lm.sample_utils import make_sampler
 from mlx_lm.utils import hf_repo_to_path
 from mlx_lm.utils import load as mlx_load
 
 from src.engine import checkpoint
-from src.engine.backends import Step, Token
+from src.engine.backends import Grammar, Step, Token, constraint
 from src.engine.backends.device import choose_device
+from src.engine.backends.rows import RowGenerator, RowScores
+from src.engine.backends.sampling import Row
+from src.engine.backends.tokenizer import LmTokenizer
+from src.engine.backends.vocabulary import Vocabulary
 from src.engine.backends.weights import make_float32, parameter_count, weight_bytes
-from src.errors import InvalidRequest, ModelLoadFailed
+from src.errors import ModelLoadFailed
 from src.gpu.watermarks import fits
-from src.ipc.messages import ChatMessage, DeviceReading, MemoryReading, ModelInfo, Sampling
+from src.ipc.messages import DeviceReading, MemoryReading, ModelInfo, Sampling, TokenLogprob
 from src.settings import EngineSettings, Settings
-
-
-class LmTokenizer:
-    """mlx-lm's tokenizer wrapper. Used on the tokenizer thread; detokenizers are copies of their own."""
-
-    def __init__(self, wrapped: Any) -> None:
-        self._wrapped = wrapped
-
-    def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
-        if not self._wrapped.has_chat_template:
-            raise InvalidRequest("This model has no chat template; it cannot chat.", param="model")
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        try:
-            return list(self._wrapped.apply_chat_template(turns, add_generation_prompt=True))
-        except Exception as error:  # noqa: BLE001  # a template raises what its author chose to
-            logger.info("the chat template refused a conversation: {}", type(error).__name__)
-            raise InvalidRequest("The model's chat template refuses this conversation.", param="messages") from None
-
-    def detokenizer(self) -> LmDetokenizer:
-        return LmDetokenizer(self._wrapped.detokenizer)
-
-
-class LmDetokenizer:
-    """mlx-lm's streaming detokenizer; it holds back what is not yet a whole character."""
-
-    def __init__(self, wrapped: Any) -> None:
-        self._wrapped = wrapped
-
-    def add(self, token: int) -> str:
-        self._wrapped.add_token(token)
-        return str(self._wrapped.last_segment)
-
-    def flush(self) -> str:
-        """What was held back. Half a character at the very end (max_tokens cut it) is left out, not garbled."""
-        self._wrapped.finalize()
-        return str(self._wrapped.last_segment).rstrip("\ufffd")
 
 
 class LmBackend:
@@ -79,38 +43,80 @@ class LmBackend:
         info: ModelInfo,
         device: DeviceReading,
         settings: EngineSettings,
-        sampling: tuple[float, float],
+        defaults: Sampling,
+        vocabulary: Vocabulary,
     ) -> None:
         self.info = info
         self.device = device
-        self.tokenizer = LmTokenizer(tokenizer)
+        self.tokenizer = LmTokenizer(tokenizer, vocabulary, settings.grammar_max_kb << 10)
         self.end_tokens = frozenset(tokenizer.eos_token_ids)
-        self._temperature, self._top_p = sampling
-        # samplers are shared by rows with the same parameters, so that such rows are sampled in one call
-        self._sampler = lru_cache(maxsize=256)(make_sampler)
-        self._generator = BatchGenerator(
+        self._vocabulary = vocabulary
+        self._defaults = defaults
+        self._generator = RowGenerator(
             model,
             stop_tokens=[(token,) for token in tokenizer.eos_token_ids],
             completion_batch_size=settings.max_num_seqs,
             prefill_batch_size=settings.max_num_seqs,
             prefill_step_size=settings.prefill_step_size,
         )
+        self._matchers: dict[int, constraint.Matcher] = {}
+        self._end_tokens = tuple(sorted(tokenizer.eos_token_ids))
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:  # noqa: ARG002
-        temperature = self._temperature if sampling.temperature is None else sampling.temperature
-        top_p = self._top_p if sampling.top_p is None else sampling.top_p
-        # mlx-lm reads top_p 0 as "off"; OpenAI's 0 means the likeliest token alone
-        sampler = self._sampler(0.0 if top_p == 0 else temperature, top_p)
-        uids: list[int] = self._generator.insert([prompt], max_tokens=[max_tokens], samplers=[sampler])
+    def insert(
+        self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0, grammar: Grammar | None = None
+    ) -> int:
+        row = self._row(sampling, len(prompt) - prefix, prefix)
+        uids: list[int] = self._generator.insert([prompt], max_tokens=[max_tokens], samplers=[row])
+        if isinstance(grammar, constraint.Grammar):
+            row.matcher = self._matchers[uids[0]] = grammar.start(prompt[len(prompt) - prefix :])
         return uids[0]
+
+    def _row(self, wish: Sampling, prompt_tokens: int, made: int) -> Row:
+        """A request's parameters; what it leaves open is as the model's makers recommend."""
+        own = self._defaults
+        bias = tuple(wish.logit_bias.items())
+        if wish.ignore_eos:
+            bias += tuple((token, -float("inf")) for token in self._end_tokens)
+        return Row(
+            prompt_tokens,
+            temperature=_either(wish.temperature, own.temperature, 1.0),
+            top_p=_either(wish.top_p, own.top_p, 1.0),
+            top_k=int(_either(wish.top_k, own.top_k, 0)),
+            min_p=_either(wish.min_p, own.min_p, 0.0),
+            frequency_penalty=wish.frequency_penalty,
+            presence_penalty=wish.presence_penalty,
+            repetition_penalty=_either(wish.repetition_penalty, own.repetition_penalty, 1.0),
+            bias=bias,
+            seed=wish.seed,
+            made=made,
+            logprobs=wish.logprobs,
+        )
 
     def step(self) -> Step:
         prefill, generated = self._generator.next()
         left = {reply.uid: reply.progress[1] - reply.progress[0] for reply in prefill}
-        return Step([Token(reply.uid, reply.token, reply.finish_reason) for reply in generated], left)
+        tokens = [
+            Token(reply.uid, reply.token, reply.finish_reason, self._logprob(reply.logprobs)) for reply in generated
+        ]
+        return Step(tokens, left, self._failures(tokens)) if self._matchers else Step(tokens, left)
+
+    def _failures(self, tokens: list[Token]) -> dict[int, str]:
+        """Constrained sequences whose grammar has reached one of its limits; they are forgotten."""
+        for token in tokens:
+            if token.finish:
+                self._matchers.pop(token.uid, None)
+        failed = {uid: matcher.problem for uid, matcher in self._matchers.items() if matcher.problem is not None}
+        if failed:
+            self.remove(list(failed))
+        return failed
+
+    def _logprob(self, scores: RowScores | None) -> TokenLogprob | None:
+        return None if scores is None else self._vocabulary.logprob(scores)
 
     def remove(self, uids: list[int]) -> None:
         self._generator.remove(uids)
+        for uid in uids:
+            self._matchers.pop(uid, None)
 
     def trim(self) -> None:
         mx.clear_cache()
@@ -156,7 +162,12 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
         quantization=_quantization(config),
         load_s=time.monotonic() - started,
     )
-    return LmBackend(loaded, tokenizer, info, device, settings, checkpoint.default_sampling(folder))
+    vocabulary = Vocabulary(tokenizer, checkpoint.vocabulary_size(config, len(tokenizer)))
+    return LmBackend(loaded, tokenizer, info, device, settings, checkpoint.default_sampling(folder), vocabulary)
+
+
+def _either(wish: float | None, own: float | None, last: float) -> float:
+    return wish if wish is not None else own if own is not None else last
 
 
 def _fetch(model: str, models_path: Path) -> Path:

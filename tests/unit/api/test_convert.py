@@ -11,7 +11,7 @@ from src.api import convert
 from src.api.convert import ChunkWriter
 from src.api.schemas import ChatCompletionRequest
 from src.errors import InvalidRequest
-from src.ipc.messages import ChatMessage, GenerateRequest, Usage
+from src.ipc.messages import ChatMessage, GenerateRequest, Sampling, ToolChoice, Usage
 from tests.unit.api.fakes import delta, finished
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -28,8 +28,10 @@ def plain(wire: object) -> Any:
 
 def test_what_a_body_leaves_out_is_left_to_the_model() -> None:
     """Defaults are the engine's to choose: nothing is invented on the way."""
-    request = generate()
-    assert request == GenerateRequest("req-1", "demo", (ChatMessage("user", "hello"),))
+    request = generate(seed=7)
+    tools = ToolChoice("none")
+    expected = GenerateRequest("req-1", "demo", (ChatMessage("user", "hello"),), Sampling(seed=7), tool_choice=tools)
+    assert request == expected
     assert (request.sampling.temperature, request.sampling.top_p, request.max_tokens) == (None, None, None)
 
 
@@ -70,10 +72,10 @@ def test_sampling_arrives(temperature: float, top_p: float) -> None:
         ({"role": "user", "content": ""}, ("user", "")),
         ({"role": "user", "content": []}, ("user", "")),
         ({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, ("user", "ab")),
-        ({"role": "user", "content": "x", "name": "bob"}, ("user", "x")),
+        ({"role": "user", "content": "x", "name": "bob"}, ("user", "x", "bob")),
     ],
 )
-def test_a_turn(turn: dict[str, Any], expected: tuple[str, str]) -> None:
+def test_a_turn(turn: dict[str, Any], expected: tuple[Any, ...]) -> None:
     """Roles and contents become what a chat template understands."""
     assert generate(messages=[turn]).messages == (ChatMessage(*expected),)
 
@@ -110,7 +112,12 @@ def test_a_whole_answer() -> None:
                 "logprobs": None,
             }
         ],
-        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+        "usage": {
+            "prompt_tokens": 7,
+            "completion_tokens": 3,
+            "total_tokens": 10,
+            "prompt_tokens_details": {"cached_tokens": 0},
+        },
     }
 
 
@@ -131,5 +138,10 @@ def test_chunks(include_usage: bool) -> None:
         ("chatcmpl-1", "chat.completion.chunk", 123)
     }
     usages = [chunk.get("usage", "absent") for chunk in chunks]
-    counts = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+    counts = {
+        "prompt_tokens": 5,
+        "completion_tokens": 3,
+        "total_tokens": 8,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }
     assert usages == ([None, None, None, counts] if include_usage else ["absent"] * 3)

@@ -66,16 +66,19 @@ def test_context_length(config: dict[str, object], limit: int, length: int) -> N
 @pytest.mark.parametrize(
     ("generation", "sampling"),
     [
-        (None, (1.0, 1.0)),
-        ({"temperature": 0.6, "top_p": 0.95}, (0.6, 0.95)),
-        ({"do_sample": False, "temperature": 0.6}, (0.0, 1.0)),
+        (None, (1.0, 1.0, 0)),
+        ({"temperature": 0.6, "top_p": 0.95, "top_k": 20}, (0.6, 0.95, 20)),
+        ({"do_sample": False, "temperature": 0.6}, (0.0, 1.0, 0)),
     ],
 )
-def test_default_sampling(generation: dict[str, object] | None, sampling: tuple[float, float], tmp_path: Path) -> None:
+def test_default_sampling(
+    generation: dict[str, object] | None, sampling: tuple[float, float, int], tmp_path: Path
+) -> None:
     """A request that names no temperature gets what the model's makers recommend."""
     if generation is not None:
         (tmp_path / "generation_config.json").write_text(json.dumps(generation))
-    assert checkpoint.default_sampling(tmp_path) == sampling
+    found = checkpoint.default_sampling(tmp_path)
+    assert (found.temperature, found.top_p, found.top_k) == sampling
 
 
 def test_a_broken_config_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.engine.backends import Step, Token
+from src.engine.backends import Grammar, Step, Token
 from src.engine.backends.fake import FakeDetokenizer, FakeTokenizer
 from src.engine.deadlines import Budget
 from src.engine.scheduler import Event, Scheduler, fits_prefill
@@ -12,6 +12,7 @@ from src.engine.sequence import Sequence, Status
 from src.engine.text import TextStream
 from src.ipc.messages import (
     ChatMessage,
+    ChoiceEnded,
     Delta,
     DeviceReading,
     Failed,
@@ -45,7 +46,9 @@ class ScriptedBackend:
     def end_tokens(self) -> frozenset[int]:
         return frozenset()
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:
+    def insert(
+        self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0, grammar: Grammar | None = None
+    ) -> int:
         self.next_uid += 1
         self.rows[self.next_uid] = [len(prompt), 0, max_tokens]
         return self.next_uid
@@ -117,11 +120,11 @@ class Bench:
             self.now += 1
             self.scheduler.run_once()
 
-    def of(self, sequence: Sequence) -> list[Delta | Finished | Failed]:
+    def of(self, sequence: Sequence) -> list[Delta | ChoiceEnded | Finished | Failed]:
         return [message for owner, message in self.events if owner is sequence]
 
 
-def text(messages: list[Delta | Finished | Failed]) -> str:
+def text(messages: list[Delta | ChoiceEnded | Finished | Failed]) -> str:
     return "".join(message.text for message in messages if isinstance(message, Delta))
 
 

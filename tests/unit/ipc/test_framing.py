@@ -16,7 +16,10 @@ from src.ipc.messages import (
     AnyMessage,
     ChatMessage,
     ChildStatus,
+    ChoiceEnded,
     Delta,
+    Detokenized,
+    DetokenizeRequest,
     DeviceReading,
     EngineLoad,
     Failed,
@@ -37,6 +40,8 @@ from src.ipc.messages import (
     StopRequest,
     SystemStatus,
     Timings,
+    Tokenized,
+    TokenizeRequest,
     TrimRequest,
     Usage,
 )
@@ -56,6 +61,10 @@ MESSAGES: list[AnyMessage] = [
         "id", "demo", (ChatMessage("user", "héllo 你好 🎉"),), Sampling(0.5), 10, ("a", "b"), prefix=(1, 2)
     ),
     GenerateRequest("id", "demo", ()),
+    TokenizeRequest(GenerateRequest("id", "demo", ())),
+    DetokenizeRequest("demo", (1, 2)),
+    Tokenized((1, 2), 2048),
+    Detokenized("hi"),
     OcrRequest("id", b"\x00\xff" * 100, base64=True),
     Ping(),
     StatusRequest(),
@@ -65,6 +74,7 @@ MESSAGES: list[AnyMessage] = [
     Accepted(),
     Admitted(3, 100),
     Delta((1, 2, 300_000), "text"),
+    ChoiceEnded(2, "length"),
     Finished("stop", Usage(1, 2), Timings(0.1, 0.2, 0.3)),
     Failed("overloaded", "too many", "messages", 1.5),
     OcrResult(

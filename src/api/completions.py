@@ -1,0 +1,199 @@
+"""POST /v1/completions, /tokenize and /detokenize: the model without a conversation."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from flask import Blueprint, Response
+from msgspec.structs import replace
+
+from src.api import chat, convert, error_handlers, serving, sse
+from src.api.schemas_completions import (
+    Completion,
+    CompletionChoice,
+    CompletionLogprobs,
+    CompletionRequest,
+    DetokenizeBody,
+    DetokenizeOut,
+    TokenizeBody,
+    TokenizeOut,
+)
+from src.api.service import json_body, json_response, service
+from src.api.serving import Event
+from src.errors import InvalidRequest, ServiceError, UnsupportedValue
+from src.ipc.messages import (
+    ChoiceEnded,
+    Delta,
+    Detokenized,
+    DetokenizeRequest,
+    Finished,
+    GenerateRequest,
+    RawPrompt,
+    Tokenized,
+    TokenizeRequest,
+    TokenLogprob,
+    Usage,
+)
+
+blueprint = Blueprint("completions", __name__)
+
+_NO_CONVERSATION = [{"role": "user", "content": ""}]
+_CHAT_ONLY = ("messages", "tools", "tool_choice", "top_logprobs", "reasoning_effort", "chat_template_kwargs")
+_DEFAULT_TOKENS = 16
+
+
+@blueprint.post("/v1/completions")
+def create() -> Response:
+    own = CompletionRequest.model_validate(json_body())
+    body, generate = serving.accept(_as_chat(own))
+    requests = [replace(generate, raw_prompt=raw) for raw in _prompts(own)]
+    for at, each in enumerate(requests[1:], 1):
+        requests[at] = replace(each, id=f"{generate.id}-{at}")
+    form = _Form(generate, own, body.n or 1)
+    if body.stream:
+        if len(requests) > 1:
+            raise UnsupportedValue("A stream takes one prompt.", param="prompt")
+        usage = body.stream_options is not None and body.stream_options.include_usage
+        writer = CompletionWriter(form, include_usage=usage)
+        return chat.with_ignored(serving.respond(requests[0], writer, form.whole), body)
+    return chat.with_ignored(json_response(form.together(serving.collect_all(requests))), body)
+
+
+def _as_chat(own: CompletionRequest) -> dict[str, Any]:
+    """The fields that chat has too, under its names.
+
+    Raises:
+        InvalidRequest: for what only chat has.
+    """
+    extra = dict(own.model_extra or {})
+    serving.refuse_foreign(extra, _CHAT_ONLY)
+    if own.best_of is not None and own.best_of != (extra.get("n") or 1):
+        raise UnsupportedValue("best_of must be n: no answers are thrown away.", param="best_of")
+    if own.echo and (own.logprobs is not None or not isinstance(own.prompt, str)):
+        raise UnsupportedValue("echo takes one text prompt and no logprobs.", param="echo")
+    extra.setdefault("max_tokens", _DEFAULT_TOKENS)
+    scores = {} if own.logprobs is None else {"logprobs": True, "top_logprobs": own.logprobs}
+    return {**extra, **scores, "messages": _NO_CONVERSATION}
+
+
+def _prompts(own: CompletionRequest) -> list[RawPrompt]:
+    if isinstance(own.prompt, str):
+        return [RawPrompt(text=own.prompt)]
+    found: list[RawPrompt] = []
+    for each in own.prompt:
+        if isinstance(each, int):
+            return [RawPrompt(tokens=tuple(one for one in own.prompt if isinstance(one, int)))]
+        found.append(RawPrompt(text=each) if isinstance(each, str) else RawPrompt(tokens=tuple(each)))
+    return found
+
+
+class _Form:
+    """How this request's answers look."""
+
+    def __init__(self, generate: GenerateRequest, own: CompletionRequest, choices: int) -> None:
+        self._id, self._model = f"cmpl-{generate.id}", generate.model
+        self._created = int(time.time())
+        self._fingerprint = serving.fingerprint(generate)
+        self.echo = own.prompt if own.echo and isinstance(own.prompt, str) else ""
+        self.choices = choices
+
+    def completion(self, choices: tuple[CompletionChoice, ...], usage: Usage | None = None) -> Completion:
+        counts = None if usage is None else convert.usage(usage)
+        return Completion(self._id, self._created, self._model, choices, counts, system_fingerprint=self._fingerprint)
+
+    def whole(self, events: list[Event]) -> Completion:
+        return self.together([events])
+
+    def together(self, answers: list[list[Event]]) -> Completion:
+        """The answers to all prompts, one behind the other."""
+        made: list[CompletionChoice] = []
+        total = Usage(0, 0)
+        for at, events in enumerate(answers):
+            finished = next(event for event in reversed(events) if isinstance(event, Finished))
+            made += [self._choice(events, finished, n, at * self.choices) for n in range(self.choices)]
+            total = Usage(
+                total.prompt_tokens + finished.usage.prompt_tokens,
+                total.completion_tokens + finished.usage.completion_tokens,
+            )
+        return self.completion(tuple(made), total)
+
+    def _choice(self, events: list[Event], finished: Finished, index: int, first: int) -> CompletionChoice:
+        deltas = [event for event in events if isinstance(event, Delta) and event.index == index]
+        ends = [event.reason for event in events if isinstance(event, ChoiceEnded) and event.index == index]
+        reason = ends[0] if ends else finished.reason
+        text = self.echo + "".join(delta.text for delta in deltas)
+        scores = [score for delta in deltas for score in delta.logprobs]
+        return CompletionChoice(first + index, text, _logprobs(scores, 0) if scores else None, reason)
+
+
+class CompletionWriter:
+    """A stream of text."""
+
+    def __init__(self, form: _Form, *, include_usage: bool) -> None:
+        self._form = form
+        self._include_usage = include_usage
+        self._offsets = dict.fromkeys(range(form.choices), 0)
+
+    def begin(self, prompt_tokens: int) -> bytes:  # noqa: ARG002  # as the protocol
+        if not self._form.echo:
+            return b""
+        return b"".join(self._chunk(CompletionChoice(index, self._form.echo)) for index in range(self._form.choices))
+
+    def event(self, event: Event) -> bytes:
+        if isinstance(event, Delta):
+            return self._delta(event) if event.text or event.logprobs else b""
+        last = self._chunk(CompletionChoice(event.index, "", None, event.reason))
+        if isinstance(event, Finished) and self._include_usage:
+            last += sse.event(self._form.completion((), event.usage))
+        return last
+
+    def _delta(self, event: Delta) -> bytes:
+        scores = _logprobs(list(event.logprobs), self._offsets[event.index]) if event.logprobs else None
+        self._offsets[event.index] += len(event.text)
+        return self._chunk(CompletionChoice(event.index, event.text, scores))
+
+    def _chunk(self, choice: CompletionChoice) -> bytes:
+        return sse.event(self._form.completion((choice,)))
+
+    def failed(self, error: ServiceError) -> bytes:
+        return sse.event(error_handlers.envelope(error))
+
+    def end(self) -> bytes:
+        return sse.DONE
+
+
+def _logprobs(scores: list[TokenLogprob], offset: int) -> CompletionLogprobs:
+    tokens = tuple(score.chosen.text.decode(errors="replace") for score in scores)
+    offsets = []
+    for token in tokens:
+        offsets.append(offset)
+        offset += len(token)
+    tops = tuple({one.text.decode(errors="replace"): one.logprob for one in score.top} for score in scores)
+    return CompletionLogprobs(tokens, tuple(score.chosen.logprob for score in scores), tops, tuple(offsets))
+
+
+# ---- tokens
+
+
+@blueprint.post("/tokenize")
+def tokenize() -> Response:
+    body = TokenizeBody.model_validate(json_body())
+    if (body.prompt is None) == (body.messages is None):
+        raise InvalidRequest("Either prompt or messages is needed.", param="prompt")
+    fields = {"model": body.model, "messages": body.messages or _NO_CONVERSATION, "tools": body.tools}
+    _, generate = serving.accept({name: value for name, value in fields.items() if value is not None})
+    if body.prompt is not None:
+        generate = replace(generate, raw_prompt=RawPrompt(text=body.prompt))
+    answer = service().backends.ask_engine(generate.model, TokenizeRequest(generate))
+    assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
+    return json_response(TokenizeOut(answer.tokens, len(answer.tokens), answer.context_length))
+
+
+@blueprint.post("/detokenize")
+def detokenize() -> Response:
+    body = DetokenizeBody.model_validate(json_body())
+    model = body.model or service().settings.default_model
+    answer = service().backends.ask_engine(model, DetokenizeRequest(model, tuple(body.tokens)))
+    assert isinstance(answer, Detokenized)  # noqa: S101  # the question decides what answers it
+    return json_response(DetokenizeOut(answer.text))

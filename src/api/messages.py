@@ -1,0 +1,210 @@
+"""POST /v1/messages, Anthropic's API, as a translation onto chat."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response
+
+from src.api import chat, convert, serving, sse
+from src.api import schemas_messages as shapes
+from src.api.schemas import Wire
+from src.api.schemas_messages import CountRequest, MessageOutput, MessagesRequest
+from src.api.service import json_body, json_response, service
+from src.api.serving import Event
+from src.errors import InvalidRequest, ServiceError
+from src.ipc.messages import CallDelta, Delta, Finished, GenerateRequest, Tokenized, TokenizeRequest, Usage
+
+blueprint = Blueprint("messages", __name__)
+
+_STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use"}
+_CHAT_ONLY = ("n", "logprobs", "top_logprobs", "response_format", "stream_options", "max_completion_tokens", "stop")
+_NO_INPUT = msgspec.Raw(b"{}")
+
+
+@blueprint.post("/v1/messages")
+def create() -> Response:
+    own = MessagesRequest.model_validate(json_body())
+    body, generate = serving.accept(as_chat(own))
+    form = _Form(generate)
+    writer = MessageWriter(form) if own.stream else None
+    return chat.with_ignored(serving.respond(generate, writer, form.whole), body)
+
+
+@blueprint.post("/v1/messages/count_tokens")
+def count() -> Response:
+    _, generate = serving.accept(as_chat(CountRequest.model_validate(json_body())))
+    answer = service().backends.ask_engine(generate.model, TokenizeRequest(generate))
+    assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
+    return json_response(shapes.TokenCount(len(answer.tokens)))
+
+
+def as_chat(own: MessagesRequest) -> dict[str, Any]:
+    """The same wish in chat's words."""
+    serving.refuse_foreign(own.model_extra or {}, _CHAT_ONLY)
+    turns = [] if own.system is None else [{"role": "system", "content": _text(own.system)}]
+    for turn in own.messages:
+        turns += _turns(turn)
+    fields = {
+        "model": own.model,
+        "messages": turns,
+        "max_tokens": own.max_tokens,
+        "stop": own.stop_sequences,
+        "stream": own.stream,
+        "temperature": own.temperature,
+        "top_p": own.top_p,
+        "top_k": own.top_k,
+        "tools": None if own.tools is None else [_tool(tool) for tool in own.tools],
+        **_choice(own.tool_choice),
+    }
+    if own.thinking is not None and own.thinking.type != "adaptive":
+        fields["chat_template_kwargs"] = {"enable_thinking": own.thinking.type == "enabled"}
+    return {**(own.model_extra or {}), **{name: value for name, value in fields.items() if value is not None}}
+
+
+def _text(content: str | list[shapes.TextBlock]) -> str:
+    return content if isinstance(content, str) else "".join(block.text for block in content)
+
+
+def _turns(turn: shapes.AnthropicTurn) -> list[dict[str, Any]]:
+    """One turn is several in chat: the results of tools are turns of their own there."""
+    if isinstance(turn.content, str):
+        return [{"role": turn.role, "content": turn.content}]
+    results: list[dict[str, Any]] = []
+    spoken: dict[str, Any] = {"role": turn.role, "content": ""}
+    for block in turn.content:
+        if isinstance(block, shapes.TextBlock):
+            spoken["content"] += block.text
+        elif isinstance(block, shapes.ThinkingBlock):
+            spoken["reasoning_content"] = spoken.get("reasoning_content", "") + block.thinking
+        elif isinstance(block, shapes.ToolUseBlock):
+            function = {"name": block.name, "arguments": json.dumps(block.input)}
+            call = {"id": block.id, "type": "function", "function": function}
+            spoken.setdefault("tool_calls", []).append(call)
+        else:
+            results.append({"role": "tool", "tool_call_id": block.tool_use_id, "content": _text(block.content)})
+    return [*results, spoken] if len(spoken) > 2 or spoken["content"] or not results else results
+
+
+def _tool(tool: shapes.AnthropicTool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
+    return {"type": "function", "function": function}
+
+
+def _choice(choice: shapes.AnthropicChoice | None) -> dict[str, Any]:
+    if choice is None:
+        return {}
+    if choice.type == "tool" and choice.name is None:
+        raise InvalidRequest("tool_choice of type tool needs a name.", param="tool_choice.name")
+    named = {"type": "function", "function": {"name": choice.name}}
+    wish = {"auto": "auto", "any": "required", "none": "none", "tool": named}[choice.type]
+    return {"tool_choice": wish, "parallel_tool_calls": not choice.disable_parallel_tool_use}
+
+
+class _Form:
+    """How this request's answer looks."""
+
+    def __init__(self, generate: GenerateRequest) -> None:
+        self._id, self._model = f"msg_{generate.id}", generate.model
+        self._forced = generate.tool_choice.mode == "named"
+
+    def start(self, prompt_tokens: int) -> MessageOutput:
+        return MessageOutput(self._id, self._model, (), None, None, shapes.AnthropicUsage(prompt_tokens, 0))
+
+    def whole(self, events: list[Event]) -> MessageOutput:
+        deltas = [event for event in events if isinstance(event, Delta)]
+        finished = next(event for event in reversed(events) if isinstance(event, Finished))
+        thought = "".join(delta.reasoning for delta in deltas)
+        text = "".join(delta.text for delta in deltas)
+        calls = convert.whole_calls([call for delta in deltas for call in delta.calls])
+        content: list[shapes.TextOut | shapes.ThinkingOut | shapes.ToolUseOut] = []
+        if thought:
+            content.append(shapes.ThinkingOut(thought))
+        if text.strip() or not calls:
+            content.append(shapes.TextOut(text))
+        content += [shapes.ToolUseOut(call.id, call.name, _input(call.arguments)) for call in calls]
+        stop = self.stop(finished)
+        return MessageOutput(
+            self._id, self._model, tuple(content), stop.stop_reason, stop.stop_sequence, usage(finished.usage)
+        )
+
+    def stop(self, finished: Finished) -> shapes.StopDelta:
+        if finished.stop is not None:
+            return shapes.StopDelta("stop_sequence", finished.stop)
+        reason = "tool_use" if self._forced and finished.reason == "stop" else _STOP_REASONS.get(finished.reason)
+        return shapes.StopDelta(reason or "end_turn", None)
+
+
+def usage(counts: Usage) -> shapes.AnthropicUsage:
+    return shapes.AnthropicUsage(
+        counts.prompt_tokens - counts.cached_tokens, counts.completion_tokens, counts.cached_tokens
+    )
+
+
+def _input(arguments: str) -> msgspec.Raw:
+    """A call's arguments as the object they are; one that max_tokens cut is no object any more."""
+    try:
+        msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        return _NO_INPUT
+    return msgspec.Raw(arguments.encode())
+
+
+class MessageWriter:
+    """A stream of blocks: thinking, text and calls follow each other, each begun and ended."""
+
+    def __init__(self, form: _Form) -> None:
+        self._form = form
+        self._index = -1
+        self._kind: object = None
+
+    def begin(self, prompt_tokens: int) -> bytes:
+        return _event(shapes.MessageStart(self._form.start(prompt_tokens)))
+
+    def event(self, event: Event) -> bytes:
+        if isinstance(event, Delta):
+            return self._delta(event)
+        if not isinstance(event, Finished):
+            return b""
+        empty = b"" if self._index >= 0 else self._open("text", shapes.TextOut(""))
+        last = shapes.MessageDelta(self._form.stop(event), usage(event.usage))
+        return empty + self._close() + _event(last)
+
+    def _delta(self, delta: Delta) -> bytes:
+        made = b""
+        if delta.reasoning:
+            made += self._open("thinking", shapes.ThinkingOut("")) + self._piece(shapes.ThinkingPiece(delta.reasoning))
+        if delta.text:
+            made += self._open("text", shapes.TextOut("")) + self._piece(shapes.TextPiece(delta.text))
+        return made + b"".join(map(self._call, delta.calls))
+
+    def _call(self, call: CallDelta) -> bytes:
+        opened = b""
+        if call.id is not None:
+            opened = self._open(("call", call.index), shapes.ToolUseOut(call.id, call.name or "", _NO_INPUT))
+        return opened + (self._piece(shapes.JsonPiece(call.arguments)) if call.arguments else b"")
+
+    def _open(self, kind: object, block: shapes.TextOut | shapes.ThinkingOut | shapes.ToolUseOut) -> bytes:
+        if kind == self._kind:
+            return b""
+        closed = self._close()
+        self._kind, self._index = kind, self._index + 1
+        return closed + _event(shapes.BlockStart(self._index, block))
+
+    def _close(self) -> bytes:
+        return b"" if self._kind is None else _event(shapes.BlockStop(self._index))
+
+    def _piece(self, piece: shapes.TextPiece | shapes.ThinkingPiece | shapes.JsonPiece) -> bytes:
+        return _event(shapes.BlockDelta(self._index, piece))
+
+    def failed(self, error: ServiceError) -> bytes:
+        return _event(shapes.ErrorEvent(shapes.ErrorOut(error.type, error.message)))
+
+    def end(self) -> bytes:
+        return _event(shapes.MessageStop())
+
+
+def _event(data: Wire) -> bytes:
+    return sse.named(str(getattr(data, "type")), data)  # noqa: B009  # every event has one, their base has none

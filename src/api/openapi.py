@@ -1,0 +1,166 @@
+"""The description of our HTTP API, made from the same schemas that check and encode it. Pure; built once by `pages`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from src.api import ocr_schemas, schemas, schemas_completions, schemas_messages, schemas_responses
+from src.api.schemas import Wire
+from src.settings import VERSION
+
+_REF = "#/components/schemas/{name}"
+_PYDANTIC_REF = "#/components/schemas/{model}"
+ERRORS = {
+    "400": "The request is wrong; `param` names the field.",
+    "401": "The API key is missing or wrong.",
+    "404": "No such model, object or route.",
+    "405": "Another method; `Allow` names those there are.",
+    "413": "The body exceeds MAX_BODY_MB.",
+    "415": "Another content type.",
+    "429": "Too many requests; `Retry-After` says when to try again.",
+    "500": "Ours; the log has the details under the request id.",
+    "503": "The back end is (re)starting; `Retry-After` says when to try again.",
+    "504": "The time budget is over.",
+}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One operation. A `stream` answers with server-sent events when the body asks for it."""
+
+    method: str
+    path: str
+    summary: str
+    answer: type[Wire] | None = None
+    body: type[BaseModel] | None = None
+    stream: bool = False
+
+
+ROUTES = (
+    Route(
+        "post",
+        "/v1/chat/completions",
+        "An answer in a conversation.",
+        schemas.ChatCompletion,
+        schemas.ChatCompletionRequest,
+        stream=True,
+    ),
+    Route(
+        "post",
+        "/v1/completions",
+        "A text goes on.",
+        schemas_completions.Completion,
+        schemas_completions.CompletionRequest,
+        stream=True,
+    ),
+    Route(
+        "post",
+        "/v1/responses",
+        "OpenAI's newer form of chat.",
+        schemas_responses.ResponseOut,
+        schemas_responses.ResponsesRequest,
+        stream=True,
+    ),
+    Route("get", "/v1/responses/{response_id}", "A response that was kept.", schemas_responses.ResponseOut),
+    Route("delete", "/v1/responses/{response_id}", "Forget a response.", schemas_responses.Deleted),
+    Route(
+        "post",
+        "/v1/messages",
+        "Anthropic's form of chat.",
+        schemas_messages.MessageOutput,
+        schemas_messages.MessagesRequest,
+        stream=True,
+    ),
+    Route(
+        "post",
+        "/v1/messages/count_tokens",
+        "How long a prompt would be.",
+        schemas_messages.TokenCount,
+        schemas_messages.CountRequest,
+    ),
+    Route(
+        "post",
+        "/tokenize",
+        "The tokens of a text or conversation.",
+        schemas_completions.TokenizeOut,
+        schemas_completions.TokenizeBody,
+    ),
+    Route(
+        "post",
+        "/detokenize",
+        "The text of tokens.",
+        schemas_completions.DetokenizeOut,
+        schemas_completions.DetokenizeBody,
+    ),
+    Route(
+        "post", "/v1/embeddings", "Not made by this engine: always a 400 that says so.", None, schemas.EmbeddingsRequest
+    ),
+    Route("post", "/v1/ocr", "The text of a document.", ocr_schemas.OcrDocumentOut, ocr_schemas.OcrJsonRequest),
+    Route("post", "/v1/ocr/jobs", "A document as a job: 202.", ocr_schemas.OcrJobOut, ocr_schemas.OcrJsonRequest),
+    Route("get", "/v1/ocr/jobs/{name}", "A job's state and pages.", ocr_schemas.OcrJobOut),
+    Route("get", "/v1/ocr/jobs/{name}/result", "A finished job's document, in the asked format."),
+    Route("delete", "/v1/ocr/jobs/{name}", "Cancels a job.", ocr_schemas.OcrJobOut),
+    Route("get", "/v1/ocr/jobs/{name}/events", "A job's pages as they come, as server-sent events."),
+    Route("get", "/v1/models", "The models that are served.", schemas.ModelList),
+    Route("get", "/v1/models/{name}", "One model.", schemas.ModelCard),
+    Route("get", "/health", "200 when chat and OCR can be served."),
+    Route("get", "/readyz", "The same."),
+    Route("get", "/livez", "200 while the web process answers."),
+    Route("get", "/api/gpu-status", "Device, memory, BLAS, loaded models."),
+    Route("get", "/v1/system/status", "Every process: state, restarts, load, memory."),
+    Route("get", "/metrics", "For Prometheus."),
+    Route("get", "/openapi.json", "This description."),
+    Route("get", "/docs", "A page of documentation."),
+)
+
+
+def document() -> dict[str, Any]:
+    """The whole description, OpenAPI 3.1."""
+    answers = [route.answer for route in ROUTES if route.answer is not None]
+    _, components = msgspec.json.schema_components([*answers, schemas.ErrorEnvelope], ref_template=_REF)
+    bodies = [(route.body, "validation") for route in ROUTES if route.body is not None]
+    _, defined = models_json_schema(bodies, ref_template=_PYDANTIC_REF)  # type: ignore[arg-type]  # a literal widens
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Stoker", "version": VERSION, "description": "An OpenAI-compatible chat and OCR server."},
+        "paths": paths,
+        "components": {"schemas": {**components, **defined.get("$defs", {})}},
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    operation: dict[str, Any] = {"summary": route.summary, "responses": {"200": _good(route), **_bad(route)}}
+    parameters = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
+    if parameters:
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in parameters
+        ]
+    if route.body is not None:
+        operation["requestBody"] = {"required": True, "content": _json(route.body)}
+    return operation
+
+
+def _good(route: Route) -> dict[str, Any]:
+    content: dict[str, Any] = {} if route.answer is None else _json(route.answer)
+    if route.stream:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    return {"description": route.summary, **({"content": content} if content else {})}
+
+
+def _bad(route: Route) -> dict[str, Any]:
+    if route.answer is None and route.body is None:
+        return {"503": {"description": ERRORS["503"]}}
+    content = _json(schemas.ErrorEnvelope)
+    return {status: {"description": text, "content": content} for status, text in ERRORS.items()}
+
+
+def _json(kind: type) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}

@@ -1,0 +1,117 @@
+"""What the translations of chat have in common: a body becomes a `GenerateRequest`, its events become an answer.
+
+Each endpoint brings its translation in, and for its answers a function (whole) and a `StreamWriter` (streamed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import gevent
+from flask import Response
+from loguru import logger
+
+from src.api import chat, convert, sse
+from src.api.answer import ClientGone
+from src.api.generation import Generation
+from src.api.schemas import ChatCompletionRequest, Wire
+from src.api.service import json_response, request_id, service
+from src.errors import InternalError, InvalidRequest, ServiceError
+from src.ipc.messages import ChoiceEnded, Delta, Finished, GenerateRequest
+
+Event = Delta | ChoiceEnded | Finished
+
+
+class StreamWriter(Protocol):
+    """One stream's bytes."""
+
+    def begin(self, prompt_tokens: int) -> bytes: ...
+
+    def event(self, event: Event) -> bytes: ...
+
+    def failed(self, error: ServiceError) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+
+def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateRequest]:
+    """A translated body, checked as chat's are."""
+    shared = service()
+    body = ChatCompletionRequest.model_validate(fields)
+    chat.refuse_unknown(body, strict=shared.settings.strict_fields)
+    return body, convert.to_generate(body, request_id(), shared.settings.default_model, chat.headers())
+
+
+def refuse_foreign(fields: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Raise `InvalidRequest` for a field that only chat has: it would get through to chat unseen."""
+    for name in names:
+        if fields.get(name) is not None:
+            raise InvalidRequest(f"{name!r} belongs to /v1/chat/completions.", param=name)
+
+
+def fingerprint(generate: GenerateRequest) -> str:
+    return convert.fingerprint(generate.model, service().backends.engine_name())
+
+
+def respond(generate: GenerateRequest, writer: StreamWriter | None, whole: Callable[[list[Event]], Wire]) -> Response:
+    """The answer: streamed by the writer, if there is one."""
+    generation = admitted(generate)
+    if writer is None:
+        return json_response(whole(collect(generation)))
+    response = sse.response(_stream(generation, writer))
+    # a generator that was never started never reaches its `finally`
+    response.call_on_close(generation.close)
+    return response
+
+
+def admitted(generate: GenerateRequest) -> Generation:
+    """A generation that the engine has taken; what fails before is an HTTP status."""
+    generation = chat.open_generation(service(), generate)
+    try:
+        generation.wait_admitted()
+    except BaseException:
+        generation.close()
+        raise
+    return generation
+
+
+def collect(generation: Generation) -> list[Event]:
+    """All events up to the outcome."""
+    try:
+        return [event for batch in generation.batches() for event in batch]
+    finally:
+        generation.close()
+
+
+def collect_all(requests: list[GenerateRequest]) -> list[list[Event]]:
+    """Several generations, computed together."""
+    generations: list[Generation] = []
+    try:
+        generations += map(admitted, requests)
+        greenlets = [gevent.spawn(collect, generation) for generation in generations]
+        gevent.joinall(greenlets, raise_error=True)
+        return [greenlet.value for greenlet in greenlets]
+    finally:
+        for generation in generations:
+            generation.close()
+
+
+def _stream(generation: Generation, writer: StreamWriter) -> Iterator[bytes]:
+    try:
+        yield writer.begin(generation.prompt_tokens)
+        for batch in generation.batches():
+            if encoded := b"".join(map(writer.event, batch)):
+                yield encoded
+            elif not batch:
+                yield sse.PING
+        yield writer.end()
+    except ClientGone:
+        return
+    except ServiceError as error:
+        yield writer.failed(error)
+    except Exception:  # noqa: BLE001  # the response has begun: an error event is the only honest end
+        logger.exception("a stream failed")
+        yield writer.failed(InternalError())
+    finally:
+        generation.close()

@@ -1,0 +1,100 @@
+"""What a chat body asks for beyond its messages, as the engine takes it: sampling, choices, format, tools. Pure."""
+
+from __future__ import annotations
+
+import json
+
+from src.api.schemas import ChatCompletionRequest, NamedToolChoice, ToolIn
+from src.errors import InvalidRequest
+from src.ipc.messages import Choice, Sampling, Tool, ToolChoice
+
+_SEEDS = 1 << 63
+# {} would be any JSON value; json_object promises an object
+_ANY_OBJECT = '{"type":"object"}'
+
+
+def sampling(body: ChatCompletionRequest, chance: int) -> Sampling:
+    """How tokens are chosen; `chance` is the seed of a request that names none, so that it too can be gone on with."""
+    if body.top_logprobs is not None and not body.logprobs:
+        raise InvalidRequest("top_logprobs needs logprobs: true.", param="top_logprobs")
+    return Sampling(
+        temperature=body.temperature,
+        top_p=body.top_p,
+        top_k=None if body.top_k is None else max(0, body.top_k),
+        min_p=body.min_p,
+        frequency_penalty=body.frequency_penalty or 0.0,
+        presence_penalty=body.presence_penalty or 0.0,
+        repetition_penalty=body.repetition_penalty,
+        logit_bias={int(token): float(bias) for token, bias in (body.logit_bias or {}).items()},
+        seed=(chance if body.seed is None else body.seed) % _SEEDS,
+        ignore_eos=bool(body.ignore_eos),
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+    )
+
+
+def choices(body: ChatCompletionRequest) -> tuple[Choice, ...]:
+    """None for the one answer everybody asks for."""
+    return () if body.n in (None, 1) else tuple(map(Choice, range(body.n or 1)))
+
+
+def json_schema(body: ChatCompletionRequest) -> str | None:
+    """The schema the answer must follow, as text.
+
+    Raises:
+        InvalidRequest: for a format without its schema, or one that cannot be kept together with the rest.
+    """
+    wish = body.response_format
+    if wish is None or wish.type == "text":
+        return None
+    if body.ignore_eos:
+        raise InvalidRequest("ignore_eos and response_format exclude each other.", param="ignore_eos")
+    if wish.type == "json_object":
+        return _ANY_OBJECT
+    if wish.json_schema is None:
+        raise InvalidRequest("response_format.json_schema is missing.", param="response_format.json_schema")
+    return json.dumps(wish.json_schema.schema_ if wish.json_schema.schema_ is not None else {"type": "object"})
+
+
+def tools(body: ChatCompletionRequest) -> tuple[tuple[Tool, ...], ToolChoice]:
+    """The functions the model may call, and whether it must.
+
+    Raises:
+        InvalidRequest: for a choice among tools that are not there.
+    """
+    offered = tuple(map(_tool, body.tools or ()))
+    names = [tool.name for tool in offered]
+    if len(set(names)) < len(names):
+        raise InvalidRequest("Two tools have the same name.", param="tools")
+    choice = _choice(body, names)
+    if choice.mode in ("required", "named") and json_schema(body) is not None:
+        raise InvalidRequest("A required tool call and a response_format exclude each other.", param="response_format")
+    return (() if choice.mode == "none" else offered), choice
+
+
+def _tool(tool: ToolIn) -> Tool:
+    function = tool.function
+    if function.parameters is None:
+        return Tool(function.name, function.description)
+    return Tool(function.name, function.description, json.dumps(function.parameters))
+
+
+def _choice(body: ChatCompletionRequest, names: list[str]) -> ToolChoice:
+    parallel = body.parallel_tool_calls is not False
+    wish = body.tool_choice
+    if wish in ("none", "auto", None):
+        return ToolChoice("none" if wish == "none" or not names else "auto", None, parallel)
+    if not names:
+        raise InvalidRequest("tool_choice needs tools.", param="tool_choice")
+    if isinstance(wish, NamedToolChoice):
+        if wish.function.name not in names:
+            raise InvalidRequest("tool_choice names a tool that is not in tools.", param="tool_choice")
+        return ToolChoice("named", wish.function.name, False)
+    return ToolChoice("required", None, parallel)
+
+
+def thinking(body: ChatCompletionRequest) -> bool | None:
+    """Whether a reasoning model shall think; None leaves it to the model."""
+    options = body.chat_template_kwargs
+    if options is not None and options.enable_thinking is not None:
+        return options.enable_thinking
+    return None if body.reasoning_effort is None else body.reasoning_effort != "none"

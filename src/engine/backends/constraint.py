@@ -1,0 +1,137 @@
+"""Answers that must follow a grammar: llguidance says which tokens may come next.
+
+A `Grammar` is compiled once, on the grammar thread, and kept; each answer has a `Matcher` of its own, which can be
+brought to where it was from the answer's tokens. `token_masks` runs on the owner thread, for all constrained rows of a
+step together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence as Seq
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
+from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask_par
+
+from src.errors import InvalidRequest, UnsupportedValue
+from src.ipc.messages import GenerateRequest, Tool
+
+# at most one space between tokens: an endless run of white space is valid JSON too, and a small model may like it
+_WHITESPACE = {"whitespace_pattern": "[ ]?"}
+_MAX_CALLS = 8
+_MAX_NESTING = 64
+_CACHED = 64
+_LIMITS = LLParserLimits(max_grammar_size=200_000, verbose_errors=False)
+
+
+class Matcher:
+    """How far one answer has come in its grammar."""
+
+    def __init__(self, wrapped: LLMatcher) -> None:
+        self.wrapped = wrapped
+
+    def consume(self, token: int) -> None:
+        """Take the next token in; after the end of the answer there is nothing to take."""
+        if not self.wrapped.is_stopped():
+            self.wrapped.consume_token(token)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the grammar cannot go on, if it cannot: one of its limits was reached."""
+        return self.wrapped.get_error() if self.wrapped.is_error() else None
+
+
+class Grammar:
+    """A compiled grammar."""
+
+    def __init__(self, compiled: LLMatcher) -> None:
+        self._compiled = compiled
+
+    def start(self, prefix: Seq[int] = ()) -> Matcher:
+        """A matcher for one answer, behind the tokens it already has."""
+        matcher = Matcher(self._compiled.deep_copy())
+        for token in prefix:
+            matcher.consume(token)
+        return matcher
+
+
+class Grammars:
+    """Compiles what requests ask for, and keeps the last ones. Called on the grammar threads."""
+
+    def __init__(self, tokenizer: LLTokenizer | None, max_bytes: int) -> None:
+        self._tokenizer = tokenizer
+        self._max_bytes = max_bytes
+        self._compiled = lru_cache(_CACHED)(self._compile)
+
+    def of(self, request: GenerateRequest) -> Grammar | None:
+        """The grammar a request's answer must follow, if any.
+
+        Raises:
+            UnsupportedValue: naming what of a schema is not supported.
+            InvalidRequest: for a schema that is none, or too large.
+        """
+        if request.json_schema is not None:
+            return self._compiled(_json(request.json_schema), "response_format")
+        if request.tool_choice.mode == "required":
+            return self._compiled(_calls(request.tools, parallel=request.tool_choice.parallel), "tools")
+        if request.tool_choice.mode == "named":
+            (tool,) = (tool for tool in request.tools if tool.name == request.tool_choice.name)
+            return self._compiled(_json(tool.parameters), "tools")
+        return None
+
+    def _compile(self, lark: str, param: str) -> Grammar:
+        if self._tokenizer is None:
+            raise UnsupportedValue("This model's tokenizer allows no structured output.", param=param)
+        if len(lark) > self._max_bytes:
+            raise InvalidRequest("The schema is too large (GRAMMAR_MAX_KB).", param=param)
+        matcher = LLMatcher(self._tokenizer, lark, log_level=0, limits=_LIMITS)
+        if matcher.is_error():
+            reason = matcher.get_error().strip().splitlines()[0][:300]
+            raise UnsupportedValue(f"This schema is not supported: {reason}", param=param)
+        return Grammar(matcher)
+
+
+def _json(schema: str) -> str:
+    return f"start: %json {_relaxed(schema)}"
+
+
+def _calls(tools: tuple[Tool, ...], *, parallel: bool) -> str:
+    """A list of calls, each of one of the tools with arguments of its schema."""
+    more = f' ("," call){{0,{_MAX_CALLS - 1}}}' if parallel else ""
+    lines = [f'start: "[" call{more} "]"', f"call: {' | '.join(f'call{n}' for n in range(len(tools)))}"]
+    for n, tool in enumerate(tools):
+        head = json.dumps('{"name":"' + tool.name + '","arguments":')
+        lines.append(f'call{n}: {head} arguments{n} "}}"')
+        lines.append(f"arguments{n}: %json {_relaxed(tool.parameters)}")
+    return "\n".join(lines)
+
+
+def _relaxed(schema: str) -> str:
+    parsed = json.loads(schema)
+    if _nesting(parsed) > _MAX_NESTING:
+        raise InvalidRequest(f"The schema is nested deeper than {_MAX_NESTING}.", param="response_format")
+    return json.dumps({**parsed, "x-guidance": _WHITESPACE})
+
+
+def _nesting(value: Any) -> int:
+    """How deep a JSON value is; it was parsed, so its depth is bounded by the parser's."""
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max(map(_nesting, value.values() if isinstance(value, dict) else value), default=0)
+
+
+@lru_cache(1)
+def _executor() -> LLExecutor:
+    return LLExecutor()
+
+
+def token_masks(matchers: Seq[Matcher], vocabulary: int) -> Any:
+    """A row of booleans per matcher: which of `vocabulary` tokens may come next."""
+    masks = allocate_token_bitmask(len(matchers), vocabulary)
+    usable = [(matcher.wrapped, at) for at, matcher in enumerate(matchers) if not matcher.wrapped.is_error()]
+    if usable:
+        fill_next_token_bitmask_par(_executor(), usable, masks)
+    return np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little")[:, :vocabulary].astype(bool)

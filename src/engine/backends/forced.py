@@ -1,0 +1,97 @@
+"""Calls that had to be made (tool_choice `required` or a name): JSON of a known form, read while it is written. Pure.
+
+A named tool's answer is its arguments alone; a required one's is `[{"name":…,"arguments":{…}}, …]`. The grammar sees to
+the form, so that a reader need not look for errors.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+
+from src.engine.backends import Pieces
+from src.ipc.messages import CallDelta
+
+_HEAD = re.compile(r'[\[,]?\{"name":"([^"]+)","arguments":')
+
+
+def new_call_id() -> str:
+    """As OpenAI's look; clients send it back with the tool's answer."""
+    return f"call_{secrets.token_hex(12)}"
+
+
+class NamedReader:
+    """The whole text is one call's arguments."""
+
+    def __init__(self, name: str, new_id: Callable[[], str]) -> None:
+        self._name = name
+        self._new_id = new_id
+        self._begun = False
+
+    @property
+    def called(self) -> bool:
+        """The reason of such an answer is `stop`, as OpenAI has it."""
+        return False
+
+    def push(self, text: str) -> Pieces:
+        if not text:
+            return Pieces()
+        if self._begun:
+            return Pieces(calls=(CallDelta(0, arguments=text),))
+        self._begun = True
+        return Pieces(calls=(CallDelta(0, self._new_id(), self._name), CallDelta(0, arguments=text)))
+
+    def flush(self) -> Pieces:
+        return Pieces()
+
+
+class RequiredReader:
+    """A list of calls; arguments are passed on as they come."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+        self._held = ""
+        self._index = -1
+        self._depth = 0
+        self._in_string = self._escaped = False
+        self._inside = False
+
+    @property
+    def called(self) -> bool:
+        return self._index >= 0
+
+    def push(self, text: str) -> Pieces:
+        self._held += text
+        calls: list[CallDelta] = []
+        while self._held:
+            if self._inside:
+                calls += self._arguments()
+            elif (head := _HEAD.search(self._held)) is not None:
+                self._index, self._inside = self._index + 1, True
+                calls.append(CallDelta(self._index, self._new_id(), head[1]))
+                self._held = self._held[head.end() :]
+            else:
+                break
+        return Pieces(calls=tuple(calls))
+
+    def flush(self) -> Pieces:
+        return Pieces()
+
+    def _arguments(self) -> list[CallDelta]:
+        """What of the held text belongs to the call's arguments; its end is where the braces are balanced."""
+        for at, character in enumerate(self._held):
+            if self._ends(character):
+                taken, self._held, self._inside = self._held[: at + 1], self._held[at + 1 :], False
+                return [CallDelta(self._index, arguments=taken)]
+        taken, self._held = self._held, ""
+        return [CallDelta(self._index, arguments=taken)]
+
+    def _ends(self, character: str) -> bool:
+        if self._in_string:
+            self._in_string = self._escaped or character != '"'
+            self._escaped = character == "\\" and not self._escaped
+            return False
+        self._in_string = character == '"'
+        self._depth += (character in "{[") - (character in "}]")
+        return self._depth == 0 and character in "}]"

@@ -1,0 +1,104 @@
+"""What of a model's text is its answer, its thinking, its tool calls: mlx-lm's state machine and its tool parsers.
+
+Owner thread. A call that its parser cannot read is shown as the text it was, never dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from loguru import logger
+from mlx_lm.generate import TextStateMachine, make_text_state_machine
+
+from src.engine.backends import Pieces
+from src.engine.backends.forced import NamedReader, RequiredReader
+from src.ipc.messages import CallDelta, GenerateRequest, Tool
+
+_NORMAL, _THINKING, _TOOL = "normal", "reasoning", "tool"
+
+
+class MarkedReader:
+    """Follows the marks a model puts around its thinking and its calls."""
+
+    def __init__(self, tokenizer: Any, request: GenerateRequest, new_id: Callable[[], str], *, thinking: bool) -> None:
+        self._tokenizer = tokenizer
+        self._tools = [tool_json(tool) for tool in request.tools]
+        self._parallel = request.tool_choice.parallel
+        self._new_id = new_id
+        self._state = make_text_state_machine(tokenizer).make_state(_THINKING if thinking else _NORMAL)
+        self._call: str | None = None
+        self._calls = 0
+
+    @property
+    def called(self) -> bool:
+        return self._calls > 0
+
+    def push(self, text: str) -> Pieces:
+        self._state, segments = TextStateMachine.split(self._state, text)
+        return self._sort(segments)
+
+    def flush(self) -> Pieces:
+        """The answer is over: what was held back, and a call that has no end mark."""
+        self._state, rest, name = TextStateMachine.flush(self._state)
+        pieces = self._sort([(name or _NORMAL, rest)])
+        if self._call is None:
+            return pieces
+        return pieces + self._close()
+
+    def _sort(self, segments: list[tuple[str, str]]) -> Pieces:
+        found = Pieces()
+        for state, text in segments:
+            if state == _TOOL and self._tools:
+                self._call = (self._call or "") + text
+                continue
+            if self._call is not None:
+                found += self._close()
+            found += Pieces(reasoning=text) if state == _THINKING else Pieces(text=text)
+        return found
+
+    def _close(self) -> Pieces:
+        text, self._call = self._call or "", None
+        try:
+            parsed = self._tokenizer.tool_parser(text, self._tools)
+            calls = [_call(one) for one in (parsed if isinstance(parsed, list) else [parsed])]
+        except Exception as error:  # noqa: BLE001  # parsers of mlx-lm raise whatever a model's text makes them raise
+            logger.info("a tool call cannot be parsed: {}", type(error).__name__)
+            return Pieces(text=f"{self._tokenizer.tool_call_start}{text}{self._tokenizer.tool_call_end or ''}")
+        if not self._parallel:
+            calls = calls[: 1 - min(1, self._calls)]
+        return Pieces(calls=tuple(piece for call in calls for piece in self._told(*call)))
+
+    def _told(self, name: str, arguments: str) -> list[CallDelta]:
+        at, self._calls = self._calls, self._calls + 1
+        return [CallDelta(at, self._new_id(), name), CallDelta(at, arguments=arguments)]
+
+
+def reader(
+    tokenizer: Any, request: GenerateRequest, new_id: Callable[[], str], *, thinking: bool
+) -> MarkedReader | NamedReader | RequiredReader | None:
+    """What this request's text has to be read with; None when it is nothing but an answer."""
+    choice = request.tool_choice
+    if choice.mode == "named" and choice.name is not None:
+        return NamedReader(choice.name, new_id)
+    if choice.mode == "required":
+        return RequiredReader(new_id)
+    if request.json_schema is not None or request.raw_prompt is not None:
+        return None
+    calls = bool(request.tools) and tokenizer.has_tool_calling
+    return MarkedReader(tokenizer, request, new_id, thinking=thinking) if calls or tokenizer.has_thinking else None
+
+
+def tool_json(tool: Tool) -> dict[str, Any]:
+    """A tool as OpenAI writes it, for templates and parsers."""
+    function = {"name": tool.name, "description": tool.description or "", "parameters": json.loads(tool.parameters)}
+    return {"type": "function", "function": function}
+
+
+def _call(parsed: Any) -> tuple[str, str]:
+    arguments = parsed.get("arguments", {})
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    if not isinstance(parsed["name"], str) or not isinstance(json.loads(text), dict):
+        raise ValueError("not a call")
+    return parsed["name"], text

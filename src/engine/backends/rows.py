@@ -1,0 +1,120 @@
+"""mlx-lm's batch, with a step of our own: one sampler for all rows, and log-probabilities for those who asked.
+
+Owner thread. mlx-lm keeps one opaque `sampler` per sequence through all it does to a batch; ours are `Row`s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.generate import BatchGenerator, GenerationBatch, PromptProcessingBatch
+
+from src.engine.backends.sampling import BatchSampler, Row
+
+
+class Scores:
+    """Log-probabilities of one step, of the rows that asked; on the device until somebody reads them."""
+
+    def __init__(self, logits: mx.array, tokens: mx.array, top: int) -> None:
+        logits = logits.astype(mx.float32)
+        scores = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+        self.arrays = [tokens, mx.take_along_axis(scores, tokens[:, None], axis=-1)[:, 0]]
+        if top:
+            best = mx.argpartition(-scores, kth=top - 1, axis=-1)[:, :top]
+            self.arrays += [best, mx.take_along_axis(scores, best, axis=-1)]
+        self._lists: list[Any] | None = None
+
+    def read(self, line: int) -> tuple[tuple[int, float], list[tuple[int, float]]]:
+        """The token that came, and the likeliest, best first, each with its log-probability."""
+        if self._lists is None:
+            self._lists = [array.tolist() for array in self.arrays]
+        chosen = (self._lists[0][line], self._lists[1][line])
+        if len(self._lists) == 2:
+            return chosen, []
+        return chosen, sorted(zip(self._lists[2][line], self._lists[3][line], strict=True), key=lambda pair: -pair[1])
+
+
+@dataclass(frozen=True)
+class RowScores:
+    """One row's share of `Scores`."""
+
+    scores: Scores
+    line: int
+    top: int
+
+    def read(self) -> tuple[tuple[int, float], list[tuple[int, float]]]:
+        """The token that came, and as many of the likeliest as were asked for, best first."""
+        chosen, best = self.scores.read(self.line)
+        return chosen, best[: self.top]
+
+
+class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
+    """Sequences that are decoded together; `samplers` are their `Row`s."""
+
+    _next_tokens: mx.array
+    _next_logprobs: list[RowScores | None]
+    _composition: tuple[int, ...] = ()
+    _sampler: BatchSampler
+
+    def _step(self) -> tuple[list[int], list[RowScores | None]]:
+        """As mlx-lm's: start computing the next tokens, then return the current ones."""
+        self._current_tokens, self._current_logprobs = self._next_tokens, self._next_logprobs
+        inputs = self._current_tokens
+        logits = self.model(inputs[:, None], cache=self.prompt_cache)[:, -1, :]
+        sampler = self._sampler_for(logits.shape[-1])
+        self._next_tokens = sampler.choose(logits, inputs)
+        sampler.advance()
+        self._next_logprobs = self._score(logits)
+        pending = [each.scores.arrays for each in self._next_logprobs if each is not None]
+        mx.async_eval(self._next_tokens, pending)  # type: ignore[no-untyped-call]
+        known: Any = inputs.tolist()
+        for tokens, token in zip(self.tokens, known, strict=True):
+            tokens.append(token)
+        return known, self._current_logprobs
+
+    def _sampler_for(self, vocabulary: int) -> BatchSampler:
+        composition = tuple(self.uids)
+        if composition != self._composition:
+            self._composition = composition
+            self._sampler = BatchSampler(self.samplers, self.tokens, vocabulary)
+        return self._sampler
+
+    def _score(self, logits: mx.array) -> list[RowScores | None]:
+        rows: list[Row] = self.samplers
+        asked = [at for at, row in enumerate(rows) if row.logprobs is not None]
+        scores: list[RowScores | None] = [None] * len(rows)
+        if asked:
+            at = mx.array(asked)
+            shared = Scores(logits[at], self._next_tokens[at], max(rows[n].logprobs or 0 for n in asked))
+            for line, n in enumerate(asked):
+                scores[n] = RowScores(shared, line, rows[n].logprobs or 0)
+        return scores
+
+
+class RowPrompts(PromptProcessingBatch):  # type: ignore[misc]  # mlx-lm has no types
+    """Sequences in prefill, which become a `RowBatch`."""
+
+    def generate(self, tokens: list[list[int]]) -> RowBatch:
+        return RowBatch(
+            self.model,
+            self.uids,
+            mx.array([last for (last,) in tokens]),
+            self.prompt_cache,
+            self.tokens,
+            self.samplers,
+            self.fallback_sampler,
+            self.logits_processors,
+            self.stop_sequences,
+            self.max_tokens,
+        )
+
+
+class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
+    """mlx-lm's scheduler of prefill and decode over our batches."""
+
+    def __init__(self, model: Any, **options: Any) -> None:
+        super().__init__(model, **options)
+        self._prompt_batch = RowPrompts.empty(model, self.sampler, prefill_step_size=self.prefill_step_size)
+        self._generation_batch = RowBatch.empty(model, self.sampler)

@@ -1,0 +1,252 @@
+"""Chooses the next token of every row of a batch in few array operations, each row by its own parameters. Owner thread.
+
+Parameters are vectors, made anew when the batch changes. A row's random numbers come from its seed and the position in
+its answer alone: the same seed gives the same text in any company, and when a fresh engine goes on with the answer.
+Filters are applied in mlx-lm's order (top_p, min_p, top_k on the untempered distribution, then the temperature), and
+need no sort of the vocabulary as long as what they keep lies within the `_CANDIDATES` likeliest tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from src.engine.backends.constraint import Matcher, token_masks
+
+_CANDIDATES = (512, 8192)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_BITS = 23
+_NO_TOP_K = 1 << 30
+_TINY = 1e-30
+
+
+@dataclass
+class Row:
+    """One sequence's parameters, all decided; `made` counts the tokens of its answer so far, a prefix included."""
+
+    prompt_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    bias: tuple[tuple[int, float], ...] = ()
+    seed: int = 0
+    made: int = 0
+    logprobs: int | None = None
+    matcher: Matcher | None = None
+    started: bool = False
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0 or self.top_p == 0 or self.top_k == 1
+
+    @property
+    def filtered(self) -> bool:
+        return not self.greedy and (self.top_p < 1 or self.min_p > 0 or self.top_k > 0)
+
+    @property
+    def penalised(self) -> bool:
+        return self.frequency_penalty != 0 or self.presence_penalty != 0 or self.repetition_penalty != 1
+
+
+def uniforms(seeds: Seq[int], positions: Seq[int]) -> Any:
+    """Numbers in [0, 1), one per row, from (seed, position): two rounds of splitmix64, so that neighbours differ."""
+    with np.errstate(over="ignore"):
+        start = _mix(np.array([seed & (1 << 64) - 1 for seed in seeds], np.uint64) + _GOLDEN)
+        mixed = _mix(start + np.array(positions, np.uint64) * _GOLDEN)
+    return (mixed >> np.uint64(64 - _BITS)).astype(np.float32) / np.float32(1 << _BITS)
+
+
+def _mix(state: Any) -> Any:
+    state = (state ^ (state >> np.uint64(30))) * _MIX[0]
+    state = (state ^ (state >> np.uint64(27))) * _MIX[1]
+    return state ^ (state >> np.uint64(31))
+
+
+class BatchSampler:
+    """Samples for one composition of a batch; `histories` are the tokens each row's cache holds (not its inputs)."""
+
+    def __init__(self, rows: Seq[Row], histories: Seq[list[int]], vocabulary: int) -> None:
+        self._rows = list(rows)
+        self._greedy = _where(rows, lambda row: row.greedy)
+        self._filtered = _where(rows, lambda row: row.filtered)
+        self._plain = _where(rows, lambda row: not (row.greedy or row.filtered))
+        order = self._greedy + self._filtered + self._plain
+        self._back = None if order == sorted(order) else mx.array(np.argsort(order))
+        self._filters = _Filters([rows[at] for at in self._filtered])
+        self._plain_temperature = _column([rows[at].temperature for at in self._plain])
+        self._penalties = _Penalties.of(rows, histories, vocabulary)
+        self._bias = _bias(rows)
+        self._masked = _where(rows, lambda row: row.matcher is not None)
+
+    def choose(self, logits: mx.array, inputs: mx.array) -> mx.array:
+        """The next token of each row. `inputs` are the tokens that gave these logits."""
+        logits = self._adjusted(logits, inputs)
+        if len(self._greedy) == len(self._rows):
+            return mx.argmax(logits, axis=-1)
+        chance = uniforms([row.seed for row in self._rows], [row.made for row in self._rows])
+        logits, parts = logits.astype(mx.float32), []
+        if self._greedy:
+            parts.append(mx.argmax(self._of(logits, self._greedy), axis=-1))
+        if self._filtered:
+            parts.append(self._filters.choose(self._of(logits, self._filtered), _column(chance[self._filtered])))
+        if self._plain:
+            parts.append(_plain(self._of(logits, self._plain), self._plain_temperature, _column(chance[self._plain])))
+        chosen = mx.concatenate(parts) if len(parts) > 1 else parts[0]
+        return chosen if self._back is None else chosen[self._back]
+
+    def advance(self) -> None:
+        """Every row has one more token."""
+        for row in self._rows:
+            row.made += 1
+            row.started = True
+
+    def _adjusted(self, logits: mx.array, inputs: mx.array) -> mx.array:
+        if self._penalties is not None:
+            logits = self._penalties.apply(logits, inputs)
+        if self._bias is not None:
+            rows, tokens, values = self._bias
+            logits = logits.at[rows, tokens].add(values.astype(logits.dtype))
+        return self._constrained(logits, inputs) if self._masked else logits
+
+    def _constrained(self, logits: mx.array, inputs: mx.array) -> mx.array:
+        """Only tokens that the rows' grammars allow next; for them the last token must be known, so this waits."""
+        mx.async_eval(logits)  # type: ignore[no-untyped-call]
+        known: Any = inputs.tolist()
+        matchers = []
+        for at in self._masked:
+            row = self._rows[at]
+            assert row.matcher is not None  # noqa: S101  # what `_masked` means
+            if row.started:
+                row.matcher.consume(known[at])
+            matchers.append(row.matcher)
+        allowed = mx.array(token_masks(matchers, logits.shape[-1]))
+        if len(self._masked) == len(self._rows):
+            return mx.where(allowed, logits, -mx.inf)
+        rows = mx.array(self._masked)
+        logits[rows] = mx.where(allowed, logits[rows], -mx.inf)
+        return logits
+
+    def _of(self, array: mx.array, rows: list[int]) -> mx.array:
+        return array if len(rows) == len(self._rows) else array[mx.array(rows)]
+
+
+class _Filters:
+    """top_p, min_p, top_k and the temperature of the rows that have a filter."""
+
+    def __init__(self, rows: Seq[Row]) -> None:
+        self._temperature = _column([row.temperature for row in rows])
+        self._top_p = _column([row.top_p if row.top_p < 1 else 2.0 for row in rows])
+        self._log_min_p = _column([float(np.log(row.min_p or _TINY)) for row in rows])
+        self._top_k = _column([row.top_k or _NO_TOP_K for row in rows])
+        self._bounded = all(0 < row.top_k < _CANDIDATES[0] for row in rows)
+
+    def choose(self, logits: mx.array, chance: mx.array) -> mx.array:
+        """Look at the likeliest tokens first; rows whose filters keep more than those look at more."""
+        sizes = [size for size in _CANDIDATES if 2 * size < logits.shape[-1]]
+        chosen, more = self._pick(logits, _best(logits, sizes[0] if sizes else 0), chance, slice(None))
+        for size in [*sizes[1:], 0] if sizes and not self._bounded else []:
+            wants: Any = more.tolist()
+            wider = [at for at, wanted in enumerate(wants) if wanted]
+            if not wider:
+                break
+            rows = mx.array(wider)
+            chosen[rows], more[rows] = self._pick(logits[rows], _best(logits[rows], size), chance[rows], rows)
+        return chosen
+
+    def _pick(self, logits: mx.array, order: mx.array, chance: mx.array, rows: Any) -> tuple[mx.array, mx.array]:
+        """A token among `order` (best first) for each row, and whether the filters would keep more than these."""
+        values = mx.take_along_axis(logits, order, axis=-1)
+        log_probabilities = values - mx.logsumexp(logits, axis=-1, keepdims=True)
+        probabilities = mx.exp(log_probabilities)
+        keep = mx.cumsum(probabilities, axis=-1) - probabilities < self._top_p[rows]
+        keep = keep & (log_probabilities >= log_probabilities[:, :1] + self._log_min_p[rows])
+        keep = keep & (mx.arange(order.shape[-1])[None] < self._top_k[rows])
+        weights = mx.exp((values - values[:, :1]) / self._temperature[rows])
+        at = _draw(mx.where(keep, weights, 0.0), chance)
+        return mx.take_along_axis(order, at[:, None], axis=-1)[:, 0], keep[:, -1]
+
+
+class _Penalties:
+    """Frequency and presence count the answer's tokens, repetition those of the prompt too."""
+
+    def __init__(self, rows: Seq[Row], at: list[int], histories: Seq[list[int]], vocabulary: int) -> None:
+        self._all = len(at) == len(rows)
+        self._at = mx.array(at)
+        self._frequency = _column([rows[n].frequency_penalty for n in at])
+        self._presence = _column([rows[n].presence_penalty for n in at])
+        self._repetition = _column([rows[n].repetition_penalty for n in at])
+        counts = np.zeros((len(at), vocabulary), np.float32)
+        seen = np.zeros((len(at), vocabulary), bool)
+        for line, n in enumerate(at):
+            history = np.array(histories[n], np.int64)
+            np.add.at(counts[line], history[rows[n].prompt_tokens :], 1.0)
+            seen[line, history] = True
+        self._counts, self._seen = mx.array(counts), mx.array(seen)
+        self._lines = mx.arange(len(at))
+        # the first input of an answer is the prompt's last token, unless the answer has a prefix
+        self._ours = mx.array([float(len(histories[n]) >= rows[n].prompt_tokens) for n in at])
+
+    @classmethod
+    def of(cls, rows: Seq[Row], histories: Seq[list[int]], vocabulary: int) -> _Penalties | None:
+        at = _where(rows, lambda row: row.penalised)
+        return cls(rows, at, histories, vocabulary) if at else None
+
+    def apply(self, logits: mx.array, inputs: mx.array) -> mx.array:
+        last = inputs[self._at]
+        self._counts = self._counts.at[self._lines, last].add(self._ours)
+        self._seen[self._lines, last] = True
+        self._ours = mx.ones_like(self._ours)
+        some = (logits if self._all else logits[self._at]).astype(mx.float32)
+        repeated = mx.where(some > 0, some / self._repetition, some * self._repetition)
+        some = mx.where(self._seen, repeated, some)
+        some = some - self._frequency * self._counts - self._presence * (self._counts > 0)
+        if self._all:
+            return some
+        logits = logits.astype(mx.float32)
+        logits[self._at] = some
+        return logits
+
+
+def _plain(logits: mx.array, temperature: mx.array, chance: mx.array) -> mx.array:
+    best = mx.max(logits, axis=-1, keepdims=True)
+    return _draw(mx.exp((logits - best) / temperature), chance)
+
+
+def _best(logits: mx.array, size: int) -> mx.array:
+    """The `size` likeliest tokens of each row, best first; 0 is all of them."""
+    if not size:
+        return mx.argsort(-logits, axis=-1)
+    likeliest = mx.argpartition(-logits, kth=size - 1, axis=-1)[:, :size]
+    order = mx.argsort(-mx.take_along_axis(logits, likeliest, axis=-1), axis=-1)
+    return mx.take_along_axis(likeliest, order, axis=-1)
+
+
+def _draw(weights: mx.array, chance: mx.array) -> mx.array:
+    """The first index at which the running sum of the weights exceeds `chance` of the whole."""
+    mass = mx.cumsum(weights, axis=-1)
+    return mx.argmax(mass > chance * mass[:, -1:], axis=-1)
+
+
+def _where(rows: Seq[Row], holds: Any) -> list[int]:
+    return [at for at, row in enumerate(rows) if holds(row)]
+
+
+def _column(values: Any) -> mx.array:
+    return mx.array(np.array(values, np.float32)[:, None])
+
+
+def _bias(rows: Seq[Row]) -> tuple[mx.array, mx.array, mx.array] | None:
+    entries = [(at, token, value) for at, row in enumerate(rows) for token, value in row.bias]
+    if not entries:
+        return None
+    lines, tokens, values = zip(*entries, strict=True)
+    return mx.array(lines), mx.array(tokens), mx.array(values, dtype=mx.float32)

@@ -1,0 +1,71 @@
+"""The sequences of a request: one, or one per choice (`n`), which share the outcome. Runs on the tokenizer thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from src.engine import prompt
+from src.engine.backends import Backend, Grammar
+from src.engine.sequence import Group, Sequence
+from src.errors import InvalidRequest
+from src.ipc.messages import (
+    Choice,
+    Detokenized,
+    DetokenizeRequest,
+    GenerateRequest,
+    Sampling,
+    Tokenized,
+    TokenizeRequest,
+)
+from src.settings import EngineSettings
+
+_SPREAD = 0x9E3779B97F4A7C15
+
+
+def prepare(
+    request: GenerateRequest,
+    backend: Backend,
+    settings: EngineSettings,
+    clock: Callable[[], float],
+    token_s: float | None,
+    grammar: Grammar | None = None,
+) -> list[Sequence]:
+    """Tokenise and check; raises as `prompt.prepare`."""
+    backend.tokenizer.check(request.sampling)
+    group = Group(len(request.choices)) if len(request.choices) > 1 else None
+    sequences = []
+    for choice in request.choices or (None,):
+        mine = request if choice is None else alone(request, choice)
+        sequence = prompt.prepare(mine, backend, settings, clock, token_s)
+        sequence.index, sequence.group = choice.index if choice is not None else 0, group
+        sequence.grammar = grammar
+        sequences.append(sequence)
+    return sequences
+
+
+def alone(request: GenerateRequest, choice: Choice) -> GenerateRequest:
+    """The request for one of its choices: its own tokens so far, and a seed of its own, so that samples differ."""
+    seed = (request.sampling.seed + choice.index * _SPREAD) % (1 << 63)
+    return replace(request, choices=(), prefix=choice.prefix, sampling=replace(request.sampling, seed=seed))
+
+
+def is_constrained(request: GenerateRequest) -> bool:
+    """Whether a grammar has to be compiled before the answer can begin."""
+    return request.json_schema is not None or request.tool_choice.mode in ("required", "named")
+
+
+def translate(message: TokenizeRequest | DetokenizeRequest, backend: Backend) -> Tokenized | Detokenized:
+    """The tokens of a prompt, or the text of tokens; raises as `Tokenizer.encode`."""
+    if isinstance(message, TokenizeRequest):
+        return Tokenized(tuple(backend.tokenizer.encode(message.request)), backend.info.context_length)
+    _check_ids(message.tokens, backend)
+    return Detokenized(backend.tokenizer.decode(message.tokens))
+
+
+def _check_ids(tokens: tuple[int, ...], backend: Backend) -> None:
+    try:
+        backend.tokenizer.check(Sampling(logit_bias=dict.fromkeys(tokens, 0.0)))
+    except InvalidRequest as error:
+        raise InvalidRequest(error.message, param="tokens") from None

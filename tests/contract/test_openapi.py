@@ -1,0 +1,83 @@
+"""The API's description says what the API does: every route is in it, and strangers' requests get what it promises."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from src.api import openapi
+from tests.contract.conftest import Service, StartService
+
+EXAMPLES = 25
+# their answers depend on the machine or the supervisor, and are documented by their own tests
+NOT_CALLED = ("/metrics", "/api/gpu-status", "/v1/ocr", "/docs", "/health", "/readyz", "/v1/system/status")
+
+
+def test_every_route_is_described(service: Service) -> None:
+    """No route without its place in the description, and nothing described that is not there."""
+    real = {
+        (method.lower(), re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in service.app.url_map.iter_rules()
+        for method in rule.methods or ()
+        if method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+    }
+    assert real == {(route.method, route.path) for route in openapi.ROUTES}
+
+
+def test_references_lead_somewhere(service: Service) -> None:
+    """Every `$ref` names a schema that is there."""
+    text = service.http.get("/openapi.json").text
+    schemas = service.http.get("/openapi.json").json()["components"]["schemas"]
+    assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= set(schemas)
+
+
+def test_the_page_needs_nothing_from_elsewhere(service: Service) -> None:
+    """It loads no script, style, font or picture, and its policy forbids them."""
+    reply = service.http.get("/docs")
+    assert reply.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert not re.search(r"<script|<link|<img|src=|https?://(?!this-host)", reply.text)
+    for route in openapi.ROUTES:
+        assert route.path in reply.text
+
+
+CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
+CALLED = [route for route in openapi.ROUTES if route.path not in NOT_CALLED]
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: str(mode.value))
+@pytest.mark.parametrize("route", CALLED, ids=lambda route: f"{route.method} {route.path}")
+def test_strangers_requests(route: openapi.Route, mode: GenerationMode, start_service: StartService) -> None:
+    """Whatever the description allows or forbids is answered as it says: its statuses, its shapes, never a 5xx."""
+    service = start_service(max_model_len=4096, default_max_tokens=64)
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", service.app)
+    operation = schema[route.path][route.method]
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def run(case: Any) -> None:
+        case.validate_response(case.call(), checks=CHECKS)
+
+    try:
+        run()
+    except Unsatisfiable:
+        assert mode is GenerationMode.NEGATIVE, "nothing can be asked of this route"
+    assert service.works()

@@ -1,0 +1,165 @@
+"""The batch sampler: mlx-lm's distributions, each row by its own parameters, the same numbers in any company."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from src.gpu import blas
+
+blas.preload()  # before anything imports MLX
+
+import mlx.core as mx  # noqa: E402
+from mlx_lm.sample_utils import make_logits_processors, make_sampler  # noqa: E402
+
+from src.engine.backends.sampling import BatchSampler, Row, uniforms  # noqa: E402
+
+DRAWS = 20_000
+SMALL = 64
+# more than the candidates that are looked at first, so that both tiers are used
+LARGE = 20_000
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu() -> Iterator[None]:
+    """As the engine does on Linux."""
+    mx.set_default_device(mx.cpu)
+    mx.disable_compile()
+    yield
+    mx.enable_compile()
+
+
+def logits(rows: int, vocabulary: int, spread: float = 2.0, seed: int = 0) -> mx.array:
+    made = np.random.default_rng(seed).normal(0, spread, (rows, vocabulary))
+    return mx.array(made.astype(np.float32))
+
+
+def choose(rows: list[Row], values: mx.array, histories: list[list[int]] | None = None, last: int = 0) -> list[int]:
+    sampler = BatchSampler(rows, histories or [[] for _ in rows], values.shape[-1])
+    chosen: Any = sampler.choose(values, mx.full((len(rows),), last, dtype=mx.uint32)).tolist()
+    return list(chosen)
+
+
+PARAMETERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"temperature": 1.0}, {"temp": 1.0}),
+    ({"temperature": 0.5}, {"temp": 0.5}),
+    ({"temperature": 0.7, "top_p": 0.9}, {"temp": 0.7, "top_p": 0.9}),
+    ({"temperature": 1.0, "top_p": 0.3}, {"temp": 1.0, "top_p": 0.3}),
+    ({"temperature": 1.3, "top_k": 7}, {"temp": 1.3, "top_k": 7}),
+    ({"temperature": 1.0, "min_p": 0.1}, {"temp": 1.0, "min_p": 0.1}),
+    (
+        {"temperature": 0.8, "top_p": 0.95, "top_k": 20, "min_p": 0.02},
+        {"temp": 0.8, "top_p": 0.95, "top_k": 20, "min_p": 0.02},
+    ),
+]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PARAMETERS, ids=str)
+def test_the_distribution_is_mlx_lms(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Twenty thousand draws fall as mlx-lm's own sampler lets them fall, and on no token that it excludes."""
+    values = mx.repeat(logits(1, SMALL), DRAWS, axis=0)
+    made = np.bincount(choose([Row(0, seed=n, **ours) for n in range(DRAWS)], values), minlength=SMALL)
+    mx.random.seed(1)
+    scores = values - mx.logsumexp(values, axis=-1, keepdims=True)
+    expected = np.bincount(np.array(make_sampler(**theirs)(scores)), minlength=SMALL)
+    assert abs(made - expected).sum() / 2 / DRAWS < 0.04
+    if len(ours) > 1:
+        assert set(np.nonzero(made)[0]) <= set(np.nonzero(expected)[0]) | set(np.nonzero(expected < 5)[0])
+        assert (made[expected == 0] == 0).all()
+
+
+@pytest.mark.parametrize("spread", [0.05, 1.0, 6.0])
+def test_a_filter_that_keeps_much_is_exact(spread: float) -> None:
+    """What top_p keeps is exactly what a full sort keeps, however flat the distribution is."""
+    values = logits(1, LARGE, spread)
+    scores = values - mx.logsumexp(values, axis=-1, keepdims=True)
+    ordered = np.sort(np.exp(np.array(scores[0], np.float64)))[::-1]
+    kept = int((np.cumsum(ordered) - ordered < 0.9).sum())
+    best = set(np.argsort(-np.array(scores[0]))[: kept + 2].tolist())
+    rows = [Row(0, temperature=2.0, top_p=0.9, seed=seed) for seed in range(64)]
+    drawn = choose(rows, mx.repeat(values, 64, axis=0))
+    assert set(drawn) <= best
+    assert len(set(drawn)) > 1
+
+
+MIXED = [
+    Row(0),
+    Row(0, temperature=0.7, seed=1),
+    Row(0, temperature=0.7, top_p=0.9, seed=2),
+    Row(0, temperature=1.0, top_k=5, frequency_penalty=1.0, seed=3),
+    Row(0, temperature=1.0, min_p=0.2, seed=4, bias=((7, 3.0),)),
+    Row(0, temperature=1.5, repetition_penalty=1.3, seed=5),
+    Row(0, temperature=1.0, top_p=0.0, seed=6),
+]
+
+
+def test_a_row_is_the_same_in_any_company() -> None:
+    """A row's token depends on its own logits, parameters, seed and position alone."""
+    values = logits(len(MIXED), LARGE)
+    histories = [[n, n + 1, 3] for n in range(len(MIXED))]
+    together = choose(MIXED, values, histories, last=9)
+    alone = [choose([row], values[n : n + 1], [histories[n]], last=9)[0] for n, row in enumerate(MIXED)]
+    order = [5, 2, 0, 6, 1, 4, 3]
+    shuffled = choose([MIXED[n] for n in order], values[mx.array(order)], [histories[n] for n in order], last=9)
+    assert together == alone
+    assert shuffled == [together[n] for n in order]
+
+
+def test_greedy_rows_take_the_best() -> None:
+    """Temperature 0, top_p 0 and top_k 1 are the likeliest token, beside rows that are sampled."""
+    values = logits(4, SMALL)
+    rows = [Row(0), Row(0, temperature=2.0, top_p=0.0), Row(0, temperature=2.0, top_k=1), Row(0, temperature=1.0)]
+    best: Any = mx.argmax(values, axis=-1).tolist()
+    assert choose(rows, values)[:3] == best[:3]
+    assert choose(rows[:3], values[:3]) == best[:3]
+
+
+def test_random_numbers_are_spread() -> None:
+    """Neighbouring seeds and positions have nothing in common; all numbers lie in [0, 1)."""
+    for seeds, positions in (([7] * 10_000, range(10_000)), (range(10_000), [7] * 10_000)):
+        numbers = uniforms(list(seeds), list(positions))
+        assert (numbers.min(), numbers.max()) >= (0.0, 0.0)
+        assert numbers.max() < 1
+        assert abs(numbers.mean() - 0.5) < 0.02
+        assert abs(np.corrcoef(numbers[:-1], numbers[1:])[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize("seed", [-1, 0, 1 << 63, (1 << 64) - 1, 1 << 70])
+def test_any_integer_is_a_seed(seed: int) -> None:
+    """No seed breaks a batch."""
+    assert 0 <= uniforms([seed], [0])[0] < 1
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({"frequency_penalty": 0.7}, {"frequency_penalty": 0.7, "frequency_context_size": 99}),
+        ({"presence_penalty": -1.1}, {"presence_penalty": -1.1, "presence_context_size": 99}),
+        ({"repetition_penalty": 1.4}, {"repetition_penalty": 1.4, "repetition_context_size": 99}),
+        ({"bias": ((3, 2.5), (9, -100.0))}, {"logit_bias": {3: 2.5, 9: -100.0}}),
+    ],
+)
+def test_a_penalty_is_mlx_lms(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    """Penalties and biases change the logits as mlx-lm's own processors do."""
+    values, history = logits(1, SMALL), [3, 5, 5, 8]
+    expected = values
+    for processor in make_logits_processors(**theirs):
+        expected = processor(mx.array([*history, 11]), mx.array(np.array(expected)))
+    sampler = BatchSampler([Row(0, **ours)], [history], SMALL)
+    adjusted = sampler._adjusted(mx.array(np.array(values)), mx.array([11]))
+    assert np.allclose(np.array(adjusted), np.array(expected), atol=1e-5)
+
+
+def test_a_prompt_is_not_repeated_text() -> None:
+    """Frequency and presence count what the model said; only repetition counts what it was asked too."""
+    values = mx.zeros((2, 8))
+    rows = [Row(3, presence_penalty=1.0), Row(3, repetition_penalty=2.0)]
+    values = values + 1.0
+    sampler = BatchSampler(rows, [[1, 2], [1, 2]], 8)
+    first: Any = sampler._adjusted(mx.array(np.array(values)), mx.array([3, 3])).tolist()
+    second: Any = sampler._adjusted(mx.array(np.array(values)), mx.array([4, 4])).tolist()
+    assert first == [[1.0] * 8, [1.0, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0]]
+    assert second == [[1, 1, 1, 1, 0, 1, 1, 1], [1.0, 0.5, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0]]
