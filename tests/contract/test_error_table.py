@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from src.errors import EngineCrashed, InvalidImage, ModelLoadFailed, OcrCrashed, ServiceError
+from src.errors import ClientTooSlow, EngineCrashed, InvalidDocument, InvalidImage, ModelLoadFailed, OcrCrashed, ServiceError
 from tests.contract.conftest import Service, StartService
 from tests.docs import kinds
 
@@ -59,6 +59,8 @@ PROVOKED: dict[str, Provoke] = {
     "unsupported_value": asking(modalities=["audio"]),
     "context_length_exceeded": asking("x" * 100, settings={"max_model_len": 64}),
     "invalid_image": raising(InvalidImage("This is no image we read.", param="image")),
+    "invalid_document": raising(InvalidDocument("This document is damaged.", param="file")),
+    "client_too_slow": raising(ClientTooSlow("The answer was not read.")),
     "not_found": sending("GET", "/v1/nowhere"),
     "model_not_found": asking(model="gpt-9"),
     "method_not_allowed": sending("GET", "/v1/chat/completions"),

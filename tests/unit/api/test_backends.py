@@ -67,7 +67,8 @@ def test_the_table_as_metrics(make_settings: MakeSettings) -> None:
     readings = TableBackends(make_settings(), table()).readings()
     assert readings.restarts == {("engine", "stall"): 2}
     assert readings.process_memory_bytes == {"engine": 1000, "ocr": 2000}
-    assert readings.ocr == {"workers": 2, "workers_busy": 1, "queue_depth": 5, "model_loads": 2, "worker_restarts": 3}
+    counts = {"workers": 2, "workers_busy": 1, "queue_depth": 5, "model_loads": 2, "worker_restarts": 3}
+    assert readings.ocr == counts | {"fallbacks": 0, "jobs_unfinished": 0, "workers_recycled": 0}
 
 
 @pytest.mark.parametrize(("setting", "label"), [("auto", "mlx"), ("mlx", "mlx"), ("fake", "fake")])
