@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
 SOURCES := src tests models/recipe run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports metrics-lint bench eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports metrics-lint bench test-clients eval-demo example clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -51,6 +51,9 @@ imports: $(VENV)/.installed-dev ## the directions of imports
 
 bench: $(VENV)/.installed-dev ## measure start, wire, cancel, memory (a few minutes)
 	$(BIN)/python -m tests.bench
+
+test-clients: $(VENV)/.installed-dev ## other people's clients, each in an environment of its own (minutes)
+	$(BIN)/python -m tests.clients
 
 eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
 	$(BIN)/python -m models.recipe.evaluate
