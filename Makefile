@@ -6,7 +6,11 @@ BIN := $(VENV)/bin
 OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
 SOURCES := src tests models/recipe models/recipe_ocr run.py gunicorn.conf.py
 
+<<<<<<< HEAD
 .PHONY: help serve dev venv test check format lint types imports chaos bench bench-ocr eval-ocr eval-demo example clean
+=======
+.PHONY: help serve dev venv test check format lint types imports metrics-lint bench test-clients eval-demo example clean
+>>>>>>> 2293e0e
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +57,7 @@ imports: $(VENV)/.installed-dev ## the directions of imports
 bench: $(VENV)/.installed-dev ## measure start, wire, cancel, memory (a few minutes)
 	$(BIN)/python -m tests.bench
 
+<<<<<<< HEAD
 chaos: $(VENV)/.installed-dev ## ten minutes of traffic while everything is killed at random
 	$(BIN)/python -m tests.chaos --seconds 600
 
@@ -61,6 +66,10 @@ bench-ocr: $(VENV)/.installed-dev ## OCR: workers, a process per request, chat b
 
 eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by page, the vision model's words
 	$(BIN)/python -m tests.bench.ocr_eval
+=======
+test-clients: $(VENV)/.installed-dev ## other people's clients, each in an environment of its own (minutes)
+	$(BIN)/python -m tests.clients
+>>>>>>> 2293e0e
 
 eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
 	$(BIN)/python -m models.recipe.evaluate

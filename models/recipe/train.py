@@ -13,6 +13,7 @@ from typing import Any
 
 from models.recipe.blas import load_blas
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two streams use two cores better than two BLAS threads
 BLAS = load_blas()  # before MLX is imported
 os.environ.setdefault("MLX_DISABLE_COMPILE", "1")  # as fast as compiled on two cores, and no compiler is needed
 

@@ -8,7 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
-from src.errors import ClientTooSlow, EngineCrashed, InvalidDocument, InvalidImage, ModelLoadFailed, OcrCrashed, ServiceError
+from src.errors import (
+    ClientTooSlow,
+    EngineCrashed,
+    InvalidDocument,
+    InvalidImage,
+    ModelLoadFailed,
+    OcrCrashed,
+    ServiceError,
+)
 from tests.contract.conftest import Service, StartService
 from tests.docs import kinds
 

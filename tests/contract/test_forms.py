@@ -184,6 +184,32 @@ PERSON = {
 }
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {}},
+        {"type": "object", "properties": {"properties": {"type": "boolean"}}, "required": ["properties"]},
+        {"$ref": "#/$defs/o", "$defs": {"o": {"type": "object", "properties": {"a": {"type": "null"}}}}},
+        {"type": "array", "items": {"type": "object", "properties": {"a": {"type": "null"}}}, "maxItems": 2},
+    ],
+)
+def test_an_object_has_the_properties_it_names(schema: dict[str, Any], backend: Backend) -> None:
+    """A schema that does not forbid others is kept to as if it did: an answer comes to its end."""
+    for made in tokens(backend, asking(schema), list(range(4))):
+        jsonschema.validate(json.loads(text(backend, made)), schema)
+        assert len(made.tokens) < 60
+
+
+def test_an_object_that_says_so_has_others() -> None:
+    """What a schema says of other properties is kept, also through allOf."""
+    from src.engine.backends.constraint import closed
+
+    open_ended = {"type": "object", "properties": {"a": {}}, "additionalProperties": {"type": "integer"}}
+    both: dict[str, Any] = {"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]}
+    assert closed(open_ended) == open_ended
+    assert closed(both) == both
+
+
 @pytest.mark.parametrize("cut", [1, 2, 5, 9])
 def test_a_constrained_answer_goes_on_where_it_was_cut(cut: int, backend: Backend) -> None:
     """The grammar is replayed from the tokens: the rest is the same, and valid."""

@@ -22,6 +22,10 @@ from src.ipc.messages import GenerateRequest, Tool
 # at most one space between tokens: an endless run of white space is valid JSON too, and a small model may like it
 _WHITESPACE = {"whitespace_pattern": "[ ]?"}
 _MAX_CALLS = 8
+# keywords that hold schemas, and those that say what other properties an object may have
+_NAMED = frozenset({"properties", "$defs", "definitions"})
+_LISTED = frozenset({"anyOf", "oneOf", "prefixItems"})
+_OPENING = frozenset({"additionalProperties", "patternProperties", "allOf", "anyOf", "oneOf", "$ref"})
 _MAX_NESTING = 64
 _CACHED = 64
 _LIMITS = LLParserLimits(max_grammar_size=200_000, verbose_errors=False)
@@ -113,7 +117,29 @@ def _relaxed(schema: str) -> str:
     parsed = json.loads(schema)
     if _nesting(parsed) > _MAX_NESTING:
         raise InvalidRequest(f"The schema is nested deeper than {_MAX_NESTING}.", param="response_format")
-    return json.dumps({**parsed, "x-guidance": _WHITESPACE})
+    return json.dumps({**closed(parsed), "x-guidance": _WHITESPACE})
+
+
+def closed(schema: Any) -> Any:
+    """The schema with objects held to the properties they name, unless they say something else of others.
+
+    What keeps to it keeps to the given schema too, and a model cannot go on inventing properties for ever. Parts of an
+    `allOf` stay as they are: closed one by one they would exclude each other's properties.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: _closed_at(key, value) for key, value in schema.items()}
+    if "properties" in schema and not _OPENING & set(schema):
+        made["additionalProperties"] = False
+    return made
+
+
+def _closed_at(key: str, value: Any) -> Any:
+    if key in _NAMED and isinstance(value, dict):
+        return {name: closed(one) for name, one in value.items()}
+    if key in _LISTED and isinstance(value, list):
+        return [closed(one) for one in value]
+    return closed(value) if key in ("items", "additionalProperties") else value
 
 
 def _nesting(value: Any) -> int:

@@ -42,6 +42,6 @@ def _grammar_tokenizer(tokenizer: Any, size: int) -> LLTokenizer | None:
     ends = sorted(tokenizer.eos_token_ids)
     try:
         return from_tokenizer(tokenizer._tokenizer, n_vocab=size, eos_token=ends)  # noqa: SLF001  # no public way
-    except Exception as error:  # noqa: BLE001  # a tokenizer of a kind llguidance cannot read: chat works without
+    except (ValueError, TypeError, AttributeError) as error:  # a tokenizer of a kind llguidance cannot read
         logger.warning("no structured output: llguidance cannot read this tokenizer ({})", type(error).__name__)
         return None
