@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from src import logs
+from src import keys, logs
 from src.errors import ExitCode
 from src.settings import SettingsError, load
 
@@ -40,8 +40,21 @@ accesslog = None
 proc_name = "stoker-web"
 
 
-def on_starting(server: Any) -> None:  # noqa: ARG001
+def on_starting(server: Any) -> None:
+    """Whoever binds by `gunicorn -b` is asked for keys as well."""
     logs.configure("web-master", _settings, _settings.level)
+    try:
+        problems = [keys.exposure(_host(address), _settings) for address in server.cfg.address]
+    except SettingsError as error:
+        problems = list(error.problems)
+    if any(problems):
+        sys.stderr.write("\n".join(filter(None, problems)) + "\n")
+        sys.exit(ExitCode.CONFIG)
+
+
+def _host(address: Any) -> str:
+    """A bound address is (host, port, …), or the path of a Unix socket."""
+    return str(address[0]) if isinstance(address, tuple) else f"unix:{address}"
 
 
 def post_worker_init(worker: Any) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from src import keys
 from src import settings as configuration
 from src.errors import ExitCode
 from src.ipc import client, runtime
@@ -40,12 +41,16 @@ def main(argv: list[str]) -> ExitCode:
     try:
         settings = configuration.load()
     except SettingsError as error:
-        print("These settings are wrong:", *error.problems, sep="\n  ", file=sys.stderr)
-        return ExitCode.CONFIG
+        return _wrong(error.problems)
     try:
         return _dispatch(options, settings)
     except KeyboardInterrupt:
         return ExitCode.OK
+
+
+def _wrong(problems: list[str]) -> ExitCode:
+    print("These settings are wrong:", *problems, sep="\n  ", file=sys.stderr)
+    return ExitCode.CONFIG
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="show the running service")
     status.add_argument("--json", action="store_true", help="one JSON object")
     status.add_argument("--watch", action="store_true", help="again every second")
+    key = commands.add_parser("key", help="make an API key: `key new NAME` adds its digest to API_KEYS_FILE")
+    key.add_argument("action", choices=("new",))
+    key.add_argument("name", metavar="NAME", help="who will use it, for logs and metrics")
     commands.add_parser("stop", help="drain and stop the running service")
     return parser
 
@@ -72,11 +80,19 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> ExitCode:
         return status(settings, as_json=options.json, watch=options.watch)
     if options.command == "stop":
         return stop(settings)
+    if options.command == "key":
+        return new_key(options.name, settings)
     return start(options.mode, settings, options.lifeline)
 
 
 def start(mode: str, settings: Settings, lifeline: int | None = None) -> ExitCode:
     """Become the supervisor."""
+    try:
+        exposed = keys.exposure(settings.host, settings) if mode != "backends" else None
+    except SettingsError as error:
+        return _wrong(error.problems)
+    if exposed:
+        return _wrong([exposed])
     if mode == "dev":
         settings = settings.model_copy(update={"debug": True, "graceful_timeout": _DEV_GRACE_S})
     return supervisor.run(settings, with_web=mode != "backends", reload=mode == "dev", lifeline=lifeline)
@@ -121,6 +137,8 @@ def masked(name: str, value: object) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return str(value)
+    if isinstance(value, Path):
+        return str(value)
     if str(value) and any(word in name.lower() for word in _SECRET):
         return "********"
     return re.sub(r"://[^/@\s]*@", "://********@", str(value))
@@ -129,6 +147,27 @@ def masked(name: str, value: object) -> str:
 def write_example(path: Path = ROOT / ".env.example") -> ExitCode:
     path.write_text(configuration.example(), encoding="utf-8")
     print(f"wrote {path}")
+    return ExitCode.OK
+
+
+# ---- keys
+
+
+def new_key(name: str, settings: Settings) -> ExitCode:
+    """The key is shown this once; only its digest is kept."""
+    path = settings.api_keys_path or ROOT / "api_keys"
+    try:
+        key, line = keys.create(name)
+        keys.append(path, line)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return ExitCode.FAILURE
+    print(key)
+    print(f"Its digest is in {path}; the key is shown only now.", file=sys.stderr)
+    if settings.api_keys_path is None:
+        print(f"Set API_KEYS_FILE={path} in .env, then restart.", file=sys.stderr)
+    else:
+        print("A running service knows it after SIGHUP to its supervisor, or a restart.", file=sys.stderr)
     return ExitCode.OK
 
 

@@ -12,7 +12,9 @@ Only `api/error_handlers.py` turns one into HTTP.
     │  ├─ MethodNotAllowed 405
     │  ├─ PayloadTooLarge 413
     │  └─ UnsupportedMedia 415
+    ├─ AuthenticationFailed 401     no key, or an unknown one
     ├─ Overloaded 429              + Retry-After
+    │  └─ RateLimited              this key or address has used up its share
     ├─ BackendUnavailable 503      + Retry-After
     │  ├─ EngineCrashed            the engine died under this request
     │  ├─ OcrCrashed               the OCR worker died under this page, twice
@@ -108,6 +110,20 @@ class Overloaded(ServiceError):
     status = 429
     type = "rate_limit_error"
     code = "overloaded"
+
+
+class AuthenticationFailed(ServiceError):
+    """The request brings no key, or one nobody has. What it brought is not repeated."""
+
+    status = 401
+    type = "invalid_request_error"  # as OpenAI calls it
+    code = "invalid_api_key"
+
+
+class RateLimited(Overloaded):
+    """One key or address asks more than its share; the service itself has room."""
+
+    code = "rate_limit_exceeded"
 
 
 class BackendUnavailable(ServiceError):

@@ -1,6 +1,6 @@
 """Every metric: names, labels, buckets. The web process counts; engine and broker report over the wire.
 
-Names follow vLLM's with our prefix; seconds and bytes only; no user, key, path or prompt in a label. Gauges that
+Names follow vLLM's with our prefix; seconds and bytes only; no user, secret, path or prompt in a label. Gauges that
 describe other processes are read at scrape time through `Readings`, so that a dead engine shows as 0, not as its past.
 """
 
@@ -89,6 +89,12 @@ class Metrics:
         for kind in ("chat", "ocr"):
             self.resumed.labels(kind)
         self.rate_limited = self._counter("rate_limited_total", "Requests refused with 429.", "scope")
+        self.auth_failures = self._counter("auth_failures_total", "Requests refused with 401.", "reason")
+        for reason in ("missing", "unknown"):
+            self.auth_failures.labels(reason)
+        # the names are the configuration's, hence few; a key itself is in no label
+        self.key_requests = self._counter("key_requests_total", "Requests by API key's name.", "key")
+        self.key_tokens = self._counter("key_tokens_total", "Tokens, prompt and answer, by API key's name.", "key")
         self.lag = self._histogram("event_loop_lag_seconds", "How late the web process's event loop ran.", _LAG)
 
     def _generation(self) -> None:

@@ -145,7 +145,49 @@ class SupervisorSettings(BaseModel):
     stop_timeout: float = Field(10.0, gt=0, le=3600, description="Seconds a back end gets to stop before it is killed.")
 
 
-class Settings(WebSettings, EngineSettings, OcrSettings, LogSettings, SupervisorSettings, BaseSettings):
+class SecuritySettings(BaseModel):
+    """Security: who may ask, and how much."""
+
+    api_keys: str = Field("", description="Keys, separated by commas, each `name:key` or bare; any key closes the API.")
+    api_keys_file: Path | None = Field(None, description="File of `name digest` lines; `run.py key new NAME` adds one.")
+    allow_unauthenticated: bool = Field(False, description="Listen beyond this machine although no key is set.")
+    trusted_proxies: str = Field("", description="Addresses whose X-Forwarded-For is believed, comma-separated.")
+    cors_origins: str = Field("", description="Origins of web pages that may ask, comma-separated; empty is none.")
+    rate_limit_requests: int = Field(
+        0, ge=0, le=1_000_000, description="Requests per minute and key (or address); 0 is no limit."
+    )
+    rate_limit_tokens: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        description="Tokens, prompt and answer, per minute and key (or address); 0: no limit.",
+    )
+    rate_limit_concurrent: int = Field(
+        0, ge=0, le=8192, description="Chat and OCR requests in flight per key (or address); 0 is no limit."
+    )
+    rate_limit_failed_logins: int = Field(
+        20, ge=1, le=1_000_000, description="Wrong keys per minute and address that get 401; the others get 429."
+    )
+    redis_url: str = Field(
+        "", description="Where several instances share limits and cache; empty keeps both in memory."
+    )
+    max_messages: int = Field(2048, ge=1, le=65536, description="Messages of one request at most.")
+    max_content_parts: int = Field(256, ge=1, le=65536, description="Content parts of one message at most.")
+    max_tools: int = Field(128, ge=1, le=4096, description="Tools of one request at most.")
+    max_schema_kb: int = Field(64, ge=1, le=4096, description="Largest JSON schema or tool definition, KiB.")
+
+    @property
+    def api_keys_path(self) -> Path | None:
+        """The file of keys; systemd's credential `api_keys` when none is set."""
+        if self.api_keys_file is not None:
+            return ROOT / self.api_keys_file
+        credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / "api_keys"
+        return credential if credential.is_file() else None
+
+
+class Settings(
+    WebSettings, EngineSettings, OcrSettings, LogSettings, SupervisorSettings, SecuritySettings, BaseSettings
+):
     """The whole configuration. Frozen: a change needs a restart of the process that reads it."""
 
     model_config = SettingsConfigDict(
@@ -178,7 +220,10 @@ class Settings(WebSettings, EngineSettings, OcrSettings, LogSettings, Supervisor
         return Path("/tmp") / f"stoker-{os.getuid()}-{digest}"  # noqa: S108  # made 0700 and its owner checked
 
 
-GROUPS: tuple[type[BaseModel], ...] = (WebSettings, EngineSettings, OcrSettings, LogSettings, SupervisorSettings)
+GROUPS: tuple[type[BaseModel], ...] = (
+    *(WebSettings, EngineSettings, OcrSettings),
+    *(LogSettings, SupervisorSettings, SecuritySettings),
+)
 
 
 def load(env_file: Path | None = None) -> Settings:
@@ -197,7 +242,13 @@ def _problem(item: dict[str, Any]) -> str:
     name = str(item["loc"][0]).upper() if item["loc"] else "settings"
     if item["type"] == "extra_forbidden":
         return f"{name}: no such setting (in .env)"
-    return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]} (got {item['input']!r})"
+    got = "" if is_secret(name) else f" (got {item['input']!r})"
+    return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}{got}"
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting's value must not be shown; a URL may hold a password."""
+    return name.lower() in ("api_keys", "redis_url")
 
 
 def source_of(name: str, env_file: Path | None = None) -> str:

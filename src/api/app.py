@@ -9,25 +9,33 @@ import time
 
 from flask import Flask
 
-from src.api import chat, error_handlers, hooks, models, ocr, system
+from src import keys
+from src.api import auth, chat, error_handlers, headers, hooks, models, ocr, system
 from src.api.backends import Backends
 from src.api.inflight import InFlight
+from src.api.limits import Limits
 from src.api.service import EXTENSION, Service
 from src.metrics import Metrics
 from src.settings import Settings, load
+
+_LEASE_MARGIN_S = 60.0
 
 
 def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     """Compose the application; `backends` can be replaced in tests."""
     backends = backends or Backends(settings)
     metrics = Metrics(backends.readings)
+    limits = Limits(settings, metrics, lease_s=settings.request_timeout + _LEASE_MARGIN_S)
     app = Flask(__name__, static_folder=None)
     app.extensions[EXTENSION] = Service(
-        settings, backends, InFlight(settings.max_concurrent_requests), metrics, started=time.time()
+        settings, backends, InFlight(settings.max_concurrent_requests), metrics, limits, started=time.time()
     )
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
     hooks.install(app, metrics, settings.max_body_mb << 20)
+    headers.install(app, settings)
+    auth.install(app, keys.load(settings), limits, metrics)
+    limits.install(app)
     for module in (chat, ocr, models, system):
         app.register_blueprint(module.blueprint)
     for name in backends.models:

@@ -59,7 +59,7 @@ def _open(shared: Service, generate: GenerateRequest) -> Generation:
         + shared.settings.resume_max_wait
         + _GRACE_S,
     )
-    record = Recorder(shared.metrics, generate, shared.backends.engine_name())
+    record = Recorder(shared.metrics, generate, shared.backends.engine_name(), spend=shared.limits.spender())
     return Generation(answer, record, shared.settings.sse_ping_seconds)
 
 

@@ -20,7 +20,7 @@ import msgspec
 import psutil
 from loguru import logger
 
-from src import logs
+from src import keys, logs
 from src.errors import ExitCode
 from src.ipc import runtime
 from src.ipc.messages import SystemStatus
@@ -218,7 +218,7 @@ class Supervisor:
     def _renew_web(self) -> None:
         """SIGHUP: new web workers with new settings; the engine is not touched."""
         try:
-            load()
+            keys.load(load())
         except SettingsError as error:  # gunicorn's master would end on them
             logger.error("web is not reloaded, these settings are wrong: {}", "; ".join(error.problems))
             return
