@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 from src import keys, logs
 from src.errors import ExitCode
-from src.settings import SettingsError, load
+from src.settings import SettingsError, load, web_fd
 
 try:
     _settings = load()
@@ -16,7 +18,7 @@ except SettingsError as error:
     sys.stderr.write(f"{error}\n")
     sys.exit(ExitCode.CONFIG)
 
-bind = f"{_settings.host}:{_settings.port}"
+bind = f"{_settings.host}:{_settings.port}" if web_fd() is None else f"fd://{web_fd()}"
 worker_class = "src.api.worker.ServiceWorker"
 workers = _settings.workers
 worker_connections = _settings.worker_connections
@@ -53,7 +55,10 @@ def on_starting(server: Any) -> None:
 
 
 def _host(address: Any) -> str:
-    """A bound address is (host, port, …), or the path of a Unix socket."""
+    """A bound address is (host, port, …), the path of a Unix socket, or the number of a socket from systemd."""
+    if isinstance(address, int):
+        with socket.socket(fileno=os.dup(address)) as held:
+            address = held.getsockname()
     return str(address[0]) if isinstance(address, tuple) else f"unix:{address}"
 
 

@@ -7,6 +7,7 @@ import argparse
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from src.errors import ExitCode
 from src.ipc import client, runtime
 from src.ipc.messages import Accepted, AnyMessage, StatusRequest, StopRequest, SystemStatus
 from src.settings import ROOT, Settings, SettingsError
+from src.supervisor import install
 from src.supervisor import main as supervisor
 from src.supervisor.preflight import Finding, findings
 from src.supervisor.processes import lives
@@ -67,22 +69,23 @@ def _parser() -> argparse.ArgumentParser:
     key = commands.add_parser("key", help="make an API key: `key new NAME` adds its digest to API_KEYS_FILE")
     key.add_argument("action", choices=("new",))
     key.add_argument("name", metavar="NAME", help="who will use it, for logs and metrics")
+    service = commands.add_parser("install-service", help="write systemd units or a launchd job for this machine")
+    service.add_argument("--user", action="store_true", help="for this user alone, without root")
     commands.add_parser("stop", help="drain and stop the running service")
     return parser
 
 
 def _dispatch(options: argparse.Namespace, settings: Settings) -> ExitCode:
-    if options.command == "check":
-        return check(settings)
-    if options.command == "config":
-        return write_example() if options.example else show_config(settings)
-    if options.command == "status":
-        return status(settings, as_json=options.json, watch=options.watch)
-    if options.command == "stop":
-        return stop(settings)
-    if options.command == "key":
-        return new_key(options.name, settings)
-    return start(options.mode, settings, options.lifeline)
+    commands: dict[str | None, Callable[[], ExitCode]] = {
+        None: lambda: start(options.mode, settings, options.lifeline),
+        "check": lambda: check(settings),
+        "config": lambda: write_example() if options.example else show_config(settings),
+        "install-service": lambda: install_service(settings, user=options.user),
+        "key": lambda: new_key(options.name, settings),
+        "status": lambda: status(settings, as_json=options.json, watch=options.watch),
+        "stop": lambda: stop(settings),
+    }
+    return commands[options.command]()
 
 
 def start(mode: str, settings: Settings, lifeline: int | None = None) -> ExitCode:
@@ -168,6 +171,17 @@ def new_key(name: str, settings: Settings) -> ExitCode:
         print(f"Set API_KEYS_FILE={path} in .env, then restart.", file=sys.stderr)
     else:
         print("A running service knows it after SIGHUP to its supervisor, or a restart.", file=sys.stderr)
+    return ExitCode.OK
+
+
+# ---- install-service
+
+
+def install_service(settings: Settings, *, user: bool, folder: Path = ROOT / "deploy" / "local") -> ExitCode:
+    planned = install.plan(settings, folder, user=user)
+    install.write(planned)
+    print("Written:", *planned.files, sep="\n  ")
+    print("\nTo enable it:", *planned.commands, sep="\n  ")
     return ExitCode.OK
 
 

@@ -89,13 +89,14 @@ def exposure(host: str, settings: SecuritySettings) -> str | None:
     Raises:
         SettingsError: the keys cannot be read.
     """
-    if load(settings) or settings.allow_unauthenticated or _is_loopback(host):
+    if load(settings) or settings.allow_unauthenticated or is_loopback(host):
         return None
     return f"HOST: {host or '*'} is open to other machines, and no API key is set (API_KEYS or API_KEYS_FILE; \
 `run.py key new NAME` makes one); ALLOW_UNAUTHENTICATED=true serves everyone"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
     if host == "localhost" or host.startswith("unix:"):
         return True
     try:

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 VERSION = "0.1.0"
 SUPERVISED = "STOKER_SUPERVISED"
+WEB_FD = "STOKER_WEB_FD"
+_FIRST_FD = 3  # where systemd puts the sockets it hands over
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -311,3 +313,16 @@ def supervised() -> bool:
 def notify_socket() -> str | None:
     """systemd's notification socket, if it started us."""
     return os.environ.get("NOTIFY_SOCKET")
+
+
+def listen_fd() -> int | None:
+    """The listening socket that a systemd socket unit handed to this process."""
+    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0":
+        return _FIRST_FD
+    return None
+
+
+def web_fd() -> int | None:
+    """The same socket, as the supervisor hands it to web."""
+    value = os.environ.get(WEB_FD, "")
+    return int(value) if value.isdigit() else None

@@ -25,7 +25,18 @@ from src.errors import ExitCode
 from src.ipc import runtime
 from src.ipc.messages import SystemStatus
 from src.ipc.server import AddressInUse, Server
-from src.settings import ROOT, SUPERVISED, VERSION, Settings, SettingsError, child_environment, load, notify_socket
+from src.settings import (
+    ROOT,
+    SUPERVISED,
+    VERSION,
+    WEB_FD,
+    Settings,
+    SettingsError,
+    child_environment,
+    listen_fd,
+    load,
+    notify_socket,
+)
 from src.supervisor import control, lock, port, specs
 from src.supervisor.child import Child
 from src.supervisor.children import Children
@@ -105,7 +116,8 @@ class Supervisor:
         self._notifier = Notifier(notify_socket())
         self._duties: list[asyncio.Task[None]] = []
         debug = {"DEBUG": "true"} if settings.debug else {}
-        environment = child_environment(**{SUPERVISED: "1"}, **debug)
+        held = {WEB_FD: str(listen_fd())} if listen_fd() is not None else {}
+        environment = child_environment(**{SUPERVISED: "1"}, **debug, **held)
         self._children = Children(
             Local(environment), settings, on_change=self._changed, on_fault=lambda: self._end(ExitCode.FAILURE)
         )
@@ -153,7 +165,7 @@ class Supervisor:
                 path.unlink(missing_ok=True)
 
     async def _port_is_free(self) -> bool:
-        if not self._options.with_web:
+        if not self._options.with_web or listen_fd() is not None:
             return True
         why = await port.wait_until_free(self._settings.host, self._settings.port, _PORT_WAIT_S)
         if why:
@@ -164,7 +176,7 @@ class Supervisor:
     def _begin(self, table: tuple[ChildSpec, ...]) -> None:
         for spec in table:
             self._children.add(spec)
-        self._every(_ALIVE_S, self._notifier.alive)
+        self._every(_ALIVE_S, self._feed_watchdog)
         self._every(_READINGS_S, self._log_readings)
         self._every(_TIDY_S, self._tidy_with(Janitor(self._settings.log_path, self._settings, time.time)), thread=True)
         if self._options.reload:
@@ -256,6 +268,12 @@ class Supervisor:
                 janitor.tidy()
 
         return tidy
+
+    def _feed_watchdog(self) -> None:
+        if overdue := self._children.overdue():
+            logger.error("no heartbeat of {} and nothing done about it: not feeding the watchdog", ", ".join(overdue))
+        else:
+            self._notifier.alive()
 
     def _log_readings(self) -> None:
         rss_bytes = psutil.Process().memory_info().rss
