@@ -14,6 +14,7 @@ from src.api import auth, chat, error_handlers, headers, hooks, models, ocr, sys
 from src.api.backends import Backends
 from src.api.inflight import InFlight
 from src.api.limits import Limits
+from src.api.own_readings import with_own
 from src.api.service import EXTENSION, Service
 from src.metrics import Metrics
 from src.settings import Settings, load
@@ -24,12 +25,11 @@ _LEASE_MARGIN_S = 60.0
 def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     """Compose the application; `backends` can be replaced in tests."""
     backends = backends or Backends(settings)
-    metrics = Metrics(backends.readings)
+    inflight = InFlight(settings.max_concurrent_requests)
+    metrics = Metrics(lambda: with_own(backends.readings(), inflight))
     limits = Limits(settings, metrics, lease_s=settings.request_timeout + _LEASE_MARGIN_S)
     app = Flask(__name__, static_folder=None)
-    app.extensions[EXTENSION] = Service(
-        settings, backends, InFlight(settings.max_concurrent_requests), metrics, limits, started=time.time()
-    )
+    app.extensions[EXTENSION] = Service(settings, backends, inflight, metrics, limits, started=time.time())
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
     hooks.install(app, metrics, settings.max_body_mb << 20)

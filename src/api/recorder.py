@@ -78,6 +78,11 @@ class Recorder:
         metrics.queue_time.labels(*labels).observe(timings.queue_s)
         metrics.prefill_time.labels(*labels).observe(timings.prefill_s)
         metrics.decode_time.labels(*labels).observe(timings.decode_s)
+        metrics.inference_time.labels(*labels).observe(timings.prefill_s + timings.decode_s)
+        if event.usage.completion_tokens > 1:
+            metrics.token_time.labels(*labels).observe(timings.decode_s / (event.usage.completion_tokens - 1))
+        if self._request.max_tokens is not None:
+            metrics.max_tokens.labels(*labels).observe(self._request.max_tokens)
         self._prompt_tokens = event.usage.prompt_tokens
         self._end(event.reason, prompt_tokens=event.usage.prompt_tokens)
 

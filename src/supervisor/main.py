@@ -43,6 +43,7 @@ from src.supervisor.children import Children
 from src.supervisor.janitor import Janitor
 from src.supervisor.notify import Notifier
 from src.supervisor.processes import Local, lives
+from src.supervisor.readings import Sampler
 from src.supervisor.reload import Sources, concerned
 from src.supervisor.specs import ChildSpec
 
@@ -51,7 +52,7 @@ _LIFELINE_S = 0.5
 _RELOAD_S = 1.0
 _ALIVE_S = 5.0
 _TIDY_S = 30.0
-_READINGS_S = 60.0
+_READINGS_S = 30.0
 
 
 def run(
@@ -177,7 +178,8 @@ class Supervisor:
         for spec in table:
             self._children.add(spec)
         self._every(_ALIVE_S, self._feed_watchdog)
-        self._every(_READINGS_S, self._log_readings)
+        sampler = Sampler(self._settings.log_path if self._settings.enable_log_file else ROOT)
+        self._every(_READINGS_S, lambda: self._log_readings(sampler))
         self._every(_TIDY_S, self._tidy_with(Janitor(self._settings.log_path, self._settings, time.time)), thread=True)
         if self._options.reload:
             sources = Sources(ROOT / "src")
@@ -275,9 +277,9 @@ class Supervisor:
         else:
             self._notifier.alive()
 
-    def _log_readings(self) -> None:
-        rss_bytes = psutil.Process().memory_info().rss
-        logs.system.bind(rss_bytes=rss_bytes, children=msgspec.to_builtins(self._children.status())).info("readings")
+    def _log_readings(self, sampler: Sampler) -> None:
+        reading = sampler.sample(self._children.status())
+        logs.system.bind(**msgspec.to_builtins(reading)).info("readings")
 
 
 async def _now(duty: Callable[[], None]) -> None:
