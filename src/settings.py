@@ -148,7 +148,7 @@ class SupervisorSettings(BaseModel):
 
 
 class SecuritySettings(BaseModel):
-    """Security: who may ask, and how much."""
+    """Security: who may ask, how much, and what is answered from memory."""
 
     api_keys: str = Field("", description="Keys, separated by commas, each `name:key` or bare; any key closes the API.")
     api_keys_file: Path | None = Field(None, description="File of `name digest` lines; `run.py key new NAME` adds one.")
@@ -170,6 +170,10 @@ class SecuritySettings(BaseModel):
     rate_limit_failed_logins: int = Field(
         20, ge=1, le=1_000_000, description="Wrong keys per minute and address that get 401; the others get 429."
     )
+    enable_caching: bool = Field(False, description="Answer repeated requests at temperature 0 or with a seed again.")
+    cache_size: int = Field(1000, ge=1, le=1_000_000, description="Answers kept in memory at most.")
+    cache_mb: int = Field(64, ge=1, le=65536, description="Memory the kept answers may take, MiB.")
+    cache_ttl: float = Field(3600.0, gt=0, le=31_536_000, description="Seconds an answer is kept.")
     redis_url: str = Field(
         "", description="Where several instances share limits and cache; empty keeps both in memory."
     )

@@ -10,11 +10,13 @@ import time
 from flask import Flask
 
 from src import keys
-from src.api import auth, chat, error_handlers, headers, hooks, models, ocr, system
+from src.api import auth, cache, chat, error_handlers, headers, hooks, models, ocr, system
 from src.api.backends import Backends
+from src.api.cache import Cache
 from src.api.inflight import InFlight
 from src.api.limits import Limits
 from src.api.own_readings import with_own
+from src.api.revisions import Revisions
 from src.api.service import EXTENSION, Service
 from src.metrics import Metrics
 from src.settings import Settings, load
@@ -29,13 +31,22 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     metrics = Metrics(lambda: with_own(backends.readings(), inflight))
     limits = Limits(settings, metrics, lease_s=settings.request_timeout + _LEASE_MARGIN_S)
     app = Flask(__name__, static_folder=None)
-    app.extensions[EXTENSION] = Service(settings, backends, inflight, metrics, limits, started=time.time())
+    app.extensions[EXTENSION] = Service(
+        settings,
+        backends,
+        inflight,
+        metrics,
+        limits,
+        Cache(settings, Revisions(settings, backends), metrics),
+        started=time.time(),
+    )
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
     hooks.install(app, metrics, settings.max_body_mb << 20)
     headers.install(app, settings)
     auth.install(app, keys.load(settings), limits, metrics)
     limits.install(app)
+    cache.install(app)
     for module in (chat, ocr, models, system):
         app.register_blueprint(module.blueprint)
     for name in backends.models:

@@ -14,6 +14,7 @@ from loguru import logger
 
 from src.api import convert, error_handlers, sse
 from src.api.answer import Answer, ClientGone
+from src.api.cache import Answering
 from src.api.convert import ChunkWriter
 from src.api.generation import Generation
 from src.api.recorder import Recorder
@@ -36,7 +37,7 @@ def create() -> Response:
     body = ChatCompletionRequest.model_validate(json_body())
     wishes = convert.Wishes(request.headers.get("X-Priority"), request.headers.get("X-Request-Timeout"))
     generate = convert.to_generate(body, request_id(), shared.settings.default_model, wishes)
-    generation = _open(shared, generate)
+    generation = shared.cache.through(generate, lambda: _open(shared, generate))
     try:
         generation.wait_admitted()
         response = _streamed(generation, generate, body) if body.stream else _whole(generation, generate)
@@ -63,7 +64,7 @@ def _open(shared: Service, generate: GenerateRequest) -> Generation:
     return Generation(answer, record, shared.settings.sse_ping_seconds)
 
 
-def _whole(generation: Generation, generate: GenerateRequest) -> Response:
+def _whole(generation: Answering, generate: GenerateRequest) -> Response:
     try:
         events = [event for batch in generation.batches() for event in batch]
     finally:
@@ -71,7 +72,7 @@ def _whole(generation: Generation, generate: GenerateRequest) -> Response:
     return json_response(convert.completion(events, _completion_id(generate), int(time.time()), generate.model))
 
 
-def _streamed(generation: Generation, generate: GenerateRequest, body: ChatCompletionRequest) -> Response:
+def _streamed(generation: Answering, generate: GenerateRequest, body: ChatCompletionRequest) -> Response:
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     writer = ChunkWriter(_completion_id(generate), int(time.time()), generate.model, include_usage=include_usage)
     response = sse.response(_events(generation, writer))
@@ -80,7 +81,7 @@ def _streamed(generation: Generation, generate: GenerateRequest, body: ChatCompl
     return response
 
 
-def _events(generation: Generation, writer: ChunkWriter) -> Iterator[bytes]:
+def _events(generation: Answering, writer: ChunkWriter) -> Iterator[bytes]:
     try:
         yield sse.event(writer.first())
         for batch in generation.batches():

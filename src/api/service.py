@@ -10,6 +10,7 @@ from flask import Response, current_app, g, request
 
 from src.api import bounds
 from src.api.backends import Backends
+from src.api.cache import Cache
 from src.api.inflight import InFlight
 from src.api.limits import Limits
 from src.api.schemas import Wire
@@ -27,6 +28,7 @@ class Service:
     inflight: InFlight
     metrics: Metrics
     limits: Limits
+    cache: Cache
     started: float
 
 
