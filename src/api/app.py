@@ -24,12 +24,17 @@ from src.settings import Settings, load
 _LEASE_MARGIN_S = 60.0
 
 
+def _longest_s(settings: Settings) -> float:
+    """How long a request may be in flight at most."""
+    return settings.queue_timeout + settings.request_timeout + settings.resume_max_wait + _LEASE_MARGIN_S
+
+
 def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     """Compose the application; `backends` can be replaced in tests."""
     backends = backends or Backends(settings)
     inflight = InFlight(settings.max_concurrent_requests)
     metrics = Metrics(lambda: with_own(backends.readings(), inflight))
-    limits = Limits(settings, metrics, lease_s=settings.request_timeout + _LEASE_MARGIN_S)
+    limits = Limits(settings, metrics, lease_s=_longest_s(settings))
     app = Flask(__name__, static_folder=None)
     app.extensions[EXTENSION] = Service(
         settings,

@@ -103,7 +103,8 @@ class Cache:
         revision = self._revision(generate.model)
         if revision is None:
             return None
-        alike = msgspec.structs.replace(generate, id="", timeout_s=0.0)
+        # how it is asked for does not change what is answered
+        alike = msgspec.structs.replace(generate, id="", timeout_s=None, stream=False, priority="normal")
         parts = (revision, request.environ.get("stoker.key") or "", alike)
         return hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()
 
