@@ -10,6 +10,7 @@ Only `api/error_handlers.py` turns one into HTTP.
     │  ├─ InvalidImage             not an image, damaged, or too large to decode
     │  ├─ NotFound 404 ── ModelNotFound
     │  ├─ MethodNotAllowed 405
+    │  ├─ RequestTimeout 408        the body did not arrive in time
     │  ├─ PayloadTooLarge 413
     │  └─ UnsupportedMedia 415
     ├─ AuthenticationFailed 401     no key, or an unknown one
@@ -88,6 +89,13 @@ class MethodNotAllowed(InvalidRequest):
 
     status = 405
     code = "method_not_allowed"
+
+
+class RequestTimeout(InvalidRequest):
+    """The client took longer than BODY_TIMEOUT to send its body."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class PayloadTooLarge(InvalidRequest):

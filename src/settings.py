@@ -46,6 +46,7 @@ class WebSettings(BaseModel):
     resume_progress_tokens: int = Field(8, ge=1, le=4096, description="New tokens that clear a suspect of a crash.")
     keep_alive_timeout: float = Field(75.0, ge=1, le=3600, description="Seconds an idle connection is kept.")
     max_body_mb: int = Field(32, ge=1, le=1024, description="Largest request body, MiB.")
+    body_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds a client may take to send its body.")
     sse_ping_seconds: float = Field(15.0, gt=0, le=600, description="Silence after which a stream sends a comment.")
 
 

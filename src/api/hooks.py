@@ -12,10 +12,12 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
+import gevent
 from flask import Flask, g, request
+from gunicorn.http.errors import ParseException
 
 from src import logs
-from src.errors import InvalidRequest, PayloadTooLarge
+from src.errors import InvalidRequest, PayloadTooLarge, RequestTimeout
 from src.metrics import Metrics
 
 Environ = dict[str, Any]
@@ -33,11 +35,11 @@ _OK_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MAX_LOGGED = 256
 
 
-def install(app: Flask, metrics: Metrics, max_body_bytes: int) -> None:
+def install(app: Flask, metrics: Metrics, max_body_bytes: int, body_timeout_s: float = 60.0) -> None:
     """Wrap the application and tell the middleware what only Flask knows."""
     app.config["MAX_CONTENT_LENGTH"] = None  # ours counts chunked bodies too
     app.before_request(_adopt)
-    app.wsgi_app = Entry(app.wsgi_app, metrics, max_body_bytes)  # type: ignore[method-assign]
+    app.wsgi_app = Entry(app.wsgi_app, metrics, max_body_bytes, body_timeout_s)  # type: ignore[method-assign]
 
 
 def _adopt() -> None:
@@ -53,11 +55,17 @@ def too_large(limit: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"The body exceeds {limit >> 20} MiB (MAX_BODY_MB).", param="body")
 
 
-class BoundedBody:
-    """The request's body, up to a limit: gunicorn has none, and werkzeug cuts a chunked body without a word."""
+def too_slow() -> RequestTimeout:
+    return RequestTimeout("The body did not arrive in time (BODY_TIMEOUT).", param="body")
 
-    def __init__(self, stream: Any, limit: int) -> None:
+
+class BoundedBody:
+    """The request's body, up to a limit of bytes and seconds: gunicorn has neither, and werkzeug cuts a chunked body
+    without a word."""
+
+    def __init__(self, stream: Any, limit: int, seconds: float = 60.0) -> None:
         self._stream = stream
+        self._deadline = time.monotonic() + seconds
         self._left = limit
         self.limit = limit
 
@@ -71,7 +79,8 @@ class BoundedBody:
         return iter(self.readline, b"")
 
     def _count(self, read: Callable[[], bytes]) -> bytes:
-        data = _read_or_refuse(read)
+        with gevent.Timeout(max(0.01, self._deadline - time.monotonic()), too_slow()):
+            data = _read_or_refuse(read)
         self._left -= len(data)
         if self._left < 0:
             raise too_large(self.limit)
@@ -81,25 +90,26 @@ class BoundedBody:
 def _read_or_refuse(read: Callable[[], bytes]) -> bytes:
     try:
         return read()
-    except OSError as error:
-        # gunicorn's chunk errors are OSErrors, as is a client that stops sending
+    except (OSError, ParseException) as error:
+        # some of gunicorn's chunk errors are OSErrors, as is a client that stops sending
         raise InvalidRequest("The body could not be read to its end.", param="body") from error
 
 
 class Entry:
     """Outermost middleware."""
 
-    def __init__(self, app: WsgiApp, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(self, app: WsgiApp, metrics: Metrics, max_body_bytes: int, body_timeout_s: float) -> None:
         self._app = app
         self._metrics = metrics
         self._limit = max_body_bytes
+        self._body_timeout_s = body_timeout_s
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         given = environ.get("HTTP_X_REQUEST_ID", "")
         request_id = given if _OK_ID.fullmatch(given) else uuid.uuid4().hex
         logs.request_id.set(request_id)
         environ[REQUEST_ID_KEY] = request_id
-        environ["wsgi.input"] = BoundedBody(environ["wsgi.input"], self._limit)
+        environ["wsgi.input"] = BoundedBody(environ["wsgi.input"], self._limit, self._body_timeout_s)
         exchange = Exchange(environ, self._metrics)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
