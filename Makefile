@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
 SOURCES := src tests models/recipe run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports chaos bench eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports chaos bench eval-demo example lock soak clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -55,12 +55,21 @@ bench: $(VENV)/.installed-dev ## measure start, wire, cancel, memory (a few minu
 chaos: $(VENV)/.installed-dev ## ten minutes of traffic while everything is killed at random
 	$(BIN)/python -m tests.chaos --seconds 600
 
+HOURS ?= 24
+soak: $(VENV)/.installed-dev ## mixed work for HOURS=24 on a service of its own, one table at the end
+	$(BIN)/python -m tests.soak --hours $(HOURS)
+
 eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
 	$(BIN)/python -m models.recipe.evaluate
 
 example: $(VENV)/.installed ## write .env.example and the README's table from the settings
 	$(BIN)/python run.py config --example
 	$(BIN)/python -m tests.docs --write
+
+lock: ## write requirements.lock: every version and its hashes, for all platforms
+	$(PYTHON) -m venv .lock-venv && .lock-venv/bin/python -m pip install --quiet "uv>=0.9,<1"
+	.lock-venv/bin/uv pip compile requirements.txt --universal --generate-hashes --python-version 3.11 --quiet -o requirements.lock
+	rm -rf .lock-venv
 
 clean: ## remove what can be made again
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

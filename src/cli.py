@@ -19,7 +19,7 @@ from src.errors import ExitCode
 from src.ipc import client, runtime
 from src.ipc.messages import Accepted, AnyMessage, StatusRequest, StopRequest, SystemStatus
 from src.settings import ROOT, Settings, SettingsError
-from src.supervisor import install
+from src.supervisor import backup, install
 from src.supervisor import main as supervisor
 from src.supervisor.preflight import Finding, findings
 from src.supervisor.processes import lives
@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     key.add_argument("name", metavar="NAME", help="who will use it, for logs and metrics")
     service = commands.add_parser("install-service", help="write systemd units or a launchd job for this machine")
     service.add_argument("--user", action="store_true", help="for this user alone, without root")
+    saved = commands.add_parser("backup", help="write settings, digests of keys and logs into one archive")
+    saved.add_argument("--models", action="store_true", help="the models as well")
+    saved.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of a dated file here")
     commands.add_parser("stop", help="drain and stop the running service")
     return parser
 
@@ -78,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
 def _dispatch(options: argparse.Namespace, settings: Settings) -> ExitCode:
     commands: dict[str | None, Callable[[], ExitCode]] = {
         None: lambda: start(options.mode, settings, options.lifeline),
+        "backup": lambda: back_up(settings, options.output, models=options.models),
         "check": lambda: check(settings),
         "config": lambda: write_example() if options.example else show_config(settings),
         "install-service": lambda: install_service(settings, user=options.user),
@@ -171,6 +175,20 @@ def new_key(name: str, settings: Settings) -> ExitCode:
         print(f"Set API_KEYS_FILE={path} in .env, then restart.", file=sys.stderr)
     else:
         print("A running service knows it after SIGHUP to its supervisor, or a restart.", file=sys.stderr)
+    return ExitCode.OK
+
+
+# ---- backup
+
+
+def back_up(settings: Settings, target: Path | None, *, models: bool) -> ExitCode:
+    path = target or Path.cwd() / backup.name(time.time())
+    try:
+        count = backup.write(settings, path, models=models, report=lambda text: print(text, file=sys.stderr))
+    except OSError as error:
+        print(f"{path}: {error.strerror or error}", file=sys.stderr)
+        return ExitCode.FAILURE
+    print(f"{count} files in {path}")
     return ExitCode.OK
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import ssl
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pytest
 from tests.deploy import tools
 from tests.deploy.conftest import Site
 from tests.running import free_port, service
+from tests.security.test_wire import SMUGGLING
 
 pytestmark = pytest.mark.e2e
 
@@ -103,6 +106,28 @@ def test_old_tls_is_refused(site: Site, version: str, *, good: bool) -> None:
     """TLS before 1.2 gets no connection."""
     out = curl(site, "/livez", f"--tlsv{version}", "--tls-max", version)
     assert ("alive" in out or "ok" in out) == good
+
+
+def test_nothing_is_smuggled_through(site: Site) -> None:
+    """Requests that two parsers read differently get one answer at most: none reaches what hides inside."""
+    answered = 0
+    context = ssl.create_default_context(cafile=str(site.folder / "stoker.crt"))
+    for name, data in SMUGGLING.items():
+        with (
+            socket.create_connection(("127.0.0.1", site.tls), 5) as plain,
+            context.wrap_socket(plain, server_hostname="localhost") as sock,
+        ):
+            sock.sendall(data)
+            sock.settimeout(0.7)
+            answer = b""
+            with suppress(TimeoutError, ConnectionError, ssl.SSLError):
+                while chunk := sock.recv(65536):
+                    answer += chunk
+        statuses = re.findall(rb"HTTP/1\.[01] (\d{3})", answer)
+        answered += len(statuses)
+        assert len(statuses) <= 1, (name, answer[:600])
+        assert b"children" not in answer, name
+    assert answered > 15
 
 
 def test_without_the_service_it_is_a_502_in_the_envelope(folder: Path) -> None:
