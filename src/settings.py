@@ -118,6 +118,9 @@ class LogSettings(BaseModel):
     log_dir: Path = Field(Path("logs"), description="Folder of the log files.")
     log_retention_days: int = Field(30, ge=1, le=3650, description="Days after which rotated logs are deleted.")
     log_max_mb: int = Field(200, ge=1, le=10240, description="Size at which a log file is rotated, MiB.")
+    log_total_mb: int = Field(
+        4096, ge=1, le=1 << 24, description="All rotated logs together, MiB; beyond it the oldest go."
+    )
 
     @field_validator("log_level", mode="before")
     @classmethod
