@@ -27,8 +27,8 @@ _STRATEGY = "sliding-window-counter"
 _REDIS_WAIT_S = 1
 _WINDOW_S = 60.0
 _LEASE_RETRY_S = 1.0
-# the routes whose answers take a back end's time
-_WORK = ("/v1/chat/", "/v1/completions", "/v1/responses", "/v1/ocr", "/v1/embeddings")
+# what is posted below it takes a back end's time
+_WORK = "/v1/"
 _HEADERS = {
     HeaderNames.LIMIT: "x-ratelimit-limit-requests",
     HeaderNames.REMAINING: "x-ratelimit-remaining-requests",
