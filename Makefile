@@ -6,11 +6,7 @@ BIN := $(VENV)/bin
 OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
 SOURCES := src tests models/recipe models/recipe_ocr run.py gunicorn.conf.py
 
-<<<<<<< HEAD
-.PHONY: help serve dev venv test check format lint types imports chaos bench bench-ocr eval-ocr eval-demo example clean
-=======
-.PHONY: help serve dev venv test check format lint types imports metrics-lint bench test-clients eval-demo example clean
->>>>>>> 2293e0e
+.PHONY: help serve dev venv test check format lint types imports chaos bench bench-ocr eval-ocr test-clients soak lock eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,7 +53,6 @@ imports: $(VENV)/.installed-dev ## the directions of imports
 bench: $(VENV)/.installed-dev ## measure start, wire, cancel, memory (a few minutes)
 	$(BIN)/python -m tests.bench
 
-<<<<<<< HEAD
 chaos: $(VENV)/.installed-dev ## ten minutes of traffic while everything is killed at random
 	$(BIN)/python -m tests.chaos --seconds 600
 
@@ -66,10 +61,13 @@ bench-ocr: $(VENV)/.installed-dev ## OCR: workers, a process per request, chat b
 
 eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by page, the vision model's words
 	$(BIN)/python -m tests.bench.ocr_eval
-=======
+
 test-clients: $(VENV)/.installed-dev ## other people's clients, each in an environment of its own (minutes)
 	$(BIN)/python -m tests.clients
->>>>>>> 2293e0e
+
+HOURS ?= 24
+soak: $(VENV)/.installed-dev ## mixed work for HOURS=24 on a service of its own, one table at the end
+	$(BIN)/python -m tests.soak --hours $(HOURS)
 
 eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
 	$(BIN)/python -m models.recipe.evaluate
@@ -77,6 +75,11 @@ eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
 example: $(VENV)/.installed ## write .env.example and the README's table from the settings
 	$(BIN)/python run.py config --example
 	$(BIN)/python -m tests.docs --write
+
+lock: ## write requirements.lock: every version and its hashes, for all platforms
+	$(PYTHON) -m venv .lock-venv && .lock-venv/bin/python -m pip install --quiet "uv>=0.9,<1"
+	.lock-venv/bin/uv pip compile requirements.txt --universal --generate-hashes --python-version 3.11 --quiet -o requirements.lock
+	rm -rf .lock-venv
 
 clean: ## remove what can be made again
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

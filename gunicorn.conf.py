@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-from src import logs
+from src import keys, logs
 from src.errors import ExitCode
-from src.settings import SettingsError, load
+from src.settings import SettingsError, load, web_fd
 
 try:
     _settings = load()
@@ -17,7 +19,7 @@ except SettingsError as error:
     sys.exit(ExitCode.CONFIG)
 
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
-bind = f"{_host}:{_settings.port}"
+bind = f"{_host}:{_settings.port}" if web_fd() is None else f"fd://{web_fd()}"
 worker_class = {"gevent": "src.api.worker.ServiceWorker"}[_settings.worker_class]
 workers = _settings.workers
 worker_connections = _settings.worker_connections
@@ -41,8 +43,24 @@ accesslog = None
 proc_name = "stoker-web"
 
 
-def on_starting(server: Any) -> None:  # noqa: ARG001
+def on_starting(server: Any) -> None:
+    """Whoever binds by `gunicorn -b` is asked for keys as well."""
     logs.configure("web-master", _settings, _settings.level)
+    try:
+        problems = [keys.exposure(_bound_host(address), _settings) for address in server.cfg.address]
+    except SettingsError as error:
+        problems = list(error.problems)
+    if any(problems):
+        sys.stderr.write("\n".join(filter(None, problems)) + "\n")
+        sys.exit(ExitCode.CONFIG)
+
+
+def _bound_host(address: Any) -> str:
+    """A bound address is (host, port, …), the path of a Unix socket, or the number of a socket from systemd."""
+    if isinstance(address, int):
+        with socket.socket(fileno=os.dup(address)) as held:
+            address = held.getsockname()
+    return str(address[0]) if isinstance(address, tuple) else f"unix:{address}"
 
 
 def post_worker_init(worker: Any) -> None:

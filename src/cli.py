@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from src import keys
 from src import settings as configuration
 from src.errors import ExitCode, ServiceError
 from src.ipc import client, runtime
@@ -26,6 +27,7 @@ from src.ipc.messages import (
     TrimRequest,
 )
 from src.settings import ROOT, Settings, SettingsError
+from src.supervisor import backup, install
 from src.supervisor import main as supervisor
 from src.supervisor.doctor import Remedy, remedies
 from src.supervisor.preflight import Finding, findings
@@ -50,12 +52,16 @@ def main(argv: list[str]) -> ExitCode:
     try:
         settings = configuration.load()
     except SettingsError as error:
-        print("These settings are wrong:", *error.problems, sep="\n  ", file=sys.stderr)
-        return ExitCode.CONFIG
+        return _wrong(error.problems)
     try:
         return _dispatch(options, settings)
     except KeyboardInterrupt:
         return ExitCode.OK
+
+
+def _wrong(problems: list[str]) -> ExitCode:
+    print("These settings are wrong:", *problems, sep="\n  ", file=sys.stderr)
+    return ExitCode.CONFIG
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +77,14 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--watch", action="store_true", help="again every second")
     commands.add_parser("doctor", help="show what ails the running service, clear caches, restart what is stuck")
     _add_ocr(commands.add_parser("ocr", help="read files: through the running service, or without one"))
+    key = commands.add_parser("key", help="make an API key: `key new NAME` adds its digest to API_KEYS_FILE")
+    key.add_argument("action", choices=("new",))
+    key.add_argument("name", metavar="NAME", help="who will use it, for logs and metrics")
+    service = commands.add_parser("install-service", help="write systemd units or a launchd job for this machine")
+    service.add_argument("--user", action="store_true", help="for this user alone, without root")
+    saved = commands.add_parser("backup", help="write settings, digests of keys and logs into one archive")
+    saved.add_argument("--models", action="store_true", help="the models as well")
+    saved.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of a dated file here")
     commands.add_parser("stop", help="drain and stop the running service")
     return parser
 
@@ -108,21 +122,29 @@ def read(options: argparse.Namespace, settings: Settings) -> ExitCode:
 
 
 def _dispatch(options: argparse.Namespace, settings: Settings) -> ExitCode:
-    commands: dict[str, Callable[[], ExitCode]] = {
+    commands: dict[str | None, Callable[[], ExitCode]] = {
+        None: lambda: start(options.mode, settings, options.lifeline),
+        "backup": lambda: back_up(settings, options.output, models=options.models),
         "check": lambda: check(settings),
         "config": lambda: write_example() if options.example else show_config(settings),
-        "status": lambda: status(settings, as_json=options.json, watch=options.watch),
-        "ocr": lambda: read(options, settings),
         "doctor": lambda: doctor(settings),
+        "install-service": lambda: install_service(settings, user=options.user),
+        "key": lambda: new_key(options.name, settings),
+        "ocr": lambda: read(options, settings),
+        "status": lambda: status(settings, as_json=options.json, watch=options.watch),
         "stop": lambda: stop(settings),
     }
-    if options.command in commands:
-        return commands[options.command]()
-    return start(options.mode, settings, options.lifeline)
+    return commands[options.command]()
 
 
 def start(mode: str, settings: Settings, lifeline: int | None = None) -> ExitCode:
     """Become the supervisor."""
+    try:
+        exposed = keys.exposure(settings.host, settings) if mode != "backends" else None
+    except SettingsError as error:
+        return _wrong(error.problems)
+    if exposed:
+        return _wrong([exposed])
     if mode == "dev":
         settings = settings.model_copy(update={"debug": True, "graceful_timeout": _DEV_GRACE_S})
     return supervisor.run(settings, with_web=mode != "backends", reload=mode == "dev", lifeline=lifeline)
@@ -167,6 +189,8 @@ def masked(name: str, value: object) -> str:
         return str(value).lower()
     if isinstance(value, (int, float)):
         return str(value)
+    if isinstance(value, Path):
+        return str(value)
     if str(value) and any(word in name.lower() for word in _SECRET):
         return "********"
     return re.sub(r"://[^/@\s]*@", "://********@", str(value))
@@ -175,6 +199,52 @@ def masked(name: str, value: object) -> str:
 def write_example(path: Path = ROOT / ".env.example") -> ExitCode:
     path.write_text(configuration.example(), encoding="utf-8")
     print(f"wrote {path}")
+    return ExitCode.OK
+
+
+# ---- keys
+
+
+def new_key(name: str, settings: Settings) -> ExitCode:
+    """The key is shown this once; only its digest is kept."""
+    path = settings.api_keys_path or ROOT / "api_keys"
+    try:
+        key, line = keys.create(name)
+        keys.append(path, line)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return ExitCode.FAILURE
+    print(key)
+    print(f"Its digest is in {path}; the key is shown only now.", file=sys.stderr)
+    if settings.api_keys_path is None:
+        print(f"Set API_KEYS_FILE={path} in .env, then restart.", file=sys.stderr)
+    else:
+        print("A running service knows it after SIGHUP to its supervisor, or a restart.", file=sys.stderr)
+    return ExitCode.OK
+
+
+# ---- backup
+
+
+def back_up(settings: Settings, target: Path | None, *, models: bool) -> ExitCode:
+    path = target or Path.cwd() / backup.name(time.time())
+    try:
+        count = backup.write(settings, path, models=models, report=lambda text: print(text, file=sys.stderr))
+    except OSError as error:
+        print(f"{path}: {error.strerror or error}", file=sys.stderr)
+        return ExitCode.FAILURE
+    print(f"{count} files in {path}")
+    return ExitCode.OK
+
+
+# ---- install-service
+
+
+def install_service(settings: Settings, *, user: bool, folder: Path = ROOT / "deploy" / "local") -> ExitCode:
+    planned = install.plan(settings, folder, user=user)
+    install.write(planned)
+    print("Written:", *planned.files, sep="\n  ")
+    print("\nTo enable it:", *planned.commands, sep="\n  ")
     return ExitCode.OK
 
 

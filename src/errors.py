@@ -11,9 +11,12 @@ Only `api/error_handlers.py` turns one into HTTP.
     │  ├─ InvalidDocument          a PDF, TIFF or ZIP that cannot be opened, or a page of one
     │  ├─ NotFound 404 ── ModelNotFound
     │  ├─ MethodNotAllowed 405
+    │  ├─ RequestTimeout 408        the body did not arrive in time
     │  ├─ PayloadTooLarge 413
     │  └─ UnsupportedMedia 415
+    ├─ AuthenticationFailed 401     no key, or an unknown one
     ├─ Overloaded 429              + Retry-After
+    │  └─ RateLimited              this key or address has used up its share
     ├─ BackendUnavailable 503      + Retry-After
     │  ├─ EngineCrashed            the engine died under this request
     │  ├─ OcrCrashed               the OCR worker died under this page, twice
@@ -95,6 +98,13 @@ class MethodNotAllowed(InvalidRequest):
     code = "method_not_allowed"
 
 
+class RequestTimeout(InvalidRequest):
+    """The client took longer than BODY_TIMEOUT to send its body."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class PayloadTooLarge(InvalidRequest):
     """The body exceeds MAX_BODY_MB."""
 
@@ -115,6 +125,20 @@ class Overloaded(ServiceError):
     status = 429
     type = "rate_limit_error"
     code = "overloaded"
+
+
+class AuthenticationFailed(ServiceError):
+    """The request brings no key, or one nobody has. What it brought is not repeated."""
+
+    status = 401
+    type = "invalid_request_error"  # as OpenAI calls it
+    code = "invalid_api_key"
+
+
+class RateLimited(Overloaded):
+    """One key or address asks more than its share; the service itself has room."""
+
+    code = "rate_limit_exceeded"
 
 
 class BackendUnavailable(ServiceError):

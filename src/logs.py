@@ -11,12 +11,14 @@ import json
 import logging
 import os
 import sys
+import time
 from contextvars import ContextVar
 from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
+from src.flood import Flood
 from src.settings import LogSettings
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ FILES = {
     "errors": "errors.log",
 }
 _MAX_TRACEBACK = 8000
+# records a minute from one line of code: of requests there may be many, of everything else many mean a loop
+_MOST = {"api": 60_000, "model": 60_000}
+_MOST_OF_OTHERS = 300
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -69,20 +74,39 @@ def _add_files(settings: LogSettings, level: str) -> None:
 
 
 def _only(stream: str) -> Any:
-    return lambda record: record["extra"].get("stream") == stream
+    return lambda record: record["extra"].get("stream") == stream and _passes(record)
 
 
 def _event(record: Record) -> bool:
     """What people watch a console for; the readings of `system` are for its file."""
-    return record["extra"].get("stream") != "system" or record["level"].no >= logging.WARNING
+    return _passes(record) and (record["extra"].get("stream") != "system" or record["level"].no >= logging.WARNING)
 
 
 def _errors(record: Record) -> bool:
-    return record["level"].no >= logging.ERROR
+    return record["level"].no >= logging.ERROR and _passes(record)
+
+
+def _passes(record: Record) -> bool:
+    return not record["extra"].get("_flooded", False)
+
+
+_floods = {stream: Flood(_MOST.get(stream, _MOST_OF_OTHERS), time.monotonic) for stream in FILES}
+
+
+def dropped() -> int:
+    """Records that this process left out because one line of code made too many."""
+    return sum(flood.dropped for flood in _floods.values())
 
 
 def _patch(record: Record) -> None:
-    record["extra"].setdefault("request_id", request_id.get())
+    extra = record["extra"]
+    extra.setdefault("request_id", request_id.get())
+    flood = _floods.get(str(extra.get("stream")), _floods["app"])
+    passes, left_out = flood.admits((str(record["name"]), record["line"]))
+    if not passes:
+        extra["_flooded"] = True
+    if left_out:
+        extra["left_out"] = left_out  # alike, in the minute before
 
 
 def _console(record: Record) -> str:
@@ -93,7 +117,7 @@ def _console(record: Record) -> str:
 
 def _format(record: Record) -> str:
     """One JSON line. It is put into `extra` because what a format function returns is a format string itself."""
-    hidden = ("_json", "_text", "stream")
+    hidden = ("_json", "_text", "_flooded", "stream")
     extra = {key: value for key, value in record["extra"].items() if key not in hidden and value is not None}
     entry: dict[str, object] = {
         "ts": record["time"].astimezone(timezone.utc).isoformat(timespec="milliseconds"),

@@ -1,6 +1,6 @@
 """Every metric: names, labels, buckets. The web process counts; engine and broker report over the wire.
 
-Names follow vLLM's with our prefix; seconds and bytes only; no user, key, path or prompt in a label. Gauges that
+Names follow vLLM's with our prefix; seconds and bytes only; no user, secret, path or prompt in a label. Gauges that
 describe other processes are read at scrape time through `Readings`, so that a dead engine shows as 0, not as its past.
 """
 
@@ -42,6 +42,7 @@ class ModelReading:
     running: int = 0
     waiting: int = 0
     memory_bytes: dict[str, int] = field(default_factory=dict)
+    load_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class Readings:
     restarts: dict[tuple[str, str], int] = field(default_factory=dict)
     process_memory_bytes: dict[str, int] = field(default_factory=dict)
     ocr: dict[str, int] = field(default_factory=dict)
+    host_memory_bytes: dict[str, int] = field(default_factory=dict)
+    in_flight: int = 0
+    log_dropped: int = 0
+    version: str = ""
+    mlx_version: str = ""
 
 
 class Metrics:
@@ -89,6 +95,15 @@ class Metrics:
         for kind in ("chat", "ocr"):
             self.resumed.labels(kind)
         self.rate_limited = self._counter("rate_limited_total", "Requests refused with 429.", "scope")
+        self.auth_failures = self._counter("auth_failures_total", "Requests refused with 401.", "reason")
+        for reason in ("missing", "unknown"):
+            self.auth_failures.labels(reason)
+        # the names are the configuration's, hence few; a key itself is in no label
+        self.key_requests = self._counter("key_requests_total", "Requests by API key's name.", "key")
+        self.key_tokens = self._counter("key_tokens_total", "Tokens, prompt and answer, by API key's name.", "key")
+        self.cache_requests = self._counter("cache_requests_total", "Cacheable requests by result.", "result")
+        for result in ("hit", "miss", "shared"):
+            self.cache_requests.labels(result)
         self.lag = self._histogram("event_loop_lag_seconds", "How late the web process's event loop ran.", _LAG)
 
     def _generation(self) -> None:
@@ -104,6 +119,11 @@ class Metrics:
         self.decode_time = self._histogram("request_decode_time_seconds", "Time in decode.", _LATENCY, *model)
         self.prompt_size = self._histogram("request_prompt_tokens", "Prompt tokens per request.", _TOKENS, *model)
         self.answer_size = self._histogram("request_generation_tokens", "Tokens per answer.", _TOKENS, *model)
+        self.inference_time = self._histogram("request_inference_time_seconds", "Prefill and decode.", _LATENCY, *model)
+        self.token_time = self._histogram(
+            "request_time_per_output_token_seconds", "Decode time per token, by request.", _INTER_TOKEN, *model
+        )
+        self.max_tokens = self._histogram("request_params_max_tokens", "max_tokens asked for.", _TOKENS, *model)
 
     def _ocr(self) -> None:
         self.ocr_jobs = self._counter("ocr_jobs_total", "OCR pages by result.", "result")
@@ -139,6 +159,14 @@ class _ReadingsCollector(Collector):
                 engine.add_metric((reason,), count)
         yield from (restarts, engine)
         yield _gauge("process_memory_bytes", "Resident memory by process.", ("process",), readings.process_memory_bytes)
+        yield _gauge("host_memory_bytes", "The machine's memory.", ("kind",), readings.host_memory_bytes)
+        yield GaugeMetricFamily(f"{PREFIX}_requests_in_flight", "Chat and OCR requests in work.", readings.in_flight)
+        yield CounterMetricFamily(
+            f"{PREFIX}_log_dropped", "Log records left out by web: one line made too many.", readings.log_dropped
+        )
+        build = GaugeMetricFamily(f"{PREFIX}_build_info", "Always 1.", labels=("version", "mlx_version"))
+        build.add_metric((readings.version, readings.mlx_version), 1)
+        yield build
         for name, value in readings.ocr.items():
             yield GaugeMetricFamily(f"{PREFIX}_ocr_{name}", f"OCR pool: {name.replace('_', ' ')}.", value=value)
 
@@ -151,14 +179,17 @@ def _models(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
         "waiting": GaugeMetricFamily(f"{PREFIX}_num_requests_waiting", "Requests in the queue.", labels=labels),
     }
     memory = GaugeMetricFamily(f"{PREFIX}_engine_memory_bytes", "MLX's own memory figures.", labels=(*labels, "kind"))
+    load = GaugeMetricFamily(f"{PREFIX}_model_load_duration_seconds", "How long loading took.", labels=("model_name",))
     for model in models:
+        if model.load_s is not None:
+            load.add_metric((model.model_name,), model.load_s)
         key = (model.model_name, model.engine)
         families["engine_up"].add_metric(key, int(model.up))
         families["running"].add_metric(key, model.running)
         families["waiting"].add_metric(key, model.waiting)
         for kind, value in model.memory_bytes.items():
             memory.add_metric((*key, kind), value)
-    yield from (*families.values(), memory)
+    yield from (*families.values(), memory, load)
 
 
 def _gauge(name: str, text: str, labels: tuple[str, ...], values: dict[str, int]) -> Metric:

@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 VERSION = "0.1.0"
 SUPERVISED = "STOKER_SUPERVISED"
+WEB_FD = "STOKER_WEB_FD"
+_FIRST_FD = 3  # where systemd puts the sockets it hands over
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -47,6 +49,7 @@ class WebSettings(BaseModel):
     max_body_mb: int = Field(32, ge=1, le=1024, description="Largest request body, MiB.")
     response_store_mb: int = Field(32, ge=0, le=4096, description="Memory for responses that can be gone on from, MiB.")
     strict_fields: bool = Field(False, description="Refuse fields nobody knows, instead of naming them in a header.")
+    body_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds a client may take to send its body.")
     sse_ping_seconds: float = Field(15.0, gt=0, le=600, description="Silence after which a stream sends a comment.")
 
 
@@ -138,6 +141,9 @@ class LogSettings(BaseModel):
     log_dir: Path = Field(Path("logs"), description="Folder of the log files.")
     log_retention_days: int = Field(30, ge=1, le=3650, description="Days after which rotated logs are deleted.")
     log_max_mb: int = Field(200, ge=1, le=10240, description="Size at which a log file is rotated, MiB.")
+    log_total_mb: int = Field(
+        4096, ge=1, le=1 << 24, description="All rotated logs together, MiB; beyond it the oldest go."
+    )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -168,7 +174,53 @@ class SupervisorSettings(BaseModel):
     stop_timeout: float = Field(10.0, gt=0, le=3600, description="Seconds a back end gets to stop before it is killed.")
 
 
-class Settings(WebSettings, EngineSettings, OcrSettings, LogSettings, SupervisorSettings, BaseSettings):
+class SecuritySettings(BaseModel):
+    """Security: who may ask, how much, and what is answered from memory."""
+
+    api_keys: str = Field("", description="Keys, separated by commas, each `name:key` or bare; any key closes the API.")
+    api_keys_file: Path | None = Field(None, description="File of `name digest` lines; `run.py key new NAME` adds one.")
+    allow_unauthenticated: bool = Field(False, description="Listen beyond this machine although no key is set.")
+    trusted_proxies: str = Field("", description="Addresses whose X-Forwarded-For is believed, comma-separated.")
+    cors_origins: str = Field("", description="Origins of web pages that may ask, comma-separated; empty is none.")
+    rate_limit_requests: int = Field(
+        0, ge=0, le=1_000_000, description="Requests per minute and key (or address); 0 is no limit."
+    )
+    rate_limit_tokens: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        description="Tokens, prompt and answer, per minute and key (or address); 0: no limit.",
+    )
+    rate_limit_concurrent: int = Field(
+        0, ge=0, le=8192, description="Chat and OCR requests in flight per key (or address); 0 is no limit."
+    )
+    rate_limit_failed_logins: int = Field(
+        20, ge=1, le=1_000_000, description="Wrong keys per minute and address that get 401; the others get 429."
+    )
+    enable_caching: bool = Field(False, description="Answer repeated requests at temperature 0 or with a seed again.")
+    cache_size: int = Field(1000, ge=1, le=1_000_000, description="Answers kept in memory at most.")
+    cache_mb: int = Field(64, ge=1, le=65536, description="Memory the kept answers may take, MiB.")
+    cache_ttl: float = Field(3600.0, gt=0, le=31_536_000, description="Seconds an answer is kept.")
+    redis_url: str = Field(
+        "", description="Where several instances share limits and cache; empty keeps both in memory."
+    )
+    max_messages: int = Field(2048, ge=1, le=65536, description="Messages of one request at most.")
+    max_content_parts: int = Field(256, ge=1, le=65536, description="Content parts of one message at most.")
+    max_tools: int = Field(128, ge=1, le=4096, description="Tools of one request at most.")
+    max_schema_kb: int = Field(64, ge=1, le=4096, description="Largest JSON schema or tool definition, KiB.")
+
+    @property
+    def api_keys_path(self) -> Path | None:
+        """The file of keys; systemd's credential `api_keys` when none is set."""
+        if self.api_keys_file is not None:
+            return ROOT / self.api_keys_file
+        credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / "api_keys"
+        return credential if credential.is_file() else None
+
+
+class Settings(
+    WebSettings, EngineSettings, OcrSettings, LogSettings, SupervisorSettings, SecuritySettings, BaseSettings
+):
     """The whole configuration. Frozen: a change needs a restart of the process that reads it."""
 
     model_config = SettingsConfigDict(
@@ -201,7 +253,10 @@ class Settings(WebSettings, EngineSettings, OcrSettings, LogSettings, Supervisor
         return Path("/tmp") / f"stoker-{os.getuid()}-{digest}"  # noqa: S108  # made 0700 and its owner checked
 
 
-GROUPS: tuple[type[BaseModel], ...] = (WebSettings, EngineSettings, OcrSettings, LogSettings, SupervisorSettings)
+GROUPS: tuple[type[BaseModel], ...] = (
+    *(WebSettings, EngineSettings, OcrSettings),
+    *(LogSettings, SupervisorSettings, SecuritySettings),
+)
 
 
 def load(env_file: Path | None = None) -> Settings:
@@ -220,7 +275,13 @@ def _problem(item: dict[str, Any]) -> str:
     name = str(item["loc"][0]).upper() if item["loc"] else "settings"
     if item["type"] == "extra_forbidden":
         return f"{name}: no such setting (in .env)"
-    return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]} (got {item['input']!r})"
+    got = "" if is_secret(name) else f" (got {item['input']!r})"
+    return f"{name}: {item['msg'][0].lower()}{item['msg'][1:]}{got}"
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting's value must not be shown; a URL may hold a password."""
+    return name.lower() in ("api_keys", "redis_url")
 
 
 def source_of(name: str, env_file: Path | None = None) -> str:
@@ -288,3 +349,16 @@ def supervised() -> bool:
 def notify_socket() -> str | None:
     """systemd's notification socket, if it started us."""
     return os.environ.get("NOTIFY_SOCKET")
+
+
+def listen_fd() -> int | None:
+    """The listening socket that a systemd socket unit handed to this process."""
+    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0":
+        return _FIRST_FD
+    return None
+
+
+def web_fd() -> int | None:
+    """The same socket, as the supervisor hands it to web."""
+    value = os.environ.get(WEB_FD, "")
+    return int(value) if value.isdigit() else None

@@ -9,11 +9,15 @@ import time
 
 from flask import Flask
 
+from src import keys
 from src.api import (
+    auth,
+    cache,
     chat,
     completions,
     embeddings,
     error_handlers,
+    headers,
     hooks,
     messages,
     models,
@@ -24,23 +28,46 @@ from src.api import (
     system,
 )
 from src.api.backends import Backends
+from src.api.cache import Cache
 from src.api.inflight import InFlight
+from src.api.limits import Limits
+from src.api.own_readings import with_own
+from src.api.revisions import Revisions
 from src.api.service import EXTENSION, Service
 from src.metrics import Metrics
 from src.settings import Settings, load
+
+_LEASE_MARGIN_S = 60.0
+
+
+def _longest_s(settings: Settings) -> float:
+    """How long a request may be in flight at most."""
+    return settings.queue_timeout + settings.request_timeout + settings.resume_max_wait + _LEASE_MARGIN_S
 
 
 def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     """Compose the application; `backends` can be replaced in tests."""
     backends = backends or Backends(settings)
-    metrics = Metrics(backends.readings)
+    inflight = InFlight(settings.max_concurrent_requests)
+    metrics = Metrics(lambda: with_own(backends.readings(), inflight))
+    limits = Limits(settings, metrics, lease_s=_longest_s(settings))
     app = Flask(__name__, static_folder=None)
     app.extensions[EXTENSION] = Service(
-        settings, backends, InFlight(settings.max_concurrent_requests), metrics, started=time.time()
+        settings,
+        backends,
+        inflight,
+        metrics,
+        limits,
+        Cache(settings, Revisions(settings, backends), metrics),
+        started=time.time(),
     )
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
-    hooks.install(app, metrics, settings.max_body_mb << 20, settings.client_timeout)
+    hooks.install(app, metrics, settings.max_body_mb << 20, settings.body_timeout, settings.client_timeout)
+    headers.install(app, settings)
+    auth.install(app, keys.load(settings), limits, metrics)
+    limits.install(app)
+    cache.install(app)
     for module in (chat, completions, messages, responses, embeddings, ocr, ocr_jobs, models, system, pages):
         app.register_blueprint(module.blueprint)
     for name in backends.models:

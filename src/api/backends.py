@@ -135,7 +135,10 @@ class Backends:
         model = _model_reading(self._settings.default_model, self.engine_name(), status.child("engine"))
         restarts = {(c.name, reason): n for c in status.children for reason, n in c.restarts.items()}
         memory = {c.name: c.health.memory.rss_bytes for c in status.children if c.health is not None}
-        return Readings((model,), restarts, memory, _ocr(status))
+        device = next((c.health.device for c in status.children if c.health and c.health.device), None)
+        return Readings(
+            (model,), restarts, memory, _ocr(status), mlx_version=(device.mlx_version if device else None) or ""
+        )
 
 
 def _ends(child: str, crash: type[ServiceError]) -> Ends:
@@ -199,6 +202,7 @@ def _model_reading(name: str, engine: str, child: ChildStatus | None) -> ModelRe
         running=load.running if load else 0,
         waiting=load.waiting if load else 0,
         memory_bytes={kind: value for kind, value in kinds.items() if value is not None},
+        load_s=health.model.load_s if health.model is not None else None,
     )
 
 

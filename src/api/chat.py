@@ -14,6 +14,7 @@ from loguru import logger
 
 from src.api import convert, error_handlers, sse
 from src.api.answer import Answer, ClientGone
+from src.api.cache import Answering
 from src.api.convert import ChunkWriter
 from src.api.generation import Generation
 from src.api.recorder import Recorder
@@ -36,7 +37,8 @@ def create() -> Response:
         body = ChatCompletionRequest.model_validate(json_body())
     refuse_unknown(body, strict=shared.settings.strict_fields)
     generate = convert.to_generate(body, request_id(), shared.settings.default_model, headers())
-    generation = open_generation(shared, generate)
+    seeded = body.seed is not None
+    generation = shared.cache.through(generate, lambda: open_generation(shared, generate), seeded=seeded)
     try:
         generation.wait_admitted()
         response = _streamed(generation, generate, body) if body.stream else _whole(generation, generate)
@@ -74,11 +76,11 @@ def open_generation(shared: Service, generate: GenerateRequest) -> Generation:
         + shared.settings.resume_max_wait
         + _GRACE_S,
     )
-    record = Recorder(shared.metrics, generate, shared.backends.engine_name())
+    record = Recorder(shared.metrics, generate, shared.backends.engine_name(), spend=shared.limits.spender())
     return Generation(answer, record, shared.settings.sse_ping_seconds)
 
 
-def _whole(generation: Generation, generate: GenerateRequest) -> Response:
+def _whole(generation: Answering, generate: GenerateRequest) -> Response:
     try:
         events = [event for batch in generation.batches() for event in batch]
     finally:
@@ -89,7 +91,7 @@ def _whole(generation: Generation, generate: GenerateRequest) -> Response:
     )
 
 
-def _streamed(generation: Generation, generate: GenerateRequest, body: ChatCompletionRequest) -> Response:
+def _streamed(generation: Answering, generate: GenerateRequest, body: ChatCompletionRequest) -> Response:
     include_usage = body.stream_options is not None and body.stream_options.include_usage
     writer = ChunkWriter(
         _completion_id(generate),
@@ -104,7 +106,7 @@ def _streamed(generation: Generation, generate: GenerateRequest, body: ChatCompl
     return response
 
 
-def _events(generation: Generation, writer: ChunkWriter, choices: int) -> Iterator[bytes]:
+def _events(generation: Answering, writer: ChunkWriter, choices: int) -> Iterator[bytes]:
     try:
         yield b"".join(sse.event(writer.first(index)) for index in range(choices))
         for batch in generation.batches():

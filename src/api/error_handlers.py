@@ -42,6 +42,8 @@ def envelope(error: ServiceError) -> ErrorEnvelope:
 
 def respond(error: ServiceError) -> Response:
     response = Response(msgspec.json.encode(envelope(error)), error.status, mimetype="application/json")
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     return response

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, cast
 
+import gevent
 from flask import Flask, g, request
 from gunicorn.http.errors import ParseException
 
 from src import logs
-from src.errors import InvalidRequest, PayloadTooLarge
+from src.errors import InvalidRequest, PayloadTooLarge, RequestTimeout
 from src.metrics import Metrics
 
 Environ = dict[str, Any]
@@ -26,6 +27,8 @@ WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 REQUEST_ID_KEY = "stoker.request_id"
 _ROUTE_KEY = "stoker.route"
+_SCOPE_KEY = "stoker.limit"  # which limit refused it; written by `limits`
+_KEY_NAME_KEY = "stoker.key"  # the name of its API key; written by `auth`
 # asked for every second by the supervisor and by monitors: logged at DEBUG
 _PROBES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 _OK_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -33,11 +36,14 @@ _OK_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MAX_LOGGED = 256
 
 
-def install(app: Flask, metrics: Metrics, max_body_bytes: int, client_timeout_s: float) -> None:
+def install(
+    app: Flask, metrics: Metrics, max_body_bytes: int, body_timeout_s: float = 60.0, client_timeout_s: float = 60.0
+) -> None:
     """Wrap the application and tell the middleware what only Flask knows."""
     app.config["MAX_CONTENT_LENGTH"] = None  # ours counts chunked bodies too
     app.before_request(_adopt)
-    app.wsgi_app = Entry(app.wsgi_app, metrics, max_body_bytes, client_timeout_s)  # type: ignore[method-assign]
+    entry = Entry(app.wsgi_app, metrics, max_body_bytes, body_timeout_s, client_timeout_s)
+    app.wsgi_app = entry  # type: ignore[method-assign]
 
 
 def _adopt() -> None:
@@ -53,11 +59,17 @@ def too_large(limit: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"The body exceeds {limit >> 20} MiB (MAX_BODY_MB).", param="body")
 
 
-class BoundedBody:
-    """The request's body, up to a limit: gunicorn has none, and werkzeug cuts a chunked body without a word."""
+def too_slow() -> RequestTimeout:
+    return RequestTimeout("The body did not arrive in time (BODY_TIMEOUT).", param="body")
 
-    def __init__(self, stream: Any, limit: int) -> None:
+
+class BoundedBody:
+    """The request's body, up to a limit of bytes and seconds: gunicorn has neither, and werkzeug cuts a chunked body
+    without a word."""
+
+    def __init__(self, stream: Any, limit: int, seconds: float = 60.0) -> None:
         self._stream = stream
+        self._deadline = time.monotonic() + seconds
         self._left = limit
         self.limit = limit
 
@@ -71,7 +83,8 @@ class BoundedBody:
         return iter(self.readline, b"")
 
     def _count(self, read: Callable[[], bytes]) -> bytes:
-        data = _read_or_refuse(read)
+        with gevent.Timeout(max(0.01, self._deadline - time.monotonic()), too_slow()):
+            data = _read_or_refuse(read)
         self._left -= len(data)
         if self._left < 0:
             raise too_large(self.limit)
@@ -89,18 +102,21 @@ def _read_or_refuse(read: Callable[[], bytes]) -> bytes:
 class Entry:
     """Outermost middleware."""
 
-    def __init__(self, app: WsgiApp, metrics: Metrics, max_body_bytes: int, client_timeout_s: float) -> None:
+    def __init__(
+        self, app: WsgiApp, metrics: Metrics, max_body_bytes: int, body_timeout_s: float, client_timeout_s: float
+    ) -> None:
         self._app = app
         self._client_timeout_s = client_timeout_s
         self._metrics = metrics
         self._limit = max_body_bytes
+        self._body_timeout_s = body_timeout_s
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         given = environ.get("HTTP_X_REQUEST_ID", "")
         request_id = given if _OK_ID.fullmatch(given) else uuid.uuid4().hex
         logs.request_id.set(request_id)
         environ[REQUEST_ID_KEY] = request_id
-        environ["wsgi.input"] = BoundedBody(environ["wsgi.input"], self._limit)
+        environ["wsgi.input"] = BoundedBody(environ["wsgi.input"], self._limit, self._body_timeout_s)
         _limit_silence(environ, self._client_timeout_s)
         exchange = Exchange(environ, self._metrics)
 
@@ -151,7 +167,7 @@ class Exchange:
         self._metrics.http_requests.labels(method, route, self.status).inc()
         self._metrics.http_seconds.labels(method, route).observe(seconds)
         if self.status == "429":
-            self._metrics.rate_limited.labels(route).inc()
+            self._metrics.rate_limited.labels(environ.get(_SCOPE_KEY, route)).inc()
         path, ms = environ.get("PATH_INFO", "")[:_MAX_LOGGED], round(seconds * 1000, 1)
         line = logs.api.bind(
             request_id=environ[REQUEST_ID_KEY],
@@ -161,6 +177,7 @@ class Exchange:
             bytes=self._bytes,
             ms=ms,
             client=environ.get("REMOTE_ADDR"),
+            key=environ.get(_KEY_NAME_KEY),
             user_agent=environ.get("HTTP_USER_AGENT", "")[:_MAX_LOGGED],
         )
         # text that a client chose is an argument, cut and escaped, never the format

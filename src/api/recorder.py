@@ -16,7 +16,13 @@ class Recorder:
     """One per request. `engine` labels the series beside the model's name."""
 
     def __init__(
-        self, metrics: Metrics, request: GenerateRequest, engine: str, clock: Callable[[], float] = time.monotonic
+        self,
+        metrics: Metrics,
+        request: GenerateRequest,
+        engine: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        spend: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._metrics = metrics
         self._request = request
@@ -25,6 +31,8 @@ class Recorder:
         self._began = self._last = clock()
         self._inter_token = metrics.inter_token.labels(*self._labels)
         self._tokens = 0
+        self._spend = spend  # charges tokens to whoever asked
+        self._prompt_tokens = 0
         self._outcome: str | None = None
 
     def events(self, events: Sequence[Delta | ChoiceEnded | Finished]) -> None:
@@ -70,6 +78,12 @@ class Recorder:
         metrics.queue_time.labels(*labels).observe(timings.queue_s)
         metrics.prefill_time.labels(*labels).observe(timings.prefill_s)
         metrics.decode_time.labels(*labels).observe(timings.decode_s)
+        metrics.inference_time.labels(*labels).observe(timings.prefill_s + timings.decode_s)
+        if event.usage.completion_tokens > 1:
+            metrics.token_time.labels(*labels).observe(timings.decode_s / (event.usage.completion_tokens - 1))
+        if self._request.max_tokens is not None:
+            metrics.max_tokens.labels(*labels).observe(self._request.max_tokens)
+        self._prompt_tokens = event.usage.prompt_tokens
         self._end(event.reason, prompt_tokens=event.usage.prompt_tokens)
 
     def _end(self, outcome: str, **facts: object) -> None:
@@ -78,6 +92,7 @@ class Recorder:
         self._outcome = outcome
         self._metrics.success.labels(*self._labels, outcome).inc()
         self._metrics.generation_tokens.labels(*self._labels).inc(self._tokens)
+        self._spend(self._prompt_tokens + self._tokens)
         logs.model.bind(
             model=self._request.model,
             outcome=outcome,

@@ -8,8 +8,11 @@ from typing import cast
 import msgspec
 from flask import Response, current_app, g, request
 
+from src.api import bounds
 from src.api.backends import Backends
+from src.api.cache import Cache
 from src.api.inflight import InFlight
+from src.api.limits import Limits
 from src.api.schemas import Wire
 from src.errors import InvalidRequest, UnsupportedMedia
 from src.metrics import Metrics
@@ -24,6 +27,8 @@ class Service:
     backends: Backends
     inflight: InFlight
     metrics: Metrics
+    limits: Limits
+    cache: Cache
     started: float
 
 
@@ -40,7 +45,7 @@ def json_body() -> dict[str, object]:
 
     Raises:
         UnsupportedMedia: for another content type.
-        InvalidRequest: for malformed JSON, NaN, wrong encoding, nesting without end.
+        InvalidRequest: for malformed JSON, NaN, wrong encoding, nesting without end, parts beyond all measure.
     """
     if request.mimetype != "application/json":
         raise UnsupportedMedia("Content-Type must be application/json.")
@@ -50,6 +55,7 @@ def json_body() -> dict[str, object]:
         raise InvalidRequest("The body is not valid JSON.", param="body") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.", param="body")
+    bounds.check(body, service().settings)
     return body
 
 

@@ -20,6 +20,7 @@ from src.ipc.messages import ChildState, ChildStatus, Health
 from src.settings import SupervisorSettings
 from src.supervisor.restarts import End, Reason, RestartPolicy, end_of
 from src.supervisor.specs import ChildSpec
+from src.supervisor.watchdog import Silence
 
 _START_POLL_S = 0.1
 _DUMP_S = 1.0  # what faulthandler gets to write its stacks
@@ -146,6 +147,11 @@ class Child:
             detail=self._detail or (self._health.detail if self._health else None),
             health=self._health,
         )
+
+    def silence(self) -> Silence:
+        """For the watchdog: how long since it answered, if it counts as ready."""
+        silent_s = self._clock() - self._answered_at if self.state == "ready" else 0.0
+        return Silence(self.spec.name, silent_s, self._settings.heartbeat_timeout * self.spec.misses)
 
     # ---- its life
 

@@ -10,6 +10,7 @@ from loguru import logger
 
 from src.ipc.messages import ChildState, ChildStatus
 from src.settings import SupervisorSettings
+from src.supervisor import watchdog
 from src.supervisor.child import Child, Effects
 from src.supervisor.specs import ChildSpec
 
@@ -47,6 +48,10 @@ class Children:
 
     def status(self) -> tuple[ChildStatus, ...]:
         return tuple(child.status() for child in self._children.values())
+
+    def overdue(self) -> list[str]:
+        """Those whose silence nobody has acted on: a reason to let systemd's watchdog bite."""
+        return watchdog.overdue(child.silence() for child in self._children.values())
 
     def all_in(self, *states: ChildState) -> bool:
         return all(child.state in states for child in self._children.values())

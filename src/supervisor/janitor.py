@@ -49,17 +49,36 @@ class Action:
 
 def plan(files: Iterable[LogFile], now: float, settings: LogSettings) -> Iterator[Action]:
     """Decide, for our own names only; a file of another name is never touched."""
-    for file in files:
+    files = list(files)
+    surplus = list(_plan_total(files, settings))
+    yield from surplus
+    gone = {action.name for action in surplus}
+    for file in (file for file in files if file.name not in gone):
         if file.name in _NAMES:
             if file.size > 0 and _is_full(file, now, settings):
                 yield Action("rotate", file.name)
-        elif _ROTATED.fullmatch(file.name.removesuffix(".tmp").removesuffix(".gz")):
+        elif _is_rotated(file.name):
             yield from _plan_rotated(file, now - file.modified, settings)
 
 
 def _is_full(file: LogFile, now: float, settings: LogSettings) -> bool:
     today = datetime.fromtimestamp(now, timezone.utc).date()
     return file.size >= settings.log_max_mb * 2**20 or file.began < today
+
+
+def _plan_total(files: list[LogFile], settings: LogSettings) -> Iterator[Action]:
+    """Clients in a loop fill the access log faster than days pass: the oldest rotated files make room."""
+    rotated = sorted((file for file in files if _is_rotated(file.name)), key=lambda file: file.modified)
+    excess = sum(file.size for file in rotated) - settings.log_total_mb * 2**20
+    for file in rotated:
+        if excess <= 0:
+            return
+        excess -= file.size
+        yield Action("delete", file.name)
+
+
+def _is_rotated(name: str) -> bool:
+    return bool(_ROTATED.fullmatch(name.removesuffix(".tmp").removesuffix(".gz")))
 
 
 def _plan_rotated(file: LogFile, age_s: float, settings: LogSettings) -> Iterator[Action]:

@@ -20,18 +20,30 @@ import msgspec
 import psutil
 from loguru import logger
 
-from src import logs
+from src import keys, logs
 from src.errors import ExitCode
 from src.ipc import runtime
 from src.ipc.messages import SystemStatus
 from src.ipc.server import AddressInUse, Server
-from src.settings import ROOT, SUPERVISED, VERSION, Settings, SettingsError, child_environment, load, notify_socket
+from src.settings import (
+    ROOT,
+    SUPERVISED,
+    VERSION,
+    WEB_FD,
+    Settings,
+    SettingsError,
+    child_environment,
+    listen_fd,
+    load,
+    notify_socket,
+)
 from src.supervisor import control, lock, port, specs
 from src.supervisor.child import Child
 from src.supervisor.children import Children
 from src.supervisor.janitor import Janitor
 from src.supervisor.notify import Notifier
 from src.supervisor.processes import Local, lives
+from src.supervisor.readings import Sampler
 from src.supervisor.reload import Sources, concerned
 from src.supervisor.specs import ChildSpec
 
@@ -40,7 +52,7 @@ _LIFELINE_S = 0.5
 _RELOAD_S = 1.0
 _ALIVE_S = 5.0
 _TIDY_S = 30.0
-_READINGS_S = 60.0
+_READINGS_S = 30.0
 
 
 def run(
@@ -106,7 +118,8 @@ class Supervisor:
         self._duties: list[asyncio.Task[None]] = []
         # what dev mode changes is not in the children's environment yet
         debug = {"DEBUG": "true", "GRACEFUL_TIMEOUT": str(settings.graceful_timeout)} if settings.debug else {}
-        environment = child_environment(**{SUPERVISED: "1"}, **debug)
+        held = {WEB_FD: str(listen_fd())} if listen_fd() is not None else {}
+        environment = child_environment(**{SUPERVISED: "1"}, **debug, **held)
         self._children = Children(
             Local(environment), settings, on_change=self._changed, on_fault=lambda: self._end(ExitCode.FAILURE)
         )
@@ -156,7 +169,7 @@ class Supervisor:
                 path.unlink(missing_ok=True)
 
     async def _port_is_free(self) -> bool:
-        if not self._options.with_web:
+        if not self._options.with_web or listen_fd() is not None:
             return True
         why = await port.wait_until_free(self._settings.host, self._settings.port, _PORT_WAIT_S)
         if why:
@@ -167,8 +180,9 @@ class Supervisor:
     def _begin(self, table: tuple[ChildSpec, ...]) -> None:
         for spec in table:
             self._children.add(spec)
-        self._every(_ALIVE_S, self._notifier.alive)
-        self._every(_READINGS_S, self._log_readings)
+        self._every(_ALIVE_S, self._feed_watchdog)
+        sampler = Sampler(self._settings.log_path if self._settings.enable_log_file else ROOT)
+        self._every(_READINGS_S, lambda: self._log_readings(sampler))
         self._every(_TIDY_S, self._tidy_with(Janitor(self._settings.log_path, self._settings, time.time)), thread=True)
         if self._options.reload:
             sources = Sources(ROOT / "src")
@@ -221,7 +235,7 @@ class Supervisor:
     def _renew_web(self) -> None:
         """SIGHUP: new web workers with new settings; the engine is not touched."""
         try:
-            load()
+            keys.load(load())
         except SettingsError as error:  # gunicorn's master would end on them
             logger.error("web is not reloaded, these settings are wrong: {}", "; ".join(error.problems))
             return
@@ -261,9 +275,15 @@ class Supervisor:
 
         return tidy
 
-    def _log_readings(self) -> None:
-        rss_bytes = psutil.Process().memory_info().rss
-        logs.system.bind(rss_bytes=rss_bytes, children=msgspec.to_builtins(self._children.status())).info("readings")
+    def _feed_watchdog(self) -> None:
+        if overdue := self._children.overdue():
+            logger.error("no heartbeat of {} and nothing done about it: not feeding the watchdog", ", ".join(overdue))
+        else:
+            self._notifier.alive()
+
+    def _log_readings(self, sampler: Sampler) -> None:
+        reading = sampler.sample(self._children.status())
+        logs.system.bind(**msgspec.to_builtins(reading)).info("readings")
 
 
 async def _now(duty: Callable[[], None]) -> None:

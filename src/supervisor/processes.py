@@ -37,7 +37,12 @@ class Local:
     def spawn(self, spec: ChildSpec) -> LocalProcess:
         # a session of its own: ^C in our terminal reaches only us, and killpg reaches all of it and nothing else
         popen = subprocess.Popen(
-            spec.argv, cwd=ROOT, env=self._environment, stdin=subprocess.PIPE, start_new_session=True
+            spec.argv,
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=spec.pass_fds,
         )
         return LocalProcess(popen)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.ipc import runtime
-from src.settings import Settings
+from src.settings import Settings, listen_fd
 
 # gunicorn ends its workers itself at GRACEFUL_TIMEOUT; we step in only when it did not
 _WEB_MARGIN_S = 5.0
@@ -30,6 +30,7 @@ class ChildSpec:
     misses: int = 1
     stream: str = "app"
     model: str | None = None  # what a test generation asks for
+    pass_fds: tuple[int, ...] = ()
 
 
 def service(settings: Settings, directory: Path, *, with_web: bool) -> tuple[ChildSpec, ...]:
@@ -79,4 +80,5 @@ def _web(settings: Settings) -> ChildSpec:
         stop_order=0,
         stop_grace_s=settings.graceful_timeout + _WEB_MARGIN_S,
         misses=_WEB_MISSES,
+        pass_fds=() if (held := listen_fd()) is None else (held,),
     )

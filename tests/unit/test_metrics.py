@@ -11,10 +11,15 @@ from src.metrics import FINISH_REASONS, OCR_RESULTS, Metrics, ModelReading, Read
 
 MODEL = {"model_name": "demo", "engine": "mlx"}
 READINGS = Readings(
-    models=(ModelReading("demo", "mlx", up=True, running=3, waiting=2, memory_bytes={"active": 10, "peak": 20}),),
+    models=(
+        ModelReading("demo", "mlx", up=True, running=3, waiting=2, memory_bytes={"active": 10, "peak": 20}, load_s=1.5),
+    ),
     restarts={("engine", "stall"): 2, ("web", "exit"): 1},
     process_memory_bytes={"engine": 1000, "ocr": 2000},
     ocr={"workers": 2, "workers_busy": 1, "queue_depth": 5, "model_loads": 2, "worker_restarts": 0},
+    host_memory_bytes={"total": 100, "available": 50},
+    in_flight=1,
+    version="1",
 )
 
 # name → labels, as the dashboards and alerts use them
@@ -24,6 +29,18 @@ SERIES = {
     "stoker_client_disconnects_total": {"phase"},
     "stoker_rate_limited_total": {"scope"},
     "stoker_requests_resumed_total": {"kind"},
+    "stoker_auth_failures_total": {"reason"},
+    "stoker_cache_requests_total": {"result"},
+    "stoker_key_requests_total": {"key"},
+    "stoker_key_tokens_total": {"key"},
+    "stoker_request_inference_time_seconds_count": set(MODEL),
+    "stoker_request_time_per_output_token_seconds_count": set(MODEL),
+    "stoker_request_params_max_tokens_count": set(MODEL),
+    "stoker_host_memory_bytes": {"kind"},
+    "stoker_requests_in_flight": set(),
+    "stoker_log_dropped_total": set(),
+    "stoker_build_info": {"version", "mlx_version"},
+    "stoker_model_load_duration_seconds": {"model_name"},
     "stoker_event_loop_lag_seconds_count": set(),
     "stoker_prompt_tokens_total": set(MODEL),
     "stoker_generation_tokens_total": set(MODEL),
@@ -59,13 +76,17 @@ def observed() -> Metrics:
     metrics.http_seconds.labels("POST", "/v1/chat/completions").observe(0.2)
     metrics.rate_limited.labels("/v1/ocr").inc()
     metrics.lag.observe(0.001)
+    metrics.key_requests.labels("alice").inc()
+    metrics.key_tokens.labels("alice").inc(9)
     metrics.ocr_seconds.observe(1.0)
     for counter in (metrics.prompt_tokens, metrics.generation_tokens):
         counter.labels(**MODEL).inc(7)
     for histogram in (metrics.ttft, metrics.inter_token, metrics.e2e, metrics.queue_time, metrics.prefill_time):
         histogram.labels(**MODEL).observe(0.1)
-    for histogram in (metrics.decode_time, metrics.prompt_size, metrics.answer_size):
+    for histogram in (metrics.decode_time, metrics.prompt_size, metrics.answer_size, metrics.max_tokens):
         histogram.labels(**MODEL).observe(1)
+    for histogram in (metrics.inference_time, metrics.token_time):
+        histogram.labels(**MODEL).observe(0.1)
     return metrics
 
 

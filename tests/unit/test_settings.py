@@ -24,6 +24,7 @@ READ_AS = {
     "log_level": "level",
     "models_dir": "models_path",
     "runtime_dir": "runtime_path",
+    "api_keys_file": "api_keys_path",
 }
 # fields with one allowed value: they say what is so, and refuse a wish for anything else
 ONE_VALUE = {"worker_class"}

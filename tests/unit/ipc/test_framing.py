@@ -77,7 +77,7 @@ MESSAGES: list[AnyMessage] = [
     Ping(),
     StatusRequest(),
     RestartRequest("engine"),
-    OcrInspect("id", "/tmp/x"),
+    OcrInspect("id", "/nowhere/x"),
     OcrDocument("id", b"%PDF", pages=((0, 2), (4, 4)), as_job="always"),
     OcrJobRequest("id", "job", "watch", 3),
     OcrContents("pdf", 7),

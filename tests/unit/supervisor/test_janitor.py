@@ -138,3 +138,14 @@ def test_a_missing_folder_and_links_are_no_trouble(tmp_path: Path) -> None:
     (tmp_path / "app.log").symlink_to(tmp_path / "target")
     Janitor(tmp_path, SETTINGS, Clock()).tidy()
     assert names(tmp_path) == ["app.log", "target"]
+
+
+def test_all_logs_together_are_bounded() -> None:
+    """When rotated files exceed LOG_TOTAL_MB, the oldest go, and none of them is compressed as well."""
+    settings = LogSettings.model_validate({"log_total_mb": 3})
+    names = [f"api_requests.2026031{day}T000000.log" for day in range(5)]
+    files = [LogFile(name, 1 << 20, NOON - 500 + at, TODAY) for at, name in enumerate(names)]
+    others = [LogFile("app.log", 1 << 30, NOON, TODAY), LogFile("notes.txt", 1 << 40, NOON, TODAY)]
+    left = [Action("compress", name) for name in names[2:]]
+    actions = list(plan([*others, *files], NOON, settings))
+    assert actions == [Action("delete", names[0]), Action("delete", names[1]), Action("rotate", "app.log"), *left]

@@ -1,0 +1,60 @@
+"""Who asks: a key on every route but the health routes, as soon as one is set. Web process; installed by `app.py`.
+
+Default deny: what is not on `OPEN` needs a key, routes that do not exist included. The name of the key (never the key)
+goes to the access log and the limits through the WSGI environment.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flask import Flask, request
+
+from src.api.limits import Limits
+from src.errors import AuthenticationFailed
+from src.keys import KeyRing
+from src.metrics import Metrics
+
+OPEN = frozenset({"/livez", "/readyz", "/health"})
+KEY_NAME = "stoker.key"
+_SCHEME = "bearer "
+
+
+def install(app: Flask, ring: KeyRing, limits: Limits, metrics: Metrics) -> None:
+    """Refuse whoever brings no key. After the CORS hook, which answers browsers' preflights."""
+    if not ring:
+        return
+    for name in ring.names.values():
+        metrics.key_requests.labels(name)
+
+    def check() -> None:
+        if request.url_rule is not None and request.url_rule.rule in OPEN:
+            return
+        header = request.environ.get("HTTP_AUTHORIZATION", "")
+        name = ring.owner(_presented(header))
+        if name is None:
+            metrics.auth_failures.labels("unknown" if header else "missing").inc()
+            limits.count_failed_login()
+            raise _refusal(missing=not header)
+        request.environ[KEY_NAME] = name
+        metrics.key_requests.labels(name).inc()
+
+    app.before_request(check)
+
+
+def key_name() -> str | None:
+    """The name of the key this request brought."""
+    return cast("str | None", request.environ.get(KEY_NAME))
+
+
+def _presented(header: str) -> bytes:
+    """The key as bytes: WSGI's text is latin-1, and comparing text beyond ASCII would raise."""
+    if header[: len(_SCHEME)].lower() != _SCHEME:
+        return b""
+    return header[len(_SCHEME) :].strip().encode("latin-1", "replace")
+
+
+def _refusal(*, missing: bool) -> AuthenticationFailed:
+    if missing:
+        return AuthenticationFailed("An API key is needed: send it as `Authorization: Bearer KEY`.")
+    return AuthenticationFailed("The API key is wrong.")

@@ -1,0 +1,216 @@
+"""Answers that need not be computed twice: deterministic requests, and identical ones in flight. Web process.
+
+`chat` passes every request `through`; what comes back is iterated like a `Generation`. An answer is kept as the
+engine's own events, so that it can be streamed or sent whole. Its key covers everything that makes it: the model's
+revision, all fields of the request, and whose API key asks: nobody is answered from another's cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Protocol
+
+import msgspec
+from flask import Flask, Response, copy_current_request_context, g, request
+from gevent.event import Event as Signal
+
+from src.api.cache_store import MemoryStore, RedisStore, Store
+from src.ipc.framing import Decoder, FramingError, encode
+from src.ipc.messages import ChoiceEnded, Delta, Finished, GenerateRequest
+from src.metrics import Metrics
+from src.settings import Settings
+
+_LARGEST = 1 << 20
+_HEADER = "X-Cache"
+
+Event = Delta | ChoiceEnded | Finished
+
+
+class Answering(Protocol):
+    """What `chat` needs of an answer on its way."""
+
+    def wait_admitted(self) -> None: ...
+    def batches(self) -> Iterator[list[Event]]: ...
+    def close(self) -> None: ...
+
+
+Open = Callable[[], Answering]
+
+
+def install(app: Flask) -> None:
+    """Say in the response what the cache did."""
+
+    def mark(response: Response) -> Response:
+        if result := g.pop("cache", None):
+            response.headers[_HEADER] = result
+        return response
+
+    app.after_request(mark)
+
+
+class Cache:
+    """One per web process."""
+
+    def __init__(self, settings: Settings, revision: Callable[[str], str | None], metrics: Metrics) -> None:
+        self._on = settings.enable_caching
+        self._patience_s = settings.sse_ping_seconds
+        self._revision = revision
+        self._metrics = metrics
+        self._store: Store = (
+            RedisStore(settings.redis_url, settings.cache_ttl)
+            if settings.redis_url and settings.enable_caching
+            else MemoryStore(settings.cache_size, settings.cache_mb << 20, settings.cache_ttl)
+        )
+        self._leaders: dict[str, Leader] = {}
+
+    def through(self, generate: GenerateRequest, open_generation: Open, *, seeded: bool = False) -> Answering:
+        """The kept answer, the one that is being made for someone else, or a new one.
+
+        `seeded`: the client chose the seed; every other request has one of its own, by chance.
+        """
+        directives = request.headers.get("Cache-Control", "").lower()
+        if not self._on or not (seeded or generate.sampling.temperature == 0) or "no-store" in directives:
+            return open_generation()
+        key = self._key(generate)
+        if key is None:
+            return open_generation()
+        return self._answer(key, open_generation, look="no-cache" not in directives)
+
+    def _answer(self, key: str, open_generation: Open, *, look: bool = True) -> Answering:
+        kept = decode(self._store.get(key)) if look else None
+        if kept:
+            self._count("hit", "hit")
+            return Replay(kept)
+        leader = self._leaders.get(key)
+        if leader is not None and look:
+            self._count("hit", "shared")
+            # a streamed follower asks again when Flask's context is gone
+            again = copy_current_request_context(lambda: _admitted(self._answer(key, open_generation)))
+            return Follower(leader, again, self._patience_s)
+        self._count("miss", "miss")
+        made = Leader(open_generation, lambda events: self._finished(key, made, events))
+        self._leaders[key] = made
+        return made
+
+    def _finished(self, key: str, leader: Leader, events: bytes | None) -> None:
+        if self._leaders.get(key) is leader:
+            del self._leaders[key]
+        if events is not None and len(events) <= _LARGEST:
+            self._store.put(key, events)
+
+    def _count(self, header: str, result: str) -> None:
+        g.setdefault("cache", header)
+        self._metrics.cache_requests.labels(result).inc()
+
+    def _key(self, generate: GenerateRequest) -> str | None:
+        revision = self._revision(generate.model)
+        if revision is None:
+            return None
+        # how it is asked for does not change what is answered
+        greedy = generate.sampling.temperature == 0
+        sampling = msgspec.structs.replace(generate.sampling, seed=0) if greedy else generate.sampling
+        alike = msgspec.structs.replace(
+            generate, id="", timeout_s=None, stream=False, priority="normal", sampling=sampling
+        )
+        parts = (revision, request.environ.get("stoker.key") or "", alike)
+        return hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()
+
+
+def _admitted(answer: Answering) -> Answering:
+    answer.wait_admitted()
+    return answer
+
+
+class Leader:
+    """Makes an answer, remembers its events, and tells those who wait for it."""
+
+    def __init__(self, open_generation: Open, on_end: Callable[[bytes | None], None]) -> None:
+        self._open = open_generation
+        self._on_end = on_end
+        self._inner: Answering | None = None
+        self._events: list[Event] = []
+        self.over = Signal()
+        self.kept: bytes | None = None
+
+    def wait_admitted(self) -> None:
+        try:
+            self._inner = self._open()
+            self._inner.wait_admitted()
+        except BaseException:
+            self.close()
+            raise
+
+    def batches(self) -> Iterator[list[Event]]:
+        if self._inner is None:
+            return
+        for batch in self._inner.batches():
+            self._events += batch
+            if batch and isinstance(batch[-1], Finished):
+                self._end(b"".join(map(encode, self._events)))
+            yield batch
+
+    def close(self) -> None:
+        """Ended early, there is nothing to keep."""
+        if self._inner is not None:
+            self._inner.close()
+        self._end(None)
+
+    def _end(self, events: bytes | None) -> None:
+        if not self.over.is_set():
+            self.kept = events
+            self._on_end(events)
+            self.over.set()
+
+
+class Follower:
+    """Waits for a leader's answer; if there comes none, asks again."""
+
+    def __init__(self, leader: Leader, ask_again: Open, patience_s: float) -> None:
+        self._leader = leader
+        self._ask_again = ask_again
+        self._patience_s = patience_s
+        self._successor: Answering | None = None
+
+    def wait_admitted(self) -> None:
+        """The leader was, or will be."""
+
+    def batches(self) -> Iterator[list[Event]]:
+        # the leader has a deadline, and ends at the latest with it
+        while not self._leader.over.wait(self._patience_s):
+            yield []
+        if self._leader.kept is not None:
+            yield decode(self._leader.kept) or []
+            return
+        self._successor = self._ask_again()
+        yield from self._successor.batches()
+
+    def close(self) -> None:
+        if self._successor is not None:
+            self._successor.close()
+
+
+class Replay:
+    """A kept answer."""
+
+    def __init__(self, kept: list[Event]) -> None:
+        self._kept = kept
+
+    def wait_admitted(self) -> None:
+        """It was, when it was made."""
+
+    def batches(self) -> Iterator[list[Event]]:
+        yield self._kept
+
+    def close(self) -> None:
+        """It holds nothing."""
+
+
+def decode(kept: bytes | None) -> list[Event] | None:
+    """The events of a kept answer; None when there is none, or another version kept it."""
+    if kept is None:
+        return None
+    with suppress(FramingError):
+        return [event for event in Decoder().feed(kept) if isinstance(event, Event)]
+    return None

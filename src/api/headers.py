@@ -1,0 +1,85 @@
+"""What every response says to a browser, whom CORS lets in, and which proxy's word on an address counts.
+
+Web process; installed by `app.py`. CORS is off unless CORS_ORIGINS lists origins; `*` is no origin here, and no
+credentials are ever allowed: a key is sent by the page's own code or not at all.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from contextlib import suppress
+
+from flask import Flask, Response, request
+from flask_cors import CORS
+
+from src.api.hooks import Environ, StartResponse, WsgiApp
+from src.settings import SecuritySettings, SettingsError
+
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_EXPOSED = ["X-Request-Id", "X-Ignored-Fields", "X-Cache", "Retry-After"]
+
+
+def install(app: Flask, settings: SecuritySettings) -> None:
+    """Before authentication: a preflight brings no key.
+
+    Raises:
+        SettingsError: an origin or address is none.
+    """
+    app.after_request(_secure)
+    if proxies := _split(settings.trusted_proxies):
+        app.wsgi_app = Forwarded(app.wsgi_app, frozenset(map(_address, proxies)))  # type: ignore[method-assign]
+    origins = _split(settings.cors_origins)
+    if not origins:
+        return
+    if wrong := [origin for origin in origins if "*" in origin or "://" not in origin]:
+        raise SettingsError([f"CORS_ORIGINS: {origin!r} is no origin (https://app.example.com)" for origin in wrong])
+    CORS(app, origins=origins, supports_credentials=False, expose_headers=_EXPOSED, max_age=600)
+    app.before_request(lambda: _preflight(frozenset(origins)))
+
+
+def _preflight(origins: frozenset[str]) -> Response | None:
+    """A browser's question of a known origin is answered here, before authentication."""
+    headers = request.headers
+    if request.method == "OPTIONS" and headers.get("Origin") in origins and "Access-Control-Request-Method" in headers:
+        return Response(status=204)
+    return None
+
+
+def _secure(response: Response) -> Response:
+    for name, value in _SECURITY.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
+class Forwarded:
+    """Takes the client's address from X-Forwarded-For, if a trusted proxy sends it. Its last entry is the proxy's."""
+
+    def __init__(self, app: WsgiApp, proxies: frozenset[str]) -> None:
+        self._app = app
+        self._proxies = proxies
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if environ.get("REMOTE_ADDR") in self._proxies:
+            last = environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
+            with suppress(ValueError):  # a proxy that names nobody asks for itself
+                environ["REMOTE_ADDR"] = str(ipaddress.ip_address(last))
+        return self._app(environ, start_response)
+
+
+def _split(text: str) -> list[str]:
+    return [entry for entry in map(str.strip, text.split(",")) if entry]
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise SettingsError([f"TRUSTED_PROXIES: {text!r} is no address"]) from None

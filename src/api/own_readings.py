@@ -1,0 +1,23 @@
+"""What the web process itself adds to the readings of a scrape: the machine, its own work, its own log."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from src import logs
+from src.api.inflight import InFlight
+from src.gpu import report
+from src.metrics import Readings
+from src.settings import VERSION
+
+
+def with_own(readings: Readings, inflight: InFlight) -> Readings:
+    """The others' readings and ours."""
+    host = report.read_host()
+    return replace(
+        readings,
+        host_memory_bytes={"total": host.memory_total_bytes, "available": host.memory_available_bytes},
+        in_flight=len(inflight),
+        log_dropped=logs.dropped(),
+        version=VERSION,
+    )

@@ -1,0 +1,136 @@
+"""API keys: read, made, compared. Web asks it who calls; the command line makes keys; the supervisor checks them.
+
+Only SHA-256 digests are kept (a fast hash is right for keys of 256 random bits). A file holds `name digest` lines;
+the API_KEYS setting holds the keys themselves, each as `name:key` or bare.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import re
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.settings import SecuritySettings, SettingsError
+
+PREFIX = "sk-stoker-"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+# a key shorter than this can be guessed; `run.py key new` makes 53 characters
+_LEAST_LENGTH = 16
+_MOST_LENGTH = 512
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """Who may ask: digest → name. Empty means that nobody needs a key."""
+
+    names: dict[bytes, str]
+
+    def __bool__(self) -> bool:
+        return bool(self.names)
+
+    def owner(self, presented: bytes) -> str | None:
+        """Whose key this is. Every digest is compared, so that the time taken tells nothing."""
+        found, given = None, hashlib.sha256(presented[:_MOST_LENGTH]).digest()
+        for digest, name in self.names.items():
+            if hmac.compare_digest(digest, given):
+                found = name
+        return found
+
+
+def load(settings: SecuritySettings) -> KeyRing:
+    """The keys of both settings.
+
+    Raises:
+        SettingsError: with every problem; no key is repeated in it.
+    """
+    names: dict[bytes, str] = {}
+    problems: list[str] = []
+    for at, entry in enumerate(filter(None, map(str.strip, settings.api_keys.split(","))), 1):
+        name, _, key = entry.rpartition(":")
+        problems += _problems(f"API_KEYS: key {at}", name or f"key{at}", key)
+        names[hashlib.sha256(key.encode()).digest()] = name or f"key{at}"
+    if settings.api_keys_path is not None:
+        problems += _read(settings.api_keys_path, names)
+    if problems:
+        raise SettingsError(problems)
+    return KeyRing(names)
+
+
+def create(name: str) -> tuple[str, str]:
+    """A new key, and the line that stands for it in the file.
+
+    Raises:
+        ValueError: the name would not do.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError("a key's name is 1 to 32 letters, digits, '.', '_' or '-'")
+    key = PREFIX + secrets.token_urlsafe(32)
+    return key, f"{name} {hashlib.sha256(key.encode()).hexdigest()}\n"
+
+
+def append(path: Path, line: str) -> None:
+    """Add a key's line to the file, made readable by its owner alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(line)
+
+
+def exposure(host: str, settings: SecuritySettings) -> str | None:
+    """Why nobody may listen on this host: it reaches beyond this machine, and anyone could ask.
+
+    Raises:
+        SettingsError: the keys cannot be read.
+    """
+    if load(settings) or settings.allow_unauthenticated or is_loopback(host):
+        return None
+    return f"HOST: {host or '*'} is open to other machines, and no API key is set (API_KEYS or API_KEYS_FILE; \
+`run.py key new NAME` makes one); ALLOW_UNAUTHENTICATED=true serves everyone"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    if host == "localhost" or host.startswith("unix:"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _problems(where: str, name: str, key: str) -> list[str]:
+    problems = []
+    if not _NAME.fullmatch(name):
+        problems.append(f"{where}: its name is 1 to 32 letters, digits, '.', '_' or '-'")
+    if not _LEAST_LENGTH <= len(key) <= _MOST_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
+        problems.append(
+            f"{where}: a key is {_LEAST_LENGTH} to {_MOST_LENGTH} printable ASCII characters without spaces"
+        )
+    return problems
+
+
+def _read(path: Path, names: dict[bytes, str]) -> list[str]:
+    try:
+        mode = path.stat().st_mode
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        return [f"API_KEYS_FILE: {path} cannot be read: {getattr(error, 'strerror', None) or 'no text'}"]
+    problems = []
+    if stat.S_IMODE(mode) & 0o027:
+        problems.append(f"API_KEYS_FILE: {path} is open to others; chmod 600 {path}")
+    for at, line in enumerate(lines, 1):
+        entry = line.partition("#")[0].split()
+        if not entry:
+            continue
+        if len(entry) == 2 and _NAME.fullmatch(entry[0]) and _DIGEST.fullmatch(entry[1]):
+            names[bytes.fromhex(entry[1])] = entry[0]
+        else:
+            problems.append(f"API_KEYS_FILE: line {at} is not `name sha256-digest`; `run.py key new` writes such lines")
+    return problems

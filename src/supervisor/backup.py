@@ -1,0 +1,79 @@
+"""`run.py backup`: one archive of what makes this installation this one. Called by `cli.py`.
+
+Settings, digests of keys, logs, and models if asked for; the archive is readable by its owner alone, for `.env` may
+hold keys. Caches, sockets and the environment are not in it: they can be made again.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from src.settings import ROOT, Settings
+
+_PARTIAL = ".part"
+
+
+def name(now: float) -> str:
+    return f"stoker-backup-{datetime.fromtimestamp(now, timezone.utc):%Y%m%dT%H%M%SZ}.tar.gz"
+
+
+def write(
+    settings: Settings, target: Path, *, models: bool, env_file: Path = ROOT / ".env", report: Callable[[str], None]
+) -> int:
+    """Write the archive, whole or not at all; the number of files in it. A log rotated meanwhile is left out."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + _PARTIAL)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        count = 0
+        with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+            for path, inside in _contents(settings, env_file, models=models):
+                count += _add(archive, path, inside, report)
+        partial.rename(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def _contents(settings: Settings, env_file: Path, *, models: bool) -> Iterator[tuple[Path, str]]:
+    """Each file with its name in the archive."""
+    for path, inside in ((env_file, "env"), (settings.api_keys_path, "api_keys")):
+        if path is not None and path.is_file():
+            yield path, inside
+    folders = [(settings.log_path, "logs")] + ([(settings.models_path, "models")] if models else [])
+    for folder, inside in folders:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.name.endswith(".tmp"):
+                yield path, f"{inside}/{path.relative_to(folder)}"
+
+
+def _add(archive: tarfile.TarFile, path: Path, inside: str, report: Callable[[str], None]) -> int:
+    try:
+        with path.open("rb") as file:
+            info = archive.gettarinfo(arcname=f"stoker/{inside}", fileobj=file)
+            archive.addfile(info, cast(BinaryIO, _Exactly(file, info.size)))
+    except OSError as error:
+        report(f"left out: {path}: {error.strerror or error}")
+        return 0
+    return 1
+
+
+class _Exactly(io.RawIOBase):
+    """So many bytes of a file that may grow, or be cut, while it is read: tar has written its size already."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def read(self, size: int = -1) -> bytes:
+        size = self._left if size < 0 else size
+        data = self._file.read(min(size, self._left))
+        data += b"\0" * (min(size, self._left) - len(data))
+        self._left -= len(data)
+        return data

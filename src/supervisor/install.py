@@ -1,0 +1,130 @@
+"""`run.py install-service`: renders the systemd units or the launchd job for this machine's paths. Called by `cli.py`.
+
+Nothing is installed: the files are written below `deploy/local/`, and the commands that enable them are returned.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from src import keys
+from src.settings import ROOT, Settings
+
+LABEL = "io.stoker"
+_PLACE = re.compile(r"@([A-Z_]+)@")
+_MARGIN_S = 15
+_HOMES = ("/home", "/root", "/run/user")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to write where, and what the operator types then."""
+
+    files: dict[Path, str]
+    commands: tuple[str, ...]
+
+
+def plan(
+    settings: Settings, folder: Path, *, user: bool, platform: str = sys.platform, python: str = sys.executable
+) -> Plan:
+    """Render for this machine. `user`: for who runs this alone, without root."""
+    if platform == "darwin":
+        return _launchd(settings, folder, python, user=user)
+    return _systemd_user(settings, folder, python) if user else _systemd(settings, folder, python)
+
+
+def write(planned: Plan) -> None:
+    for path, text in planned.files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def _systemd(settings: Settings, folder: Path, python: str) -> Plan:
+    values = _values(settings, python) | {
+        "USER": "stoker",
+        "GROUP": "stoker",
+        "CREDENTIAL": _credential(settings),
+        "PROTECT_HOME": "read-only" if f"{ROOT}/".startswith(tuple(f"{home}/" for home in _HOMES)) else "yes",
+        "NETWORK": _network(settings),
+        "ADDRESS": _address(settings),
+    }
+    files = {folder / name: _render(f"systemd/{name}", values) for name in ("stoker.service", "stoker.socket")}
+    target = "/etc/systemd/system"
+    return Plan(
+        files,
+        (
+            "sudo useradd --system --home-dir /var/lib/stoker --shell /usr/sbin/nologin stoker",
+            f"sudo cp {folder}/stoker.service {target}/",
+            "sudo systemctl daemon-reload",
+            "sudo systemctl enable --now stoker.service",
+            f"# optional, connections wait through a restart: sudo cp {folder}/stoker.socket {target}/"
+            " && sudo systemctl enable --now stoker.socket",
+        ),
+    )
+
+
+def _systemd_user(settings: Settings, folder: Path, python: str) -> Plan:
+    text = _render("systemd/stoker-user.service", _values(settings, python))
+    return Plan(
+        {folder / "stoker.service": text},
+        (
+            f"mkdir -p ~/.config/systemd/user && cp {folder}/stoker.service ~/.config/systemd/user/",
+            "systemctl --user daemon-reload",
+            "systemctl --user enable --now stoker.service",
+            "# to run without a login: sudo loginctl enable-linger $USER",
+        ),
+    )
+
+
+def _launchd(settings: Settings, folder: Path, python: str, *, user: bool) -> Plan:
+    name = f"{LABEL}.plist"
+    values = _values(settings, python) | {"USER": getpass.getuser(), "LOGS": str(settings.log_path)}
+    path, text = folder / name, _render(f"launchd/{name}", values, escape)
+    if user:
+        agents = f"{Path.home()}/Library/LaunchAgents"
+        commands = (
+            f"mkdir -p {agents} && cp {path} {agents}/",
+            f"launchctl bootstrap gui/{os.getuid()} {agents}/{name}",
+        )
+    else:
+        daemons = "/Library/LaunchDaemons"
+        commands = (
+            f"sudo cp {path} {daemons}/ && sudo chown root:wheel {daemons}/{name}",
+            f"sudo launchctl bootstrap system {daemons}/{name}",
+        )
+    return Plan({path: text}, commands)
+
+
+def _values(settings: Settings, python: str) -> dict[str, str]:
+    stop_s = settings.graceful_timeout + 2 * settings.stop_timeout + _MARGIN_S
+    return {"ROOT": str(ROOT), "PYTHON": python, "STOP_SECONDS": str(int(stop_s))}
+
+
+def _credential(settings: Settings) -> str:
+    """systemd refuses to start a unit whose credential is not there, so it is loaded only when there is one."""
+    path = settings.api_keys_path
+    return f"LoadCredential=api_keys:{path}" if path else "# LoadCredential=api_keys:/etc/stoker/api_keys"
+
+
+def _network(settings: Settings) -> str:
+    """On loopback the kernel refuses every other address: requests to elsewhere, and model downloads as well."""
+    if keys.is_loopback(settings.host):
+        return "# model downloads need this off for as long as they run\nIPAddressDeny=any\nIPAddressAllow=localhost"
+    return "IPAddressDeny=link-local multicast"
+
+
+def _address(settings: Settings) -> str:
+    host = settings.host or "0.0.0.0"  # noqa: S104  # what an empty HOST means
+    return f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
+
+
+def _render(template: str, values: dict[str, str], quote: Callable[[str], str] = str) -> str:
+    text = (ROOT / "deploy" / template).read_text(encoding="utf-8")
+    return _PLACE.sub(lambda match: quote(values[match[1]]), text)

@@ -1,0 +1,94 @@
+"""Two instances and a real Redis: one share of limits, one cache; and what happens when Redis goes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.deploy import tools
+from tests.running import Running, service
+
+pytestmark = pytest.mark.e2e
+
+_ALICE = {"Authorization": "Bearer sk-alice-0123456789"}
+_BOB = {"Authorization": "Bearer sk-bob-0123456789abc"}
+_SETTINGS: dict[str, Any] = {
+    "inference_engine": "fake",
+    "ocr_workers": 0,
+    "api_keys": "alice:sk-alice-0123456789,bob:sk-bob-0123456789abc",
+    "rate_limit_requests": 12,
+    "rate_limit_concurrent": 2,
+    "enable_caching": True,
+}
+
+
+def chat(one: Running, text: str, headers: dict[str, str] = _ALICE, **more: object) -> httpx.Response:
+    body = {"messages": [{"role": "user", "content": text}], "temperature": 0, **more}
+    return httpx.post(f"{one.url}/v1/chat/completions", json=body, headers=headers, timeout=20)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Running, Running]]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tools.redis_server(Path(folder)) as url,
+        service(**_SETTINGS, redis_url=url) as first,
+        service(**_SETTINGS, redis_url=url) as second,
+    ):
+        yield first, second
+
+
+def test_an_answer_of_one_instance_is_a_hit_at_the_other(pair: tuple[Running, Running]) -> None:
+    """Kept by the first, given by the second, streamed as well as whole; not to another key."""
+    first, second = pair
+    assert chat(first, "remember me").headers["X-Cache"] == "miss"
+    again = chat(second, "remember me")
+    assert again.headers["X-Cache"] == "hit"
+    assert again.json()["choices"][0]["message"]["content"] == "remember me"
+    streamed = chat(second, "remember me", stream=True)
+    assert streamed.headers["X-Cache"] == "hit"
+    assert streamed.text.endswith("data: [DONE]\n\n")
+    assert chat(second, "remember me", _BOB).headers["X-Cache"] == "miss"
+    bare = chat(second, "remember me", {**_ALICE, "Cache-Control": "no-store"})
+    assert "X-Cache" not in bare.headers
+
+
+def test_streams_in_flight_are_counted_over_both(pair: tuple[Running, Running]) -> None:
+    """Two slow streams, one at each instance: the third is refused by either."""
+    first, second = pair
+    slow = {"messages": [{"role": "user", "content": "fake:delay=0.1 fake:count=30 x"}], "stream": True}
+    with (
+        httpx.stream("POST", f"{first.url}/v1/chat/completions", json=slow, headers=_BOB) as one,
+        httpx.stream("POST", f"{second.url}/v1/chat/completions", json=slow, headers=_BOB) as two,
+    ):
+        assert (one.status_code, two.status_code) == (200, 200)
+        assert chat(first, "x", _BOB).status_code == 429
+        assert chat(second, "x", _BOB).status_code == 429
+
+
+def test_requests_are_counted_over_both(pair: tuple[Running, Running]) -> None:
+    """Of one share of 12 a minute, both instances take; then both refuse."""
+    statuses = [
+        httpx.get(f"{one.url}/v1/models", headers=_ALICE, timeout=10).status_code for _ in range(8) for one in pair
+    ]
+    assert statuses.count(200) <= 12
+    assert statuses[-2:] == [429, 429]
+
+
+def test_when_redis_goes_the_service_stays(folder: Path) -> None:
+    """Redis is killed: requests are answered, limits go on in memory."""
+    settings = {**_SETTINGS, "rate_limit_requests": 5}
+    with tools.redis_server(folder) as url:
+        started = service(**settings, redis_url=url)
+        running = started.__enter__()
+        assert chat(running, "hi").status_code == 200
+    try:
+        statuses = [chat(running, f"hi {number}").status_code for number in range(7)]
+        assert statuses == [200] * 5 + [429] * 2
+    finally:
+        started.__exit__(None, None, None)

@@ -1,0 +1,73 @@
+"""API keys: who is let in where."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask import Flask
+
+from src.api.auth import OPEN
+from tests.unit.api.conftest import MakeApp
+
+_KEY = "sk-test-0123456789abcdef"
+
+
+@pytest.fixture
+def closed(make_app: MakeApp) -> Flask:
+    return make_app(api_keys=f"alice:{_KEY}, {_KEY}-2", rate_limit_failed_logins=1000)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def test_every_route_needs_a_key_but_the_health_routes(closed: Flask) -> None:
+    """Default deny, walked along the table of routes: a new route is closed without anyone thinking of it."""
+    client = closed.test_client()
+    for rule in closed.url_map.iter_rules():
+        path = re.sub(r"<[^>]+>", "x", rule.rule)
+        for method in (rule.methods or set()) - {"HEAD"}:
+            status = client.open(path, method=method).status_code
+            assert (status == 401) == (rule.rule not in OPEN), (method, path, status)
+    assert client.get("/no/such/route").status_code == 401
+    assert {"/livez", "/readyz", "/health"} == OPEN
+
+
+def test_a_right_key_opens_and_names_its_owner(closed: Flask) -> None:
+    """With its key a request reaches the route; the metric counts it under the key's name, never the key."""
+    client = closed.test_client()
+    assert client.get("/v1/models", headers=bearer(_KEY)).status_code == 200
+    text = client.get("/metrics", headers=bearer(f"{_KEY}-2")).text
+    assert 'stoker_key_requests_total{key="alice"} 1.0' in text
+    assert 'stoker_key_requests_total{key="key2"} 1.0' in text
+    assert _KEY not in text
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", "Bearer", "Bearer ", "Bearer wrong", f"Basic {_KEY}", _KEY, "Bearer é", f"Bearer {_KEY}x", "Bearer \x7f"],
+)
+def test_a_wrong_key_is_a_401_that_repeats_nothing(closed: Flask, header: str) -> None:
+    """Whatever is presented: OpenAI's envelope, WWW-Authenticate, and no echo of the key."""
+    reply = closed.test_client().get("/v1/models", headers={"Authorization": header})
+    assert reply.status_code == 401
+    assert reply.headers["WWW-Authenticate"] == "Bearer"
+    assert reply.get_json()["error"]["code"] == "invalid_api_key"
+    assert _KEY not in reply.text
+
+
+def test_wrong_keys_are_limited_by_address_and_right_ones_pass(make_app: MakeApp) -> None:
+    """After the third wrong key a minute: 429. Who has a key is never locked out by who has none."""
+    client = make_app(api_keys=_KEY, rate_limit_failed_logins=3).test_client()
+    statuses = [client.get("/v1/models", headers=bearer("wrong")).status_code for _ in range(5)]
+    assert statuses == [401, 401, 401, 429, 429]
+    assert client.get("/v1/models", headers=bearer(_KEY)).status_code == 200
+    assert client.get("/v1/models", environ_base={"REMOTE_ADDR": "192.0.2.9"}).status_code == 401
+
+
+def test_without_keys_nobody_needs_one(make_app: MakeApp) -> None:
+    """Out of the box, on loopback, the service is open; a key that is sent all the same does no harm."""
+    client = make_app().test_client()
+    assert client.get("/v1/models").status_code == 200
+    assert client.get("/v1/models", headers=bearer("none")).status_code == 200

@@ -1,0 +1,44 @@
+"""The bounds of a JSON body's parts."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.api import bounds
+from src.errors import InvalidRequest
+from src.settings import SecuritySettings
+
+_LIMITS = SecuritySettings(max_messages=4, max_content_parts=3, max_tools=2, max_schema_kb=1)
+
+
+def nested(levels: int) -> object:
+    value: object = {}
+    for _ in range(levels):
+        value = {"properties": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"messages": [{}] * 5}, "messages"),
+        ({"messages": [{"content": "a"}, {"content": ["x"] * 4}]}, "messages[1].content"),
+        ({"tools": [{}] * 3}, "tools"),
+        ({"functions": [{}] * 3}, "functions"),
+        ({"logit_bias": {str(n): 1 for n in range(1025)}}, "logit_bias"),
+        ({"response_format": {"schema": "x" * 2000}}, "response_format"),
+        ({"tools": [{}, {"parameters": "x" * 2000}]}, "tools[1]"),
+        ({"response_format": nested(10_000)}, "response_format"),
+    ],
+)
+def test_what_is_too_large_is_refused_by_name(body: dict[str, object], param: str) -> None:
+    """A list, schema or nesting beyond its bound is a 400 that names the field."""
+    with pytest.raises(InvalidRequest) as caught:
+        bounds.check(body, _LIMITS)
+    assert caught.value.param == param
+
+
+def test_what_fits_passes() -> None:
+    """Bodies within their bounds, or of wrong types (the schema's business), are not touched."""
+    assert bounds.check({"messages": [{"content": ["x"] * 3}] * 4, "tools": [{}] * 2}, _LIMITS) is None  # type: ignore[func-returns-value]
+    assert bounds.check({"messages": "x" * 99, "tools": 7, "response_format": nested(20)}, _LIMITS) is None  # type: ignore[func-returns-value]

@@ -1,0 +1,59 @@
+"""The archive of `run.py backup`."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from src import cli
+from src.errors import ExitCode
+from src.supervisor import backup
+from tests.conftest import MakeSettings
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """An installation: settings, keys, logs, a model."""
+    texts = {"env": "PORT=1\n", "keys": "alice 00\n", "logs/app.log": "line\n", "logs/app.log.gz.tmp": "half"}
+    for name, text in (texts | {"models/m/config.json": "{}"}).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("models", [False, True])
+def test_the_archive_holds_what_cannot_be_made_again(place: Path, make_settings: MakeSettings, *, models: bool) -> None:
+    """Settings, key digests, logs, models if asked for; nothing half written; for its owner alone."""
+    settings = make_settings(api_keys_file=place / "keys", log_dir=place / "logs", models_dir=place / "models")
+    target = place / "deep" / "b.tar.gz"
+    backup.write(settings, target, models=models, env_file=place / "env", report=print)
+    with tarfile.open(target) as archive:
+        names = set(archive.getnames())
+        env = archive.extractfile("stoker/env")
+        assert env is not None
+        assert env.read() == b"PORT=1\n"
+    expected = {"stoker/env", "stoker/api_keys", "stoker/logs/app.log"}
+    assert names == expected | ({"stoker/models/m/config.json"} if models else set())
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in target.parent.iterdir()] == ["b.tar.gz"]
+
+
+def test_a_log_that_grows_or_shrinks_meanwhile_spoils_nothing(tmp_path: Path) -> None:
+    """Tar has the size written before the bytes: exactly so many follow, whatever happens to the file."""
+    path = tmp_path / "grows.log"
+    for content, size in ((b"0123456789", 4), (b"01", 6)):
+        path.write_bytes(content)
+        with path.open("rb") as file:
+            assert backup._Exactly(file, size).read(100) == (content + b"\0" * 9)[:size]
+
+
+def test_the_command_says_where_and_fails_where_it_cannot(
+    place: Path, make_settings: MakeSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line with the number of files; a place that cannot be written is a failure with its reason."""
+    settings = make_settings(log_dir=place / "logs")
+    assert cli.back_up(settings, place / "b.tar.gz", models=False) == ExitCode.OK
+    assert str(place / "b.tar.gz") in capsys.readouterr().out
+    assert cli.back_up(settings, Path("/proc/nowhere/b.tar.gz"), models=False) == ExitCode.FAILURE

@@ -1,0 +1,114 @@
+"""API keys on disk and in settings: made, read, refused."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from src import cli, keys
+from src.errors import ExitCode
+from src.settings import SecuritySettings, SettingsError, load
+from tests.conftest import MakeSettings
+
+
+def test_a_new_key_opens_and_only_its_digest_is_kept(tmp_path: Path) -> None:
+    """What `create` gives is found by `owner`; the file, readable by its owner alone, does not hold it."""
+    path = tmp_path / "deep" / "keys"
+    made = {name: keys.create(name) for name in ("alice", "bob")}
+    for _, line in made.values():
+        keys.append(path, line)
+    ring = keys.load(SecuritySettings(api_keys_file=path, api_keys="carol:sk-0123456789abcdef"))
+    assert {name: ring.owner(key.encode()) for name, (key, _) in made.items()} == {"alice": "alice", "bob": "bob"}
+    assert ring.owner(b"sk-0123456789abcdef") == "carol"
+    assert ring.owner(b"") is None
+    assert ring.owner("ключ".encode()) is None
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not [key for key, _ in made.values() if key in path.read_text()]
+    assert len(made["alice"][0]) > 50
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "problem"),
+    [
+        ("alice sk-plain-key\n", 0o600, "line 1 is not"),
+        ("# me\n\nalice " + "0" * 63 + "\n", 0o600, "line 3 is not"),
+        (f"alice {hashlib.sha256(b'x').hexdigest()}\n", 0o644, "chmod 600"),
+    ],
+)
+def test_a_bad_file_of_keys_says_where(tmp_path: Path, text: str, mode: int, problem: str) -> None:
+    """Plain keys, broken digests and files open to others stop the start; the text of a line is not repeated."""
+    path = tmp_path / "keys"
+    path.write_text(text)
+    path.chmod(mode)
+    with pytest.raises(SettingsError, match=problem) as caught:
+        keys.load(SecuritySettings(api_keys_file=path))
+    assert "sk-plain" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["short", "a b:sk-0123456789abcdef", "alice:sk-0123456789é234567", "alice:" + "x" * 600]
+)
+def test_bad_keys_in_the_settings_are_refused_unseen(text: str) -> None:
+    """A key that could be guessed or not be sent is a problem, told without the key."""
+    with pytest.raises(SettingsError, match="API_KEYS: key 1") as caught:
+        keys.load(SecuritySettings(api_keys=text))
+    assert text.rpartition(":")[2] not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "settings", "exposed"),
+    [
+        ("127.0.0.1", {}, False),
+        ("::1", {}, False),
+        ("localhost", {}, False),
+        ("unix:/run/stoker/web.sock", {}, False),
+        ("0.0.0.0", {}, True),
+        ("::", {}, True),
+        ("", {}, True),
+        ("192.168.1.4", {}, True),
+        ("mac.local", {}, True),
+        ("0.0.0.0", {"api_keys": "sk-0123456789abcdef"}, False),
+        ("0.0.0.0", {"allow_unauthenticated": True}, False),
+    ],
+)
+def test_nobody_listens_beyond_this_machine_without_a_key(
+    host: str, settings: dict[str, object], exposed: bool
+) -> None:
+    """Outside loopback the service wants a key, or to be told that everyone may ask."""
+    assert (keys.exposure(host, SecuritySettings(**settings)) is not None) == exposed
+
+
+def test_the_start_is_refused_beyond_loopback(make_settings: MakeSettings, capsys: pytest.CaptureFixture[str]) -> None:
+    """`run.py --mode prod` on 0.0.0.0 without a key exits with CONFIG and says what to do."""
+    assert cli.start("prod", make_settings(host="0.0.0.0")) == ExitCode.CONFIG
+    assert "run.py key new" in capsys.readouterr().err
+
+
+def test_key_new_prints_the_key_once(
+    make_settings: MakeSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key alone goes to standard output, so that a script can take it; a bad name is refused."""
+    settings = make_settings(api_keys_file=tmp_path / "keys")
+    assert cli.new_key("laptop", settings) == ExitCode.OK
+    key = capsys.readouterr().out.strip()
+    assert keys.load(settings).owner(key.encode()) == "laptop"
+    assert cli.new_key("no spaces", settings) == ExitCode.FAILURE
+
+
+def test_systemd_credentials_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without API_KEYS_FILE, the credential `api_keys` that systemd hands over is the file."""
+    key, line = keys.create("vault")
+    keys.append(tmp_path / "api_keys", line)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert keys.load(load()).owner(key.encode()) == "vault"
+
+
+def test_a_secret_is_in_no_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings that are wrong are listed with their values, keys and URLs without."""
+    monkeypatch.setenv("PORT", "99999")
+    monkeypatch.setenv("API_KEYS", "sk-secret-0123456789")
+    with pytest.raises(SettingsError, match="PORT") as caught:
+        load()
+    assert "sk-secret" not in str(caught.value)
