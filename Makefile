@@ -9,7 +9,7 @@ SOURCES := src tests models/recipe run.py gunicorn.conf.py
 .PHONY: help serve dev venv test check format lint types imports chaos bench eval-demo example lock soak clean
 
 help: ## what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: venv ## start the service on http://127.0.0.1:8000
 	$(BIN)/python run.py --mode prod
@@ -20,6 +20,7 @@ dev: venv ## start it with reload and DEBUG logs
 venv: $(VENV)/.installed ## make .venv with what the service needs
 
 $(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -r requirements.txt

@@ -18,8 +18,9 @@ except SettingsError as error:
     sys.stderr.write(f"{error}\n")
     sys.exit(ExitCode.CONFIG)
 
-bind = f"{_settings.host}:{_settings.port}" if web_fd() is None else f"fd://{web_fd()}"
-worker_class = "src.api.worker.ServiceWorker"
+_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
+bind = f"{_host}:{_settings.port}" if web_fd() is None else f"fd://{web_fd()}"
+worker_class = {"gevent": "src.api.worker.ServiceWorker"}[_settings.worker_class]
 workers = _settings.workers
 worker_connections = _settings.worker_connections
 timeout = 60  # of a blocked event loop, not of a request
@@ -46,7 +47,7 @@ def on_starting(server: Any) -> None:
     """Whoever binds by `gunicorn -b` is asked for keys as well."""
     logs.configure("web-master", _settings, _settings.level)
     try:
-        problems = [keys.exposure(_host(address), _settings) for address in server.cfg.address]
+        problems = [keys.exposure(_host_of(address), _settings) for address in server.cfg.address]
     except SettingsError as error:
         problems = list(error.problems)
     if any(problems):
@@ -54,7 +55,7 @@ def on_starting(server: Any) -> None:
         sys.exit(ExitCode.CONFIG)
 
 
-def _host(address: Any) -> str:
+def _host_of(address: Any) -> str:
     """A bound address is (host, port, …), the path of a Unix socket, or the number of a socket from systemd."""
     if isinstance(address, int):
         with socket.socket(fileno=os.dup(address)) as held:

@@ -21,8 +21,8 @@ Only `api/error_handlers.py` turns one into HTTP.
     │  ├─ OcrCrashed               the OCR worker died under this page, twice
     │  ├─ ModelLoadFailed          the model cannot be loaded; the reason is in the text
     │  └─ ShuttingDown             the service is draining
-    ├─ ClientTooSlow 408                the answer was not read; nobody sees this one but the log
-├─ DeadlineExceeded 504
+    ├─ ClientTooSlow 408           the answer was not read; nobody sees this one but the log
+    ├─ DeadlineExceeded 504
     └─ InternalError 500           a fixed text; the detail is in the log, under the request id
 """
 

@@ -44,6 +44,7 @@ class WebSettings(BaseModel):
         60.0, ge=0, le=3600, description="Seconds a request waits for a dead engine's return."
     )
     resume_progress_tokens: int = Field(8, ge=1, le=4096, description="New tokens that clear a suspect of a crash.")
+    client_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds a client may neither send nor read.")
     keep_alive_timeout: float = Field(75.0, ge=1, le=3600, description="Seconds an idle connection is kept.")
     max_body_mb: int = Field(32, ge=1, le=1024, description="Largest request body, MiB.")
     body_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds a client may take to send its body.")
@@ -314,7 +315,7 @@ def child_environment(**changes: str) -> dict[str, str]:
 
 
 def supervised() -> bool:
-    """Whether the supervisor started this process (`SUPERVISED` below says so to its children)."""
+    """Whether the supervisor started this process: it sets `SUPERVISED` for its children."""
     return SUPERVISED in os.environ
 
 

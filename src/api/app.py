@@ -47,7 +47,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     )
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
-    hooks.install(app, metrics, settings.max_body_mb << 20, settings.body_timeout)
+    hooks.install(app, metrics, settings.max_body_mb << 20, settings.client_timeout, settings.body_timeout)
     headers.install(app, settings)
     auth.install(app, keys.load(settings), limits, metrics)
     limits.install(app)

@@ -33,8 +33,8 @@ _NO_HEADER_TEXT = re.compile("[^ -~]")
 @blueprint.post("/v1/chat/completions")
 def create() -> Response:
     shared = service()
-    shared.inflight.check()
-    body = ChatCompletionRequest.model_validate(json_body())
+    with shared.inflight.reading():
+        body = ChatCompletionRequest.model_validate(json_body())
     wishes = convert.Wishes(request.headers.get("X-Priority"), request.headers.get("X-Request-Timeout"))
     generate = convert.to_generate(body, request_id(), shared.settings.default_model, wishes)
     generation = shared.cache.through(generate, lambda: _open(shared, generate))

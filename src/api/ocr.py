@@ -24,8 +24,8 @@ _GRACE_S = 10.0
 @blueprint.post("/v1/ocr")
 def read() -> Response:
     shared = service()
-    shared.inflight.check()
-    page = _from_json() if request.mimetype == "application/json" else _from_form()
+    with shared.inflight.reading():
+        page = _from_json() if request.mimetype == "application/json" else _from_form()
     began = time.monotonic()
     outcome = "error"
     try:

@@ -71,9 +71,10 @@ class ResumableStream:
         self._tokens: list[int] = []
         self._admitted: Admitted | None = None
         self._cancelled = False
-        self._began = self._outside_since = clock()
-        self._asked = self._began
-        self._outside_s = 0.0
+        self._asked = clock()
+        self._missing_since: float | None = None  # when a connect first failed
+        self._first_token: float | None = None  # in this life of the engine
+        self._spent_s = 0.0
 
     def receive_all(self, timeout_s: float) -> list[AnyMessage]:
         """As `Stream.receive_all`; a crash of the back end is a silence.
@@ -111,7 +112,9 @@ class ResumableStream:
     def _enter(self, deadline: float) -> Stream:
         """Wait for the turn and for the back end; `WaitTimeout` at `deadline`."""
         while not self._cancelled:
-            if self._suspects.may_enter(self._suspect) and (stream := self._connect()) is not None:
+            if not self._suspects.may_enter(self._suspect):
+                self._missing_since = None  # it waits for its turn, not for an engine
+            elif (stream := self._connect()) is not None:
                 return stream
             self._give_up_or_wait(deadline)
         raise Disconnected("cancelled")
@@ -120,20 +123,23 @@ class ResumableStream:
         try:
             stream = self._route.connect(self._next_request())
         except ConnectError:
+            self._missing_since = self._missing_since or self._clock()
             return None
         self._suspects.entered(self._suspect)
         if isinstance(self._request, OcrRequest):
             self._suspects.taken(self._suspect)  # a broker says nothing before the outcome
         self._entered = True
-        self._outside_s += self._clock() - self._outside_since
+        self._missing_since = self._first_token = None
         if self._admitted is not None:
             self._on_resume()
         self._stream = stream
+        if self._cancelled:  # while it connected
+            stream.cancel()
         return stream
 
     def _give_up_or_wait(self, deadline: float) -> None:
         now = self._clock()
-        if now - self._outside_since >= self._max_wait_s:
+        if self._missing_since is not None and now - self._missing_since >= self._max_wait_s:
             raise self._ends.lost if self._entered else self._ends.missing
         if now - self._asked >= _ASK_S:
             self._asked = now
@@ -147,7 +153,9 @@ class ResumableStream:
         """The back end died under this request."""
         stream.close()
         self._stream = None
-        self._outside_since = self._asked = self._clock()
+        self._asked = now = self._clock()
+        if self._first_token is not None:
+            self._spent_s += now - self._first_token
         self._suspects.died(self._suspect)
         if self._suspect.condemned:
             raise self._ends.condemned
@@ -160,7 +168,7 @@ class ResumableStream:
             self._request,
             max_tokens=self._admitted.max_tokens,
             prefix=tuple(self._tokens),
-            spent_s=self._outside_since - self._began - self._outside_s,
+            spent_s=self._spent_s,
         )
 
     def _note(self, batch: list[AnyMessage]) -> list[AnyMessage]:
@@ -175,6 +183,7 @@ class ResumableStream:
             if isinstance(message, Admitted):
                 self._admitted = message
             elif isinstance(message, Delta):
+                self._first_token = self._first_token or self._clock()
                 self._tokens.extend(message.tokens)
                 self._suspects.progressed(self._suspect, len(message.tokens))
             elif isinstance(message, Failed):

@@ -66,7 +66,7 @@ def _serve(model: str, settings: Settings) -> ExitCode:
 def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitCode:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.OK))  # loading can be given up at any point
     try:
-        backend = backends.load(model, settings)
+        backend = _load(model, settings)
     except ModelLoadFailed as error:
         logs.model.error("{}", error.message)
         server.failed(error, _LINGER_S)
@@ -90,6 +90,16 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitC
         return ExitCode.ENGINE_FAULT
     backend.close()
     return ExitCode.OK
+
+
+def _load(model: str, settings: Settings) -> Backend:
+    try:
+        return backends.load(model, settings)
+    except ModelLoadFailed:
+        raise
+    except Exception:  # noqa: BLE001  # a checkpoint can make a loader raise anything; trying again will not help
+        logs.model.exception("loading {} failed", model)
+        raise ModelLoadFailed(f"The model {model!r} cannot be loaded; logs/errors.log says why.") from None
 
 
 def warm_up(backend: Backend) -> None:

@@ -78,6 +78,7 @@ class Scheduler:
         self._steps = 0
         self._tokens = 0
         self._turn_began = clock()
+        self._entering = 0  # 1 while the backend takes a sequence in: it may hang there
         self.pace = Pace()
 
     # ---- any thread
@@ -98,7 +99,7 @@ class Scheduler:
         self._inbox.put(_Stop())
 
     def load(self) -> EngineLoad:
-        running, waiting = len(self._running), len(self._waiting) + self._inbox.qsize()
+        running, waiting = len(self._running) + self._entering, len(self._waiting) + self._inbox.qsize()
         return EngineLoad(
             running=running,
             waiting=waiting,
@@ -171,9 +172,11 @@ class Scheduler:
     def _enter(self, sequence: Sequence) -> None:
         done = len(sequence.request.prefix)
         sampling = sequence.request.sampling
+        self._entering = 1
         sequence.uid = self._backend.insert(sequence.prompt, sequence.max_tokens - done, sampling, prefix=done)
         sequence.status = Status.PREFILL
         self._running[sequence.uid] = sequence
+        self._entering = 0
 
     def _step(self) -> None:
         if not self._running:

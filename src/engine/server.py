@@ -23,7 +23,7 @@ from src.engine.backends import Backend
 from src.engine.guard import MemoryGuard
 from src.engine.scheduler import Event, Scheduler
 from src.engine.sequence import Sequence
-from src.errors import InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
+from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
 from src.gpu.watermarks import Watermarks
 from src.ipc.messages import (
     Accepted,
@@ -45,6 +45,7 @@ _MAX_LAG = 64
 _LAG_WAIT_S = 5.0
 _START_TIMEOUT_S = 10.0
 _GUARD_S = 1.0
+_LOADING_RETRY_S = 10.0
 
 
 class _Route:
@@ -103,7 +104,8 @@ class EngineServer:
 
     def publish(self, events: list[Event]) -> None:
         """Hand one step's events over. Waits only when this thread's own loop lags, never for a client."""
-        self._lag.acquire(timeout=_LAG_WAIT_S)
+        if not self._lag.acquire(timeout=_LAG_WAIT_S):
+            raise RuntimeError(f"the I/O thread has not moved for {_LAG_WAIT_S:g} s")
         self._loop.call_soon_threadsafe(self._deliver, events)
 
     def stop(self) -> None:
@@ -160,7 +162,7 @@ class EngineServer:
         self._open += 1
         try:
             self._check_room()
-            await _first(self._settled, peer.gone)
+            await _first(self._settled, peer.gone, self._settings.queue_timeout)
             if not peer.gone.done():
                 await self._run(peer, request)
         except ServiceError as error:
@@ -197,7 +199,7 @@ class EngineServer:
         if model != self._model:
             raise ModelNotFound(f"This engine serves {self._model!r}.", param="model")
         if self._backend is None or self._scheduler is None:
-            raise ModelLoadFailed("The model is not loaded.")
+            raise BackendUnavailable("The model is still being loaded.", retry_after_s=_LOADING_RETRY_S)
         return self._backend, self._scheduler
 
     def _answer_ping(self, peer: Peer) -> None:
@@ -231,11 +233,11 @@ def marks(settings: Settings, device: DeviceReading) -> Watermarks:
     return Watermarks(budget, settings.memory_low_watermark, settings.memory_high_watermark)
 
 
-async def _first(event: asyncio.Event, gone: asyncio.Future[None]) -> None:
-    """Wait for an event or for the peer to go, whichever is first."""
+async def _first(event: asyncio.Event, gone: asyncio.Future[None], timeout_s: float | None = None) -> None:
+    """Wait for an event or for the peer to go, whichever is first, for at most `timeout_s`."""
     task = asyncio.ensure_future(event.wait())
     either: set[asyncio.Future[Any]] = {task, gone}
     try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         task.cancel()

@@ -81,6 +81,16 @@ class StatusRequest(Message, frozen=True):
     """Asks the supervisor for `SystemStatus`."""
 
 
+class RestartRequest(Message, frozen=True):
+    """Asks the supervisor to replace a child now, or to start one that waits; answered with `Accepted`."""
+
+    child: str
+
+
+class TrimRequest(Message, frozen=True):
+    """Asks an engine to clear its caches; answered with `Accepted`."""
+
+
 class StopRequest(Message, frozen=True):
     """Asks the supervisor to drain and end; answered with `Accepted`."""
 
@@ -200,6 +210,8 @@ class DeviceReading(msgspec.Struct, frozen=True):
     blas: str | None = None
     memory_total_bytes: int | None = None
     mlx_version: str | None = None
+    metal_available: bool | None = None
+    cuda_available: bool | None = None
 
 
 class MemoryReading(msgspec.Struct, frozen=True):
@@ -284,6 +296,8 @@ AnyMessage = (
     | OcrRequest
     | Ping
     | StatusRequest
+    | RestartRequest
+    | TrimRequest
     | StopRequest
     | Accepted
     | Admitted

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from src.errors import InternalError
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages import AnyMessage, Failed
 
@@ -100,7 +101,7 @@ class Peer(asyncio.Protocol):
             raise
         except Exception:  # noqa: BLE001  # process boundary: one connection must not take the server down
             logger.exception("connection handler failed")
-            self._abort()
+            self.send(Failed.of(InternalError()))  # to break the connection would look like a crash
         finally:
             if self._transport is not None:
                 self._transport.close()

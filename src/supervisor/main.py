@@ -116,7 +116,8 @@ class Supervisor:
         self._announced = self._settled = False
         self._notifier = Notifier(notify_socket())
         self._duties: list[asyncio.Task[None]] = []
-        debug = {"DEBUG": "true"} if settings.debug else {}
+        # what dev mode changes is not in the children's environment yet
+        debug = {"DEBUG": "true", "GRACEFUL_TIMEOUT": str(settings.graceful_timeout)} if settings.debug else {}
         held = {WEB_FD: str(listen_fd())} if listen_fd() is not None else {}
         environment = child_environment(**{SUPERVISED: "1"}, **debug, **held)
         self._children = Children(
@@ -125,7 +126,9 @@ class Supervisor:
 
     async def serve(self, table: tuple[ChildSpec, ...]) -> ExitCode:
         self._listen_to_signals()
-        server = Server(runtime.control_socket(self._directory), control.answering(self.status, self.stop))
+        server = Server(
+            runtime.control_socket(self._directory), control.answering(self.status, self.stop, self._children.restart)
+        )
         await server.start()
         self._remove_stale_sockets()
         try:
@@ -248,7 +251,8 @@ class Supervisor:
         if names == {"web"} and self._children.in_state("web", "ready"):
             self._renew_web()
         else:
-            self._children.restart(names)
+            for name in sorted(names):
+                self._children.restart(name)
 
     def _end_without(self, pid: int) -> Callable[[], None]:
         try:

@@ -174,10 +174,21 @@ class HttpProbe:
 
     async def ask(self, timeout_s: float) -> None:
         try:
-            await asyncio.wait_for(self._exchange(), timeout_s)
+            await asyncio.wait_for(self._exchange_again_if_stale(), timeout_s)
         except (OSError, ValueError, EOFError, asyncio.LimitOverrunError, asyncio.TimeoutError) as error:
             self.close()
             raise ProbeError(str(error) or "no answer") from None
+
+    async def _exchange_again_if_stale(self) -> None:
+        """A kept connection may have been closed as idle since the last time."""
+        kept = self._connection is not None
+        try:
+            await self._exchange()
+        except (OSError, EOFError):
+            self.close()
+            if not kept:
+                raise
+            await self._exchange()
 
     async def _exchange(self) -> None:
         if self._connection is None:

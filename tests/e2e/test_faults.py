@@ -190,9 +190,12 @@ def test_a_killed_supervisor_ends_everything(running: Running) -> None:
     """kill -9 of the supervisor: all its processes end by themselves, no socket or lock blocks the next start."""
     everything = [process.pid for process in running.processes()]
     assert len(everything) >= 5
-    running.process.kill()
-    running.process.wait(10)
-    until(lambda: not any(map(alive, everything)))
+    with ThreadPoolExecutor(1) as crowd:
+        (busy,) = loaded(running, 1, crowd)
+        running.process.kill()
+        running.process.wait(10)
+        until(lambda: not any(map(alive, everything)), 10)
+        assert json.loads(busy.result(timeout=5)[-1])["error"]["code"] == "server_shutdown"
     with service(inference_engine="fake", ocr_workers=0, runtime_dir=running.folder / "run") as again:
         assert answered(again)
 
@@ -276,14 +279,30 @@ def test_a_model_that_cannot_be_loaded_is_a_reason_not_a_loop() -> None:
         assert running.status()["engine"]["state"] == "failed"
 
 
-def test_a_client_that_never_reads_hurts_nobody(running: Running) -> None:
-    """A slow reader is dropped when its buffer is full; another stream goes on meanwhile."""
+def test_a_client_that_never_reads_hurts_nobody() -> None:
+    """A client that does not read loses its answer after CLIENT_TIMEOUT, and its place is free again while it sulks."""
     messages = [{"role": "user", "content": "fake:count=200000"}]
     body = json.dumps({"messages": messages, "stream": True, "max_tokens": 200_000})
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", running.port)) as lazy:
+    with service(inference_engine="fake", ocr_workers=0, max_concurrent_requests=1, client_timeout=2) as running:
+        lazy = socket.socket()
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        lazy.sendall((head + body).encode())
-        assert stream(running, "fake:count=50")[-1] == "[DONE]"
-    until(lambda: number_running(running) == 0)
+        with lazy:
+            lazy.connect(("127.0.0.1", running.port))
+            lazy.sendall((head + body).encode())
+            time.sleep(0.5)
+            assert not answered(running)
+            until(lambda: answered(running))
+            until(lambda: number_running(running) == 0)
+
+
+def test_a_body_in_broken_chunks_is_the_clients_fault(running: Running) -> None:
+    """Wrong chunk framing is a 400, and what the client sent is in no log."""
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", running.port)) as sock:
+        sock.sendall((head + "Transfer-Encoding: chunked\r\n\r\nMY-SECRET-TEXT\r\n").encode())
+        sock.settimeout(10)
+        assert sock.recv(1 << 16).startswith(b"HTTP/1.1 400")
+    assert "MY-SECRET" not in "".join(file.read_text() for file in running.logs.iterdir()) + running.console()
+    assert answered(running)

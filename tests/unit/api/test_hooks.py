@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from flask import Flask, Response, g, request
+from gunicorn.http.errors import InvalidChunkSize
 from loguru import logger
 from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 
@@ -30,7 +31,7 @@ class Site:
         self.lines: list[dict[str, Any]] = []
         self.app = Flask(__name__)
         error_handlers.register(self.app)
-        hooks.install(self.app, self.metrics, LIMIT)
+        hooks.install(self.app, self.metrics, LIMIT, 60.0)
         route = self.app.add_url_rule
         route("/echo", "echo", self._echo, methods=["POST"])
         route("/form", "form", self._file, methods=["POST"])
@@ -164,18 +165,24 @@ def test_a_length_over_the_limit_is_refused_unread(site: Site) -> None:
 
 
 class Broken:
-    """A client's connection that ends in the middle, as gunicorn reports it."""
+    """A client's connection that ends in the middle."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
 
     def read(self, size: int = -1) -> bytes:
-        raise OSError("invalid chunk size")
+        raise self._error
 
     readline = read
 
 
-def test_a_broken_body_is_the_clients_fault() -> None:
-    """A chunk that cannot be parsed, or a client that stops sending, is a 400 and no bug of ours."""
-    with pytest.raises(InvalidRequest, match="could not be read"):
-        BoundedBody(Broken(), 100).read()
+@pytest.mark.parametrize("error", [TimeoutError("slow"), OSError("reset"), InvalidChunkSize(b"SECRET")])
+def test_a_broken_body_is_the_clients_fault(error: Exception) -> None:
+    """A chunk that cannot be parsed, or a client that stops sending, is a 400 that repeats nothing of the body."""
+    with pytest.raises(InvalidRequest, match="could not be read") as caught:
+        BoundedBody(Broken(error), 100).read()
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
 
 
 WAYS: list[Callable[[BoundedBody], bytes]] = [

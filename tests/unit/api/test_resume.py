@@ -88,10 +88,10 @@ def test_a_crash_is_a_pause() -> None:
 
 
 def test_time_without_an_engine_does_not_count() -> None:
-    """What was spent in engines goes with the request; what was spent waiting for one does not."""
-    case = Case([[Admitted(5, 100)], [], [delta(1)]], None, None, [[delta(2)], [], []], None, [[finished()]])
+    """What was spent on tokens goes with the request; the queue and the wait for an engine do not."""
+    case = Case([[Admitted(5, 100)], [], [delta(1)], []], None, None, [[delta(2)], [], []], None, [[finished()]])
     assert case.stream.receive_all(60) == [Admitted(5, 100)]
-    for _ in range(6):
+    for _ in range(8):
         with suppress(WaitTimeout):
             case.stream.receive_all(3)
     spent = [request.spent_s for request in case.route.sent if isinstance(request, GenerateRequest)]

@@ -58,7 +58,7 @@ def test_its_symbols_are_global(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     wanted = folder / "system/a/libopenblas.so.0"
     loader = Loader(wanted)
     monkeypatch.setattr(ctypes, "CDLL", loader)
-    assert blas.preload() == f"OpenBLAS ({wanted})"
+    assert blas.preload() == f"{wanted.name} ({wanted.parent})"
     assert loader.tried == [(str(wanted), ctypes.RTLD_GLOBAL)]
 
 
@@ -67,7 +67,7 @@ def test_a_library_that_does_not_load_is_passed_over(folder: Path, monkeypatch: 
     second = folder / "site/opencv_python_headless.libs/libopenblas-r0.so"
     loader = Loader(second)
     monkeypatch.setattr(ctypes, "CDLL", loader)
-    assert blas.preload() == f"OpenBLAS ({second})"
+    assert blas.preload() == f"{second.name} ({second.parent})"
     assert len(loader.tried) == 2
 
 
@@ -76,7 +76,7 @@ def test_the_operators_choice_is_the_only_one_tried(folder: Path, monkeypatch: p
     wanted = folder / "mine.so"
     loader = Loader(wanted)
     monkeypatch.setattr(ctypes, "CDLL", loader)
-    assert blas.preload(wanted) == f"OpenBLAS ({wanted})"
+    assert blas.preload(wanted) == f"{wanted.name} ({wanted.parent})"
     assert [path for path, _ in loader.tried] == [str(wanted)]
 
 

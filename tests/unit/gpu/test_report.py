@@ -19,7 +19,9 @@ Kind = Literal["metal", "cuda", "cpu", "none"]
 
 
 def health(kind: Kind, memory: MemoryReading = MLX_MEMORY, **device: Any) -> Health:
-    reading = DeviceReading(kind, **{"memory_total_bytes": 50, "mlx_version": "0.32.4", **device})
+    there = None if kind == "none" else kind
+    facts = {"metal_available": there and there == "metal", "cuda_available": there and there == "cuda"}
+    reading = DeviceReading(kind, **{"memory_total_bytes": 50, "mlx_version": "0.32.4", **facts, **device})
     return Health("ready", 1, memory, engine="mlx", model=ModelInfo("demo", 2048), device=reading)
 
 
@@ -76,7 +78,12 @@ def test_no_zero_is_invented(reading: Health | None, host: Host) -> None:
             LINUX,
             {"metal_available": False, "cuda_available": False, "using_gpu": False, "device": "cpu"},
         ),
-        (health("cpu"), MAC, {"metal_available": False, "using_gpu": False, "using_cpu": True}),
+        (
+            health("cpu", metal_available=True),
+            MAC,
+            {"metal_available": True, "using_gpu": False, "using_cpu": True},
+        ),
+        (health("none"), LINUX, {"cuda_available": None, "using_gpu": None, "using_cpu": None}),
         (None, LINUX, {"metal_available": False, "cuda_available": None, "using_gpu": None, "using_cpu": None}),
         (None, MAC, {"metal_available": None, "cuda_available": False, "using_gpu": None, "device": None}),
     ],

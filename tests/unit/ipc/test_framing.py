@@ -31,11 +31,13 @@ from src.ipc.messages import (
     OcrResult,
     OcrTimings,
     Ping,
+    RestartRequest,
     Sampling,
     StatusRequest,
     StopRequest,
     SystemStatus,
     Timings,
+    TrimRequest,
     Usage,
 )
 
@@ -57,6 +59,8 @@ MESSAGES: list[AnyMessage] = [
     OcrRequest("id", b"\x00\xff" * 100, base64=True),
     Ping(),
     StatusRequest(),
+    RestartRequest("engine"),
+    TrimRequest(),
     StopRequest(),
     Accepted(),
     Admitted(3, 100),
