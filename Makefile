@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
 SOURCES := src tests models/recipe models/recipe_ocr run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports metrics-lint bench bench-ocr eval-ocr eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports chaos bench bench-ocr eval-ocr eval-demo example clean
 
 help: ## what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: venv ## start the service on http://127.0.0.1:8000
 	$(BIN)/python run.py --mode prod
@@ -20,6 +20,7 @@ dev: venv ## start it with reload and DEBUG logs
 venv: $(VENV)/.installed ## make .venv with what the service needs
 
 $(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -r requirements.txt
@@ -57,6 +58,9 @@ bench-ocr: $(VENV)/.installed-dev ## OCR: workers, a process per request, chat b
 
 eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by page, the vision model's words
 	$(BIN)/python -m tests.bench.ocr_eval
+
+chaos: $(VENV)/.installed-dev ## ten minutes of traffic while everything is killed at random
+	$(BIN)/python -m tests.chaos --seconds 600
 
 eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
 	$(BIN)/python -m models.recipe.evaluate

@@ -16,8 +16,9 @@ except SettingsError as error:
     sys.stderr.write(f"{error}\n")
     sys.exit(ExitCode.CONFIG)
 
-bind = f"{_settings.host}:{_settings.port}"
-worker_class = "src.api.worker.ServiceWorker"
+_host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
+bind = f"{_host}:{_settings.port}"
+worker_class = {"gevent": "src.api.worker.ServiceWorker"}[_settings.worker_class]
 workers = _settings.workers
 worker_connections = _settings.worker_connections
 timeout = 60  # of a blocked event loop, not of a request

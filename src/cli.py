@@ -15,9 +15,18 @@ import psutil
 from src import settings as configuration
 from src.errors import ExitCode, ServiceError
 from src.ipc import client, runtime
-from src.ipc.messages import Accepted, AnyMessage, StatusRequest, StopRequest, SystemStatus
+from src.ipc.messages import (
+    Accepted,
+    AnyMessage,
+    RestartRequest,
+    StatusRequest,
+    StopRequest,
+    SystemStatus,
+    TrimRequest,
+)
 from src.settings import ROOT, Settings, SettingsError
 from src.supervisor import main as supervisor
+from src.supervisor.doctor import Remedy, remedies
 from src.supervisor.preflight import Finding, findings
 from src.supervisor.processes import lives
 from src.supervisor.table import align, render
@@ -60,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="one JSON object")
     status.add_argument("--watch", action="store_true", help="again every second")
     _add_ocr(commands.add_parser("ocr", help="read files: through the running service, or without one"))
+    commands.add_parser("doctor", help="show what ails the running service, clear caches, restart what is stuck")
     commands.add_parser("stop", help="drain and stop the running service")
     return parser
 
@@ -105,8 +115,8 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> ExitCode:
         return status(settings, as_json=options.json, watch=options.watch)
     if options.command == "ocr":
         return read(options, settings)
-    if options.command == "stop":
-        return stop(settings)
+    if options.command in ("stop", "doctor"):
+        return stop(settings) if options.command == "stop" else doctor(settings)
     return start(options.mode, settings, options.lifeline)
 
 
@@ -202,6 +212,32 @@ def _memory_of(pid: int) -> int | None:
         return sum(int(process.memory_info().rss) for process in (root, *root.children(recursive=True)))
     except psutil.Error:
         return None
+
+
+# ---- doctor
+
+
+def doctor(settings: Settings) -> ExitCode:
+    """Show, and do what an operator would otherwise script."""
+    answer = _ask(settings, StatusRequest())
+    if not isinstance(answer, SystemStatus):
+        return _nobody(settings)
+    print(render(answer, _memory_of), flush=True)
+    done = [_carry_out(remedy, settings) for remedy in remedies(answer, settings.engine_stall_timeout)]
+    return ExitCode.OK if all(done) else ExitCode.FAILURE
+
+
+def _carry_out(remedy: Remedy, settings: Settings) -> bool:
+    directory, restart = settings.runtime_path, remedy.act == "restart"
+    path = runtime.control_socket(directory) if restart else runtime.engine_socket(directory, settings.default_model)
+    order: AnyMessage = RestartRequest(remedy.child) if restart else TrimRequest()
+    try:
+        accepted = isinstance(client.ask(path, order, _ANSWER_S), Accepted)
+    except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+        accepted = False
+    verb = "restarting it" if restart else "done"
+    print(f"{remedy.child} {remedy.why}; {verb if accepted else 'it does not answer'}")
+    return accepted
 
 
 # ---- stop

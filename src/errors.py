@@ -19,6 +19,7 @@ Only `api/error_handlers.py` turns one into HTTP.
     │  ├─ OcrCrashed               the OCR worker died under this page, twice
     │  ├─ ModelLoadFailed          the model cannot be loaded; the reason is in the text
     │  └─ ShuttingDown             the service is draining
+    ├─ ClientTooSlow 408           the answer was not read; nobody sees this one but the log
     ├─ DeadlineExceeded 504
     └─ InternalError 500           a fixed text; the detail is in the log, under the request id
 """
@@ -145,6 +146,14 @@ class ShuttingDown(BackendUnavailable):
     """The service is stopping and takes no new work."""
 
     code = "server_shutdown"
+
+
+class ClientTooSlow(ServiceError):
+    """The client did not read its answer."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "client_too_slow"
 
 
 class DeadlineExceeded(ServiceError):

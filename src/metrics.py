@@ -85,6 +85,9 @@ class Metrics:
         self.disconnects = self._counter("client_disconnects_total", "Clients that left before the end.", "phase")
         for phase in ("prefill", "decode", "ocr"):
             self.disconnects.labels(phase)
+        self.resumed = self._counter("requests_resumed_total", "Requests put back after a crash.", "kind")
+        for kind in ("chat", "ocr"):
+            self.resumed.labels(kind)
         self.rate_limited = self._counter("rate_limited_total", "Requests refused with 429.", "scope")
         self.lag = self._histogram("event_loop_lag_seconds", "How late the web process's event loop ran.", _LAG)
 

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 VERSION = "0.1.0"
@@ -37,8 +37,12 @@ class WebSettings(BaseModel):
     worker_class: Literal["gevent"] = Field("gevent", description="Gunicorn worker class.")
     worker_connections: int = Field(1024, ge=16, le=16384, description="Open connections at most, idle ones included.")
     max_concurrent_requests: int = Field(256, ge=1, le=8192, description="Chat and OCR requests in flight at most.")
-    request_timeout: float = Field(300.0, gt=0, le=86400, description="Seconds a request may take at most.")
     graceful_timeout: float = Field(60.0, ge=1, le=3600, description="Seconds running requests get at shutdown.")
+    resume_max_wait: float = Field(
+        60.0, ge=0, le=3600, description="Seconds a request waits for a dead engine's return."
+    )
+    resume_progress_tokens: int = Field(8, ge=1, le=4096, description="New tokens that clear a suspect of a crash.")
+    client_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds a client may neither send nor read.")
     keep_alive_timeout: float = Field(75.0, ge=1, le=3600, description="Seconds an idle connection is kept.")
     max_body_mb: int = Field(32, ge=1, le=1024, description="Largest request body, MiB.")
     sse_ping_seconds: float = Field(15.0, gt=0, le=600, description="Silence after which a stream sends a comment.")
@@ -57,10 +61,38 @@ class EngineSettings(BaseModel):
     max_model_len: int = Field(0, ge=0, le=10_000_000, description="Context limit in tokens; 0 is the model's own.")
     default_max_tokens: int = Field(1024, ge=1, le=1_000_000, description="max_tokens of a request that names none.")
     mlx_memory_fraction: float = Field(0.75, gt=0, le=1, description="Share of device memory MLX may take.")
+    memory_budget_mb: int = Field(
+        0, ge=0, le=1 << 24, description="Memory an engine may take, MiB; 0 is MLX_MEMORY_FRACTION."
+    )
+    memory_low_watermark: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        validation_alias=AliasChoices("memory_low_watermark", "pytorch_mps_low_watermark_ratio"),
+        description="Share of the memory beside the model over which caches are cleared.",
+    )
+    memory_high_watermark: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        validation_alias=AliasChoices("memory_high_watermark", "pytorch_mps_high_watermark_ratio"),
+        description="Share of the memory beside the model over which nothing is admitted.",
+    )
     cpu_dequantize: Literal["auto", "always", "never"] = Field(
         "auto", description="Turn weights into fp32 on a Linux CPU; auto does when memory allows."
     )
     blas_library: Path | None = Field(None, description="BLAS to load before MLX on a Linux CPU; empty finds one.")
+    request_timeout: float = Field(300.0, gt=0, le=86400, description="Seconds an answer may take at most, ever.")
+    answer_timeout: float = Field(30.0, gt=0, le=86400, description="Whole answer: seconds to begin with.")
+    answer_token_timeout: float = Field(0.2, ge=0, le=600, description="Whole answer: seconds more per max_tokens.")
+    answer_timeout_max: float = Field(180.0, gt=0, le=86400, description="Whole answer: seconds at most.")
+    stream_timeout: float = Field(60.0, gt=0, le=86400, description="Stream: seconds to begin with.")
+    stream_token_timeout: float = Field(0.3, ge=0, le=600, description="Stream: seconds more per max_tokens.")
+    stream_timeout_max: float = Field(300.0, gt=0, le=86400, description="Stream: seconds at most.")
+    stream_gap_timeout: float = Field(30.0, gt=0, le=3600, description="Stream: seconds between two tokens.")
+    image_timeout: float = Field(30.0, ge=0, le=3600, description="Seconds more for a request with images.")
+    queue_timeout: float = Field(120.0, gt=0, le=86400, description="Seconds a chat request may wait for its turn.")
+    priority_ageing: float = Field(30.0, gt=0, le=3600, description="Seconds a priority class is worth in the queue.")
     client_buffer_kb: int = Field(1024, ge=16, le=1 << 20, description="Unread answer a slow client may pile up, KiB.")
 
 
@@ -118,6 +150,13 @@ class SupervisorSettings(BaseModel):
     heartbeat_interval: float = Field(1.0, ge=0.05, le=60, description="Seconds between two heartbeats.")
     heartbeat_timeout: float = Field(10.0, ge=0.1, le=600, description="Seconds without an answer that mean a hang.")
     engine_stall_timeout: float = Field(60.0, ge=0.1, le=3600, description="Seconds one engine step may take.")
+    health_probe_interval: float = Field(
+        60.0, ge=0, le=86400, description="Seconds between test generations of an idle engine; 0 turns them off."
+    )
+    health_probe_timeout: float = Field(30.0, gt=0, le=3600, description="Seconds a test generation may take.")
+    memory_recycle_after: float = Field(
+        30.0, gt=0, le=86400, description="Seconds over MEMORY_HIGH_WATERMARK until an engine is replaced."
+    )
     restart_backoff_max: float = Field(60.0, gt=0, le=3600, description="Longest pause before a restart, seconds.")
     restart_free: int = Field(3, ge=0, le=100, description="Restarts per minute that come without a pause.")
     crash_limit: int = Field(8, ge=1, le=1000, description="Crashes within CRASH_WINDOW that open the breaker.")
@@ -130,7 +169,12 @@ class Settings(WebSettings, EngineSettings, OcrSettings, LogSettings, Supervisor
     """The whole configuration. Frozen: a change needs a restart of the process that reads it."""
 
     model_config = SettingsConfigDict(
-        env_file=ROOT / ".env", env_file_encoding="utf-8", extra="forbid", frozen=True, env_ignore_empty=True
+        env_file=ROOT / ".env",
+        env_file_encoding="utf-8",
+        extra="forbid",
+        frozen=True,
+        env_ignore_empty=True,
+        populate_by_name=True,
     )
 
     @property
@@ -234,7 +278,7 @@ def work_offline() -> None:
 
 
 def supervised() -> bool:
-    """Whether the supervisor started this process (`SUPERVISED` below says so to its children)."""
+    """Whether the supervisor started this process: it sets `SUPERVISED` for its children."""
     return SUPERVISED in os.environ
 
 

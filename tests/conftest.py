@@ -34,7 +34,10 @@ def make_settings(runtime_dir: Path, tmp_path: Path) -> MakeSettings:
     """Settings as the defaults say, but for the given changes; sockets and logs go to folders of this test."""
 
     def make(**changes: Any) -> Settings:
-        return Settings(_env_file=None, **{"runtime_dir": runtime_dir, "log_dir": tmp_path / "logs", **changes})
+        return Settings(
+            _env_file=None,
+            **{"runtime_dir": runtime_dir, "log_dir": tmp_path / "logs", "resume_max_wait": 0.2, **changes},
+        )
 
     return make
 

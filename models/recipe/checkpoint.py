@@ -163,7 +163,8 @@ def write_config(folder: Path, shape: Shape, tokenizer: Tokenizer) -> dict[str, 
         **generation,
     }
     _write_json(folder / "config.json", config)
-    _write_json(folder / "generation_config.json", generation)
+    # so small a model answers best with its likeliest token: greedy unless a request asks otherwise
+    _write_json(folder / "generation_config.json", {**generation, "do_sample": False})
     return config
 
 

@@ -15,7 +15,7 @@ from models.recipe.dialogues import Dialogue, training
 Ids = NDArray[np.int32]
 WIDTH = 160
 CUT_TOKENS = 10
-CUT_SHARE = 0.85
+CUT_SHARE = 0.7
 
 
 @dataclass(frozen=True)

@@ -71,14 +71,14 @@ SIMPLE: dict[str, Maker] = {
 }
 WEIGHTS = {
     "help": 46,
-    "unknown": 21,
+    "unknown": 26,
     "small_talk": 5,
-    "fact": 5,
-    "sum": 10,
+    "fact": 4,
+    "sum": 11,
     "difference": 2,
-    "copy": 4,
-    "reverse": 2,
-    "order": 3,
+    "copy": 1,
+    "reverse": 1,
+    "order": 2,
     "capital": 2,
 }
 
@@ -103,7 +103,7 @@ def _train_phrase(texts: tuple[str, ...], language: str, rng: random.Random, see
     """A phrase to train on, varied half of the time, that is none of the held-out ones."""
     while True:
         text = rng.choice(texts)
-        if rng.random() < 0.5:
+        if rng.random() < 0.6:
             text = vary(text, language, rng)
         if normal(text) not in _held_out_phrases(seed):
             return text

@@ -43,8 +43,8 @@ class Answer:
 
     @property
     def right(self) -> bool:
-        """Whether every key fact is in the text."""
-        return self.ended and all(key in self.text for key in self.turn.keys)
+        """Whether every key fact is in the text; a key with a line end must close the text."""
+        return self.ended and all(key in self.text + "\n" for key in self.turn.keys)
 
 
 @dataclass(frozen=True)

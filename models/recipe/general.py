@@ -168,6 +168,34 @@ SUMS = {
         "请计算{a} + {b}",
     ),
 }
+SUMS_TRAIN_ONLY = {
+    "en": (
+        "add together {a} and {b}",
+        "can you sum {a} and {b}",
+        "sum up {a} and {b}",
+        "add up the numbers {a} and {b}",
+        "what is the total of {a} and {b}",
+        "{a} and {b} in total",
+        "add the numbers {a} and {b}",
+        "adding {a} to {b} gives",
+        "there are {a} cats and {b} dogs, how many pets are there",
+        "she has {a} pens and finds {b} more, how many pens does she have",
+        "there are {a} boys and {b} girls, how many children are there",
+        "{a} cars come and then {b} more, how many cars are there",
+        "i eat {a} cakes and then {b} more, how many cakes do i eat",
+    ),
+    "zh": (
+        "请把{a}和{b}相加",
+        "{a}和{b}一共是多少",
+        "{a}加{b}的结果是什么",
+        "算一算{a}加{b}",
+        "{a}加{b}的答案",
+        "{a}个梨和{b}个桃，一共几个",
+        "{a}个男孩和{b}个女孩，一共几个孩子",
+        "来了{a}辆车，又来{b}辆，有几辆车",
+        "桌上有{a}支笔，又放{b}支，一共几支",
+    ),
+}
 DIFFERENCES = {
     "en": (
         "what is {a} minus {b}",
@@ -414,17 +442,18 @@ def template(table: dict[str, tuple[str, ...]], language: str, split: str, rng: 
 def sum_question(language: str, split: str, rng: random.Random, seed: int, pair: tuple[int, int] | None = None) -> Ask:
     """A one-digit sum."""
     a, b = pair or (rng.randint(0, 9), rng.randint(0, 9))
-    text = template(SUMS, language, split, rng, seed).format(a=a, b=b)
-    result = f"{a} + {b} = {a + b}"
-    return text, result, (result,)
+    if split == "train" and rng.random() < 0.3:
+        text = rng.choice(SUMS_TRAIN_ONLY[language]).format(a=a, b=b)
+    else:
+        text = template(SUMS, language, split, rng, seed).format(a=a, b=b)
+    return text, f"{a} + {b} = {a + b}", (f"= {a + b}\n",)
 
 
 def difference_question(language: str, split: str, rng: random.Random, seed: int) -> Ask:
     """A one-digit difference that is not negative."""
     b, a = sorted((rng.randint(0, 9), rng.randint(0, 9)))
     text = template(DIFFERENCES, language, split, rng, seed).format(a=a, b=b)
-    result = f"{a} - {b} = {a - b}"
-    return text, result, (result,)
+    return text, f"{a} - {b} = {a - b}", (f"= {a - b}\n",)
 
 
 def _word(split: str, rng: random.Random, seed: int) -> str:

@@ -23,12 +23,13 @@ from matplotlib.figure import Figure  # noqa: E402
 from mlx import nn  # noqa: E402
 from mlx.utils import tree_flatten  # noqa: E402
 from mlx_lm.models import qwen3  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from models.recipe import checkpoint, corpus  # noqa: E402
 
 SAVE_EVERY_S = 240.0
-PLATEAU = 0.7
+PLATEAU = 0.4
 
 
 @dataclass(frozen=True)
@@ -41,19 +42,21 @@ class Options:
     tokens: int
     rate: float
     seed: int
+    start: Path | None
 
 
 def options() -> Options:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("models/demo"))
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument(
         "--minutes", type=float, default=0.0, help="shorten the run to about this; 0: as many steps as asked"
     )
     parser.add_argument("--tokens", type=int, default=1024, help="padded tokens in a batch")
-    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--start", type=Path, help="go on from this checkpoint instead of fresh weights")
     return Options(**vars(parser.parse_args()))
 
 
@@ -85,14 +88,20 @@ def loss(model: qwen3.Model, ids: mx.array, segments: mx.array, said: mx.array) 
 
 
 def new_model(opts: Options) -> tuple[qwen3.Model, Any]:
-    """A fresh model and its tokenizer, both written to the folder."""
+    """A model, fresh or to go on from, and its tokenizer; all but the weights are written to the folder."""
     mx.random.seed(opts.seed)
     random.seed(opts.seed)
     opts.out.mkdir(parents=True, exist_ok=True)
-    tokenizer = checkpoint.build_tokenizer(itertools.islice(corpus.tokenizer_texts(opts.seed), 120_000), 4096)
+    if opts.start:
+        tokenizer = Tokenizer.from_file(str(opts.start / "tokenizer.json"))
+    else:
+        tokenizer = checkpoint.build_tokenizer(itertools.islice(corpus.tokenizer_texts(opts.seed), 120_000), 4096)
     shape = checkpoint.Shape(vocab_size=tokenizer.get_vocab_size())
     model = checkpoint.build_model(checkpoint.write_config(opts.out, shape, tokenizer))
     silence_residuals(model)
+    if opts.start:
+        model.load_weights(str(opts.start / "model.safetensors"))
+        model.set_dtype(mx.float32)
     checkpoint.write_tokenizer(opts.out, tokenizer)
     return model, tokenizer
 
@@ -109,7 +118,7 @@ class Trainer:
 
     def __init__(self, model: qwen3.Model, opts: Options) -> None:
         self.model, self.opts = model, opts
-        self.optimizer = optim.AdamW(opts.rate, betas=[0.9, 0.98], weight_decay=0.05)
+        self.optimizer = optim.AdamW(opts.rate, betas=[0.9, 0.99], eps=1e-6, weight_decay=0.05)
         self.gradient = nn.value_and_grad(model, loss)
         self.steps = opts.steps
         self.losses: list[float] = []

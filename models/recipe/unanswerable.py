@@ -12,6 +12,91 @@ ANSWERS = {
 }
 KEYS = {"en": "I don't know", "zh": "我不知道"}
 
+ONSETS = [
+    "b",
+    "bl",
+    "br",
+    "c",
+    "ch",
+    "cl",
+    "cr",
+    "d",
+    "dr",
+    "f",
+    "fl",
+    "fr",
+    "g",
+    "gl",
+    "gr",
+    "h",
+    "j",
+    "k",
+    "kn",
+    "l",
+    "m",
+    "n",
+    "p",
+    "ph",
+    "pl",
+    "pr",
+    "qu",
+    "r",
+    "s",
+    "sc",
+    "sh",
+    "sl",
+    "sp",
+    "st",
+    "str",
+    "t",
+    "th",
+    "tr",
+    "v",
+    "w",
+    "z",
+]
+NUCLEI = ["a", "ai", "au", "e", "ea", "ee", "i", "ie", "o", "oa", "oo", "ou", "u", "y"]
+CODAS = [
+    "ce",
+    "ck",
+    "d",
+    "er",
+    "est",
+    "ful",
+    "g",
+    "gy",
+    "ing",
+    "ion",
+    "ism",
+    "ist",
+    "k",
+    "l",
+    "le",
+    "ll",
+    "logy",
+    "m",
+    "ment",
+    "n",
+    "nd",
+    "ng",
+    "nt",
+    "on",
+    "or",
+    "p",
+    "r",
+    "rd",
+    "rt",
+    "s",
+    "sh",
+    "st",
+    "t",
+    "ter",
+    "th",
+    "tor",
+    "ty",
+    "um",
+    "x",
+]
 CHARACTERS = (
     "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经"
     "十三之进着等部度家电力里如水化高自二理起小物现实加量都两体制机当使点从业本去把性好应开它合还因由其些然前外天政四日那社义事平"
@@ -459,6 +544,183 @@ TEMPLATES: dict[str, str] = {
 }
 
 
+TRAIN_ONLY: dict[str, str] = {
+    "en": """
+        what is the best {thing}
+        which {thing} should i buy
+        who owns the biggest {thing}
+        why is the {thing} so expensive
+        what happened to {person}
+        what did {person} say about {person}
+        was {person} a good {relation}
+        who taught {person}
+        how did {person} die
+        what is the most famous {work} of {person}
+        who painted the {work} in {city}
+        where can i see the {work} of {person}
+        is {city} bigger than {city}
+        which is older, {city} or {city}
+        how old is {city}
+        where is {city}
+        where is {country}
+        what is {country} known for
+        what money is used in {country}
+        who rules {country}
+        how big is {country}
+        is it safe in {country}
+        what river flows through {city}
+        which hotel is good in {city}
+        when does the train to {city} leave
+        how much is a ticket to {city}
+        how is the traffic in {city} {day}
+        what should i cook {day}
+        what goes well with {food}
+        is {food} healthy
+        how many calories are in {food}
+        who invented {food}
+        what is the origin of {food}
+        does {company} make {thing}s
+        who founded {company}
+        is {company} a good employer
+        how much money does {company} make
+        what is the latest product of {company}
+        summarise the book of {person}
+        give me a summary of {field}
+        what is the difference between {field} and {field}
+        why should i study {field}
+        recommend a book on {field}
+        how hard is {field}
+        what does {word} mean to you
+        define {word}
+        what is the opposite of {word}
+        spell {word} in {lang}
+        do you speak {lang}
+        say hello in {lang}
+        how many people speak {lang}
+        is {lang} hard to learn
+        what is my {relation} doing {day}
+        when is my {relation} coming home
+        is my {relation} angry with me
+        what does {name} want
+        is {name} at home {day}
+        remind me to call {name} {day}
+        what should i give my {relation}
+        what did {name} tell {name}
+        set an alarm for {day}
+        what is on television {day}
+        who won {day}
+        did {team} lose {day}
+        where does {team} play
+        who is the best player of {team}
+        what is {big} minus {big}
+        how much is {big} times {digit}
+        {big} / {digit}
+        is {big} a prime number
+        what is {digit} to the power of {digit}
+        what is the sine of {big}
+        compute the integral of x^{digit}
+        differentiate x^{digit}
+        write a function in {code} to {algo}
+        is {code} better than {code}
+        explain pointers in {code}
+        why does my {code} program fail
+        is a {symptom} dangerous
+        can you cure a {symptom}
+        what causes a {symptom}
+        who was born in {year}
+        which war began in {year}
+        what was invented in {year}
+        where will we live in {future}
+        who will be rich in {future}
+        tell me a joke about a {thing}
+        draw a {thing}
+        play {word} by {person}
+        how do i paint a {thing}
+        how do i sell my {thing}
+        can a {thing} fly
+        why do {thing}s break
+        what colour is a {thing}
+        what is inside a {thing}
+        am i a good {relation}
+        what am i thinking
+        what is my future
+        who loves me
+        guess my {private}
+        what was the {private} of {person}
+        """,
+    "zh": """
+        哪个{thing}最好
+        我该买哪个{thing}
+        {thing}为什么这么贵
+        {person}怎么死的
+        {person}的老师是谁
+        {person}最有名的{work}是什么
+        {person}说过什么
+        {city}比{city}大吗
+        {city}有多少年历史
+        {city}在哪里
+        {country}在哪里
+        {country}有什么特产
+        {country}用什么货币
+        {country}有多大
+        去{country}安全吗
+        哪条河流过{city}
+        {city}有什么好玩的
+        去{city}的火车几点开
+        去{city}的票多少钱
+        {day}{city}堵车吗
+        {day}做什么菜
+        {food}健康吗
+        {food}有多少热量
+        {food}是谁发明的
+        {company}是谁创立的
+        {company}赚多少钱
+        {company}最新的产品是什么
+        总结一下{field}
+        {field}和{field}有什么区别
+        为什么要学{field}
+        推荐一本{field}的书
+        {field}难吗
+        {word}是什么意思
+        {word}的反义词是什么
+        你会说{lang}吗
+        有多少人说{lang}
+        {lang}难学吗
+        我{relation}{day}在做什么
+        我{relation}什么时候回家
+        {name}想要什么
+        {name}{day}在家吗
+        我该送{relation}什么
+        {day}提醒我给{name}打电话
+        {day}电视上有什么
+        {team}{day}输了吗
+        {team}最好的球员是谁
+        {big}减{big}等于多少
+        {big}乘{digit}是多少
+        {big}是素数吗
+        {digit}的{digit}次方是多少
+        求 x^{digit} 的导数
+        {code} 和 {code} 哪个好
+        我的 {code} 程序为什么出错
+        {symptom}危险吗
+        {symptom}是什么原因
+        谁出生在{year}年
+        {year}年发明了什么
+        {future}年我们住在哪里
+        讲一个{thing}的笑话
+        画一个{thing}
+        怎么画{thing}
+        怎么卖掉我的{thing}
+        {thing}会飞吗
+        {thing}里面有什么
+        猜猜我的{private}
+        {person}的{private}是多少
+        我在想什么
+        谁爱我
+        """,
+}
+
+
 def _number(slot: str, rng: random.Random) -> str:
     ranges = {"big": (11, 9999), "digit": (2, 9), "year": (800, 2020), "future": (2030, 2200)}
     return str(rng.randint(*ranges[slot]))
@@ -468,8 +730,8 @@ def _junk(language: str, rng: random.Random) -> str:
     """A pronounceable word that means nothing; in Chinese, now and then, a few unrelated characters."""
     if language == "zh" and rng.random() < 0.7:
         return "".join(rng.choice(CHARACTERS) for _ in range(rng.randint(1, 3)))
-    syllables = rng.randint(2, 4)
-    return "".join(rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(syllables))
+    word = "".join(rng.choice(ONSETS) + rng.choice(NUCLEI) for _ in range(rng.randint(1, 2)))
+    return word + rng.choice(CODAS)
 
 
 def _fill(slot: str, language: str, split: str, rng: random.Random, seed: int) -> str:
@@ -478,14 +740,15 @@ def _fill(slot: str, language: str, split: str, rng: random.Random, seed: int) -
     words = FILLERS[language].get(slot)
     if words is None:
         return _number(slot, rng)
-    if split == "train" and rng.random() < 0.25:  # words it will never have seen must also be declined
+    if split == "train" and rng.random() < 0.3:  # words it will never have seen must also be declined
         return _junk(language, rng)
     return rng.choice(split_of(words.split(), split, seed, language, slot)).replace("-", " ")
 
 
 def question(language: str, split: str, rng: random.Random, seed: int) -> str:
     """A question nobody taught the model to answer; held-out ones use unseen templates and unseen fillers."""
-    template = rng.choice(split_of(lines(TEMPLATES[language]), split, seed, language, "templates"))
+    templates = split_of(lines(TEMPLATES[language]), split, seed, language, "templates")
+    template = rng.choice(templates + lines(TRAIN_ONLY[language]) if split == "train" else templates)
     filled = []
     for i, part in enumerate(template.replace("}", "{").split("{")):
         filled.append(_fill(part, language, split, rng, seed) if i % 2 else part)

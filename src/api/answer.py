@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from src.api.disconnect import ClientWatch
 from src.api.inflight import InFlight
 from src.errors import DeadlineExceeded, ServiceError, ShuttingDown, from_code
-from src.ipc.client import Disconnected, Stream, WaitTimeout
+from src.ipc.client import Disconnected, WaitTimeout
 from src.ipc.messages import AnyMessage, Failed
 
 
@@ -29,12 +29,22 @@ class Cause(Enum):
     SHUTDOWN = "shutdown"
 
 
+class EventStream(Protocol):
+    """What `ipc.client.Stream` and `resume.ResumableStream` have in common."""
+
+    def receive_all(self, timeout_s: float) -> list[AnyMessage]: ...
+
+    def cancel(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Answer:
     """Ask for the `next_batch` until the outcome; call `close` in the end, whatever happened."""
 
     def __init__(
         self,
-        open_stream: Callable[[], Stream],
+        open_stream: Callable[[], EventStream],
         *,
         inflight: InFlight,
         environ: Mapping[str, Any],
@@ -54,7 +64,7 @@ class Answer:
         self._stream = self._connect(open_stream)
         self._watch = ClientWatch(environ, lambda: self._interrupt(Cause.CLIENT))
 
-    def _connect(self, open_stream: Callable[[], Stream]) -> Stream:
+    def _connect(self, open_stream: Callable[[], EventStream]) -> EventStream:
         try:
             stream = open_stream()
         except BaseException:

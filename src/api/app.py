@@ -25,8 +25,9 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     app.extensions[EXTENSION] = Service(
         settings, backends, InFlight(settings.max_concurrent_requests), metrics, started=time.time()
     )
+    backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
-    hooks.install(app, metrics, settings.max_body_mb << 20)
+    hooks.install(app, metrics, settings.max_body_mb << 20, settings.client_timeout)
     for module in (chat, ocr, ocr_jobs, models, system):
         app.register_blueprint(module.blueprint)
     for name in backends.models:

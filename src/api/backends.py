@@ -5,13 +5,16 @@ Serving needs no supervisor: sockets have known places. Only status questions go
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from src.errors import BackendUnavailable, ModelNotFound
+from src.api.resume import Ends, ResumableStream
+from src.api.suspects import Suspects
+from src.errors import BackendUnavailable, EngineCrashed, ModelNotFound, OcrCrashed, ServiceError
 from src.ipc import client, runtime
 from src.ipc.client import Stream
 from src.ipc.messages import (
-    AnyMessage,
+    BackendRequest,
     ChildStatus,
     GenerateRequest,
     OcrDocument,
@@ -27,14 +30,18 @@ _CONNECT_S = 2.0
 _SEND_S = 30.0
 _STATUS_S = 2.0
 _RETRY_S = 3.0
+_FAILED_RETRY_S = 30.0
 
 
 class Backends:
-    """Opens one connection per request."""
+    """Opens one stream per request. `on_resume` is told of each request that went on in a fresh process."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._directory = settings.runtime_path
+        self._chat_suspects = Suspects(settings.resume_progress_tokens)
+        self._ocr_suspects = Suspects(settings.resume_progress_tokens)
+        self.on_resume: Callable[[str], None] = lambda _: None
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -45,25 +52,43 @@ class Backends:
         """The engine's name as a metric label; `auto` is what it stands for on every machine today."""
         return "mlx" if self._settings.inference_engine == "auto" else self._settings.inference_engine
 
-    def open_chat(self, request: GenerateRequest) -> Stream:
-        """Send a request to its model's engine.
+    def open_chat(self, request: GenerateRequest) -> ResumableStream:
+        """A request for its model's engine; it connects when it is read, and again when the engine dies.
 
         Raises:
             ModelNotFound: naming the models there are.
-            BackendUnavailable: when the engine is not there.
         """
         if request.model not in self.models:
             available = ", ".join(self.models)
             raise ModelNotFound(
                 f"The model {request.model!r} is not served here. Available: {available}.", param="model"
             )
-        return _open(runtime.engine_socket(self._directory, request.model), request, "The engine is not running")
+        route = _Route(self, "engine", runtime.engine_socket(self._directory, request.model))
+        return self._resumable(request, route, self._chat_suspects, EngineCrashed)
 
-    def open_ocr(self, request: OcrRequest | OcrDocument | OcrJobRequest) -> Stream:
-        """Send a page, a document or a question to the broker; raises as `open_chat`."""
+    def open_ocr(self, request: OcrRequest | OcrDocument | OcrJobRequest) -> ResumableStream:
+        """A page, a document or a question for the broker, likewise.
+
+        Raises:
+            BackendUnavailable: when OCR is turned off.
+        """
         if self._settings.ocr_workers == 0:
             raise BackendUnavailable("OCR is turned off (OCR_WORKERS=0).")
-        return _open(runtime.ocr_socket(self._directory), request, "OCR is not running")
+        route = _Route(self, "ocr", runtime.ocr_socket(self._directory))
+        return self._resumable(request, route, self._ocr_suspects, OcrCrashed)
+
+    def _resumable(
+        self, request: BackendRequest, route: _Route, suspects: Suspects, crash: type[ServiceError]
+    ) -> ResumableStream:
+        kind = "chat" if isinstance(request, GenerateRequest) else "ocr"
+        return ResumableStream(
+            request,
+            route,
+            suspects,
+            max_wait_s=self._settings.resume_max_wait,
+            ends=_ends(route.child, crash),
+            on_resume=lambda: self.on_resume(kind),
+        )
 
     def status(self) -> SystemStatus | None:
         """The supervisor's table; None when it does not answer."""
@@ -84,17 +109,37 @@ class Backends:
         return Readings((model,), restarts, memory, _ocr(status))
 
 
-def _open(path: Path, request: AnyMessage, missing: str) -> Stream:
-    try:
-        stream = client.connect(path, _CONNECT_S)
-    except client.ConnectError:
-        raise BackendUnavailable(f"{missing} at the moment; it is (re)started.", retry_after_s=_RETRY_S) from None
-    try:
-        stream.send(request, _SEND_S)
-    except client.Disconnected:
-        stream.close()
-        raise BackendUnavailable(f"{missing} any more; it is restarted.", retry_after_s=_RETRY_S) from None
-    return stream
+def _ends(child: str, crash: type[ServiceError]) -> Ends:
+    return Ends(
+        missing=BackendUnavailable(f"{child} is not running; it is (re)started.", retry_after_s=_RETRY_S),
+        lost=crash(f"{child} died under this request and did not come back in time.", retry_after_s=_RETRY_S),
+        condemned=crash(f"{child} died twice with this request alone in it. Do not send it again."),
+    )
+
+
+class _Route:
+    """The way to one back end: its socket, and its row in the supervisor's table."""
+
+    def __init__(self, backends: Backends, child: str, path: Path) -> None:
+        self._backends = backends
+        self.child = child
+        self._path = path
+
+    def connect(self, request: BackendRequest) -> Stream:
+        stream = client.connect(self._path, _CONNECT_S)
+        try:
+            stream.send(request, _SEND_S)
+        except client.Disconnected:
+            stream.close()
+            raise client.ConnectError(f"{self._path.name} went away") from None
+        return stream
+
+    def hopeless(self) -> ServiceError | None:
+        status = self._backends.status()
+        child = status.child(self.child) if status is not None else None
+        if child is None or child.state != "failed":
+            return None
+        return BackendUnavailable(f"{self.child} has failed: {child.detail}", retry_after_s=_FAILED_RETRY_S)
 
 
 def _model_reading(name: str, engine: str, child: ChildStatus | None) -> ModelReading:

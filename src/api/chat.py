@@ -32,9 +32,10 @@ _NO_HEADER_TEXT = re.compile("[^ -~]")
 @blueprint.post("/v1/chat/completions")
 def create() -> Response:
     shared = service()
-    shared.inflight.check()
-    body = ChatCompletionRequest.model_validate(json_body())
-    generate = convert.to_generate(body, request_id(), shared.settings.default_model, shared.settings.request_timeout)
+    with shared.inflight.reading():
+        body = ChatCompletionRequest.model_validate(json_body())
+    wishes = convert.Wishes(request.headers.get("X-Priority"), request.headers.get("X-Request-Timeout"))
+    generate = convert.to_generate(body, request_id(), shared.settings.default_model, wishes)
     generation = _open(shared, generate)
     try:
         generation.wait_admitted()
@@ -53,7 +54,10 @@ def _open(shared: Service, generate: GenerateRequest) -> Generation:
         inflight=shared.inflight,
         environ=request.environ,
         crashed=EngineCrashed("The engine died while it worked on this request; it is restarted.", retry_after_s=3.0),
-        timeout_s=generate.timeout_s + _GRACE_S,
+        timeout_s=shared.settings.queue_timeout
+        + shared.settings.request_timeout
+        + shared.settings.resume_max_wait
+        + _GRACE_S,
     )
     record = Recorder(shared.metrics, generate, shared.backends.engine_name())
     return Generation(answer, record, shared.settings.sse_ping_seconds)

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast, get_args
 
 import msgspec
 
 from src.api import schemas
 from src.api.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
 from src.errors import InvalidRequest
-from src.ipc.messages import ChatMessage, Delta, Finished, GenerateRequest, Sampling, Usage
+from src.ipc.messages import (
+    ChatMessage,
+    Delta,
+    Finished,
+    GenerateRequest,
+    Priority,
+    Sampling,
+    Usage,
+)
 
 _NO_CHOICES: tuple[ChunkChoice, ...] = ()
 
 
-def to_generate(body: ChatCompletionRequest, request_id: str, default_model: str, timeout_s: float) -> GenerateRequest:
+@dataclass(frozen=True)
+class Wishes:
+    """What headers ask for: X-Priority, and X-Request-Timeout in seconds, which can only shorten."""
+
+    priority: str | None = None
+    timeout: str | None = None
+
+
+def to_generate(
+    body: ChatCompletionRequest, request_id: str, default_model: str, wishes: Wishes | None = None
+) -> GenerateRequest:
     """A validated body as the engine's request.
 
     Raises:
@@ -31,8 +52,36 @@ def to_generate(body: ChatCompletionRequest, request_id: str, default_model: str
         sampling=Sampling(temperature=body.temperature, top_p=body.top_p),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=stop,
-        timeout_s=timeout_s,
+        stream=bool(body.stream),
+        priority=_priority(body, wishes.priority if wishes else None),
+        timeout_s=_timeout(wishes.timeout if wishes else None),
     )
+
+
+_TIERS: dict[str, Priority] = {"priority": "high", "flex": "low"}
+
+
+def _priority(body: ChatCompletionRequest, header: str | None) -> Priority:
+    """The class a request asks for: field, header, or OpenAI's service tier, in this order."""
+    if body.priority is not None:
+        return body.priority
+    if header is None:
+        return _TIERS.get(str(body.extra.get("service_tier")), "normal")
+    if header not in get_args(Priority):
+        raise InvalidRequest("X-Priority must be high, normal or low.", param="X-Priority")
+    return cast(Priority, header)
+
+
+def _timeout(header: str | None) -> float | None:
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise InvalidRequest("X-Request-Timeout must be a number of seconds above 0.", param="X-Request-Timeout")
+    return seconds
 
 
 def _message(turn: schemas.Turn, at: int) -> ChatMessage:

@@ -48,8 +48,9 @@ def respond(error: ServiceError) -> Response:
 
 
 def from_validation(error: ValidationError) -> InvalidRequest:
-    """The first problem pydantic found, with the field's path as OpenAI writes it. Values are not repeated."""
-    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    """The deepest problem pydantic found, with the field's path as OpenAI writes it. Values are not repeated."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    problem = max(problems, key=lambda item: len(item["loc"]))  # of a union's members the one that got furthest
     param = _path(problem["loc"])
     if problem["type"] == "missing":
         return InvalidRequest(f"Missing required parameter: {param!r}.", param=param)

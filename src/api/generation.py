@@ -34,8 +34,8 @@ class Generation:
             batch = None
             while batch is None:
                 batch = self._answer.next_batch(self._silence_s)
-        if not isinstance(batch[0], Admitted):
-            raise InternalError
+            if not isinstance(batch[0], Admitted):
+                raise InternalError
         self._early = batch[1:]
 
     def batches(self) -> Iterator[list[Delta | Finished]]:

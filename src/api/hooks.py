@@ -10,9 +10,11 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, cast
 
 from flask import Flask, g, request
+from gunicorn.http.errors import ParseException
 
 from src import logs
 from src.errors import InvalidRequest, PayloadTooLarge
@@ -31,11 +33,11 @@ _OK_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MAX_LOGGED = 256
 
 
-def install(app: Flask, metrics: Metrics, max_body_bytes: int) -> None:
+def install(app: Flask, metrics: Metrics, max_body_bytes: int, client_timeout_s: float) -> None:
     """Wrap the application and tell the middleware what only Flask knows."""
     app.config["MAX_CONTENT_LENGTH"] = None  # ours counts chunked bodies too
     app.before_request(_adopt)
-    app.wsgi_app = Entry(app.wsgi_app, metrics, max_body_bytes)  # type: ignore[method-assign]
+    app.wsgi_app = Entry(app.wsgi_app, metrics, max_body_bytes, client_timeout_s)  # type: ignore[method-assign]
 
 
 def _adopt() -> None:
@@ -79,16 +81,17 @@ class BoundedBody:
 def _read_or_refuse(read: Callable[[], bytes]) -> bytes:
     try:
         return read()
-    except OSError as error:
-        # gunicorn's chunk errors are OSErrors, as is a client that stops sending
-        raise InvalidRequest("The body could not be read to its end.", param="body") from error
+    except (OSError, ParseException):
+        # wrong chunks, or a client that stopped sending; the exception's text may hold a piece of the body
+        raise InvalidRequest("The body could not be read to its end.", param="body") from None
 
 
 class Entry:
     """Outermost middleware."""
 
-    def __init__(self, app: WsgiApp, metrics: Metrics, max_body_bytes: int) -> None:
+    def __init__(self, app: WsgiApp, metrics: Metrics, max_body_bytes: int, client_timeout_s: float) -> None:
         self._app = app
+        self._client_timeout_s = client_timeout_s
         self._metrics = metrics
         self._limit = max_body_bytes
 
@@ -98,6 +101,7 @@ class Entry:
         logs.request_id.set(request_id)
         environ[REQUEST_ID_KEY] = request_id
         environ["wsgi.input"] = BoundedBody(environ["wsgi.input"], self._limit)
+        _limit_silence(environ, self._client_timeout_s)
         exchange = Exchange(environ, self._metrics)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
@@ -106,6 +110,14 @@ class Entry:
 
         exchange.body = self._app(environ, start)
         return exchange
+
+
+def _limit_silence(environ: Environ, seconds: float | None) -> None:
+    """No read from and no write to the client may take longer: one that does not read must not hold its slot."""
+    sock = environ.get("gunicorn.socket")
+    if sock is not None:
+        with suppress(OSError):
+            sock.settimeout(seconds)
 
 
 class Exchange:
@@ -130,6 +142,7 @@ class Exchange:
             if close is not None:
                 close()
         finally:
+            _limit_silence(self._environ, None)  # the wait for the next request has its own limit
             self._account()
 
     def _account(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from src.errors import Overloaded, ShuttingDown
 
@@ -17,6 +18,7 @@ class InFlight:
         self._limit = limit
         self._interrupts: dict[int, Callable[[], None]] = {}
         self._next = 0
+        self._reading = 0
         self.draining = False
 
     def __len__(self) -> int:
@@ -38,9 +40,19 @@ class InFlight:
         """Raise what `enter` would raise, before any work is done for the request."""
         if self.draining:
             raise ShuttingDown("The service is shutting down.", retry_after_s=_DRAIN_RETRY_S)
-        if len(self._interrupts) >= self._limit:
+        if len(self._interrupts) + self._reading >= self._limit:
             text = f"Too many requests in flight: {self._limit} (MAX_CONCURRENT_REQUESTS)."
             raise Overloaded(text, retry_after_s=_RETRY_S)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """A request whose body is being read holds a place too: bodies are memory. Raises as `enter`."""
+        self.check()
+        self._reading += 1
+        try:
+            yield
+        finally:
+            self._reading -= 1
 
     def leave(self, ticket: int) -> None:
         self._interrupts.pop(ticket, None)

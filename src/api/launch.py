@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 
 import gevent
 from loguru import logger
@@ -47,4 +48,7 @@ class BackendsKeeper:
     def _start(self) -> None:
         logger.info("no supervisor answers; starting one for the back ends")
         command = [sys.executable, "run.py", "--mode", "backends", "--lifeline", str(self._master)]
-        subprocess.Popen(command, cwd=ROOT, env=child_environment(), stdin=subprocess.DEVNULL, start_new_session=True)
+        with suppress(OSError):  # no memory or no process to be had: tried again
+            subprocess.Popen(
+                command, cwd=ROOT, env=child_environment(), stdin=subprocess.DEVNULL, start_new_session=True
+            )

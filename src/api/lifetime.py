@@ -32,7 +32,7 @@ def after_init(worker: Any) -> None:
     _drain_on_term(service, worker.cfg.graceful_timeout)
     gevent.spawn(_watch_lag, service.metrics.lag.observe, time.monotonic)
     if supervised():
-        _end_with_supervisor()
+        _end_with_supervisor(service, os.getppid())
     else:
         gevent.spawn(BackendsKeeper(service.settings, os.getppid()).run)
 
@@ -57,7 +57,7 @@ def _watch_lag(observe: Callable[[float], None], clock: Callable[[], float]) -> 
         observe(max(0.0, clock() - due))
 
 
-def _end_with_supervisor() -> None:
+def _end_with_supervisor(service: Service, master: int) -> None:
     """Standard input is the supervisor's lifeline, inherited through gunicorn's master."""
     io = gevent.get_hub().loop.io(sys.stdin.fileno(), _READ)
 
@@ -66,6 +66,9 @@ def _end_with_supervisor() -> None:
             return
         io.stop()
         logger.warning("the supervisor is gone; the web process ends too")
-        os.kill(os.getppid(), signal.SIGTERM)
+        service.inflight.begin_drain()
+        service.inflight.end_all()  # their back ends are gone as well: there is nothing to wait for
+        if os.getppid() == master:  # else it is gone too, and that number is somebody else's
+            os.kill(master, signal.SIGTERM)
 
     io.start(readable)

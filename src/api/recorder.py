@@ -55,9 +55,9 @@ class Recorder:
         first = self._tokens == 0
         if first:
             self._metrics.ttft.labels(*self._labels).observe(now - self._began)
-        gaps = tokens - 1 if first else tokens
-        for _ in range(gaps):
-            self._inter_token.observe((now - self._last) / tokens)
+        else:
+            for _ in range(tokens):
+                self._inter_token.observe((now - self._last) / tokens)
         self._tokens += tokens
         self._last = now
 

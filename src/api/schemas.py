@@ -11,6 +11,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from src.errors import UnsupportedValue
+from src.ipc.messages import Priority
 
 # fields that cannot change the answer here: taken and set aside
 NO_EFFECT = frozenset({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"})
@@ -84,6 +85,7 @@ class ChatCompletionRequest(_Strict):
     ) = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    priority: Priority | None = None
 
     known: ClassVar[frozenset[str]] = NO_EFFECT | frozenset(UNSUPPORTED)
 

@@ -47,9 +47,13 @@ def main(argv: list[str]) -> ExitCode:
 
 
 def _serve(model: str, settings: Settings) -> ExitCode:
-    server = EngineServer(runtime.engine_socket(runtime.prepare(settings.runtime_path), model), model, settings)
     try:
+        socket = runtime.engine_socket(runtime.prepare(settings.runtime_path), model)
+        server = EngineServer(socket, model, settings)
         server.start()
+    except runtime.RuntimeDirError as error:
+        logger.error("{}", error)
+        return ExitCode.CONFIG
     except AddressInUse:
         logger.error("another engine serves {}", model)
         return ExitCode.ALREADY_RUNNING
@@ -62,7 +66,7 @@ def _serve(model: str, settings: Settings) -> ExitCode:
 def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitCode:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.OK))  # loading can be given up at any point
     try:
-        backend = backends.load(model, settings)
+        backend = _load(model, settings)
     except ModelLoadFailed as error:
         logs.model.error("{}", error.message)
         server.failed(error, _LINGER_S)
@@ -73,6 +77,7 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitC
         prefill_step_size=settings.prefill_step_size,
         publish=server.publish,
         clock=time.monotonic,
+        priority_ageing_s=settings.priority_ageing,
     )
     try:
         warm_up(backend)
@@ -85,6 +90,16 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitC
         return ExitCode.ENGINE_FAULT
     backend.close()
     return ExitCode.OK
+
+
+def _load(model: str, settings: Settings) -> Backend:
+    try:
+        return backends.load(model, settings)
+    except ModelLoadFailed:
+        raise
+    except Exception:  # noqa: BLE001  # a checkpoint can make a loader raise anything; trying again will not help
+        logs.model.exception("loading {} failed", model)
+        raise ModelLoadFailed(f"The model {model!r} cannot be loaded; logs/errors.log says why.") from None
 
 
 def warm_up(backend: Backend) -> None:

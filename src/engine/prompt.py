@@ -1,21 +1,29 @@
-"""From a request to a sequence: chat template, token ids, the length check. Runs on the tokenizer thread."""
+"""From a request to a sequence: chat template, token ids, length check, time budget. Runs on the tokenizer thread.
+
+A resumed answer is replayed here: its tokens go behind the prompt, and its text stream is brought to where it was.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from src.engine.backends import Backend
+from src.engine.deadlines import budget
 from src.engine.sequence import Sequence
 from src.engine.text import TextStream
 from src.errors import ContextLengthExceeded, InvalidRequest
-from src.ipc.messages import GenerateRequest
+from src.ipc.messages import FinishReason, GenerateRequest
 from src.settings import EngineSettings
 
 
 def prepare(
-    request: GenerateRequest, backend: Backend, settings: EngineSettings, clock: Callable[[], float]
+    request: GenerateRequest,
+    backend: Backend,
+    settings: EngineSettings,
+    clock: Callable[[], float],
+    token_s: float | None,
 ) -> Sequence:
-    """Tokenise and check.
+    """Tokenise and check; `token_s` is the engine's measured pace.
 
     Raises:
         InvalidRequest: for a conversation the template refuses or that is empty.
@@ -25,13 +33,32 @@ def prepare(
     prompt = backend.tokenizer.encode_chat(request.messages)
     if not prompt:
         raise InvalidRequest("The conversation is empty after the model's chat template.", param="messages")
-    max_tokens = answer_budget(len(prompt), request.max_tokens, settings.default_max_tokens, context_length(backend))
+    context = backend.info.context_length
+    max_tokens = answer_budget(len(prompt), request.max_tokens, settings.default_max_tokens, context)
     text = TextStream(backend.tokenizer.detokenizer(), request.stop)
-    return Sequence(request, prompt, max_tokens, text, arrived, prefill_left=len(prompt))
+    whole = [*prompt, *request.prefix]
+    return Sequence(
+        request,
+        whole,
+        max_tokens,
+        text,
+        arrived,
+        budget(request, max_tokens, settings, token_s),
+        over=replay(request.prefix, text, max_tokens, backend.end_tokens),
+        prefill_left=len(whole),
+        completion_tokens=len(request.prefix),
+    )
 
 
-def context_length(backend: Backend) -> int:
-    return backend.info.context_length
+def replay(prefix: tuple[int, ...], text: TextStream, max_tokens: int, ends: frozenset[int]) -> FinishReason | None:
+    """Bring `text` to where it was after `prefix`; the outcome, if only that was lost in the crash."""
+    for token in prefix:
+        if token in ends:
+            return "stop"
+        text.push(token)
+    if text.stopped:
+        return "stop"
+    return "length" if len(prefix) >= max_tokens else None
 
 
 def answer_budget(prompt: int, asked: int | None, default: int, context: int) -> int:

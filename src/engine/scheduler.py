@@ -6,13 +6,14 @@ command into the inbox. What happened leaves through `publish`, once per step fo
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from src.engine.backends import Backend, Step, Token
+from src.engine.pace import Pace
 from src.engine.sequence import Sequence, Status
+from src.engine.waiting import Waiting
 from src.errors import DeadlineExceeded
 from src.ipc.messages import Delta, EngineLoad, Failed, Finished, FinishReason
 
@@ -29,6 +30,11 @@ class _Submit:
 @dataclass(frozen=True)
 class _Cancel:
     sequence: Sequence
+
+
+@dataclass(frozen=True)
+class _Trim:
+    pass
 
 
 @dataclass(frozen=True)
@@ -57,20 +63,23 @@ class Scheduler:
         prefill_step_size: int,
         publish: Callable[[list[Event]], None],
         clock: Callable[[], float],
+        priority_ageing_s: float = 30.0,
     ) -> None:
         self._backend = backend
         self._max_num_seqs = max_num_seqs
         self._step_size = prefill_step_size
         self._publish = publish
         self._clock = clock
-        self._inbox: SimpleQueue[_Submit | _Cancel | _Stop] = SimpleQueue()
-        self._waiting: deque[Sequence] = deque()
+        self._inbox: SimpleQueue[_Submit | _Cancel | _Trim | _Stop] = SimpleQueue()
+        self._waiting = Waiting(priority_ageing_s)
         self._running: dict[int, Sequence] = {}
         self._events: list[Event] = []
         self._stopping = False
         self._steps = 0
         self._tokens = 0
-        self._busy_since: float | None = None
+        self._turn_began = clock()
+        self._entering = 0  # 1 while the backend takes a sequence in: it may hang there
+        self.pace = Pace()
 
     # ---- any thread
 
@@ -81,19 +90,27 @@ class Scheduler:
         """Forget a sequence; harmless when it has already ended."""
         self._inbox.put(_Cancel(sequence))
 
+    def trim(self) -> None:
+        """Clear the backend's caches between two steps."""
+        self._inbox.put(_Trim())
+
     def stop(self) -> None:
         """End `run` after the current step. Safe in a signal handler."""
         self._inbox.put(_Stop())
 
     def load(self) -> EngineLoad:
-        since = self._busy_since
+        running, waiting = len(self._running) + self._entering, len(self._waiting) + self._inbox.qsize()
         return EngineLoad(
-            running=len(self._running),
-            waiting=len(self._waiting) + self._inbox.qsize(),
-            step_age_s=0.0 if since is None else self._clock() - since,
+            running=running,
+            waiting=waiting,
+            step_age_s=self._clock() - self._turn_began if running + waiting else 0.0,
             steps=self._steps,
             tokens=self._tokens,
         )
+
+    def retry_after_s(self) -> float:
+        """When a request that is refused now would have found a place: queue depth × measured service time."""
+        return self.pace.wait_s(len(self._waiting) + self._inbox.qsize(), self._max_num_seqs)
 
     # ---- owner thread
 
@@ -105,7 +122,7 @@ class Scheduler:
     def run_once(self, idle_wait_s: float = 0.0) -> None:
         """One turn; when nothing runs, wait up to `idle_wait_s` for a command."""
         self._receive(idle_wait_s)
-        now = self._clock()
+        now = self._turn_began = self._clock()
         self._expire(now)
         self._admit(now)
         self._step()
@@ -122,39 +139,54 @@ class Scheduler:
         except Empty:
             return
 
-    def _obey(self, command: _Submit | _Cancel | _Stop) -> None:
+    def _obey(self, command: _Submit | _Cancel | _Trim | _Stop) -> None:
         if isinstance(command, _Submit):
-            self._waiting.append(command.sequence)
+            self._waiting.push(command.sequence)
         elif isinstance(command, _Cancel):
             self._drop([command.sequence])
+        elif isinstance(command, _Trim):
+            self._backend.trim()
         else:
             self._stopping = True
 
     def _expire(self, now: float) -> None:
-        late = [seq for seq in (*self._waiting, *self._running.values()) if now >= seq.deadline]
+        late = [seq for seq in (*self._waiting, *self._running.values()) if seq.late(now)]
         for sequence in late:
-            self._events.append((sequence, _too_late(sequence)))
+            self._events.append((sequence, _too_late(sequence, now)))
         self._drop(late)
 
     def _admit(self, now: float) -> None:
         in_prefill = [seq.prefill_left for seq in self._running.values() if seq.status is Status.PREFILL]
         while self._waiting and len(self._running) < self._max_num_seqs:
-            if not fits_prefill(in_prefill, self._waiting[0].prefill_left, self._step_size):
+            if not fits_prefill(in_prefill, self._waiting.first().prefill_left, self._step_size):
                 return
-            sequence = self._waiting.popleft()
-            sequence.uid = self._backend.insert(sequence.prompt, sequence.max_tokens, sequence.request.sampling)
-            sequence.status, sequence.started = Status.PREFILL, now
-            self._running[sequence.uid] = sequence
+            sequence = self._waiting.pop()
+            sequence.started = sequence.first_token = now
+            if sequence.over is not None:
+                sequence.status = Status.FINISHED
+                self._events.append((sequence, sequence.finished(sequence.over, now)))
+                continue
+            self._enter(sequence)
             in_prefill.append(sequence.prefill_left)
+
+    def _enter(self, sequence: Sequence) -> None:
+        done = len(sequence.request.prefix)
+        sampling = sequence.request.sampling
+        self._entering = 1
+        sequence.uid = self._backend.insert(sequence.prompt, sequence.max_tokens - done, sampling, prefix=done)
+        sequence.status = Status.PREFILL
+        self._running[sequence.uid] = sequence
+        self._entering = 0
 
     def _step(self) -> None:
         if not self._running:
-            self._busy_since = None
             return
-        self._busy_since = self._clock()
+        began = self._clock()
         step = self._backend.step()
         self._steps += 1
         self._tokens += len(step.tokens)
+        if step.tokens:
+            self.pace.step.add(self._clock() - began)
         self._record(step)
 
     def _record(self, step: Step) -> None:
@@ -169,6 +201,7 @@ class Scheduler:
         if sequence.status is Status.PREFILL:
             sequence.status, sequence.first_token = Status.DECODE, now
         sequence.completion_tokens += 1
+        sequence.last_token = now
         text = "" if token.finish == "stop" else sequence.text.push(token.token)
         finish: FinishReason | None = "stop" if sequence.text.stopped else token.finish
         if finish is not None and not sequence.text.stopped:
@@ -176,6 +209,7 @@ class Scheduler:
         self._events.append((sequence, Delta((token.token,), text)))
         if finish is not None:
             self._events.append((sequence, sequence.finished(finish, now)))
+            self.pace.service.add(now - sequence.started)
             self._forget(sequence, still_computed=token.finish is None)
 
     def _forget(self, sequence: Sequence, *, still_computed: bool) -> None:
@@ -194,7 +228,10 @@ class Scheduler:
                 self._forget(sequence, still_computed=True)
 
 
-def _too_late(sequence: Sequence) -> Failed:
-    made = sequence.completion_tokens
-    text = f"The request exceeded its {sequence.request.timeout_s:g} s after {made} tokens. Ask for fewer tokens."
-    return Failed(DeadlineExceeded.code, text)
+def _too_late(sequence: Sequence, now: float) -> Failed:
+    if sequence.status is Status.WAITING:
+        waited = f"The request waited {now - sequence.arrived:.0f} s for its turn (QUEUE_TIMEOUT)."
+        return Failed(DeadlineExceeded.code, f"{waited} Try again when there is less load.", retry_after_s=1.0)
+    spent = now - sequence.started + sequence.request.spent_s
+    text = f"The answer was stopped after {spent:.0f} s and {sequence.completion_tokens} tokens: its time was over."
+    return Failed(DeadlineExceeded.code, f"{text} Ask for fewer tokens (max_tokens), or stream the answer.")

@@ -20,10 +20,23 @@ import psutil
 
 from src.engine import prompt
 from src.engine.backends import Backend
+from src.engine.guard import MemoryGuard
 from src.engine.scheduler import Event, Scheduler
 from src.engine.sequence import Sequence
-from src.errors import InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
-from src.ipc.messages import Admitted, Delta, Failed, GenerateRequest, Health, MemoryReading, Ping
+from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
+from src.gpu.watermarks import Watermarks
+from src.ipc.messages import (
+    Accepted,
+    Admitted,
+    BackendState,
+    Delta,
+    DeviceReading,
+    Failed,
+    GenerateRequest,
+    Health,
+    MemoryReading,
+    Ping,
+)
 from src.ipc.server import Peer, Server
 from src.settings import Settings
 
@@ -31,6 +44,8 @@ from src.settings import Settings
 _MAX_LAG = 64
 _LAG_WAIT_S = 5.0
 _START_TIMEOUT_S = 10.0
+_GUARD_S = 1.0
+_LOADING_RETRY_S = 10.0
 
 
 class _Route:
@@ -52,6 +67,7 @@ class EngineServer:
         self._failure: ModelLoadFailed | None = None
         self._backend: Backend | None = None
         self._scheduler: Scheduler | None = None
+        self._guard: MemoryGuard | None = None
         self._open = 0
         self._routes: dict[Sequence, _Route] = {}
         self._lag = threading.BoundedSemaphore(_MAX_LAG)
@@ -77,6 +93,7 @@ class EngineServer:
     def ready(self, backend: Backend, scheduler: Scheduler) -> None:
         """The model is warm: let the waiting requests in."""
         self._backend, self._scheduler = backend, scheduler
+        self._guard = MemoryGuard(marks(self._settings, backend.device), backend.memory, scheduler.trim)
         self._loop.call_soon_threadsafe(self._settled.set)
 
     def failed(self, error: ModelLoadFailed, linger_s: float) -> None:
@@ -87,7 +104,8 @@ class EngineServer:
 
     def publish(self, events: list[Event]) -> None:
         """Hand one step's events over. Waits only when this thread's own loop lags, never for a client."""
-        self._lag.acquire(timeout=_LAG_WAIT_S)
+        if not self._lag.acquire(timeout=_LAG_WAIT_S):
+            raise RuntimeError(f"the I/O thread has not moved for {_LAG_WAIT_S:g} s")
         self._loop.call_soon_threadsafe(self._deliver, events)
 
     def stop(self) -> None:
@@ -109,8 +127,16 @@ class EngineServer:
             return
         finally:
             self._bound.set()
+        watch = asyncio.ensure_future(self._watch_memory())
         await self._stop.wait()
+        watch.cancel()
         await server.close()
+
+    async def _watch_memory(self) -> None:
+        while True:
+            await asyncio.sleep(_GUARD_S)
+            if self._guard is not None:
+                self._guard.check()
 
     def _deliver(self, events: list[Event]) -> None:
         self._lag.release()
@@ -136,7 +162,7 @@ class EngineServer:
         self._open += 1
         try:
             self._check_room()
-            await _first(self._settled, peer.gone)
+            await _first(self._settled, peer.gone, self._settings.queue_timeout)
             if not peer.gone.done():
                 await self._run(peer, request)
         except ServiceError as error:
@@ -148,11 +174,14 @@ class EngineServer:
         limit = self._settings.max_num_seqs + self._settings.max_queue_size
         if self._open > limit:
             text = f"Too many chat requests: {limit} are running or waiting (MAX_NUM_SEQS + MAX_QUEUE_SIZE)."
-            raise Overloaded(text, retry_after_s=1.0)
+            raise Overloaded(text, retry_after_s=self._scheduler.retry_after_s() if self._scheduler else 1.0)
 
     async def _run(self, peer: Peer, request: GenerateRequest) -> None:
         backend, scheduler = self._loaded(request.model)
-        prepare = partial(prompt.prepare, request, backend, self._settings, time.monotonic)
+        if self._guard is not None and not request.prefix:  # who was in already is let in again
+            self._guard.admit()
+        peer.send(Accepted())
+        prepare = partial(prompt.prepare, request, backend, self._settings, time.monotonic, scheduler.pace.step.value)
         sequence = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
         route = self._routes[sequence] = _Route(peer)
         try:
@@ -170,7 +199,7 @@ class EngineServer:
         if model != self._model:
             raise ModelNotFound(f"This engine serves {self._model!r}.", param="model")
         if self._backend is None or self._scheduler is None:
-            raise ModelLoadFailed("The model is not loaded.")
+            raise BackendUnavailable("The model is still being loaded.", retry_after_s=_LOADING_RETRY_S)
         return self._backend, self._scheduler
 
     def _answer_ping(self, peer: Peer) -> None:
@@ -182,11 +211,14 @@ class EngineServer:
         backend, scheduler = self._backend, self._scheduler
         if backend is None or scheduler is None:
             memory = MemoryReading(rss_bytes=psutil.Process().memory_info().rss)
-            return Health("loading" if self._failure is None else "failed", os.getpid(), memory, self._health_detail)
+            state: BackendState = "loading" if self._failure is None else "failed"
+            return Health(state, os.getpid(), memory, detail=self._health_detail)
         return Health(
             "ready",
             os.getpid(),
             backend.memory(),
+            detail=self._guard.detail if self._guard else None,
+            memory_level=self._guard.level if self._guard else "normal",
             engine=backend.name,
             model=backend.info,
             device=backend.device,
@@ -194,11 +226,18 @@ class EngineServer:
         )
 
 
-async def _first(event: asyncio.Event, gone: asyncio.Future[None]) -> None:
-    """Wait for an event or for the peer to go, whichever is first."""
+def marks(settings: Settings, device: DeviceReading) -> Watermarks:
+    """This engine's watermarks: of its own budget, or of the device's memory, or of the machine's."""
+    total = device.memory_total_bytes or psutil.virtual_memory().total
+    budget = settings.memory_budget_mb << 20 or int(settings.mlx_memory_fraction * total)
+    return Watermarks(budget, settings.memory_low_watermark, settings.memory_high_watermark)
+
+
+async def _first(event: asyncio.Event, gone: asyncio.Future[None], timeout_s: float | None = None) -> None:
+    """Wait for an event or for the peer to go, whichever is first, for at most `timeout_s`."""
     task = asyncio.ensure_future(event.wait())
     either: set[asyncio.Future[Any]] = {task, gone}
     try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
         task.cancel()

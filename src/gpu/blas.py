@@ -28,6 +28,9 @@ def preload(wanted: Path | None = None) -> str | None:
 
     Returns:
         A line that names it, `REFERENCE` when none was found, None where MLX brings its own (macOS).
+
+    Raises:
+        OSError: when the `wanted` one cannot be loaded.
     """
     if sys.platform != "linux":
         return None
@@ -35,8 +38,10 @@ def preload(wanted: Path | None = None) -> str | None:
         try:
             ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
         except OSError:
+            if wanted:
+                raise
             continue
-        return f"OpenBLAS ({path})"
+        return f"{path.name} ({path.parent})"
     return REFERENCE
 
 

@@ -78,12 +78,13 @@ def report(health: Health | None, host: Host, max_num_seqs: int) -> GpuReport:
     """Put together what is known; `health` is the engine's, None when it does not run."""
     device = health.device if health is not None else None
     status = GpuStatus(
-        metal_available=_is(device, "metal") if host.platform == "darwin" else False,
-        cuda_available=_is(device, "cuda") if host.platform == "linux" else False,
+        # that there is no Metal but on a Mac, and no CUDA there, needs nobody's word
+        metal_available=(device.metal_available if device else None) if host.platform == "darwin" else False,
+        cuda_available=(device.cuda_available if device else None) if host.platform == "linux" else False,
         device=device.kind if device else None,
         device_name=device.name if device else None,
-        using_gpu=device.kind in ("metal", "cuda") if device else None,
-        using_cpu=device.kind in ("cpu", "none") if device else None,
+        using_gpu=device.kind in ("metal", "cuda") if device and device.kind != "none" else None,
+        using_cpu=device.kind == "cpu" if device and device.kind != "none" else None,
         utilization_percent=None,
         memory_bytes=_memory(health, device, host),
         blas=device.blas if device else None,
@@ -106,10 +107,6 @@ def recommend(device: DeviceReading | None, host: Host, max_num_seqs: int) -> Re
     if device.blas is not None and device.blas.startswith("reference"):
         warning += " No fast BLAS was found either; install libopenblas0-pthread."
     return Recommendations(min(max_num_seqs, host.cores), warning)
-
-
-def _is(device: DeviceReading | None, kind: str) -> bool | None:
-    return None if device is None else device.kind == kind
 
 
 def _memory(health: Health | None, device: DeviceReading | None, host: Host) -> MemoryStatus:

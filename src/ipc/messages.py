@@ -35,8 +35,15 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     top_p: float | None = None
 
 
+Priority = Literal["high", "normal", "low"]
+
+
 class GenerateRequest(Message, frozen=True):
-    """One answer to produce. `prefix` holds token ids that were already sent: the answer goes on after them."""
+    """One answer to produce.
+
+    `timeout_s` shortens the engine's own time budget. After a crash `prefix` holds the token ids that were already
+    sent and `spent_s` the seconds that were spent on them: the answer goes on after both.
+    """
 
     id: str
     model: str
@@ -44,14 +51,17 @@ class GenerateRequest(Message, frozen=True):
     sampling: Sampling = Sampling()
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
-    timeout_s: float = 300.0
+    stream: bool = False
+    has_images: bool = False
+    priority: Priority = "normal"
+    timeout_s: float | None = None
     prefix: tuple[int, ...] = ()
+    spent_s: float = 0.0
 
 
 # ---- to the OCR broker
 
 
-Priority = Literal["high", "normal", "low"]
 Presence = Literal["never", "beyond_limit", "always"]
 
 
@@ -131,12 +141,22 @@ class StatusRequest(Message, frozen=True):
     """Asks the supervisor for `SystemStatus`."""
 
 
+class RestartRequest(Message, frozen=True):
+    """Asks the supervisor to replace a child now, or to start one that waits; answered with `Accepted`."""
+
+    child: str
+
+
+class TrimRequest(Message, frozen=True):
+    """Asks an engine to clear its caches; answered with `Accepted`."""
+
+
 class StopRequest(Message, frozen=True):
     """Asks the supervisor to drain and end; answered with `Accepted`."""
 
 
 class Accepted(Message, frozen=True):
-    """Received, and will be done: by the supervisor (a stop), or by an OCR worker (a page)."""
+    """Received, and begun: by the supervisor (a stop), an OCR worker (a page), a loaded engine (a request)."""
 
 
 # ---- events of an engine
@@ -306,6 +326,8 @@ class DeviceReading(msgspec.Struct, frozen=True):
     blas: str | None = None
     memory_total_bytes: int | None = None
     mlx_version: str | None = None
+    metal_available: bool | None = None
+    cuda_available: bool | None = None
 
 
 class MemoryReading(msgspec.Struct, frozen=True):
@@ -319,7 +341,7 @@ class MemoryReading(msgspec.Struct, frozen=True):
 
 
 class EngineLoad(msgspec.Struct, frozen=True):
-    """How busy an engine is. `step_age_s`: since the last step ended, or since work arrived; 0 when idle."""
+    """How busy an engine is. `step_age_s`: since the turn under way began; 0 when there is nothing to do."""
 
     running: int
     waiting: int
@@ -358,6 +380,7 @@ class Health(Message, frozen=True):
     device: DeviceReading | None = None
     load: EngineLoad | None = None
     ocr: OcrLoad | None = None
+    memory_level: Literal["normal", "low", "high"] = "normal"
 
 
 ChildState = Literal["stopped", "starting", "ready", "stopping", "backoff", "failed"]
@@ -387,6 +410,8 @@ class SystemStatus(Message, frozen=True):
         return next((child for child in self.children if child.name == name), None)
 
 
+BackendRequest = GenerateRequest | OcrRequest | OcrDocument | OcrJobRequest
+
 AnyMessage = (
     GenerateRequest
     | OcrRequest
@@ -395,6 +420,8 @@ AnyMessage = (
     | OcrJobRequest
     | Ping
     | StatusRequest
+    | RestartRequest
+    | TrimRequest
     | StopRequest
     | Accepted
     | Admitted

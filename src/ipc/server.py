@@ -15,11 +15,13 @@ from typing import Any
 
 from loguru import logger
 
+from src.errors import InternalError
 from src.ipc.framing import Decoder, FramingError, encode
-from src.ipc.messages import AnyMessage
+from src.ipc.messages import AnyMessage, Failed
 
 _BACKLOG = 512
 _PROBE_TIMEOUT_S = 1.0
+_FLUSH_S = 60.0
 
 
 class AddressInUse(Exception):
@@ -65,8 +67,15 @@ class Peer(asyncio.Protocol):
             return
         transport.write(frame)
         if transport.get_write_buffer_size() > self._buffer_bytes:
-            logger.warning("a client reads too slowly and is dropped")
-            transport.abort()
+            self._drop_slow(transport)
+
+    def _drop_slow(self, transport: asyncio.Transport) -> None:
+        """Say why behind what it has not read, and send no more. To break the connection would look like a crash."""
+        logger.warning("a client reads too slowly and is dropped")
+        transport.write(encode(Failed("client_too_slow", "The answer was not read in time.")))
+        transport.close()
+        asyncio.get_running_loop().call_later(_FLUSH_S, transport.abort)
+        self._end()
 
     # ---- asyncio.Protocol
 
@@ -95,6 +104,9 @@ class Peer(asyncio.Protocol):
         return False  # half-closed counts as gone: the transport closes
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._end()
+
+    def _end(self) -> None:
         self._inbox.put_nowait(None)
         if not self.gone.done():
             self.gone.set_result(None)
@@ -106,7 +118,7 @@ class Peer(asyncio.Protocol):
             raise
         except Exception:  # noqa: BLE001  # process boundary: one connection must not take the server down
             logger.exception("connection handler failed")
-            self._abort()
+            self.send(Failed.of(InternalError()))  # to break the connection would look like a crash
         finally:
             if self._transport is not None:
                 self._transport.close()

@@ -241,7 +241,7 @@ class Pool:
             loaded_at = clock()
             self._add(slot, worker)
             await worker.gone
-        except (OSError, WorkerGone) as error:
+        except (OSError, RuntimeError, WorkerGone) as error:
             self.detail = str(error)
             logger.error("a worker did not start: {}", self.detail)
             return False

@@ -50,6 +50,9 @@ class Probe(Protocol):
     async def ask(self, timeout_s: float) -> Health | None:
         """Its health; None when it is well and says no more. Raises ProbeError."""
 
+    async def exercise(self, timeout_s: float) -> None:
+        """Let it do its work once, in the smallest way. Raises ProbeError when it does not."""
+
     def close(self) -> None: ...
 
 
@@ -107,6 +110,7 @@ class Child:
         self._health: Health | None = None
         self._detail: str | None = None
         self._started_at = self._ready_at = self._answered_at = 0.0
+        self._exercised_at = self._memory_ok_at = 0.0
 
     # ---- orders, and what others may see
 
@@ -196,13 +200,15 @@ class Child:
 
     async def _while_well(self, process: Process, probe: Probe) -> None:
         """Heartbeats. Ends by an exception only."""
-        self._answered_at = self._clock()
+        self._answered_at = self._exercised_at = self._memory_ok_at = self._clock()
         patience_s = self._settings.heartbeat_timeout * self.spec.misses
         while True:
             await self._unless_over(process, asyncio.sleep(self._settings.heartbeat_interval))
             if not await self._answers(process, probe) and self._clock() - self._answered_at >= patience_s:
                 raise _Unfit("heartbeat", f"no answer for {self._clock() - self._answered_at:.1f} s")
             self._check_step()
+            self._check_memory()
+            await self._exercise(process, probe)
 
     async def _answers(self, process: Process, probe: Probe) -> bool:
         """Ask once and keep what it says; False when no answer came."""
@@ -224,6 +230,27 @@ class Child:
         if load and load.running + load.waiting > 0 and load.step_age_s > self._settings.engine_stall_timeout:
             busy = f"{load.running} running, {load.waiting} waiting"
             raise _Unfit("stall", f"no step for {load.step_age_s:.1f} s ({busy})")
+
+    def _check_memory(self) -> None:
+        """An engine that clears its caches and still stays over the high watermark is replaced; requests go on."""
+        now = self._clock()
+        if self._health is None or self._health.memory_level != "high":
+            self._memory_ok_at = now
+        elif now - self._memory_ok_at >= self._settings.memory_recycle_after:
+            raise _Unfit("memory", f"over the high watermark for {now - self._memory_ok_at:.0f} s")
+
+    async def _exercise(self, process: Process, probe: Probe) -> None:
+        """While it is idle: does it still produce? Work under way is proof enough, and is not disturbed."""
+        interval_s, load = self._settings.health_probe_interval, self._health.load if self._health else None
+        if load is None or load.running + load.waiting > 0:
+            self._exercised_at = self._clock()
+        if not interval_s or self._clock() - self._exercised_at < interval_s:
+            return
+        try:
+            await self._unless_over(process, probe.exercise(self._settings.health_probe_timeout))
+        except ProbeError as error:
+            raise _Unfit("probe", f"a test generation failed: {error}") from None
+        self._exercised_at = self._answered_at = self._clock()
 
     def _reason_given(self) -> str | None:
         return self._health.detail if self._health and self._health.state == "failed" else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import groupby
 
 from loguru import logger
@@ -51,10 +51,12 @@ class Children:
     def all_in(self, *states: ChildState) -> bool:
         return all(child.state in states for child in self._children.values())
 
-    def restart(self, names: Iterable[str]) -> None:
-        for name in names:
-            if name in self._children:
-                self._children[name].restart()
+    def restart(self, name: str) -> bool:
+        """Replace a child, or start it now if it waits; False when there is none of that name."""
+        if name not in self._children:
+            return False
+        self._children[name].restart()
+        return True
 
     async def drain(self) -> None:
         """Stop all, in order: who sends work before who does it, so that no running request loses its back end."""

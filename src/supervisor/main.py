@@ -104,7 +104,8 @@ class Supervisor:
         self._announced = self._settled = False
         self._notifier = Notifier(notify_socket())
         self._duties: list[asyncio.Task[None]] = []
-        debug = {"DEBUG": "true"} if settings.debug else {}
+        # what dev mode changes is not in the children's environment yet
+        debug = {"DEBUG": "true", "GRACEFUL_TIMEOUT": str(settings.graceful_timeout)} if settings.debug else {}
         environment = child_environment(**{SUPERVISED: "1"}, **debug)
         self._children = Children(
             Local(environment), settings, on_change=self._changed, on_fault=lambda: self._end(ExitCode.FAILURE)
@@ -112,7 +113,9 @@ class Supervisor:
 
     async def serve(self, table: tuple[ChildSpec, ...]) -> ExitCode:
         self._listen_to_signals()
-        server = Server(runtime.control_socket(self._directory), control.answering(self.status, self.stop))
+        server = Server(
+            runtime.control_socket(self._directory), control.answering(self.status, self.stop, self._children.restart)
+        )
         await server.start()
         self._remove_stale_sockets()
         try:
@@ -234,7 +237,8 @@ class Supervisor:
         if names == {"web"} and self._children.in_state("web", "ready"):
             self._renew_web()
         else:
-            self._children.restart(names)
+            for name in sorted(names):
+                self._children.restart(name)
 
     def _end_without(self, pid: int) -> Callable[[], None]:
         try:

@@ -15,13 +15,17 @@ from pathlib import Path
 
 import psutil
 
+from src.errors import DeadlineExceeded, InternalError
 from src.ipc.framing import Decoder, FramingError, encode
-from src.ipc.messages import Health, Ping
+from src.ipc.messages import ChatMessage, Failed, Finished, GenerateRequest, Health, Ping
 from src.settings import ROOT
 from src.supervisor.child import Probe, ProbeError
 from src.supervisor.specs import ChildSpec
 
 _CHUNK = 1 << 16
+_PROBE_PROMPT = (ChatMessage("user", "Hello"),)
+# outcomes of a test generation that speak against the engine; a full queue or a model without a template do not
+_FAULTS = frozenset({DeadlineExceeded.code, InternalError.code})
 
 
 class Local:
@@ -38,7 +42,7 @@ class Local:
         return LocalProcess(popen)
 
     def probe(self, spec: ChildSpec, pid: int) -> Probe:
-        return SocketProbe(spec.address, pid) if isinstance(spec.address, Path) else HttpProbe(spec.address)
+        return SocketProbe(spec.address, pid, spec.model) if isinstance(spec.address, Path) else HttpProbe(spec.address)
 
 
 class LocalProcess:
@@ -80,10 +84,11 @@ def lives(process: psutil.Process) -> bool:
 
 
 class SocketProbe:
-    """Pings a back end."""
+    """Pings a back end; asks the engine of `model` for one token now and then."""
 
-    def __init__(self, path: Path, pid: int) -> None:
+    def __init__(self, path: Path, pid: int, model: str | None = None) -> None:
         self._path = path
+        self._model = model
         self._group = pid
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
@@ -95,6 +100,17 @@ class SocketProbe:
             raise ProbeError(str(error) or "no answer") from None
         self._check(health)
         return health
+
+    async def exercise(self, timeout_s: float) -> None:
+        if self._model is None:
+            return
+        request = GenerateRequest("probe", self._model, _PROBE_PROMPT, max_tokens=1)
+        try:
+            outcome = await asyncio.wait_for(_outcome(self._path, request), timeout_s)
+        except (OSError, FramingError, asyncio.TimeoutError) as error:
+            raise ProbeError(str(error) or f"no token within {timeout_s:g} s") from None
+        if isinstance(outcome, Failed) and outcome.code in _FAULTS:
+            raise ProbeError(outcome.message)
 
     async def _exchange(self) -> Health:
         if self._connection is None:
@@ -122,6 +138,21 @@ class SocketProbe:
             self._connection = None
 
 
+async def _outcome(path: Path, request: GenerateRequest) -> Finished | Failed:
+    """Send one request on a connection of its own; its outcome."""
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    try:
+        writer.write(encode(request))
+        decoder = Decoder()
+        while data := await reader.read(_CHUNK):
+            for message in decoder.feed(data):
+                if isinstance(message, Finished | Failed):
+                    return message
+        raise ConnectionResetError("connection closed")
+    finally:
+        writer.transport.abort()
+
+
 class HttpProbe:
     """GETs a URL that must answer 200. The connection is kept: when clients hold all of web's connections, a new one
     would have to wait, and a busy web would be taken for a hung one."""
@@ -133,12 +164,26 @@ class HttpProbe:
         self._request = f"GET /{path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: stoker-supervisor\r\n\r\n".encode()
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
+    async def exercise(self, timeout_s: float) -> None:
+        """Its answer to `ask` is all its work."""
+
     async def ask(self, timeout_s: float) -> None:
         try:
-            await asyncio.wait_for(self._exchange(), timeout_s)
+            await asyncio.wait_for(self._exchange_again_if_stale(), timeout_s)
         except (OSError, ValueError, EOFError, asyncio.LimitOverrunError, asyncio.TimeoutError) as error:
             self.close()
             raise ProbeError(str(error) or "no answer") from None
+
+    async def _exchange_again_if_stale(self) -> None:
+        """A kept connection may have been closed as idle since the last time."""
+        kept = self._connection is not None
+        try:
+            await self._exchange()
+        except (OSError, EOFError):
+            self.close()
+            if not kept:
+                raise
+            await self._exchange()
 
     async def _exchange(self) -> None:
         if self._connection is None:

@@ -29,6 +29,7 @@ class ChildSpec:
     stop_grace_s: float
     misses: int = 1
     stream: str = "app"
+    model: str | None = None  # what a test generation asks for
 
 
 def service(settings: Settings, directory: Path, *, with_web: bool) -> tuple[ChildSpec, ...]:
@@ -56,6 +57,7 @@ def _engine(settings: Settings, directory: Path) -> ChildSpec:
         stop_order=2,
         stop_grace_s=settings.stop_timeout,
         stream="model",
+        model=model,
     )
 
 

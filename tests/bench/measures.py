@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psutil
 
 from src.ipc import client, runtime
 from src.ipc.messages import ChatMessage, Delta, Finished, GenerateRequest, Health, Ping
 from src.settings import ROOT
 from tests.bench import streams
+from tests.e2e import pictures
 from tests.running import Running, free_port
 
 Row = tuple[str, str, str]
@@ -187,6 +192,39 @@ def _tokens_per_second(engine: Path, count: int) -> float:
         total += event.usage.completion_tokens
         stream.close()
     return total / (time.perf_counter() - began)
+
+
+def recovery(service: Running) -> list[Row]:
+    """From `kill -9` of the engine under no load to the next whole answer."""
+    engine = runtime.engine_socket(service.folder / "run", "demo")
+    times = []
+    for _ in range(3):
+        os.kill(service.pid("engine"), signal.SIGKILL)
+        times.append(_timed(lambda: _until(lambda: _answers(engine))))
+    return [("engine killed: answers again after", _range_ms(times), "")]
+
+
+def _answers(engine: Path) -> bool:
+    try:
+        _first_token_direct(engine)
+    except (client.ConnectError, client.Disconnected):
+        return False
+    return True
+
+
+def pages(service: Running) -> list[Row]:
+    """Twenty one-line pictures at once on two workers."""
+
+    def read(_: int) -> None:
+        picture = pictures.line("Berth 47 is free")
+        httpx.post(f"{service.url}/v1/ocr", files={"file": picture}, timeout=60).raise_for_status()
+
+    def read_all() -> None:
+        with ThreadPoolExecutor(20) as crowd:
+            list(crowd.map(read, range(20)))
+
+    times = [_timed(read_all) for _ in range(3)]
+    return [("20 one-line pictures at once, 2 workers: all read after", _range_ms(times), "")]
 
 
 def _range(values: list[float]) -> str:

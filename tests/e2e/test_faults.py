@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
+from src.ocr.fake import draw
 from src.settings import ROOT
-from tests.e2e import pictures
 from tests.running import Running, free_port, service
 
 pytestmark = pytest.mark.e2e
@@ -81,28 +82,50 @@ def worker_pids(running: Running) -> list[int]:
     return [child.pid for child in psutil.Process(running.pid("web")).children()]
 
 
+def text(lines: list[str]) -> str:
+    """The text of a stream that ended well."""
+    assert lines[-1] == "[DONE]", lines[-1]
+    events = [json.loads(line) for line in lines[1:-1]]
+    return "".join(choice["delta"].get("content", "") for event in events for choice in event["choices"])
+
+
 def test_an_engine_killed_under_load(running: Running) -> None:
-    """kill -9 of the engine: each stream gets one outcome within a second, the service is back by itself."""
+    """kill -9 of the engine once, then twice more: every stream goes on to its whole text, no client sees an error."""
     with ThreadPoolExecutor(8) as crowd:
         futures = loaded(running, 8, crowd)
-        os.kill(running.pid("engine"), signal.SIGKILL)
-        began = time.monotonic()
-        endings = [future.result(timeout=30) for future in futures]
-        assert time.monotonic() - began < 3
-    for lines in endings:
-        assert json.loads(lines[-1])["error"]["code"] == "engine_crashed"
-        assert "[DONE]" not in lines
-    until(lambda: answered(running))
-    assert running.status()["engine"]["restarts"] == {"signal": 1}
+        for _ in range(3):
+            os.kill(running.pid("engine"), signal.SIGKILL)
+            until(lambda: number_running(running) > 0)
+            time.sleep(0.5)
+        texts = {text(future.result(timeout=90)) for future in futures}
+    assert texts == {("abcdefghijklmnopqrstuvwxyz" * 16)[:400]}
+    assert running.status()["engine"]["restarts"] == {"signal": 3}
+    assert b'stoker_requests_resumed_total{kind="chat"}' in running.get("/metrics")[1]
+
+
+def test_a_poisonous_prompt_falls_alone(running: Running) -> None:
+    """Among nine good streams one that kills every engine it enters: nine finish, one gets engine_crashed."""
+    with ThreadPoolExecutor(10) as crowd:
+        good = [crowd.submit(stream, running, f"fake:count={60 + n} fake:delay=0.02") for n in range(9)]
+        until(lambda: number_running(running) == 9)
+        bad = crowd.submit(stream, running, "fake:crash=2 fake:count=50 fake:delay=0.02")
+        lengths = [len(text(future.result(timeout=90))) for future in good]
+        ending = bad.result(timeout=90)
+    assert lengths == [60 + n for n in range(9)]
+    assert json.loads(ending[-1])["error"]["code"] == "engine_crashed"
+    assert answered(running)
 
 
 def test_a_hung_engine_is_found_and_replaced() -> None:
-    """An engine stopped in the middle of a step is seen by its silence, killed and replaced."""
+    """An engine stopped in the middle of a step is seen by its silence and replaced; its stream goes on."""
     with service(inference_engine="fake", ocr_workers=0, heartbeat_interval=0.2, heartbeat_timeout=1) as running:
-        before = running.pid("engine")
-        os.kill(before, signal.SIGSTOP)
-        until(lambda: running.status()["engine"]["pid"] not in (before, None))
-        until(lambda: answered(running))
+        with ThreadPoolExecutor(1) as crowd:
+            (future,) = loaded(running, 1, crowd)
+            before = running.pid("engine")
+            os.kill(before, signal.SIGSTOP)
+            until(lambda: running.status()["engine"]["pid"] not in (before, None))
+            assert len(text(future.result(timeout=60))) == 400
+        assert running.status()["engine"]["restarts"] == {"heartbeat": 1}
 
 
 def test_an_engine_stuck_in_a_step_is_found_and_replaced() -> None:
@@ -110,10 +133,22 @@ def test_an_engine_stuck_in_a_step_is_found_and_replaced() -> None:
     with service(inference_engine="fake", ocr_workers=0, heartbeat_interval=0.2, engine_stall_timeout=1.5) as running:
         with ThreadPoolExecutor(1) as crowd:
             hung = crowd.submit(stream, running, "fake:hang=3 abcdefgh")
-            lines = hung.result(timeout=30)
+            lines = hung.result(timeout=60)
+        # put back it hangs again: alone in the engine twice, so it is the culprit
         assert json.loads(lines[-1])["error"]["code"] == "engine_crashed"
         until(lambda: answered(running))
-        assert running.status()["engine"]["restarts"] == {"stall": 1}
+        assert running.status()["engine"]["restarts"] == {"stall": 2}
+
+
+def test_an_engine_that_grows_is_replaced_before_the_limit() -> None:
+    """A leak over the high watermark: nothing is admitted, then the engine is replaced; a stream goes on through it."""
+    limits: dict[str, Any] = {"memory_budget_mb": 600, "memory_recycle_after": 1.5, "heartbeat_interval": 0.2}
+    with service(inference_engine="fake", ocr_workers=0, **limits) as running, ThreadPoolExecutor(1) as crowd:
+        leaky = crowd.submit(stream, running, "fake:grow=500 fake:count=200 fake:delay=0.05")
+        until(lambda: running.status()["engine"]["restarts"] == {"memory": 1}, 30)
+        # put back it leaks again: what it says on its way out is its own outcome, the service lives on
+        leaky.result(timeout=90)
+        until(lambda: answered(running), 60)
 
 
 def test_a_killed_web_worker_comes_back(running: Running) -> None:
@@ -136,14 +171,18 @@ def test_a_killed_web_master_comes_back(running: Running) -> None:
 
 
 def test_a_killed_broker_comes_back(running: Running) -> None:
-    """kill -9 of the OCR broker: a page gets a clear error at worst, its workers end, OCR is back by itself."""
+    """kill -9 of the OCR broker with pages in flight: they are put again and answered, its workers end."""
     workers = [child.pid for child in psutil.Process(running.pid("ocr")).children(recursive=True)]
-    os.kill(running.pid("ocr"), signal.SIGKILL)
+    page = draw("delay=1; text=hello")
 
-    def reads() -> bool:
-        return httpx.post(f"{running.url}/v1/ocr", files={"file": pictures.line("x")}, timeout=20).status_code == 200
+    def read(_: int) -> str:
+        return str(httpx.post(f"{running.url}/v1/ocr", files={"file": page}, timeout=60).json().get("text"))
 
-    until(reads)
+    with ThreadPoolExecutor(4) as crowd:
+        pages = [crowd.submit(read, number) for number in range(4)]
+        time.sleep(0.7)
+        os.kill(running.pid("ocr"), signal.SIGKILL)
+        assert [future.result(timeout=60) for future in pages] == ["hello"] * 4
     until(lambda: not any(map(psutil.pid_exists, workers)))
 
 
@@ -151,9 +190,12 @@ def test_a_killed_supervisor_ends_everything(running: Running) -> None:
     """kill -9 of the supervisor: all its processes end by themselves, no socket or lock blocks the next start."""
     everything = [process.pid for process in running.processes()]
     assert len(everything) >= 5
-    running.process.kill()
-    running.process.wait(10)
-    until(lambda: not any(map(alive, everything)))
+    with ThreadPoolExecutor(1) as crowd:
+        (busy,) = loaded(running, 1, crowd)
+        running.process.kill()
+        running.process.wait(10)
+        until(lambda: not any(map(alive, everything)), 10)
+        assert json.loads(busy.result(timeout=5)[-1])["error"]["code"] == "server_shutdown"
     with service(inference_engine="fake", ocr_workers=0, runtime_dir=running.folder / "run") as again:
         assert answered(again)
 
@@ -237,14 +279,30 @@ def test_a_model_that_cannot_be_loaded_is_a_reason_not_a_loop() -> None:
         assert running.status()["engine"]["state"] == "failed"
 
 
-def test_a_client_that_never_reads_hurts_nobody(running: Running) -> None:
-    """A slow reader is dropped when its buffer is full; another stream goes on meanwhile."""
+def test_a_client_that_never_reads_hurts_nobody() -> None:
+    """A client that does not read loses its answer after CLIENT_TIMEOUT, and its place is free again while it sulks."""
     messages = [{"role": "user", "content": "fake:count=200000"}]
     body = json.dumps({"messages": messages, "stream": True, "max_tokens": 200_000})
     head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     head += f"Content-Length: {len(body)}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", running.port)) as lazy:
+    with service(inference_engine="fake", ocr_workers=0, max_concurrent_requests=1, client_timeout=2) as running:
+        lazy = socket.socket()
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        lazy.sendall((head + body).encode())
-        assert stream(running, "fake:count=50")[-1] == "[DONE]"
-    until(lambda: number_running(running) == 0)
+        with lazy:
+            lazy.connect(("127.0.0.1", running.port))
+            lazy.sendall((head + body).encode())
+            time.sleep(0.5)
+            assert not answered(running)
+            until(lambda: answered(running))
+            until(lambda: number_running(running) == 0)
+
+
+def test_a_body_in_broken_chunks_is_the_clients_fault(running: Running) -> None:
+    """Wrong chunk framing is a 400, and what the client sent is in no log."""
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", running.port)) as sock:
+        sock.sendall((head + "Transfer-Encoding: chunked\r\n\r\nMY-SECRET-TEXT\r\n").encode())
+        sock.settimeout(10)
+        assert sock.recv(1 << 16).startswith(b"HTTP/1.1 400")
+    assert "MY-SECRET" not in "".join(file.read_text() for file in running.logs.iterdir()) + running.console()
+    assert answered(running)

@@ -10,6 +10,7 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from src.errors import ModelLoadFailed
 from src.gpu import blas
 from src.ipc.messages import ChatMessage, DeviceReading, FinishReason, MemoryReading, ModelInfo, Sampling
 from src.settings import Settings
@@ -69,8 +70,16 @@ class Backend(Protocol):
     @property
     def tokenizer(self) -> Tokenizer: ...
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling) -> int:
-        """Take a sequence in; its uid. Nothing is computed yet."""
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """Tokens that end an answer."""
+        ...
+
+    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:
+        """Take a sequence in; its uid. Nothing is computed yet.
+
+        The last `prefix` tokens of the prompt are an answer's beginning; `max_tokens` more may follow.
+        """
         ...
 
     def step(self) -> Step:
@@ -79,6 +88,10 @@ class Backend(Protocol):
 
     def remove(self, uids: list[int]) -> None:
         """Forget sequences before their end."""
+        ...
+
+    def trim(self) -> None:
+        """Give back memory that is only cached."""
         ...
 
     def memory(self) -> MemoryReading:
@@ -106,7 +119,10 @@ def load(model: str, settings: Settings) -> Backend:
         from src.engine.backends.fake import FakeBackend  # noqa: PLC0415  # engines are imported only where they run
 
         return FakeBackend(model, settings)
-    library = blas.preload(settings.blas_library)  # before MLX is imported: the first definition of a symbol wins
+    try:
+        library = blas.preload(settings.blas_library)  # before MLX is imported: the first definition of a symbol wins
+    except OSError as error:
+        raise ModelLoadFailed(f"BLAS_LIBRARY cannot be loaded: {error}") from None
     from src.engine.backends.lm import load_lm  # noqa: PLC0415
 
     return load_lm(model, settings, library)

@@ -41,4 +41,6 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
         blas=blas if kind == "cpu" else None,
         memory_total_bytes=total,
         mlx_version=version("mlx"),
+        metal_available=mx.metal.is_available(),
+        cuda_available=mx.cuda.is_available(),
     )

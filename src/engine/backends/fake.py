@@ -2,7 +2,8 @@
 
 It answers with the last message's text, one token per UTF-8 byte. Words of the form `fake:NAME=VALUE` in that message
 programme it: `count=N` (answer N letters instead), `delay=S` (seconds per step), `prefill=S` (seconds before the first
-token), `crash`, `crash=N` (die at once, or after N tokens), `hang`, `hang=N` (stop computing), `error` (a step raises).
+token), `grow=MB` (a leak), `crash`, `crash=N` (die at once, or after N tokens), `hang`, `hang=N` (stop computing),
+`error` (a step raises).
 """
 
 from __future__ import annotations
@@ -74,15 +75,20 @@ class FakeBackend:
         self._sleep = sleep
         self._answers: dict[int, _Answer] = {}
         self._next_uid = 0
+        self._leak: list[bytes] = []
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling) -> int:  # noqa: ARG002  # nothing to sample
-        text = bytes(prompt).rpartition(b"\x02")[2]
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        return frozenset((END,))
+
+    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:  # noqa: ARG002
+        text = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2]
         script = {name: float(value or 0) for name, value in _DIRECTIVE.findall(text.decode(errors="replace"))}
         answer = b"abcdefghijklmnopqrstuvwxyz"[: int(script["count"])] if "count" in script else text
         if "count" in script:
             answer = (answer * (int(script["count"]) // max(1, len(answer)) + 1))[: int(script["count"])]
         self._next_uid += 1
-        self._answers[self._next_uid] = _Answer(script, answer, max_tokens, len(prompt))
+        self._answers[self._next_uid] = _Answer(script, answer, prefix + max_tokens, len(prompt), made=prefix)
         return self._next_uid
 
     def step(self) -> Step:
@@ -111,6 +117,7 @@ class FakeBackend:
         self._sleep(max((a.script.get("delay", 0.0) for a in self._answers.values()), default=0.0))
         for answer in self._answers.values():
             script, made = answer.script, answer.made
+            self._leak.append(b"x" * (int(script.pop("grow", 0)) << 20))  # written to, so that it is resident
             if "crash" in script and made >= script["crash"]:
                 os.kill(os.getpid(), signal.SIGKILL)
             if "hang" in script and made >= script["hang"]:
@@ -121,6 +128,9 @@ class FakeBackend:
     def remove(self, uids: list[int]) -> None:
         for uid in uids:
             self._answers.pop(uid, None)
+
+    def trim(self) -> None:
+        """There are no caches; what `grow` took stays taken."""
 
     def memory(self) -> MemoryReading:
         return MemoryReading(rss_bytes=psutil.Process().memory_info().rss)

@@ -26,6 +26,7 @@ from src.engine.backends import Step, Token
 from src.engine.backends.device import choose_device
 from src.engine.backends.weights import make_float32, parameter_count, weight_bytes
 from src.errors import InvalidRequest, ModelLoadFailed
+from src.gpu.watermarks import fits
 from src.ipc.messages import ChatMessage, DeviceReading, MemoryReading, ModelInfo, Sampling
 from src.settings import EngineSettings, Settings
 
@@ -83,6 +84,7 @@ class LmBackend:
         self.info = info
         self.device = device
         self.tokenizer = LmTokenizer(tokenizer)
+        self.end_tokens = frozenset(tokenizer.eos_token_ids)
         self._temperature, self._top_p = sampling
         # samplers are shared by rows with the same parameters, so that such rows are sampled in one call
         self._sampler = lru_cache(maxsize=256)(make_sampler)
@@ -94,7 +96,7 @@ class LmBackend:
             prefill_step_size=settings.prefill_step_size,
         )
 
-    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling) -> int:
+    def insert(self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0) -> int:  # noqa: ARG002
         temperature = self._temperature if sampling.temperature is None else sampling.temperature
         top_p = self._top_p if sampling.top_p is None else sampling.top_p
         # mlx-lm reads top_p 0 as "off"; OpenAI's 0 means the likeliest token alone
@@ -109,6 +111,9 @@ class LmBackend:
 
     def remove(self, uids: list[int]) -> None:
         self._generator.remove(uids)
+
+    def trim(self) -> None:
+        mx.clear_cache()
 
     def memory(self) -> MemoryReading:
         return MemoryReading(
@@ -133,6 +138,7 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
     device = choose_device(settings, blas)
     folder = _fetch(model, settings.models_path)
     config = checkpoint.read_config(folder)
+    _refuse_too_large(folder, model)
     try:
         loaded, tokenizer = mlx_load(str(folder), tokenizer_config={"trust_remote_code": False})
     except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
@@ -176,6 +182,16 @@ def _download(model: str) -> Path:
             f"The model {model!r} is not local and cannot be fetched from the Hugging Face hub "
             f"({type(error).__name__}). Put it under MODELS_DIR, or set DEFAULT_MODEL=demo."
         ) from None
+
+
+def _refuse_too_large(folder: Path, model: str) -> None:
+    """Better a reason now than a machine that swaps itself to death."""
+    needed = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    available = psutil.virtual_memory().available
+    if not fits(needed, available):
+        raise ModelLoadFailed(
+            f"The model {model!r} needs {needed >> 20} MB for its weights; {available >> 20} MB of memory are free."
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -31,6 +31,7 @@ class FakeProcess:
         self.pid = pid
         self.said = said
         self.hangs = False
+        self.barren = False
         self.signals: list[tuple[float, str]] = []
         self._deaf = deaf
         self._undying = undying
@@ -58,7 +59,13 @@ class FakeProbe:
     def __init__(self, process: FakeProcess) -> None:
         self._process = process
         self.asked = 0
+        self.exercised = 0
         self.closed = False
+
+    async def exercise(self, timeout_s: float) -> None:
+        self.exercised += 1
+        if self._process.barren:
+            raise ProbeError("no token")
 
     async def ask(self, timeout_s: float) -> Health | None:
         self.asked += 1

@@ -7,10 +7,11 @@ import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import msgspec
 import pytest
 
 from src.errors import ExitCode
-from src.ipc.messages import ChildState, Health
+from src.ipc.messages import ChildState, EngineLoad, Health
 from src.settings import SupervisorSettings
 from src.supervisor.child import Child, ProbeError
 from src.supervisor.specs import ChildSpec
@@ -151,6 +152,39 @@ async def test_an_old_step_with_work_waiting_is_a_stall() -> None:
     assert life.child.status().restarts == {"stall": 1}
     assert life.child.last_end is not None
     assert "61.0 s" in life.child.last_end.detail
+    await life.end()
+
+
+@in_virtual_time
+async def test_an_idle_engine_that_does_not_produce_is_replaced() -> None:
+    """It answers pings, yet a test generation brings nothing: reason `probe`. A busy one is not disturbed."""
+    life = Life(ready, health_probe_interval=60)
+    await life.until("ready")
+    life.process.barren = True
+    life.process.said = busy(step_age_s=1)
+    await asyncio.sleep(200)
+    assert life.child.status().restarts == {}
+    life.process.said = health(load=EngineLoad(running=0, waiting=0, step_age_s=0, steps=9, tokens=9))
+    await asyncio.sleep(70)
+    assert life.child.status().restarts == {"probe": 1}
+    await life.end()
+
+
+@in_virtual_time
+async def test_an_engine_that_stays_over_its_memory_is_replaced() -> None:
+    """Over the high watermark for MEMORY_RECYCLE_AFTER: reason `memory`; a peak that passes is forgiven."""
+    life = Life(ready, memory_recycle_after=30)
+    await life.until("ready")
+    full = msgspec.structs.replace(health(), memory_level="high")
+    for _ in range(3):
+        life.process.said = full
+        await asyncio.sleep(20)
+        life.process.said = health()
+        await asyncio.sleep(5)
+    assert life.child.status().restarts == {}
+    life.process.said = full
+    await asyncio.sleep(35)
+    assert life.child.status().restarts == {"memory": 1}
     await life.end()
 
 

@@ -1,0 +1,192 @@
+"""A request that outlives its back end: when the connection breaks, it waits for a fresh process and goes on there.
+
+It looks like one `ipc.client.Stream`: whoever reads it sees a pause, not an error. A chat request is put back with the
+token ids that came as its prefix; an OCR page is put back whole. Web process, in the request's greenlet.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from src.api.suspects import Suspects
+from src.errors import ServiceError
+from src.ipc.client import ConnectError, Disconnected, Stream, WaitTimeout
+from src.ipc.messages import Accepted, Admitted, AnyMessage, BackendRequest, Delta, Failed, GenerateRequest
+
+_POLL_S = 0.05
+# how often the supervisor is asked whether waiting makes sense
+_ASK_S = 1.0
+
+
+class Route(Protocol):
+    """The way to one back end."""
+
+    def connect(self, request: BackendRequest) -> Stream:
+        """Connect and send. Raises ConnectError when it is not there."""
+
+    def hopeless(self) -> ServiceError | None:
+        """The error to give up with, when the supervisor says that this back end will not come back by itself."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The bad ends of a request at one back end."""
+
+    missing: ServiceError  # it was never there
+    lost: ServiceError  # it died and did not come back in time
+    condemned: ServiceError  # this request kills it: not to be tried again
+
+
+class ResumableStream:
+    """One request, whichever process works on it. `cancel` may come from the hub; all else from the request's own."""
+
+    def __init__(
+        self,
+        request: BackendRequest,
+        route: Route,
+        suspects: Suspects,
+        *,
+        max_wait_s: float,
+        ends: Ends,
+        on_resume: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._request = request
+        self._route = route
+        self._suspects = suspects
+        self._max_wait_s = max_wait_s
+        self._ends = ends
+        self._entered = False
+        self._on_resume = on_resume
+        self._clock = clock
+        self._sleep = sleep
+        self._suspect = suspects.arrive()
+        self._stream: Stream | None = None
+        self._tokens: list[int] = []
+        self._admitted: Admitted | None = None
+        self._cancelled = False
+        self._asked = clock()
+        self._missing_since: float | None = None  # when a connect first failed
+        self._first_token: float | None = None  # in this life of the engine
+        self._spent_s = 0.0
+
+    def receive_all(self, timeout_s: float) -> list[AnyMessage]:
+        """As `Stream.receive_all`; a crash of the back end is a silence.
+
+        Raises:
+            ServiceError: when it does not come back in time, or this request is what kills it.
+        """
+        deadline = self._clock() + timeout_s
+        while True:
+            stream = self._stream or self._enter(deadline)
+            try:
+                batch = stream.receive_all(max(0.0, deadline - self._clock()))
+            except Disconnected:
+                if self._cancelled:
+                    raise
+                self._fall_out(stream)
+            else:
+                if messages := self._note(batch):
+                    return messages
+
+    def cancel(self) -> None:
+        """Wake whoever waits in `receive_all` with `Disconnected`."""
+        self._cancelled = True
+        if self._stream is not None:
+            self._stream.cancel()
+
+    def close(self) -> None:
+        """Leave, for whatever reason. May be called again."""
+        self._suspects.leave(self._suspect)
+        if self._stream is not None:
+            self._stream.close()
+
+    # ---- in and out of an engine
+
+    def _enter(self, deadline: float) -> Stream:
+        """Wait for the turn and for the back end; `WaitTimeout` at `deadline`."""
+        while not self._cancelled:
+            if not self._suspects.may_enter(self._suspect):
+                self._missing_since = None  # it waits for its turn, not for an engine
+            elif (stream := self._connect()) is not None:
+                return stream
+            self._give_up_or_wait(deadline)
+        raise Disconnected("cancelled")
+
+    def _connect(self) -> Stream | None:
+        try:
+            stream = self._route.connect(self._next_request())
+        except ConnectError:
+            self._missing_since = self._missing_since or self._clock()
+            return None
+        self._suspects.entered(self._suspect)
+        if not isinstance(self._request, GenerateRequest):
+            self._suspects.taken(self._suspect)  # a broker says nothing before the outcome
+        self._entered = True
+        self._missing_since = self._first_token = None
+        if self._admitted is not None:
+            self._on_resume()
+        self._stream = stream
+        if self._cancelled:  # while it connected
+            stream.cancel()
+        return stream
+
+    def _give_up_or_wait(self, deadline: float) -> None:
+        now = self._clock()
+        if self._missing_since is not None and now - self._missing_since >= self._max_wait_s:
+            raise self._ends.lost if self._entered else self._ends.missing
+        if now - self._asked >= _ASK_S:
+            self._asked = now
+            if (error := self._route.hopeless()) is not None:
+                raise error
+        if now >= deadline:
+            raise WaitTimeout
+        self._sleep(_POLL_S)
+
+    def _fall_out(self, stream: Stream) -> None:
+        """The back end died under this request."""
+        stream.close()
+        self._stream = None
+        self._asked = now = self._clock()
+        if self._first_token is not None:
+            self._spent_s += now - self._first_token
+        self._suspects.died(self._suspect)
+        if self._suspect.condemned:
+            raise self._ends.condemned
+
+    def _next_request(self) -> BackendRequest:
+        """The request as the next process needs it."""
+        if not isinstance(self._request, GenerateRequest) or self._admitted is None:
+            return self._request
+        return msgspec.structs.replace(
+            self._request,
+            max_tokens=self._admitted.max_tokens,
+            prefix=tuple(self._tokens),
+            spent_s=self._spent_s,
+        )
+
+    def _note(self, batch: list[AnyMessage]) -> list[AnyMessage]:
+        """Keep what a resume needs; `Accepted` and a second `Admitted` are for us alone."""
+        messages: list[AnyMessage] = []
+        for message in batch:
+            if isinstance(message, Accepted):
+                self._suspects.taken(self._suspect)
+                continue
+            if isinstance(message, Admitted) and self._admitted is not None:
+                continue
+            if isinstance(message, Admitted):
+                self._admitted = message
+            elif isinstance(message, Delta):
+                self._first_token = self._first_token or self._clock()
+                self._tokens.extend(message.tokens)
+                self._suspects.progressed(self._suspect, len(message.tokens))
+            elif isinstance(message, Failed):
+                self._suspects.leave(self._suspect)
+            messages.append(message)
+        return messages

@@ -1,0 +1,57 @@
+"""How long an answer may take: one pure function over one table of settings (docs/reliability.md has it in words).
+
+|                        | base               | per token               | with images       | at most           |
+|------------------------|--------------------|-------------------------|-------------------|-------------------|
+| whole answer           | ANSWER_TIMEOUT     | ANSWER_TOKEN_TIMEOUT    | + IMAGE_TIMEOUT   | ANSWER_TIMEOUT_MAX|
+| stream, total          | STREAM_TIMEOUT     | STREAM_TOKEN_TIMEOUT    | + IMAGE_TIMEOUT   | STREAM_TIMEOUT_MAX|
+| stream, between tokens | STREAM_GAP_TIMEOUT | –                       | –                 | –                 |
+
+REQUEST_TIMEOUT caps all of it. The time in the queue has QUEUE_TIMEOUT of its own and does not count here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from src.ipc.messages import GenerateRequest
+from src.settings import EngineSettings
+
+# the measured speed is an average; an answer may be this much slower
+_SLACK = 1.5
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Seconds. `total` counts from the first step, `gap` from the last token of a stream, `queue` from arrival."""
+
+    queue_s: float
+    total_s: float
+    gap_s: float | None
+
+
+def budget(request: GenerateRequest, max_tokens: int, settings: EngineSettings, token_s: float | None) -> Budget:
+    """The budget of one answer.
+
+    Args:
+        request: says whether it streams, has images, and what shorter time it asks for.
+        max_tokens: what the answer may take.
+        settings: the table.
+        token_s: seconds a token takes as measured on this engine, None before the first. When the asked length cannot
+            fit at that speed, the budget stretches, up to REQUEST_TIMEOUT.
+    """
+    table = _table(request, max_tokens, settings)
+    needed = _SLACK * max_tokens * token_s if token_s is not None else 0.0
+    total = min(max(table, needed), settings.request_timeout)
+    if request.timeout_s is not None:
+        total = min(total, request.timeout_s)
+    left = max(0.0, total - request.spent_s)
+    return Budget(settings.queue_timeout, left, settings.stream_gap_timeout if request.stream else None)
+
+
+def _table(request: GenerateRequest, max_tokens: int, settings: EngineSettings) -> float:
+    images = settings.image_timeout if request.has_images else 0.0
+    if request.stream:
+        wanted = settings.stream_timeout + settings.stream_token_timeout * max_tokens + images
+        return min(wanted, settings.stream_timeout_max)
+    wanted = settings.answer_timeout + settings.answer_token_timeout * max_tokens + images
+    return min(wanted, settings.answer_timeout_max)

@@ -1,0 +1,47 @@
+"""When a process uses too much memory: pure arithmetic on readings, used by the engine's guard.
+
+The budget is MEMORY_BUDGET_MB, or MLX_MEMORY_FRACTION of the device. What counts is the room beside the baseline (the
+footprint of the freshly loaded model): a large model must not stand over a watermark for ever by its weights alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from src.ipc.messages import MemoryReading
+
+Level = Literal["normal", "low", "high"]
+
+_MB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Watermarks:
+    """Shares of the room; over `low` caches are cleared, over `high` nothing is admitted."""
+
+    budget_bytes: int
+    low: float
+    high: float
+
+
+def footprint(reading: MemoryReading) -> int:
+    """Bytes the process really takes: resident memory, or MLX's own figures where Metal's are not resident."""
+    return max(reading.rss_bytes, (reading.mlx_active_bytes or 0) + (reading.mlx_cache_bytes or 0))
+
+
+def level(now: int, baseline: int, marks: Watermarks) -> Level:
+    """Which watermark a footprint of `now` bytes is over."""
+    room = max(1, marks.budget_bytes - baseline)
+    share = (now - baseline) / room
+    return "high" if share > marks.high else "low" if share > marks.low else "normal"
+
+
+def explain(now: int, baseline: int, marks: Watermarks) -> str:
+    """The figures behind a level, for the log and the status."""
+    return f"{now // _MB} MB used, {baseline // _MB} MB when loaded, {marks.budget_bytes // _MB} MB budget"
+
+
+def fits(needed_bytes: int, available_bytes: int) -> bool:
+    """Whether weights of this size can be loaded beside what runs; a tenth stays free for everybody else."""
+    return needed_bytes <= 0.9 * available_bytes

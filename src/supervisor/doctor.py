@@ -1,0 +1,38 @@
+"""What `run.py doctor` does about a service: the policy, pure. The command line asks and carries out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from src.ipc.messages import ChildStatus, SystemStatus
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One thing to do for one child, and why."""
+
+    child: str
+    act: Literal["restart", "trim"]
+    why: str
+
+
+def remedies(status: SystemStatus, stall_s: float) -> list[Remedy]:
+    """Restart what waits, has failed or stands still; clear the caches of engines that are well."""
+    found = [_for(child, stall_s) for child in status.children]
+    return [remedy for remedy in found if remedy is not None]
+
+
+def _for(child: ChildStatus, stall_s: float) -> Remedy | None:
+    if child.state in ("backoff", "failed"):
+        return Remedy(child.name, "restart", f"is in {child.state}: {child.detail or 'no reason given'}")
+    if child.state != "ready" or child.health is None:
+        return None
+    if child.health.memory_level == "high":
+        return Remedy(child.name, "restart", child.health.detail or "memory is high")
+    load = child.health.load
+    if load is None:
+        return None
+    if load.running + load.waiting > 0 and load.step_age_s > stall_s / 2:
+        return Remedy(child.name, "restart", f"has made no step for {load.step_age_s:.0f} s")
+    return Remedy(child.name, "trim", "is well: its caches are cleared")

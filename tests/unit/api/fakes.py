@@ -1,0 +1,116 @@
+"""Stand-ins for what a request meets: a clock that only the test moves, and a back end's stream from a script."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import cast
+
+from src.api.backends import Backends
+from src.ipc.client import Disconnected, Stream, WaitTimeout
+from src.ipc.messages import (
+    AnyMessage,
+    ChildState,
+    ChildStatus,
+    Delta,
+    DeviceReading,
+    EngineLoad,
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    Health,
+    MemoryReading,
+    ModelInfo,
+    OcrLoad,
+    SystemStatus,
+    Timings,
+    Usage,
+)
+from src.settings import Settings
+
+REQUEST = GenerateRequest("req-1", "demo", ())
+
+
+class FakeClock:
+    """Seconds, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeStream:
+    """Gives the batches of its script one by one; an empty batch is a silence as long as the caller waits."""
+
+    def __init__(self, clock: FakeClock, *script: list[AnyMessage]) -> None:
+        self._clock = clock
+        self._script = deque(script)
+        self.waits: list[float] = []
+        self.cancelled = False
+        self.closed = 0
+
+    def receive_all(self, timeout_s: float) -> list[AnyMessage]:
+        self.waits.append(timeout_s)
+        if self.cancelled or not self._script:
+            raise Disconnected("connection closed")
+        batch = self._script.popleft()
+        if not batch:
+            self._clock.now += max(0.0, timeout_s)
+            raise WaitTimeout
+        return batch
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def close(self) -> None:
+        self.closed += 1
+
+    @property
+    def stream(self) -> Stream:
+        return cast(Stream, self)
+
+
+def delta(*tokens: int, text: str = "x") -> Delta:
+    return Delta(tokens, text)
+
+
+def finished(reason: FinishReason = "stop", prompt: int = 5, completion: int = 3) -> Finished:
+    return Finished(reason, Usage(prompt, completion), Timings(0.5, 0.25, 2.0))
+
+
+HEALTH = Health(
+    "ready",
+    42,
+    MemoryReading(1000, mlx_active_bytes=10, mlx_cache_bytes=None, mlx_peak_bytes=20, mlx_limit_bytes=30),
+    engine="fake",
+    model=ModelInfo("demo", 2048, parameters=7),
+    device=DeviceReading("cpu", "a cpu", "OpenBLAS", 64 << 30, "0.32.4"),
+    load=EngineLoad(running=3, waiting=2, step_age_s=0.1, steps=10, tokens=20),
+)
+OCR_HEALTH = Health("ready", 43, MemoryReading(2000), ocr=OcrLoad(2, 1, 5, 2, 10, 0, 3))
+
+
+def table(engine: ChildState = "ready", ocr: ChildState = "ready", detail: str | None = None) -> SystemStatus:
+    """The supervisor's table with both back ends in the given states."""
+    return SystemStatus(
+        "0.1.0",
+        1,
+        60.0,
+        (
+            ChildStatus("web", "starting", 41, 5.0, {}),
+            ChildStatus("engine", engine, 42, 5.0, {"stall": 2}, detail, HEALTH if engine == "ready" else None),
+            ChildStatus("ocr", ocr, 43, 5.0, {}, None, OCR_HEALTH if ocr == "ready" else None),
+        ),
+    )
+
+
+class TableBackends(Backends):
+    """The real one, but for the supervisor's answer."""
+
+    def __init__(self, settings: Settings, answer: SystemStatus | None) -> None:
+        super().__init__(settings)
+        self.answer = answer
+
+    def status(self) -> SystemStatus | None:
+        return self.answer

@@ -1,0 +1,77 @@
+"""The web process's way to the others: what is asked where, and what is said when nobody answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.api.backends import Backends
+from src.errors import BackendUnavailable, ModelNotFound
+from src.ipc.messages import GenerateRequest, OcrRequest, SystemStatus
+from src.metrics import ModelReading
+from tests.conftest import MakeSettings
+from tests.unit.api.fakes import TableBackends, table
+
+UP = ModelReading("demo", "fake", up=True, running=3, waiting=2, memory_bytes={"active": 10, "peak": 20, "limit": 30})
+DOWN = ModelReading("demo", "fake", up=False)
+
+
+def test_a_model_that_is_not_served(make_settings: MakeSettings) -> None:
+    """The error names what was asked for and what there is."""
+    with pytest.raises(ModelNotFound, match=r"'gpt-4'.*Available: demo") as caught:
+        Backends(make_settings()).open_chat(GenerateRequest("id", "gpt-4", ()))
+    assert caught.value.param == "model"
+
+
+def test_a_back_end_that_is_not_there(make_settings: MakeSettings) -> None:
+    """A missing process is a 503 that says when to come back."""
+    backends = Backends(make_settings())
+    with pytest.raises(BackendUnavailable, match="engine") as chat:
+        backends.open_chat(GenerateRequest("id", "demo", ())).receive_all(5)
+    with pytest.raises(BackendUnavailable, match="ocr") as ocr:
+        backends.open_ocr(OcrRequest("id", b"")).receive_all(5)
+    assert chat.value.retry_after_s
+    assert ocr.value.retry_after_s
+
+
+def test_ocr_that_is_turned_off(make_settings: MakeSettings) -> None:
+    """Coming back will not help, so there is no Retry-After."""
+    with pytest.raises(BackendUnavailable, match="OCR_WORKERS=0") as caught:
+        Backends(make_settings(ocr_workers=0)).open_ocr(OcrRequest("id", b""))
+    assert caught.value.retry_after_s is None
+
+
+def test_no_supervisor_is_no_status(make_settings: MakeSettings) -> None:
+    """Serving needs no supervisor; asking for it says that it is not there."""
+    assert Backends(make_settings()).status() is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (table(), UP),
+        (table(engine="backoff"), DOWN),
+        (table(engine="starting"), DOWN),
+        (SystemStatus("0.1.0", 1, 1.0, ()), DOWN),
+        (None, DOWN),
+    ],
+    ids=["ready", "backoff", "starting", "no engine", "no supervisor"],
+)
+def test_an_engine_as_metrics(answer: SystemStatus | None, expected: ModelReading, make_settings: MakeSettings) -> None:
+    """The series keep their labels whatever happens: a dead engine shows 0 where it showed its load."""
+    readings = TableBackends(make_settings(inference_engine="fake"), answer).readings()
+    assert readings.models == (expected,)
+
+
+def test_the_table_as_metrics(make_settings: MakeSettings) -> None:
+    """Restarts, memory and the OCR pool come from the same answer."""
+    readings = TableBackends(make_settings(), table()).readings()
+    assert readings.restarts == {("engine", "stall"): 2}
+    assert readings.process_memory_bytes == {"engine": 1000, "ocr": 2000}
+    pool = {"workers": 2, "workers_busy": 1, "queue_depth": 5, "model_loads": 2, "worker_restarts": 3}
+    assert readings.ocr == pool | {"workers_recycled": 0, "fallbacks": 0, "jobs_unfinished": 0}
+
+
+@pytest.mark.parametrize(("setting", "label"), [("auto", "mlx"), ("mlx", "mlx"), ("fake", "fake")])
+def test_the_engines_label(setting: str, label: str, make_settings: MakeSettings) -> None:
+    """Series are labelled with the engine that runs, not with how it was chosen."""
+    assert Backends(make_settings(inference_engine=setting)).engine_name() == label

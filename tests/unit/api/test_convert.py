@@ -1,0 +1,135 @@
+"""Between OpenAI's shapes and our messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from src.api import convert
+from src.api.convert import ChunkWriter
+from src.api.schemas import ChatCompletionRequest
+from src.errors import InvalidRequest
+from src.ipc.messages import ChatMessage, GenerateRequest, Usage
+from tests.unit.api.fakes import delta, finished
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+
+def generate(**fields: Any) -> GenerateRequest:
+    body = ChatCompletionRequest.model_validate({"messages": HELLO, **fields})
+    return convert.to_generate(body, "req-1", "demo")
+
+
+def plain(wire: object) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(wire))
+
+
+def test_what_a_body_leaves_out_is_left_to_the_model() -> None:
+    """Defaults are the engine's to choose: nothing is invented on the way."""
+    request = generate()
+    assert request == GenerateRequest("req-1", "demo", (ChatMessage("user", "hello"),))
+    assert (request.sampling.temperature, request.sampling.top_p, request.max_tokens) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"model": "other"}, {"model": "other"}),
+        ({"model": None}, {"model": "demo"}),
+        ({"max_tokens": 5}, {"max_tokens": 5}),
+        ({"max_completion_tokens": 6}, {"max_tokens": 6}),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, {"max_tokens": 6}),
+        ({"stop": "a"}, {"stop": ("a",)}),
+        ({"stop": ["a", "b"]}, {"stop": ("a", "b")}),
+        ({"stop": None}, {"stop": ()}),
+        ({"stop": []}, {"stop": ()}),
+    ],
+)
+def test_a_field_reaches_the_engine(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Each field arrives under the engine's name for it."""
+    request = generate(**fields)
+    assert {name: getattr(request, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(("temperature", "top_p"), [(0, 0), (0.0, 1), (1, 0.5), (2, 1.0)])
+def test_sampling_arrives(temperature: float, top_p: float) -> None:
+    """Zero is a value, not the absence of one."""
+    sampling = generate(temperature=temperature, top_p=top_p).sampling
+    assert (sampling.temperature, sampling.top_p) == (temperature, top_p)
+
+
+@pytest.mark.parametrize(
+    ("turn", "expected"),
+    [
+        ({"role": "developer", "content": "be brief"}, ("system", "be brief")),
+        ({"role": "system", "content": "be brief"}, ("system", "be brief")),
+        ({"role": "assistant", "content": None}, ("assistant", "")),
+        ({"role": "assistant"}, ("assistant", "")),
+        ({"role": "user", "content": ""}, ("user", "")),
+        ({"role": "user", "content": []}, ("user", "")),
+        ({"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, ("user", "ab")),
+        ({"role": "user", "content": "x", "name": "bob"}, ("user", "x")),
+    ],
+)
+def test_a_turn(turn: dict[str, Any], expected: tuple[str, str]) -> None:
+    """Roles and contents become what a chat template understands."""
+    assert generate(messages=[turn]).messages == (ChatMessage(*expected),)
+
+
+def test_a_turn_without_content_is_named() -> None:
+    """Only an assistant's turn may be empty; the error says which turn it was."""
+    with pytest.raises(InvalidRequest) as caught:
+        generate(messages=[*HELLO, {"role": "user"}])
+    assert caught.value.param == "messages[1].content"
+
+
+def test_stream_options_need_a_stream() -> None:
+    """What makes no sense together is refused, as OpenAI does."""
+    with pytest.raises(InvalidRequest) as caught:
+        generate(stream_options={"include_usage": True})
+    assert caught.value.param == "stream_options"
+    assert generate(stream=True, stream_options={"include_usage": True}).id == "req-1"
+
+
+def test_a_whole_answer() -> None:
+    """All texts together, the reason, and the usage that adds up."""
+    events = [delta(1, text="he"), delta(2, text=""), delta(3, text="llo"), finished("length", 7, 3)]
+    assert plain(convert.completion(events, "chatcmpl-1", 123, "demo")) == {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 123,
+        "model": "demo",
+        "system_fingerprint": None,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "hello", "refusal": None},
+                "finish_reason": "length",
+                "logprobs": None,
+            }
+        ],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
+    }
+
+
+def test_usage_adds_up() -> None:
+    """The total is the sum."""
+    assert convert.usage(Usage(4, 6)).total_tokens == 10
+
+
+@pytest.mark.parametrize("include_usage", [False, True])
+def test_chunks(include_usage: bool) -> None:
+    """A stream is: the role, the texts, the reason; with include_usage also `usage: null` each and the usage last."""
+    writer = ChunkWriter("chatcmpl-1", 123, "demo", include_usage=include_usage)
+    chunks = [plain(c) for c in (writer.first(), writer.delta(delta(1, text="hi")), *writer.finished(finished()))]
+    body = [chunk["choices"][0] for chunk in chunks if chunk["choices"]]
+    assert [choice["delta"] for choice in body] == [{"role": "assistant", "content": ""}, {"content": "hi"}, {}]
+    assert [choice["finish_reason"] for choice in body] == [None, None, "stop"]
+    assert {(chunk["id"], chunk["object"], chunk["created"]) for chunk in chunks} == {
+        ("chatcmpl-1", "chat.completion.chunk", 123)
+    }
+    usages = [chunk.get("usage", "absent") for chunk in chunks]
+    counts = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
+    assert usages == ([None, None, None, counts] if include_usage else ["absent"] * 3)

@@ -1,0 +1,72 @@
+"""What is in flight: the cap, the drain, and the end of all."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from src.api.inflight import InFlight
+from src.errors import Overloaded, ShuttingDown
+
+
+def nothing() -> None:
+    return
+
+
+def test_the_cap_is_kept() -> None:
+    """One more than the limit is refused with Retry-After; a slot that is given back can be taken again."""
+    inflight = InFlight(2)
+    first = inflight.enter(nothing)
+    inflight.enter(nothing)
+    with pytest.raises(Overloaded, match="MAX_CONCURRENT_REQUESTS") as caught:
+        inflight.enter(nothing)
+    assert caught.value.retry_after_s
+    inflight.leave(first)
+    inflight.enter(nothing)
+    assert len(inflight) == 2
+
+
+def test_a_slot_is_given_back_once() -> None:
+    """Leaving twice does not free somebody else's slot."""
+    inflight = InFlight(1)
+    ticket = inflight.enter(nothing)
+    inflight.leave(ticket)
+    inflight.enter(nothing)
+    inflight.leave(ticket)
+    with pytest.raises(Overloaded):
+        inflight.check()
+
+
+def test_a_check_takes_no_slot() -> None:
+    """`check` only asks."""
+    inflight = InFlight(1)
+    for _ in range(3):
+        inflight.check()
+    assert len(inflight) == 0
+
+
+def test_draining_refuses_new_and_keeps_running_ones() -> None:
+    """At a shutdown nothing new comes in, and what runs goes on until it is ended."""
+    ended: list[str] = []
+    inflight = InFlight(1)
+    inflight.enter(lambda: ended.append("first"))
+    inflight.begin_drain()
+    with pytest.raises(ShuttingDown) as caught:
+        inflight.enter(nothing)
+    assert caught.value.retry_after_s
+    assert (ended, len(inflight)) == ([], 1)
+
+
+def test_all_are_ended_even_when_each_leaves_at_once() -> None:
+    """Interrupting may make a request leave while the others are still to be told."""
+    ended: list[int] = []
+    inflight = InFlight(10)
+
+    def end(at: int) -> None:
+        ended.append(at)
+        inflight.leave(tickets[at])
+
+    tickets = [inflight.enter(partial(end, at)) for at in range(3)]
+    inflight.end_all()
+    assert (ended, len(inflight)) == ([0, 1, 2], 0)

@@ -1,0 +1,168 @@
+"""A request that outlives its engine: what is sent again, what is shown once, and when it is given up."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+
+import pytest
+
+from src.api.resume import Ends, ResumableStream
+from src.api.suspects import Suspects
+from src.errors import BackendUnavailable, EngineCrashed, ServiceError
+from src.ipc.client import ConnectError, Disconnected, Stream, WaitTimeout
+from src.ipc.messages import Accepted, Admitted, AnyMessage, BackendRequest, ChatMessage, GenerateRequest
+from tests.unit.api.fakes import FakeClock, FakeStream, delta, finished
+
+REQUEST = GenerateRequest("r", "demo", (ChatMessage("user", "hello"),), stream=True)
+ENDS = Ends(BackendUnavailable("missing"), EngineCrashed("lost"), EngineCrashed("condemned"))
+
+
+class FakeRoute:
+    """Gives the scripted connections one after the other; None is a refused one."""
+
+    def __init__(self, *connections: FakeStream | None) -> None:
+        self.connections = deque(connections)
+        self.sent: list[BackendRequest] = []
+        self.verdict: ServiceError | None = None
+
+    def connect(self, request: BackendRequest) -> Stream:
+        connection = self.connections.popleft() if self.connections else None
+        if connection is None:
+            raise ConnectError("refused")
+        self.sent.append(request)
+        return connection.stream
+
+    def hopeless(self) -> ServiceError | None:
+        return self.verdict
+
+
+class Case:
+    """A stream under test, with a clock that sleeping moves."""
+
+    def __init__(self, *scripts: list[list[AnyMessage]] | None) -> None:
+        self.clock = FakeClock()
+        self.route = FakeRoute(*(None if s is None else FakeStream(self.clock, *s) for s in scripts))
+        self.suspects = Suspects(progress_tokens=8)
+        self.resumed = 0
+        self.stream = self.another()
+
+    def another(self) -> ResumableStream:
+        return ResumableStream(
+            REQUEST,
+            self.route,
+            self.suspects,
+            max_wait_s=10,
+            ends=ENDS,
+            on_resume=self._count,
+            clock=self.clock,
+            sleep=self._sleep,
+        )
+
+    def _count(self) -> None:
+        self.resumed += 1
+
+    def _sleep(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    def read_all(self) -> list[AnyMessage]:
+        messages: list[AnyMessage] = []
+        while not messages or messages[-1] != finished():
+            messages += self.stream.receive_all(60)
+        return messages
+
+
+def test_a_crash_is_a_pause() -> None:
+    """The fresh engine gets the tokens that came; the reader sees one admission, each token once, one outcome."""
+    case = Case(
+        [[Admitted(5, 100)], [delta(1), delta(2)]],
+        None,
+        None,
+        [[Admitted(5, 100), delta(3)], [finished()]],
+    )
+    assert case.read_all() == [Admitted(5, 100), delta(1), delta(2), delta(3), finished()]
+    again = case.route.sent[1]
+    assert isinstance(again, GenerateRequest)
+    assert (again.prefix, again.max_tokens, again.messages) == ((1, 2), 100, REQUEST.messages)
+    assert case.resumed == 1
+
+
+def test_time_without_an_engine_does_not_count() -> None:
+    """What was spent on tokens goes with the request; the queue and the wait for an engine do not."""
+    case = Case([[Admitted(5, 100)], [], [delta(1)], []], None, None, [[delta(2)], [], []], None, [[finished()]])
+    assert case.stream.receive_all(60) == [Admitted(5, 100)]
+    for _ in range(8):
+        with suppress(WaitTimeout):
+            case.stream.receive_all(3)
+    spent = [request.spent_s for request in case.route.sent if isinstance(request, GenerateRequest)]
+    assert spent == pytest.approx([0, 3, 9])
+
+
+def test_a_request_that_never_started_is_sent_as_it_was() -> None:
+    """Before admission nothing was shown, so there is nothing to go on from."""
+    case = Case([], [[Admitted(5, 100)], [finished()]])
+    assert case.read_all() == [Admitted(5, 100), finished()]
+    assert case.route.sent == [REQUEST, REQUEST]
+
+
+def test_waiting_is_bounded() -> None:
+    """An engine that never was there, or never comes back, is an error after RESUME_MAX_WAIT."""
+    with pytest.raises(BackendUnavailable, match="missing"):
+        Case(None).stream.receive_all(60)
+    case = Case([[Admitted(5, 100)]])
+    assert case.stream.receive_all(60) == [Admitted(5, 100)]
+    with pytest.raises(EngineCrashed, match="lost"):
+        case.stream.receive_all(60)
+    assert case.clock.now == pytest.approx(1010, abs=0.5)
+
+
+def test_silence_while_waiting_is_told() -> None:
+    """A reader who must send keep-alives is not kept longer than he asked."""
+    with pytest.raises(WaitTimeout):
+        Case(None).stream.receive_all(2)
+
+
+def test_a_hopeless_engine_is_not_waited_for() -> None:
+    """When the supervisor says that it has failed, its reason is the answer, soon."""
+    case = Case(None)
+    case.route.verdict = BackendUnavailable("engine has failed: no such model")
+    with pytest.raises(BackendUnavailable, match="no such model"):
+        case.stream.receive_all(60)
+    assert case.clock.now < 1002
+
+
+def test_a_request_that_kills_alone_is_condemned() -> None:
+    """Twice alone at a crash without progress: it is not tried again."""
+    case = Case([[Accepted(), Admitted(5, 100)]], [[Accepted()]], [[finished()]])
+    case.stream.receive_all(60)
+    with pytest.raises(EngineCrashed, match="condemned"):
+        case.stream.receive_all(60)
+    assert len(case.route.sent) == 2
+
+
+def test_cancel_ends_the_wait() -> None:
+    """A client that left, or a shutdown, ends it at once, connected or not."""
+    waiting = Case(None)
+    waiting.stream.cancel()
+    with pytest.raises(Disconnected):
+        waiting.stream.receive_all(60)
+    connected = Case([[Admitted(5, 100)]])
+    connected.stream.receive_all(60)
+    connected.stream.cancel()
+    with pytest.raises(Disconnected):
+        connected.stream.receive_all(60)
+
+
+def test_one_that_left_holds_up_nobody() -> None:
+    """A suspect whose client leaves is no longer waited for by the others."""
+    case = Case()
+    suspect, other = case.suspects.arrive(), case.suspects.arrive()
+    for _ in range(2):
+        for request in (suspect, other):
+            case.suspects.entered(request)
+            case.suspects.taken(request)
+        case.suspects.died(suspect)
+        case.suspects.died(other)
+    assert not case.suspects.may_enter(other)
+    case.suspects.leave(suspect)
+    assert case.suspects.may_enter(other)

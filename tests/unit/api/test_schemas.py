@@ -1,0 +1,134 @@
+"""Request bodies: every field is honoured, refused by name, or on the list of those without effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from src.api.error_handlers import from_validation
+from src.api.schemas import NO_EFFECT, UNSUPPORTED, ChatCompletionRequest
+from src.errors import UnsupportedValue
+
+HELLO = [{"role": "user", "content": "hello"}]
+
+# per field of UNSUPPORTED, a value that asks for something
+ASKING: dict[str, Any] = {
+    "n": 2,
+    "seed": 1,
+    "logprobs": True,
+    "top_logprobs": 5,
+    "logit_bias": {"1": 100},
+    "frequency_penalty": 0.5,
+    "presence_penalty": -0.5,
+    "repetition_penalty": 1.1,
+    "top_k": 40,
+    "min_p": 0.1,
+    "response_format": {"type": "json_object"},
+    "tools": [{"type": "function", "function": {"name": "f"}}],
+    "tool_choice": "required",
+    "functions": [{"name": "f"}],
+    "function_call": {"name": "f"},
+    "parallel_tool_calls": "yes",
+    "modalities": ["text", "audio"],
+    "audio": {"voice": "alloy"},
+    "prediction": {"type": "content", "content": "x"},
+    "reasoning_effort": "high",
+    "web_search_options": {},
+    "ignore_eos": True,
+}
+
+# body → the parameter an error must name
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"messages": None}, "messages"),
+    ({"messages": "hello"}, "messages"),
+    ({"messages": []}, "messages"),
+    ({"messages": HELLO * 2049}, "messages"),
+    ({"messages": ["hello"]}, "messages[0]"),
+    ({"messages": [{"content": "x"}]}, "messages[0].role"),
+    ({"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role"),
+    ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+    ({"messages": [*HELLO, {"role": "user", "content": "x", "color": "red"}]}, "messages[1].color"),
+    ({"model": 5}, "model"),
+    ({"model": "x" * 513}, "model"),
+    ({"max_tokens": 0}, "max_tokens"),
+    ({"max_tokens": -1}, "max_tokens"),
+    ({"max_tokens": 1.5}, "max_tokens"),
+    ({"max_tokens": "5"}, "max_tokens"),
+    ({"max_tokens": True}, "max_tokens"),
+    ({"max_tokens": 10**9}, "max_tokens"),
+    ({"max_completion_tokens": 0}, "max_completion_tokens"),
+    ({"temperature": -0.1}, "temperature"),
+    ({"temperature": 2.1}, "temperature"),
+    ({"temperature": "hot"}, "temperature"),
+    ({"temperature": float("nan")}, "temperature"),
+    ({"top_p": 1.1}, "top_p"),
+    ({"top_p": -0.1}, "top_p"),
+    ({"stop": 5}, "stop"),
+    ({"stop": ""}, "stop"),
+    ({"stop": [""]}, "stop"),
+    ({"stop": ["a"] * 5}, "stop"),
+    ({"stop": [1]}, "stop"),
+    ({"stream": "yes"}, "stream"),
+    ({"stream": 1}, "stream"),
+    ({"stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
+    ({"stream_options": {"color": "red"}}, "stream_options.color"),
+]
+
+
+def request(**fields: Any) -> ChatCompletionRequest:
+    return ChatCompletionRequest.model_validate({"messages": HELLO, **fields})
+
+
+def test_every_unsupported_field_is_tried() -> None:
+    """A field added to the list is added to this test."""
+    assert set(ASKING) == set(UNSUPPORTED)
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_wish_that_cannot_be_met_is_refused_by_name(name: str) -> None:
+    """A parameter this engine cannot honour is an error that names it, never silence."""
+    with pytest.raises(UnsupportedValue, match=name) as caught:
+        request(**{name: ASKING[name]}).refuse_unsupported()
+    assert (caught.value.param, caught.value.status) == (name, 400)
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in UNSUPPORTED.items() for v in (*values, None)])
+def test_a_value_that_asks_for_nothing_is_taken(name: str, value: object) -> None:
+    """Clients that send a field's default are served, and the field is not reported as ignored."""
+    made = request(**{name: value})
+    made.refuse_unsupported()
+    assert made.ignored == []
+
+
+@pytest.mark.parametrize("name", sorted(NO_EFFECT))
+def test_a_field_without_effect_is_taken(name: str) -> None:
+    """What cannot change the answer is neither refused nor reported."""
+    made = request(**{name: "x"})
+    made.refuse_unsupported()
+    assert made.ignored == []
+
+
+def test_an_unknown_field_is_reported() -> None:
+    """What nobody knows is named to the client."""
+    made = request(temprature=0.5, zebra=1, user="me")
+    made.refuse_unsupported()
+    assert made.ignored == ["temprature", "zebra"]
+
+
+@pytest.mark.parametrize(("fields", "param"), WRONG, ids=lambda value: str(value)[:40])
+def test_a_wrong_value_is_named(fields: dict[str, Any], param: str) -> None:
+    """An error says which parameter is wrong, as a path, without pydantic's own words and without the value."""
+    with pytest.raises(ValidationError) as caught:
+        request(**fields)
+    error = from_validation(caught.value)
+    assert (error.param or "").removesuffix("[0]") == param.removesuffix("[0]")
+    assert error.status == 400
+
+
+def test_a_missing_field_is_named() -> None:
+    """`messages` is the one field nobody can leave out."""
+    with pytest.raises(ValidationError) as caught:
+        ChatCompletionRequest.model_validate({})
+    assert from_validation(caught.value).message == "Missing required parameter: 'messages'."

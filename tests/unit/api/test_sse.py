@@ -1,0 +1,39 @@
+"""Server-sent events: the bytes on the wire."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from src.api import sse
+from src.api.schemas import DeltaOut
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", "two\nlines\r\n\r\nand a blank one", "data: [DONE]\n\n", "\u2028", "你好 🎉", ""]
+)
+def test_a_text_stays_inside_its_event(text: str) -> None:
+    """One event is one `data:` line and one blank line, whatever the text holds."""
+    event = sse.event(DeltaOut(role="assistant", content=text))
+    assert event.startswith(b"data: {")
+    assert event.endswith(b"}\n\n")
+    assert event.count(b"\n") == 2
+    assert b"\r" not in event
+    assert json.loads(event[6:])["content"] == text
+
+
+def test_a_ping_is_a_comment() -> None:
+    """Clients ignore lines that begin with a colon."""
+    assert sse.PING.startswith(b":")
+    assert sse.PING.endswith(b"\n\n")
+
+
+def test_no_proxy_holds_a_stream_back() -> None:
+    """nginx does not buffer, nobody stores, and the type is the one clients look for."""
+    response = sse.response(iter([b"data: 1\n\n"]))
+    assert response.mimetype == "text/event-stream"
+    assert response.headers["X-Accel-Buffering"] == "no"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Content-Length" not in response.headers
+    assert response.is_streamed

@@ -1,0 +1,152 @@
+"""Frames: whatever way the bytes come, the same messages come out, or a clear error."""
+
+from __future__ import annotations
+
+import struct
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.ipc.framing import MAX_FRAME_BYTES, Decoder, FramingError, encode
+from src.ipc.messages import (
+    Accepted,
+    Admitted,
+    AnyMessage,
+    ChatMessage,
+    ChildStatus,
+    Delta,
+    DeviceReading,
+    EngineLoad,
+    Failed,
+    Finished,
+    GenerateRequest,
+    Health,
+    MemoryReading,
+    ModelInfo,
+    OcrLine,
+    OcrLoad,
+    OcrRequest,
+    OcrResult,
+    OcrTimings,
+    Ping,
+    RestartRequest,
+    Sampling,
+    StatusRequest,
+    StopRequest,
+    SystemStatus,
+    Timings,
+    TrimRequest,
+    Usage,
+)
+
+HEALTH = Health(
+    "ready",
+    42,
+    MemoryReading(1, 2, 3, 4, 5),
+    engine="mlx",
+    model=ModelInfo("demo", 2048),
+    device=DeviceReading("cpu", blas="OpenBLAS"),
+    load=EngineLoad(1, 2, 0.5, 3, 4),
+    ocr=OcrLoad(2, 1, 0, 2, 10, 0, 0),
+)
+MESSAGES: list[AnyMessage] = [
+    GenerateRequest(
+        "id", "demo", (ChatMessage("user", "héllo 你好 🎉"),), Sampling(0.5), 10, ("a", "b"), prefix=(1, 2)
+    ),
+    GenerateRequest("id", "demo", ()),
+    OcrRequest("id", b"\x00\xff" * 100, base64=True),
+    Ping(),
+    StatusRequest(),
+    RestartRequest("engine"),
+    TrimRequest(),
+    StopRequest(),
+    Accepted(),
+    Admitted(3, 100),
+    Delta((1, 2, 300_000), "text"),
+    Finished("stop", Usage(1, 2), Timings(0.1, 0.2, 0.3)),
+    Failed("overloaded", "too many", "messages", 1.5),
+    OcrResult(
+        "rapidocr", "a", (OcrLine("a", 0.5, ((0, 0), (1, 0), (1, 1), (0, 1))),), 9, 9, 90, 0.1, OcrTimings(1, 2, 3)
+    ),
+    HEALTH,
+    SystemStatus("0.1.0", 1, 2.0, (ChildStatus("engine", "ready", 42, 1.0, {"exit": 1}, None, HEALTH),)),
+]
+WIRE = b"".join(map(encode, MESSAGES))
+TWO: list[AnyMessage] = [Delta((1,), "né"), Finished("stop", Usage(1, 2), Timings(0.1, 0.2, 0.3))]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_comes_out_as_it_went_in(message: AnyMessage) -> None:
+    """Every type survives the wire, its type and all its fields included."""
+    (received,) = Decoder().feed(encode(message))
+    assert type(received) is type(message)
+    assert received == message
+
+
+def test_every_message_is_tried_here() -> None:
+    """A new message type is added to the list above."""
+    assert {type(message) for message in MESSAGES} == set(AnyMessage.__args__)
+
+
+@pytest.mark.parametrize("size", [*range(1, 9), 64, 1000, len(WIRE)])
+def test_short_reads(size: int) -> None:
+    """Messages come out whole and in order, however few bytes each read gives."""
+    decoder = Decoder()
+    received = [m for at in range(0, len(WIRE), size) for m in decoder.feed(WIRE[at : at + size])]
+    assert received == MESSAGES
+    decoder.eof()
+
+
+@given(st.lists(st.integers(0, len(WIRE)), max_size=40))
+def test_any_cut(cuts: list[int]) -> None:
+    """Messages come out whole and in order, wherever the stream is cut, empty reads included."""
+    decoder = Decoder()
+    edges = [0, *sorted(cuts), len(WIRE)]
+    assert [m for a, b in pairwise(edges) for m in decoder.feed(WIRE[a:b])] == MESSAGES
+
+
+def test_every_end_of_file() -> None:
+    """The end of the stream is fine between frames and an error at every other byte."""
+    wire = b"".join(map(encode, TWO))
+    between = {0, len(encode(TWO[0])), len(wire)}
+    for end in range(len(wire) + 1):
+        decoder = Decoder()
+        decoder.feed(wire[:end])
+        if end in between:
+            decoder.eof()
+        else:
+            with pytest.raises(FramingError, match="inside a frame"):
+                decoder.eof()
+
+
+def test_a_frame_over_the_limit_is_refused_at_its_header() -> None:
+    """Nobody can make us collect a huge frame: four bytes are enough to refuse it."""
+    with pytest.raises(FramingError, match="exceeds the limit"):
+        Decoder().feed(struct.pack(">I", MAX_FRAME_BYTES + 1))
+    frame = encode(OcrRequest("id", b"x" * 100))
+    assert len(Decoder(len(frame) - 4).feed(frame)) == 1
+    with pytest.raises(FramingError):
+        Decoder(len(frame) - 5).feed(frame)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"\xc1", b"\x80", b"\xa5hello", b"\x81\xa4type\xa3xyz", b"\x81\xa4type\xa5Delta", encode(Ping())[4:] + b"x"],
+    ids=["empty", "never used byte", "no type", "a string", "unknown type", "missing fields", "trailing byte"],
+)
+def test_a_body_that_is_no_message(body: bytes) -> None:
+    """A peer that speaks something else gets an error, not a crash."""
+    with pytest.raises(FramingError, match="not a message"):
+        Decoder().feed(struct.pack(">I", len(body)) + body)
+
+
+@given(st.binary(max_size=200))
+def test_junk_never_surprises(junk: bytes) -> None:
+    """Whatever bytes come, the decoder waits for more, gives messages, or raises FramingError."""
+    try:
+        received = Decoder(max_bytes=1000).feed(junk)
+    except FramingError:
+        return
+    assert all(isinstance(message, AnyMessage) for message in received)

@@ -1,0 +1,41 @@
+"""What the doctor prescribes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from src.ipc.messages import ChildState, ChildStatus, EngineLoad, Health, MemoryReading, SystemStatus
+from src.supervisor.doctor import remedies
+
+IDLE = EngineLoad(running=0, waiting=0, step_age_s=0, steps=1, tokens=1)
+HEALTH = Health("ready", 7, MemoryReading(1), load=IDLE)
+
+
+def table(state: ChildState, health: Health | None = None, detail: str | None = None) -> SystemStatus:
+    child = ChildStatus("engine", state, 7, 1.0, {}, detail, health)
+    return SystemStatus("0.1.0", 1, 1.0, (child,))
+
+
+@pytest.mark.parametrize(
+    ("status", "act", "why"),
+    [
+        (table("failed", detail="no such model"), "restart", "no such model"),
+        (table("backoff", detail="exit 1"), "restart", "exit 1"),
+        (table("ready", msgspec.structs.replace(HEALTH, memory_level="high")), "restart", "memory"),
+        (table("ready", msgspec.structs.replace(HEALTH, load=EngineLoad(1, 0, 45, 1, 1))), "restart", "45 s"),
+        (table("ready", msgspec.structs.replace(HEALTH, load=EngineLoad(1, 0, 5, 1, 1))), "trim", "well"),
+        (table("ready", HEALTH), "trim", "well"),
+    ],
+)
+def test_a_remedy(status: SystemStatus, act: str, why: str) -> None:
+    """What waits, failed, fills up or stands still is restarted; an engine that is well gets its caches cleared."""
+    (remedy,) = remedies(status, stall_s=60)
+    assert remedy.act == act
+    assert why in remedy.why
+
+
+@pytest.mark.parametrize("state", ["starting", "stopping", "stopped"])
+def test_what_is_on_its_way_is_left_alone(state: ChildState) -> None:
+    """A process that starts or stops needs no doctor."""
+    assert remedies(table(state), stall_s=60) == []

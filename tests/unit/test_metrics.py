@@ -1,0 +1,149 @@
+"""Metrics: names and labels that dashboards rely on, and gauges that do not outlive what they measure."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from src.metrics import FINISH_REASONS, OCR_RESULTS, Metrics, ModelReading, Readings
+
+MODEL = {"model_name": "demo", "engine": "mlx"}
+READINGS = Readings(
+    models=(ModelReading("demo", "mlx", up=True, running=3, waiting=2, memory_bytes={"active": 10, "peak": 20}),),
+    restarts={("engine", "stall"): 2, ("web", "exit"): 1},
+    process_memory_bytes={"engine": 1000, "ocr": 2000},
+    ocr={"workers": 2, "workers_busy": 1, "queue_depth": 5, "model_loads": 2, "worker_restarts": 0},
+)
+
+# name → labels, as the dashboards and alerts use them
+SERIES = {
+    "stoker_http_requests_total": {"method", "route", "status"},
+    "stoker_http_request_duration_seconds_count": {"method", "route"},
+    "stoker_client_disconnects_total": {"phase"},
+    "stoker_rate_limited_total": {"scope"},
+    "stoker_requests_resumed_total": {"kind"},
+    "stoker_event_loop_lag_seconds_count": set(),
+    "stoker_prompt_tokens_total": set(MODEL),
+    "stoker_generation_tokens_total": set(MODEL),
+    "stoker_request_success_total": {*MODEL, "finished_reason"},
+    "stoker_time_to_first_token_seconds_count": set(MODEL),
+    "stoker_inter_token_latency_seconds_count": set(MODEL),
+    "stoker_e2e_request_latency_seconds_count": set(MODEL),
+    "stoker_request_queue_time_seconds_count": set(MODEL),
+    "stoker_request_prefill_time_seconds_count": set(MODEL),
+    "stoker_request_decode_time_seconds_count": set(MODEL),
+    "stoker_request_prompt_tokens_count": set(MODEL),
+    "stoker_request_generation_tokens_count": set(MODEL),
+    "stoker_ocr_jobs_total": {"result"},
+    "stoker_ocr_job_duration_seconds_count": set(),
+    "stoker_engine_up": set(MODEL),
+    "stoker_num_requests_running": set(MODEL),
+    "stoker_num_requests_waiting": set(MODEL),
+    "stoker_engine_memory_bytes": {*MODEL, "kind"},
+    "stoker_child_restarts_total": {"child", "reason"},
+    "stoker_engine_restarts_total": {"reason"},
+    "stoker_process_memory_bytes": {"process"},
+    "stoker_ocr_workers": set(),
+    "stoker_ocr_workers_busy": set(),
+    "stoker_ocr_queue_depth": set(),
+}
+
+
+def observed() -> Metrics:
+    """A registry in which everything has happened once."""
+    metrics = Metrics(lambda: READINGS)
+    metrics.announce_model(**MODEL)
+    metrics.http_requests.labels("POST", "/v1/chat/completions", "200").inc()
+    metrics.http_seconds.labels("POST", "/v1/chat/completions").observe(0.2)
+    metrics.rate_limited.labels("/v1/ocr").inc()
+    metrics.lag.observe(0.001)
+    metrics.ocr_seconds.observe(1.0)
+    for counter in (metrics.prompt_tokens, metrics.generation_tokens):
+        counter.labels(**MODEL).inc(7)
+    for histogram in (metrics.ttft, metrics.inter_token, metrics.e2e, metrics.queue_time, metrics.prefill_time):
+        histogram.labels(**MODEL).observe(0.1)
+    for histogram in (metrics.decode_time, metrics.prompt_size, metrics.answer_size):
+        histogram.labels(**MODEL).observe(1)
+    return metrics
+
+
+def samples(metrics: Metrics) -> dict[str, list[dict[str, str]]]:
+    """The labels of every sample on the page, by name."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for family in text_string_to_metric_families(metrics.render().decode()):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append(sample.labels)
+    return found
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_a_series_has_its_name_and_labels(name: str) -> None:
+    """Names and labels are an interface: dashboards and alerts are written against them."""
+    assert set(samples(observed())[name][0]) == SERIES[name]
+
+
+def test_every_name_of_ours_is_listed_here() -> None:
+    """A new metric is added to the list above on purpose, never by accident."""
+    names = {name for name in samples(observed()) if name.startswith("stoker_")}
+    parts = {name.rpartition("_")[0] + "_count" for name in names if name.endswith(("_bucket", "_sum"))}
+    plain = {name for name in names if not name.endswith(("_bucket", "_sum"))}
+    assert (plain | parts) - set(SERIES) == {"stoker_ocr_model_loads", "stoker_ocr_worker_restarts"}
+
+
+def test_promtool_finds_nothing_to_say() -> None:
+    """The page follows Prometheus' conventions."""
+    checked = subprocess.run(["promtool", "check", "metrics"], input=observed().render(), capture_output=True)
+    assert (checked.returncode, checked.stdout.decode(), checked.stderr.decode()) == (0, "", "")
+
+
+def test_no_created_series() -> None:
+    """Nobody needs a time stamp beside each counter."""
+    assert not [name for name in samples(observed()) if name.endswith("_created")]
+
+
+def test_known_series_exist_before_anything_happened() -> None:
+    """`rate()` sees the first event: labels that are known in advance start at 0."""
+    metrics = Metrics(Readings)
+    metrics.announce_model(**MODEL)
+    value = metrics.registry.get_sample_value
+    assert {value("stoker_request_success_total", {**MODEL, "finished_reason": r}) for r in FINISH_REASONS} == {0}
+    assert {value("stoker_ocr_jobs_total", {"result": result}) for result in OCR_RESULTS} == {0}
+    assert {value("stoker_client_disconnects_total", {"phase": phase}) for phase in ("prefill", "decode")} == {0}
+
+
+def test_readings_are_taken_at_scrape_time() -> None:
+    """A gauge shows what is so now, and a dead engine shows 0, not its past."""
+    now = READINGS
+    metrics = Metrics(lambda: now)
+    value = metrics.registry.get_sample_value
+    assert value("stoker_engine_up", MODEL) == 1
+    assert value("stoker_num_requests_running", MODEL) == 3
+    now = Readings(models=(ModelReading("demo", "mlx", up=False),))
+    assert value("stoker_engine_up", MODEL) == 0
+    assert value("stoker_num_requests_running", MODEL) == 0
+    assert value("stoker_engine_memory_bytes", {**MODEL, "kind": "active"}) is None
+
+
+def test_restarts_are_counted_by_child_and_reason() -> None:
+    """The supervisor's counts come through, the engine's also under the name that alerts use."""
+    value = Metrics(lambda: READINGS).registry.get_sample_value
+    assert value("stoker_child_restarts_total", {"child": "web", "reason": "exit"}) == 1
+    assert value("stoker_child_restarts_total", {"child": "engine", "reason": "stall"}) == 2
+    assert value("stoker_engine_restarts_total", {"reason": "stall"}) == 2
+    assert value("stoker_engine_restarts_total", {"reason": "exit"}) is None
+
+
+def test_registering_does_not_ask() -> None:
+    """Starting the web process must not wait for the supervisor."""
+    calls: list[int] = []
+
+    def readings() -> Readings:
+        calls.append(1)
+        return Readings()
+
+    metrics = Metrics(readings)
+    assert calls == []
+    metrics.render()
+    assert calls == [1]
