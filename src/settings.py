@@ -117,6 +117,7 @@ class OcrSettings(BaseModel):
     ocr_workers: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = Field(
         "auto", description="Worker processes, one loaded model each; 0 turns OCR off; auto follows load and memory."
     )
+    ocr_nice: int = Field(10, ge=0, le=19, description="How far workers stand back for chat and all else on the CPU.")
     ocr_max_concurrent: int = Field(8, ge=1, le=256, description="Pages admitted to the workers at once.")
     ocr_queue_size: int = Field(128, ge=1, le=4096, description="Pages waiting at most; beyond it 429.")
     ocr_queue_timeout: float = Field(30.0, gt=0, le=3600, description="Seconds a page may wait before it gets 429.")

@@ -81,16 +81,17 @@ def _document(shared: Service, upload: Upload) -> list[OcrPage] | OcrJob:
     as_job: Presence = "beyond_limit" if "respond-async" in request.headers.get("Prefer", "").lower() else "never"
     timeout_s = max(settings.request_timeout, page_timeout_s(shared))
     document = upload.document(as_job, settings.ocr_sync_pages, timeout_s, "normal")
-    pages: list[OcrPage] = []
+    pages: dict[int, OcrPage] = {}  # a broker that died under it begins again
     for event in events(shared, document, timeout_s):
         if isinstance(event, OcrPage):
-            pages.append(event)
-            count(shared, event)
+            if event.number not in pages:
+                count(shared, event)
+            pages[event.number] = event
         elif isinstance(event, OcrJob):
             return event
         elif isinstance(event, OcrFinished):
             break
-    return pages
+    return list(pages.values())
 
 
 def page_timeout_s(shared: Service) -> float:

@@ -544,6 +544,8 @@ class SystemStatus(Message, frozen=True):
         return next((child for child in self.children if child.name == name), None)
 
 
+BackendRequest = GenerateRequest | OcrRequest | OcrDocument | OcrJobRequest
+
 AnyMessage = (
     GenerateRequest
     | TokenizeRequest

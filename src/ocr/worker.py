@@ -31,12 +31,11 @@ from src.ocr.recognizers import Recognizer
 from src.settings import Settings
 
 _CHUNK = 1 << 18
-_NICE = 10  # chat streams to people; on a CPU, pages wait for it
 
 
 def main(sock: socket.socket, settings: Settings) -> None:
     """The whole life of a worker process."""
-    _settle_in()
+    _settle_in(settings.ocr_nice)
     logs.configure("ocr-worker", settings, settings.level)
     with sock, suppress(ConnectionError):  # the broker is gone
         channel = Channel(sock)
@@ -48,11 +47,11 @@ def main(sock: socket.socket, settings: Settings) -> None:
         serve(channel, Reader(recognizer, Limits.of(settings), fallback))
 
 
-def _settle_in() -> None:
+def _settle_in(nice: int) -> None:
     """End with the broker, leave Ctrl-C to it, and keep what libraries print off its standard output."""
     threading.Thread(target=_end_with_parent, name="lifeline", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(_NICE)
+    os.nice(nice)  # chat streams to people; on a CPU, pages wait for it
     faulthandler.enable()
     os.dup2(2, 1)
 

@@ -13,7 +13,18 @@ import pytest
 
 from src.errors import InvalidImage, Overloaded
 from src.ipc import runtime
-from src.ipc.messages import AnyMessage, Failed, OcrLine, OcrRequest, OcrResult, OcrTimings
+from src.ipc.messages import (
+    AnyMessage,
+    Failed,
+    OcrDocument,
+    OcrFinished,
+    OcrLine,
+    OcrPage,
+    OcrRequest,
+    OcrResult,
+    OcrTaken,
+    OcrTimings,
+)
 from src.ipc.server import Peer, Server
 from tests.contract.conftest import PATIENCE_S, Service, StartService
 from tests.contract.test_errors import check
@@ -24,6 +35,7 @@ IMAGES = {
     "png": PNG,
     "jpeg": b"\xff\xd8\xff\xe0" + bytes(64),
     "webp": b"RIFF\x24\x00\x00\x00WEBPVP8 " + bytes(64),
+    "gif": b"GIF89a" + bytes(64),
     "bmp": b"BM" + bytes(12) + b"\x28\x00\x00\x00" + bytes(64),
 }
 NO_IMAGES = {
@@ -32,9 +44,11 @@ NO_IMAGES = {
     "text": b"hello, I am no image",
     "html": b"<!DOCTYPE html><html><script>alert(1)</script></html>",
     "svg": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+    "shifted pdf": b" %PDF-1.7\n",
     "shifted png": b" " + PNG,
     "BM in a text": b"BMW is a maker of cars and motorcycles",
 }
+DOCUMENTS = {"tiff": b"II*\0" + bytes(64), "pdf": b"%PDF-1.7\n", "zip": b"PK\x03\x04" + bytes(64)}
 RESULT = OcrResult(
     "fake",
     "hi",
@@ -52,6 +66,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.asked: list[OcrRequest] = []
+        self.documents: list[OcrDocument] = []
         self.answer: AnyMessage | None = RESULT
 
     async def __call__(self, peer: Peer) -> None:
@@ -60,6 +75,10 @@ class Broker:
             self.asked.append(message)
             if self.answer is not None:
                 peer.send(self.answer)
+        if isinstance(message, OcrDocument):
+            self.documents.append(message)
+            for event in (OcrTaken("pdf", (0, 1)), OcrPage(1, RESULT), OcrPage(0, RESULT), OcrFinished()):
+                peer.send(event)
 
 
 @pytest.fixture
@@ -189,6 +208,16 @@ def test_a_file_reaches_the_broker(data: bytes, name: str, service: Service, bro
         4,
     )
     assert body["lines"][0]["bbox"] == [0.0, 0.0, 8.0, 4.0]
+
+
+@pytest.mark.parametrize("data", DOCUMENTS.values(), ids=DOCUMENTS)
+def test_a_document_reaches_the_broker_whole(data: bytes, service: Service, broker: Broker) -> None:
+    """What may hold several pages is sent once; its pages come back in order, whatever order they are done in."""
+    response = service.http.post(OCR, files={"file": ("x.png", data)}, data={"pages": "1-2", "dpi": "200"})
+    assert response.status_code == 200
+    (asked,) = broker.documents
+    assert (asked.data, asked.pages, asked.options.dpi, asked.as_job) == (data, ((0, 1),), 200, "never")
+    assert [page["index"] for page in response.json()["pages"]] == [0, 1]
 
 
 @pytest.mark.parametrize("data", IMAGES.values(), ids=IMAGES)

@@ -119,6 +119,19 @@ def test_a_job_is_watched_by_events(running: Running) -> None:
     assert len([kind for kind, _ in watch(**{"Last-Event-ID": "4"}) if kind == "page"]) == 2
 
 
+def test_a_client_that_leaves_takes_its_document_along(running: Running) -> None:
+    """Its pages leave the line, its file the spool; those being read end for nothing."""
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{running.url}/v1/ocr", files={"file": slow(5, 1.0)}, timeout=httpx.Timeout(10, read=0.4))
+
+    def is_quiet() -> bool:
+        health: Any = running.status()["ocr"]["health"]
+        return (health["ocr"]["busy"], health["ocr"]["waiting"]) == (0, 0)
+
+    until(is_quiet, 10)
+    assert list((running.folder / "run" / "ocr-documents").iterdir()) == []
+
+
 def test_a_jobs_result_comes_in_any_format(running: Running) -> None:
     """As text, or as the searchable PDF it was started for; before it is done there is none."""
     name = post(running, files.pdf([TEXT, TEXT]), "/v1/ocr/jobs", format="pdf").json()["id"]

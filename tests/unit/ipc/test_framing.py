@@ -96,6 +96,14 @@ MESSAGES: list[AnyMessage] = [
     OcrResult(
         "rapidocr", "a", (OcrLine("a", 0.5, ((0, 0), (1, 0), (1, 1), (0, 1))),), 9, 9, 90, 0.1, OcrTimings(1, 2, 3)
     ),
+    OcrInspect("id", "/run/x/ocr-documents/1"),
+    OcrDocument("id", b"%PDF-", pages=((0, 2), (4, 4)), as_job="beyond_limit", max_pages=20),
+    OcrJobRequest("id", "ocr-1", "watch", after=3),
+    OcrContents("pdf", 3),
+    OcrTaken("pdf", (0, 1, 2)),
+    OcrPage(1, Failed("invalid_document", "The page is damaged.", "file"), 2),
+    OcrFinished(),
+    OcrJob("ocr-1", "running", "json", 1.0, 2.0, 99, total=3, done=1, eta_s=0.5),
     HEALTH,
     SystemStatus("0.1.0", 1, 2.0, (ChildStatus("engine", "ready", 42, 1.0, {"exit": 1}, None, HEALTH),)),
 ]

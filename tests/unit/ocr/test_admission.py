@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from src.errors import ModelLoadFailed, Overloaded, ShuttingDown
-from src.ipc.messages import OcrRequest, OcrResult
+from src.ipc.messages import OcrRequest, OcrResult, Priority
 from tests.unit.ocr.conftest import Run
 from tests.unit.ocr.staff import Staff, failure, result, settled, text
 
@@ -305,6 +305,40 @@ def test_an_unexpected_answer_is_a_crash_of_the_worker(run: Run) -> None:
         assert staff.workers[0].killed
         staff.worker_of("a").say(result("a"))
         assert isinstance(await page.outcome, OcrResult)
+        await staff.close()
+
+    run(story())
+
+
+def test_the_retry_after_a_crash_asks_for_the_other_recognizer(run: Run) -> None:
+    """What a model died on is not given to it again."""
+
+    async def story() -> None:
+        staff = await Staff().open()
+        staff.submit("a")
+        await settled()
+        staff.worker_of("a").die()
+        await settled()
+        asked = [message.fallback for message in staff.messages if isinstance(message, OcrRequest)]
+        assert asked == [False, True]
+        await staff.close()
+
+    run(story())
+
+
+def test_priority_decides_who_is_next(run: Run) -> None:
+    """A high page goes before a normal one that came a moment earlier, and both before a low one."""
+
+    async def story() -> None:
+        staff = await Staff().open()
+        staff.submit("reading")
+        await settled()
+        classes: tuple[Priority, ...] = ("low", "normal", "high")
+        for priority in classes:
+            staff.admission.submit(OcrRequest(priority, b"image"), priority)
+        for name in ("reading", "high", "normal", "low"):
+            await staff.answer(name)
+        assert staff.started == ["reading", "high", "normal", "low"]
         await staff.close()
 
     run(story())
