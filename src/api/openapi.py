@@ -100,11 +100,11 @@ ROUTES = (
     Route(
         "post", "/v1/embeddings", "Not made by this engine: always a 400 that says so.", None, schemas.EmbeddingsRequest
     ),
-    Route("post", "/v1/ocr", "The text of a document.", ocr_schemas.OcrDocumentOut, ocr_schemas.OcrJsonRequest),
-    Route("post", "/v1/ocr/jobs", "A document as a job: 202.", ocr_schemas.OcrJobOut, ocr_schemas.OcrJsonRequest),
-    Route("get", "/v1/ocr/jobs/{name}", "A job's state and pages.", ocr_schemas.OcrJobOut),
+    Route("post", "/v1/ocr", "The text of a document (its shape: docs/ocr.md).", None, ocr_schemas.OcrJsonRequest),
+    Route("post", "/v1/ocr/jobs", "A document as a job: 202.", None, ocr_schemas.OcrJsonRequest),
+    Route("get", "/v1/ocr/jobs/{name}", "A job's state and pages."),
     Route("get", "/v1/ocr/jobs/{name}/result", "A finished job's document, in the asked format."),
-    Route("delete", "/v1/ocr/jobs/{name}", "Cancels a job.", ocr_schemas.OcrJobOut),
+    Route("delete", "/v1/ocr/jobs/{name}", "Cancels a job."),
     Route("get", "/v1/ocr/jobs/{name}/events", "A job's pages as they come, as server-sent events."),
     Route("get", "/v1/models", "The models that are served.", schemas.ModelList),
     Route("get", "/v1/models/{name}", "One model.", schemas.ModelCard),

@@ -15,6 +15,7 @@ from src.errors import (
     InvalidImage,
     ModelLoadFailed,
     OcrCrashed,
+    RequestTimeout,
     ServiceError,
 )
 from tests.contract.conftest import Service, StartService
@@ -62,6 +63,12 @@ def draining(start: StartService) -> httpx.Response:
     return service.chat("hello")
 
 
+def limited(start: StartService) -> httpx.Response:
+    service = start(rate_limit_requests=1)
+    service.chat("hello")
+    return service.chat("hello")
+
+
 PROVOKED: dict[str, Provoke] = {
     "invalid_value": asking(temperature=-1),
     "unsupported_value": asking(modalities=["audio"]),
@@ -69,6 +76,9 @@ PROVOKED: dict[str, Provoke] = {
     "invalid_image": raising(InvalidImage("This is no image we read.", param="image")),
     "invalid_document": raising(InvalidDocument("This document is damaged.", param="file")),
     "client_too_slow": raising(ClientTooSlow("The answer was not read.")),
+    "invalid_api_key": asking(settings={"api_keys": "name:" + "k" * 40}),
+    "rate_limit_exceeded": limited,
+    "request_timeout": raising(RequestTimeout("The body came too slowly.")),
     "not_found": sending("GET", "/v1/nowhere"),
     "model_not_found": asking(model="gpt-9"),
     "method_not_allowed": sending("GET", "/v1/chat/completions"),
