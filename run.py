@@ -5,8 +5,8 @@ Python puts this file's folder, the checkout, on the import path; nothing else i
 
 import sys
 
-if sys.version_info < (3, 10):  # noqa: UP036  # what is said to whoever tries an older one
-    sys.exit("Stoker needs Python 3.10 or newer; this is " + sys.version.split()[0])
+if sys.version_info < (3, 11):  # noqa: UP036  # what is said to whoever tries an older one
+    sys.exit("Stoker needs Python 3.11 or newer; this is " + sys.version.split()[0])
 
 try:
     from src.cli import main
