@@ -5,7 +5,7 @@ Python puts this file's folder, the checkout, on the import path; nothing else i
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036  # what is said to whoever tries an older one
+if sys.hexversion < 0x030B0000:  # what is said to whoever tries an older one
     sys.exit("Stoker needs Python 3.11 or newer; this is " + sys.version.split()[0])
 
 try:

@@ -10,30 +10,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Protocol
 
 import msgspec
 from flask import Flask, Response, copy_current_request_context, g, request
 from gevent.event import Event as Signal
 
 from src.api.cache_store import MemoryStore, RedisStore, Store
+from src.api.streaming import Answering, Event
 from src.ipc.framing import Decoder, FramingError, encode
-from src.ipc.messages import ChoiceEnded, Delta, Finished, GenerateRequest
+from src.ipc.messages import Finished, GenerateRequest
 from src.metrics import Metrics
 from src.settings import Settings
 
 _LARGEST = 1 << 20
 _HEADER = "X-Cache"
-
-Event = Delta | ChoiceEnded | Finished
-
-
-class Answering(Protocol):
-    """What `chat` needs of an answer on its way."""
-
-    def wait_admitted(self) -> None: ...
-    def batches(self) -> Iterator[list[Event]]: ...
-    def close(self) -> None: ...
 
 
 Open = Callable[[], Answering]

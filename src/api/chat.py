@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 
 from flask import Blueprint, Response, request
-from loguru import logger
 
 from src.api import convert, error_handlers, sse
-from src.api.answer import Answer, ClientGone
-from src.api.cache import Answering
+from src.api.answer import Answer
 from src.api.convert import ChunkWriter
 from src.api.generation import Generation
 from src.api.recorder import Recorder
 from src.api.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service
-from src.errors import EngineCrashed, InternalError, ServiceError, UnsupportedValue
-from src.ipc.messages import ChoiceEnded, Delta, Finished, GenerateRequest
+from src.api.streaming import Answering, Event, stream
+from src.errors import EngineCrashed, ServiceError, UnsupportedValue
+from src.ipc.messages import ChoiceEnded, Delta, GenerateRequest
 
 blueprint = Blueprint("chat", __name__)
 
@@ -100,40 +98,37 @@ def _streamed(generation: Answering, generate: GenerateRequest, body: ChatComple
         include_usage=include_usage,
         system_fingerprint=convert.fingerprint(generate.model, service().backends.engine_name()),
     )
-    response = sse.response(_events(generation, writer, body.n or 1))
+    response = sse.response(stream(generation, _ChunkStream(writer, body.n or 1)))
     # a generator that was never started never reaches its `finally`
     response.call_on_close(generation.close)
     return response
 
 
-def _events(generation: Answering, writer: ChunkWriter, choices: int) -> Iterator[bytes]:
-    try:
-        yield b"".join(sse.event(writer.first(index)) for index in range(choices))
-        for batch in generation.batches():
-            if encoded := b"".join(_encode(event, writer) for event in batch):
-                yield encoded
-            elif not batch:
-                yield sse.PING
-        yield sse.DONE
-    except ClientGone:
-        return
-    except ServiceError as error:
-        yield sse.event(error_handlers.envelope(error))
-    except Exception:  # noqa: BLE001  # the response has begun: an error event is the only honest end
-        logger.exception("a stream failed")
-        yield sse.event(error_handlers.envelope(InternalError()))
-    finally:
-        generation.close()
+class _ChunkStream:
+    """Chat's events of a stream."""
 
+    def __init__(self, writer: ChunkWriter, choices: int) -> None:
+        self._writer = writer
+        self._choices = choices
 
-def _encode(event: Delta | ChoiceEnded | Finished, writer: ChunkWriter) -> bytes:
-    if isinstance(event, Delta):
-        shown = event.text or event.logprobs or event.reasoning
-        encoded = sse.event(writer.delta(event)) if shown else b""
-        return encoded + b"".join(map(sse.event, writer.calls(event))) if event.calls else encoded
-    if isinstance(event, ChoiceEnded):
-        return sse.event(writer.ended(event))
-    return b"".join(map(sse.event, writer.finished(event)))
+    def begin(self, prompt_tokens: int) -> bytes:  # noqa: ARG002  # the usage comes at the end
+        return b"".join(sse.event(self._writer.first(index)) for index in range(self._choices))
+
+    def event(self, event: Event) -> bytes:
+        writer = self._writer
+        if isinstance(event, Delta):
+            shown = event.text or event.logprobs or event.reasoning
+            encoded = sse.event(writer.delta(event)) if shown else b""
+            return encoded + b"".join(map(sse.event, writer.calls(event))) if event.calls else encoded
+        if isinstance(event, ChoiceEnded):
+            return sse.event(writer.ended(event))
+        return b"".join(map(sse.event, writer.finished(event)))
+
+    def failed(self, error: ServiceError) -> bytes:
+        return sse.event(error_handlers.envelope(error))
+
+    def end(self) -> bytes:
+        return sse.DONE
 
 
 def _completion_id(generate: GenerateRequest) -> str:

@@ -20,7 +20,7 @@ from src.api.schemas_completions import (
     TokenizeOut,
 )
 from src.api.service import json_body, json_response, service
-from src.api.serving import Event
+from src.api.streaming import Event
 from src.errors import InvalidRequest, ServiceError, UnsupportedValue
 from src.ipc.messages import (
     ChoiceEnded,

@@ -13,7 +13,7 @@ from src.api import schemas_messages as shapes
 from src.api.schemas import Wire
 from src.api.schemas_messages import CountRequest, MessageOutput, MessagesRequest
 from src.api.service import json_body, json_response, service
-from src.api.serving import Event
+from src.api.streaming import Event
 from src.errors import InvalidRequest, ServiceError
 from src.ipc.messages import CallDelta, Delta, Finished, GenerateRequest, Tokenized, TokenizeRequest, Usage
 

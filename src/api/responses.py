@@ -17,7 +17,7 @@ from src.api.response_items import Items
 from src.api.schemas import ChatCompletionRequest
 from src.api.schemas_responses import ResponseEvent, ResponseOut, ResponsesRequest
 from src.api.service import json_body, json_response, service
-from src.api.serving import Event
+from src.api.streaming import Event
 from src.errors import InvalidRequest, NotFound, ServiceError, UnsupportedValue
 from src.ipc.messages import Delta, Finished, GenerateRequest, Usage
 

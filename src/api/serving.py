@@ -5,34 +5,19 @@ Each endpoint brings its translation in, and for its answers a function (whole) 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import gevent
 from flask import Response
-from loguru import logger
 
 from src.api import chat, convert, sse
-from src.api.answer import ClientGone
 from src.api.generation import Generation
 from src.api.schemas import ChatCompletionRequest, Wire
 from src.api.service import json_response, request_id, service
-from src.errors import InternalError, InvalidRequest, ServiceError
-from src.ipc.messages import ChoiceEnded, Delta, Finished, GenerateRequest
-
-Event = Delta | ChoiceEnded | Finished
-
-
-class StreamWriter(Protocol):
-    """One stream's bytes."""
-
-    def begin(self, prompt_tokens: int) -> bytes: ...
-
-    def event(self, event: Event) -> bytes: ...
-
-    def failed(self, error: ServiceError) -> bytes: ...
-
-    def end(self) -> bytes: ...
+from src.api.streaming import Event, StreamWriter, stream
+from src.errors import InvalidRequest
+from src.ipc.messages import GenerateRequest
 
 
 def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateRequest]:
@@ -59,7 +44,7 @@ def respond(generate: GenerateRequest, writer: StreamWriter | None, whole: Calla
     generation = admitted(generate)
     if writer is None:
         return json_response(whole(collect(generation)))
-    response = sse.response(_stream(generation, writer))
+    response = sse.response(stream(generation, writer, generation.prompt_tokens))
     # a generator that was never started never reaches its `finally`
     response.call_on_close(generation.close)
     return response
@@ -95,23 +80,3 @@ def collect_all(requests: list[GenerateRequest]) -> list[list[Event]]:
     finally:
         for generation in generations:
             generation.close()
-
-
-def _stream(generation: Generation, writer: StreamWriter) -> Iterator[bytes]:
-    try:
-        yield writer.begin(generation.prompt_tokens)
-        for batch in generation.batches():
-            if encoded := b"".join(map(writer.event, batch)):
-                yield encoded
-            elif not batch:
-                yield sse.PING
-        yield writer.end()
-    except ClientGone:
-        return
-    except ServiceError as error:
-        yield writer.failed(error)
-    except Exception:  # noqa: BLE001  # the response has begun: an error event is the only honest end
-        logger.exception("a stream failed")
-        yield writer.failed(InternalError())
-    finally:
-        generation.close()

@@ -10,9 +10,9 @@ import gevent.event
 import pytest
 from flask import Flask, g
 
-from src.api import cache as module
 from src.api.cache import Cache, Event, Leader, decode
 from src.api.cache_store import MemoryStore, RedisStore
+from src.api.streaming import Answering
 from src.errors import EngineCrashed
 from src.ipc.messages import ChatMessage, Delta, Finished, GenerateRequest, Sampling, Timings, Usage
 from src.metrics import Metrics, Readings
@@ -58,7 +58,7 @@ def asked(text: str = "hi", temperature: float | None = 0, **more: Any) -> Gener
     )
 
 
-def text(answer: module.Answering) -> str:
+def text(answer: Answering) -> str:
     try:
         answer.wait_admitted()
         events = [event for batch in answer.batches() for event in batch]

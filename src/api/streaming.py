@@ -1,0 +1,61 @@
+"""A generation as server-sent events: one loop for every endpoint, whatever its events look like.
+
+Runs in the request's greenlet; a client that left ends it, and an error after the first byte is one event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from loguru import logger
+
+from src.api import sse
+from src.api.answer import ClientGone
+from src.errors import InternalError, ServiceError
+from src.ipc.messages import ChoiceEnded, Delta, Finished
+
+Event = Delta | ChoiceEnded | Finished
+
+
+class Answering(Protocol):
+    """An answer on its way: a `Generation`, or one that the cache gives."""
+
+    def wait_admitted(self) -> None: ...
+
+    def batches(self) -> Iterator[list[Event]]: ...
+
+    def close(self) -> None: ...
+
+
+class StreamWriter(Protocol):
+    """One stream's bytes."""
+
+    def begin(self, prompt_tokens: int) -> bytes: ...
+
+    def event(self, event: Event) -> bytes: ...
+
+    def failed(self, error: ServiceError) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+
+def stream(generation: Answering, writer: StreamWriter, prompt_tokens: int = 0) -> Iterator[bytes]:
+    """The bytes of one answer; ends the generation however it ends."""
+    try:
+        yield writer.begin(prompt_tokens)
+        for batch in generation.batches():
+            if encoded := b"".join(map(writer.event, batch)):
+                yield encoded
+            elif not batch:
+                yield sse.PING
+        yield writer.end()
+    except ClientGone:
+        return
+    except ServiceError as error:
+        yield writer.failed(error)
+    except Exception:  # noqa: BLE001  # the response has begun: an error event is the only honest end
+        logger.exception("a stream failed")
+        yield writer.failed(InternalError())
+    finally:
+        generation.close()
