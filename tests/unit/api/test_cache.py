@@ -10,9 +10,9 @@ import gevent.event
 import pytest
 from flask import Flask, g
 
-from src.api.cache import Cache, Event, Leader, decode
+from src.api.cache import Cache, Leader, decode
 from src.api.cache_store import MemoryStore, RedisStore
-from src.api.streaming import Answering
+from src.api.streaming import Answering, Event
 from src.errors import EngineCrashed
 from src.ipc.messages import ChatMessage, Delta, Finished, GenerateRequest, Sampling, Timings, Usage
 from src.metrics import Metrics, Readings
