@@ -38,6 +38,7 @@ from src.ipc.messages import (
     MemoryReading,
     Ping,
     TokenizeRequest,
+    TrimRequest,
 )
 from src.ipc.server import Peer, Server
 from src.settings import Settings
@@ -156,6 +157,8 @@ class EngineServer:
         while (message := await peer.receive()) is not None:
             if isinstance(message, Ping):
                 self._answer_ping(peer)
+            elif isinstance(message, TrimRequest):
+                self._trim(peer)
             elif isinstance(message, GenerateRequest):
                 return await self._generate(peer, message)
             elif isinstance(message, TokenizeRequest | DetokenizeRequest):
@@ -175,6 +178,11 @@ class EngineServer:
             peer.send(Failed.of(error))
         finally:
             self._open -= 1
+
+    def _trim(self, peer: Peer) -> None:
+        if self._scheduler is not None:
+            self._scheduler.trim()
+        peer.send(Accepted())
 
     async def _translate(self, peer: Peer, message: TokenizeRequest | DetokenizeRequest) -> None:
         """Text to tokens or back: an answer of one message, for which nothing is computed."""

@@ -247,6 +247,22 @@ def test_gunicorn_by_itself_brings_its_back_ends(tmp_path: Path) -> None:
         until(lambda: not alive(engine))
 
 
+def doctor(running: Running) -> str:
+    environment = os.environ | {"RUNTIME_DIR": str(running.folder / "run")}
+    command = [sys.executable, "run.py", "doctor"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_doctor(running: Running) -> None:
+    """`run.py doctor` clears the caches of what is well, and starts what the supervisor has given up on."""
+    assert "its caches are cleared; done" in doctor(running)
+    with service(default_model="no-such-model", ocr_workers=0, ready="/livez") as broken:
+        until(lambda: broken.status().get("engine", {}).get("state") == "failed", 40)
+        assert "restarting it" in doctor(broken)
+
+
 def test_a_second_instance_says_who_runs(running: Running) -> None:
     """The same runtime directory cannot be served twice: the second start says so and exits 5."""
     environment = os.environ | {"RUNTIME_DIR": str(running.folder / "run"), "PORT": str(free_port())}
