@@ -62,6 +62,21 @@ def context_length(config: dict[str, Any], limit: int) -> int:
     return min(int(own), limit) if limit else int(own)
 
 
+def kv_bytes_per_token(config: dict[str, Any], item_bytes: int) -> int | None:
+    """Memory one token of one sequence takes in the KV cache; None when the configuration does not tell."""
+    text = config.get("text_config") or config
+    layers, heads = text.get("num_hidden_layers"), text.get("num_attention_heads")
+    if not layers or not heads:
+        return None
+    size = text.get("head_dim") or text.get("hidden_size", 0) // heads
+    return 2 * int(layers) * int(text.get("num_key_value_heads") or heads) * int(size) * item_bytes or None
+
+
+def fitting_context(own: int, per_token: int | None, room_bytes: int) -> int:
+    """The context, bounded by what its KV cache may take: a request beyond it is refused, not tried."""
+    return own if per_token is None else max(1, min(own, room_bytes // per_token))
+
+
 def vocabulary_size(config: dict[str, Any], tokens: int) -> int:
     """Token ids the model can give; some models have more than their tokenizer knows (padding)."""
     text = config.get("text_config", {})

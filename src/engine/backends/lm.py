@@ -153,11 +153,12 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
     parameters = parameter_count(loaded)
     if device.kind == "cpu" and sys.platform == "linux":
         make_float32(loaded, settings.cpu_dequantize)
+    weights = weight_bytes(loaded)
     info = ModelInfo(
         name=model,
-        context_length=checkpoint.context_length(config, settings.max_model_len),
+        context_length=_context(config, settings, device, weights, item_bytes=4 if _dtype(loaded) == "float32" else 2),
         parameters=parameters,
-        weight_bytes=weight_bytes(loaded),
+        weight_bytes=weights,
         dtype=_dtype(loaded),
         quantization=_quantization(config),
         load_s=time.monotonic() - started,
@@ -193,6 +194,16 @@ def _download(model: str) -> Path:
             f"The model {model!r} is not local and cannot be fetched from the Hugging Face hub "
             f"({type(error).__name__}). Put it under MODELS_DIR, or set DEFAULT_MODEL=demo."
         ) from None
+
+
+def _context(config: dict[str, Any], settings: Settings, device: DeviceReading, weights: int, item_bytes: int) -> int:
+    """Tokens a sequence may have: the model's, MAX_MODEL_LEN's, and what memory holds beside the weights."""
+    own = checkpoint.context_length(config, settings.max_model_len)
+    budget = settings.memory_budget_mb << 20 or int(settings.mlx_memory_fraction * (device.memory_total_bytes or 0))
+    fitting = checkpoint.fitting_context(own, checkpoint.kv_bytes_per_token(config, item_bytes), budget - weights)
+    if fitting < own:
+        logger.warning("the context is {} tokens of the model's {}: its KV cache has no more memory", fitting, own)
+    return fitting
 
 
 def _refuse_too_large(folder: Path, model: str) -> None:
