@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from src.settings import ROOT
 from tests.running import Running, service
 
 KEY = "sk-canary-KEYSWORDFISH7"
