@@ -14,6 +14,8 @@ from src.api.schemas import Wire
 from src.settings import VERSION
 
 _REF = "#/components/schemas/{name}"
+# one server-sent event; what its data holds is the endpoint's own
+_EVENT = {"type": "object", "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}
 _PYDANTIC_REF = "#/components/schemas/{model}"
 ERRORS = {
     "400": "The request is wrong; `param` names the field.",
@@ -151,7 +153,7 @@ def _operation(route: Route) -> dict[str, Any]:
 def _good(route: Route) -> dict[str, Any]:
     content: dict[str, Any] = {} if route.answer is None else _json(route.answer)
     if route.stream:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": _EVENT}
     return {"description": route.summary, **({"content": content} if content else {})}
 
 
