@@ -195,7 +195,7 @@ def _pages(document: OcrDocument, socket: Path, settings: Settings, on_page: Cal
                     yield event
                 elif not isinstance(event, OcrTaken):
                     break
-    except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+    except client.Unanswered:
         raise OcrCrashed("The OCR service went away; run this again to go on.") from None
 
 
@@ -265,6 +265,6 @@ def _wait(socket: Path, broker: subprocess.Popen[bytes], timeout_s: float) -> No
 def _is_ready(socket: Path) -> bool:
     try:
         answer = client.ask(socket, Ping(), _CONNECT_S)
-    except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+    except client.Unanswered:
         return False
     return isinstance(answer, Health) and answer.state == "ready"

@@ -267,7 +267,7 @@ def status(settings: Settings, *, as_json: bool, watch: bool) -> ExitCode:
 def _ask(settings: Settings, question: AnyMessage) -> AnyMessage | None:
     try:
         return client.ask(runtime.control_socket(settings.runtime_path), question, _ANSWER_S)
-    except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+    except client.Unanswered:
         return None
 
 
@@ -304,7 +304,7 @@ def _carry_out(remedy: Remedy, settings: Settings) -> bool:
     order: AnyMessage = RestartRequest(remedy.child) if restart else TrimRequest()
     try:
         accepted = isinstance(client.ask(path, order, _ANSWER_S), Accepted)
-    except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+    except client.Unanswered:
         accepted = False
     verb = "restarting it" if restart else "done"
     print(f"{remedy.child} {remedy.why}; {verb if accepted else 'it does not answer'}")

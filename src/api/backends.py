@@ -83,7 +83,7 @@ class Backends:
         missing = BackendUnavailable("The engine is not running at the moment.", retry_after_s=_RETRY_S)
         try:
             answer = client.ask(runtime.engine_socket(self._directory, model), message, _QUESTION_S)
-        except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+        except client.Unanswered:
             raise missing from None
         if isinstance(answer, Failed):
             raise from_code(answer.code, answer.message, param=answer.param, retry_after_s=answer.retry_after_s)
@@ -123,7 +123,7 @@ class Backends:
         """The supervisor's table; None when it does not answer."""
         try:
             answer = client.ask(runtime.control_socket(self._directory), StatusRequest(), _STATUS_S)
-        except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+        except client.Unanswered:
             return None
         return answer if isinstance(answer, SystemStatus) else None
 

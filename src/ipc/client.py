@@ -19,15 +19,19 @@ from src.ipc.messages import AnyMessage
 _CHUNK = 1 << 18
 
 
-class ConnectError(Exception):
+class Unanswered(Exception):
+    """No answer came, for one of the three reasons below: what a caller catches to whom they are all the same."""
+
+
+class ConnectError(Unanswered):
     """Nobody listens there."""
 
 
-class Disconnected(Exception):
+class Disconnected(Unanswered):
     """The peer closed before the outcome: it crashed, or the stream was cancelled here."""
 
 
-class WaitTimeout(Exception):
+class WaitTimeout(Unanswered):
     """Nothing came within the given time; the stream is still good."""
 
 
@@ -117,7 +121,7 @@ def connect(path: Path, timeout_s: float) -> Stream:
 
 
 def ask(path: Path, message: AnyMessage, timeout_s: float) -> AnyMessage:
-    """One question, one answer; raises ConnectError, Disconnected or WaitTimeout."""
+    """One question, one answer; raises `Unanswered`, as one of its three kinds."""
     with connect(path, timeout_s) as stream:
         stream.send(message, timeout_s)
         return stream.receive(timeout_s)

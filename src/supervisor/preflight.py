@@ -149,6 +149,6 @@ def _port(settings: Settings) -> Finding:
 def _running(settings: Settings) -> SystemStatus | None:
     try:
         answer = client.ask(runtime.control_socket(settings.runtime_path), StatusRequest(), 2.0)
-    except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+    except client.Unanswered:
         return None
     return answer if isinstance(answer, SystemStatus) and answer.child("web") else None

@@ -65,7 +65,7 @@ class OcrProcess:
         return self
 
     def _is_ready(self) -> bool:
-        with suppress(client.ConnectError, client.Disconnected, client.WaitTimeout):
+        with suppress(client.Unanswered):
             return self.health().state == "ready"
         return False
 

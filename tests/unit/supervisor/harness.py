@@ -66,7 +66,7 @@ class Service:
     def status(self) -> SystemStatus | None:
         try:
             answer = client.ask(runtime.control_socket(self.directory), StatusRequest(), 2)
-        except (client.ConnectError, client.Disconnected, client.WaitTimeout):
+        except client.Unanswered:
             return None
         assert isinstance(answer, SystemStatus)
         for child in answer.children:
