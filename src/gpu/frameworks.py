@@ -1,0 +1,137 @@
+"""How weights leave the device and come back, and what device memory this process holds: MLX, torch, or own hooks.
+
+Neither framework is imported: what this process never imported cannot be what a model here is made of. Used by
+`residency`, on whichever thread asks for a move.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypedDict, runtime_checkable
+
+_GB = 1e9
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """Whatever can leave the device and come back by itself."""
+
+    def to_host(self) -> None: ...
+
+    def to_device(self) -> None: ...
+
+
+class DeviceMemory(TypedDict):
+    """Gigabytes (10^9). `allocated` is in use by this process, `reserved` what it keeps from others."""
+
+    allocated_gb: float
+    reserved_gb: float
+    total_gb: float | None
+
+
+def movable(model: object) -> Movable | None:
+    """How this object moves; None for one that can only be kept or released."""
+    if isinstance(model, Movable):
+        return model
+    mlx, torch = sys.modules.get("mlx.nn"), sys.modules.get("torch")
+    if mlx is not None and isinstance(model, mlx.Module):
+        return MlxWeights(model)
+    if torch is not None and isinstance(model, torch.nn.Module):
+        return _TorchWeights(model)
+    return None
+
+
+def clear_caches() -> None:
+    """Give back device memory that frameworks keep for the next allocation."""
+    if (mx := sys.modules.get("mlx.core")) is not None:
+        mx.clear_cache()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def device_memory() -> dict[str, DeviceMemory]:
+    """This process's memory by device, `GPU_0` first; empty where no framework here computes on one."""
+    return dict([*_mlx_memory(), *_torch_memory()])
+
+
+@dataclass(frozen=True)
+class _HostArray:
+    """An array's bytes outside the device; MLX has types that Python's buffers do not, hence its own name for it."""
+
+    data: bytes
+    dtype: Any
+    shape: tuple[int, ...]
+
+
+class MlxWeights:
+    """Moves the parameters of an `mlx.nn.Module`: copied to plain memory, and made anew from there."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self._kept: Any = None
+
+    def to_host(self) -> None:
+        mx, tree = sys.modules["mlx.core"], sys.modules["mlx.utils"]
+        parameters = self._module.parameters()
+        mx.eval(parameters)
+        self._kept = tree.tree_map(lambda a: _HostArray(memoryview(a).tobytes(), a.dtype, a.shape), parameters)
+        self._module.update(tree.tree_map(lambda _: mx.zeros((0,)), parameters))
+
+    def to_device(self) -> None:
+        tree = sys.modules["mlx.utils"]
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            self._module.update(tree.tree_map(_on_device, kept))
+
+
+def _on_device(array: _HostArray) -> Any:
+    mx = sys.modules["mlx.core"]
+    made = mx.array(memoryview(array.data)).view(array.dtype).reshape(array.shape)
+    mx.eval(made)  # on this thread, whose stream it has; once computed it belongs to all
+    return made
+
+
+class _TorchWeights:
+    """Moves a `torch.nn.Module` to the CPU, and back to the device it came from."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+        self._device: Any = next((parameter.device for parameter in module.parameters()), None)
+
+    def to_host(self) -> None:
+        self._module.to("cpu")
+
+    def to_device(self) -> None:
+        if self._device is not None:
+            self._module.to(self._device)
+
+
+def _mlx_memory() -> Iterator[tuple[str, DeviceMemory]]:
+    mx = sys.modules.get("mlx.core")
+    if mx is None or mx.default_device().type != mx.gpu:
+        return
+    facts, active = mx.device_info(), mx.get_active_memory()
+    # Metal's name for what may be used, CUDA's for what there is
+    total = facts.get("max_recommended_working_set_size") or facts.get("total_memory")
+    yield "GPU_0", _memory(active, active + mx.get_cache_memory(), total)
+
+
+def _torch_memory() -> Iterator[tuple[str, DeviceMemory]]:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return
+    cuda = torch.cuda
+    for index in range(cuda.device_count()):
+        total = cuda.get_device_properties(index).total_memory
+        yield f"GPU_{index}", _memory(cuda.memory_allocated(index), cuda.memory_reserved(index), total)
+
+
+def _memory(allocated: int, reserved: int, total: int | None) -> DeviceMemory:
+    return DeviceMemory(
+        allocated_gb=round(allocated / _GB, 3),
+        reserved_gb=round(reserved / _GB, 3),
+        total_gb=None if total is None else round(total / _GB, 3),
+    )
