@@ -111,6 +111,9 @@ class Metrics:
         self.prompt_tokens = self._counter("prompt_tokens_total", "Prompt tokens of answered requests.", *model)
         self.generation_tokens = self._counter("generation_tokens_total", "Tokens generated.", *model)
         self.success = self._counter("request_success_total", "Requests by outcome.", *model, "finished_reason")
+        self.embedding_requests = self._counter(
+            "embedding_requests_total", "Requests for embeddings by outcome.", *model, "outcome"
+        )
         self.ttft = self._histogram("time_to_first_token_seconds", "Request to first token.", _FIRST_TOKEN, *model)
         self.inter_token = self._histogram("inter_token_latency_seconds", "Time between tokens.", _INTER_TOKEN, *model)
         self.e2e = self._histogram("e2e_request_latency_seconds", "Request to last token.", _LATENCY, *model)

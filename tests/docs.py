@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from src.api.schemas import NO_EFFECT, UNSUPPORTED, ChatCompletionRequest
-from src.engine.backends import REFUSES
+from src.engine.backends import ALWAYS, REFUSES
 from src.errors import ServiceError
 from src.settings import ROOT, markdown
 
@@ -36,6 +36,21 @@ code and tested.)
 
 """
 
+_COMPATIBILITY_TAIL = """
+## Embeddings
+
+A chat model's vectors are the mean of its last hidden state over a text's tokens, brought to length 1
+(`embeddings` in the model's entry of `/v1/models` says so, and how many numbers they have). They compare texts roughly;
+a model made for it does so better. `dimensions` keeps the first so many numbers and brings them to length 1 again: the
+size is kept, but a chat model was not trained to be cut, so that it costs more of the meaning than with OpenAI's.
+
+## Clients
+
+`make test-clients` runs other people's clients against the service, each in an environment of its own that it makes
+first: `openai` (Node), `langchain-openai` with `langchain-tests`, `litellm`, `instructor`, `pydantic-ai`,
+`openai-agents`. The model's weights are random, so that nothing passes because a model was clever.
+"""
+
 
 def with_settings(text: str) -> str:
     """The README with the table of settings as the code has it now."""
@@ -59,17 +74,21 @@ def error_table() -> str:
 
 def compatibility() -> str:
     """docs/compatibility.md."""
-    engines = sorted(REFUSES, reverse=True)
+    engines = list(REFUSES)
     rows = [f"| Field | {' | '.join(f'`{engine}`' for engine in engines)} |", "|---" * (len(engines) + 1) + "|"]
     for name in ChatCompletionRequest.model_fields:
         cells = [_honoured(REFUSES[engine].get(name)) for engine in engines]
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
     rows += [f"| `{name}` |{' refused |' * len(engines)}" for name in UNSUPPORTED]
     rows += [f"| `{name}` |{' taken, no effect |' * len(engines)}" for name in sorted(NO_EFFECT)]
-    return _COMPATIBILITY_HEAD + "\n".join(rows) + "\n"
+    cells = [_honoured(REFUSES[engine].get("/v1/embeddings")) for engine in engines]
+    rows.append(f"| `POST /v1/embeddings` | {' | '.join(cells)} |")
+    return _COMPATIBILITY_HEAD + "\n".join(rows) + "\n" + _COMPATIBILITY_TAIL
 
 
 def _honoured(refused: str | None) -> str:
+    if refused == ALWAYS:
+        return "refused"
     return "honoured" if refused is None else f"honoured; refused {refused}"
 
 

@@ -17,6 +17,7 @@ from src.ipc.messages import (
     ChildStatus,
     Detokenized,
     DetokenizeRequest,
+    EmbedRequest,
     Failed,
     GenerateRequest,
     OcrDocument,
@@ -57,7 +58,7 @@ class Backends:
         """The engine's name as a metric label; `auto` is what it stands for on every machine today."""
         return "mlx" if self._settings.inference_engine == "auto" else self._settings.inference_engine
 
-    def open_chat(self, request: GenerateRequest) -> ResumableStream:
+    def open_chat(self, request: GenerateRequest | EmbedRequest) -> ResumableStream:
         """A request for its model's engine; it connects when it is read, and again when the engine dies.
 
         Raises:
@@ -109,7 +110,7 @@ class Backends:
     def _resumable(
         self, request: Resumable, route: _Route, suspects: Suspects, crash: type[ServiceError]
     ) -> ResumableStream:
-        kind = "chat" if isinstance(request, GenerateRequest) else "ocr"
+        kind = "chat" if isinstance(request, GenerateRequest | EmbedRequest) else "ocr"
         return ResumableStream(
             request,
             route,

@@ -19,7 +19,7 @@ from src.api.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service
 from src.api.streaming import Answering, Event, stream
 from src.errors import EngineCrashed, ServiceError, UnsupportedValue
-from src.ipc.messages import ChoiceEnded, Delta, GenerateRequest
+from src.ipc.messages import ChoiceEnded, Delta, EmbedRequest, GenerateRequest
 
 blueprint = Blueprint("chat", __name__)
 
@@ -33,7 +33,7 @@ def create() -> Response:
     shared = service()
     with shared.inflight.reading():
         body = ChatCompletionRequest.model_validate(json_body())
-    refuse_unknown(body, strict=shared.settings.strict_fields)
+    refuse_unknown(body.ignored, strict=shared.settings.strict_fields)
     generate = convert.to_generate(body, request_id(), shared.settings.default_model, headers())
     seeded = body.seed is not None
     generation = shared.cache.through(generate, lambda: open_generation(shared, generate), seeded=seeded)
@@ -43,7 +43,7 @@ def create() -> Response:
     except BaseException:
         generation.close()
         raise
-    return with_ignored(response, body)
+    return with_ignored(response, body.ignored)
 
 
 def headers() -> convert.Headers:
@@ -51,21 +51,27 @@ def headers() -> convert.Headers:
     return convert.Headers(request.headers.get("X-Priority"), request.headers.get("X-Request-Timeout"))
 
 
-def with_ignored(response: Response, body: ChatCompletionRequest) -> Response:
+def with_ignored(response: Response, ignored: list[str]) -> Response:
     """Name the fields nobody knows."""
-    if body.ignored:
-        response.headers["X-Ignored-Fields"] = _NO_HEADER_TEXT.sub("?", ", ".join(body.ignored))[:512]
+    if ignored:
+        response.headers["X-Ignored-Fields"] = _NO_HEADER_TEXT.sub("?", ", ".join(ignored))[:512]
     return response
 
 
-def refuse_unknown(body: ChatCompletionRequest, *, strict: bool) -> None:
-    if strict and body.ignored:
-        raise UnsupportedValue("Nobody knows this field (STRICT_FIELDS).", param=body.ignored[0][:64])
+def refuse_unknown(ignored: list[str], *, strict: bool) -> None:
+    if strict and ignored:
+        raise UnsupportedValue("Nobody knows this field (STRICT_FIELDS).", param=ignored[0][:64])
 
 
 def open_generation(shared: Service, generate: GenerateRequest) -> Generation:
-    answer = Answer(
-        lambda: shared.backends.open_chat(generate),
+    record = Recorder(shared.metrics, generate, shared.backends.engine_name(), spend=shared.limits.spender())
+    return Generation(open_answer(shared, generate), record, shared.settings.sse_ping_seconds)
+
+
+def open_answer(shared: Service, asked: GenerateRequest | EmbedRequest) -> Answer:
+    """A request at its model's engine."""
+    return Answer(
+        lambda: shared.backends.open_chat(asked),
         inflight=shared.inflight,
         environ=request.environ,
         crashed=EngineCrashed("The engine died while it worked on this request; it is restarted.", retry_after_s=3.0),
@@ -74,8 +80,6 @@ def open_generation(shared: Service, generate: GenerateRequest) -> Generation:
         + shared.settings.resume_max_wait
         + _GRACE_S,
     )
-    record = Recorder(shared.metrics, generate, shared.backends.engine_name(), spend=shared.limits.spender())
-    return Generation(answer, record, shared.settings.sse_ping_seconds)
 
 
 def _whole(generation: Answering, generate: GenerateRequest) -> Response:

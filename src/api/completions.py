@@ -56,8 +56,8 @@ def create() -> Response:
             raise UnsupportedValue("A stream takes one prompt.", param="prompt")
         usage = body.stream_options is not None and body.stream_options.include_usage
         writer = CompletionWriter(form, include_usage=usage)
-        return chat.with_ignored(serving.respond(requests[0], writer, form.whole), body)
-    return chat.with_ignored(json_response(form.together(serving.collect_all(requests))), body)
+        return chat.with_ignored(serving.respond(requests[0], writer, form.whole), body.ignored)
+    return chat.with_ignored(json_response(form.together(serving.collect_all(requests))), body.ignored)
 
 
 def _as_chat(own: CompletionRequest) -> dict[str, Any]:

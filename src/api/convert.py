@@ -67,26 +67,26 @@ def to_generate(
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=stop,
         stream=bool(body.stream),
-        priority=_priority(body, headers.priority if headers else None),
-        timeout_s=_timeout(body.timeout, headers.timeout if headers else None),
+        priority=priority(body.priority, headers.priority if headers else None, body.extra.get("service_tier")),
+        timeout_s=timeout(body.timeout, headers.timeout if headers else None),
     )
 
 
 _TIERS: dict[str, Priority] = {"priority": "high", "flex": "low"}
 
 
-def _priority(body: ChatCompletionRequest, header: str | None) -> Priority:
+def priority(field: Priority | None, header: str | None, tier: object = None) -> Priority:
     """The class a request asks for: field, header, or OpenAI's service tier, in this order."""
-    if body.priority is not None:
-        return body.priority
+    if field is not None:
+        return field
     if header is None:
-        return _TIERS.get(str(body.extra.get("service_tier")), "normal")
+        return _TIERS.get(str(tier), "normal")
     if header not in get_args(Priority):
         raise InvalidRequest("X-Priority must be high, normal or low.", param="X-Priority")
     return cast(Priority, header)
 
 
-def _timeout(field: float | None, header: str | None) -> float | None:
+def timeout(field: float | None, header: str | None) -> float | None:
     """The shorter of what the field and the header ask for."""
     if header is None:
         return field

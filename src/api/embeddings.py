@@ -1,17 +1,113 @@
-"""POST /v1/embeddings: refused by name, since no engine here makes embeddings; a chat model's are a poor guess."""
+"""POST /v1/embeddings: vectors of texts, from the served model itself (its card in /v1/models says how)."""
 
 from __future__ import annotations
 
+import base64
+import sys
+import time
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from flask import Blueprint, Response
 
-from src.api.schemas import EmbeddingsRequest
-from src.api.service import json_body
-from src.errors import UnsupportedValue
+from src import logs
+from src.api import chat, convert
+from src.api.answer import ClientGone
+from src.api.schemas_embeddings import EmbeddingOut, EmbeddingsOut, EmbeddingsRequest, EmbeddingUsage
+from src.api.service import Service, json_body, json_response, request_id, service
+from src.ipc.messages import Embedded, EmbedRequest, Finished, RawPrompt
 
 blueprint = Blueprint("embeddings", __name__)
 
 
 @blueprint.post("/v1/embeddings")
 def create() -> Response:
-    EmbeddingsRequest.model_validate(json_body())
-    raise UnsupportedValue("The models served here make no embeddings.", param="model")
+    shared = service()
+    with shared.inflight.reading():
+        body = EmbeddingsRequest.model_validate(json_body())
+    chat.refuse_unknown(body.ignored, strict=shared.settings.strict_fields)
+    asked = _to_embed(body, shared.settings.default_model)
+    with _counted(shared, asked):
+        vectors, finished = _ask(shared, asked)
+    _count(shared, asked, finished)
+    made = tuple(EmbeddingOut(at, _shown(vector, body)) for at, vector in sorted(vectors.items()))
+    tokens = finished.usage.prompt_tokens
+    answer = EmbeddingsOut(made, asked.model, EmbeddingUsage(tokens, tokens))
+    return chat.with_ignored(json_response(answer), body.ignored)
+
+
+def _to_embed(body: EmbeddingsRequest, default_model: str) -> EmbedRequest:
+    headers = chat.headers()
+    return EmbedRequest(
+        request_id(),
+        body.model or default_model,
+        tuple(_inputs(body.input)),
+        body.dimensions,
+        convert.priority(body.priority, headers.priority),
+        convert.timeout(body.timeout, headers.timeout),
+    )
+
+
+def _inputs(given: str | list[int] | list[str] | list[list[int]]) -> Iterator[RawPrompt]:
+    """One text or many; a list of numbers is one."""
+    if isinstance(given, str):
+        yield RawPrompt(given)
+        return
+    if numbers := tuple(one for one in given if isinstance(one, int)):
+        yield RawPrompt(tokens=numbers)
+        return
+    for one in given:
+        yield RawPrompt(one) if isinstance(one, str) else RawPrompt(tokens=tuple(one if isinstance(one, list) else ()))
+
+
+def _ask(shared: Service, asked: EmbedRequest) -> tuple[dict[int, bytes], Finished]:
+    """All vectors, and what they took."""
+    answer = chat.open_answer(shared, asked)
+    vectors: dict[int, bytes] = {}
+    try:
+        while True:
+            for event in answer.next_batch(shared.settings.sse_ping_seconds) or ():
+                if isinstance(event, Embedded):
+                    vectors[event.index] = event.vector
+                elif isinstance(event, Finished):
+                    return vectors, event
+    finally:
+        answer.close()
+
+
+def _shown(vector: bytes, body: EmbeddingsRequest) -> str | list[float]:
+    if body.encoding_format == "base64":
+        return base64.b64encode(vector).decode()
+    numbers = array("f", vector)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()
+
+
+# ---- metrics
+
+
+@contextmanager
+def _counted(shared: Service, asked: EmbedRequest) -> Iterator[None]:
+    """Count a request by its outcome."""
+    began = time.monotonic()
+    outcome = "error"
+    try:
+        yield
+        outcome = "ok"
+    except ClientGone:
+        outcome = "abort"
+        raise
+    finally:
+        shared.metrics.embedding_requests.labels(asked.model, shared.backends.engine_name(), outcome).inc()
+        seconds = round(time.monotonic() - began, 3)
+        facts = {"model": asked.model, "outcome": outcome, "texts": len(asked.inputs), "seconds": seconds}
+        logs.model.bind(**facts).info("embeddings {}", outcome)
+
+
+def _count(shared: Service, asked: EmbedRequest, finished: Finished) -> None:
+    labels = (asked.model, shared.backends.engine_name())
+    shared.metrics.prompt_tokens.labels(*labels).inc(finished.usage.prompt_tokens)
+    shared.metrics.queue_time.labels(*labels).observe(finished.timings.queue_s)
+    shared.limits.spender()(finished.usage.prompt_tokens)

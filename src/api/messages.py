@@ -30,7 +30,7 @@ def create() -> Response:
     body, generate = serving.accept(as_chat(own))
     form = _Form(generate)
     writer = MessageWriter(form) if own.stream else None
-    return chat.with_ignored(serving.respond(generate, writer, form.whole), body)
+    return chat.with_ignored(serving.respond(generate, writer, form.whole), body.ignored)
 
 
 @blueprint.post("/v1/messages/count_tokens")

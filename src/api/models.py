@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from src.api.backends import Backends
-from src.api.schemas import ModelCard, ModelList
+from src.api.schemas import EmbeddingCard, ModelCard, ModelList
 from src.api.service import json_response, service
 from src.errors import ModelNotFound
 
@@ -42,4 +42,5 @@ def _card(name: str, backends: Backends) -> ModelCard:
         context_length=health.model.context_length,
         parameters=health.model.parameters,
         engine=health.engine,
+        embeddings=EmbeddingCard(size) if (size := health.model.embedding_size) is not None else None,
     )

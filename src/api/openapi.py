@@ -9,7 +9,14 @@ import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from src.api import ocr_schemas, schemas, schemas_completions, schemas_messages, schemas_responses
+from src.api import (
+    ocr_schemas,
+    schemas,
+    schemas_completions,
+    schemas_embeddings,
+    schemas_messages,
+    schemas_responses,
+)
 from src.api.schemas import Wire
 from src.settings import VERSION
 
@@ -100,7 +107,11 @@ ROUTES = (
         schemas_completions.DetokenizeBody,
     ),
     Route(
-        "post", "/v1/embeddings", "Not made by this engine: always a 400 that says so.", None, schemas.EmbeddingsRequest
+        "post",
+        "/v1/embeddings",
+        "Vectors of texts.",
+        schemas_embeddings.EmbeddingsOut,
+        schemas_embeddings.EmbeddingsRequest,
     ),
     Route("post", "/v1/ocr", "The text of a document (its shape: docs/ocr.md).", None, ocr_schemas.OcrJsonRequest),
     Route("post", "/v1/ocr/jobs", "A document as a job: 202.", None, ocr_schemas.OcrJsonRequest),

@@ -48,7 +48,7 @@ def create() -> Response:
     body, generate = serving.accept(as_chat(own, turns))
     form = Form(generate, own, body, turns, kept)
     writer = ResponseWriter(form) if body.stream else None
-    return chat.with_ignored(serving.respond(generate, writer, form.whole), body)
+    return chat.with_ignored(serving.respond(generate, writer, form.whole), body.ignored)
 
 
 @blueprint.get("/v1/responses/<response_id>")

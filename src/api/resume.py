@@ -1,8 +1,8 @@
 """A request that outlives its back end: when the connection breaks, it waits for a fresh process and goes on there.
 
 It looks like one `ipc.client.Stream`: whoever reads it sees a pause, not an error. A chat request is put back with the
-token ids that came as its prefix; an OCR page or document is put back whole, and its pages are shown once. Web process,
-in the request's greenlet.
+token ids that came as its prefix; texts to be embedded, an OCR page or a document are put back whole, and what they
+give is shown once. Web process, in the request's greenlet.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from src.ipc.messages import (
     Choice,
     ChoiceEnded,
     Delta,
+    Embedded,
+    EmbedRequest,
     Failed,
     Finished,
     GenerateRequest,
@@ -32,7 +34,7 @@ from src.ipc.messages import (
     OcrRequest,
 )
 
-Resumable = GenerateRequest | OcrRequest | OcrDocument
+Resumable = GenerateRequest | EmbedRequest | OcrRequest | OcrDocument
 
 _POLL_S = 0.05
 # how often the supervisor is asked whether waiting makes sense
@@ -88,7 +90,7 @@ class ResumableStream:
         self._ended: dict[int, int] = {}  # tokens of choices that had ended before this life of the engine
         self._ending: dict[int, int] = {}
         self._admitted: Admitted | None = None
-        self._pages: set[int] = set()
+        self._shown: set[int] = set()  # pages or vectors
         self._cancelled = False
         self._asked = clock()
         self._missing_since: float | None = None  # when a connect first failed
@@ -145,7 +147,7 @@ class ResumableStream:
             self._missing_since = self._missing_since or self._clock()
             return None
         self._suspects.entered(self._suspect)
-        if not isinstance(self._request, GenerateRequest):
+        if not isinstance(self._request, GenerateRequest | EmbedRequest):
             self._suspects.taken(self._suspect)  # a broker says nothing before the outcome
         self._entered = True
         self._missing_since = self._first_token = None
@@ -182,6 +184,8 @@ class ResumableStream:
 
     def _next_request(self) -> Resumable:
         """The request as the next process needs it."""
+        if isinstance(self._request, EmbedRequest):
+            return msgspec.structs.replace(self._request, again=self._admitted is not None)
         if not isinstance(self._request, GenerateRequest) or self._admitted is None:
             return self._request
         made = {index: tuple(tokens) for index, tokens in self._tokens.items()}
@@ -205,9 +209,10 @@ class ResumableStream:
         if isinstance(message, Admitted):
             first, self._admitted = self._admitted is None, self._admitted or message
             return message if first else None
-        if isinstance(message, OcrPage):
-            new = message.number not in self._pages
-            self._pages.add(message.number)
+        if isinstance(message, OcrPage | Embedded):
+            number = message.number if isinstance(message, OcrPage) else message.index
+            new = number not in self._shown
+            self._shown.add(number)
             return message if new else None
         if isinstance(message, Finished):
             return _with_earlier(message, sum(self._ended.values()))

@@ -191,15 +191,6 @@ class ChatCompletionRequest(_Strict):
         return sorted(set(self.extra) - self.known)
 
 
-class EmbeddingsRequest(_Strict):
-    """Body of POST /v1/embeddings."""
-
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
-
-    model: str | None = Field(None, max_length=512)
-    input: str | list[str] | list[int] | list[list[int]]
-
-
 # ---- responses
 
 
@@ -326,8 +317,18 @@ class ErrorEnvelope(Wire, frozen=True):
     request_id: str | None = None
 
 
+class EmbeddingCard(Wire, frozen=True):
+    """How a model's vectors are made; asked for fewer `dimensions`, they are cut and brought to length 1 again."""
+
+    dimensions: int
+    pooling: str = "mean of the last hidden state over a text's tokens, normalised"
+
+
 class ModelCard(Wire, frozen=True):
-    """An entry of /v1/models; the fields after `owned_by` are ours, null while the engine does not tell."""
+    """An entry of /v1/models; the fields after `owned_by` are ours, null while the engine does not tell.
+
+    `embeddings` is null for a model that makes none.
+    """
 
     id: str
     created: int
@@ -337,6 +338,7 @@ class ModelCard(Wire, frozen=True):
     context_length: int | None = None
     parameters: int | None = None
     engine: str | None = None
+    embeddings: EmbeddingCard | None = None
 
 
 class ModelList(Wire, frozen=True):

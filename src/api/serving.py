@@ -24,7 +24,7 @@ def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateReque
     """A translated body, checked as chat's are."""
     shared = service()
     body = ChatCompletionRequest.model_validate(fields)
-    chat.refuse_unknown(body, strict=shared.settings.strict_fields)
+    chat.refuse_unknown(body.ignored, strict=shared.settings.strict_fields)
     return body, convert.to_generate(body, request_id(), shared.settings.default_model, chat.headers())
 
 

@@ -5,6 +5,7 @@
 | whole answer           | ANSWER_TIMEOUT     | ANSWER_TOKEN_TIMEOUT    | + IMAGE_TIMEOUT   | ANSWER_TIMEOUT_MAX|
 | stream, total          | STREAM_TIMEOUT     | STREAM_TOKEN_TIMEOUT    | + IMAGE_TIMEOUT   | STREAM_TIMEOUT_MAX|
 | stream, between tokens | STREAM_GAP_TIMEOUT | –                       | –                 | –                 |
+| embeddings             | REQUEST_TIMEOUT    | –                       | –                 | –                 |
 
 REQUEST_TIMEOUT caps all of it. The time in the queue has QUEUE_TIMEOUT of its own and does not count here.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from src.ipc.messages import GenerateRequest
+from src.ipc.messages import EmbedRequest, GenerateRequest
 from src.settings import EngineSettings
 
 # the measured speed is an average; an answer may be this much slower
@@ -46,6 +47,12 @@ def budget(request: GenerateRequest, max_tokens: int, settings: EngineSettings, 
         total = min(total, request.timeout_s)
     left = max(0.0, total - request.spent_s)
     return Budget(settings.queue_timeout, left, settings.stream_gap_timeout if request.stream else None)
+
+
+def embedding_budget(request: EmbedRequest, settings: EngineSettings) -> Budget:
+    """The budget of a request for vectors: all the time there is, if it does not ask for less."""
+    total = settings.request_timeout
+    return Budget(settings.queue_timeout, total if request.timeout_s is None else min(total, request.timeout_s), None)
 
 
 def _table(request: GenerateRequest, max_tokens: int, settings: EngineSettings) -> float:

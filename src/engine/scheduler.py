@@ -11,25 +11,27 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from src.engine.backends import Backend, Step, Token
+from src.engine.embedding import Embedding, Embeddings
 from src.engine.pace import Pace
 from src.engine.sequence import Sequence, Status
 from src.engine.waiting import Waiting
 from src.errors import DeadlineExceeded, InvalidRequest
-from src.ipc.messages import ChoiceEnded, Delta, EngineLoad, Failed, Finished, FinishReason
+from src.ipc.messages import ChoiceEnded, Delta, Embedded, EngineLoad, Failed, Finished, FinishReason
 
 _IDLE_WAIT_S = 1.0
 
-Event = tuple[Sequence, Delta | ChoiceEnded | Finished | Failed]
+Work = Sequence | Embedding
+Event = tuple[Work, Delta | Embedded | ChoiceEnded | Finished | Failed]
 
 
 @dataclass(frozen=True)
 class _Submit:
-    sequence: Sequence
+    work: Work
 
 
 @dataclass(frozen=True)
 class _Cancel:
-    sequence: Sequence
+    work: Work
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class Scheduler:
         self._publish = publish
         self._clock = clock
         self._inbox: SimpleQueue[_Submit | _Cancel | _Trim | _Stop] = SimpleQueue()
-        self._waiting = Waiting(priority_ageing_s)
+        self._waiting: Waiting[Sequence] = Waiting(priority_ageing_s)
+        self._embeddings = Embeddings(backend.embedder, prefill_step_size, priority_ageing_s)
+        self._prompts_turn = True  # prompts and embeddings are computed by turns
         self._running: dict[int, Sequence] = {}
         self._events: list[Event] = []
         self._stopping = False
@@ -83,12 +87,12 @@ class Scheduler:
 
     # ---- any thread
 
-    def submit(self, sequence: Sequence) -> None:
-        self._inbox.put(_Submit(sequence))
+    def submit(self, work: Work) -> None:
+        self._inbox.put(_Submit(work))
 
-    def cancel(self, sequence: Sequence) -> None:
-        """Forget a sequence; harmless when it has already ended."""
-        self._inbox.put(_Cancel(sequence))
+    def cancel(self, work: Work) -> None:
+        """Forget it; harmless when it has already ended."""
+        self._inbox.put(_Cancel(work))
 
     def trim(self) -> None:
         """Clear the backend's caches between two steps."""
@@ -99,7 +103,9 @@ class Scheduler:
         self._inbox.put(_Stop())
 
     def load(self) -> EngineLoad:
-        running, waiting = len(self._running) + self._entering, len(self._waiting) + self._inbox.qsize()
+        embedding = self._embeddings.running
+        running = len(self._running) + self._entering + embedding
+        waiting = len(self._waiting) + len(self._embeddings) - embedding + self._inbox.qsize()
         return EngineLoad(
             running=running,
             waiting=waiting,
@@ -126,12 +132,13 @@ class Scheduler:
         self._expire(now)
         self._admit(now)
         self._step()
+        self._embed(now)
         if self._events:
             events, self._events = self._events, []
             self._publish(events)
 
     def _receive(self, idle_wait_s: float) -> None:
-        idle = not self._running and not self._waiting
+        idle = not (self._running or self._waiting or self._embeddings)
         try:
             self._obey(self._inbox.get(timeout=idle_wait_s) if idle and idle_wait_s else self._inbox.get_nowait())
             while True:
@@ -141,9 +148,15 @@ class Scheduler:
 
     def _obey(self, command: _Submit | _Cancel | _Trim | _Stop) -> None:
         if isinstance(command, _Submit):
-            self._waiting.push(command.sequence)
+            if isinstance(command.work, Embedding):
+                self._embeddings.push(command.work)
+            else:
+                self._waiting.push(command.work)
         elif isinstance(command, _Cancel):
-            self._drop([command.sequence])
+            if isinstance(command.work, Embedding):
+                self._embeddings.drop(command.work)
+            else:
+                self._drop([command.work])
         elif isinstance(command, _Trim):
             self._backend.trim()
         else:
@@ -154,13 +167,17 @@ class Scheduler:
         for sequence in late:
             self._events.append((sequence, _too_late(sequence, now)))
         self._drop(late)
+        self._events += self._embeddings.expire(now)
 
     def _admit(self, now: float) -> None:
+        if self._embeddings and not self._prompts_turn:
+            return
         in_prefill = [seq.prefill_left for seq in self._running.values() if seq.status is Status.PREFILL]
         while self._waiting and len(self._running) < self._max_num_seqs:
             if not fits_prefill(in_prefill, self._waiting.first().prefill_left, self._step_size):
                 return
             sequence = self._waiting.pop()
+            self._prompts_turn = False
             sequence.started = sequence.first_token = now
             if sequence.over is not None:
                 sequence.status = Status.FINISHED
@@ -190,6 +207,12 @@ class Scheduler:
         if step.tokens:
             self.pace.step.add(self._clock() - began)
         self._record(step)
+
+    def _embed(self, now: float) -> None:
+        """A step's worth of embeddings, in a turn without prompts: streams wait for one or for the other."""
+        if self._embeddings and not any(seq.status is Status.PREFILL for seq in self._running.values()):
+            self._events += self._embeddings.turn(now)
+            self._prompts_turn = True
 
     def _record(self, step: Step) -> None:
         for uid, left in step.prefill_left.items():

@@ -11,6 +11,7 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Sequence as Seq
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,19 +19,22 @@ from typing import Any
 
 import psutil
 
-from src.engine import choices
+from src.engine import choices, embedding
 from src.engine.backends import Backend, Grammar
 from src.engine.guard import MemoryGuard
-from src.engine.scheduler import Event, Scheduler
-from src.engine.sequence import Sequence
+from src.engine.scheduler import Event, Scheduler, Work
 from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
 from src.gpu.watermarks import Watermarks
 from src.ipc.messages import (
     Accepted,
     Admitted,
     BackendState,
+    ChoiceEnded,
+    Delta,
     DetokenizeRequest,
     DeviceReading,
+    Embedded,
+    EmbedRequest,
     Failed,
     Finished,
     GenerateRequest,
@@ -49,14 +53,36 @@ _LAG_WAIT_S = 5.0
 _START_TIMEOUT_S = 10.0
 _GUARD_S = 1.0
 _LOADING_RETRY_S = 10.0
+_READS_S = 30.0
 
 
 class _Route:
-    """Where a sequence's events go."""
+    """Where the events of a piece of work go."""
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
         self.done = asyncio.Event()
+
+    def take(self, message: Delta | Embedded | ChoiceEnded | Finished | Failed) -> None:
+        self.peer.send(message)
+
+
+class _Collected(_Route):
+    """Keeps what comes until all is there: vectors are large, and made faster than they are read."""
+
+    def __init__(self, peer: Peer) -> None:
+        super().__init__(peer)
+        self._kept: list[Delta | Embedded | ChoiceEnded | Finished | Failed] = []
+
+    def take(self, message: Delta | Embedded | ChoiceEnded | Finished | Failed) -> None:
+        self._kept.append(message)
+
+    async def send(self) -> None:
+        """All of it, as fast as the peer reads."""
+        for message in self._kept:
+            self.peer.send(message)
+            if not await self.peer.drained(_READS_S):
+                return
 
 
 class EngineServer:
@@ -72,7 +98,7 @@ class EngineServer:
         self._scheduler: Scheduler | None = None
         self._guard: MemoryGuard | None = None
         self._open = 0
-        self._routes: dict[Sequence, _Route] = {}
+        self._routes: dict[Work, _Route] = {}
         self._lag = threading.BoundedSemaphore(_MAX_LAG)
         self._tokenizer_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
         self._grammar_threads = ThreadPoolExecutor(2, thread_name_prefix="grammar")
@@ -145,11 +171,11 @@ class EngineServer:
 
     def _deliver(self, events: list[Event]) -> None:
         self._lag.release()
-        for sequence, message in events:
-            route = self._routes.get(sequence)
+        for work, message in events:
+            route = self._routes.get(work)
             if route is None or route.done.is_set():
                 continue
-            route.peer.send(message)
+            route.take(message)
             if isinstance(message, Finished | Failed):
                 route.done.set()
 
@@ -159,21 +185,24 @@ class EngineServer:
                 self._answer_ping(peer)
             elif isinstance(message, TrimRequest):
                 self._trim(peer)
-            elif isinstance(message, GenerateRequest):
-                return await self._generate(peer, message)
+            elif isinstance(message, GenerateRequest | EmbedRequest):
+                return await self._work(peer, message)
             elif isinstance(message, TokenizeRequest | DetokenizeRequest):
                 return await self._translate(peer, message)
             else:
-                return peer.send(Failed(InvalidRequest.code, "An engine takes GenerateRequest and Ping."))
+                return peer.send(Failed(InvalidRequest.code, "An engine takes GenerateRequest, EmbedRequest and Ping."))
         return None
 
-    async def _generate(self, peer: Peer, request: GenerateRequest) -> None:
+    async def _work(self, peer: Peer, request: GenerateRequest | EmbedRequest) -> None:
         self._open += 1
         try:
             self._check_room()
             await _first(self._settled, peer.gone, self._settings.queue_timeout)
             if not peer.gone.done():
-                await self._run(peer, request)
+                if isinstance(request, EmbedRequest):
+                    await self._embed(peer, request)
+                else:
+                    await self._generate(peer, request)
         except ServiceError as error:
             peer.send(Failed.of(error))
         finally:
@@ -201,28 +230,52 @@ class EngineServer:
             text = f"Too many chat requests: {limit} are running or waiting (MAX_NUM_SEQS + MAX_QUEUE_SIZE)."
             raise Overloaded(text, retry_after_s=self._scheduler.retry_after_s() if self._scheduler else 1.0)
 
-    async def _run(self, peer: Peer, request: GenerateRequest) -> None:
-        backend, scheduler = self._loaded(request.model)
+    async def _generate(self, peer: Peer, request: GenerateRequest) -> None:
         resumed = bool(request.prefix) or any(choice.prefix for choice in request.choices)
-        if self._guard is not None and not resumed:  # who was in already is let in again
-            self._guard.admit()
-        peer.send(Accepted())
+        backend, scheduler = self._accept(peer, request.model, resumed=resumed)
         grammar = await self._grammar(request, backend) if choices.is_constrained(request) else None
         token_s = scheduler.pace.step.value
         prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic, token_s, grammar)
         sequences = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
-        route = _Route(peer)
-        self._routes |= dict.fromkeys(sequences, route)
+        peer.send(Admitted(len(sequences[0].prompt), sequences[0].max_tokens))
+        await self._follow(sequences, _Route(peer), scheduler)
+
+    async def _embed(self, peer: Peer, request: EmbedRequest) -> None:
+        arrived = time.monotonic()
+        backend, scheduler = self._accept(peer, request.model, resumed=request.again)
+        embedding.check(request, backend)
+        texts: list[list[int]] = []
+        for raw in request.inputs:  # one by one: between them the thread is others'
+            if peer.gone.done():
+                return
+            work = partial(embedding.tokens, raw, request, backend)
+            texts.append(await self._loop.run_in_executor(self._tokenizer_thread, work))
+        job = embedding.accept(request, texts, arrived, self._settings)
+        peer.send(Admitted(job.tokens, 0))
+        route = _Collected(peer)
+        await self._follow([job], route, scheduler)
+        await route.send()
+
+    def _accept(self, peer: Peer, model: str, *, resumed: bool) -> tuple[Backend, Scheduler]:
+        """Let a request in; raises what keeps it out. Who was in already is let in again."""
+        backend, scheduler = self._loaded(model)
+        if self._guard is not None and not resumed:
+            self._guard.admit()
+        peer.send(Accepted())
+        return backend, scheduler
+
+    async def _follow(self, works: Seq[Work], route: _Route, scheduler: Scheduler) -> None:
+        """Until the outcome, or until the peer is gone."""
+        self._routes |= dict.fromkeys(works, route)
         try:
-            peer.send(Admitted(len(sequences[0].prompt), sequences[0].max_tokens))
-            for sequence in sequences:
-                scheduler.submit(sequence)
-            await _first(route.done, peer.gone)
+            for work in works:
+                scheduler.submit(work)
+            await _first(route.done, route.peer.gone)
         finally:
-            for sequence in sequences:
-                del self._routes[sequence]
-                if not route.done.is_set() or len(sequences) > 1:
-                    scheduler.cancel(sequence)
+            for work in works:
+                del self._routes[work]
+                if not route.done.is_set() or len(works) > 1:
+                    scheduler.cancel(work)
 
     async def _grammar(self, request: GenerateRequest, backend: Backend) -> Grammar | None:
         """Compiled on threads of its own: a schema made to be slow delays nobody's prompt, and not for ever."""

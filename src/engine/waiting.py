@@ -1,6 +1,6 @@
 """The engine's queue: priority classes with ageing, first come first served within a class. Pure.
 
-A sequence of the next class stands PRIORITY_AGEING seconds behind: `low` that has waited that long goes before a
+A request of the next class stands PRIORITY_AGEING seconds behind: `low` that has waited that long goes before a
 `normal` that just came, so nothing starves. Owner thread; written by the scheduler alone.
 """
 
@@ -8,37 +8,50 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
 
-from src.engine.sequence import Sequence
-from src.ipc.messages import Priority
+from src.ipc.messages import EmbedRequest, GenerateRequest, Priority
 
 _RANK: dict[Priority, int] = {"high": -1, "normal": 0, "low": 1}
 
 
-class Waiting:
-    """Sequences in the order in which they will be admitted."""
+class Waits(Protocol):
+    """What can stand in the queue."""
+
+    @property
+    def request(self) -> GenerateRequest | EmbedRequest: ...
+
+    @property
+    def arrived(self) -> float: ...
+
+
+W = TypeVar("W", bound=Waits)
+
+
+class Waiting(Generic[W]):
+    """Requests in the order in which their turn comes."""
 
     def __init__(self, ageing_s: float) -> None:
         self._ageing_s = ageing_s
-        self._queue: list[tuple[float, int, Sequence]] = []
+        self._queue: list[tuple[float, int, W]] = []
         self._count = 0
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def __iter__(self) -> Iterator[Sequence]:
-        return (sequence for _, _, sequence in self._queue)
+    def __iter__(self) -> Iterator[W]:
+        return (one for _, _, one in self._queue)
 
-    def push(self, sequence: Sequence) -> None:
+    def push(self, one: W) -> None:
         self._count += 1
-        due = sequence.arrived + _RANK[sequence.request.priority] * self._ageing_s
-        insort(self._queue, (due, self._count, sequence))
+        due = one.arrived + _RANK[one.request.priority] * self._ageing_s
+        insort(self._queue, (due, self._count, one))
 
-    def first(self) -> Sequence:
+    def first(self) -> W:
         return self._queue[0][2]
 
-    def pop(self) -> Sequence:
+    def pop(self) -> W:
         return self._queue.pop(0)[2]
 
-    def remove(self, sequence: Sequence) -> None:
-        self._queue = [entry for entry in self._queue if entry[2] is not sequence]
+    def remove(self, one: W) -> None:
+        self._queue = [entry for entry in self._queue if entry[2] is not one]

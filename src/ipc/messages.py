@@ -123,6 +123,21 @@ class GenerateRequest(Message, frozen=True):
     raw_prompt: RawPrompt | None = None
 
 
+class EmbedRequest(Message, frozen=True):
+    """Asks for a vector of each text. `again`: it was in an engine that died, and is put whole to the next one.
+
+    `dimensions` cuts the vectors to their first so many numbers, before they are brought to length 1.
+    """
+
+    id: str
+    model: str
+    inputs: tuple[RawPrompt, ...]
+    dimensions: int | None = None
+    priority: Priority = "normal"
+    timeout_s: float | None = None
+    again: bool = False
+
+
 class TokenizeRequest(Message, frozen=True):
     """Asks for the tokens of what this request would be answered with; nothing is generated."""
 
@@ -274,6 +289,13 @@ class Detokenized(Message, frozen=True):
     text: str
 
 
+class Embedded(Message, frozen=True):
+    """The vector of one text of an `EmbedRequest`: little-endian float32, of length 1."""
+
+    index: int
+    vector: bytes
+
+
 class CallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
     """A piece of a tool call: first its id and name, then its arguments, as JSON text that grows."""
 
@@ -324,7 +346,8 @@ class ChoiceEnded(Message, frozen=True):
 
 
 class Finished(Message, frozen=True):
-    """The one good end of a `GenerateRequest`, with the counts of all its choices; `index` ended last.
+    """The one good end of a `GenerateRequest`, with the counts of all its choices (`index` ended last), and of an
+    `EmbedRequest`.
 
     `stop` is the stop string that ended it, if one did.
     """
@@ -441,7 +464,7 @@ class OcrJob(Message, frozen=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """The model an engine serves."""
+    """The model an engine serves. `embedding_size`: numbers in a vector of it; None when it makes none."""
 
     name: str
     context_length: int
@@ -450,6 +473,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     dtype: str | None = None
     quantization: str | None = None
     load_s: float | None = None
+    embedding_size: int | None = None
 
 
 class DeviceReading(msgspec.Struct, frozen=True):
@@ -544,10 +568,11 @@ class SystemStatus(Message, frozen=True):
         return next((child for child in self.children if child.name == name), None)
 
 
-BackendRequest = GenerateRequest | OcrRequest | OcrDocument | OcrJobRequest
+BackendRequest = GenerateRequest | EmbedRequest | OcrRequest | OcrDocument | OcrJobRequest
 
 AnyMessage = (
     GenerateRequest
+    | EmbedRequest
     | TokenizeRequest
     | DetokenizeRequest
     | Tokenized
@@ -564,6 +589,7 @@ AnyMessage = (
     | Accepted
     | Admitted
     | Delta
+    | Embedded
     | ChoiceEnded
     | Finished
     | Failed

@@ -17,6 +17,7 @@ from flask import Flask
 from src.api.app import create_app
 from src.api.inflight import InFlight
 from src.api.service import EXTENSION
+from src.engine import backends
 from src.engine.backends.fake import FakeBackend
 from src.engine.main import warm_up
 from src.engine.scheduler import Scheduler
@@ -27,6 +28,7 @@ from src.settings import Settings
 from tests.conftest import MakeSettings
 
 PATIENCE_S = 5.0
+LOADING_S = 60.0
 # the fake engine sleeps this long for `fake:hang`; here it breaks instead, which ends it after exactly N tokens
 _HANG_S = 3600.0
 
@@ -39,22 +41,15 @@ class Engine:
         self._stopping = threading.Event()
         model = settings.default_model
         self._server = EngineServer(runtime.engine_socket(settings.runtime_path, model), model, settings)
-        self._backend = FakeBackend(model, settings, self._sleep)
-        self._scheduler = Scheduler(
-            self._backend,
-            max_num_seqs=settings.max_num_seqs,
-            prefill_step_size=settings.prefill_step_size,
-            publish=self._server.publish,
-            clock=time.monotonic,
-        )
+        self._scheduler: Scheduler
+        self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="owner")
         self._died = False
 
     def start(self) -> None:
         self._server.start()
-        warm_up(self._backend)
-        self._server.ready(self._backend, self._scheduler)
         self._thread.start()
+        assert self._ready.wait(LOADING_S), "the engine did not load"
 
     def stop(self) -> None:
         """End it; may be called again, and after it has died."""
@@ -81,7 +76,25 @@ class Engine:
             time.sleep(0.005)
         return False
 
+    def _load(self) -> None:
+        """On the owner thread, where MLX wants to be loaded."""
+        settings = self._settings
+        fake = settings.inference_engine == "fake"
+        model = settings.default_model
+        backend = FakeBackend(model, settings, self._sleep) if fake else backends.load(model, settings)
+        self._scheduler = Scheduler(
+            backend,
+            max_num_seqs=settings.max_num_seqs,
+            prefill_step_size=settings.prefill_step_size,
+            publish=self._server.publish,
+            clock=time.monotonic,
+        )
+        warm_up(backend)
+        self._server.ready(backend, self._scheduler)
+        self._ready.set()
+
     def _run(self) -> None:
+        self._load()
         try:
             self._scheduler.run()
         except RuntimeError:

@@ -77,3 +77,21 @@ def test_every_form_survives_its_engine(stream: bool, running: Running, random_m
         found = {form: answer.result() for form, answer in answers.items()}
     assert found == calm
     assert running.pid("engine") != before
+
+
+def test_embeddings_survive_their_engine(running: Running, random_model: Path) -> None:
+    """Killed in the middle of many texts: the vectors come all the same, and are the same."""
+    texts = [f"text {n}: " + "ships and harbours " * (n % 40) for n in range(400)]
+    with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0, timeout=90) as client:
+        calm = client.embeddings.create(model=str(random_model), input=texts)
+        before = running.pid("engine")
+        with ThreadPoolExecutor(1) as crowd:
+            answer = crowd.submit(client.embeddings.create, model=str(random_model), input=texts)
+            time.sleep(0.2)
+            assert not answer.done(), "too quick to be killed"
+            os.kill(before, signal.SIGKILL)
+            found = answer.result()
+    assert found.usage == calm.usage
+    for one, other in zip(found.data, calm.data, strict=True):
+        assert one.embedding == pytest.approx(other.embedding, abs=1e-5)
+    assert running.pid("engine") != before

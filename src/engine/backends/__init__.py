@@ -10,6 +10,9 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from src.errors import ModelLoadFailed
 from src.gpu import blas
 from src.ipc.messages import (
@@ -127,6 +130,34 @@ class Tokenizer(Protocol):
         ...
 
 
+class Pass(Protocol):
+    """Some texts on their way through the model, as many columns of their tokens at a time as are asked for."""
+
+    @property
+    def left(self) -> int:
+        """Columns that are still to be computed."""
+        ...
+
+    def compute(self, columns: int) -> None: ...
+
+    def vectors(self) -> NDArray[np.float32]:
+        """A row for each text, of any length, when nothing is left."""
+        ...
+
+
+class Embedder(Protocol):
+    """Makes vectors of texts."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers a vector has."""
+        ...
+
+    def begin(self, texts: Seq[Seq[int]]) -> Pass:
+        """A pass over these texts, none empty. Nothing is computed yet."""
+        ...
+
+
 class Backend(Protocol):
     """A loaded model that computes many sequences together."""
 
@@ -141,6 +172,11 @@ class Backend(Protocol):
 
     @property
     def tokenizer(self) -> Tokenizer: ...
+
+    @property
+    def embedder(self) -> Embedder | None:
+        """None when this model makes no embeddings."""
+        ...
 
     @property
     def end_tokens(self) -> frozenset[int]:
@@ -175,14 +211,18 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
-# what an engine refuses by name, beyond what nobody takes (api/schemas.UNSUPPORTED): for docs/compatibility.md
+# what an engine refuses by name, and when, beyond what nobody takes (api/schemas.UNSUPPORTED): each engine here is a
+# column of docs/compatibility.md
+ALWAYS = "always"
 REFUSES: dict[str, dict[str, str]] = {
     "mlx": {
         "tools": "when the model's template knows none (a tool that must be called needs no template)",
         "response_format": "for keywords that llguidance does not know",
         "reasoning_effort": "when the model's template has no switch, or with a form that must be kept",
+        "/v1/embeddings": "for a model whose last hidden state mlx-lm keeps to itself",
     },
     "fake": {
+        "/v1/embeddings": ALWAYS,
         "response_format": "but for `text`",
         "tool_choice": "`required` or a name, unless the message is the call",
     },

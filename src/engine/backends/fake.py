@@ -104,6 +104,7 @@ class FakeBackend:
     """See the module's text. `sleep` is passed in so that unit tests need not wait."""
 
     name = "fake"
+    embedder = None  # an echo has no meaning to compare
 
     def __init__(self, model: str, settings: EngineSettings, sleep: Callable[[float], None] = time.sleep) -> None:
         self.info = ModelInfo(name=model, context_length=settings.max_model_len or 1 << 20, parameters=0)

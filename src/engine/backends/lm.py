@@ -16,10 +16,12 @@ from loguru import logger
 from mlx.utils import tree_flatten
 from mlx_lm.utils import hf_repo_to_path
 from mlx_lm.utils import load as mlx_load
+from msgspec.structs import replace
 
 from src.engine import checkpoint
 from src.engine.backends import Grammar, Step, Token, constraint
 from src.engine.backends.device import choose_device
+from src.engine.backends.embedding import MeanPooler
 from src.engine.backends.rows import RowGenerator, RowScores
 from src.engine.backends.sampling import Row
 from src.engine.backends.tokenizer import LmTokenizer
@@ -46,7 +48,8 @@ class LmBackend:
         defaults: Sampling,
         vocabulary: Vocabulary,
     ) -> None:
-        self.info = info
+        self.embedder = MeanPooler.of(model)
+        self.info = replace(info, embedding_size=self.embedder.size if self.embedder is not None else None)
         self.device = device
         self.tokenizer = LmTokenizer(tokenizer, vocabulary, settings.grammar_max_kb << 10)
         self.end_tokens = frozenset(tokenizer.eos_token_ids)

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 
+import msgspec
 import pytest
 
 from src.api.resume import Ends, Resumable, ResumableStream
 from src.api.suspects import Suspects
 from src.errors import BackendUnavailable, EngineCrashed, ServiceError
 from src.ipc.client import ConnectError, Disconnected, Stream, WaitTimeout
-from src.ipc.messages import Accepted, Admitted, AnyMessage, ChatMessage, GenerateRequest
+from src.ipc.messages import (
+    Accepted,
+    Admitted,
+    AnyMessage,
+    ChatMessage,
+    Embedded,
+    EmbedRequest,
+    GenerateRequest,
+    RawPrompt,
+)
 from tests.unit.api.fakes import FakeClock, FakeStream, delta, finished
 
 REQUEST = GenerateRequest("r", "demo", (ChatMessage("user", "hello"),), stream=True)
@@ -47,9 +57,9 @@ class Case:
         self.resumed = 0
         self.stream = self.another()
 
-    def another(self) -> ResumableStream:
+    def another(self, request: Resumable = REQUEST) -> ResumableStream:
         return ResumableStream(
-            REQUEST,
+            request,
             self.route,
             self.suspects,
             max_wait_s=10,
@@ -166,3 +176,17 @@ def test_one_that_left_holds_up_nobody() -> None:
     assert not case.suspects.may_enter(other)
     case.suspects.leave(suspect)
     assert case.suspects.may_enter(other)
+
+
+def test_texts_are_put_again_whole() -> None:
+    """A fresh engine gets all of them, and is told that they were in before; each vector is shown once."""
+    case = Case(
+        [[Accepted(), Admitted(9, 0)], [Embedded(0, b"a")]],
+        None,
+        [[Accepted(), Admitted(9, 0), Embedded(0, b"a"), Embedded(1, b"b")], [finished()]],
+    )
+    texts = EmbedRequest("e", "demo", (RawPrompt("a"), RawPrompt("b")))
+    case.stream = case.another(texts)
+    assert case.read_all() == [Admitted(9, 0), Embedded(0, b"a"), Embedded(1, b"b"), finished()]
+    assert case.route.sent == [texts, msgspec.structs.replace(texts, again=True)]
+    assert case.resumed == 1

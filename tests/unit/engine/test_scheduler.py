@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from src.engine.backends import Grammar, Step, Token
+from src.engine.backends import Embedder, Grammar, Step, Token
 from src.engine.backends.fake import FakeDetokenizer, FakeTokenizer
 from src.engine.deadlines import Budget
-from src.engine.scheduler import Event, Scheduler, fits_prefill
+from src.engine.scheduler import Event, Scheduler, Work, fits_prefill
 from src.engine.sequence import Sequence, Status
 from src.engine.text import TextStream
 from src.ipc.messages import (
@@ -15,6 +15,7 @@ from src.ipc.messages import (
     ChoiceEnded,
     Delta,
     DeviceReading,
+    Embedded,
     Failed,
     Finished,
     FinishReason,
@@ -34,8 +35,9 @@ class ScriptedBackend:
     device = DeviceReading("none")
     tokenizer = FakeTokenizer()
 
-    def __init__(self, chunk: int = 1000) -> None:
+    def __init__(self, chunk: int = 1000, embedder: Embedder | None = None) -> None:
         self.chunk = chunk
+        self.embedder = embedder
         self.rows: dict[int, list[int]] = {}  # uid → [prompt left, made, max_tokens]
         self.removed: list[int] = []
         self.next_uid = 0
@@ -86,8 +88,10 @@ class ScriptedBackend:
 class Bench:
     """A scheduler with its backend, its events and its clock."""
 
-    def __init__(self, max_num_seqs: int = 4, chunk: int = 1000, step_size: int = 1000) -> None:
-        self.backend = ScriptedBackend(chunk)
+    def __init__(
+        self, max_num_seqs: int = 4, chunk: int = 1000, step_size: int = 1000, embedder: Embedder | None = None
+    ) -> None:
+        self.backend = ScriptedBackend(chunk, embedder)
         self.events: list[Event] = []
         self.now = 100.0
         self.scheduler = Scheduler(
@@ -120,11 +124,11 @@ class Bench:
             self.now += 1
             self.scheduler.run_once()
 
-    def of(self, sequence: Sequence) -> list[Delta | ChoiceEnded | Finished | Failed]:
-        return [message for owner, message in self.events if owner is sequence]
+    def of(self, work: Work) -> list[Delta | Embedded | ChoiceEnded | Finished | Failed]:
+        return [message for owner, message in self.events if owner is work]
 
 
-def text(messages: list[Delta | ChoiceEnded | Finished | Failed]) -> str:
+def text(messages: list[Delta | Embedded | ChoiceEnded | Finished | Failed]) -> str:
     return "".join(message.text for message in messages if isinstance(message, Delta))
 
 

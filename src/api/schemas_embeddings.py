@@ -1,0 +1,58 @@
+"""Shapes of /v1/embeddings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from src.api.schemas import NO_EFFECT, Wire
+from src.api.schemas_completions import TokenIds
+from src.ipc.messages import Priority
+
+MAX_INPUTS = 2048
+Text = Annotated[str, Field(min_length=1)]
+
+
+class EmbeddingsRequest(BaseModel):
+    """Body of POST /v1/embeddings. Bounds are OpenAI's."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    model: str | None = Field(None, max_length=512)
+    input: (
+        Text
+        | TokenIds
+        | Annotated[list[Text], Field(min_length=1, max_length=MAX_INPUTS)]
+        | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_INPUTS)]
+    )
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = Field(None, ge=1, le=1_000_000)
+    priority: Priority | None = None
+    timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
+
+    @property
+    def ignored(self) -> list[str]:
+        """Fields nobody knows."""
+        extra: dict[str, Any] = self.model_extra or {}
+        return sorted(set(extra) - NO_EFFECT)
+
+
+class EmbeddingOut(Wire, frozen=True):
+    """One vector: numbers, or the base64 of little-endian float32."""
+
+    index: int
+    embedding: str | list[float]
+    object: str = "embedding"
+
+
+class EmbeddingUsage(Wire, frozen=True):
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsOut(Wire, frozen=True):
+    data: tuple[EmbeddingOut, ...]
+    model: str
+    usage: EmbeddingUsage
+    object: str = "list"

@@ -1,0 +1,182 @@
+"""Requests for vectors: from texts to token ids (tokenizer thread), then a queue of texts, computed pass by pass.
+
+Owner thread, driven by the scheduler. A pass takes texts that fit together into one PREFILL_STEP_SIZE, of one request
+or of several; a longer text goes alone and takes several turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.engine.backends import Backend, Embedder, Pass
+from src.engine.deadlines import Budget, embedding_budget
+from src.engine.waiting import Waiting
+from src.errors import ContextLengthExceeded, DeadlineExceeded, InternalError, InvalidRequest, UnsupportedValue
+from src.ipc.messages import Embedded, EmbedRequest, Failed, Finished, GenerateRequest, RawPrompt, Timings, Usage
+from src.settings import EngineSettings
+
+
+@dataclass(eq=False)
+class Embedding:
+    """One request. Times are on the scheduler's monotonic clock, seconds; `left` are texts in no pass yet."""
+
+    request: EmbedRequest
+    texts: list[list[int]]
+    arrived: float
+    budget: Budget
+    started: float | None = None
+    over: bool = False
+    left: list[int] = field(default_factory=list)
+    missing: int = 0
+
+    def __post_init__(self) -> None:
+        # those of like length together: less padding
+        self.left = sorted(range(len(self.texts)), key=lambda index: len(self.texts[index]))
+        self.missing = len(self.texts)
+
+    @property
+    def tokens(self) -> int:
+        return sum(map(len, self.texts))
+
+    def late(self, now: float) -> bool:
+        """Whether a budget is over: the queue's until its first pass, then its own."""
+        if self.started is None:
+            return now >= self.arrived + self.budget.queue_s
+        return now >= self.started + self.budget.total_s
+
+
+EmbedEvent = tuple[Embedding, Embedded | Finished | Failed]
+
+
+def check(request: EmbedRequest, backend: Backend) -> None:
+    """Raise `UnsupportedValue` for what this model cannot do."""
+    if backend.embedder is None:
+        raise UnsupportedValue("This model, on this engine, makes no embeddings.", param="model")
+    size = backend.embedder.size
+    if request.dimensions is not None and request.dimensions > size:
+        raise UnsupportedValue(f"This model's vectors have {size} dimensions.", param="dimensions")
+
+
+def tokens(raw: RawPrompt, request: EmbedRequest, backend: Backend) -> list[int]:
+    """A text's token ids.
+
+    Raises:
+        InvalidRequest: for one without any, or with ids that are none.
+        ContextLengthExceeded: for one that the model cannot hold.
+    """
+    try:
+        found = backend.tokenizer.encode(GenerateRequest(request.id, request.model, (), raw_prompt=raw))
+    except InvalidRequest as error:
+        raise InvalidRequest(error.message, param="input") from None
+    if not found:
+        raise InvalidRequest("A text is empty.", param="input")
+    if len(found) > (context := backend.info.context_length):
+        text = f"A text has {len(found)} tokens; the model's context is {context}."
+        raise ContextLengthExceeded(text, param="input")
+    return found
+
+
+def accept(request: EmbedRequest, texts: list[list[int]], arrived: float, settings: EngineSettings) -> Embedding:
+    return Embedding(request, texts, arrived, embedding_budget(request, settings))
+
+
+def unit(mean: NDArray[np.float32], dimensions: int | None) -> bytes | None:
+    """The vector as it is sent: cut, of length 1, little-endian float32. None for one that is no vector."""
+    cut = mean[:dimensions].astype(np.float64)
+    length = float(np.linalg.norm(cut))
+    if not np.isfinite(length):
+        return None
+    return (cut / (length or 1.0)).astype("<f4").tobytes()
+
+
+class Embeddings:
+    """Follows each request to its one outcome. Owner thread."""
+
+    def __init__(self, embedder: Embedder | None, step_size: int, ageing_s: float) -> None:
+        self._embedder = embedder
+        self._step_size = step_size
+        self._open: Waiting[Embedding] = Waiting(ageing_s)
+        self._rows: list[tuple[Embedding, int]] = []  # of the pass under way
+        self._pass: Pass | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def running(self) -> int:
+        return sum(job.started is not None for job in self._open)
+
+    def push(self, job: Embedding) -> None:
+        self._open.push(job)
+
+    def drop(self, job: Embedding) -> None:
+        """Forget a request; harmless when it is over."""
+        job.over = True
+        self._open.remove(job)
+
+    def expire(self, now: float) -> Iterator[EmbedEvent]:
+        for job in [job for job in self._open if job.late(now)]:
+            self.drop(job)
+            yield job, _too_late(job)
+
+    def turn(self, now: float) -> Iterator[EmbedEvent]:
+        """Compute one step's worth; what is done by it."""
+        if all(job.over for job, _ in self._rows):
+            self._begin(now)
+        if self._pass is None:
+            return
+        self._pass.compute(max(1, self._step_size // len(self._rows)))
+        if self._pass.left:
+            return
+        rows, vectors = self._rows, self._pass.vectors()
+        self._rows, self._pass = [], None
+        for (job, index), vector in zip(rows, vectors, strict=True):
+            if not job.over:
+                yield from self._made(job, index, vector, now)
+
+    def _begin(self, now: float) -> None:
+        self._rows, self._pass = list(self._gather()), None
+        for job, index in self._rows:
+            job.left.remove(index)
+            job.started = now if job.started is None else job.started
+        if self._rows and self._embedder is not None:
+            self._pass = self._embedder.begin([job.texts[index] for job, index in self._rows])
+
+    def _gather(self) -> Iterator[tuple[Embedding, int]]:
+        """The next texts whose rows × longest stay within one step; one at least."""
+        rows = longest = 0
+        for job in self._open:
+            for index in job.left:
+                longest = max(longest, len(job.texts[index]))
+                rows += 1
+                if rows > 1 and rows * longest > self._step_size:
+                    return
+                yield job, index
+
+    def _made(self, job: Embedding, index: int, mean: NDArray[np.float32], now: float) -> Iterator[EmbedEvent]:
+        vector = unit(mean, job.request.dimensions)
+        if vector is None:
+            self.drop(job)
+            yield job, Failed.of(InternalError())
+            return
+        yield job, Embedded(index, vector)
+        job.missing -= 1
+        if not job.missing:
+            self.drop(job)
+            yield job, _finished(job, now)
+
+
+def _finished(job: Embedding, now: float) -> Finished:
+    started = job.arrived if job.started is None else job.started
+    return Finished("stop", Usage(job.tokens, 0), Timings(started - job.arrived, now - started, 0.0))
+
+
+def _too_late(job: Embedding) -> Failed:
+    if job.started is None:
+        text = f"The request waited {job.budget.queue_s:.0f} s for its turn (QUEUE_TIMEOUT)."
+        return Failed(DeadlineExceeded.code, text, retry_after_s=1.0)
+    return Failed(DeadlineExceeded.code, f"{job.missing} texts are left: the time was over. Send fewer at once.")
