@@ -16,6 +16,7 @@ import psutil
 from src import keys
 from src import settings as configuration
 from src.errors import ExitCode, ServiceError
+from src.hub import inventory
 from src.ipc import client, runtime
 from src.ipc.messages import (
     Accepted,
@@ -85,6 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     saved = commands.add_parser("backup", help="write settings, digests of keys and logs into one archive")
     saved.add_argument("--models", action="store_true", help="the models as well")
     saved.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of a dated file here")
+    _add_pull(commands.add_parser("pull", help="fetch a model from Hugging Face or ModelScope"))
+    listed = commands.add_parser("models", help="list the models that are here, and whether they are whole")
+    listed.add_argument("--json", action="store_true", help="one JSON array")
     commands.add_parser("stop", help="drain and stop the running service")
     return parser
 
@@ -100,6 +104,26 @@ def _add_ocr(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(f"--{name}", help=help_text)
     parser.add_argument("--force-ocr", action="store_true", help="read pixels even where a PDF holds text")
+
+
+def _add_pull(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="OWNER/NAME; with --quantize, a model that is here does too")
+    parser.add_argument("--source", choices=("huggingface", "modelscope"), help="huggingface unless told otherwise")
+    parser.add_argument("--quantize", type=int, choices=(4, 8), metavar="4|8", help="bits; makes OWNER/NAME-4bit")
+    parser.add_argument("--update", action="store_true", help="fetch what is here again, if there is a newer revision")
+
+
+def get(options: argparse.Namespace, settings: Settings) -> ExitCode:
+    """Fetch a model."""
+    from src.hub import pull  # noqa: PLC0415  # for this command only: it brings an HTTP client
+
+    return pull.run(pull.Wish(options.model, options.source, options.quantize, options.update), settings)
+
+
+def list_models(settings: Settings, *, as_json: bool) -> ExitCode:
+    found = list(inventory.models(settings.models_path))
+    print(msgspec.json.encode(found).decode() if as_json else inventory.render(found))
+    return ExitCode.OK
 
 
 def read(options: argparse.Namespace, settings: Settings) -> ExitCode:
@@ -130,7 +154,9 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> ExitCode:
         "doctor": lambda: doctor(settings),
         "install-service": lambda: install_service(settings, user=options.user),
         "key": lambda: new_key(options.name, settings),
+        "models": lambda: list_models(settings, as_json=options.json),
         "ocr": lambda: read(options, settings),
+        "pull": lambda: get(options, settings),
         "status": lambda: status(settings, as_json=options.json, watch=options.watch),
         "stop": lambda: stop(settings),
     }

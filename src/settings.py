@@ -58,8 +58,11 @@ class EngineSettings(BaseModel):
 
     inference_engine: Literal["auto", "mlx", "fake"] = Field("auto", description="Chat engine; auto picks by machine.")
     device_type: Literal["auto", "gpu", "cpu"] = Field("auto", description="Device MLX computes on.")
-    default_model: str = Field("demo", min_length=1, description="Folder under MODELS_DIR, path, or Hugging Face id.")
+    default_model: str = Field(
+        "demo", min_length=1, description="Folder under MODELS_DIR (OWNER/NAME from run.py pull), or a path."
+    )
     models_dir: Path = Field(Path("models"), description="Where local models lie.")
+    modelscope_endpoint: str = Field("https://modelscope.cn", description="Where run.py pull asks for ModelScope.")
     max_num_seqs: int = Field(32, ge=1, le=1024, description="Sequences decoded together at most.")
     max_queue_size: int = Field(256, ge=1, le=65536, description="Chat requests waiting at most; beyond it 429.")
     prefill_step_size: int = Field(512, ge=16, le=16384, description="Prompt tokens computed between two decode steps.")

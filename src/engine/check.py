@@ -50,15 +50,13 @@ def examine(model: str, settings: Settings) -> dict[str, str | None]:
 
 
 def _model_facts(model: str, settings: Settings) -> dict[str, str | None]:
-    found = checkpoint.locate(model, settings.models_path)
-    if found.folder is None:
-        return {"model_path": f"{found.source} on the Hugging Face hub (fetched at the first start)"}
-    config = checkpoint.read_config(found.folder)
+    folder = checkpoint.locate(model, settings.models_path)
+    config = checkpoint.read_config(folder)
     return {
-        "model_path": str(found.folder),
+        "model_path": str(folder),
         "architecture": str(config.get("model_type")),
         "context_length": str(checkpoint.context_length(config, settings.max_model_len)),
-        "weights": _weights(found.folder),
+        "weights": _weights(folder),
     }
 
 

@@ -1,10 +1,11 @@
-"""Where a model's files are: a folder under MODELS_DIR, a path from the settings, or a Hugging Face id. No MLX here."""
+"""Where a model's files are: a folder under MODELS_DIR, a path from the settings, or the Hugging Face cache. No MLX
+here, and nothing is fetched: `run.py pull` does that (docs/adr/0012).
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +14,37 @@ from src.ipc.messages import Sampling
 from src.settings import ROOT
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_LOADED = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "model*.safetensors")
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A located model. `folder` is None when it must be fetched from the hub first."""
-
-    source: str
-    folder: Path | None
-
-
-def locate(model: str, models_path: Path) -> Checkpoint:
-    """Find a model by the name in the settings (never by one from a request).
+def locate(model: str, models_path: Path) -> Path:
+    """Find a model's folder by the name in the settings (never by one from a request).
 
     Raises:
-        ModelLoadFailed: when it is neither a folder nor looks like a hub id.
+        ModelLoadFailed: when it is not here; the text says how to get it.
     """
     for folder in (models_path / model, ROOT / model, Path(model).expanduser()):
         if (folder / "config.json").is_file():
-            return Checkpoint(str(folder), folder)
-    if _HUB_ID.fullmatch(model):
-        return Checkpoint(model, None)
-    raise ModelLoadFailed(
-        f"No model {model!r}: there is no folder with a config.json at {models_path / model}, "
-        "and it is no Hugging Face id (owner/name). Set DEFAULT_MODEL."
-    )
+            return folder
+    if not _HUB_ID.fullmatch(model):
+        raise ModelLoadFailed(
+            f"No model {model!r}: there is no folder with a config.json at {models_path / model}, "
+            "and it is no id of a hub (owner/name). Set DEFAULT_MODEL."
+        )
+    if (cached := _in_cache(model)) is not None:
+        return cached
+    raise ModelLoadFailed(f"The model {model!r} is not here. Fetch it: python run.py pull {model}")
+
+
+def _in_cache(model: str) -> Path | None:
+    """Where other programs of this user that use the hub's library put it."""
+    from huggingface_hub import snapshot_download  # noqa: PLC0415  # only for models that are not in MODELS_DIR
+    from huggingface_hub.errors import LocalEntryNotFoundError  # noqa: PLC0415  # as above
+
+    try:
+        return Path(snapshot_download(model, local_files_only=True, allow_patterns=list(_LOADED)))
+    except (LocalEntryNotFoundError, ValueError):  # ValueError: no id the hub would take
+        return None
 
 
 def read_config(folder: Path) -> dict[str, Any]:

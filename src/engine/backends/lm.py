@@ -14,7 +14,6 @@ import mlx.core as mx
 import psutil
 from loguru import logger
 from mlx.utils import tree_flatten
-from mlx_lm.utils import hf_repo_to_path
 from mlx_lm.utils import load as mlx_load
 from msgspec.structs import replace
 
@@ -138,14 +137,14 @@ class LmBackend:
 
 
 def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
-    """Load a checkpoint from a folder or the hub.
+    """Load a checkpoint.
 
     Raises:
         ModelLoadFailed: when it is missing, damaged, or of an unknown architecture; the reason is in the text.
     """
     started = time.monotonic()
     device = choose_device(settings, blas)
-    folder = _fetch(model, settings.models_path)
+    folder = checkpoint.locate(model, settings.models_path)
     config = checkpoint.read_config(folder)
     _refuse_too_large(folder, model)
     try:
@@ -172,31 +171,6 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
 
 def _either(wish: float | None, own: float | None, last: float) -> float:
     return wish if wish is not None else own if own is not None else last
-
-
-def _fetch(model: str, models_path: Path) -> Path:
-    found = checkpoint.locate(model, models_path)
-    if found.folder is not None:
-        return found.folder
-    logger.info("fetching {} from the Hugging Face hub", model)
-    try:
-        return Path(hf_repo_to_path(model))
-    except Exception:  # noqa: BLE001  # not in the cache, or only in part: the loader fetches it
-        return _download(model)
-
-
-def _download(model: str) -> Path:
-    from huggingface_hub import snapshot_download  # noqa: PLC0415  # only models that are not here need the hub
-
-    wanted = ["*.json", "model*.safetensors", "tokenizer.model", "*.tiktoken", "*.txt", "*.jinja"]
-    try:
-        return Path(snapshot_download(model, allow_patterns=wanted))
-    except Exception as error:  # noqa: BLE001  # network, disk and hub errors have no common base
-        logger.opt(exception=True).error("fetching {} failed", model)
-        raise ModelLoadFailed(
-            f"The model {model!r} is not local and cannot be fetched from the Hugging Face hub "
-            f"({type(error).__name__}). Put it under MODELS_DIR, or set DEFAULT_MODEL=demo."
-        ) from None
 
 
 def _context(config: dict[str, Any], settings: Settings, device: DeviceReading, weights: int, item_bytes: int) -> int:

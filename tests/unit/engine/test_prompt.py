@@ -35,11 +35,12 @@ def folder(base: Path, config: object = None) -> Path:
 
 
 def test_local_folders_come_first(tmp_path: Path) -> None:
-    """A name is a folder under MODELS_DIR, a path, or else a hub id."""
+    """A name is a folder under MODELS_DIR or a path; of an id that is not here the error says how to get it."""
     local = folder(tmp_path / "owner" / "name")
-    assert checkpoint.locate("owner/name", tmp_path).folder == local
-    assert checkpoint.locate(str(local), Path("/nowhere")).folder == local
-    assert checkpoint.locate("other/name", tmp_path) == checkpoint.Checkpoint("other/name", None)
+    assert checkpoint.locate("owner/name", tmp_path) == local
+    assert checkpoint.locate(str(local), Path("/nowhere")) == local
+    with pytest.raises(ModelLoadFailed, match=r"run\.py pull other/name"):
+        checkpoint.locate("other/name", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["nothing-here", "../etc", "a/b/c", "/absent", "a b/c"])

@@ -1,0 +1,42 @@
+"""Weights in 4 or 8 bits from a model that is here: the converters of mlx-lm and mlx-vlm, in a process of their own
+(the command line never imports MLX).
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from src.errors import ExitCode
+from src.hub.snapshot import PullError
+from src.settings import ROOT, child_environment
+
+_DEADLINE_S = 4 * 3600.0  # the largest models read and write for an hour
+
+
+def convert(source: Path, target: Path, bits: int, config: dict[str, Any]) -> None:
+    """Write the quantised model to `target`, which must not exist.
+
+    Raises:
+        PullError: the converter's last words.
+    """
+    package = "mlx_vlm" if "vision_config" in config else "mlx_lm"
+    argv = [sys.executable, "-m", package, "convert", "--hf-path", str(source), "--mlx-path", str(target)]
+    try:
+        done = subprocess.run(
+            [*argv, "-q", "--q-bits", str(bits)],
+            cwd=ROOT,
+            env=child_environment(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1"),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise PullError(f"The conversion did not end within {_DEADLINE_S / 3600:g} hours.") from None
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise PullError(f"The conversion failed: {last}", ExitCode.MODEL)

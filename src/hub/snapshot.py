@@ -1,0 +1,110 @@
+"""One revision of a model as a hub lists it, and the protocol both hubs speak. `stoker.json` beside the weights is the
+snapshot they came from.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from src.errors import ExitCode
+
+Source = Literal["huggingface", "modelscope"]
+RECORD = "stoker.json"
+
+# what mlx-lm and mlx-vlm load. No folders, so no name can leave the model's own; and no *.py: a model's code never runs
+_WANTED = ("*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "*.tiktoken", "model*.safetensors")
+_NOT_WANTED = ("training_args*", "trainer_state*", "optimizer*", RECORD)
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+
+
+class PullError(Exception):
+    """Why a model cannot be had, in words for the operator; `code` is how the command ends."""
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.FAILURE) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RemoteFile(msgspec.Struct, frozen=True):
+    """`digest`: SHA-256, or git's blob id for what a repository holds itself; empty when the hub tells none."""
+
+    name: str
+    size: int
+    digest: str
+
+
+class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model at one revision. `quantized`: bits, when the weights here were made from it."""
+
+    model: str
+    source: Source
+    revision: str
+    files: tuple[RemoteFile, ...] = ()
+    quantized: int | None = None
+
+
+class Hub(Protocol):
+    """Where models come from."""
+
+    def snapshot(self, model: str) -> Snapshot:
+        """The newest revision.
+
+        Raises:
+            PullError: there is none, or the hub is out of reach.
+        """
+
+    def address(self, snapshot: Snapshot, name: str) -> tuple[str, dict[str, str]]:
+        """A file's URL, and the headers to ask with."""
+
+    def refusal(self, model: str, status: int) -> PullError:
+        """What a 4xx for one of its files means."""
+
+
+def is_hub_id(model: str) -> bool:
+    return _ID.fullmatch(model) is not None
+
+
+def wanted(name: str) -> bool:
+    """Whether a model needs this file."""
+    if "/" in name or "\\" in name or name.startswith("."):
+        return False
+    return _matches(name, _WANTED) and not _matches(name, _NOT_WANTED)
+
+
+def is_weights(name: str) -> bool:
+    return name.endswith(".safetensors")
+
+
+def checked(snapshot: Snapshot) -> Snapshot:
+    """The same, if it can be served from.
+
+    Raises:
+        PullError: no weights in a format that is loaded here.
+    """
+    names = {file.name for file in snapshot.files}
+    if "config.json" in names and any(map(is_weights, names)):
+        return snapshot
+    raise PullError(f"{snapshot.model} has no config.json with model*.safetensors weights.", ExitCode.MODEL)
+
+
+def read(folder: Path) -> Snapshot | None:
+    """The record in a folder; None when it has none that can be read."""
+    try:
+        return msgspec.json.decode((folder / RECORD).read_bytes(), type=Snapshot)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def write(folder: Path, snapshot: Snapshot) -> None:
+    part = folder / f".{RECORD}"
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(snapshot)) + b"\n")
+    part.replace(folder / RECORD)
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
