@@ -52,10 +52,11 @@ class Repository:
     status: int | None = None  # of every answer
     error_code: str = ""  # Hugging Face's X-Error-Code
     cut_after: int | None = None  # bytes of weights, then the connection ends
-    down_after: int = 1_000_000  # so many cuts, then weights are a 503
+    cut_once: bool = False  # what has been cut is a 503 from then on
     whole_only: bool = False  # Range is not honoured
     cdn: str | None = None  # weights are elsewhere
     lies: bool = False  # weights are not what was listed
+    cut: set[str] = field(default_factory=set)
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     @property
@@ -154,10 +155,10 @@ def _send_file(handler: BaseHTTPRequestHandler, repository: Repository, name: st
     cut = repository.cut_after
     if cut is None or not name.endswith(".safetensors") or len(body) <= cut:
         _send(handler, body, status)
-    elif repository.down_after <= 0:
+    elif repository.cut_once and name in repository.cut:
         _send(handler, b"", 503)
     else:
-        repository.down_after -= 1
+        repository.cut.add(name)
         _send(handler, body[:cut], status, length=len(body))
         handler.close_connection = True
 
