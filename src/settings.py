@@ -66,6 +66,9 @@ class EngineSettings(BaseModel):
     max_num_seqs: int = Field(32, ge=1, le=1024, description="Sequences decoded together at most.")
     max_queue_size: int = Field(256, ge=1, le=65536, description="Chat requests waiting at most; beyond it 429.")
     prefill_step_size: int = Field(512, ge=16, le=16384, description="Prompt tokens computed between two decode steps.")
+    prefix_cache_mb: int = Field(
+        2048, ge=0, le=1 << 24, description="Memory for prompts' beginnings that were computed before, MiB; 0 is off."
+    )
     max_model_len: int = Field(0, ge=0, le=10_000_000, description="Context limit in tokens; 0 is the model's own.")
     default_max_tokens: int = Field(1024, ge=1, le=1_000_000, description="max_tokens of a request that names none.")
     mlx_memory_fraction: float = Field(0.75, gt=0, le=1, description="Share of device memory MLX may take.")

@@ -9,8 +9,9 @@ import re
 import time
 
 from flask import Blueprint, Response, request
+from msgspec.structs import replace
 
-from src.api import convert, error_handlers, sse
+from src.api import auth, convert, error_handlers, sse
 from src.api.answer import Answer
 from src.api.convert import ChunkWriter
 from src.api.generation import Generation
@@ -65,7 +66,8 @@ def refuse_unknown(ignored: list[str], *, strict: bool) -> None:
 
 def open_generation(shared: Service, generate: GenerateRequest) -> Generation:
     record = Recorder(shared.metrics, generate, shared.backends.engine_name(), spend=shared.limits.spender())
-    return Generation(open_answer(shared, generate), record, shared.settings.sse_ping_seconds)
+    answer = open_answer(shared, replace(generate, salt=auth.salt()))
+    return Generation(answer, record, shared.settings.sse_ping_seconds)
 
 
 def open_answer(shared: Service, asked: GenerateRequest | EmbedRequest) -> Answer:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from src.engine.admission import fits_memory, fits_prefill, waits_for_prefix
 from src.engine.backends import Backend, Step, Token
 from src.engine.embedding import Embedding, Embeddings
 from src.engine.pace import Pace
@@ -42,16 +43,6 @@ class _Trim:
 @dataclass(frozen=True)
 class _Stop:
     pass
-
-
-def fits_prefill(in_prefill: list[int], new: int, step_size: int) -> bool:
-    """May a prompt of `new` tokens join those still in prefill, given what each has left?
-
-    The chunk of one step is padded to the longest row, so rows × longest is what it costs; that stays within one
-    `PREFILL_STEP_SIZE`, and a running stream never waits longer than that between two tokens.
-    """
-    longest = max(min(left, step_size) for left in [*in_prefill, new])
-    return not in_prefill or (len(in_prefill) + 1) * longest <= step_size
 
 
 class Scheduler:
@@ -106,12 +97,15 @@ class Scheduler:
         embedding = self._embeddings.running
         running = len(self._running) + self._entering + embedding
         waiting = len(self._waiting) + len(self._embeddings) - embedding + self._inbox.qsize()
+        kv, prefix = self._backend.caches()
         return EngineLoad(
             running=running,
             waiting=waiting,
             step_age_s=self._clock() - self._turn_began if running + waiting else 0.0,
             steps=self._steps,
             tokens=self._tokens,
+            kv=kv,
+            prefix=prefix,
         )
 
     def retry_after_s(self) -> float:
@@ -172,9 +166,8 @@ class Scheduler:
     def _admit(self, now: float) -> None:
         if self._embeddings and not self._prompts_turn:
             return
-        in_prefill = [seq.prefill_left for seq in self._running.values() if seq.status is Status.PREFILL]
         while self._waiting and len(self._running) < self._max_num_seqs:
-            if not fits_prefill(in_prefill, self._waiting.first().prefill_left, self._step_size):
+            if not self._may_enter(self._waiting.first()):
                 return
             sequence = self._waiting.pop()
             self._prompts_turn = False
@@ -184,7 +177,18 @@ class Scheduler:
                 self._events.append((sequence, sequence.ended(sequence.over, now)))
                 continue
             self._enter(sequence)
-            in_prefill.append(sequence.prefill_left)
+
+    def _may_enter(self, sequence: Sequence) -> bool:
+        """Look up what need not be computed, then whether there is room for the rest."""
+        if not fits_memory([seq.length for seq in self._running.values()], sequence.length, self._backend.kv_room):
+            return False
+        in_prefill = [seq for seq in self._running.values() if seq.status is Status.PREFILL]
+        known = self._backend.known(sequence.prompt, sequence.request.salt)
+        if waits_for_prefix(sequence, known, in_prefill):
+            return False
+        sequence.cached_tokens = known or 0
+        sequence.prefill_left = len(sequence.prompt) - sequence.cached_tokens
+        return fits_prefill([seq.prefill_left for seq in in_prefill], sequence.prefill_left, self._step_size)
 
     def _enter(self, sequence: Sequence) -> None:
         done = len(sequence.request.prefix)
@@ -192,7 +196,8 @@ class Scheduler:
         self._entering = 1
         sequence.text.aside()  # what a replayed answer set aside was sent before
         left = sequence.max_tokens - done
-        sequence.uid = self._backend.insert(sequence.prompt, left, sampling, done, sequence.grammar)
+        salt = sequence.request.salt
+        sequence.uid = self._backend.insert(sequence.prompt, left, sampling, done, sequence.grammar, salt)
         sequence.status = Status.PREFILL
         self._running[sequence.uid] = sequence
         self._entering = 0

@@ -19,14 +19,18 @@ class Group:
     def __init__(self, choices: int) -> None:
         self._left = choices
         self._tokens = 0
+        self._cached: int | None = None
 
     def end(self, index: int, finished: Finished) -> ChoiceEnded | Finished:
         """One choice has ended."""
         self._left -= 1
+        cached = finished.usage.cached_tokens
+        # what the first choice left in the cache for the others was still computed for this request
+        self._cached = cached if self._cached is None else min(self._cached, cached)
         self._tokens += finished.usage.completion_tokens
         if self._left:
             return ChoiceEnded(index, finished.reason)
-        usage = Usage(finished.usage.prompt_tokens, self._tokens, finished.usage.cached_tokens)
+        usage = Usage(finished.usage.prompt_tokens, self._tokens, self._cached)
         return Finished(finished.reason, usage, finished.timings, index, finished.stop)
 
 
@@ -51,6 +55,7 @@ class Sequence:
     status: Status = Status.WAITING
     uid: int = -1
     prefill_left: int = 0
+    cached_tokens: int = 0
     started: float = 0.0
     first_token: float = 0.0
     last_token: float = 0.0
@@ -58,6 +63,11 @@ class Sequence:
     index: int = 0
     group: Group | None = None
     grammar: Grammar | None = None
+
+    @property
+    def length(self) -> int:
+        """Tokens it has when its answer is as long as it may be."""
+        return len(self.prompt) - len(self.request.prefix) + self.max_tokens
 
     def late(self, now: float) -> bool:
         """Whether a budget is over: the queue's while it waits, then the answer's and, in a stream, the gap's."""
@@ -70,7 +80,7 @@ class Sequence:
     def finished(self, reason: FinishReason, now: float) -> Finished:
         """The good outcome, with what it took."""
         prompt = len(self.prompt) - len(self.request.prefix)
-        usage = Usage(prompt_tokens=prompt, completion_tokens=self.completion_tokens)
+        usage = Usage(prompt, self.completion_tokens, min(self.cached_tokens, prompt))
         prefill = self.first_token - self.started
         return Finished(reason, usage, Timings(self.started - self.arrived, prefill, now - self.first_token))
 

@@ -99,7 +99,8 @@ class GenerateRequest(Message, frozen=True):
     `timeout_s` shortens the engine's own time budget. After a crash `prefix` holds the token ids that were already
     sent and `spent_s` the seconds that were spent on them: the answer goes on after both. `choices` asks for several
     answers; each has a prefix of its own, and one that has ended is left out. `json_schema` is the text of a schema
-    the answer must follow. With a `raw_prompt` there are no messages: the model goes on with that text.
+    the answer must follow. With a `raw_prompt` there are no messages: the model goes on with that text. What was
+    computed for one `salt` is used for no other: it stands for the API key.
     """
 
     id: str
@@ -121,6 +122,7 @@ class GenerateRequest(Message, frozen=True):
     thinking: bool | None = None
     reasoning_effort: str | None = None
     raw_prompt: RawPrompt | None = None
+    salt: str = ""
 
 
 class EmbedRequest(Message, frozen=True):
@@ -498,6 +500,24 @@ class MemoryReading(msgspec.Struct, frozen=True):
     mlx_limit_bytes: int | None = None
 
 
+class PrefixReading(msgspec.Struct, frozen=True):
+    """The prefix cache: what it holds, how many prompts and tokens it was asked for, and how many of each it had."""
+
+    bytes: int
+    limit_bytes: int
+    requests: int
+    hits: int
+    tokens: int
+    saved_tokens: int
+
+
+class KvReading(msgspec.Struct, frozen=True):
+    """Memory of the keys and values of what runs, and what admission allows; None where it cannot be told."""
+
+    bytes: int
+    limit_bytes: int | None
+
+
 class EngineLoad(msgspec.Struct, frozen=True):
     """How busy an engine is. `step_age_s`: since the turn under way began; 0 when there is nothing to do."""
 
@@ -506,6 +526,8 @@ class EngineLoad(msgspec.Struct, frozen=True):
     step_age_s: float
     steps: int
     tokens: int
+    kv: KvReading | None = None
+    prefix: PrefixReading | None = None
 
 
 class OcrLoad(msgspec.Struct, frozen=True):

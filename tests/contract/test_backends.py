@@ -193,7 +193,7 @@ def test_removing_during_prefill(steps: int, batch: Batch) -> None:
     """A client may leave before its first token, even before its prompt was looked at."""
     expected = alone(batch.backend, TEXTS[0])
     stays = batch.insert(prompt(batch.backend, TEXTS[0]))
-    leaves = batch.insert(prompt(batch.backend, "a long story about a river " * 20))
+    leaves = batch.insert(prompt(batch.backend, f"{steps}: " + "a long story about a river " * 20))
     for _ in range(steps):
         batch.step()
     batch.backend.remove([leaves])

@@ -21,8 +21,10 @@ from src.ipc.messages import (
     DeviceReading,
     FinishReason,
     GenerateRequest,
+    KvReading,
     MemoryReading,
     ModelInfo,
+    PrefixReading,
     Sampling,
     TokenLogprob,
 )
@@ -49,6 +51,14 @@ class Step:
     tokens: list[Token] = field(default_factory=list)
     prefill_left: dict[int, int] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KvRoom:
+    """Memory for keys and values: of all sequences together, and of one token of one sequence."""
+
+    limit_bytes: int
+    token_bytes: int
 
 
 @dataclass(frozen=True)
@@ -183,12 +193,28 @@ class Backend(Protocol):
         """Tokens that end an answer."""
         ...
 
+    @property
+    def kv_room(self) -> KvRoom | None:
+        """None when nobody knows, or needs to."""
+        ...
+
+    def known(self, prompt: list[int], salt: str) -> int | None:
+        """How many tokens of this prompt need not be computed again; None when nothing is kept."""
+        ...
+
     def insert(
-        self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0, grammar: Grammar | None = None
+        self,
+        prompt: list[int],
+        max_tokens: int,
+        sampling: Sampling,
+        prefix: int = 0,
+        grammar: Grammar | None = None,
+        salt: str = "",
     ) -> int:
         """Take a sequence in; its uid. Nothing is computed yet.
 
-        The last `prefix` tokens of the prompt are an answer's beginning; `max_tokens` more may follow.
+        The last `prefix` tokens of the prompt are an answer's beginning; `max_tokens` more may follow. What is known
+        of other prompts of the same `salt` is used.
         """
         ...
 
@@ -205,6 +231,10 @@ class Backend(Protocol):
         ...
 
     def memory(self) -> MemoryReading:
+        """Safe to call from any thread."""
+        ...
+
+    def caches(self) -> tuple[KvReading | None, PrefixReading | None]:
         """Safe to call from any thread."""
         ...
 

@@ -27,8 +27,10 @@ from src.ipc.messages import (
     ChatMessage,
     DeviceReading,
     GenerateRequest,
+    KvReading,
     MemoryReading,
     ModelInfo,
+    PrefixReading,
     Sampling,
     TokenLogprob,
 )
@@ -105,6 +107,7 @@ class FakeBackend:
 
     name = "fake"
     embedder = None  # an echo has no meaning to compare
+    kv_room = None
 
     def __init__(self, model: str, settings: EngineSettings, sleep: Callable[[float], None] = time.sleep) -> None:
         self.info = ModelInfo(name=model, context_length=settings.max_model_len or 1 << 20, parameters=0)
@@ -120,6 +123,9 @@ class FakeBackend:
     def end_tokens(self) -> frozenset[int]:
         return frozenset((END,))
 
+    def known(self, prompt: list[int], salt: str) -> int | None:  # noqa: ARG002  # as the protocol
+        return None
+
     def insert(
         self,
         prompt: list[int],
@@ -127,6 +133,7 @@ class FakeBackend:
         sampling: Sampling,
         prefix: int = 0,
         grammar: Grammar | None = None,  # noqa: ARG002  # there never is one
+        salt: str = "",  # noqa: ARG002  # nothing is kept
     ) -> int:
         text = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2]
         script = {name: float(value or 0) for name, value in _DIRECTIVE.findall(text.decode(errors="replace"))}
@@ -183,6 +190,9 @@ class FakeBackend:
 
     def memory(self) -> MemoryReading:
         return MemoryReading(rss_bytes=psutil.Process().memory_info().rss)
+
+    def caches(self) -> tuple[KvReading | None, PrefixReading | None]:
+        return None, None
 
     def close(self) -> None:
         self._answers.clear()

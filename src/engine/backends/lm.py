@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from mlx_lm.utils import load as mlx_load
 from msgspec.structs import replace
 
 from src.engine import checkpoint
-from src.engine.backends import Grammar, Step, Token, constraint
+from src.engine.backends import Grammar, KvRoom, Step, Token, constraint
 from src.engine.backends.device import choose_device
 from src.engine.backends.embedding import MeanPooler
+from src.engine.backends.prefix import PrefixCache
 from src.engine.backends.rows import RowGenerator, RowScores
 from src.engine.backends.sampling import Row
 from src.engine.backends.tokenizer import LmTokenizer
@@ -28,8 +30,27 @@ from src.engine.backends.vocabulary import Vocabulary
 from src.engine.backends.weights import make_float32, parameter_count, weight_bytes
 from src.errors import ModelLoadFailed
 from src.gpu.watermarks import fits
-from src.ipc.messages import DeviceReading, MemoryReading, ModelInfo, Sampling, TokenLogprob
+from src.ipc.messages import (
+    DeviceReading,
+    KvReading,
+    MemoryReading,
+    ModelInfo,
+    PrefixReading,
+    Sampling,
+    TokenLogprob,
+)
 from src.settings import EngineSettings, Settings
+
+# the prefix cache takes at most a quarter of the memory beside the weights
+_PREFIX_SHARE = 4
+
+
+@dataclass(frozen=True)
+class Room:
+    """How the memory beside the weights is divided."""
+
+    prefix_bytes: int
+    kv: KvRoom | None
 
 
 class LmBackend:
@@ -46,16 +67,20 @@ class LmBackend:
         settings: EngineSettings,
         defaults: Sampling,
         vocabulary: Vocabulary,
+        room: Room,
     ) -> None:
         self.embedder = MeanPooler.of(model)
         self.info = replace(info, embedding_size=self.embedder.size if self.embedder is not None else None)
+        self.kv_room = room.kv
         self.device = device
         self.tokenizer = LmTokenizer(tokenizer, vocabulary, settings.grammar_max_kb << 10)
         self.end_tokens = frozenset(tokenizer.eos_token_ids)
         self._vocabulary = vocabulary
         self._defaults = defaults
+        self._prefixes = PrefixCache(model, room.prefix_bytes)
         self._generator = RowGenerator(
             model,
+            self._prefixes,
             stop_tokens=[(token,) for token in tokenizer.eos_token_ids],
             completion_batch_size=settings.max_num_seqs,
             prefill_batch_size=settings.max_num_seqs,
@@ -64,14 +89,23 @@ class LmBackend:
         self._matchers: dict[int, constraint.Matcher] = {}
         self._end_tokens = tuple(sorted(tokenizer.eos_token_ids))
 
+    def known(self, prompt: list[int], salt: str) -> int | None:
+        return self._prefixes.known(salt, prompt)
+
     def insert(
-        self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0, grammar: Grammar | None = None
+        self,
+        prompt: list[int],
+        max_tokens: int,
+        sampling: Sampling,
+        prefix: int = 0,
+        grammar: Grammar | None = None,
+        salt: str = "",
     ) -> int:
         row = self._row(sampling, len(prompt) - prefix, prefix)
-        uids: list[int] = self._generator.insert([prompt], max_tokens=[max_tokens], samplers=[row])
+        uid = self._generator.add(prompt, max_tokens, row, salt)
         if isinstance(grammar, constraint.Grammar):
-            row.matcher = self._matchers[uids[0]] = grammar.start(prompt[len(prompt) - prefix :])
-        return uids[0]
+            row.matcher = self._matchers[uid] = grammar.start(prompt[len(prompt) - prefix :])
+        return uid
 
     def _row(self, wish: Sampling, prompt_tokens: int, made: int) -> Row:
         """A request's parameters; what it leaves open is as the model's makers recommend."""
@@ -116,12 +150,17 @@ class LmBackend:
         return None if scores is None else self._vocabulary.logprob(scores)
 
     def remove(self, uids: list[int]) -> None:
-        self._generator.remove(uids)
+        self._generator.drop(uids)
         for uid in uids:
             self._matchers.pop(uid, None)
 
     def trim(self) -> None:
+        self._prefixes.shrink()
         mx.clear_cache()
+
+    def caches(self) -> tuple[KvReading | None, PrefixReading | None]:
+        limit = self.kv_room.limit_bytes if self.kv_room is not None else None
+        return KvReading(self._generator.kv_bytes, limit), self._prefixes.reading()
 
     def memory(self) -> MemoryReading:
         return MemoryReading(
@@ -156,9 +195,11 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
     if device.kind == "cpu" and sys.platform == "linux":
         make_float32(loaded, settings.cpu_dequantize)
     weights = weight_bytes(loaded)
+    beside = _budget(settings, device) - weights
+    token_bytes = checkpoint.kv_bytes_per_token(config, item_bytes=4 if _dtype(loaded) == "float32" else 2)
     info = ModelInfo(
         name=model,
-        context_length=_context(config, settings, device, weights, item_bytes=4 if _dtype(loaded) == "float32" else 2),
+        context_length=_context(config, settings, beside, token_bytes),
         parameters=parameters,
         weight_bytes=weights,
         dtype=_dtype(loaded),
@@ -166,18 +207,28 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
         load_s=time.monotonic() - started,
     )
     vocabulary = Vocabulary(tokenizer, checkpoint.vocabulary_size(config, len(tokenizer)))
-    return LmBackend(loaded, tokenizer, info, device, settings, checkpoint.default_sampling(folder), vocabulary)
+    room = divide(beside, settings.prefix_cache_mb << 20, token_bytes)
+    return LmBackend(loaded, tokenizer, info, device, settings, checkpoint.default_sampling(folder), vocabulary, room)
+
+
+def divide(beside: int, prefix_bytes: int, token_bytes: int | None) -> Room:
+    """What the prefix cache may take of the memory beside the weights; the rest is for what runs."""
+    prefix = min(prefix_bytes, max(beside, 0) // _PREFIX_SHARE)
+    return Room(prefix, KvRoom(beside - prefix, token_bytes) if token_bytes else None)
 
 
 def _either(wish: float | None, own: float | None, last: float) -> float:
     return wish if wish is not None else own if own is not None else last
 
 
-def _context(config: dict[str, Any], settings: Settings, device: DeviceReading, weights: int, item_bytes: int) -> int:
+def _budget(settings: Settings, device: DeviceReading) -> int:
+    return settings.memory_budget_mb << 20 or int(settings.mlx_memory_fraction * (device.memory_total_bytes or 0))
+
+
+def _context(config: dict[str, Any], settings: Settings, beside: int, token_bytes: int | None) -> int:
     """Tokens a sequence may have: the model's, MAX_MODEL_LEN's, and what memory holds beside the weights."""
     own = checkpoint.context_length(config, settings.max_model_len)
-    budget = settings.memory_budget_mb << 20 or int(settings.mlx_memory_fraction * (device.memory_total_bytes or 0))
-    fitting = checkpoint.fitting_context(own, checkpoint.kv_bytes_per_token(config, item_bytes), budget - weights)
+    fitting = checkpoint.fitting_context(own, token_bytes, beside)
     if fitting < own:
         logger.warning("the context is {} tokens of the model's {}: its KV cache has no more memory", fitting, own)
     return fitting

@@ -1,6 +1,7 @@
 """mlx-lm's batch, with a step of our own: one sampler for all rows, and log-probabilities for those who asked.
 
-Owner thread. mlx-lm keeps one opaque `sampler` per sequence through all it does to a batch; ours are `Row`s.
+Owner thread. mlx-lm keeps one opaque `sampler` per sequence through all it does to a batch; ours are `Row`s. What
+prompts share is taken from the prefix cache and kept in it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator, GenerationBatch, PromptProcessingBatch
 
+from src.engine.backends.prefix import PrefixCache
 from src.engine.backends.sampling import BatchSampler, Row
 
 
@@ -114,7 +116,49 @@ class RowPrompts(PromptProcessingBatch):  # type: ignore[misc]  # mlx-lm has no 
 class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
     """mlx-lm's scheduler of prefill and decode over our batches."""
 
-    def __init__(self, model: Any, **options: Any) -> None:
+    def __init__(self, model: Any, prefixes: PrefixCache, **options: Any) -> None:
         super().__init__(model, **options)
+        self._prefixes = prefixes
+        self._salts: dict[int, str] = {}
+        self.kv_bytes = 0
         self._prompt_batch = RowPrompts.empty(model, self.sampler, prefill_step_size=self.prefill_step_size)
         self._generation_batch = RowBatch.empty(model, self.sampler)
+
+    def add(self, prompt: list[int], max_tokens: int, row: Row, salt: str) -> int:
+        """Take a sequence in, with what is known of its prompt; its uid."""
+        with mx.stream(self._stream):
+            found = self._prefixes.find(salt, prompt)
+        uids: list[int] = self.insert_segments(
+            [[prompt[found.tokens : found.part], prompt[found.part :]]],
+            max_tokens=[max_tokens],
+            caches=[found.cache],
+            all_tokens=[prompt[: found.tokens]],
+            samplers=[row],
+        )
+        self._salts[uids[0]] = salt
+        return uids[0]
+
+    def next(self) -> tuple[list[Any], list[Any]]:
+        """One step; what it computed is kept for others."""
+        with mx.stream(self._stream):
+            prompts, generated = self._next()
+            ends = {reply.uid for reply in prompts if reply.end_of_segment}
+            batch = self._prompt_batch
+            for at, (uid, tokens) in enumerate(zip(batch.uids, batch.tokens, strict=True)):
+                self._prefixes.keep(self._salts[uid], tokens, batch.prompt_cache, at, end=uid in ends)
+            for reply in generated:
+                if reply.finish_reason is not None:
+                    self._prefixes.keep(self._salts.pop(reply.uid), reply.all_tokens, reply.prompt_cache, 0, end=True)
+        self.kv_bytes = self.prompt_cache_nbytes
+        return prompts, generated
+
+    def drop(self, uids: list[int]) -> None:
+        """Forget sequences before their end, but not what was computed for them."""
+        with mx.stream(self._stream):
+            batch = self._generation_batch
+            for at, (uid, tokens) in enumerate(zip(batch.uids, batch.tokens, strict=True)):
+                if uid in uids:
+                    self._prefixes.keep(self._salts[uid], tokens, batch.prompt_cache, at, end=True)
+            self.remove(uids)
+        for uid in uids:
+            self._salts.pop(uid, None)

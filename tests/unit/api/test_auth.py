@@ -7,7 +7,7 @@ import re
 import pytest
 from flask import Flask
 
-from src.api.auth import OPEN
+from src.api.auth import KEY_NAME, OPEN, salt
 from tests.unit.api.conftest import MakeApp
 
 _KEY = "sk-test-0123456789abcdef"
@@ -71,3 +71,16 @@ def test_without_keys_nobody_needs_one(make_app: MakeApp) -> None:
     client = make_app().test_client()
     assert client.get("/v1/models").status_code == 200
     assert client.get("/v1/models", headers=bearer("none")).status_code == 200
+
+
+def test_a_key_has_a_salt_that_does_not_give_it_away(closed: Flask) -> None:
+    """What the engine keeps is kept apart by key: each name has its own salt, the same every time."""
+
+    def of(name: str | None) -> str:
+        with closed.test_request_context(environ_overrides={KEY_NAME: name} if name else {}):
+            return salt()
+
+    assert of(None) == ""
+    assert of("alice") == of("alice") != of("bob")
+    assert len(of("alice")) == 32
+    assert "alice" not in of("alice")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from src.engine.backends import Embedder, Grammar, Step, Token
+from src.engine.admission import fits_memory, fits_prefill
+from src.engine.backends import Embedder, Grammar, KvRoom, Step, Token
 from src.engine.backends.fake import FakeDetokenizer, FakeTokenizer
 from src.engine.deadlines import Budget
-from src.engine.scheduler import Event, Scheduler, Work, fits_prefill
-from src.engine.sequence import Sequence, Status
+from src.engine.scheduler import Event, Scheduler, Work
+from src.engine.sequence import Group, Sequence, Status
 from src.engine.text import TextStream
+from src.engine.tokens import common_prefix
 from src.ipc.messages import (
     ChatMessage,
     ChoiceEnded,
@@ -20,10 +22,13 @@ from src.ipc.messages import (
     Finished,
     FinishReason,
     GenerateRequest,
+    KvReading,
     MemoryReading,
     ModelInfo,
+    PrefixReading,
     Priority,
     Sampling,
+    Usage,
 )
 
 
@@ -36,6 +41,11 @@ class ScriptedBackend:
     tokenizer = FakeTokenizer()
 
     def __init__(self, chunk: int = 1000, embedder: Embedder | None = None) -> None:
+        self.kv_room: KvRoom | None = None
+        self.keeps = False
+        self.kept: list[tuple[str, list[int]]] = []  # salt and tokens whose beginnings are known
+        self.prompts: dict[int, tuple[str, list[int]]] = {}
+        self.computed = 0  # prompt tokens
         self.chunk = chunk
         self.embedder = embedder
         self.rows: dict[int, list[int]] = {}  # uid → [prompt left, made, max_tokens]
@@ -48,11 +58,23 @@ class ScriptedBackend:
     def end_tokens(self) -> frozenset[int]:
         return frozenset()
 
+    def known(self, prompt: list[int], salt: str) -> int | None:
+        if not self.keeps:
+            return None
+        return max((common_prefix(prompt[:-1], tokens) for owner, tokens in self.kept if owner == salt), default=0)
+
     def insert(
-        self, prompt: list[int], max_tokens: int, sampling: Sampling, prefix: int = 0, grammar: Grammar | None = None
+        self,
+        prompt: list[int],
+        max_tokens: int,
+        sampling: Sampling,
+        prefix: int = 0,
+        grammar: Grammar | None = None,
+        salt: str = "",
     ) -> int:
         self.next_uid += 1
-        self.rows[self.next_uid] = [len(prompt), 0, max_tokens]
+        self.rows[self.next_uid] = [len(prompt) - (self.known(prompt, salt) or 0), 0, max_tokens]
+        self.prompts[self.next_uid] = salt, prompt
         return self.next_uid
 
     def step(self) -> Step:
@@ -61,7 +83,10 @@ class ScriptedBackend:
         tokens, left = [], {}
         for uid, row in list(self.rows.items()):
             if row[0] > 0:
+                self.computed += min(row[0], self.chunk)
                 row[0] = left[uid] = max(0, row[0] - self.chunk)
+                salt, prompt = self.prompts[uid]
+                self.kept.append((salt, prompt[: len(prompt) - row[0]]))
                 continue
             row[1] += 1
             finish: FinishReason | None = "length" if row[1] >= row[2] else None
@@ -80,6 +105,9 @@ class ScriptedBackend:
 
     def memory(self) -> MemoryReading:
         return MemoryReading(0)
+
+    def caches(self) -> tuple[KvReading | None, PrefixReading | None]:
+        return None, None
 
     def close(self) -> None:
         self.rows.clear()
@@ -106,16 +134,18 @@ class Bench:
         self,
         *,
         max_tokens: int = 3,
-        prompt: int = 5,
+        prompt: int | list[int] = 5,
         stop: tuple[str, ...] = (),
         timeout_s: float = 50,
         gap_s: float | None = None,
         priority: Priority = "normal",
+        salt: str = "",
     ) -> Sequence:
-        request = GenerateRequest("r", "m", (ChatMessage("user", "x"),), stop=stop, priority=priority)
+        request = GenerateRequest("r", "m", (ChatMessage("user", "x"),), stop=stop, priority=priority, salt=salt)
         text = TextStream(FakeDetokenizer(), stop)
         budget = Budget(timeout_s, timeout_s, gap_s)
-        sequence = Sequence(request, [1] * prompt, max_tokens, text, self.now, budget, prefill_left=prompt)
+        tokens = [1] * prompt if isinstance(prompt, int) else prompt
+        sequence = Sequence(request, tokens, max_tokens, text, self.now, budget, prefill_left=len(tokens))
         self.scheduler.submit(sequence)
         return sequence
 
@@ -279,3 +309,101 @@ def test_a_stream_that_stands_still_is_ended() -> None:
     last = bench.of(slow)[-1]
     assert isinstance(last, Failed)
     assert last.code == "deadline_exceeded"
+
+
+# ---- what prompts have in common, and room for keys and values
+
+SYSTEM = list(range(500))
+
+
+def keeping(step_size: int = 100) -> Bench:
+    bench = Bench(max_num_seqs=8, chunk=100, step_size=step_size)
+    bench.backend.keeps = True
+    return bench
+
+
+def test_a_beginning_under_way_is_waited_for() -> None:
+    """Of eight requests behind one system prompt, the first computes it; the others join with their own tokens."""
+    bench = keeping()
+    sequences = [bench.submit(prompt=[*SYSTEM, 1000 + n]) for n in range(8)]
+    bench.turns(5)
+    assert [seq.status for seq in sequences] == [Status.PREFILL] + [Status.WAITING] * 7
+    bench.turns(6)
+    assert bench.backend.computed == len(SYSTEM) + 8
+    assert [usage(bench, seq).cached_tokens for seq in sequences] == [0] + [len(SYSTEM)] * 7
+
+
+def usage(bench: Bench, sequence: Sequence) -> Usage:
+    last = bench.of(sequence)[-1]
+    assert isinstance(last, Finished)
+    return last.usage
+
+
+def test_who_shares_less_than_is_computed_already_does_not_wait() -> None:
+    """As soon as what is shared is there, the others go on: they do not wait for the rest of the first."""
+    bench = keeping(step_size=10_000)
+    long = bench.submit(prompt=[*SYSTEM, *range(2000, 2900)])
+    short = bench.submit(prompt=[*SYSTEM, 1])
+    bench.turns(5)
+    assert (long.status, short.status) == (Status.PREFILL, Status.WAITING)
+    bench.turns(1)
+    assert (long.status, short.status) == (Status.PREFILL, Status.PREFILL)
+    bench.turns(4)
+    assert usage(bench, short).cached_tokens == len(SYSTEM)
+
+
+@pytest.mark.parametrize("other", ["bob", "alice"])
+def test_nobody_waits_for_another_keys_beginning(other: str) -> None:
+    """It could not be used; and it is not."""
+    bench = keeping()
+    bench.submit(prompt=[*SYSTEM, 1], salt="alice")
+    second = bench.submit(prompt=[*SYSTEM, 2], salt=other)
+    bench.turns(20)
+    assert usage(bench, second).cached_tokens == (len(SYSTEM) if other == "alice" else 0)
+
+
+def test_a_little_in_common_is_not_waited_for() -> None:
+    """The words every template begins with hold nobody back."""
+    bench = Bench(max_num_seqs=8, chunk=50, step_size=100)
+    bench.backend.keeps = True
+    sequences = [bench.submit(prompt=[*range(20), *[100 + n] * 30]) for n in range(2)]
+    bench.turns(1)
+    assert [seq.status for seq in sequences] == [Status.PREFILL] * 2
+
+
+def test_the_choices_of_a_request_compute_its_prompt_once() -> None:
+    """`n` answers cost one prompt; what the first left for the others is no cached token of the client's."""
+    bench = keeping()
+    group = Group(4)
+    sequences = [bench.submit(prompt=SYSTEM) for _ in range(4)]
+    for index, sequence in enumerate(sequences):
+        sequence.index, sequence.group = index, group
+    bench.turns(12)
+    assert bench.backend.computed == len(SYSTEM) + 3
+    finished = [m for _, m in bench.events if isinstance(m, Finished)]
+    assert [(m.usage.prompt_tokens, m.usage.completion_tokens, m.usage.cached_tokens) for m in finished] == [
+        (500, 12, 0)
+    ]
+
+
+def test_keys_and_values_have_to_fit() -> None:
+    """A request that would not fit beside those that run waits until one has ended, and others behind it with it."""
+    bench = Bench(max_num_seqs=8)
+    bench.backend.kv_room = KvRoom(limit_bytes=3 * 256 * 10, token_bytes=10)
+    first, second = bench.submit(prompt=100, max_tokens=9), bench.submit(prompt=200, max_tokens=5)
+    long, behind = bench.submit(prompt=300, max_tokens=2), bench.submit(prompt=10, max_tokens=2)
+    bench.turns(1)
+    assert [seq.status for seq in (first, second, long, behind)] == [Status.PREFILL] * 2 + [Status.WAITING] * 2
+    bench.turns(20)
+    assert [len(text(bench.of(seq))) for seq in (first, second, long, behind)] == [9, 5, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("running", "new", "fits"),
+    [([], 10**9, True), ([100], 100, True), ([100, 100], 256, True), ([100, 100], 257, False), ([100] * 3, 1, False)],
+)
+def test_a_batch_is_as_wide_as_its_longest_row(running: list[int], new: int, fits: bool) -> None:
+    """Rows are padded to the longest, in steps of 256 tokens; one alone always fits."""
+    room = KvRoom(limit_bytes=3 * 256 * 10, token_bytes=10)
+    assert fits_memory(running, new, room) is fits
+    assert fits_memory(running, new, None)

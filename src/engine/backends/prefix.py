@@ -1,0 +1,195 @@
+"""What prompts begin with, computed once: keys and values of earlier prompts and answers, by their tokens.
+
+Of layers that keep every token (mlx-lm's KVCache) any part can be used again. Of those that keep a window or a running
+state (RotatingKVCache, ArraysCache) only what they were at one place can: that is kept where a prompt and an answer
+end, and where prompts were seen to part. A model with any other kind of layer has no prefix cache. Owner thread.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.models import cache as lm
+
+from src.engine.backends.radix import Node, RadixTree
+from src.ipc.messages import PrefixReading
+
+Cache = list[Any]
+LEAST = 16  # tokens for which looking up and copying is worth it
+_STATES = (lm.RotatingKVCache, lm.ArraysCache)
+
+
+@dataclass(frozen=True)
+class KvSpan:
+    """Keys and values of an edge's tokens by layer, and what the other layers were at its end, where that was kept."""
+
+    kv: list[tuple[mx.array, mx.array]]
+    states: Cache | None = None
+
+    @property
+    def nbytes(self) -> int:
+        states = sum(state.nbytes for state in self.states or ())
+        return sum(keys.nbytes + values.nbytes for keys, values in self.kv) + int(states)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A cache for a prompt's first `tokens` tokens. At `part` it parts from others: states are worth keeping there."""
+
+    cache: Cache | None
+    tokens: int
+    part: int
+
+
+class PrefixCache:
+    """One per model. A limit of 0 bytes turns it off."""
+
+    def __init__(self, model: Any, limit_bytes: int) -> None:
+        self._model = model
+        self._layers = list(leaves(lm.make_prompt_cache(model)))
+        self.on = limit_bytes > 0 and layers_reusable(self._layers)
+        self._by_state = any(type(layer) is not lm.KVCache for layer in self._layers)
+        self._tree: RadixTree[KvSpan] = RadixTree(limit_bytes if self.on else 0, cut)
+        self._requests = self._hits = self._tokens = self._saved = 0
+
+    def known(self, salt: str, prompt: list[int]) -> int | None:
+        """How many of a prompt's tokens need not be computed; the last one always is. None when it is off."""
+        return sum(same for _, same in self._usable(salt, prompt)[0]) if self.on else None
+
+    def find(self, salt: str, prompt: list[int]) -> Found:
+        """A cache to begin a prompt with."""
+        if not self.on:
+            return Found(None, 0, 0)
+        way, part = self._usable(salt, prompt)
+        tokens = sum(same for _, same in way)
+        self._requests += 1
+        self._tokens += len(prompt)
+        self._hits += tokens > 0
+        self._saved += tokens
+        return Found(self._assemble(way) if tokens else None, tokens, part if self._by_state else tokens)
+
+    def keep(self, salt: str, tokens: list[int], cache: Cache, row: int, *, end: bool) -> None:
+        """Keep what row `row` of a batch's cache holds, which is `tokens`; states only at an `end`."""
+        if not self.on or len(tokens) < LEAST or (self._by_state and not end):
+            return
+        layers = list(leaves(cache))
+        kv = [layer for layer in layers if _is_kv(layer)]
+
+        def make(start: int) -> KvSpan:
+            span = KvSpan([_tail(layer, row, len(tokens) - start) for layer in kv])
+            mx.async_eval(span.kv)  # type: ignore[no-untyped-call]  # else it would hold the whole batch's memory
+            return span
+
+        if not self._by_state:
+            self._tree.add(salt, tokens, make, exact=False)
+        elif (node := self._tree.add(salt, tokens, make)) is not None and node.span and node.span.states is None:
+            states = [_state(layer, row) for layer in layers if not _is_kv(layer)]
+            self._tree.replace(node, KvSpan(node.span.kv, states))
+
+    def shrink(self) -> None:
+        """Memory is short: forget the half that was not used for the longest."""
+        self._tree.shrink(self._tree.nbytes // 2)
+
+    def reading(self) -> PrefixReading | None:
+        """What it holds and has saved; None when it is off."""
+        if not self.on:
+            return None
+        tree = self._tree
+        return PrefixReading(tree.nbytes, tree.limit_bytes, self._requests, self._hits, self._tokens, self._saved)
+
+    def _usable(self, salt: str, prompt: list[int]) -> tuple[list[tuple[Node[KvSpan], int]], int]:
+        """The part of the known way that can be used, and where the known way ends."""
+        way = self._tree.find(salt, prompt[:-1])
+        known = sum(same for _, same in way)
+        while self._by_state and way and not _has_states(*way[-1]):
+            way.pop()
+        return (way if sum(same for _, same in way) >= LEAST else []), known
+
+    def _assemble(self, way: list[tuple[Node[KvSpan], int]]) -> Cache:
+        """A cache of mlx-lm's own kind. Nothing writes to its arrays: a batch copies them when it takes it in."""
+        spans = [(node.span, same) for node, same in way if node.span is not None]
+        states = iter(spans[-1][0].states or ())
+        found: Cache = []
+        at = 0
+        for layer in self._layers:
+            if _is_kv(layer):
+                found.append(_joined([(*span.kv[at], same) for span, same in spans]))
+                at += 1
+            else:
+                found.append(copy.copy(next(states)))
+        return _rebuilt(lm.make_prompt_cache(self._model), iter(found))
+
+
+def layers_reusable(layers: Cache) -> bool:
+    """Whether every layer's cache is of a kind that can be put into a batch with what it holds."""
+    return all(type(layer) is lm.KVCache or isinstance(layer, _STATES) for layer in layers)
+
+
+def leaves(cache: Cache) -> Iterator[Any]:
+    """The caches of all layers; some layers have several."""
+    for layer in cache:
+        if isinstance(layer, lm.CacheList):
+            yield from leaves(list(layer.caches))
+        else:
+            yield layer
+
+
+def cut(span: KvSpan, at: int) -> tuple[KvSpan, KvSpan]:
+    """Divide a span after `at` tokens. What the other layers were belongs to its end."""
+    left = KvSpan([(_copied(keys[..., :at, :]), _copied(values[..., :at, :])) for keys, values in span.kv])
+    right = [(_copied(keys[..., at:, :]), _copied(values[..., at:, :])) for keys, values in span.kv]
+    mx.eval(left.kv, right)
+    return left, KvSpan(right, span.states)
+
+
+def _has_states(node: Node[KvSpan], same: int) -> bool:
+    return same == len(node.tokens) and node.span is not None and node.span.states is not None
+
+
+def _is_kv(layer: Any) -> bool:
+    return type(layer) in (lm.KVCache, lm.BatchKVCache)
+
+
+def _copied(array: mx.array) -> mx.array:
+    """An array of its own: a slice would hold the memory of the whole."""
+    return mx.contiguous(array)
+
+
+def _tail(layer: Any, row: int, count: int) -> tuple[mx.array, mx.array]:
+    """Keys and values of a row's last `count` tokens; rows end together."""
+    end = layer.offset if isinstance(layer, lm.KVCache) else layer._idx  # noqa: SLF001  # mlx-lm has no name for it
+    part = (slice(row, row + 1), slice(None), slice(end - count, end))
+    return _copied(layer.keys[part]), _copied(layer.values[part])
+
+
+def _state(layer: Any, row: int) -> Any:
+    """What a layer is now, for one row."""
+    state = layer.extract(row) if hasattr(layer, "extract") else copy.copy(layer)
+    if isinstance(state, lm.ArraysCache):
+        state.cache = [None if array is None else _copied(array) for array in state.cache]
+    else:
+        state.keys = _copied(state.keys[..., -state.max_size :, :])
+        state.values = _copied(state.values[..., -state.max_size :, :])
+        state._idx = state.keys.shape[2]  # noqa: SLF001  # as mlx-lm's own `extract`
+    return state
+
+
+def _joined(pieces: list[tuple[mx.array, mx.array, int]]) -> Any:
+    """One layer's cache from its pieces, of each the first so many tokens."""
+    joined = lm.KVCache()
+    joined.keys = mx.concatenate([keys[..., :count, :] for keys, _, count in pieces], axis=2)
+    joined.values = mx.concatenate([values[..., :count, :] for _, values, count in pieces], axis=2)
+    joined.offset = joined.keys.shape[2]
+    return joined
+
+
+def _rebuilt(cache: Cache, layers: Iterator[Any]) -> Cache:
+    """`layers` in the order of `leaves`, with the form of `cache`."""
+    return [
+        lm.CacheList(*_rebuilt(list(layer.caches), layers)) if isinstance(layer, lm.CacheList) else next(layers)
+        for layer in cache
+    ]
