@@ -24,6 +24,7 @@ from src.engine.backends import Backend, Grammar
 from src.engine.guard import MemoryGuard
 from src.engine.scheduler import Event, Scheduler, Work
 from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
+from src.gpu import footprint
 from src.gpu.watermarks import Watermarks
 from src.ipc.messages import (
     Accepted,
@@ -39,7 +40,6 @@ from src.ipc.messages import (
     Finished,
     GenerateRequest,
     Health,
-    MemoryReading,
     Ping,
     TokenizeRequest,
     TrimRequest,
@@ -305,9 +305,8 @@ class EngineServer:
     def health(self) -> Health:
         backend, scheduler = self._backend, self._scheduler
         if backend is None or scheduler is None:
-            memory = MemoryReading(rss_bytes=psutil.Process().memory_info().rss)
             state: BackendState = "loading" if self._failure is None else "failed"
-            return Health(state, os.getpid(), memory, detail=self._health_detail)
+            return Health(state, os.getpid(), footprint.own(), detail=self._health_detail)
         return Health(
             "ready",
             os.getpid(),

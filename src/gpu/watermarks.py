@@ -26,8 +26,9 @@ class Watermarks:
 
 
 def footprint(reading: MemoryReading) -> int:
-    """Bytes the process really takes: resident memory, or MLX's own figures where Metal's are not resident."""
-    return max(reading.rss_bytes, (reading.mlx_active_bytes or 0) + (reading.mlx_cache_bytes or 0))
+    """Bytes the process really takes: as the system counts it, or MLX's own figures where a device's are apart."""
+    counted = reading.rss_bytes if reading.footprint_bytes is None else reading.footprint_bytes
+    return max(counted, (reading.mlx_active_bytes or 0) + (reading.mlx_cache_bytes or 0))
 
 
 def level(now: int, baseline: int, marks: Watermarks) -> Level:

@@ -491,13 +491,17 @@ class DeviceReading(msgspec.Struct, frozen=True):
 
 
 class MemoryReading(msgspec.Struct, frozen=True):
-    """Memory of one process. The mlx_ figures are MLX's own; None where no MLX runs."""
+    """Memory of one process. The mlx_ figures are MLX's own; None where no MLX runs.
+
+    `footprint_bytes`: what would be free without it (`gpu/footprint`); None where the system does not tell.
+    """
 
     rss_bytes: int
     mlx_active_bytes: int | None = None
     mlx_cache_bytes: int | None = None
     mlx_peak_bytes: int | None = None
     mlx_limit_bytes: int | None = None
+    footprint_bytes: int | None = None
 
 
 class PrefixReading(msgspec.Struct, frozen=True):

@@ -17,11 +17,10 @@ from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
-import psutil
-
 from src.engine.backends import Grammar, Reader, Step, Token
 from src.engine.backends.forced import NamedReader, RequiredReader, new_call_id
 from src.errors import UnsupportedValue
+from src.gpu import footprint
 from src.ipc.messages import (
     Alternative,
     ChatMessage,
@@ -189,7 +188,7 @@ class FakeBackend:
         """There are no caches; what `grow` took stays taken."""
 
     def memory(self) -> MemoryReading:
-        return MemoryReading(rss_bytes=psutil.Process().memory_info().rss)
+        return footprint.own()
 
     def caches(self) -> tuple[KvReading | None, PrefixReading | None]:
         return None, None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import msgspec
 import psutil
 from loguru import logger
 from mlx.utils import tree_flatten
@@ -29,6 +30,7 @@ from src.engine.backends.tokenizer import LmTokenizer
 from src.engine.backends.vocabulary import Vocabulary
 from src.engine.backends.weights import make_float32, parameter_count, weight_bytes
 from src.errors import ModelLoadFailed
+from src.gpu import footprint
 from src.gpu.watermarks import fits
 from src.ipc.messages import (
     DeviceReading,
@@ -163,8 +165,8 @@ class LmBackend:
         return KvReading(self._generator.kv_bytes, limit), self._prefixes.reading()
 
     def memory(self) -> MemoryReading:
-        return MemoryReading(
-            rss_bytes=psutil.Process().memory_info().rss,
+        return msgspec.structs.replace(
+            footprint.own(),
             mlx_active_bytes=mx.get_active_memory(),
             mlx_cache_bytes=mx.get_cache_memory(),
             mlx_peak_bytes=mx.get_peak_memory(),

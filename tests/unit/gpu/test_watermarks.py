@@ -39,6 +39,8 @@ def test_the_room_beside_the_model_counts(now: float, baseline: float, found: Le
         # Metal buffers are not resident memory: MLX's own figures are the larger ones
         (MemoryReading(600_000_000, 9_000_000_000, 2_000_000_000, 12_000_000_000, None), 11_000_000_000),
         (MemoryReading(50_000_000), 50_000_000),
+        # recorded likewise, with the footprint beside it: pages of files are not counted against anybody
+        (MemoryReading(137_330_688, 13_640_204, 1_091_744, 20_065_544, 18_957_382_656, 89_616_384), 89_616_384),
     ],
 )
 def test_footprint(reading: MemoryReading, expected: int) -> None:
