@@ -173,6 +173,18 @@ class SupervisorSettings(BaseModel):
     memory_recycle_after: float = Field(
         30.0, gt=0, le=86400, description="Seconds over MEMORY_HIGH_WATERMARK until an engine is replaced."
     )
+    engine_max_tokens: int = Field(
+        0, ge=0, le=1 << 50, description="Tokens after which an engine is renewed as planned; 0 is never."
+    )
+    engine_max_requests: int = Field(
+        0, ge=0, le=1 << 50, description="Answers after which an engine is renewed as planned; 0 is never."
+    )
+    engine_max_growth_mb: int = Field(
+        0, ge=0, le=1 << 24, description="Lasting growth beside the model that renews an engine, MiB; 0 is never."
+    )
+    engine_drain_timeout: float = Field(
+        30.0, gt=0, le=3600, description="Seconds a renewed engine's last answers get before they move to the new one."
+    )
     restart_backoff_max: float = Field(60.0, gt=0, le=3600, description="Longest pause before a restart, seconds.")
     restart_free: int = Field(3, ge=0, le=100, description="Restarts per minute that come without a pause.")
     crash_limit: int = Field(8, ge=1, le=1000, description="Crashes within CRASH_WINDOW that open the breaker.")

@@ -73,7 +73,7 @@ class Backends:
         return self._resumable(request, route, self._chat_suspects, EngineCrashed)
 
     def ask_engine(self, model: str, message: TokenizeRequest | DetokenizeRequest) -> Tokenized | Detokenized:
-        """One question to a model's engine that computes nothing.
+        """One question to a model's engine that computes nothing; asked again when the engine dies under it.
 
         Raises:
             ModelNotFound: naming the models there are.
@@ -82,10 +82,14 @@ class Backends:
         if model not in self.models:
             raise ModelNotFound(f"No such model. Available: {', '.join(self.models)}.", param="model")
         missing = BackendUnavailable("The engine is not running at the moment.", retry_after_s=_RETRY_S)
+        route = _Route(self, "engine", runtime.engine_socket(self._directory, model))
+        asking = self._resumable(message, route, Suspects(self._settings.resume_progress_tokens), EngineCrashed)
         try:
-            answer = client.ask(runtime.engine_socket(self._directory, model), message, _QUESTION_S)
-        except client.Unanswered:
+            answer = asking.receive_all(_QUESTION_S)[0]
+        except client.WaitTimeout:
             raise missing from None
+        finally:
+            asking.close()
         if isinstance(answer, Failed):
             raise from_code(answer.code, answer.message, param=answer.param, retry_after_s=answer.retry_after_s)
         if not isinstance(answer, Tokenized | Detokenized):

@@ -2,7 +2,8 @@
 
 It looks like one `ipc.client.Stream`: whoever reads it sees a pause, not an error. A chat request is put back with the
 token ids that came as its prefix; texts to be embedded, an OCR page or a document are put back whole, and what they
-give is shown once. Web process, in the request's greenlet.
+give is shown once. One that the engine hands over at its planned end is put back likewise, without suspicion. Web
+process, in the request's greenlet.
 """
 
 from __future__ import annotations
@@ -24,17 +25,20 @@ from src.ipc.messages import (
     Choice,
     ChoiceEnded,
     Delta,
+    DetokenizeRequest,
     Embedded,
     EmbedRequest,
     Failed,
     Finished,
     GenerateRequest,
+    HandedOver,
     OcrDocument,
     OcrPage,
     OcrRequest,
+    TokenizeRequest,
 )
 
-Resumable = GenerateRequest | EmbedRequest | OcrRequest | OcrDocument
+Resumable = GenerateRequest | EmbedRequest | TokenizeRequest | DetokenizeRequest | OcrRequest | OcrDocument
 
 _POLL_S = 0.05
 # how often the supervisor is asked whether waiting makes sense
@@ -112,8 +116,13 @@ class ResumableStream:
                 if self._cancelled:
                     raise
                 self._fall_out(stream)
+                self._blame()
             else:
-                if messages := self._note(batch):
+                messages = self._note(batch)
+                if isinstance(batch[-1], HandedOver):
+                    self._fall_out(stream)
+                    self._suspects.moved(self._suspect)
+                if messages:
                     return messages
 
     def cancel(self) -> None:
@@ -148,7 +157,7 @@ class ResumableStream:
             return None
         self._suspects.entered(self._suspect)
         if not isinstance(self._request, GenerateRequest | EmbedRequest):
-            self._suspects.taken(self._suspect)  # a broker says nothing before the outcome
+            self._suspects.taken(self._suspect)  # nothing is said of it before the outcome
         self._entered = True
         self._missing_since = self._first_token = None
         if self._admitted is not None:
@@ -171,13 +180,16 @@ class ResumableStream:
         self._sleep(_POLL_S)
 
     def _fall_out(self, stream: Stream) -> None:
-        """The back end died under this request."""
+        """The back end is gone: from here on it waits for the next."""
         stream.close()
         self._stream = None
         self._ended |= self._ending
         self._asked = now = self._clock()
         if self._first_token is not None:
             self._spent_s += now - self._first_token
+
+    def _blame(self) -> None:
+        """The back end died under this request."""
         self._suspects.died(self._suspect)
         if self._suspect.condemned:
             raise self._ends.condemned
@@ -205,6 +217,7 @@ class ResumableStream:
         """What the reader gets to see; what a resume will need is kept on the way."""
         if isinstance(message, Accepted):
             self._suspects.taken(self._suspect)
+        if isinstance(message, Accepted | HandedOver):
             return None
         if isinstance(message, Admitted):
             first, self._admitted = self._admitted is None, self._admitted or message

@@ -77,10 +77,14 @@ class Suspects:
             self._relax()
 
     def died(self, request: Suspect) -> None:
-        """The engine died under this request. The first of its requests to notice tells for all."""
-        if request.life == self._life:
+        """The engine died under this request. The first that it had begun with tells for all."""
+        if request.taken and request.life == self._life:
             self._crash([other for other in self._requests if other.life == self._life and other.taken])
             self._life += 1
+        request.life = None
+
+    def moved(self, request: Suspect) -> None:
+        """The engine ended as planned, and sends this request to the next one."""
         request.life = None
 
     def _crash(self, inside: list[Suspect]) -> None:

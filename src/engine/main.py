@@ -1,7 +1,8 @@
 """The engine process, `python -m src.engine.main --model NAME`: one model, MLX on the main thread, I/O on another.
 
-Started by the supervisor. It ends by itself when its parent does, on SIGTERM, and on a failed step: a process that
-failed once is replaced, not repaired.
+Started by the supervisor. It ends by itself when its parent does, and on a failed step: a process that failed once is
+replaced, not repaired. SIGTERM ends it after the step; SIGUSR1 when nothing is left to do, for another has taken over.
+What it leaves undone then is handed over: the next engine goes on with it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from typing import NoReturn
 
 from loguru import logger
 
@@ -34,7 +36,8 @@ _WARM_UP_PROMPT = list(range(1, 9))  # ids every vocabulary has
 def main(argv: list[str]) -> ExitCode:
     parser = argparse.ArgumentParser(prog="python -m src.engine.main")
     parser.add_argument("--model", required=True, help="model name, as DEFAULT_MODEL takes it")
-    model = parser.parse_args(argv).model
+    parser.add_argument("--beside", action="store_true", help="another serves it still: listen beside its socket")
+    options = parser.parse_args(argv)
     try:
         settings = load()
     except SettingsError as error:
@@ -43,13 +46,13 @@ def main(argv: list[str]) -> ExitCode:
     logs.configure("engine", settings, settings.level)
     faulthandler.enable()  # SIGABRT from the supervisor dumps all stacks
     lifeline.watch(lambda: os._exit(ExitCode.PARENT_GONE))
-    return _serve(model, settings)
+    return _serve(options.model, settings, beside=options.beside)
 
 
-def _serve(model: str, settings: Settings) -> ExitCode:
+def _serve(model: str, settings: Settings, *, beside: bool) -> ExitCode:
     try:
         socket = runtime.engine_socket(runtime.prepare(settings.runtime_path), model)
-        server = EngineServer(socket, model, settings)
+        server = EngineServer(runtime.beside(socket) if beside else socket, model, settings)
         server.start()
     except runtime.RuntimeDirError as error:
         logger.error("{}", error)
@@ -64,7 +67,7 @@ def _serve(model: str, settings: Settings) -> ExitCode:
 
 
 def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitCode:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.OK))  # loading can be given up at any point
+    signal.signal(signal.SIGTERM, lambda *_: _give_up(server))  # loading can be given up at any point
     try:
         backend = _load(model, settings)
     except ModelLoadFailed as error:
@@ -84,12 +87,19 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitC
         server.ready(backend, scheduler)
         logs.model.info("{} is ready: {}", model, backend.info)
         signal.signal(signal.SIGTERM, lambda *_: scheduler.stop())
+        signal.signal(signal.SIGUSR1, lambda *_: scheduler.finish())
         scheduler.run()
+        server.hand_over()
     except Exception:  # noqa: BLE001  # process boundary: the clients see the connection close, the supervisor the code
         logs.model.exception("a step failed; this process is not trusted any more")
         return ExitCode.ENGINE_FAULT
     backend.close()
     return ExitCode.OK
+
+
+def _give_up(server: EngineServer) -> NoReturn:
+    server.hand_over()
+    sys.exit(ExitCode.OK)
 
 
 def _load(model: str, settings: Settings) -> Backend:

@@ -41,6 +41,11 @@ class _Trim:
 
 
 @dataclass(frozen=True)
+class _Finish:
+    pass
+
+
+@dataclass(frozen=True)
 class _Stop:
     pass
 
@@ -63,15 +68,15 @@ class Scheduler:
         self._step_size = prefill_step_size
         self._publish = publish
         self._clock = clock
-        self._inbox: SimpleQueue[_Submit | _Cancel | _Trim | _Stop] = SimpleQueue()
+        self._inbox: SimpleQueue[_Submit | _Cancel | _Trim | _Finish | _Stop] = SimpleQueue()
         self._waiting: Waiting[Sequence] = Waiting(priority_ageing_s)
         self._embeddings = Embeddings(backend.embedder, prefill_step_size, priority_ageing_s)
         self._prompts_turn = True  # prompts and embeddings are computed by turns
         self._running: dict[int, Sequence] = {}
         self._events: list[Event] = []
-        self._stopping = False
+        self._stopping = self._finishing = False
         self._steps = 0
-        self._tokens = 0
+        self._tokens = self._answers = 0
         self._turn_began = clock()
         self._entering = 0  # 1 while the backend takes a sequence in: it may hang there
         self.pace = Pace()
@@ -88,6 +93,10 @@ class Scheduler:
     def trim(self) -> None:
         """Clear the backend's caches between two steps."""
         self._inbox.put(_Trim())
+
+    def finish(self) -> None:
+        """End `run` when nothing runs or waits any more. Safe in a signal handler."""
+        self._inbox.put(_Finish())
 
     def stop(self) -> None:
         """End `run` after the current step. Safe in a signal handler."""
@@ -106,6 +115,7 @@ class Scheduler:
             tokens=self._tokens,
             kv=kv,
             prefix=prefix,
+            answers=self._answers,
         )
 
     def retry_after_s(self) -> float:
@@ -116,7 +126,7 @@ class Scheduler:
 
     def run(self) -> None:
         """Loop until `stop`. An exception of the backend ends it: a process that failed a step is not trusted."""
-        while not self._stopping:
+        while not (self._stopping or (self._finishing and self._is_idle())):
             self.run_once(_IDLE_WAIT_S)
 
     def run_once(self, idle_wait_s: float = 0.0) -> None:
@@ -132,15 +142,18 @@ class Scheduler:
             self._publish(events)
 
     def _receive(self, idle_wait_s: float) -> None:
-        idle = not (self._running or self._waiting or self._embeddings)
+        wait = idle_wait_s and self._is_idle()
         try:
-            self._obey(self._inbox.get(timeout=idle_wait_s) if idle and idle_wait_s else self._inbox.get_nowait())
+            self._obey(self._inbox.get(timeout=idle_wait_s) if wait else self._inbox.get_nowait())
             while True:
                 self._obey(self._inbox.get_nowait())
         except Empty:
             return
 
-    def _obey(self, command: _Submit | _Cancel | _Trim | _Stop) -> None:
+    def _is_idle(self) -> bool:
+        return not (self._running or self._waiting or self._embeddings)
+
+    def _obey(self, command: _Submit | _Cancel | _Trim | _Finish | _Stop) -> None:
         if isinstance(command, _Submit):
             if isinstance(command.work, Embedding):
                 self._embeddings.push(command.work)
@@ -153,6 +166,8 @@ class Scheduler:
                 self._drop([command.work])
         elif isinstance(command, _Trim):
             self._backend.trim()
+        elif isinstance(command, _Finish):
+            self._finishing = True
         else:
             self._stopping = True
 
@@ -193,6 +208,7 @@ class Scheduler:
     def _enter(self, sequence: Sequence) -> None:
         done = len(sequence.request.prefix)
         sampling = sequence.request.sampling
+        self._answers += 1
         self._entering = 1
         sequence.text.aside()  # what a replayed answer set aside was sent before
         left = sequence.max_tokens - done

@@ -39,6 +39,7 @@ from src.ipc.messages import (
     Failed,
     Finished,
     GenerateRequest,
+    HandedOver,
     Health,
     Ping,
     TokenizeRequest,
@@ -97,7 +98,8 @@ class EngineServer:
         self._backend: Backend | None = None
         self._scheduler: Scheduler | None = None
         self._guard: MemoryGuard | None = None
-        self._open = 0
+        self._open: set[Peer] = set()
+        self._handing_over = False
         self._routes: dict[Work, _Route] = {}
         self._lag = threading.BoundedSemaphore(_MAX_LAG)
         self._tokenizer_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
@@ -138,6 +140,10 @@ class EngineServer:
             raise RuntimeError(f"the I/O thread has not moved for {_LAG_WAIT_S:g} s")
         self._loop.call_soon_threadsafe(self._deliver, events)
 
+    def hand_over(self) -> None:
+        """The end that comes is planned: `stop` will send requests without an outcome on. Safe in a signal handler."""
+        self._handing_over = True
+
     def stop(self) -> None:
         """Close the socket and end the thread."""
         self._loop.call_soon_threadsafe(self._stop.set)
@@ -161,6 +167,8 @@ class EngineServer:
         watch = asyncio.ensure_future(self._watch_memory())
         await self._stop.wait()
         watch.cancel()
+        for peer in self._open if self._handing_over else ():
+            peer.send(HandedOver())
         await server.close()
 
     async def _watch_memory(self) -> None:
@@ -194,7 +202,7 @@ class EngineServer:
         return None
 
     async def _work(self, peer: Peer, request: GenerateRequest | EmbedRequest) -> None:
-        self._open += 1
+        self._open.add(peer)
         try:
             self._check_room()
             await _first(self._settled, peer.gone, self._settings.queue_timeout)
@@ -206,7 +214,7 @@ class EngineServer:
         except ServiceError as error:
             peer.send(Failed.of(error))
         finally:
-            self._open -= 1
+            self._open.discard(peer)
 
     def _trim(self, peer: Peer) -> None:
         if self._scheduler is not None:
@@ -226,7 +234,7 @@ class EngineServer:
 
     def _check_room(self) -> None:
         limit = self._settings.max_num_seqs + self._settings.max_queue_size
-        if self._open > limit:
+        if len(self._open) > limit:
             text = f"Too many chat requests: {limit} are running or waiting (MAX_NUM_SEQS + MAX_QUEUE_SIZE)."
             raise Overloaded(text, retry_after_s=self._scheduler.retry_after_s() if self._scheduler else 1.0)
 

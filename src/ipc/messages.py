@@ -347,6 +347,10 @@ class ChoiceEnded(Message, frozen=True):
     reason: FinishReason
 
 
+class HandedOver(Message, frozen=True):
+    """This engine ends as planned: the request goes on in the next one. No outcome, and nobody's fault."""
+
+
 class Finished(Message, frozen=True):
     """The one good end of a `GenerateRequest`, with the counts of all its choices (`index` ended last), and of an
     `EmbedRequest`.
@@ -523,7 +527,10 @@ class KvReading(msgspec.Struct, frozen=True):
 
 
 class EngineLoad(msgspec.Struct, frozen=True):
-    """How busy an engine is. `step_age_s`: since the turn under way began; 0 when there is nothing to do."""
+    """How busy an engine is. `step_age_s`: since the turn under way began; 0 when there is nothing to do.
+
+    `steps`, `tokens` and `answers` count from its start.
+    """
 
     running: int
     waiting: int
@@ -532,6 +539,7 @@ class EngineLoad(msgspec.Struct, frozen=True):
     tokens: int
     kv: KvReading | None = None
     prefix: PrefixReading | None = None
+    answers: int = 0
 
 
 class OcrLoad(msgspec.Struct, frozen=True):
@@ -571,7 +579,7 @@ ChildState = Literal["stopped", "starting", "ready", "stopping", "backoff", "fai
 
 
 class ChildStatus(msgspec.Struct, frozen=True):
-    """One supervised process. `restarts` counts by reason: exit, signal, stall, heartbeat, start, fault."""
+    """One supervised process. `restarts` counts by reason (supervisor/restarts)."""
 
     name: str
     state: ChildState
@@ -617,6 +625,7 @@ AnyMessage = (
     | Delta
     | Embedded
     | ChoiceEnded
+    | HandedOver
     | Finished
     | Failed
     | OcrResult

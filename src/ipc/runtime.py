@@ -28,7 +28,7 @@ def prepare(directory: Path) -> Path:
     info = directory.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
         raise RuntimeDirError(f"{directory} is not a directory of this user")
-    if len(os.fsencode(engine_socket(directory, "x" * 40))) > _MAX_SOCKET_PATH:
+    if len(os.fsencode(beside(engine_socket(directory, "x" * 40)))) > _MAX_SOCKET_PATH:
         raise RuntimeDirError(f"{directory} is too long a path for sockets; set RUNTIME_DIR to a shorter one")
     directory.chmod(0o700)
     return directory
@@ -45,6 +45,11 @@ def ocr_socket(directory: Path) -> Path:
 def engine_socket(directory: Path, model: str) -> Path:
     """A model's socket: readable, bounded, and free of path separators."""
     return directory / f"engine-{re.sub(r'[^A-Za-z0-9._-]', '-', model)[-40:]}.sock"
+
+
+def beside(socket: Path) -> Path:
+    """Where the successor of a process listens until it is renamed over its socket. `~` is in no model's socket."""
+    return socket.with_name(f"{socket.stem}~{socket.suffix}")
 
 
 def lock_file(directory: Path) -> Path:

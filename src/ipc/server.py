@@ -140,6 +140,7 @@ class Server:
         self._buffer_bytes = buffer_bytes
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._inode = 0
 
     async def start(self) -> None:
         """Bind, taking over a socket file nobody answers on.
@@ -154,6 +155,7 @@ class Server:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.bind(str(self._path))
         self._path.chmod(0o600)
+        self._inode = self._path.stat().st_ino
         loop = asyncio.get_running_loop()
         self._server = await loop.create_unix_server(
             lambda: Peer(self._handler, self._buffer_bytes, self._tasks), sock=sock, backlog=_BACKLOG
@@ -167,7 +169,8 @@ class Server:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with suppress(FileNotFoundError):
-            self._path.unlink()
+            if self._path.stat().st_ino == self._inode:  # else a successor has taken the place
+                self._path.unlink()
 
 
 async def _answers(path: Path) -> bool:

@@ -3,7 +3,8 @@
     stopped → starting → ready → stopping → stopped
                  └─── end ─┴──→ backoff | failed → starting
 
-Orders (`stop`, `kill`, `restart`) leave a note that the task acts on at once, whatever it waits for.
+Orders (`stop`, `kill`, `restart`) leave a note that the task acts on at once, whatever it waits for. A worn process is
+renewed as planned: `relief.py` makes its successor ready beside it, then it finishes what it has begun and goes.
 """
 
 from __future__ import annotations
@@ -12,58 +13,27 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 from loguru import logger
 
 from src.ipc.messages import ChildState, ChildStatus, Health
 from src.settings import SupervisorSettings
+from src.supervisor.effects import Effects, Probe, ProbeError, Process
+from src.supervisor.relief import Relief
 from src.supervisor.restarts import End, Reason, RestartPolicy, end_of
 from src.supervisor.specs import ChildSpec
 from src.supervisor.watchdog import Silence
+from src.supervisor.wear import Wear
 
 _START_POLL_S = 0.1
 _DUMP_S = 1.0  # what faulthandler gets to write its stacks
 _REAP_S = 10.0  # a killed process may still hang in the kernel, with its GPU
 _OWN_EXIT_S = 10.0  # a process that reports `failed` tells its clients why, then leaves by itself with its exit code
 _AWAY_S = 1.0
+_NOT_YET = float("inf")
 
 T = TypeVar("T")
-
-
-class ProbeError(Exception):
-    """No good answer; the text says why."""
-
-
-class Process(Protocol):
-    """A process that was started. `exited` completes with its exit status, once it is reaped."""
-
-    pid: int
-    exited: asyncio.Future[int]
-
-    def signal(self, number: int) -> None: ...
-    def kill_group(self) -> None: ...
-
-
-class Probe(Protocol):
-    """Asks one process how it is, over one connection that is kept."""
-
-    async def ask(self, timeout_s: float) -> Health | None:
-        """Its health; None when it is well and says no more. Raises ProbeError."""
-
-    async def exercise(self, timeout_s: float) -> None:
-        """Let it do its work once, in the smallest way. Raises ProbeError when it does not."""
-
-    def close(self) -> None: ...
-
-
-class Effects(Protocol):
-    """What a child does to the world."""
-
-    def spawn(self, spec: ChildSpec) -> Process:
-        """Start it, leading a process group of its own. Raises OSError."""
-
-    def probe(self, spec: ChildSpec, pid: int) -> Probe: ...
 
 
 class _Exited(Exception):
@@ -72,6 +42,14 @@ class _Exited(Exception):
 
 class _Ordered(Exception):
     """An order waits."""
+
+
+class _Worn(Exception):
+    """It is to be renewed, and must go before its successor comes."""
+
+
+class _Relieved(Exception):
+    """Its successor is ready."""
 
 
 class _Unfit(Exception):
@@ -107,6 +85,10 @@ class Child:
         self._order: Literal["run", "restart", "stop"] = "run"
         self._called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._killed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._wear = Wear(settings)
+        self._relief: Relief | None = None
+        self._leaving: set[asyncio.Task[None]] = set()  # of processes that were relieved
         self._process: Process | None = None
         self._health: Health | None = None
         self._detail: str | None = None
@@ -118,6 +100,8 @@ class Child:
     def stop(self) -> None:
         """SIGTERM, grace, SIGKILL to the group; `run` returns when nothing is left."""
         self._order = "stop"
+        if not self._stopped.done():
+            self._stopped.set_result(None)
         self._call()
 
     def kill(self) -> None:
@@ -162,33 +146,40 @@ class Child:
             end = await self._live()
             if end is not None and self._order == "run":
                 await self._recover(end)
+        await self._end_others()
         self._enter("stopped")
 
     async def _live(self) -> End | None:
         """One process from start to end; None when it ended because it was ordered to."""
-        self._started_at, self._ready_at = self._clock(), float("inf")
+        self._started_at, self._ready_at = self._clock(), _NOT_YET
         try:
-            process = self._process = self._effects.spawn(self.spec)
+            process = self._process = self._taken_over() or self._effects.spawn(self.spec)
         except OSError as error:
             return End("start", f"cannot be started: {error}")
-        self._enter("starting")
+        self._wear = Wear(self._settings)
+        self._enter("starting" if self._ready_at == _NOT_YET else "ready")
         try:
-            return await self._watched(process)
+            end = await self._watched(process)
+        except _Relieved:
+            self._leave(process)
+            return None
         finally:
-            process.kill_group()  # what is left of it: workers of a dead master or broker
             self._process = self._health = None
+        process.kill_group()  # what is left of it: workers of a dead master or broker
+        return end
 
     async def _watched(self, process: Process) -> End | None:
         probe = self._effects.probe(self.spec, process.pid)
         try:
-            await self._until_ready(process, probe)
+            if self.state == "starting":
+                await self._until_ready(process, probe)
             await self._while_well(process, probe)
         except _Exited:
             return end_of(process.exited.result(), self._reason_given())
         except _Unfit as unfit:
             await self._abort(process, unfit.end.detail)
             return unfit.end
-        except _Ordered:
+        except (_Ordered, _Worn):
             await self._wind_down(process)
         finally:
             probe.close()
@@ -215,6 +206,7 @@ class Child:
             self._check_step()
             self._check_memory()
             await self._exercise(process, probe)
+            self._renew()
 
     async def _answers(self, process: Process, probe: Probe) -> bool:
         """Ask once and keep what it says; False when no answer came."""
@@ -261,6 +253,73 @@ class Child:
     def _reason_given(self) -> str | None:
         return self._health.detail if self._health and self._health.state == "failed" else None
 
+    # ---- renewal
+
+    def _renew(self) -> None:
+        """A worn process is relieved by one that is ready beside it; when memory does not hold both, it goes first."""
+        now = self._clock()
+        if self._relief is not None:
+            self._look_at_relief(self._relief, now)
+        elif why := self._wear.why(self._health, now):
+            self._log.info("{} is renewed: it has made {}", self.spec.name, why)
+            if not self._wear.both_fit(self._health, self._effects.free_bytes()):
+                self._count("recycle")
+                raise _Worn
+            try:
+                self._relief = Relief(self.spec, self._effects, self._settings, self._clock)
+            except OSError as error:
+                self._log.error("{} cannot be renewed: {}", self.spec.name, error)
+                self._wear.wait(now + self._settings.breaker_retry)
+
+    def _look_at_relief(self, relief: Relief, now: float) -> None:
+        if relief.ready:
+            self._count("recycle")
+            raise _Relieved
+        if relief.failure is not None:
+            self._log.error("{} cannot be renewed and goes on: {}", self.spec.name, relief.failure)
+            self._wear.wait(now + self._settings.breaker_retry)
+            self._drop_relief()
+
+    def _taken_over(self) -> Process | None:
+        """The process that waits beside this one's place, if there is one; now it has the place."""
+        relief, self._relief = self._relief, None
+        if relief is None:
+            return None
+        ready = relief.ready
+        relief.release()
+        try:
+            self._effects.take_over(self.spec)
+        except OSError:  # it had not come so far
+            relief.process.kill_group()
+            return None
+        self._started_at = relief.started_at
+        if ready:
+            self._ready_at = self._clock()
+        return relief.process
+
+    def _drop_relief(self) -> None:
+        relief, self._relief = self._relief, None
+        if relief is not None:
+            relief.release()
+            relief.process.kill_group()
+
+    def _leave(self, process: Process) -> None:
+        task = asyncio.get_running_loop().create_task(self._retire(process))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _retire(self, process: Process) -> None:
+        """It was relieved: it finishes what it has begun, for a while; what is left then moves to its successor."""
+        process.signal(signal.SIGUSR1)
+        await _first_of(process.exited, self._stopped, timeout_s=self._settings.engine_drain_timeout)
+        await self._terminate(process)
+
+    async def _end_others(self) -> None:
+        """Before this child is stopped, so are those before and after it."""
+        self._drop_relief()
+        if self._leaving:
+            await asyncio.wait(self._leaving)
+
     # ---- its ends
 
     async def _abort(self, process: Process, why: str) -> None:
@@ -271,6 +330,9 @@ class Child:
 
     async def _wind_down(self, process: Process) -> None:
         self._enter("stopping")
+        await self._terminate(process)
+
+    async def _terminate(self, process: Process) -> None:
         process.signal(signal.SIGTERM)
         if not await self._exits_within(process, self.spec.stop_grace_s):
             self._log.warning("{} did not stop in time and is killed", self.spec.name)
@@ -290,7 +352,7 @@ class Child:
         """Count the crash, say so, and wait as long as the policy wants."""
         now = self._clock()
         self.last_end = end
-        self._restarts[end.reason] = self._restarts.get(end.reason, 0) + 1
+        self._count(end.reason)
         pause = self._policy.after(end, now=now, ready_s=max(0.0, now - self._ready_at))
         self._log.bind(reason=end.reason, restarts=sum(self._restarts.values())).error(
             "{} is down, {}: {}; next start in {:g} s", self.spec.name, end.reason, pause.detail, pause.delay_s
@@ -298,6 +360,9 @@ class Child:
         if pause.delay_s > 0:
             self._enter(pause.state, pause.detail)
             await asyncio.wait({self._called}, timeout=pause.delay_s)
+
+    def _count(self, reason: Reason) -> None:
+        self._restarts[reason] = self._restarts.get(reason, 0) + 1
 
     # ---- waiting and writing
 

@@ -11,7 +11,8 @@ from loguru import logger
 from src.ipc.messages import ChildState, ChildStatus
 from src.settings import SupervisorSettings
 from src.supervisor import watchdog
-from src.supervisor.child import Child, Effects
+from src.supervisor.child import Child
+from src.supervisor.effects import Effects
 from src.supervisor.specs import ChildSpec
 
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import psutil
 
 from src.errors import DeadlineExceeded, InternalError
+from src.ipc import runtime
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages import ChatMessage, Failed, Finished, GenerateRequest, Health, Ping
 from src.settings import ROOT
-from src.supervisor.child import Probe, ProbeError
+from src.supervisor.effects import Probe, ProbeError
 from src.supervisor.specs import ChildSpec
 
 _CHUNK = 1 << 16
@@ -48,6 +49,13 @@ class Local:
 
     def probe(self, spec: ChildSpec, pid: int) -> Probe:
         return SocketProbe(spec.address, pid, spec.model) if isinstance(spec.address, Path) else HttpProbe(spec.address)
+
+    def take_over(self, spec: ChildSpec) -> None:
+        if isinstance(spec.address, Path):
+            runtime.beside(spec.address).rename(spec.address)  # atomic: nobody finds no socket
+
+    def free_bytes(self) -> int:
+        return int(psutil.virtual_memory().available)
 
 
 class LocalProcess:

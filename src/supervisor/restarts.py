@@ -17,7 +17,7 @@ from src.settings import SupervisorSettings
 STABLE_S = 60.0  # as long as the window of the free restarts
 _FIRST_PAUSE_S = 1.0
 
-Reason = Literal["exit", "signal", "stall", "heartbeat", "probe", "memory", "start", "fault"]
+Reason = Literal["exit", "signal", "stall", "heartbeat", "probe", "memory", "start", "fault", "recycle"]
 
 
 @dataclass(frozen=True)

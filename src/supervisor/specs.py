@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from src.ipc import runtime
@@ -41,6 +41,13 @@ def service(settings: Settings, directory: Path, *, with_web: bool) -> tuple[Chi
     if with_web:
         specs.append(_web(settings))
     return tuple(specs)
+
+
+def beside(spec: ChildSpec) -> ChildSpec:
+    """The same process a second time, on a socket beside the first one's."""
+    if not isinstance(spec.address, Path):
+        raise ValueError(f"{spec.name} has no socket to be beside")
+    return replace(spec, argv=(*spec.argv, "--beside"), address=runtime.beside(spec.address))
 
 
 def base_url(settings: Settings) -> str:

@@ -17,9 +17,11 @@ from src.ipc.messages import (
     Admitted,
     AnyMessage,
     ChatMessage,
+    ChoiceEnded,
     Embedded,
     EmbedRequest,
     GenerateRequest,
+    HandedOver,
     RawPrompt,
 )
 from tests.unit.api.fakes import FakeClock, FakeStream, delta, finished
@@ -95,6 +97,33 @@ def test_a_crash_is_a_pause() -> None:
     assert isinstance(again, GenerateRequest)
     assert (again.prefix, again.max_tokens, again.messages) == ((1, 2), 100, REQUEST.messages)
     assert case.resumed == 1
+
+
+def test_what_is_handed_over_goes_on_unsuspected() -> None:
+    """An engine that ends as planned: what came with its word is shown, the next goes on, nobody is blamed."""
+    case = Case(
+        [[Accepted(), Admitted(5, 100)], [delta(1), ChoiceEnded(1, "stop"), HandedOver()]],
+        None,
+        [[Accepted(), Admitted(5, 100)], [HandedOver()]],
+        [[Accepted(), Admitted(5, 100), delta(2)], [finished()]],
+    )
+    shown = case.read_all()
+    assert shown[:4] == [Admitted(5, 100), delta(1), ChoiceEnded(1, "stop"), delta(2)]
+    again = case.route.sent[2]
+    assert isinstance(again, GenerateRequest)
+    assert again.prefix == (1,)
+    assert not case.stream._suspect.suspected
+
+
+def test_a_request_the_engine_had_not_begun_with_blames_nobody() -> None:
+    """Its connection was not even accepted when the engine ended: no crash is told of those who were inside."""
+    case = Case([])
+    inside = case.suspects.arrive()
+    case.suspects.entered(inside)
+    case.suspects.taken(inside)
+    with pytest.raises(BackendUnavailable):
+        case.stream.receive_all(60)
+    assert not inside.suspected
 
 
 def test_time_without_an_engine_does_not_count() -> None:

@@ -285,6 +285,17 @@ def test_stop_ends_run() -> None:
     assert bench.scheduler.load().steps == 0
 
 
+def test_finish_ends_run_when_nothing_is_left() -> None:
+    """One that was relieved does what it has begun with, and what comes on its heels, to the end."""
+    bench = Bench(max_num_seqs=1)
+    sequences = [bench.submit(max_tokens=4), bench.submit(max_tokens=2)]
+    bench.scheduler.finish()
+    bench.scheduler.run()
+    outcomes = [sequence for sequence, event in bench.events if isinstance(event, Finished)]
+    assert outcomes == sequences
+    assert bench.scheduler.load().answers == 2
+
+
 def test_classes_go_first_and_age() -> None:
     """high goes before normal before low; a low one that waited PRIORITY_AGEING goes before a normal newcomer."""
     bench = Bench(max_num_seqs=1)

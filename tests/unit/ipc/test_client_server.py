@@ -237,6 +237,18 @@ def test_a_living_socket_is_refused(serve: Serve) -> None:
     assert ask(path) == Accepted()
 
 
+def test_a_successor_takes_the_place_in_one_moment(serve: Serve) -> None:
+    """Renamed over the old one's socket: who connects reaches it, and the old one's end does not take it away."""
+    old = serve(echo)
+    beside = serve(echo, name="test~.sock")
+    with client.connect(old.path, PATIENCE_S) as stream:
+        beside.path.rename(old.path)
+        stream.send(Ping(), PATIENCE_S)
+        assert stream.receive(PATIENCE_S) == Accepted()
+    old.close().result(PATIENCE_S)
+    assert ask(old.path) == Accepted()
+
+
 def test_nobody_listens(runtime_dir: Path) -> None:
     """A missing socket is a ConnectError that names it, not its whole path."""
     with pytest.raises(ConnectError, match=r"^engine-demo\.sock: "):

@@ -25,6 +25,7 @@ from src.ipc.messages import (
     Failed,
     Finished,
     GenerateRequest,
+    HandedOver,
     Health,
     MemoryReading,
     ModelInfo,
@@ -91,6 +92,7 @@ MESSAGES: list[AnyMessage] = [
     Admitted(3, 100),
     Delta((1, 2, 300_000), "text"),
     ChoiceEnded(2, "length"),
+    HandedOver(),
     Finished("stop", Usage(1, 2), Timings(0.1, 0.2, 0.3)),
     Failed("overloaded", "too many", "messages", 1.5),
     OcrResult(

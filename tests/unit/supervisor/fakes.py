@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from src.ipc.messages import EngineLoad, Health, MemoryReading
-from src.supervisor.child import Probe, ProbeError
+from src.supervisor.effects import Probe, ProbeError
 from src.supervisor.specs import ChildSpec
 
 SPEC = ChildSpec("engine", ("engine",), Path("/nowhere/engine.sock"), stop_order=0, stop_grace_s=5.0)
@@ -88,14 +88,24 @@ class World:
         self.processes: list[FakeProcess] = []
         self.probes: list[FakeProbe] = []
         self.started_at: list[float] = []
+        self.specs: list[ChildSpec] = []
+        self.taken_over = 0
+        self.free = 1 << 40
 
     def spawn(self, spec: ChildSpec) -> FakeProcess:
         self.started_at.append(asyncio.get_running_loop().time())
+        self.specs.append(spec)
         process = self._make(len(self.started_at))
         self.processes.append(process)
         return process
 
     def probe(self, spec: ChildSpec, pid: int) -> Probe:
-        probe = FakeProbe(self.processes[-1])
+        probe = FakeProbe(next(process for process in self.processes if process.pid == pid))
         self.probes.append(probe)
         return probe
+
+    def take_over(self, spec: ChildSpec) -> None:
+        self.taken_over += 1
+
+    def free_bytes(self) -> int:
+        return self.free

@@ -13,7 +13,8 @@ import pytest
 from src.errors import ExitCode
 from src.ipc.messages import ChildState, EngineLoad, Health
 from src.settings import SupervisorSettings
-from src.supervisor.child import Child, ProbeError
+from src.supervisor.child import Child
+from src.supervisor.effects import ProbeError
 from src.supervisor.specs import ChildSpec
 from tests.unit.supervisor import virtual
 from tests.unit.supervisor.fakes import SPEC, FakeProcess, World, busy, health

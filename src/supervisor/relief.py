@@ -1,0 +1,60 @@
+"""The process that will take over from a worn one: started beside it, it listens beside its socket until it is taken.
+
+Owned by `child.py`; a task of its own waits for it, so that the worn one is watched meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from src.settings import SupervisorSettings
+from src.supervisor.effects import Effects, ProbeError
+from src.supervisor.specs import ChildSpec, beside
+
+_POLL_S = 0.1
+
+
+class Relief:
+    """`ready` or `failure`, in the end; then `release` it, and take its process or end it. Raises OSError."""
+
+    def __init__(
+        self, spec: ChildSpec, effects: Effects, settings: SupervisorSettings, clock: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self.started_at = clock()
+        self.process = effects.spawn(beside(spec))
+        self._probe = effects.probe(beside(spec), self.process.pid)
+        self._waiting = asyncio.get_running_loop().create_task(self._until_ready())
+
+    @property
+    def ready(self) -> bool:
+        return self._waiting.done() and self._waiting.result() is None and not self.process.exited.done()
+
+    @property
+    def failure(self) -> str | None:
+        """Why it will never be ready."""
+        if self.process.exited.done():
+            return f"it ended with {self.process.exited.result()}"
+        return self._waiting.result() if self._waiting.done() else None
+
+    def release(self) -> None:
+        """Stop watching it; its process lives on."""
+        self._waiting.cancel()
+        self._probe.close()
+
+    async def _until_ready(self) -> str | None:
+        """None when it is; what is wrong when it is not in time."""
+        deadline = self.started_at + self._settings.start_timeout
+        said = "no answer"
+        while self._clock() < deadline and not self.process.exited.done():
+            try:
+                health = await self._probe.ask(self._settings.heartbeat_timeout)
+                if health is None or health.state == "ready":
+                    return None
+                said = health.detail or health.state
+            except ProbeError as error:
+                said = str(error)
+            await asyncio.sleep(_POLL_S)
+        return f"not ready within {self._settings.start_timeout:g} s: {said}"

@@ -1,0 +1,55 @@
+"""An engine that is renewed as planned: nobody who is being answered notices, and nobody has to wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_faults import answered, number_running, stream, text, until
+from tests.running import Running, service
+
+pytestmark = pytest.mark.e2e
+
+_FAKE: dict[str, Any] = {"inference_engine": "fake", "ocr_workers": 0, "heartbeat_interval": 0.1}
+
+
+def renewals(running: Running) -> int:
+    restarts = running.status()["engine"]["restarts"]
+    assert isinstance(restarts, dict)
+    assert set(restarts) <= {"recycle"}, restarts
+    return int(restarts.get("recycle", 0))
+
+
+def slowest(act: Callable[[], bool], over: Callable[[], bool]) -> float:
+    """The longest it took, tried again and again until `over`."""
+    longest = 0.0
+    while not over():
+        began = time.monotonic()
+        assert act()
+        longest = max(longest, time.monotonic() - began)
+    return longest
+
+
+def test_nobody_notices_a_renewal() -> None:
+    """ENGINE_MAX_REQUESTS: three renewals under streams; all texts whole, always ready, no answer waits for a start."""
+    with service(**_FAKE, engine_max_requests=12) as running, ThreadPoolExecutor(8) as crowd:
+        streams = [crowd.submit(stream, running, "fake:count=100 fake:delay=0.02") for _ in range(4)]
+        pings = crowd.submit(slowest, lambda: running.get("/readyz")[0] == 200, lambda: renewals(running) >= 3)
+        longest = slowest(lambda: answered(running), lambda: renewals(running) >= 3)
+        pings.result(timeout=30)
+        assert {text(future.result(timeout=30)) for future in streams} == {("abcdefghijklmnopqrstuvwxyz" * 4)[:100]}
+        assert longest < 1.0  # an engine takes about a second to start
+        assert number_running(running) == 0
+
+
+def test_an_answer_longer_than_the_grace_moves_on() -> None:
+    """ENGINE_MAX_TOKENS, and streams that outlive ENGINE_DRAIN_TIMEOUT: they go on in the new engine, unsuspected."""
+    with service(**_FAKE, engine_max_tokens=50, engine_drain_timeout=0.5) as running, ThreadPoolExecutor(2) as crowd:
+        both = [crowd.submit(stream, running, "fake:count=400 fake:delay=0.02") for _ in range(2)]
+        assert [len(text(future.result(timeout=60))) for future in both] == [400, 400]
+        assert renewals(running) >= 3
+        until(lambda: len(running.processes()) <= 4)

@@ -1,0 +1,123 @@
+"""Renewal as planned: the successor is ready before the worn process goes. Fake processes, virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from src.ipc.messages import EngineLoad, Health
+from tests.unit.supervisor.fakes import SPEC, FakeProcess, health
+from tests.unit.supervisor.test_child import Life, in_virtual_time
+
+
+def made(tokens: int, running: int = 1) -> Health:
+    return health(load=EngineLoad(running, waiting=0, step_age_s=0.0, steps=tokens, tokens=tokens, answers=1))
+
+
+def second(process: Callable[[int], FakeProcess]) -> Callable[[int], FakeProcess]:
+    """The first process is worn; the others are made by `process`."""
+    return lambda pid: FakeProcess(pid, made(100)) if pid == 1 else process(pid)
+
+
+def fresh(pid: int) -> FakeProcess:
+    return FakeProcess(pid, made(0))
+
+
+@in_virtual_time
+async def test_the_successor_is_ready_before_the_worn_one_goes() -> None:
+    """It starts beside, takes the place in one moment, and only then the worn one is told to finish."""
+    life = Life(second(lambda pid: FakeProcess(pid, health("loading"))), engine_max_tokens=100)
+    await life.until("ready")
+    await asyncio.sleep(5)
+    old, new = life.world.processes
+    assert life.world.specs[1].argv == (*SPEC.argv, "--beside")
+    assert (life.child.status().pid, life.world.taken_over, old.signals) == (1, 0, [])
+    new.said = made(0)
+    await asyncio.sleep(2)
+    assert (life.child.status().pid, life.world.taken_over) == (2, 1)
+    assert [what for _, what in old.signals] == ["SIGUSR1"]
+    assert set(life.states[1:]) == {"ready"}
+    assert life.child.status().restarts == {"recycle": 1}
+    old.exit(0)
+    await asyncio.sleep(120)
+    assert len(life.world.processes) == 2
+    await life.end()
+
+
+@in_virtual_time
+async def test_what_does_not_finish_in_time_is_told_to_stop() -> None:
+    """ENGINE_DRAIN_TIMEOUT after its relief, SIGTERM: its last answers move."""
+    life = Life(second(fresh), engine_max_tokens=100, engine_drain_timeout=20)
+    await life.until("ready")
+    await asyncio.sleep(30)
+    old = life.world.processes[0]
+    (told, first), (ended, then), *_ = old.signals
+    assert (first, then) == ("SIGUSR1", "SIGTERM")
+    assert ended - told == pytest.approx(20)
+    assert life.child.state == "ready"
+    await life.end()
+
+
+@in_virtual_time
+async def test_without_memory_for_two_it_goes_first() -> None:
+    """Requests wait and go on in the next one; nobody counts it as a crash, nothing is paused."""
+    life = Life(second(fresh), engine_max_tokens=100)
+    life.world.free = 0
+    await life.until("ready")
+    await asyncio.sleep(5)
+    assert [what for _, what in life.world.processes[0].signals][:1] == ["SIGTERM"]
+    assert life.world.specs[1] == SPEC
+    assert life.states == ["starting", "ready", "stopping", "starting", "ready"]
+    assert life.child.status().restarts == {"recycle": 1}
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_successor_that_fails_costs_nothing() -> None:
+    """The worn one goes on; after BREAKER_RETRY another is tried."""
+
+    def dead(pid: int) -> FakeProcess:
+        process = fresh(pid)
+        process.exit(3)
+        return process
+
+    life = Life(second(dead), engine_max_tokens=100, breaker_retry=300)
+    await life.until("ready")
+    await asyncio.sleep(200)
+    assert len(life.world.processes) == 2
+    assert (life.child.status().pid, life.child.status().restarts) == (1, {})
+    await asyncio.sleep(200)
+    assert len(life.world.processes) == 3
+    assert set(life.states[1:]) == {"ready"}
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_crash_meanwhile_finds_the_successor_on_its_way() -> None:
+    """What was being loaded beside takes the place at once, and is waited for there."""
+    life = Life(second(lambda pid: FakeProcess(pid, health("loading"))), engine_max_tokens=100)
+    await life.until("ready")
+    await asyncio.sleep(3)
+    old, new = life.world.processes
+    old.exit(-9)
+    await asyncio.sleep(1)
+    assert (life.child.state, life.child.status().pid, life.world.taken_over) == ("starting", 2, 1)
+    new.said = made(0)
+    await life.until("ready")
+    assert len(life.world.processes) == 2
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_stop_ends_them_all() -> None:
+    """The one that runs, the one that leaves and the one that comes."""
+    life = Life(lambda pid: FakeProcess(pid, made(100) if pid < 3 else health("loading")), engine_max_tokens=100)
+    await life.until("ready")
+    await asyncio.sleep(5)
+    assert len(life.world.processes) == 3
+    at = life.loop.time()
+    await life.end()
+    assert all(process.exited.done() for process in life.world.processes)
+    assert life.loop.time() - at < 1
