@@ -292,7 +292,7 @@ class Child:
         except OSError:  # it had not come so far
             relief.process.kill_group()
             return None
-        self._started_at = relief.started_at
+        self._started_at, self._health = relief.started_at, relief.health
         if ready:
             self._ready_at = self._clock()
         return relief.process

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from src.ipc.messages import Health
 from src.settings import SupervisorSettings
 from src.supervisor.effects import Effects, ProbeError
 from src.supervisor.specs import ChildSpec, beside
@@ -24,6 +25,7 @@ class Relief:
         self._settings = settings
         self._clock = clock
         self.started_at = clock()
+        self.health: Health | None = None
         self.process = effects.spawn(beside(spec))
         self._probe = effects.probe(beside(spec), self.process.pid)
         self._waiting = asyncio.get_running_loop().create_task(self._until_ready())
@@ -50,10 +52,10 @@ class Relief:
         said = "no answer"
         while self._clock() < deadline and not self.process.exited.done():
             try:
-                health = await self._probe.ask(self._settings.heartbeat_timeout)
-                if health is None or health.state == "ready":
+                self.health = await self._probe.ask(self._settings.heartbeat_timeout)
+                if self.health is None or self.health.state == "ready":
                     return None
-                said = health.detail or health.state
+                said = self.health.detail or self.health.state
             except ProbeError as error:
                 said = str(error)
             await asyncio.sleep(_POLL_S)

@@ -76,8 +76,8 @@ def test_an_engines_socket(model: str, name: str, runtime_dir: Path) -> None:
 
 def test_the_longest_name_can_be_bound(runtime_dir: Path) -> None:
     """What `prepare` lets through really works as a socket."""
-    folder = runtime.prepare(runtime_dir / ("x" * (50 - len(str(runtime_dir)) - 1)))
-    path = runtime.engine_socket(folder, "y" * 60)
+    folder = runtime.prepare(runtime_dir / ("x" * (49 - len(str(runtime_dir)) - 1)))
+    path = runtime.beside(runtime.engine_socket(folder, "y" * 60))
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(path))
         assert path.exists()
