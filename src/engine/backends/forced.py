@@ -46,46 +46,21 @@ class NamedReader:
         return Pieces()
 
 
-class RequiredReader:
-    """A list of calls; arguments are passed on as they come."""
+class Braces:
+    """Finds where an object ends: where its braces are balanced."""
 
-    def __init__(self, new_id: Callable[[], str]) -> None:
-        self._new_id = new_id
-        self._held = ""
-        self._index = -1
+    def __init__(self) -> None:
         self._depth = 0
         self._in_string = self._escaped = False
-        self._inside = False
+        self.closed = False
 
-    @property
-    def called(self) -> bool:
-        return self._index >= 0
-
-    def push(self, text: str) -> Pieces:
-        self._held += text
-        calls: list[CallDelta] = []
-        while self._held:
-            if self._inside:
-                calls += self._arguments()
-            elif (head := _HEAD.search(self._held)) is not None:
-                self._index, self._inside = self._index + 1, True
-                calls.append(CallDelta(self._index, self._new_id(), head[1]))
-                self._held = self._held[head.end() :]
-            else:
-                break
-        return Pieces(calls=tuple(calls))
-
-    def flush(self) -> Pieces:
-        return Pieces()
-
-    def _arguments(self) -> list[CallDelta]:
-        """What of the held text belongs to the call's arguments; its end is where the braces are balanced."""
-        for at, character in enumerate(self._held):
+    def take(self, text: str) -> tuple[str, str]:
+        """What of the text belongs to the object, and the rest."""
+        for at, character in enumerate(text):
             if self._ends(character):
-                taken, self._held, self._inside = self._held[: at + 1], self._held[at + 1 :], False
-                return [CallDelta(self._index, arguments=taken)]
-        taken, self._held = self._held, ""
-        return [CallDelta(self._index, arguments=taken)]
+                self.closed = True
+                return text[: at + 1], text[at + 1 :]
+        return text, ""
 
     def _ends(self, character: str) -> bool:
         if self._in_string:
@@ -95,3 +70,36 @@ class RequiredReader:
         self._in_string = character == '"'
         self._depth += (character in "{[") - (character in "}]")
         return self._depth == 0 and character in "}]"
+
+
+class RequiredReader:
+    """A list of calls; arguments are passed on as they come."""
+
+    def __init__(self, new_id: Callable[[], str]) -> None:
+        self._new_id = new_id
+        self._held = ""
+        self._index = -1
+        self._braces: Braces | None = None
+
+    @property
+    def called(self) -> bool:
+        return self._index >= 0
+
+    def push(self, text: str) -> Pieces:
+        self._held += text
+        calls: list[CallDelta] = []
+        while self._held:
+            if self._braces is not None:
+                taken, self._held = self._braces.take(self._held)
+                calls.append(CallDelta(self._index, arguments=taken))
+                self._braces = None if self._braces.closed else self._braces
+            elif (head := _HEAD.search(self._held)) is not None:
+                self._index, self._braces = self._index + 1, Braces()
+                calls.append(CallDelta(self._index, self._new_id(), head[1]))
+                self._held = self._held[head.end() :]
+            else:
+                break
+        return Pieces(calls=tuple(calls))
+
+    def flush(self) -> Pieces:
+        return Pieces()

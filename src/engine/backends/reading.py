@@ -1,6 +1,6 @@
 """What of a model's text is its answer, its thinking, its tool calls: mlx-lm's state machine and its tool parsers.
 
-Owner thread. A call that its parser cannot read is shown as the text it was, never dropped.
+Owner thread. `calls` reads what stands between the marks of a call.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from loguru import logger
 from mlx_lm.generate import TextStateMachine, make_text_state_machine
 
 from src.engine.backends import Pieces
+from src.engine.backends.calls import Calls, Section, section
 from src.engine.backends.forced import NamedReader, RequiredReader
-from src.ipc.messages import CallDelta, GenerateRequest, Tool
+from src.ipc.messages import GenerateRequest, Tool
 
 _NORMAL, _THINKING, _TOOL = "normal", "reasoning", "tool"
 
@@ -25,15 +26,13 @@ class MarkedReader:
     def __init__(self, tokenizer: Any, request: GenerateRequest, new_id: Callable[[], str], *, thinking: bool) -> None:
         self._tokenizer = tokenizer
         self._tools = [tool_json(tool) for tool in request.tools]
-        self._parallel = request.tool_choice.parallel
-        self._new_id = new_id
+        self._calls = Calls(new_id, parallel=request.tool_choice.parallel)
         self._state = make_text_state_machine(tokenizer).make_state(_THINKING if thinking else _NORMAL)
-        self._call: str | None = None
-        self._calls = 0
+        self._section: Section | None = None
 
     @property
     def called(self) -> bool:
-        return self._calls > 0
+        return self._calls.count > 0
 
     def push(self, text: str) -> Pieces:
         self._state, segments = TextStateMachine.split(self._state, text)
@@ -43,36 +42,35 @@ class MarkedReader:
         """The answer is over: what was held back, and a call that has no end mark."""
         self._state, rest, name = TextStateMachine.flush(self._state)
         pieces = self._sort([(name or _NORMAL, rest)])
-        if self._call is None:
-            return pieces
-        return pieces + self._close()
+        return pieces if self._section is None else pieces + self._section.close()
 
     def _sort(self, segments: list[tuple[str, str]]) -> Pieces:
         found = Pieces()
         for state, text in segments:
             if state == _TOOL and self._tools:
-                self._call = (self._call or "") + text
+                self._section = self._section or self._open()
+                found += self._section.push(text)
                 continue
-            if self._call is not None:
-                found += self._close()
+            if self._section is not None:
+                found += self._section.close()
+                self._section = None
             found += Pieces(reasoning=text) if state == _THINKING else Pieces(text=text)
         return found
 
-    def _close(self) -> Pieces:
-        text, self._call = self._call or "", None
+    def _open(self) -> Section:
+        parser = getattr(self._tokenizer.tool_parser, "__module__", "")
+        return section(parser.rpartition(".")[2], self._calls, self._parse, self._shown)
+
+    def _parse(self, text: str) -> list[tuple[str, str]] | None:
         try:
             parsed = self._tokenizer.tool_parser(text, self._tools)
-            calls = [_call(one) for one in (parsed if isinstance(parsed, list) else [parsed])]
-        except Exception as error:  # noqa: BLE001  # parsers of mlx-lm raise whatever a model's text makes them raise
-            logger.info("a tool call cannot be parsed: {}", type(error).__name__)
-            return Pieces(text=f"{self._tokenizer.tool_call_start}{text}{self._tokenizer.tool_call_end or ''}")
-        if not self._parallel:
-            calls = calls[: 1 - min(1, self._calls)]
-        return Pieces(calls=tuple(piece for call in calls for piece in self._told(*call)))
+            return [_call(one) for one in (parsed if isinstance(parsed, list) else [parsed])]
+        except Exception:  # noqa: BLE001  # parsers of mlx-lm raise whatever a model's text makes them raise
+            return None
 
-    def _told(self, name: str, arguments: str) -> list[CallDelta]:
-        at, self._calls = self._calls, self._calls + 1
-        return [CallDelta(at, self._new_id(), name), CallDelta(at, arguments=arguments)]
+    def _shown(self, text: str) -> str:
+        logger.info("a tool call cannot be read: it is shown as text")
+        return f"{self._tokenizer.tool_call_start}{text}{self._tokenizer.tool_call_end or ''}"
 
 
 def reader(
@@ -97,7 +95,7 @@ def tool_json(tool: Tool) -> dict[str, Any]:
 
 
 def _call(parsed: Any) -> tuple[str, str]:
-    arguments = parsed.get("arguments", {})
+    arguments = parsed.get("arguments", parsed.get("parameters", {}))
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     if not isinstance(parsed["name"], str) or not isinstance(json.loads(text), dict):
         raise ValueError("not a call")

@@ -13,14 +13,24 @@ from src.gpu import blas
 
 blas.preload()  # before anything imports MLX
 
-from mlx_lm.tool_parsers import json_tools, qwen3_coder  # noqa: E402
+from mlx_lm.tool_parsers import (  # noqa: E402
+    glm47,
+    json_tools,
+    kimi_k2,
+    longcat,
+    minimax_m2,
+    mistral,
+    muse_spark,
+    qwen3_coder,
+)
 
 from src.engine.backends import Pieces, Reader  # noqa: E402
 from src.engine.backends.reading import reader  # noqa: E402
 from src.engine.text import TextStream  # noqa: E402
 from src.ipc.messages import GenerateRequest, Tool, ToolChoice  # noqa: E402
 
-TOOLS = (Tool("weather", None, '{"type":"object","properties":{"days":{"type":"integer"}}}'), Tool("stop"))
+PARAMETERS = '{"type":"object","properties":{"days":{"type":"integer"},"where":{"type":"string"}}}'
+TOOLS = (Tool("weather", None, PARAMETERS), Tool("stop"))
 
 
 class Marks:
@@ -38,7 +48,14 @@ class Marks:
 
 
 def made(
-    text: str, size: int, *, tools: bool = True, thinking: bool = False, parser: Any = json_tools, parallel: bool = True
+    text: str,
+    size: int,
+    *,
+    tools: bool = True,
+    thinking: bool = False,
+    parser: Any = json_tools,
+    parallel: bool = True,
+    ended: bool = True,
 ) -> tuple[Pieces, Reader]:
     """What a text becomes when it comes in pieces of a size."""
     counter: Iterator[int] = itertools.count()
@@ -50,12 +67,23 @@ def made(
     found = Pieces()
     for at in range(0, len(text), size):
         found += one.push(text[at : at + size])
-    return found + one.flush(), one
+    return found + one.flush() if ended else found, one
 
 
 def calls(pieces: Pieces) -> list[tuple[str | None, str | None, Any]]:
-    heads, arguments = pieces.calls[::2], pieces.calls[1::2]
-    return [(h.id, h.name, json.loads(a.arguments)) for h, a in zip(heads, arguments, strict=True)]
+    """Each begins with its id and name, without arguments; these follow in one piece or in many."""
+    found: list[tuple[str | None, str | None, str]] = []
+    for piece in pieces.calls:
+        if piece.id is not None:
+            assert piece.arguments == ""
+            assert piece.index == len(found)
+            found.append((piece.id, piece.name, ""))
+        else:
+            assert piece.index == len(found) - 1
+            assert piece.arguments
+            head = found.pop()
+            found.append((head[0], head[1], head[2] + piece.arguments))
+    return [(key, name, json.loads(arguments)) for key, name, arguments in found]
 
 
 SIZES = [1, 2, 3, 7, 1000]
@@ -83,7 +111,6 @@ def test_calls(size: int) -> None:
     two = '<tool_call>{"name": "stop", "arguments": {}}</tool_call>'
     pieces, read = made(f"Look: {one}{two}", size)
     assert calls(pieces) == [("call_0", "weather", {"days": 3}), ("call_1", "stop", {})]
-    assert [piece.index for piece in pieces.calls] == [0, 0, 1, 1]
     assert pieces.text == "Look: "
     assert read.called
 
@@ -129,6 +156,81 @@ def test_one_call_at_most(size: int) -> None:
     one = '<tool_call>{"name": "stop", "arguments": {}}</tool_call>'
     pieces, _ = made(one * 3, size, parallel=False)
     assert len(calls(pieces)) == 1
+
+
+FORMATS: list[tuple[Any, str]] = [
+    (
+        json_tools,
+        '{"name": "weather", "arguments": {"days": 3, "where": "a } \\" ] b"}}\n{"name": "stop", "arguments": {}}',
+    ),
+    (
+        qwen3_coder,
+        "\n<function=weather>\n<parameter=days>\n3\n</parameter>\n<parameter=where>\n"
+        'a } " ] b\n</parameter>\n</function>\n',
+    ),
+    (mistral, 'weather[ARGS]{"days": 3, "where": "a } \\" ] b"}[TOOL_CALLS]stop[ARGS]{}'),
+    (
+        kimi_k2,
+        '<|tool_call_begin|>functions.weather:0<|tool_call_argument_begin|>{"days": 3, "where": "a } \\" ] b"}'
+        "<|tool_call_end|><|tool_call_begin|>functions.stop:1<|tool_call_argument_begin|>{}<|tool_call_end|>",
+    ),
+    (
+        glm47,
+        "weather\n<arg_key>days</arg_key>\n<arg_value>3</arg_value>\n<arg_key>where</arg_key>\n"
+        '<arg_value>a } " ] b</arg_value>\n',
+    ),
+    (
+        minimax_m2,
+        '\n<invoke name="weather">\n<parameter name="days">3</parameter>\n'
+        '<parameter name="where">a } " ] b</parameter>\n</invoke>\n<invoke name="stop">\n</invoke>\n',
+    ),
+    (
+        muse_spark,
+        '<atem:invoke name="weather"><atem:parameter name="days">3</atem:parameter>'
+        '<atem:parameter name="where">a } " ] b</atem:parameter></atem:invoke><atem:invoke name="stop"></atem:invoke>',
+    ),
+    (
+        longcat,
+        "weather<longcat_arg_key>days</longcat_arg_key><longcat_arg_value>3</longcat_arg_value>"
+        '<longcat_arg_key>where</longcat_arg_key><longcat_arg_value>a } " ] b</longcat_arg_value>',
+    ),
+]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("parser", "text"), FORMATS, ids=lambda value: getattr(value, "__name__", "")[-12:])
+def test_arguments_grow(parser: Any, text: str, size: int) -> None:
+    """While a call is written its name is told, then its arguments as they come; together they are what it says."""
+    pieces, _ = made(f"<tool_call>{text}</tool_call>", size, parser=parser)
+    expected = [("call_0", "weather", {"days": 3, "where": 'a } " ] b'})]
+    if "stop" in text:
+        expected.append(("call_1", "stop", {}))
+    assert calls(pieces) == expected
+    assert pieces.text == ""
+    cut, _ = made(f"<tool_call>{text[: text.index('where')]}", size, parser=parser, ended=False)
+    head, *arguments = cut.calls
+    assert (head.name, head.arguments) == ("weather", "")
+    assert "3" in "".join(piece.arguments for piece in arguments), "the first argument waits for the second"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_arguments_that_turn_out_wrong(size: int) -> None:
+    """Nothing is lost: JSON text is the client's to see as it is; of other forms, what the parser could not read."""
+    bad = '<tool_call>{"name": "weather", "arguments": {"days": 3,,}} and more</tool_call>'
+    pieces, one = made(bad, size)
+    assert "".join(piece.arguments for piece in pieces.calls) == '{"days": 3,,}'
+    assert (pieces.text, one.called) == ("and more", True)
+    text = "<function=weather>\n<parameter=days>\n3\n</parameter>\n<parameter=days>\n4\n</parameter>\n</function>"
+    pieces, one = made(f"<tool_call>{text}</tool_call>", size, parser=qwen3_coder)
+    assert pieces.calls[0].name == "weather"
+    assert text in pieces.text or calls(pieces) == [("call_0", "weather", {"days": 4})]
+
+
+def test_a_call_that_the_limit_cuts() -> None:
+    """What of it was written is there, as OpenAI has it."""
+    pieces, one = made('<tool_call>{"name": "weather", "arguments": {"days": 3', 4)
+    assert "".join(piece.arguments for piece in pieces.calls) == '{"days": 3'
+    assert one.called
 
 
 def test_marks_without_tools_are_text() -> None:
