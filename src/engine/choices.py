@@ -51,11 +51,6 @@ def alone(request: GenerateRequest, choice: Choice) -> GenerateRequest:
     return replace(request, choices=(), prefix=choice.prefix, sampling=replace(request.sampling, seed=seed))
 
 
-def is_constrained(request: GenerateRequest) -> bool:
-    """Whether a grammar has to be compiled before the answer can begin."""
-    return request.json_schema is not None or request.tool_choice.mode in ("required", "named")
-
-
 def translate(message: TokenizeRequest | DetokenizeRequest, backend: Backend) -> Tokenized | Detokenized:
     """The tokens of a prompt, or the text of tokens; raises as `Tokenizer.encode`."""
     if isinstance(message, TokenizeRequest):

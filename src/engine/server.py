@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 
 from src.engine import choices, embedding
-from src.engine.backends import Backend, Grammar
+from src.engine.backends import Backend, Grammar, is_constrained
 from src.engine.guard import MemoryGuard
 from src.engine.scheduler import Event, Scheduler, Work
 from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
@@ -241,7 +241,7 @@ class EngineServer:
     async def _generate(self, peer: Peer, request: GenerateRequest) -> None:
         resumed = bool(request.prefix) or any(choice.prefix for choice in request.choices)
         backend, scheduler = self._accept(peer, request.model, resumed=resumed)
-        grammar = await self._grammar(request, backend) if choices.is_constrained(request) else None
+        grammar = await self._grammar(request, backend) if is_constrained(request) else None
         token_s = scheduler.pace.step.value
         prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic, token_s, grammar)
         sequences = await self._loop.run_in_executor(self._tokenizer_thread, prepare)

@@ -91,7 +91,9 @@ class Reader(Protocol):
 class Grammar(Protocol):
     """What an answer must follow; only the backend that compiled it can use it."""
 
-    def start(self, prefix: Seq[int] = ()) -> object: ...
+    def start(self, prompt: Seq[int], prefix: int = 0) -> object:
+        """For one answer, behind the tokens it already has: the last `prefix` of the prompt."""
+        ...
 
 
 class Detokenizer(Protocol):
@@ -241,6 +243,11 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
+def is_constrained(request: GenerateRequest) -> bool:
+    """Whether the answer must have a form: a grammar has to be compiled before it can begin."""
+    return request.json_schema is not None or request.tool_choice.mode in ("required", "named")
+
+
 # what an engine refuses by name, and when, beyond what nobody takes (api/schemas.UNSUPPORTED): each engine here is a
 # column of docs/compatibility.md
 ALWAYS = "always"
@@ -248,7 +255,7 @@ REFUSES: dict[str, dict[str, str]] = {
     "mlx": {
         "tools": "when the model's template knows none (a tool that must be called needs no template)",
         "response_format": "for keywords that llguidance does not know",
-        "reasoning_effort": "when the model's template has no switch, or with a form that must be kept",
+        "reasoning_effort": "when the model's template has no switch, or before a form when its thinking has no mark",
         "/v1/embeddings": "for a model whose last hidden state mlx-lm keeps to itself",
     },
     "fake": {

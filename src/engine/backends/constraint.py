@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence as Seq
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask_par
 
+from src.engine.backends.thinking import Gate, Thoughts
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc.messages import GenerateRequest, Tool
 
@@ -32,13 +34,16 @@ _LIMITS = LLParserLimits(max_grammar_size=200_000, verbose_errors=False)
 
 
 class Matcher:
-    """How far one answer has come in its grammar."""
+    """How far one answer has come in its grammar, or before it."""
 
-    def __init__(self, wrapped: LLMatcher) -> None:
+    def __init__(self, wrapped: LLMatcher, gate: Gate | None = None) -> None:
         self.wrapped = wrapped
+        self.gate = gate
 
     def consume(self, token: int) -> None:
         """Take the next token in; after the end of the answer there is nothing to take."""
+        if self.gate is not None and self.gate.takes(token):
+            return
         if not self.wrapped.is_stopped():
             self.wrapped.consume_token(token)
 
@@ -48,16 +53,21 @@ class Matcher:
         return self.wrapped.get_error() if self.wrapped.is_error() else None
 
 
+@dataclass(frozen=True)
 class Grammar:
-    """A compiled grammar."""
+    """A compiled grammar. With `thoughts` the model may think before it."""
 
-    def __init__(self, compiled: LLMatcher) -> None:
-        self._compiled = compiled
+    compiled: LLMatcher
+    thoughts: Thoughts | None = None
 
-    def start(self, prefix: Seq[int] = ()) -> Matcher:
-        """A matcher for one answer, behind the tokens it already has."""
-        matcher = Matcher(self._compiled.deep_copy())
-        for token in prefix:
+    def start(self, prompt: Seq[int], prefix: int = 0) -> Matcher:
+        """A matcher for one answer, behind the tokens it already has: the last `prefix` of the prompt."""
+        own = len(prompt) - prefix
+        gate = None
+        if self.thoughts is not None:
+            gate = Gate(self.thoughts, opened=self.thoughts.opened(prompt[:own]))
+        matcher = Matcher(self.compiled.deep_copy(), gate)
+        for token in prompt[own:]:
             matcher.consume(token)
         return matcher
 
@@ -65,7 +75,8 @@ class Grammar:
 class Grammars:
     """Compiles what requests ask for, and keeps the last ones. Called on the grammar threads."""
 
-    def __init__(self, tokenizer: LLTokenizer | None, max_bytes: int) -> None:
+    def __init__(self, tokenizer: LLTokenizer | None, max_bytes: int, thoughts: Thoughts | None = None) -> None:
+        self._thoughts = thoughts
         self._tokenizer = tokenizer
         self._max_bytes = max_bytes
         self._compiled = lru_cache(_CACHED)(self._compile)
@@ -77,6 +88,13 @@ class Grammars:
             UnsupportedValue: naming what of a schema is not supported.
             InvalidRequest: for a schema that is none, or too large.
         """
+        compiled = self._of(request)
+        if compiled is None:
+            return None
+        silent = request.thinking is False or request.raw_prompt is not None
+        return Grammar(compiled, None if silent else self._thoughts)
+
+    def _of(self, request: GenerateRequest) -> LLMatcher | None:
         if request.json_schema is not None:
             return self._compiled(_json(request.json_schema), "response_format")
         if request.tool_choice.mode == "required":
@@ -86,7 +104,7 @@ class Grammars:
             return self._compiled(_json(tool.parameters), "tools")
         return None
 
-    def _compile(self, lark: str, param: str) -> Grammar:
+    def _compile(self, lark: str, param: str) -> LLMatcher:
         if self._tokenizer is None:
             raise UnsupportedValue("This model's tokenizer allows no structured output.", param=param)
         if len(lark) > self._max_bytes:
@@ -95,7 +113,7 @@ class Grammars:
         if matcher.is_error():
             reason = matcher.get_error().strip().splitlines()[0][:300]
             raise UnsupportedValue(f"This schema is not supported: {reason}", param=param)
-        return Grammar(matcher)
+        return matcher
 
 
 def _json(schema: str) -> str:
@@ -157,7 +175,15 @@ def _executor() -> LLExecutor:
 def token_masks(matchers: Seq[Matcher], vocabulary: int) -> Any:
     """A row of booleans per matcher: which of `vocabulary` tokens may come next."""
     masks = allocate_token_bitmask(len(matchers), vocabulary)
-    usable = [(matcher.wrapped, at) for at, matcher in enumerate(matchers) if not matcher.wrapped.is_error()]
+    usable = [(each.wrapped, at) for at, each in enumerate(matchers) if _has_a_say(each)]
     if usable:
         fill_next_token_bitmask_par(_executor(), usable, masks)
-    return np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little")[:, :vocabulary].astype(bool)
+    allowed = np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little")[:, :vocabulary].astype(bool)
+    for each, row in zip(matchers, allowed, strict=True):
+        if each.gate is not None:
+            each.gate.open(row)
+    return allowed
+
+
+def _has_a_say(matcher: Matcher) -> bool:
+    return not (matcher.wrapped.is_error() or (matcher.gate is not None and matcher.gate.thinking))

@@ -106,7 +106,7 @@ class LmBackend:
         row = self._row(sampling, len(prompt) - prefix, prefix)
         uid = self._generator.add(prompt, max_tokens, row, salt)
         if isinstance(grammar, constraint.Grammar):
-            row.matcher = self._matchers[uid] = grammar.start(prompt[len(prompt) - prefix :])
+            row.matcher = self._matchers[uid] = grammar.start(prompt, prefix)
         return uid
 
     def _row(self, wish: Sampling, prompt_tokens: int, made: int) -> Row:

@@ -12,9 +12,10 @@ from typing import Any
 from loguru import logger
 from mlx_lm.generate import TextStateMachine, make_text_state_machine
 
-from src.engine.backends import Pieces
+from src.engine.backends import Pieces, Reader, is_constrained
 from src.engine.backends.calls import Calls, Section, section
 from src.engine.backends.forced import NamedReader, RequiredReader
+from src.engine.backends.thinking import ThoughtReader
 from src.ipc.messages import GenerateRequest, Tool
 
 _NORMAL, _THINKING, _TOOL = "normal", "reasoning", "tool"
@@ -74,18 +75,29 @@ class MarkedReader:
 
 
 def reader(
-    tokenizer: Any, request: GenerateRequest, new_id: Callable[[], str], *, thinking: bool
-) -> MarkedReader | NamedReader | RequiredReader | None:
-    """What this request's text has to be read with; None when it is nothing but an answer."""
+    tokenizer: Any, request: GenerateRequest, new_id: Callable[[], str], *, thinking: bool, may_think: bool = True
+) -> Reader | None:
+    """What this request's text has to be read with; None when it is nothing but an answer.
+
+    `thinking`: the prompt ends inside it; `may_think`: the answer may begin with it.
+    """
+    if request.raw_prompt is not None:
+        return None
+    if is_constrained(request):
+        form = _form(request, new_id)
+        if not (thinking or may_think):
+            return form
+        return ThoughtReader(tokenizer.think_start, tokenizer.think_end, form, opened=thinking)
+    calls = bool(request.tools) and tokenizer.has_tool_calling
+    return MarkedReader(tokenizer, request, new_id, thinking=thinking) if calls or tokenizer.has_thinking else None
+
+
+def _form(request: GenerateRequest, new_id: Callable[[], str]) -> Reader | None:
+    """What reads a form; a schema's is plain text."""
     choice = request.tool_choice
     if choice.mode == "named" and choice.name is not None:
         return NamedReader(choice.name, new_id)
-    if choice.mode == "required":
-        return RequiredReader(new_id)
-    if request.json_schema is not None or request.raw_prompt is not None:
-        return None
-    calls = bool(request.tools) and tokenizer.has_tool_calling
-    return MarkedReader(tokenizer, request, new_id, thinking=thinking) if calls or tokenizer.has_thinking else None
+    return RequiredReader(new_id) if choice.mode == "required" else None
 
 
 def tool_json(tool: Tool) -> dict[str, Any]:

@@ -11,14 +11,17 @@ from typing import Any
 
 from loguru import logger
 
+from src.engine.backends import is_constrained
 from src.engine.backends.constraint import Grammar, Grammars
 from src.engine.backends.forced import new_call_id
 from src.engine.backends.reading import reader, tool_json
+from src.engine.backends.thinking import Thoughts
 from src.engine.backends.vocabulary import Vocabulary
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc.messages import ChatMessage, GenerateRequest, RawPrompt, Sampling
 
 _SWITCHES = ("enable_thinking", "thinking")
+_SPACERS = ("\n", "\n\n", " ")
 
 
 class LmTokenizer:
@@ -27,8 +30,9 @@ class LmTokenizer:
     def __init__(self, wrapped: Any, vocabulary: Vocabulary, max_grammar_bytes: int = 1 << 18) -> None:
         self._wrapped = wrapped
         self._vocabulary = vocabulary
-        self._grammars = Grammars(vocabulary.grammar_tokenizer, max_grammar_bytes)
         self._template = str(wrapped.chat_template or "") if wrapped.has_chat_template else ""
+        self._thoughts = self._own_thoughts()
+        self._grammars = Grammars(vocabulary.grammar_tokenizer, max_grammar_bytes, self._thoughts)
 
     def check(self, sampling: Sampling) -> None:
         unknown = [token for token in sampling.logit_bias if token >= self._vocabulary.size]
@@ -42,14 +46,18 @@ class LmTokenizer:
         if request.tools and not self._takes_tools(request):
             raise UnsupportedValue("This model's chat template knows no tools.", param="tools")
         prompt = self._render(request.messages, self._options(request))
-        if not self._thinks(prompt):
-            return prompt
-        if request.json_schema is not None or request.tool_choice.mode in ("required", "named"):
-            closed = self._wrapped.encode(f"{self._wrapped.think_end}\n\n", add_special_tokens=False)
-            return [*prompt, *closed]
-        if request.thinking is False:
-            raise UnsupportedValue("This model always thinks.", param="reasoning_effort")
+        if self._thinks(prompt):
+            return prompt if request.thinking is not False else self._silenced(request, prompt)
+        if request.thinking and is_constrained(request) and not self._may_begin_to_think:
+            text = "This model cannot reason before an answer of a given form."
+            raise UnsupportedValue(text, param="reasoning_effort")
         return prompt
+
+    def _silenced(self, request: GenerateRequest, prompt: list[int]) -> list[int]:
+        """The thinking that the template opened is closed; a free answer would only open it again."""
+        if not is_constrained(request):
+            raise UnsupportedValue("This model always thinks.", param="reasoning_effort")
+        return [*prompt, *self._encoded(f"{self._wrapped.think_end}\n\n")]
 
     def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
         return self._render(messages, {})
@@ -70,21 +78,40 @@ class LmTokenizer:
         options: dict[str, Any] = {}
         if request.tools:
             options["tools"] = [tool_json(tool) for tool in request.tools]
-        constrained = request.json_schema is not None or request.tool_choice.mode in ("required", "named")
-        if request.thinking is not None or constrained:
-            options["enable_thinking"] = bool(request.thinking) and not constrained
+        if request.thinking is not None:
+            options["enable_thinking"] = request.thinking
         if request.thinking:
-            self._check_thinking(constrained=constrained)
+            if not self._has_switch:
+                raise UnsupportedValue("This model has no switch for its reasoning.", param="reasoning_effort")
             options["reasoning_effort"] = request.reasoning_effort
         return options
 
-    def _check_thinking(self, *, constrained: bool) -> None:
-        switch = any(name in self._template for name in (*_SWITCHES, "reasoning_effort"))
-        if not switch:
-            raise UnsupportedValue("This model has no switch for its reasoning.", param="reasoning_effort")
-        if constrained:
-            text = "Reasoning before an answer of a given form is not supported."
-            raise UnsupportedValue(text, param="reasoning_effort")
+    @property
+    def _has_switch(self) -> bool:
+        return any(name in self._template for name in (*_SWITCHES, "reasoning_effort"))
+
+    @property
+    def _may_begin_to_think(self) -> bool:
+        """Whether a grammar can tell that the model begins to think."""
+        return self._thoughts is not None and self._thoughts.start is not None
+
+    def _own_thoughts(self) -> Thoughts | None:
+        """None for a model whose template knows no thinking: marks in its vocabulary mean nothing."""
+        wrapped = self._wrapped
+        if not (wrapped.has_thinking and (self._has_switch or wrapped.think_start in self._template)):
+            return None
+        return Thoughts(
+            _only(wrapped.think_start_tokens),
+            _only(wrapped.think_end_tokens),
+            str(wrapped.think_end).encode(),
+            tuple(one for text in _SPACERS if (one := _only(self._encoded(text))) is not None),
+            tuple(sorted(wrapped.eos_token_ids)),
+            self._vocabulary.text_of,
+            lambda prompt: self._thinks(list(prompt)),
+        )
+
+    def _encoded(self, text: str) -> list[int]:
+        return list(self._wrapped.encode(text, add_special_tokens=False))
 
     def _render(self, messages: Seq[ChatMessage], options: dict[str, Any]) -> list[int]:
         if not self._wrapped.has_chat_template:
@@ -110,7 +137,9 @@ class LmTokenizer:
         return str(self._wrapped.decode(list(tokens)))
 
     def reader(self, request: GenerateRequest, prompt: list[int]) -> Any:
-        return reader(self._wrapped, request, new_call_id, thinking=self._thinks(prompt))
+        opened = self._thinks(prompt)
+        may_think = self._thoughts is not None and request.thinking is not False
+        return reader(self._wrapped, request, new_call_id, thinking=opened, may_think=may_think)
 
     def grammar(self, request: GenerateRequest) -> Grammar | None:
         return self._grammars.of(request)
@@ -147,6 +176,10 @@ def _turn(message: ChatMessage) -> dict[str, Any]:
             for call in message.tool_calls
         ]
     return turn
+
+
+def _only(tokens: Seq[int] | None) -> int | None:
+    return tokens[0] if tokens is not None and len(tokens) == 1 else None
 
 
 def _object(arguments: str) -> object:
