@@ -6,7 +6,7 @@ describe other processes are read at scrape time through `Readings`, so that a d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
@@ -54,6 +54,8 @@ class Readings:
     process_memory_bytes: dict[str, int] = field(default_factory=dict)
     ocr: dict[str, int] = field(default_factory=dict)
     host_memory_bytes: dict[str, int] = field(default_factory=dict)
+    gpu_utilization: dict[str, float] = field(default_factory=dict)
+    gpu_memory_bytes: dict[tuple[str, str], int] = field(default_factory=dict)
     in_flight: int = 0
     log_dropped: int = 0
     version: str = ""
@@ -163,6 +165,10 @@ class _ReadingsCollector(Collector):
         yield from (restarts, engine)
         yield _gauge("process_memory_bytes", "Resident memory by process.", ("process",), readings.process_memory_bytes)
         yield _gauge("host_memory_bytes", "The machine's memory.", ("kind",), readings.host_memory_bytes)
+        yield _gauge("gpu_utilization_ratio", "Share of time a GPU worked.", ("gpu",), readings.gpu_utilization)
+        yield _gauge(
+            "gpu_memory_bytes", "A GPU's memory, of all who use it.", ("gpu", "kind"), readings.gpu_memory_bytes
+        )
         yield GaugeMetricFamily(f"{PREFIX}_requests_in_flight", "Chat and OCR requests in work.", readings.in_flight)
         yield CounterMetricFamily(
             f"{PREFIX}_log_dropped", "Log records left out by web: one line made too many.", readings.log_dropped
@@ -195,8 +201,10 @@ def _models(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
     yield from (*families.values(), memory, load)
 
 
-def _gauge(name: str, text: str, labels: tuple[str, ...], values: dict[str, int]) -> Metric:
+def _gauge(
+    name: str, text: str, labels: tuple[str, ...], values: Mapping[str, float] | Mapping[tuple[str, str], float]
+) -> Metric:
     family = GaugeMetricFamily(f"{PREFIX}_{name}", text, labels=labels)
     for label, value in values.items():
-        family.add_metric((label,), value)
+        family.add_metric((label,) if isinstance(label, str) else label, value)
     return family

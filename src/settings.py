@@ -58,6 +58,15 @@ class EngineSettings(BaseModel):
 
     inference_engine: Literal["auto", "mlx", "fake"] = Field("auto", description="Chat engine; auto picks by machine.")
     device_type: Literal["auto", "gpu", "cpu"] = Field("auto", description="Device MLX computes on.")
+    require_gpu: bool = Field(False, description="Refuse to start without a GPU, instead of being slow.")
+    cuda_device: Annotated[int, Field(ge=0, le=1023)] | Literal["auto"] = Field(
+        "auto", description="NVIDIA GPU by its number in nvidia-smi; auto takes the least used one at start."
+    )
+    nvidia_visible_devices: str = Field(
+        "",
+        max_length=4096,
+        description="NVIDIA GPUs that may be used, numbers or UUIDs, comma-separated; empty is all.",
+    )
     default_model: str = Field(
         "demo", min_length=1, description="Folder under MODELS_DIR (OWNER/NAME from run.py pull), or a path."
     )
@@ -375,6 +384,11 @@ def listen_fd() -> int | None:
     if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0":
         return _FIRST_FD
     return None
+
+
+def cuda_visible_devices() -> str | None:
+    """What the operator has left of the NVIDIA GPUs for this process, if anything."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 def web_fd() -> int | None:

@@ -142,7 +142,13 @@ class Backends:
         memory = {c.name: c.health.memory.rss_bytes for c in status.children if c.health is not None}
         device = next((c.health.device for c in status.children if c.health and c.health.device), None)
         return Readings(
-            (model,), restarts, memory, _ocr(status), mlx_version=(device.mlx_version if device else None) or ""
+            (model,),
+            restarts,
+            memory,
+            _ocr(status),
+            gpu_utilization=_gpu_utilization(status),
+            gpu_memory_bytes=_gpu_memory(status),
+            mlx_version=(device.mlx_version if device else None) or "",
         )
 
 
@@ -209,6 +215,25 @@ def _model_reading(name: str, engine: str, child: ChildStatus | None) -> ModelRe
         memory_bytes={kind: value for kind, value in kinds.items() if value is not None},
         load_s=health.model.load_s if health.model is not None else None,
     )
+
+
+def _gpu_utilization(status: SystemStatus) -> dict[str, float]:
+    gpus = status.gpu.gpus if status.gpu is not None else ()
+    return {str(gpu.index): gpu.utilization for gpu in gpus if gpu.utilization is not None}
+
+
+def _gpu_memory(status: SystemStatus) -> dict[tuple[str, str], int]:
+    """By GPU and kind; what a driver does not tell is left out."""
+    sizes = {
+        (str(gpu.index), kind): size
+        for gpu in (status.gpu.gpus if status.gpu is not None else ())
+        for kind, size in (
+            ("used", gpu.memory_used_bytes),
+            ("allocated", gpu.memory_allocated_bytes),
+            ("total", gpu.memory_total_bytes),
+        )
+    }
+    return {key: size for key, size in sizes.items() if size is not None}
 
 
 def _ocr(status: SystemStatus) -> dict[str, int]:

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from src import logs
 from src.api.inflight import InFlight
-from src.gpu import report
+from src.gpu.machine import read_host
 from src.metrics import Readings
 from src.settings import VERSION
 
 
 def with_own(readings: Readings, inflight: InFlight) -> Readings:
     """The others' readings and ours."""
-    host = report.read_host()
+    host = read_host()
     return replace(
         readings,
         host_memory_bytes={"total": host.memory_total_bytes, "available": host.memory_available_bytes},

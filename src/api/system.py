@@ -8,6 +8,7 @@ from flask import Blueprint, Response
 from src.api.schemas import Wire
 from src.api.service import json_response, service
 from src.gpu import report
+from src.gpu.machine import read_host
 from src.ipc.messages import ChildStatus, SystemStatus
 from src.metrics import CONTENT_TYPE
 
@@ -59,9 +60,14 @@ def system_status() -> Response:
 @blueprint.get("/api/gpu-status")
 def gpu_status() -> Response:
     status = service().backends.status()
-    engine = status.child("engine") if status is not None else None
-    health = engine.health if engine is not None and engine.state == "ready" else None
-    body = report.report(health, report.read_host(), service().settings.max_num_seqs)
+    engine, ocr = (status.child("engine"), status.child("ocr")) if status is not None else (None, None)
+    body = report.report(
+        engine.health if engine is not None and engine.state == "ready" else None,
+        read_host(),
+        service().settings.max_num_seqs,
+        gpu=status.gpu if status is not None else None,
+        ocr=ocr.health if ocr is not None else None,
+    )
     return Response(msgspec.json.encode(body), mimetype="application/json")
 
 

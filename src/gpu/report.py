@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
-
 import msgspec
-import psutil
 
-from src.ipc.messages import DeviceReading, Health
-
-_NOT_RUNNING = "the engine is not ready; only it can ask the device"
-# per-request memory beside the weights we recommend with: KV cache and activations of a mid-sized chat
-_PER_REQUEST_BYTES = 512 << 20
-
-
-@dataclass(frozen=True)
-class Host:
-    """The machine as psutil sees it."""
-
-    platform: str
-    cores: int
-    memory_total_bytes: int
-    memory_available_bytes: int
+from src.gpu.advice import NOT_RUNNING, Recommendations, on_gpu, recommend
+from src.gpu.machine import Host
+from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health
 
 
 class MemoryStatus(msgspec.Struct, frozen=True):
@@ -38,7 +22,7 @@ class MemoryStatus(msgspec.Struct, frozen=True):
 
 
 class GpuStatus(msgspec.Struct, frozen=True):
-    """`unavailable` says for each null field why it is null."""
+    """`unavailable` says for each null field why it is null; each of `gpus`, which the system tells of, has its own."""
 
     metal_available: bool | None
     cuda_available: bool | None
@@ -51,14 +35,8 @@ class GpuStatus(msgspec.Struct, frozen=True):
     blas: str | None
     mlx_version: str | None
     loaded_models: tuple[str, ...]
+    gpus: tuple[GpuReading, ...]
     unavailable: dict[str, str]
-
-
-class Recommendations(msgspec.Struct, frozen=True):
-    """`max_concurrent`: chat requests this machine answers well at once; null while the device is unknown."""
-
-    max_concurrent: int | None
-    performance_warning: str | None
 
 
 class GpuReport(msgspec.Struct, frozen=True):
@@ -69,44 +47,30 @@ class GpuReport(msgspec.Struct, frozen=True):
     recommendations: Recommendations
 
 
-def read_host() -> Host:
-    memory = psutil.virtual_memory()
-    return Host(sys.platform, psutil.cpu_count() or 1, memory.total, memory.available)
-
-
-def report(health: Health | None, host: Host, max_num_seqs: int) -> GpuReport:
-    """Put together what is known; `health` is the engine's, None when it does not run."""
+def report(
+    health: Health | None, host: Host, max_num_seqs: int, gpu: GpuSample | None = None, ocr: Health | None = None
+) -> GpuReport:
+    """Put together what is known; `health` is the engine's, None when it does not run; `gpu` is the supervisor's."""
     device = health.device if health is not None else None
+    used = gpu.used if gpu is not None and on_gpu(device) else None
     status = GpuStatus(
         # that there is no Metal but on a Mac, and no CUDA there, needs nobody's word
         metal_available=(device.metal_available if device else None) if host.platform == "darwin" else False,
         cuda_available=(device.cuda_available if device else None) if host.platform == "linux" else False,
         device=device.kind if device else None,
         device_name=device.name if device else None,
-        using_gpu=device.kind in ("metal", "cuda") if device and device.kind != "none" else None,
+        using_gpu=on_gpu(device) if device and device.kind != "none" else None,
         using_cpu=device.kind == "cpu" if device and device.kind != "none" else None,
-        utilization_percent=None,
+        utilization_percent=None if used is None or used.utilization is None else round(100 * used.utilization, 1),
         memory_bytes=_memory(health, device, host),
         blas=device.blas if device else None,
         mlx_version=device.mlx_version if device else None,
         loaded_models=(health.model.name,) if health is not None and health.model is not None else (),
+        gpus=gpu.gpus if gpu is not None else (),
         unavailable={},
     )
-    status = msgspec.structs.replace(status, unavailable=_reasons(status, device))
-    return GpuReport(device is not None, status, recommend(device, host, max_num_seqs))
-
-
-def recommend(device: DeviceReading | None, host: Host, max_num_seqs: int) -> Recommendations:
-    """How many chats at once: on a CPU one a core; on a GPU what free memory holds, never more than MAX_NUM_SEQS."""
-    if device is None:
-        return Recommendations(None, None)
-    if device.kind in ("metal", "cuda"):
-        room = max(1, host.memory_available_bytes // _PER_REQUEST_BYTES)
-        return Recommendations(min(max_num_seqs, room), None)
-    warning = "No GPU is used: expect answers 10 to 50 times slower than on Apple Silicon or NVIDIA."
-    if device.blas is not None and device.blas.startswith("reference"):
-        warning += " No fast BLAS was found either; install libopenblas0-pthread."
-    return Recommendations(min(max_num_seqs, host.cores), warning)
+    status = msgspec.structs.replace(status, unavailable=_reasons(status, device, gpu))
+    return GpuReport(device is not None, status, recommend(health, host, max_num_seqs, used, ocr))
 
 
 def _memory(health: Health | None, device: DeviceReading | None, host: Host) -> MemoryStatus:
@@ -122,17 +86,23 @@ def _memory(health: Health | None, device: DeviceReading | None, host: Host) -> 
     )
 
 
-def _reasons(status: GpuStatus, device: DeviceReading | None) -> dict[str, str]:
-    reasons = {"utilization_percent": _no_utilization(device)}
+def _reasons(status: GpuStatus, device: DeviceReading | None, gpu: GpuSample | None) -> dict[str, str]:
+    reasons = {"utilization_percent": _no_utilization(device, gpu)} if status.utilization_percent is None else {}
     fields = {name: getattr(status, name) for name in status.__struct_fields__}
     fields |= {f"memory_bytes.{name}": getattr(status.memory_bytes, name) for name in MemoryStatus.__struct_fields__}
     for name, value in fields.items():
         if value is None and name not in reasons:
-            reasons[name] = _NOT_RUNNING if device is None else f"not told by the {device.kind} device"
+            reasons[name] = NOT_RUNNING if device is None else f"not told by the {device.kind} device"
     return reasons
 
 
-def _no_utilization(device: DeviceReading | None) -> str:
+def _no_utilization(device: DeviceReading | None, gpu: GpuSample | None) -> str:
     if device is None:
-        return _NOT_RUNNING
-    return "no GPU is used" if device.kind in ("cpu", "none") else "this version does not sample GPU utilisation"
+        return NOT_RUNNING
+    if not on_gpu(device):
+        return "no GPU is used"
+    if gpu is None:
+        return "the supervisor, which asks the driver, does not answer"
+    if gpu.used is None:
+        return gpu.reason or f"which GPU we use is not known: {gpu.why}"
+    return gpu.used.unavailable.get("utilization", "its driver does not tell")

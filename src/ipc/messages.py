@@ -480,6 +480,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     quantization: str | None = None
     load_s: float | None = None
     embedding_size: int | None = None
+    kv_bytes_per_token: int | None = None
 
 
 class DeviceReading(msgspec.Struct, frozen=True):
@@ -557,6 +558,51 @@ class OcrLoad(msgspec.Struct, frozen=True):
     fallbacks: int = 0
 
 
+class GpuProcess(msgspec.Struct, frozen=True):
+    """Who computes on a GPU, and with how much of its memory."""
+
+    pid: int
+    memory_bytes: int | None = None
+
+
+class GpuReading(msgspec.Struct, frozen=True):
+    """One GPU as its driver tells of it, whoever uses it. `unavailable` says of each None why it is None.
+
+    `utilization`: share of the last moments that it worked. `memory_used_bytes` are touched now, `_allocated_` reserved
+    by all (Metal alone tells them apart).
+    """
+
+    index: int
+    kind: Literal["metal", "cuda"]
+    name: str | None = None
+    uuid: str | None = None
+    utilization: float | None = None
+    memory_used_bytes: int | None = None
+    memory_allocated_bytes: int | None = None
+    memory_total_bytes: int | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    processes: tuple[GpuProcess, ...] | None = None
+    unavailable: dict[str, str] = {}
+
+
+class GpuSample(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The machine's GPUs. `reason`: why none is told of. `selected`: the one we use, by its index, and why."""
+
+    source: Literal["ioreg", "nvml", "none"]
+    gpus: tuple[GpuReading, ...] = ()
+    reason: str | None = None
+    age_s: float = 0.0
+    selected: int | None = None
+    why: str | None = None
+
+    @property
+    def used(self) -> GpuReading | None:
+        """The GPU that the service computes on, if that is known."""
+        found = [gpu for gpu in self.gpus if self.selected in (None, gpu.index)]
+        return found[0] if len(found) == 1 else None
+
+
 BackendState = Literal["loading", "ready", "failed"]
 
 
@@ -597,6 +643,7 @@ class SystemStatus(Message, frozen=True):
     pid: int
     uptime_s: float
     children: tuple[ChildStatus, ...]
+    gpu: GpuSample | None = None
 
     def child(self, name: str) -> ChildStatus | None:
         return next((child for child in self.children if child.name == name), None)

@@ -5,11 +5,10 @@ The worker loads what it says, the broker logs it, `run.py check` shows it.
 
 from __future__ import annotations
 
-import platform
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.gpu.machine import gpu_kind
 from src.settings import ROOT, Settings
 
 
@@ -42,8 +41,7 @@ def choose(settings: Settings) -> Choice:
 
 def has_gpu() -> bool:
     """Metal, or an NVIDIA driver."""
-    metal = sys.platform == "darwin" and platform.machine() == "arm64"
-    return metal or Path("/proc/driver/nvidia/version").exists()
+    return gpu_kind() != "none"
 
 
 def model_path(settings: Settings) -> Path:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import psutil
 
+from src.gpu.advice import OCR_PAGE_BYTES
 from src.ocr.admission import Admission
 from src.ocr.pool import Pool
 from src.settings import OcrSettings
 
 _TICK_S = 1.0
 _IDLE_S = 120.0
-_WORKER_BYTES = 700 << 20  # the embedded recognizer on a large page
 _SPARE_BYTES = 512 << 20
 
 
@@ -27,7 +27,7 @@ class Bounds:
 
     least: int
     most: int
-    worker_bytes: int = _WORKER_BYTES
+    worker_bytes: int = OCR_PAGE_BYTES
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def bounds(settings: OcrSettings, *, cores: int, memory_bytes: int, model_bytes:
     """What OCR_WORKERS means on this machine."""
     if settings.ocr_workers != "auto":
         return Bounds(settings.ocr_workers, settings.ocr_workers)
-    worker_bytes = _WORKER_BYTES + model_bytes
+    worker_bytes = OCR_PAGE_BYTES + model_bytes
     most = 1 if on_gpu else max(1, min(cores, settings.ocr_max_concurrent, int(memory_bytes / 2 / worker_bytes)))
     return Bounds(1, most, worker_bytes)
 

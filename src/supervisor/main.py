@@ -40,6 +40,7 @@ from src.settings import (
 from src.supervisor import control, lock, port, specs
 from src.supervisor.child import Child
 from src.supervisor.children import Children
+from src.supervisor.gpus import Gpus
 from src.supervisor.janitor import Janitor
 from src.supervisor.notify import Notifier
 from src.supervisor.processes import Local, lives
@@ -75,6 +76,9 @@ def run(
             _no_core_dumps()
             wanted = table or specs.service(settings, directory, with_web=with_web)
             return asyncio.run(_serve(settings, directory, wanted, _Options(with_web, reload, lifeline)))
+    except SettingsError as error:  # a GPU that is asked for and not there
+        logger.error("{}", error)
+        return ExitCode.CONFIG
     except lock.AlreadyRunning as error:
         return _refuse(str(error))
     except AddressInUse as error:  # it holds the lock of a file that someone deleted
@@ -119,7 +123,8 @@ class Supervisor:
         # what dev mode changes is not in the children's environment yet
         debug = {"DEBUG": "true", "GRACEFUL_TIMEOUT": str(settings.graceful_timeout)} if settings.debug else {}
         held = {WEB_FD: str(listen_fd())} if listen_fd() is not None else {}
-        environment = child_environment(**{SUPERVISED: "1"}, **debug, **held)
+        self._gpus = Gpus(settings)
+        environment = child_environment(**{SUPERVISED: "1"}, **debug, **held, **self._gpus.environment)
         self._children = Children(
             Local(environment), settings, on_change=self._changed, on_fault=lambda: self._end(ExitCode.FAILURE)
         )
@@ -149,7 +154,7 @@ class Supervisor:
 
     def status(self) -> SystemStatus:
         uptime_s = time.monotonic() - self._started_at
-        return SystemStatus(VERSION, os.getpid(), uptime_s, self._children.status())
+        return SystemStatus(VERSION, os.getpid(), uptime_s, self._children.status(), self._gpus.sample())
 
     def stop(self) -> None:
         self._end(ExitCode.OK)
@@ -178,6 +183,7 @@ class Supervisor:
         return why is None
 
     def _begin(self, table: tuple[ChildSpec, ...]) -> None:
+        self._gpus.announce()
         for spec in table:
             self._children.add(spec)
         self._every(_ALIVE_S, self._feed_watchdog)
@@ -282,7 +288,7 @@ class Supervisor:
             self._notifier.alive()
 
     def _log_readings(self, sampler: Sampler) -> None:
-        reading = sampler.sample(self._children.status())
+        reading = sampler.sample(self._children.status(), self._gpus.sample())
         logs.system.bind(**msgspec.to_builtins(reading)).info("readings")
 
 

@@ -19,10 +19,11 @@ import msgspec
 import psutil
 
 from src.ipc import client, runtime
-from src.ipc.messages import StatusRequest, SystemStatus
+from src.ipc.messages import GpuReading, GpuSample, StatusRequest, SystemStatus
 from src.ocr import choice
-from src.settings import ROOT, VERSION, Settings, child_environment
+from src.settings import ROOT, VERSION, Settings, SettingsError, child_environment
 from src.supervisor import port
+from src.supervisor.gpus import Gpus
 from src.supervisor.table import size
 
 _ENGINE_DEADLINE_S = 60.0
@@ -42,7 +43,14 @@ class Finding:
 def findings(settings: Settings) -> Iterator[Finding]:
     """Everything that was found, line by line as it is known."""
     yield from _machine()
-    yield from _engine(settings)
+    environment: dict[str, str] = {}
+    try:
+        gpus = Gpus(settings)
+        environment = gpus.environment
+        yield from gpu_findings(gpus.sample())
+    except SettingsError as error:
+        yield Finding("gpu", "not as the settings want it", str(error))
+    yield from _engine(settings, environment)
     yield _ocr(settings)
     yield from _places(settings)
     yield _port(settings)
@@ -58,13 +66,28 @@ def _machine() -> Iterator[Finding]:
     yield Finding("memory", f"{size(memory.available)} available of {size(memory.total)}", short)
 
 
-def _engine(settings: Settings) -> Iterator[Finding]:
+def gpu_findings(sample: GpuSample) -> Iterator[Finding]:
+    """One line a GPU, or why there is none."""
+    if not sample.gpus:
+        yield Finding("gpu", f"none: {sample.reason}")
+    for gpu in sample.gpus:
+        busy = "utilisation unknown" if gpu.utilization is None else f"{gpu.utilization:.0%} busy"
+        total = f" of {size(gpu.memory_total_bytes)}" if gpu.memory_total_bytes is not None else ""
+        memory = f"{size(gpu.memory_used_bytes)}{total} in use"
+        yield Finding("gpu", f"{gpu.index}: {gpu.name}, {busy}, {memory}{_used(gpu, sample)}")
+
+
+def _used(gpu: GpuReading, sample: GpuSample) -> str:
+    return f"; used: {sample.why}" if gpu is sample.used else ""
+
+
+def _engine(settings: Settings, environment: dict[str, str]) -> Iterator[Finding]:
     argv = [sys.executable, "-m", "src.engine.check", "--model", settings.default_model]
     try:
         done = subprocess.run(
             argv,
             cwd=ROOT,
-            env=child_environment(),
+            env=child_environment(**environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from src.ipc.messages import ChildStatus, DeviceReading
+from src.ipc.messages import ChildStatus, DeviceReading, GpuReading, GpuSample
 
 
 class HostReading(msgspec.Struct, frozen=True):
@@ -58,6 +58,7 @@ class SystemReading(msgspec.Struct, frozen=True):
     queue: int
     tokens_per_s: float
     processes: tuple[ProcessReading, ...]
+    gpus: tuple[GpuReading, ...] = ()
 
 
 class Sampler:
@@ -71,7 +72,7 @@ class Sampler:
         self._processes: dict[int, psutil.Process] = {}
         psutil.cpu_percent()  # the first call only begins to count
 
-    def sample(self, children: Iterable[ChildStatus]) -> SystemReading:
+    def sample(self, children: Iterable[ChildStatus], gpu: GpuSample) -> SystemReading:
         now = self._clock()
         seconds, self._asked_at = now - self._asked_at, now
         readings = tuple(self._process(child, seconds) for child in children)
@@ -83,6 +84,7 @@ class Sampler:
             sum(reading.waiting or 0 for reading in readings),
             round(sum(reading.tokens_per_s or 0 for reading in readings), 1),
             readings,
+            gpu.gpus,
         )
 
     def _process(self, child: ChildStatus, seconds: float) -> ProcessReading:

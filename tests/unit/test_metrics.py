@@ -18,6 +18,8 @@ READINGS = Readings(
     process_memory_bytes={"engine": 1000, "ocr": 2000},
     ocr={"workers": 2, "workers_busy": 1, "queue_depth": 5, "model_loads": 2, "worker_restarts": 0},
     host_memory_bytes={"total": 100, "available": 50},
+    gpu_utilization={"0": 0.93},
+    gpu_memory_bytes={("0", "used"): 8, ("0", "total"): 11},
     in_flight=1,
     version="1",
 )
@@ -37,6 +39,8 @@ SERIES = {
     "stoker_request_time_per_output_token_seconds_count": set(MODEL),
     "stoker_request_params_max_tokens_count": set(MODEL),
     "stoker_host_memory_bytes": {"kind"},
+    "stoker_gpu_utilization_ratio": {"gpu"},
+    "stoker_gpu_memory_bytes": {"gpu", "kind"},
     "stoker_requests_in_flight": set(),
     "stoker_log_dropped_total": set(),
     "stoker_build_info": {"version", "mlx_version"},

@@ -24,6 +24,8 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
     kind = "metal" if mx.metal.is_available() else "cuda" if mx.cuda.is_available() else "cpu"
     if settings.device_type == "gpu" and kind == "cpu":
         raise ModelLoadFailed("DEVICE_TYPE=gpu, but MLX finds no GPU on this machine. Set DEVICE_TYPE=auto.")
+    if settings.require_gpu and kind == "cpu":
+        raise ModelLoadFailed("REQUIRE_GPU=true, but MLX finds no GPU (on NVIDIA: install requirements-cuda.txt).")
     if settings.device_type == "cpu" or kind == "cpu":
         kind = "cpu"
         mx.set_default_device(mx.cpu)
@@ -31,7 +33,8 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
         # compiling calls g++ (seconds at the first answer) and gains nothing there: docs/adr/0007
         mx.disable_compile()
     facts = mx.device_info()
-    total = int(facts.get("max_recommended_working_set_size") or facts.get("memory_size") or 0)
+    # Metal tells what may be used, CUDA what there is
+    total = int(facts.get("max_recommended_working_set_size") or facts.get("total_memory") or 0)
     total = total or psutil.virtual_memory().total
     mx.set_memory_limit(int(settings.mlx_memory_fraction * total))
     name = str(facts.get("device_name") or facts.get("architecture") or "") or None

@@ -207,6 +207,7 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
         dtype=_dtype(loaded),
         quantization=_quantization(config),
         load_s=time.monotonic() - started,
+        kv_bytes_per_token=token_bytes,
     )
     vocabulary = Vocabulary(tokenizer, checkpoint.vocabulary_size(config, len(tokenizer)))
     room = divide(beside, settings.prefix_cache_mb << 20, token_bytes)

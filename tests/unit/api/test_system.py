@@ -81,7 +81,7 @@ def test_the_gpu_status(answer: SystemStatus | None, success: bool, site: Site) 
     assert (response.status_code, body["success"]) == (200, success)
     assert set(body) == {"success", "gpu_status", "recommendations"}
     assert {"metal_available", "device", "using_gpu", "using_cpu"} <= set(body["gpu_status"])
-    assert set(body["recommendations"]) == {"max_concurrent", "performance_warning"}
+    assert {"max_concurrent", "performance_warning"} <= set(body["recommendations"])
 
 
 def test_the_metrics_page(site: Site) -> None:

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from src.gpu import report
-from src.gpu.report import Host, Recommendations
-from src.ipc.messages import DeviceReading, Health, MemoryReading, ModelInfo
+from src.gpu import ioreg, report
+from src.gpu.machine import Host, read_host
+from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health, MemoryReading, ModelInfo
 
 LINUX = Host("linux", 8, 64 << 30, 32 << 30)
 MAC = Host("darwin", 12, 64 << 30, 3 << 30)
@@ -111,40 +111,34 @@ def test_memory_and_models() -> None:
     assert (status.loaded_models, status.blas) == (("demo",), "OpenBLAS (x)")
 
 
+def test_utilization_is_that_of_the_gpu_we_use() -> None:
+    """As the driver tells; all GPUs are listed with their own reasons."""
+    gpus = (GpuReading(0, "cuda", utilization=0.1), GpuReading(1, "cuda", utilization=0.934))
+    made = report.report(health("cuda"), LINUX, 32, GpuSample("nvml", gpus, selected=1)).gpu_status
+    assert (made.utilization_percent, made.gpus) == (93.4, gpus)
+    assert "utilization_percent" not in made.unavailable
+
+
 @pytest.mark.parametrize(
-    ("device", "host", "max_num_seqs", "expected"),
+    ("kind", "gpu", "reason"),
     [
-        (None, LINUX, 32, None),
-        (DeviceReading("metal"), MAC, 32, 6),
-        (DeviceReading("metal"), MAC, 4, 4),
-        (DeviceReading("metal"), Host("darwin", 8, 8 << 30, 1 << 20), 32, 1),
-        (DeviceReading("cpu"), LINUX, 32, 8),
-        (DeviceReading("cpu"), LINUX, 2, 2),
-        (DeviceReading("none"), LINUX, 32, 8),
+        ("cpu", GpuSample("nvml", (GpuReading(0, "cuda", utilization=0.5),)), "no GPU is used"),
+        ("cuda", None, "the supervisor, which asks the driver, does not answer"),
+        ("cuda", GpuSample("nvml", reason="nvidia-ml-py is not installed"), "nvidia-ml-py is not installed"),
+        (
+            "metal",
+            GpuSample("ioreg", ioreg.parse('+-o A\n "PerformanceStatistics" = {}\n')),
+            "its driver does not tell",
+        ),
     ],
 )
-def test_how_many_at_once(device: DeviceReading | None, host: Host, max_num_seqs: int, expected: int | None) -> None:
-    """On a GPU what memory holds, on a CPU one a core, never more than MAX_NUM_SEQS and never less than one."""
-    assert report.recommend(device, host, max_num_seqs).max_concurrent == expected
-
-
-@pytest.mark.parametrize(
-    ("blas", "words"), [("OpenBLAS (x)", ["No GPU"]), ("reference BLAS", ["No GPU", "libopenblas0-pthread"])]
-)
-def test_a_slow_machine_is_told(blas: str, words: list[str]) -> None:
-    """Who runs without a GPU or a fast BLAS learns what it costs and what helps."""
-    warning = report.recommend(DeviceReading("cpu", blas=blas), LINUX, 32).performance_warning or ""
-    assert [word for word in words if word not in warning] == []
-    assert ("libopenblas" in warning) == ("libopenblas0-pthread" in words)
-
-
-def test_a_gpu_needs_no_warning() -> None:
-    """All is well with a GPU."""
-    assert report.recommend(DeviceReading("metal"), MAC, 32) == Recommendations(6, None)
+def test_why_utilization_is_unknown(kind: Kind, gpu: GpuSample | None, reason: str) -> None:
+    status = report.report(health(kind), MAC, 32, gpu).gpu_status
+    assert (status.utilization_percent, status.unavailable["utilization_percent"]) == (None, reason)
 
 
 def test_the_host_is_read() -> None:
     """The machine's own figures make sense."""
-    host = report.read_host()
+    host = read_host()
     assert 0 < host.memory_available_bytes <= host.memory_total_bytes
     assert host.cores >= 1

@@ -7,9 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from src.ipc.messages import ChildStatus, DeviceReading, EngineLoad, Health, MemoryReading, OcrLoad
+from src.gpu.watch import NO_GPU
+from src.ipc.messages import (
+    ChildStatus,
+    DeviceReading,
+    EngineLoad,
+    GpuReading,
+    GpuSample,
+    Health,
+    MemoryReading,
+    OcrLoad,
+)
 from src.supervisor.readings import Sampler
 from tests.unit.clock import Clock
+
+GPUS = GpuSample("nvml", (GpuReading(0, "cuda", utilization=0.93),))
 
 
 def engine(tokens: int, pid: int) -> ChildStatus:
@@ -28,9 +40,9 @@ def test_a_reading_is_complete(tmp_path: Path) -> None:
         ChildStatus("ocr", "ready", me, 1.0, {}, health=Health("ready", me, MemoryReading(1), ocr=ocr)),
         ChildStatus("web", "backoff", None, None, {"exit": 1}),
     )
-    sampler.sample([engine(100, me), *others])
+    sampler.sample([engine(100, me), *others], NO_GPU)
     clock.now += 30
-    reading = sampler.sample([engine(400, me), *others])
+    reading = sampler.sample([engine(400, me), *others], GPUS)
     first, second, third = reading.processes
     assert (first.tokens_per_s, reading.tokens_per_s, reading.queue) == (10.0, 10.0, 7)
     assert (first.running, first.waiting, first.restarts, first.mlx_active_bytes) == (2, 3, 2, 5)
@@ -41,6 +53,7 @@ def test_a_reading_is_complete(tmp_path: Path) -> None:
     assert (third.state, third.pid, third.rss_bytes) == ("backoff", None, None)
     assert reading.host.memory_available_bytes > 0
     assert reading.host.disk_free_bytes is not None
+    assert reading.gpus == GPUS.gpus
 
 
 @pytest.mark.parametrize("pid", [1 << 22, os.getpid()])
@@ -48,6 +61,6 @@ def test_an_engine_that_was_replaced_starts_from_zero(tmp_path: Path, pid: int) 
     """The speed of a fresh engine is its own, never negative; a pid that is gone gives no figures and no error."""
     clock = Clock()
     sampler = Sampler(tmp_path, clock)
-    sampler.sample([engine(10_000, 1)])
+    sampler.sample([engine(10_000, 1)], NO_GPU)
     clock.now += 10
-    assert sampler.sample([engine(50, pid)]).tokens_per_s == 5.0
+    assert sampler.sample([engine(50, pid)], NO_GPU).tokens_per_s == 5.0

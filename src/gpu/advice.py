@@ -1,0 +1,84 @@
+"""What this machine can be asked to do at once, from measured memory and the model's size, and what slows it. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from src.gpu.machine import Host
+from src.ipc.messages import DeviceReading, GpuReading, Health
+
+NOT_RUNNING = "the engine is not ready; only it can ask the device"
+OCR_PAGE_BYTES = 700 << 20  # the embedded recognizer on a large page
+# what a chat is counted with: longer ones take more, most take less
+_CHAT_TOKENS = 4096
+_MB = 1 << 20
+
+
+class Recommendations(msgspec.Struct, frozen=True):
+    """Chat requests and OCR pages that this machine answers well at once, and where the first number comes from."""
+
+    max_concurrent: int | None
+    max_concurrent_reason: str
+    max_concurrent_ocr: int
+    performance_warning: str | None
+
+
+def recommend(
+    health: Health | None, host: Host, max_num_seqs: int, gpu: GpuReading | None = None, ocr: Health | None = None
+) -> Recommendations:
+    """How many at once: chats as memory beside the weights holds, on a CPU also one a core at most."""
+    device = health.device if health is not None else None
+    chats, reason = _chats(health, host, gpu)
+    if chats is not None:
+        chats = max(1, min(chats, max_num_seqs, host.cores if not on_gpu(device) else chats))
+    pages = 1 if on_gpu(device) and ocr is not None and ocr.engine == "mlx_vlm" else ocr_pages(host)
+    warning = no_gpu_warning(host, device.blas) if device is not None and device.kind == "cpu" else None
+    return Recommendations(chats, reason, pages, warning)
+
+
+def no_gpu_warning(host: Host, blas: str | None = None) -> str:
+    """What it costs to have no GPU, and what can be done."""
+    warning = (
+        "No GPU is used: expect answers 10 to 50 times slower than on Apple Silicon or NVIDIA. "
+        f"OCR reads pages on the processor, up to {ocr_pages(host)} at once here."
+    )
+    if blas is not None and blas.startswith("reference"):
+        warning += " No fast BLAS was found either; install libopenblas0-pthread."
+    return warning
+
+
+def ocr_pages(host: Host) -> int:
+    """Pages the processor reads at once: one a core, as memory holds."""
+    return max(1, min(host.cores, host.memory_available_bytes // OCR_PAGE_BYTES))
+
+
+def _chats(health: Health | None, host: Host, gpu: GpuReading | None) -> tuple[int | None, str]:
+    """How many chats memory holds at once, and the figures behind it."""
+    device, model = (health.device, health.model) if health is not None else (None, None)
+    if health is None or device is None:
+        return None, NOT_RUNNING
+    if device.kind == "none":
+        return host.cores, "this engine computes nothing"
+    if model is None or model.weight_bytes is None or model.kv_bytes_per_token is None:
+        return None, "the engine does not tell the size of its model and of its KV cache"
+    active = health.memory.mlx_active_bytes or 0
+    room = _free_bytes(health, device, host, gpu) + active - model.weight_bytes
+    tokens = min(_CHAT_TOKENS, model.context_length)
+    each = model.kv_bytes_per_token * tokens
+    return max(0, room) // each, f"{room // _MB} MB beside the weights, {each / _MB:.1f} MB a chat of {tokens} tokens"
+
+
+def _free_bytes(health: Health, device: DeviceReading, host: Host, gpu: GpuReading | None) -> int:
+    """What the engine may still take: by the driver's word, the machine's, and its own limit."""
+    memory, active = health.memory, health.memory.mlx_active_bytes or 0
+    bounds = [limit - active for limit in (memory.mlx_limit_bytes, device.memory_total_bytes) if limit is not None]
+    if device.kind != "cuda":  # else the host's memory does not count
+        bounds.append(host.memory_available_bytes)
+    elif gpu is not None and gpu.memory_used_bytes is not None and gpu.memory_total_bytes is not None:
+        bounds.append(gpu.memory_total_bytes - gpu.memory_used_bytes + (memory.mlx_cache_bytes or 0))
+    return min(bounds, default=0)
+
+
+def on_gpu(device: DeviceReading | None) -> bool:
+    """Whether the engine computes on one."""
+    return device is not None and device.kind in ("metal", "cuda")

@@ -1,0 +1,36 @@
+"""The machine itself: its memory, and whether there is a GPU for MLX, told by files alone. No driver is asked."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+# a driver of Linux, of a container that was given only its devices, of WSL
+_NVIDIA = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/usr/lib/wsl/lib/libnvidia-ml.so.1"))
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine as psutil sees it."""
+
+    platform: str
+    cores: int
+    memory_total_bytes: int
+    memory_available_bytes: int
+
+
+def read_host() -> Host:
+    memory = psutil.virtual_memory()
+    return Host(sys.platform, psutil.cpu_count() or 1, memory.total, memory.available)
+
+
+def gpu_kind() -> Literal["metal", "cuda", "none"]:
+    """What there is to compute on beside the processor."""
+    if sys.platform == "darwin" and platform.machine() == "arm64":
+        return "metal"
+    return "cuda" if any(path.exists() for path in _NVIDIA) else "none"

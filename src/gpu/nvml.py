@@ -1,0 +1,71 @@
+"""NVIDIA GPUs, from NVML through `nvidia-ml-py` (optional: requirements-cuda.txt). Asked in the watch's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from src.ipc.messages import GpuProcess, GpuReading, GpuSample
+
+
+class Nvml:
+    """NVIDIA's library. `load` imports it, and is passed in by tests."""
+
+    def __init__(self, load: Callable[[], Any] | None = None) -> None:
+        self._load = load or _pynvml
+        self._begun = False
+
+    def read(self) -> GpuSample:
+        """Ask now. After an error the library is begun anew, so that a driver's return is seen."""
+        try:
+            library = self._load()
+        except ImportError:
+            return GpuSample("nvml", reason="nvidia-ml-py is not installed (requirements-cuda.txt)")
+        try:
+            if not self._begun:
+                library.nvmlInit()
+                self._begun = True
+            gpus = tuple(_reading(library, index) for index in range(library.nvmlDeviceGetCount()))
+        except library.NVMLError as error:
+            self._begun = False
+            return GpuSample("nvml", reason=f"NVIDIA's driver does not answer: {error}")
+        return GpuSample("nvml", gpus, None if gpus else "NVIDIA's driver knows no GPU")
+
+
+def _pynvml() -> Any:
+    import pynvml  # noqa: PLC0415  # optional
+
+    return pynvml
+
+
+def _reading(library: Any, index: int) -> GpuReading:
+    handle = library.nvmlDeviceGetHandleByIndex(index)
+    unavailable = {"memory_allocated_bytes": "CUDA does not tell it from memory in use"}
+
+    def ask(field: str, question: Callable[..., Any], *more: Any) -> Any:
+        """None and a reason for what this GPU does not tell: cards, drivers and containers differ."""
+        try:
+            return question(handle, *more)
+        except library.NVMLError as error:
+            unavailable[field] = str(error)
+            return None
+
+    rates = ask("utilization", library.nvmlDeviceGetUtilizationRates)
+    memory = ask("memory_used_bytes", library.nvmlDeviceGetMemoryInfo)
+    power = ask("power_w", library.nvmlDeviceGetPowerUsage)
+    running = ask("processes", library.nvmlDeviceGetComputeRunningProcesses)
+    if memory is None:
+        unavailable["memory_total_bytes"] = unavailable["memory_used_bytes"]
+    return GpuReading(
+        index,
+        "cuda",
+        name=ask("name", library.nvmlDeviceGetName),
+        uuid=ask("uuid", library.nvmlDeviceGetUUID),
+        utilization=None if rates is None else rates.gpu / 100,
+        memory_used_bytes=None if memory is None else memory.used,
+        memory_total_bytes=None if memory is None else memory.total,
+        temperature_c=ask("temperature_c", library.nvmlDeviceGetTemperature, library.NVML_TEMPERATURE_GPU),
+        power_w=None if power is None else power / 1000,
+        processes=None if running is None else tuple(GpuProcess(one.pid, one.usedGpuMemory) for one in running),
+        unavailable=unavailable,
+    )

@@ -1,0 +1,69 @@
+"""Which NVIDIA GPU the service computes on: pure, from NVML's readings and what the operator allows.
+
+Decided once, at the start; carried out as CUDA_VISIBLE_DEVICES in the environment of engine and OCR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from src.ipc.messages import GpuReading
+from src.settings import SettingsError
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The chosen GPU by NVML's number, None when CUDA is left to choose; the reason in words."""
+
+    index: int | None
+    why: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def select(gpus: Sequence[GpuReading], wanted: int | Literal["auto"], visible: str, preset: str | None) -> Selection:
+    """Choose. `visible` is NVIDIA_VISIBLE_DEVICES, `preset` a CUDA_VISIBLE_DEVICES that is there already.
+
+    Raises:
+        SettingsError: for a GPU that is not there, or that NVIDIA_VISIBLE_DEVICES keeps from us.
+    """
+    if visible in ("none", "void"):
+        return Selection(None, f"NVIDIA_VISIBLE_DEVICES={visible}", {"CUDA_VISIBLE_DEVICES": ""})
+    allowed = _allowed(gpus, visible)
+    if wanted != "auto":
+        if wanted not in {gpu.index for gpu in allowed}:
+            there = ", ".join(str(gpu.index) for gpu in allowed) or "none"
+            raise SettingsError([f"CUDA_DEVICE: there is no GPU {wanted} for us; there are: {there}"])
+        return _chosen(wanted, "CUDA_DEVICE names it")
+    if preset is not None:
+        return Selection(None, f"CUDA_VISIBLE_DEVICES={preset} is set")
+    if not allowed:
+        return Selection(None, "there is none to choose from")
+    best = min(allowed, key=_load)
+    return _chosen(best.index, "the only one" if len(allowed) == 1 else f"the least used of {len(allowed)}")
+
+
+def _chosen(index: int, why: str) -> Selection:
+    # CUDA's own numbers go by speed, NVML's by bus
+    return Selection(index, why, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(index)})
+
+
+def _allowed(gpus: Sequence[GpuReading], visible: str) -> Sequence[GpuReading]:
+    listed = {name.strip() for name in visible.split(",") if name.strip()}
+    if not listed or listed == {"all"}:
+        return gpus
+    named = [gpu for gpu in gpus if str(gpu.index) in listed or gpu.uuid in listed]
+    if len(named) == len(listed):
+        return named
+    if len(gpus) <= len(listed):
+        return gpus  # a container: its runtime has left out the others already, and counts anew
+    raise SettingsError([f"NVIDIA_VISIBLE_DEVICES: {visible} names a GPU that is not there"])
+
+
+def _load(gpu: GpuReading) -> tuple[float, float, int, int]:
+    """Memory in tenths first, since a model must fit; then work; then memory to the byte."""
+    processes = sum(process.memory_bytes or 0 for process in gpu.processes or ())
+    used = processes if gpu.memory_used_bytes is None else gpu.memory_used_bytes
+    share = round(used / gpu.memory_total_bytes, 1) if gpu.memory_total_bytes else 0.0
+    return share, gpu.utilization or 0.0, used, gpu.index

@@ -1,0 +1,65 @@
+"""The supervisor's part in GPUs: which one is used, decided at the start, and how all of them are, in the status."""
+
+from __future__ import annotations
+
+import msgspec
+from loguru import logger
+
+from src.gpu import watch as gpu_watch
+from src.gpu.advice import no_gpu_warning
+from src.gpu.machine import read_host
+from src.gpu.selection import Selection, select
+from src.gpu.watch import GpuWatch
+from src.ipc.messages import GpuSample
+from src.settings import Settings, SettingsError, cuda_visible_devices
+
+_FIRST_S = 5.0  # NVML needs a second or two when nothing else holds the driver
+
+
+class Gpus:
+    """One per supervisor. `environment`: what engine and OCR are started with."""
+
+    def __init__(self, settings: Settings, watch: GpuWatch | None = None) -> None:
+        self._needed = settings.inference_engine != "fake"
+        self._watch = watch or gpu_watch.here()
+        self._watch.start(_FIRST_S)
+        try:
+            self.selection = _decide(settings, self._watch.latest())
+        except SettingsError:
+            self._watch.stop()
+            raise
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.selection.environment
+
+    def sample(self) -> GpuSample:
+        """How they are now, and which one we use."""
+        return msgspec.structs.replace(self._watch.latest(), selected=self.selection.index, why=self.selection.why)
+
+    def announce(self) -> None:
+        """Say in the log what there is, or what it costs that there is nothing."""
+        sample = self.sample()
+        for gpu in sample.gpus:
+            logger.info("GPU {}: {}{}", gpu.index, gpu.name, f", used: {sample.why}" if gpu is sample.used else "")
+        if sample.gpus and sample.used is None:
+            logger.info("which GPU is used is left to CUDA: {}", sample.why)
+        if sample.source == "none" and self._needed:
+            logger.warning("{}", no_gpu_warning(read_host()))
+        elif not sample.gpus and sample.source != "none":
+            logger.warning("there is a GPU, but nothing tells of it: {}", sample.reason)
+
+
+def _decide(settings: Settings, sample: GpuSample) -> Selection:
+    """Raises SettingsError for what cannot be had here."""
+    if settings.require_gpu and settings.device_type == "cpu":
+        raise SettingsError(["REQUIRE_GPU: true, but DEVICE_TYPE=cpu uses none"])
+    if settings.cuda_device != "auto" and not (sample.source == "nvml" and sample.gpus):
+        raise SettingsError([f"CUDA_DEVICE: no NVIDIA GPU is known here: {sample.reason or 'there is an Apple GPU'}"])
+    if sample.source == "ioreg":
+        selection = Selection(0, "the only one")
+    else:
+        selection = select(sample.gpus, settings.cuda_device, settings.nvidia_visible_devices, cuda_visible_devices())
+    if settings.require_gpu and (sample.source == "none" or selection.environment.get("CUDA_VISIBLE_DEVICES") == ""):
+        raise SettingsError([f"REQUIRE_GPU: true, but {sample.reason or selection.why}"])
+    return selection

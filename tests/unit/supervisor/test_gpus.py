@@ -1,0 +1,145 @@
+"""The supervisor's GPUs: what is refused at the start, what the children get, what is said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from loguru import logger
+
+from src.errors import ExitCode
+from src.gpu.ioreg import parse
+from src.gpu.machine import gpu_kind
+from src.gpu.nvml import Nvml
+from src.gpu.watch import NO_GPU, GpuWatch, Source
+from src.ipc.messages import GpuSample
+from src.settings import ROOT, SettingsError, child_environment
+from src.supervisor import preflight
+from src.supervisor.gpus import Gpus
+from tests.conftest import MakeSettings
+from tests.unit.gpu import recorded
+
+NVIDIA = Nvml(recorded.k40c).read()
+APPLE = GpuSample("ioreg", parse(recorded.M4))
+UNTOLD = GpuSample("nvml", reason="nvidia-ml-py is not installed (requirements-cuda.txt)")
+
+Begin = Callable[..., Gpus]
+
+
+@pytest.fixture
+def begin(make_settings: MakeSettings) -> Iterator[Begin]:
+    """The GPUs of a machine that tells of these, under these settings."""
+    watches: list[GpuWatch] = []
+
+    def make(sample: GpuSample, **settings: Any) -> Gpus:
+        source: Source = sample.source
+        watches.append(GpuWatch(None if sample is NO_GPU else lambda: sample, source, every_s=60))
+        return Gpus(make_settings(**settings), watches[-1])
+
+    yield make
+    for watch in watches:
+        watch.stop()
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]))
+    yield lines
+    logger.remove(sink)
+
+
+def test_the_least_used_nvidia_gpu_goes_to_the_children(begin: Begin, said: list[str]) -> None:
+    """In their environment, in the status, and in the log."""
+    gpus = begin(NVIDIA)
+    gpus.announce()
+    assert gpus.environment == {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "0"}
+    assert (gpus.sample().selected, gpus.sample().why) == (0, "the least used of 3")
+    assert said == [
+        "GPU 0: Tesla K40c, used: the least used of 3",
+        "GPU 1: Tesla K40c",
+        "GPU 2: Tesla K40c",
+    ]
+
+
+def test_who_has_chosen_already_is_left_alone(begin: Begin, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nobody claims to know which GPU CUDA's numbers mean."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    gpus = begin(NVIDIA)
+    gpus.announce()
+    assert (gpus.environment, gpus.sample().used) == ({}, None)
+    assert said[-1] == "which GPU is used is left to CUDA: CUDA_VISIBLE_DEVICES=1 is set"
+
+
+def test_an_apple_gpu_needs_no_choice(begin: Begin, said: list[str]) -> None:
+    gpus = begin(APPLE)
+    gpus.announce()
+    assert (gpus.environment, said) == ({}, ["GPU 0: Apple M4, used: the only one"])
+
+
+@pytest.mark.parametrize(
+    ("sample", "settings", "words"),
+    [
+        (NO_GPU, {}, ["No GPU is used: expect answers 10 to 50 times slower"]),
+        (NO_GPU, {"inference_engine": "fake"}, []),
+        (UNTOLD, {}, ["there is a GPU, but nothing tells of it: nvidia-ml-py is not installed"]),
+    ],
+)
+def test_no_gpu_is_a_warning_at_the_start(
+    begin: Begin, said: list[str], sample: GpuSample, settings: dict[str, Any], words: list[str]
+) -> None:
+    """Slow is better than not at all, unless the operator says otherwise; the fake engine needs none."""
+    begin(sample, **settings).announce()
+    assert len(said) == len(words)
+    assert all(line.startswith(word) for line, word in zip(said, words, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("sample", "settings", "words"),
+    [
+        (NO_GPU, {"require_gpu": True}, "REQUIRE_GPU: true, but this machine has no GPU that MLX can use"),
+        (APPLE, {"require_gpu": True, "device_type": "cpu"}, "DEVICE_TYPE=cpu uses none"),
+        (NVIDIA, {"require_gpu": True, "nvidia_visible_devices": "none"}, "NVIDIA_VISIBLE_DEVICES=none"),
+        (NVIDIA, {"cuda_device": 7}, "there is no GPU 7 for us; there are: 0, 1, 2"),
+        (NO_GPU, {"cuda_device": 0}, "no NVIDIA GPU is known here: this machine has no GPU"),
+        (UNTOLD, {"cuda_device": 0}, "no NVIDIA GPU is known here: nvidia-ml-py is not installed"),
+        (APPLE, {"cuda_device": 0}, "no NVIDIA GPU is known here: there is an Apple GPU"),
+    ],
+)
+def test_what_cannot_be_had_is_refused(begin: Begin, sample: GpuSample, settings: dict[str, Any], words: str) -> None:
+    """A configuration error: reported, not retried."""
+    with pytest.raises(SettingsError, match=words):
+        begin(sample, **settings)
+
+
+def test_a_gpu_that_is_required_and_there(begin: Begin) -> None:
+    assert begin(NVIDIA, require_gpu=True, cuda_device=2).environment["CUDA_VISIBLE_DEVICES"] == "2"
+    assert begin(APPLE, require_gpu=True).sample().used == APPLE.gpus[0]
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(gpu_kind() != "none", reason="there is a GPU")
+def test_the_service_does_not_start_without_the_gpu_it_must_have(tmp_path: Path) -> None:
+    """At once, with the exit code of a wrong setting and one line that says why."""
+    with TemporaryDirectory(prefix="stoker-", dir="/tmp") as folder:  # a socket has a short path
+        environment = child_environment(REQUIRE_GPU="true", RUNTIME_DIR=folder, LOG_DIR=str(tmp_path))
+        argv = [sys.executable, "run.py", "--mode", "backends"]
+        done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == ExitCode.CONFIG
+    assert "REQUIRE_GPU: true, but this machine has no GPU that MLX can use" in done.stdout + done.stderr
+
+
+def test_the_check_shows_them(begin: Begin) -> None:
+    """`run.py check`: one line a GPU, or why there is none."""
+    shown = [finding.value for finding in preflight.gpu_findings(begin(NVIDIA).sample())]
+    assert shown[0] == "0: Tesla K40c, 0% busy, 12 MB of 12.0 GB in use; used: the least used of 3"
+    assert shown[1] == "1: Tesla K40c, 93% busy, 8.8 GB of 12.0 GB in use"
+    (none,) = preflight.gpu_findings(begin(NO_GPU).sample())
+    assert none.value == "none: this machine has no GPU that MLX can use"
+    (apple,) = preflight.gpu_findings(begin(APPLE).sample())
+    assert apple.value == "0: Apple M4, 17% busy, 431 MB in use; used: the only one"
