@@ -40,10 +40,10 @@ class _Tensor(msgspec.Struct):
 
 def models(models_path: Path) -> Iterator[Local]:
     """All of them, by name. One that was never fetched to its end is listed, one that is being updated only once."""
-    folders = [path.parent for depth in ("*", "*/*") for path in models_path.glob(f"{depth}/config.json")]
-    halves = [path.parent for depth in ("*", "*/*") for path in models_path.glob(f"{depth}/{snapshot.RECORD}")]
-    found = {_name(folder, models_path): folder for folder in (*halves, *folders) if place.unfinished(folder)}
-    found |= {_name(folder, models_path): folder for folder in folders if not folder.name.startswith(".")}
+    found = dict(place.unfinished(models_path))
+    for depth in ("*", "*/*"):
+        folders = [path.parent for path in models_path.glob(f"{depth}/config.json")]
+        found |= {folder.relative_to(models_path).as_posix(): folder for folder in folders}
     for name in sorted(found):
         yield describe(name, found[name])
 
@@ -127,8 +127,3 @@ def _is_whole(file: Path) -> bool:
         return False
     end = max((tensor.data_offsets[1] for tensor in tensors.values()), default=0)
     return file.stat().st_size == 8 + length + end
-
-
-def _name(folder: Path, models_path: Path) -> str:
-    own = place.unfinished(folder) or folder.name
-    return (folder.parent / own).relative_to(models_path).as_posix()

@@ -67,7 +67,7 @@ def pull(wish: Wish, settings: Settings) -> str:
     Raises:
         PullError: it cannot be had; ModelLoadFailed: what is here cannot be read; OSError: the disk says no.
     """
-    full, final = Place(settings.models_path / wish.model), Place(settings.models_path / wish.name)
+    full, final = Place(settings.models_path, wish.model), Place(settings.models_path, wish.name)
     on_hub = snapshot.is_hub_id(wish.model)
     convertible = wish.bits is not None and _is_whole(full.folder)
     if not on_hub and not convertible:
@@ -93,12 +93,12 @@ def _fetched(wish: Wish, full: Place, final: Place, settings: Settings) -> str:
     with full.alone():
         if wish.bits is None:
             _bring(hub, found, full, bits=None)
-            full.take(full.next)
+            full.take()
             return _done(wish, full.folder)
         keep = full.folder.is_dir()
         _bring(hub, found, full, wish.bits)
         if keep:
-            full.take(full.next)
+            full.take()
         with final.alone():
             told = _quantized(wish, full.folder if keep else full.next, final)
         if not keep:
@@ -116,6 +116,7 @@ def _hub(source: Source, settings: Settings) -> Hub:
 
 def _bring(hub: Hub, found: Snapshot, place: Place, bits: int | None) -> None:
     """All files into the place's next folder: configuration first, so that what it forbids costs no weights."""
+    place.next.mkdir(exist_ok=True)
     _prepare(found, place)
     total, left = sum(file.size for file in found.files), download.left(found.files, place.next)
     _require_room(place.next, left + (total * (bits + 1) // 16 if bits is not None else 0))
@@ -137,9 +138,7 @@ def _prepare(found: Snapshot, place: Place) -> None:
     keep = {download.part(file, place.next).name for file in found.files}
     keep |= {file.name for file in begun.files if files.get(file.name) == file} if begun is not None else set()
     for path in place.next.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name not in keep:
+        if path.name not in keep:
             path.unlink()
     snapshot.write(place.next, found)
     served = snapshot.read(place.folder)
@@ -163,14 +162,13 @@ def _refuse_quantized(model: str, folder: Path) -> None:
 def _quantized(wish: Wish, source: Path, final: Place) -> str:
     assert wish.bits is not None  # noqa: S101
     _refuse_quantized(wish.model, source)
-    _require_room(final.next, inventory.describe(wish.model, source).size_bytes * (wish.bits + 1) // 16)
-    target = final.next / "model"
-    shutil.rmtree(target, ignore_errors=True)
+    _require_room(source, inventory.describe(wish.model, source).size_bytes * (wish.bits + 1) // 16)
+    shutil.rmtree(final.next, ignore_errors=True)
     sys.stderr.write(f"quantising to {wish.bits} bits\n")
-    quantize.convert(source, target, wish.bits, checkpoint.read_config(source))
+    quantize.convert(source, final.next, wish.bits, checkpoint.read_config(source))
     if (record := snapshot.read(source)) is not None:
-        snapshot.write(target, Snapshot(wish.model, record.source, record.revision, quantized=wish.bits))
-    final.take(target)
+        snapshot.write(final.next, Snapshot(wish.model, record.source, record.revision, quantized=wish.bits))
+    final.take()
     return _done(wish, final.folder)
 
 

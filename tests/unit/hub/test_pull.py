@@ -39,7 +39,7 @@ class Here(NamedTuple):
 
     @property
     def half(self) -> Path:
-        return Place(self.folder).next
+        return Place(self.settings.models_path, MODEL).next
 
     def pull(self, source: Source | None = None, bits: int | None = None, *, update: bool = False) -> ExitCode:
         return pull.run(pull.Wish(MODEL, source, bits, update), self.settings)
@@ -76,7 +76,7 @@ def test_a_model_lies_under_its_id_with_what_it_needs(
     assert (record.source, record.model) == (source, MODEL)
     assert source == "modelscope" or record.revision == here.repository.revision
     assert f"DEFAULT_MODEL={MODEL}" in capsys.readouterr().out
-    assert [path.name for path in here.folder.parent.iterdir()] == ["tiny"]
+    assert [path.name for path in here.settings.models_path.iterdir()] == ["owner"]
 
 
 def test_what_is_here_is_not_asked_for_again(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,7 +167,7 @@ def test_a_shard_that_is_not_what_was_listed_is_not_kept(here: Here, capsys: pyt
 
 def test_two_do_not_fetch_the_same(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     """The second is told, and harms nothing."""
-    with Place(here.folder).alone():
+    with Place(here.settings.models_path, MODEL).alone():
         assert here.pull() == ExitCode.ALREADY_RUNNING
     assert "is being fetched already" in capsys.readouterr().err
     assert here.pull() == ExitCode.OK
@@ -200,7 +200,7 @@ def test_a_refusal_says_what_it_means(
     here.repository.error_code = "RepoNotFound" if status == 404 else ""
     assert here.pull(source) == code
     assert re.search(said, capsys.readouterr().err)
-    assert not here.folder.parent.exists() or not list(here.folder.parent.iterdir())
+    assert not list(here.settings.models_path.iterdir())
 
 
 @pytest.mark.parametrize(("source", "said"), [("huggingface", "then set HF_TOKEN"), ("modelscope", "it is not public")])
@@ -322,8 +322,9 @@ def test_what_was_begun_of_another_revision_is_not_mixed_in(here: Here) -> None:
 def test_a_crash_between_two_renames_loses_nothing(here: Here) -> None:
     """The old model lies aside and no new one is there: it is put back."""
     assert here.pull() == ExitCode.OK
-    here.folder.rename(here.folder.with_name(".tiny.old"))
-    with Place(here.folder).alone():
+    here.half.parent.mkdir(parents=True)
+    here.folder.rename(here.half.with_name("old"))
+    with Place(here.settings.models_path, MODEL).alone():
         assert inventory.missing(here.folder) == ()
     assert not here.half.exists()
 
@@ -345,6 +346,7 @@ def test_a_model_is_quantised_on_its_way(
     assert json.loads((made / "config.json").read_text())["quantization"]["bits"] == bits
     assert inventory.missing(made) == ()
     assert {path.name for path in made.parent.iterdir()} == {made.name} | (set() if on_hub else {"tiny"})
+    assert [path.name for path in here.settings.models_path.iterdir()] == ["owner"]
     assert f"DEFAULT_MODEL={MODEL}-{bits}bit" in capsys.readouterr().out
     assert here.pull(bits=bits) == ExitCode.OK
     assert "is here already" in capsys.readouterr().out
