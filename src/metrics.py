@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
@@ -27,14 +29,38 @@ _INTER_TOKEN = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1
 _HTTP = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _LAG = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000)
+_CHOICES = (1, 2, 5, 10, 20)
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "abort", "error")
 OCR_RESULTS = ("ok", "invalid", "overloaded", "error", "abort")
 
 
+class Counts(Protocol):
+    """A histogram that another process fills: counts by upper bound, and one more for what is beyond."""
+
+    @property
+    def bounds(self) -> tuple[float, ...]: ...
+
+    @property
+    def counts(self) -> tuple[int, ...]: ...
+
+    @property
+    def total(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class PrefixCounts:
+    """What a prefix cache was asked for and had."""
+
+    requests: int
+    hits: int
+    tokens: int
+    saved_tokens: int
+
+
 @dataclass(frozen=True)
 class ModelReading:
-    """One engine as it is now."""
+    """One engine as it is now. `kv_bytes`, `prefix_bytes`: by kind, `used` and `limit`."""
 
     model_name: str
     engine: str
@@ -43,6 +69,11 @@ class ModelReading:
     waiting: int = 0
     memory_bytes: dict[str, int] = field(default_factory=dict)
     load_s: float | None = None
+    kv_bytes: dict[str, int] = field(default_factory=dict)
+    prefix_bytes: dict[str, int] = field(default_factory=dict)
+    prefix: PrefixCounts | None = None
+    phases: Mapping[str, Counts] = field(default_factory=dict)
+    step_tokens: Counts | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +159,10 @@ class Metrics:
         self.token_time = self._histogram(
             "request_time_per_output_token_seconds", "Decode time per token, by request.", _INTER_TOKEN, *model
         )
+        self.longest_answer = self._histogram(
+            "request_max_num_generation_tokens", "Tokens of a request's longest choice.", _TOKENS, *model
+        )
+        self.choices = self._histogram("request_params_n", "Choices asked for.", _CHOICES, *model)
         self.max_tokens = self._histogram("request_params_max_tokens", "max_tokens asked for.", _TOKENS, *model)
 
     def _ocr(self) -> None:
@@ -154,6 +189,8 @@ class _ReadingsCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         readings = self._readings()
         yield from _models(readings.models)
+        yield from _caches(readings.models)
+        yield from _steps(readings.models)
         restarts = CounterMetricFamily(
             f"{PREFIX}_child_restarts", "Restarts by child and reason.", labels=("child", "reason")
         )
@@ -199,6 +236,49 @@ def _models(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
         for kind, value in model.memory_bytes.items():
             memory.add_metric((*key, kind), value)
     yield from (*families.values(), memory, load)
+
+
+def _caches(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
+    """Keys and values, and prompts' beginnings. Queries and hits count tokens, as vLLM's do."""
+    labels = ("model_name", "engine")
+    kv = GaugeMetricFamily(f"{PREFIX}_kv_cache_bytes", "Keys and values of what runs.", labels=(*labels, "kind"))
+    usage = GaugeMetricFamily(f"{PREFIX}_kv_cache_usage_perc", "Their share of what is allowed, 0 to 1.", labels=labels)
+    prefix = GaugeMetricFamily(f"{PREFIX}_prefix_cache_bytes", "The prefix cache.", labels=(*labels, "kind"))
+    queries = CounterMetricFamily(f"{PREFIX}_prefix_cache_queries", "Prompt tokens looked up.", labels=labels)
+    hits = CounterMetricFamily(f"{PREFIX}_prefix_cache_hits", "Prompt tokens found, hence not computed.", labels=labels)
+    asked = CounterMetricFamily(f"{PREFIX}_prefix_cache_requests", "Prompts looked up.", labels=(*labels, "result"))
+    for model in models:
+        key = (model.model_name, model.engine)
+        for family, values in ((kv, model.kv_bytes), (prefix, model.prefix_bytes)):
+            for kind, value in values.items():
+                family.add_metric((*key, kind), value)
+        if model.kv_bytes.get("limit"):
+            usage.add_metric(key, model.kv_bytes["used"] / model.kv_bytes["limit"])
+        if model.prefix is not None:
+            queries.add_metric(key, model.prefix.tokens)
+            hits.add_metric(key, model.prefix.saved_tokens)
+            asked.add_metric((*key, "hit"), model.prefix.hits)
+            asked.add_metric((*key, "miss"), model.prefix.requests - model.prefix.hits)
+    yield from (kv, usage, prefix, queries, hits, asked)
+
+
+def _steps(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
+    labels = ("model_name", "engine")
+    text = "Time of a turn of the engine, by phase; forward and sample are parts of decode, measured in one step of 32."
+    seconds = HistogramMetricFamily(f"{PREFIX}_engine_step_seconds", text, labels=(*labels, "phase"))
+    tokens = HistogramMetricFamily(f"{PREFIX}_engine_step_tokens", "Tokens a step computed.", labels=labels)
+    for model in models:
+        key = (model.model_name, model.engine)
+        for phase, counts in model.phases.items():
+            seconds.add_metric((*key, phase), _buckets(counts), counts.total)
+        if model.step_tokens is not None:
+            tokens.add_metric(key, _buckets(model.step_tokens), model.step_tokens.total)
+    yield from (seconds, tokens)
+
+
+def _buckets(counts: Counts) -> list[tuple[str, float]]:
+    bounds = [*map(str, counts.bounds), "+Inf"]
+    return [(bound, float(count)) for bound, count in zip(bounds, accumulate(counts.counts), strict=True)]
 
 
 def _gauge(

@@ -6,6 +6,7 @@ Serving needs no supervisor: sockets have known places. Only status questions go
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from src.api.resume import Ends, Resumable, ResumableStream
@@ -18,17 +19,20 @@ from src.ipc.messages import (
     Detokenized,
     DetokenizeRequest,
     EmbedRequest,
+    EngineLoad,
     Failed,
     GenerateRequest,
+    KvReading,
     OcrDocument,
     OcrJobRequest,
     OcrRequest,
+    PrefixReading,
     StatusRequest,
     SystemStatus,
     Tokenized,
     TokenizeRequest,
 )
-from src.metrics import ModelReading, Readings
+from src.metrics import ModelReading, PrefixCounts, Readings
 from src.settings import Settings
 
 _CONNECT_S = 2.0
@@ -206,15 +210,35 @@ def _model_reading(name: str, engine: str, child: ChildStatus | None) -> ModelRe
         "peak": memory.mlx_peak_bytes,
         "limit": memory.mlx_limit_bytes,
     }
-    return ModelReading(
+    reading = ModelReading(
         name,
         engine,
         up=True,
-        running=load.running if load else 0,
-        waiting=load.waiting if load else 0,
         memory_bytes={kind: value for kind, value in kinds.items() if value is not None},
         load_s=health.model.load_s if health.model is not None else None,
     )
+    return reading if load is None else _with_load(reading, load)
+
+
+def _with_load(reading: ModelReading, load: EngineLoad) -> ModelReading:
+    prefix = load.prefix
+    return replace(
+        reading,
+        running=load.running,
+        waiting=load.waiting,
+        kv_bytes=_used(load.kv),
+        prefix_bytes=_used(prefix),
+        prefix=PrefixCounts(prefix.requests, prefix.hits, prefix.tokens, prefix.saved_tokens) if prefix else None,
+        phases=load.phases,
+        step_tokens=load.step_tokens,
+    )
+
+
+def _used(reading: KvReading | PrefixReading | None) -> dict[str, int]:
+    if reading is None:
+        return {}
+    limit = {} if reading.limit_bytes is None else {"limit": reading.limit_bytes}
+    return {"used": reading.bytes, **limit}
 
 
 def _gpu_utilization(status: SystemStatus) -> dict[str, float]:

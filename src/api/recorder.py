@@ -31,6 +31,7 @@ class Recorder:
         self._began = self._last = clock()
         self._inter_token = metrics.inter_token.labels(*self._labels)
         self._tokens = 0
+        self._by_choice = [0] * (1 + max((choice.index for choice in request.choices), default=0))
         self._spend = spend  # charges tokens to whoever asked
         self._prompt_tokens = 0
         self._outcome: str | None = None
@@ -38,7 +39,11 @@ class Recorder:
     def events(self, events: Sequence[Delta | ChoiceEnded | Finished]) -> None:
         """Count what came together; tokens of one batch share the time since the last one."""
         now = self._clock()
-        tokens = sum(len(event.tokens) for event in events if isinstance(event, Delta))
+        tokens = 0
+        for event in events:
+            if isinstance(event, Delta):
+                tokens += len(event.tokens)
+                self._by_choice[event.index] += len(event.tokens)
         if tokens:
             self._count_tokens(tokens, now)
         if events and isinstance(events[-1], Finished):
@@ -81,6 +86,8 @@ class Recorder:
         metrics.inference_time.labels(*labels).observe(timings.prefill_s + timings.decode_s)
         if event.usage.completion_tokens > 1:
             metrics.token_time.labels(*labels).observe(timings.decode_s / (event.usage.completion_tokens - 1))
+        metrics.choices.labels(*labels).observe(len(self._by_choice))
+        metrics.longest_answer.labels(*labels).observe(max(self._by_choice))
         if self._request.max_tokens is not None:
             metrics.max_tokens.labels(*labels).observe(self._request.max_tokens)
         self._prompt_tokens = event.usage.prompt_tokens

@@ -14,6 +14,7 @@ from src.engine.admission import fits_memory, fits_prefill, waits_for_prefix
 from src.engine.backends import Backend, Step, Token
 from src.engine.embedding import Embedding, Embeddings
 from src.engine.pace import Pace
+from src.engine.phases import Phases
 from src.engine.sequence import Sequence, Status
 from src.engine.waiting import Waiting
 from src.errors import DeadlineExceeded, InvalidRequest
@@ -80,6 +81,7 @@ class Scheduler:
         self._turn_began = clock()
         self._entering = 0  # 1 while the backend takes a sequence in: it may hang there
         self.pace = Pace()
+        self._phases = Phases(self._turn_began)
 
     # ---- any thread
 
@@ -107,6 +109,7 @@ class Scheduler:
         running = len(self._running) + self._entering + embedding
         waiting = len(self._waiting) + len(self._embeddings) - embedding + self._inbox.qsize()
         kv, prefix = self._backend.caches()
+        phases, step_tokens = self._phases.readings()
         return EngineLoad(
             running=running,
             waiting=waiting,
@@ -116,6 +119,8 @@ class Scheduler:
             kv=kv,
             prefix=prefix,
             answers=self._answers,
+            phases=phases,
+            step_tokens=step_tokens,
         )
 
     def retry_after_s(self) -> float:
@@ -139,7 +144,9 @@ class Scheduler:
         self._embed(now)
         if self._events:
             events, self._events = self._events, []
+            began = self._clock()
             self._publish(events)
+            self._phases.add({"publish": self._clock() - began})
 
     def _receive(self, idle_wait_s: float) -> None:
         wait = idle_wait_s and self._is_idle()
@@ -192,6 +199,7 @@ class Scheduler:
                 self._events.append((sequence, sequence.ended(sequence.over, now)))
                 continue
             self._enter(sequence)
+            self._phases.add({"admit": self._clock() - now})
 
     def _may_enter(self, sequence: Sequence) -> bool:
         """Look up what need not be computed, then whether there is room for the rest."""
@@ -223,11 +231,16 @@ class Scheduler:
             return
         began = self._clock()
         step = self._backend.step()
+        ended = self._clock()
         self._steps += 1
         self._tokens += len(step.tokens)
         if step.tokens:
-            self.pace.step.add(self._clock() - began)
+            self.pace.step.add(ended - began)
+        prompts = sum(self._running[uid].prefill_left - left for uid, left in step.prefill_left.items())
         self._record(step)
+        now = self._clock()
+        self._phases.add({**step.times, "text": now - ended})
+        self._phases.step(prompts + len(step.tokens), now)
 
     def _embed(self, now: float) -> None:
         """A step's worth of embeddings, in a turn without prompts: streams wait for one or for the other."""

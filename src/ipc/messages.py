@@ -527,10 +527,19 @@ class KvReading(msgspec.Struct, frozen=True):
     limit_bytes: int | None
 
 
-class EngineLoad(msgspec.Struct, frozen=True):
+class HistogramReading(msgspec.Struct, frozen=True):
+    """How often values came, by upper bound; `counts` has one more, for those beyond all bounds."""
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+
+class EngineLoad(msgspec.Struct, frozen=True, omit_defaults=True):
     """How busy an engine is. `step_age_s`: since the turn under way began; 0 when there is nothing to do.
 
-    `steps`, `tokens` and `answers` count from its start.
+    `phases`: seconds of a turn by what they were spent on; `step_tokens`: what steps computed. `steps`, `tokens` and
+    `answers` count from its start.
     """
 
     running: int
@@ -541,6 +550,8 @@ class EngineLoad(msgspec.Struct, frozen=True):
     kv: KvReading | None = None
     prefix: PrefixReading | None = None
     answers: int = 0
+    phases: dict[str, HistogramReading] = {}
+    step_tokens: HistogramReading | None = None
 
 
 class OcrLoad(msgspec.Struct, frozen=True):

@@ -156,6 +156,18 @@ def test_a_long_prompt_is_computed_in_chunks(batch: Batch) -> None:
     assert len(batch.made[runner].tokens) - runner_tokens >= steps - 1
 
 
+def test_a_step_says_what_it_took(batch: Batch) -> None:
+    """An engine that computes names the phases of its steps; now and then the forward pass and the sampling apart."""
+    if batch.backend.name == "fake":
+        return
+    batch.insert(prompt(batch.backend, "how long does it take"), 60)
+    times = [batch.step().times for _ in range(50)]
+    assert "prefill" in times[0]
+    assert all(step["decode"] > 0 for step in times[2:])
+    (divided,) = {frozenset(step) - {"decode", "keep"} for step in times[2:]} - {frozenset()}
+    assert divided == {"forward", "sample"}
+
+
 def test_greedy_text_is_the_same_alone_and_in_a_batch(batch: Batch) -> None:
     """Who else is computed makes no difference to what a client gets."""
     expected = [alone(batch.backend, text) for text in TEXTS]

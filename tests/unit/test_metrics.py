@@ -7,12 +7,26 @@ import subprocess
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from src.metrics import FINISH_REASONS, OCR_RESULTS, Metrics, ModelReading, Readings
+from src.ipc.messages import HistogramReading
+from src.metrics import FINISH_REASONS, OCR_RESULTS, Metrics, ModelReading, PrefixCounts, Readings
 
 MODEL = {"model_name": "demo", "engine": "mlx"}
 READINGS = Readings(
     models=(
-        ModelReading("demo", "mlx", up=True, running=3, waiting=2, memory_bytes={"active": 10, "peak": 20}, load_s=1.5),
+        ModelReading(
+            "demo",
+            "mlx",
+            up=True,
+            running=3,
+            waiting=2,
+            memory_bytes={"active": 10, "peak": 20},
+            load_s=1.5,
+            kv_bytes={"used": 30, "limit": 120},
+            prefix_bytes={"used": 40, "limit": 400},
+            prefix=PrefixCounts(requests=5, hits=3, tokens=100, saved_tokens=60),
+            phases={"decode": HistogramReading((0.01, 0.1), (3, 2, 1), 1.5)},
+            step_tokens=HistogramReading((1, 8), (4, 0, 0), 4),
+        ),
     ),
     restarts={("engine", "stall"): 2, ("web", "exit"): 1},
     process_memory_bytes={"engine": 1000, "ocr": 2000},
@@ -38,6 +52,16 @@ SERIES = {
     "stoker_request_inference_time_seconds_count": set(MODEL),
     "stoker_request_time_per_output_token_seconds_count": set(MODEL),
     "stoker_request_params_max_tokens_count": set(MODEL),
+    "stoker_request_params_n_count": set(MODEL),
+    "stoker_request_max_num_generation_tokens_count": set(MODEL),
+    "stoker_kv_cache_bytes": {*MODEL, "kind"},
+    "stoker_kv_cache_usage_perc": set(MODEL),
+    "stoker_prefix_cache_bytes": {*MODEL, "kind"},
+    "stoker_prefix_cache_queries_total": set(MODEL),
+    "stoker_prefix_cache_hits_total": set(MODEL),
+    "stoker_prefix_cache_requests_total": {*MODEL, "result"},
+    "stoker_engine_step_seconds_count": {*MODEL, "phase"},
+    "stoker_engine_step_tokens_count": set(MODEL),
     "stoker_host_memory_bytes": {"kind"},
     "stoker_gpu_utilization_ratio": {"gpu"},
     "stoker_gpu_memory_bytes": {"gpu", "kind"},
@@ -87,9 +111,15 @@ def observed() -> Metrics:
         counter.labels(**MODEL).inc(7)
     for histogram in (metrics.ttft, metrics.inter_token, metrics.e2e, metrics.queue_time, metrics.prefill_time):
         histogram.labels(**MODEL).observe(0.1)
-    for histogram in (metrics.decode_time, metrics.prompt_size, metrics.answer_size, metrics.max_tokens):
+    for histogram in (
+        metrics.decode_time,
+        metrics.prompt_size,
+        metrics.answer_size,
+        metrics.max_tokens,
+        metrics.choices,
+    ):
         histogram.labels(**MODEL).observe(1)
-    for histogram in (metrics.inference_time, metrics.token_time):
+    for histogram in (metrics.inference_time, metrics.token_time, metrics.longest_answer):
         histogram.labels(**MODEL).observe(0.1)
     return metrics
 
@@ -149,6 +179,21 @@ def test_readings_are_taken_at_scrape_time() -> None:
     assert value("stoker_engine_up", MODEL) == 0
     assert value("stoker_num_requests_running", MODEL) == 0
     assert value("stoker_engine_memory_bytes", {**MODEL, "kind": "active"}) is None
+
+
+def test_an_engines_caches_and_steps_are_shown() -> None:
+    """What the engine counted arrives as it is: shares, tokens found, cumulative buckets."""
+    value = Metrics(lambda: READINGS).registry.get_sample_value
+    assert value("stoker_kv_cache_usage_perc", MODEL) == 0.25
+    assert value("stoker_prefix_cache_bytes", {**MODEL, "kind": "limit"}) == 400
+    assert value("stoker_prefix_cache_queries_total", MODEL) == 100
+    assert value("stoker_prefix_cache_hits_total", MODEL) == 60
+    assert value("stoker_prefix_cache_requests_total", {**MODEL, "result": "miss"}) == 2
+    decode = {**MODEL, "phase": "decode"}
+    buckets = [value("stoker_engine_step_seconds_bucket", {**decode, "le": le}) for le in ("0.01", "0.1", "+Inf")]
+    assert buckets == [3, 5, 6]
+    assert value("stoker_engine_step_seconds_sum", decode) == 1.5
+    assert value("stoker_engine_step_seconds_count", decode) == 6
 
 
 def test_restarts_are_counted_by_child_and_reason() -> None:

@@ -45,12 +45,14 @@ class Token:
 class Step:
     """What one step did: new tokens, and how many prompt tokens are left to compute per sequence still in prefill.
 
-    `failed` sequences cannot go on, for a reason of their own; the backend has forgotten them.
+    `failed` sequences cannot go on, for a reason of their own; the backend has forgotten them. `times`: seconds by what
+    they were spent on (`phases.PHASES`).
     """
 
     tokens: list[Token] = field(default_factory=list)
     prefill_left: dict[int, int] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,8 @@ class LmBackend:
         tokens = [
             Token(reply.uid, reply.token, reply.finish_reason, self._logprob(reply.logprobs)) for reply in generated
         ]
-        return Step(tokens, left, self._failures(tokens)) if self._matchers else Step(tokens, left)
+        failed = self._failures(tokens) if self._matchers else {}
+        return Step(tokens, left, failed, self._generator.times())
 
     def _failures(self, tokens: list[Token]) -> dict[int, str]:
         """Constrained sequences whose grammar has reached one of its limits; they are forgotten."""

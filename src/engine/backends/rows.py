@@ -6,6 +6,7 @@ prompts share is taken from the prefix cache and kept in it.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,10 @@ from mlx_lm.generate import BatchGenerator, GenerationBatch, PromptProcessingBat
 
 from src.engine.backends.prefix import PrefixCache
 from src.engine.backends.sampling import BatchSampler, Row
+
+# one step in so many is divided into forward pass and sampling, at the price of waiting between them
+_MEASURED = 32
+_NOTHING_S = 1e-5
 
 
 class Scores:
@@ -59,14 +64,18 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
     _next_logprobs: list[RowScores | None]
     _composition: tuple[int, ...] = ()
     _sampler: BatchSampler
+    measured: dict[str, float] | None = None
 
     def _step(self) -> tuple[list[int], list[RowScores | None]]:
         """As mlx-lm's: start computing the next tokens, then return the current ones."""
         self._current_tokens, self._current_logprobs = self._next_tokens, self._next_logprobs
         inputs = self._current_tokens
+        began = self._settle("", 0.0, inputs)
         logits = self.model(inputs[:, None], cache=self.prompt_cache)[:, -1, :]
         sampler = self._sampler_for(logits.shape[-1])
+        began = self._settle("forward", began, logits)
         self._next_tokens = sampler.choose(logits, inputs)
+        self._settle("sample", began, self._next_tokens)
         sampler.advance()
         self._next_logprobs = self._score(logits)
         pending = [each.scores.arrays for each in self._next_logprobs if each is not None]
@@ -75,6 +84,16 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         for tokens, token in zip(self.tokens, known, strict=True):
             tokens.append(token)
         return known, self._current_logprobs
+
+    def _settle(self, phase: str, began: float, array: mx.array) -> float:
+        """In a step that is measured, compute what is due so far, and note its time; elsewhere nothing waits."""
+        if self.measured is None:
+            return 0.0
+        mx.eval(array)
+        now = time.perf_counter()
+        if phase:
+            self.measured[phase] = now - began
+        return now
 
     def _sampler_for(self, vocabulary: int) -> BatchSampler:
         composition = tuple(self.uids)
@@ -121,6 +140,8 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         self._prefixes = prefixes
         self._salts: dict[int, str] = {}
         self.kv_bytes = 0
+        self._steps = 0
+        self._times: dict[str, float] = {}
         self._prompt_batch = RowPrompts.empty(model, self.sampler, prefill_step_size=self.prefill_step_size)
         self._generation_batch = RowBatch.empty(model, self.sampler)
 
@@ -141,7 +162,8 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
     def next(self) -> tuple[list[Any], list[Any]]:
         """One step; what it computed is kept for others."""
         with mx.stream(self._stream):
-            prompts, generated = self._next()
+            prompts, generated = self._measured_next()
+            began = time.perf_counter()
             ends = {reply.uid for reply in prompts if reply.end_of_segment}
             batch = self._prompt_batch
             for at, (uid, tokens) in enumerate(zip(batch.uids, batch.tokens, strict=True)):
@@ -149,7 +171,22 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
             for reply in generated:
                 if reply.finish_reason is not None:
                     self._prefixes.keep(self._salts.pop(reply.uid), reply.all_tokens, reply.prompt_cache, 0, end=True)
+        self._times["keep"] = time.perf_counter() - began
         self.kv_bytes = self.prompt_cache_nbytes
+        return prompts, generated
+
+    def times(self) -> dict[str, float]:
+        """What the last step spent its time on. MLX computes later than it is told: a few steps wait to be measured."""
+        return self._times
+
+    def _measured_next(self) -> tuple[list[Any], list[Any]]:
+        self._steps += 1
+        batch, before = self._generation_batch, (self._counters.prompt_time, self._counters.decode_time)
+        batch.measured = {} if self._steps % _MEASURED == 0 else None
+        prompts, generated = self._next()
+        prefill, decode = self._counters.prompt_time - before[0], self._counters.decode_time - before[1]
+        self._times = {name: spent for name, spent in (("prefill", prefill), ("decode", decode)) if spent > _NOTHING_S}
+        self._times |= batch.measured or {}
         return prompts, generated
 
     def drop(self, uids: list[int]) -> None:
