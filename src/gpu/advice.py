@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from src.gpu.machine import Host
-from src.ipc.messages import DeviceReading, GpuReading, Health
+from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health
 
 NOT_RUNNING = "the engine is not ready; only it can ask the device"
 OCR_PAGE_BYTES = 700 << 20  # the embedded recognizer on a large page
@@ -24,15 +24,16 @@ class Recommendations(msgspec.Struct, frozen=True):
 
 
 def recommend(
-    health: Health | None, host: Host, max_num_seqs: int, gpu: GpuReading | None = None, ocr: Health | None = None
+    health: Health | None, host: Host, max_num_seqs: int, gpu: GpuSample | None = None, ocr: Health | None = None
 ) -> Recommendations:
     """How many at once: chats as memory beside the weights holds, on a CPU also one a core at most."""
     device = health.device if health is not None else None
-    chats, reason = _chats(health, host, gpu)
+    chats, reason = _chats(health, host, gpu.used if gpu is not None else None)
     if chats is not None:
         chats = max(1, min(chats, max_num_seqs, host.cores if not on_gpu(device) else chats))
     pages = 1 if on_gpu(device) and ocr is not None and ocr.engine == "mlx_vlm" else ocr_pages(host)
-    warning = no_gpu_warning(host, device.blas) if device is not None and device.kind == "cpu" else None
+    slow = device.kind == "cpu" if device is not None else gpu is not None and gpu.source == "none"
+    warning = no_gpu_warning(host, device.blas if device is not None else None) if slow else None
     return Recommendations(chats, reason, pages, warning)
 
 

@@ -67,24 +67,30 @@ class _HostArray:
 
 
 class MlxWeights:
-    """Moves the parameters of an `mlx.nn.Module`: copied to plain memory, and made anew from there."""
+    """Moves the parameters of an `mlx.nn.Module` to plain memory and back, one by one: never all of them twice."""
 
     def __init__(self, module: Any) -> None:
         self._module = module
-        self._kept: Any = None
+        self._kept: list[tuple[str, _HostArray]] = []
 
     def to_host(self) -> None:
         mx, tree = sys.modules["mlx.core"], sys.modules["mlx.utils"]
-        parameters = self._module.parameters()
-        mx.eval(parameters)
-        self._kept = tree.tree_map(lambda a: _HostArray(memoryview(a).tobytes(), a.dtype, a.shape), parameters)
-        self._module.update(tree.tree_map(lambda _: mx.zeros((0,)), parameters))
+        mx.eval(self._module.parameters())
+        left = tree.tree_flatten(self._module.parameters())
+        while left:
+            name, array = left.pop()
+            self._kept.append((name, _HostArray(memoryview(array).tobytes(), array.dtype, array.shape)))
+            self._set(name, mx.zeros((0,)))
+            del array
+            mx.clear_cache()
 
     def to_device(self) -> None:
-        tree = sys.modules["mlx.utils"]
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            self._module.update(tree.tree_map(_on_device, kept))
+        while self._kept:
+            name, array = self._kept.pop()
+            self._set(name, _on_device(array))
+
+    def _set(self, name: str, array: Any) -> None:
+        self._module.update(sys.modules["mlx.utils"].tree_unflatten([(name, array)]))
 
 
 def _on_device(array: _HostArray) -> Any:

@@ -52,7 +52,7 @@ def report(
 ) -> GpuReport:
     """Put together what is known; `health` is the engine's, None when it does not run; `gpu` is the supervisor's."""
     device = health.device if health is not None else None
-    used = gpu.used if gpu is not None and on_gpu(device) else None
+    used = gpu.used if gpu is not None and (device is None or on_gpu(device)) else None
     status = GpuStatus(
         # that there is no Metal but on a Mac, and no CUDA there, needs nobody's word
         metal_available=(device.metal_available if device else None) if host.platform == "darwin" else False,
@@ -70,7 +70,7 @@ def report(
         unavailable={},
     )
     status = msgspec.structs.replace(status, unavailable=_reasons(status, device, gpu))
-    return GpuReport(device is not None, status, recommend(health, host, max_num_seqs, used, ocr))
+    return GpuReport(device is not None, status, recommend(health, host, max_num_seqs, gpu, ocr))
 
 
 def _memory(health: Health | None, device: DeviceReading | None, host: Host) -> MemoryStatus:
@@ -97,9 +97,7 @@ def _reasons(status: GpuStatus, device: DeviceReading | None, gpu: GpuSample | N
 
 
 def _no_utilization(device: DeviceReading | None, gpu: GpuSample | None) -> str:
-    if device is None:
-        return NOT_RUNNING
-    if not on_gpu(device):
+    if device is not None and not on_gpu(device):
         return "no GPU is used"
     if gpu is None:
         return "the supervisor, which asks the driver, does not answer"

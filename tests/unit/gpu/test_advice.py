@@ -8,7 +8,7 @@ import pytest
 
 from src.gpu.advice import no_gpu_warning, recommend
 from src.gpu.machine import Host
-from src.ipc.messages import DeviceReading, GpuReading, Health, MemoryReading, ModelInfo
+from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health, MemoryReading, ModelInfo
 
 GB = 1 << 30
 MAC = Host("darwin", 12, 64 * GB, 40 * GB)
@@ -49,9 +49,10 @@ def test_how_many_chats_memory_holds(given: Health, host: Host, expected: int) -
 def test_the_drivers_word_on_free_memory_counts() -> None:
     """Others on the same GPU take from what there is; our cache can be given back."""
     crowded = GpuReading(0, "cuda", memory_used_bytes=22 * GB, memory_total_bytes=24 * GB)
-    assert recommend(health("cuda", total=24 * GB), LINUX, 1000, crowded).max_concurrent == 4
+    told = GpuSample("nvml", (crowded,))
+    assert recommend(health("cuda", total=24 * GB), LINUX, 1000, told).max_concurrent == 4
     cached = health("cuda", total=24 * GB, mlx_cache_bytes=GB)
-    assert recommend(cached, LINUX, 1000, crowded).max_concurrent == 6
+    assert recommend(cached, LINUX, 1000, told).max_concurrent == 6
 
 
 def test_the_figures_are_told() -> None:
@@ -99,4 +100,9 @@ def test_a_slow_machine_is_told(blas: str, words: list[str]) -> None:
 
 def test_a_gpu_needs_no_warning() -> None:
     assert recommend(health("metal"), MAC, 32).performance_warning is None
-    assert "10 to 50 times slower" in (recommend(health("cpu"), LINUX, 32).performance_warning or "")
+    assert recommend(None, MAC, 32, GpuSample("ioreg")).performance_warning is None
+
+
+@pytest.mark.parametrize("given", [health("cpu"), None])
+def test_a_machine_without_one_is_warned_of_before_a_model_is_loaded(given: Health | None) -> None:
+    assert "10 to 50 times slower" in (recommend(given, LINUX, 32, GpuSample("none")).performance_warning or "")

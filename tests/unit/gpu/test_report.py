@@ -114,9 +114,10 @@ def test_memory_and_models() -> None:
 def test_utilization_is_that_of_the_gpu_we_use() -> None:
     """As the driver tells; all GPUs are listed with their own reasons."""
     gpus = (GpuReading(0, "cuda", utilization=0.1), GpuReading(1, "cuda", utilization=0.934))
-    made = report.report(health("cuda"), LINUX, 32, GpuSample("nvml", gpus, selected=1)).gpu_status
-    assert (made.utilization_percent, made.gpus) == (93.4, gpus)
-    assert "utilization_percent" not in made.unavailable
+    for engine in (health("cuda"), None):  # the driver tells before a model is loaded
+        made = report.report(engine, LINUX, 32, GpuSample("nvml", gpus, selected=1)).gpu_status
+        assert (made.utilization_percent, made.gpus) == (93.4, gpus)
+        assert "utilization_percent" not in made.unavailable
 
 
 @pytest.mark.parametrize(
