@@ -75,6 +75,9 @@ class EngineSettings(BaseModel):
     max_num_seqs: int = Field(32, ge=1, le=1024, description="Sequences decoded together at most.")
     max_queue_size: int = Field(256, ge=1, le=65536, description="Chat requests waiting at most; beyond it 429.")
     prefill_step_size: int = Field(512, ge=16, le=16384, description="Prompt tokens computed between two decode steps.")
+    prefill_pause: float = Field(
+        0.5, ge=0, le=60, description="Seconds prompts hold up running answers at a time; 0: PREFILL_STEP_SIZE alone."
+    )
     prefix_cache_mb: int = Field(
         2048, ge=0, le=1 << 24, description="Memory for prompts' beginnings that were computed before, MiB; 0 is off."
     )

@@ -13,16 +13,6 @@ _WORTH_WAITING = 64
 _KV_STEP = 256  # caches grow by so many tokens at a time
 
 
-def fits_prefill(in_prefill: list[int], new: int, step_size: int) -> bool:
-    """May a prompt of `new` tokens join those still in prefill, given what each has left?
-
-    The chunk of one step is padded to the longest row, so rows × longest is what it costs; that stays within one
-    `PREFILL_STEP_SIZE`, and a running stream never waits longer than that between two tokens.
-    """
-    longest = max(min(left, step_size) for left in [*in_prefill, new])
-    return not in_prefill or (len(in_prefill) + 1) * longest <= step_size
-
-
 def fits_memory(running: list[int], new: int, room: KvRoom | None) -> bool:
     """May a sequence that can grow to `new` tokens join those that can grow to `running`?
 

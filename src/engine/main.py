@@ -81,6 +81,7 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitC
         publish=server.publish,
         clock=time.monotonic,
         priority_ageing_s=settings.priority_ageing,
+        prefill_pause_s=settings.prefill_pause,
     )
     try:
         warm_up(backend)

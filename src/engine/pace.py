@@ -19,10 +19,11 @@ class Average:
 
 
 class Pace:
-    """Seconds a decode step takes, and seconds a request spends running."""
+    """Seconds a decode step takes, a prompt's token takes, and a request spends running."""
 
     def __init__(self) -> None:
         self.step = Average()
+        self.prompt_token = Average()
         self.service = Average()
 
     def wait_s(self, waiting: int, slots: int) -> float:

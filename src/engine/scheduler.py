@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from src.engine.admission import fits_memory, fits_prefill, waits_for_prefix
+from src.engine.admission import fits_memory, waits_for_prefix
 from src.engine.backends import Backend, Step, Token
+from src.engine.chunks import fits_prefill, prefill_budget
 from src.engine.embedding import Embedding, Embeddings
 from src.engine.pace import Pace
 from src.engine.phases import Phases
@@ -63,10 +64,12 @@ class Scheduler:
         publish: Callable[[list[Event]], None],
         clock: Callable[[], float],
         priority_ageing_s: float = 30.0,
+        prefill_pause_s: float = 0.0,
     ) -> None:
         self._backend = backend
         self._max_num_seqs = max_num_seqs
         self._step_size = prefill_step_size
+        self._pause_s = prefill_pause_s
         self._publish = publish
         self._clock = clock
         self._inbox: SimpleQueue[_Submit | _Cancel | _Trim | _Finish | _Stop] = SimpleQueue()
@@ -211,7 +214,13 @@ class Scheduler:
             return False
         sequence.cached_tokens = known or 0
         sequence.prefill_left = len(sequence.prompt) - sequence.cached_tokens
-        return fits_prefill([seq.prefill_left for seq in in_prefill], sequence.prefill_left, self._step_size)
+        return fits_prefill([seq.prefill_left for seq in in_prefill], sequence.prefill_left, self._budget())
+
+    def _budget(self) -> int:
+        """Prompt tokens for this step; nobody's stream waits while nobody's runs."""
+        if all(seq.status is Status.PREFILL for seq in self._running.values()):
+            return self._step_size
+        return prefill_budget(self._step_size, self.pace.prompt_token.value, self._pause_s)
 
     def _enter(self, sequence: Sequence) -> None:
         done = len(sequence.request.prefix)
@@ -230,13 +239,15 @@ class Scheduler:
         if not self._running:
             return
         began = self._clock()
-        step = self._backend.step()
+        step = self._backend.step(self._budget())
         ended = self._clock()
         self._steps += 1
         self._tokens += len(step.tokens)
         if step.tokens:
             self.pace.step.add(ended - began)
         prompts = sum(self._running[uid].prefill_left - left for uid, left in step.prefill_left.items())
+        if prompts and "prefill" in step.times:
+            self.pace.prompt_token.add(step.times["prefill"] / prompts)
         self._record(step)
         now = self._clock()
         self._phases.add({**step.times, "text": now - ended})

@@ -156,6 +156,20 @@ def test_a_long_prompt_is_computed_in_chunks(batch: Batch) -> None:
     assert len(batch.made[runner].tokens) - runner_tokens >= steps - 1
 
 
+def test_a_short_prompt_overtakes_a_long_one(batch: Batch) -> None:
+    """Both get on in each step; together, padding included, they take what one step may."""
+    long = prompt(batch.backend, "overtaken: " + "a long story about a river " * 30)
+    first = batch.insert(long)
+    batch.step()
+    short = batch.insert(long[:9])
+    left = len(long) - PREFILL_STEP
+    while not batch.made[short].tokens:
+        now = batch.step().prefill_left[first]
+        assert 0 < left - now <= PREFILL_STEP
+        left = now
+    assert left > PREFILL_STEP
+
+
 def test_a_step_says_what_it_took(batch: Batch) -> None:
     """An engine that computes names the phases of its steps; now and then the forward pass and the sampling apart."""
     if batch.backend.name == "fake":

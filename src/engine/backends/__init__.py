@@ -222,8 +222,8 @@ class Backend(Protocol):
         """
         ...
 
-    def step(self) -> Step:
-        """One decode step for all, and one chunk of prefill."""
+    def step(self, prefill: int | None = None) -> Step:
+        """One decode step for all, and one chunk of `prefill` prompt tokens (PREFILL_STEP_SIZE), padding included."""
         ...
 
     def remove(self, uids: list[int]) -> None:

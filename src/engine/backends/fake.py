@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from src.engine.backends import Grammar, Reader, Step, Token
 from src.engine.backends.forced import NamedReader, RequiredReader, new_call_id
+from src.engine.chunks import chunk
 from src.errors import UnsupportedValue
 from src.gpu import footprint
 from src.ipc.messages import (
@@ -145,14 +146,16 @@ class FakeBackend:
         )
         return self._next_uid
 
-    def step(self) -> Step:
+    def step(self, prefill: int | None = None) -> Step:
         """One token for each sequence whose prefill is done, one chunk of prefill for the others."""
+        lefts = [answer.prefill_left for answer in self._answers.values() if answer.prefill_left > 0]
+        size = chunk(lefts, prefill or self._step_size)
         self._misbehave()
         tokens, prefill_left = [], {}
         for uid, answer in list(self._answers.items()):
             if answer.prefill_left > 0:
                 self._sleep(answer.script.get("prefill", 0.0))
-                answer.prefill_left = max(0, answer.prefill_left - self._step_size)
+                answer.prefill_left = max(0, answer.prefill_left - size)
                 prefill_left[uid] = answer.prefill_left
             else:
                 tokens.append(self._advance(uid, answer))

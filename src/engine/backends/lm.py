@@ -88,6 +88,7 @@ class LmBackend:
             prefill_batch_size=settings.max_num_seqs,
             prefill_step_size=settings.prefill_step_size,
         )
+        self._step_size = settings.prefill_step_size
         self._matchers: dict[int, constraint.Matcher] = {}
         self._end_tokens = tuple(sorted(tokenizer.eos_token_ids))
 
@@ -130,9 +131,10 @@ class LmBackend:
             logprobs=wish.logprobs,
         )
 
-    def step(self) -> Step:
-        prefill, generated = self._generator.next()
-        left = {reply.uid: reply.progress[1] - reply.progress[0] for reply in prefill}
+    def step(self, prefill: int | None = None) -> Step:
+        self._generator.share(prefill or self._step_size)
+        prompts, generated = self._generator.next()
+        left = {reply.uid: reply.progress[1] - reply.progress[0] for reply in prompts}
         tokens = [
             Token(reply.uid, reply.token, reply.finish_reason, self._logprob(reply.logprobs)) for reply in generated
         ]

@@ -15,6 +15,7 @@ from mlx_lm.generate import BatchGenerator, GenerationBatch, PromptProcessingBat
 
 from src.engine.backends.prefix import PrefixCache
 from src.engine.backends.sampling import BatchSampler, Row
+from src.engine.chunks import chunk
 
 # one step in so many is divided into forward pass and sampling, at the price of waiting between them
 _MEASURED = 32
@@ -158,6 +159,14 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         )
         self._salts[uids[0]] = salt
         return uids[0]
+
+    def share(self, budget: int) -> None:
+        """Divide the next step's prompt tokens among the sequences in prefill."""
+        segments = [entry[0] for entry in self._currently_processing] + [
+            entry[1] for entry in self._unprocessed_sequences
+        ]
+        lefts = [sum(map(len, parts)) - 1 for parts in segments]
+        self.prefill_step_size = chunk([left for left in lefts if left], budget)
 
     def next(self) -> tuple[list[Any], list[Any]]:
         """One step; what it computed is kept for others."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from src.engine.admission import fits_memory, fits_prefill
+from src.engine.admission import fits_memory
 from src.engine.backends import Embedder, Grammar, KvRoom, Step, Token
 from src.engine.backends.fake import FakeDetokenizer, FakeTokenizer
+from src.engine.chunks import chunk
 from src.engine.deadlines import Budget
 from src.engine.scheduler import Event, Scheduler, Work
 from src.engine.sequence import Group, Sequence, Status
@@ -46,6 +47,8 @@ class ScriptedBackend:
         self.kept: list[tuple[str, list[int]]] = []  # salt and tokens whose beginnings are known
         self.prompts: dict[int, tuple[str, list[int]]] = {}
         self.computed = 0  # prompt tokens
+        self.chunks: list[int] = []  # prompt tokens of each step, padding included
+        self.token_s = 0.0  # what a prompt's token is said to take
         self.chunk = chunk
         self.embedder = embedder
         self.rows: dict[int, list[int]] = {}  # uid → [prompt left, made, max_tokens]
@@ -77,14 +80,16 @@ class ScriptedBackend:
         self.prompts[self.next_uid] = salt, prompt
         return self.next_uid
 
-    def step(self) -> Step:
+    def step(self, prefill: int | None = None) -> Step:
+        size = chunk([row[0] for row in self.rows.values() if row[0] > 0], min(self.chunk, prefill or self.chunk))
+        self.chunks.append(size * sum(row[0] > 0 for row in self.rows.values()))
         if self.fail:
             raise RuntimeError("device lost")
         tokens, left = [], {}
         for uid, row in list(self.rows.items()):
             if row[0] > 0:
-                self.computed += min(row[0], self.chunk)
-                row[0] = left[uid] = max(0, row[0] - self.chunk)
+                self.computed += min(row[0], size)
+                row[0] = left[uid] = max(0, row[0] - size)
                 salt, prompt = self.prompts[uid]
                 self.kept.append((salt, prompt[: len(prompt) - row[0]]))
                 continue
@@ -93,7 +98,7 @@ class ScriptedBackend:
             tokens.append(Token(uid, ord("a") + (row[1] - 1) % 26, finish))
             if finish:
                 del self.rows[uid]
-        return Step(tokens, left)
+        return Step(tokens, left, times={"prefill": self.chunks[-1] * self.token_s})
 
     def remove(self, uids: list[int]) -> None:
         self.removed += uids
@@ -246,14 +251,6 @@ def test_a_long_prompt_does_not_stop_running_streams() -> None:
     before = len(bench.of(stream))
     bench.turns(5)
     assert len(bench.of(stream)) == before + 5
-
-
-def test_short_prompts_share_a_chunk_and_long_ones_take_turns() -> None:
-    """The padded chunk of one step never exceeds PREFILL_STEP_SIZE, but for a single prompt."""
-    assert fits_prefill([], 10_000, 512)
-    assert fits_prefill([64] * 7, 64, 512)
-    assert not fits_prefill([64] * 8, 64, 512)
-    assert not fits_prefill([512], 10, 512)
 
 
 def test_a_failing_step_is_not_swallowed() -> None:
@@ -418,3 +415,58 @@ def test_a_batch_is_as_wide_as_its_longest_row(running: list[int], new: int, fit
     room = KvRoom(limit_bytes=3 * 256 * 10, token_bytes=10)
     assert fits_memory(running, new, room) is fits
     assert fits_memory(running, new, None)
+
+
+# ---- prompts between the tokens of running answers
+
+
+def between_tokens(bench: Bench, sequence: Sequence) -> list[int]:
+    """Prompt tokens computed between each two tokens of a running answer, padding included."""
+    spent, at, seen = list[int](), 0, len(bench.of(sequence))
+    while sequence.status is Status.DECODE:
+        bench.turns(1)
+        if len(bench.of(sequence)) > seen:
+            spent.append(sum(bench.backend.chunks[at:]) if at else 0)
+            seen, at = len(bench.of(sequence)), len(bench.backend.chunks)
+    return spent
+
+
+def test_a_long_prompt_costs_a_stream_one_chunk_at_a_time() -> None:
+    """4,000 tokens and other prompts among 16 streams: a token in every step, at most one chunk between two."""
+    bench = Bench(max_num_seqs=40, chunk=512, step_size=512)
+    streams = [bench.submit(max_tokens=40, prompt=20) for _ in range(16)]
+    while any(stream.status is not Status.DECODE for stream in streams):
+        bench.turns(1)
+    long = bench.submit(prompt=4000)
+    for n in range(10):
+        bench.submit(prompt=30 + n)
+    spent = between_tokens(bench, streams[0])
+    assert max(spent) <= 512
+    assert long.status is not Status.WAITING
+    tokens = [sum(isinstance(message, Delta) for message in bench.of(stream)) for stream in streams]
+    assert tokens == [40] * 16
+
+
+def test_a_short_prompt_does_not_wait_for_a_long_one() -> None:
+    """It joins in the next step, beside a long prompt, and has its first token two steps later."""
+    bench = Bench(max_num_seqs=8, chunk=512, step_size=512)
+    long = bench.submit(prompt=4000)
+    bench.turns(2)
+    short = bench.submit(prompt=60)
+    bench.turns(1)
+    assert (long.status, short.status) == (Status.PREFILL, Status.PREFILL)
+    bench.turns(1)
+    assert (long.status, short.status) == (Status.PREFILL, Status.DECODE)
+
+
+def test_a_chunk_fits_the_pause_once_the_pace_is_known() -> None:
+    """Answers that run are held up for as long as was asked; a prompt that runs alone takes whole chunks."""
+    bench = Bench(max_num_seqs=8, chunk=512, step_size=512)
+    bench.scheduler._pause_s = 0.5
+    bench.backend.token_s = 0.002
+    bench.submit(prompt=1025, max_tokens=50)
+    bench.turns(4)
+    assert bench.backend.chunks[:2] == [512, 512]
+    bench.submit(prompt=2000)
+    bench.turns(3)
+    assert bench.backend.chunks[-1] == 250

@@ -1,0 +1,43 @@
+"""How much of which prompts one step computes, so that no running answer waits long for its next token. Pure."""
+
+from __future__ import annotations
+
+_SHARES = 4
+_LEAST_BUDGET = 32
+
+
+def prefill_budget(step_size: int, token_s: float | None, pause_s: float) -> int:
+    """Prompt tokens for one step, padding included, when computing one takes `token_s` and answers may wait `pause_s`.
+
+    Without a measure, or a wish (0), all of PREFILL_STEP_SIZE.
+    """
+    if not token_s or not pause_s:
+        return step_size
+    return min(step_size, max(_LEAST_BUDGET, int(pause_s / token_s)))
+
+
+def chunk(lefts: list[int], budget: int) -> int:
+    """Tokens of each row in a step's chunk of prompts, given what each has left to compute.
+
+    A chunk is padded to its longest row, so rows × this is what it costs. It is as long as the shortest has left, so
+    that little is padded; a long prompt gets a quarter of the budget though, whoever joins it.
+    """
+    if not lefts:
+        return budget
+    wanted = max(min(lefts), budget // _SHARES)
+    return max(1, min(wanted, max(lefts), budget // len(lefts)))
+
+
+def fits_prefill(in_prefill: list[int], new: int, budget: int) -> bool:
+    """May a prompt with `new` tokens left join those that have `in_prefill` left?
+
+    When together they waste little of a chunk; and one of half a long one's length or less overtakes it. A prompt's
+    last token is computed with its answer's first, and takes no part in chunks.
+    """
+    others = [left - 1 for left in in_prefill if left > 1]
+    if not others or new <= 1:
+        return True
+    rows, share = len(others) + 1, budget // _SHARES
+    longest, shortest = max(*others, new - 1), min(*others, new - 1)
+    overtakes = 2 * new <= longest and rows <= _SHARES
+    return overtakes or rows * min(max(shortest, share), longest) <= budget
