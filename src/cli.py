@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     saved.add_argument("--models", action="store_true", help="the models as well")
     saved.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of a dated file here")
     _add_pull(commands.add_parser("pull", help="fetch a model from Hugging Face or ModelScope"))
+    _add_mcp(commands.add_parser("mcp", help="offer the running service as MCP tools"))
     listed = commands.add_parser("models", help="list the models that are here, and whether they are whole")
     listed.add_argument("--json", action="store_true", help="one JSON array")
     commands.add_parser("stop", help="drain and stop the running service")
@@ -111,6 +112,19 @@ def _add_pull(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", choices=("huggingface", "modelscope"), help="huggingface unless told otherwise")
     parser.add_argument("--quantize", type=int, choices=(4, 8), metavar="4|8", help="bits; makes OWNER/NAME-4bit")
     parser.add_argument("--update", action="store_true", help="fetch what is here again, if there is a newer revision")
+
+
+def _add_mcp(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--http", action="store_true", help="over HTTP, instead of standard input and output")
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen; beyond this machine only with API keys")
+    parser.add_argument("--port", type=int, default=8001, help="8001 unless told otherwise")
+
+
+def offer_tools(options: argparse.Namespace, settings: Settings) -> ExitCode:
+    """Serve the Model Context Protocol."""
+    from src.mcp import main as mcp  # noqa: PLC0415  # for this command only: it brings a web server
+
+    return mcp.http(settings, options.host, options.port) if options.http else mcp.stdio(settings)
 
 
 def get(options: argparse.Namespace, settings: Settings) -> ExitCode:
@@ -154,6 +168,7 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> ExitCode:
         "doctor": lambda: doctor(settings),
         "install-service": lambda: install_service(settings, user=options.user),
         "key": lambda: new_key(options.name, settings),
+        "mcp": lambda: offer_tools(options, settings),
         "models": lambda: list_models(settings, as_json=options.json),
         "ocr": lambda: read(options, settings),
         "pull": lambda: get(options, settings),

@@ -1,0 +1,97 @@
+"""The running service, as the tools ask it: over HTTP, with a deadline for each question. What it refuses is a tool's
+error, in its own words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import httpx2
+from mcp.server.mcpserver.exceptions import ToolError
+from pydantic import BaseModel, ValidationError
+
+from src.settings import Settings
+
+_CONNECT_S = 5.0
+_UNAUTHORIZED = 401
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class Service:
+    """One service at one address. `key` is shown for callers who cannot bring one; None: each brings its own."""
+
+    def __init__(self, url: str, key: str | None) -> None:
+        self._url = url
+        self._key = key
+
+    async def get(self, path: str, shape: type[Answer], authorization: str | None, timeout_s: float) -> Answer:
+        return self._decode(path, await self._ask("GET", path, authorization, timeout_s), shape)
+
+    async def post(
+        self, path: str, shape: type[Answer], authorization: str | None, timeout_s: float, **body: Any
+    ) -> Answer:
+        """`body` as httpx takes it: `json=`, or `files=` and `data=`."""
+        return self._decode(path, await self._ask("POST", path, authorization, timeout_s, **body), shape)
+
+    async def _ask(
+        self, method: str, path: str, authorization: str | None, timeout_s: float, **body: Any
+    ) -> httpx2.Response:
+        timeout = httpx2.Timeout(timeout_s, connect=_CONNECT_S)  # of one read; all together have the same
+        # trust_env: a proxy has no business between the two
+        client = httpx2.AsyncClient(base_url=self._url, timeout=timeout, trust_env=False)
+        try:
+            async with client:
+                asked = client.request(method, path, headers=self._headers(authorization), **body)
+                answer = await asyncio.wait_for(asked, timeout_s)
+        except httpx2.ConnectError:
+            raise ToolError(f"No service answers at {self._url}. Start it: python run.py --mode prod") from None
+        except (httpx2.TimeoutException, asyncio.TimeoutError):
+            raise ToolError(f"{path} was not answered within {timeout_s:g} s.") from None
+        except httpx2.HTTPError as error:
+            raise ToolError(f"{path} broke off: {error}") from None
+        if not answer.is_success:
+            raise ToolError(self._refusal(answer))
+        return answer
+
+    def _headers(self, authorization: str | None) -> dict[str, str]:
+        if authorization is None and self._key:
+            authorization = f"Bearer {self._key}"
+        return {"Accept": "application/json"} | ({"Authorization": authorization} if authorization else {})
+
+    def _refusal(self, answer: httpx2.Response) -> str:
+        text = f"{answer.status_code}: {_reason(answer)}"
+        if answer.status_code == _UNAUTHORIZED and self._key is not None:
+            text += " `run.py mcp` shows the one in STOKER_API_KEY."
+        after = answer.headers.get("Retry-After")
+        return text if after is None else f"{text} Try again in {after} s."
+
+    def _decode(self, path: str, answer: httpx2.Response, shape: type[Answer]) -> Answer:
+        try:
+            return shape.model_validate_json(answer.content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ToolError(f"{path} answered what is not known here: {where}: {first['msg']}") from None
+
+
+def address(settings: Settings) -> str:
+    """Where the service of these settings listens, seen from this machine."""
+    anywhere = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104  # asked, not bound
+    host = anywhere.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _reason(answer: httpx2.Response) -> str:
+    """OpenAI's envelope, or the reason of a status route."""
+    try:
+        body = answer.json()
+    except ValueError:
+        return answer.reason_phrase
+    if not isinstance(body, Mapping):
+        return answer.reason_phrase
+    error = body.get("error")
+    told = error.get("message") if isinstance(error, Mapping) else body.get("reason")
+    return str(told or answer.reason_phrase)

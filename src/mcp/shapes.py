@@ -1,0 +1,125 @@
+"""What the tools answer: the fields of the service's own answers that someone acts on. What else it sends is passed on,
+so that a newer service needs no newer tools.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Progress(_Answer):
+    """Of a load under way; `eta_seconds` null while unknown."""
+
+    done_bytes: int | None = None
+    total_bytes: int | None = None
+    eta_seconds: float | None = None
+
+
+class Model(_Answer):
+    """`state`: where it is, such as unloaded, loading, gpu, cpu, failed; `detail`: why, if something is wrong."""
+
+    id: str
+    state: str = "unknown"
+    detail: str | None = None
+    size_bytes: int | None = None
+    context_length: int | None = None
+    progress: Progress | None = None
+
+
+class Models(_Answer):
+    """Those that can be asked for by name."""
+
+    data: list[Model]
+
+
+class Device(_Answer):
+    """`device`: metal, cuda or cpu; null while no engine runs that could ask it."""
+
+    device: str | None = None
+    device_name: str | None = None
+    using_gpu: bool | None = None
+    utilization_percent: float | None = None
+    memory_bytes: dict[str, int | None] = Field(default_factory=dict)
+
+
+class Recommendations(_Answer):
+    max_concurrent: int | None = None
+    performance_warning: str | None = None
+
+
+class Memory(_Answer):
+    """Gigabytes on one device."""
+
+    allocated_gb: float | None = None
+    reserved_gb: float | None = None
+    total_gb: float | None = None
+
+
+class Residence(_Answer):
+    """`location`: gpu, cpu or unloaded."""
+
+    location: str
+    idle_time_seconds: float | None = None
+    idle_timeout_seconds: float | None = None
+    gpu_memory: dict[str, Memory] = Field(default_factory=dict)
+
+
+class GpuStatus(BaseModel):
+    """The device, and where each model is."""
+
+    gpu_status: Device
+    recommendations: Recommendations
+    models: dict[str, Residence]
+
+
+class Moved(_Answer):
+    """`models`: where each is now. `pending`: those that leave when their running requests have ended."""
+
+    success: bool
+    models: dict[str, str] = Field(default_factory=dict)
+    pending: list[str] = Field(default_factory=list)
+
+
+class Timeout(_Answer):
+    """Seconds without requests until models leave the device."""
+
+    success: bool
+    timeout: float
+
+
+class Process(_Answer):
+    """One process of the service. `restarts` counts by reason."""
+
+    name: str
+    state: str
+    pid: int | None = None
+    uptime_s: float | None = None
+    restarts: dict[str, int] = Field(default_factory=dict)
+    detail: str | None = None
+
+
+class System(_Answer):
+    version: str
+    uptime_s: float
+    children: list[Process]
+
+
+class Page(BaseModel):
+    """`error` when this page could not be read."""
+
+    index: int
+    confidence: float | None = None
+    source: str | None = None
+    error: dict[str, object] | None = None
+
+
+class Document(BaseModel):
+    """What was read, in reading order. Places of words are left out: they would fill a context."""
+
+    text: str
+    model: str
+    pages: list[Page]
