@@ -216,6 +216,8 @@ class ExitCode(IntEnum):
     FAILURE = 1
     CONFIG = 2  # a bad setting; all problems were printed
     MODEL = 3  # the model cannot be loaded: missing, corrupt, unknown architecture
-    ENGINE_FAULT = 4  # two steps failed in a row; the process is not trusted any more
+    ENGINE_FAULT = 4  # a step failed; the process is not trusted any more
     ALREADY_RUNNING = 5  # another instance holds the runtime directory
     PARENT_GONE = 6
+    GPU_FAULT = 7  # a step failed with an error of the GPU
+    NO_MEMORY = 8  # the model does not fit now, beside what else is loaded; it may later

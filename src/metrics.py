@@ -32,6 +32,7 @@ _TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 5
 _CHOICES = (1, 2, 5, 10, 20)
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "abort", "error")
+LEVELS = ("normal", "low", "high")
 OCR_RESULTS = ("ok", "invalid", "overloaded", "error", "abort")
 
 
@@ -74,6 +75,8 @@ class ModelReading:
     prefix: PrefixCounts | None = None
     phases: Mapping[str, Counts] = field(default_factory=dict)
     step_tokens: Counts | None = None
+    memory_level: str = "normal"
+    fallback: bool = False
 
 
 @dataclass(frozen=True)
@@ -223,8 +226,16 @@ def _models(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
         "engine_up": GaugeMetricFamily(f"{PREFIX}_engine_up", "1 when the engine is ready.", labels=labels),
         "running": GaugeMetricFamily(f"{PREFIX}_num_requests_running", "Requests in the batch.", labels=labels),
         "waiting": GaugeMetricFamily(f"{PREFIX}_num_requests_waiting", "Requests in the queue.", labels=labels),
+        "level": GaugeMetricFamily(
+            f"{PREFIX}_engine_memory_level", "Watermark its memory is over: 0 none, 1 low, 2 high.", labels=labels
+        ),
+        "fallback": GaugeMetricFamily(
+            f"{PREFIX}_engine_fallback", "1 when it computes on the CPU because the GPU failed.", labels=labels
+        ),
     }
-    memory = GaugeMetricFamily(f"{PREFIX}_engine_memory_bytes", "MLX's own memory figures.", labels=(*labels, "kind"))
+    memory = GaugeMetricFamily(
+        f"{PREFIX}_engine_memory_bytes", "MLX's own memory figures, and the footprint.", labels=(*labels, "kind")
+    )
     load = GaugeMetricFamily(f"{PREFIX}_model_load_duration_seconds", "How long loading took.", labels=("model_name",))
     for model in models:
         if model.load_s is not None:
@@ -233,6 +244,8 @@ def _models(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
         families["engine_up"].add_metric(key, int(model.up))
         families["running"].add_metric(key, model.running)
         families["waiting"].add_metric(key, model.waiting)
+        families["level"].add_metric(key, LEVELS.index(model.memory_level))
+        families["fallback"].add_metric(key, int(model.fallback))
         for kind, value in model.memory_bytes.items():
             memory.add_metric((*key, kind), value)
     yield from (*families.values(), memory, load)

@@ -185,6 +185,9 @@ class SupervisorSettings(BaseModel):
     memory_recycle_after: float = Field(
         30.0, gt=0, le=86400, description="Seconds over MEMORY_HIGH_WATERMARK until an engine is replaced."
     )
+    gpu_fallback: Literal["off", "cpu"] = Field(
+        "off", description="Where an engine goes on that GPU errors keep killing; off waits for the GPU."
+    )
     engine_max_tokens: int = Field(
         0, ge=0, le=1 << 50, description="Tokens after which an engine is renewed as planned; 0 is never."
     )

@@ -15,7 +15,7 @@ from src.api.disconnect import ClientWatch
 from src.api.inflight import InFlight
 from src.errors import DeadlineExceeded, ServiceError, ShuttingDown, from_code
 from src.ipc.client import Disconnected, WaitTimeout
-from src.ipc.messages import AnyMessage, Failed
+from src.ipc.messages import Admitted, AnyMessage, Failed, Fallback
 
 
 class ClientGone(Exception):
@@ -50,10 +50,12 @@ class Answer:
         environ: Mapping[str, Any],
         crashed: ServiceError,
         timeout_s: float,
+        on_fallback: Callable[[Fallback], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inflight = inflight
         self._crashed = crashed
+        self._on_fallback = on_fallback
         self._clock = clock
         self._deadline = clock() + timeout_s
         self._timeout_s = timeout_s
@@ -101,6 +103,8 @@ class Answer:
             if isinstance(message, Failed):
                 self._failure = _error(message)
                 return batch[:at] or self.next_batch(0.0) or []
+            if isinstance(message, Admitted) and message.fallback is not None:
+                self._on_fallback(message.fallback)
         return batch
 
     def close(self) -> None:

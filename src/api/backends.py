@@ -209,6 +209,7 @@ def _model_reading(name: str, engine: str, child: ChildStatus | None) -> ModelRe
         "cache": memory.mlx_cache_bytes,
         "peak": memory.mlx_peak_bytes,
         "limit": memory.mlx_limit_bytes,
+        "footprint": memory.footprint_bytes,
     }
     reading = ModelReading(
         name,
@@ -216,6 +217,8 @@ def _model_reading(name: str, engine: str, child: ChildStatus | None) -> ModelRe
         up=True,
         memory_bytes={kind: value for kind, value in kinds.items() if value is not None},
         load_s=health.model.load_s if health.model is not None else None,
+        memory_level=health.memory_level,
+        fallback=child.fallback is not None,
     )
     return reading if load is None else _with_load(reading, load)
 

@@ -15,6 +15,7 @@ from src.api import auth, convert, error_handlers, sse
 from src.api.answer import Answer
 from src.api.convert import ChunkWriter
 from src.api.generation import Generation
+from src.api.headers import note_fallback
 from src.api.recorder import Recorder
 from src.api.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service
@@ -81,6 +82,7 @@ def open_answer(shared: Service, asked: GenerateRequest | EmbedRequest) -> Answe
         + shared.settings.request_timeout
         + shared.settings.resume_max_wait
         + _GRACE_S,
+        on_fallback=note_fallback,
     )
 
 

@@ -10,10 +10,11 @@ import ipaddress
 from collections.abc import Iterable
 from contextlib import suppress
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from flask_cors import CORS
 
 from src.api.hooks import Environ, StartResponse, WsgiApp
+from src.ipc.messages import Fallback
 from src.settings import SecuritySettings, SettingsError
 
 _SECURITY = {
@@ -24,7 +25,7 @@ _SECURITY = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_EXPOSED = ["X-Request-Id", "X-Ignored-Fields", "X-Cache", "Retry-After"]
+_EXPOSED = ["X-Request-Id", "X-Ignored-Fields", "X-Cache", "X-Device-Fallback", "Retry-After"]
 
 
 def install(app: Flask, settings: SecuritySettings) -> None:
@@ -34,6 +35,7 @@ def install(app: Flask, settings: SecuritySettings) -> None:
         SettingsError: an origin or address is none.
     """
     app.after_request(_secure)
+    app.after_request(_tell_fallback)
     if proxies := _split(settings.trusted_proxies):
         app.wsgi_app = Forwarded(app.wsgi_app, frozenset(map(_address, proxies)))  # type: ignore[method-assign]
     origins = _split(settings.cors_origins)
@@ -56,6 +58,17 @@ def _preflight(origins: frozenset[str]) -> Response | None:
 def _secure(response: Response) -> Response:
     for name, value in _SECURITY.items():
         response.headers.setdefault(name, value)
+    return response
+
+
+def note_fallback(device: Fallback) -> None:
+    """This answer is computed where it should not have to be."""
+    g.fallback = device
+
+
+def _tell_fallback(response: Response) -> Response:
+    if "fallback" in g:
+        response.headers["X-Device-Fallback"] = g.fallback
     return response
 
 

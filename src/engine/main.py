@@ -23,8 +23,9 @@ from src.engine.backends import Backend
 from src.engine.scheduler import Scheduler
 from src.engine.server import EngineServer
 from src.errors import ExitCode, ModelLoadFailed
+from src.gpu.faults import of_gpu
 from src.ipc import lifeline, runtime
-from src.ipc.messages import Sampling
+from src.ipc.messages import Fallback, Sampling
 from src.ipc.server import AddressInUse
 from src.settings import Settings, SettingsError, load
 
@@ -37,6 +38,7 @@ def main(argv: list[str]) -> ExitCode:
     parser = argparse.ArgumentParser(prog="python -m src.engine.main")
     parser.add_argument("--model", required=True, help="model name, as DEFAULT_MODEL takes it")
     parser.add_argument("--beside", action="store_true", help="another serves it still: listen beside its socket")
+    parser.add_argument("--on-cpu", action="store_true", help="compute there whatever DEVICE_TYPE says, and tell")
     options = parser.parse_args(argv)
     try:
         settings = load()
@@ -46,13 +48,15 @@ def main(argv: list[str]) -> ExitCode:
     logs.configure("engine", settings, settings.level)
     faulthandler.enable()  # SIGABRT from the supervisor dumps all stacks
     lifeline.watch(lambda: os._exit(ExitCode.PARENT_GONE))
-    return _serve(options.model, settings, beside=options.beside)
+    if options.on_cpu:
+        settings = settings.model_copy(update={"device_type": "cpu"})
+    return _serve(options.model, settings, beside=options.beside, fallback="cpu" if options.on_cpu else None)
 
 
-def _serve(model: str, settings: Settings, *, beside: bool) -> ExitCode:
+def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback | None) -> ExitCode:
     try:
         socket = runtime.engine_socket(runtime.prepare(settings.runtime_path), model)
-        server = EngineServer(runtime.beside(socket) if beside else socket, model, settings)
+        server = EngineServer(runtime.beside(socket) if beside else socket, model, settings, fallback)
         server.start()
     except runtime.RuntimeDirError as error:
         logger.error("{}", error)
@@ -74,6 +78,12 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitC
         logs.model.error("{}", error.message)
         server.failed(error, _LINGER_S)
         return ExitCode.MODEL
+    except MemoryError as error:
+        logs.model.error("{}", error)
+        server.no_room(str(error), _LINGER_S)
+        return ExitCode.NO_MEMORY
+    except Exception as error:  # noqa: BLE001  # as below
+        return _fault(error)
     scheduler = Scheduler(
         backend,
         max_num_seqs=settings.max_num_seqs,
@@ -91,11 +101,15 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitC
         signal.signal(signal.SIGUSR1, lambda *_: scheduler.finish())
         scheduler.run()
         server.hand_over()
-    except Exception:  # noqa: BLE001  # process boundary: the clients see the connection close, the supervisor the code
-        logs.model.exception("a step failed; this process is not trusted any more")
-        return ExitCode.ENGINE_FAULT
+    except Exception as error:  # noqa: BLE001  # process boundary: clients see the connection close, the supervisor the code
+        return _fault(error)
     backend.close()
     return ExitCode.OK
+
+
+def _fault(error: Exception) -> ExitCode:
+    logs.model.opt(exception=error).error("the engine failed; this process is not trusted any more")
+    return ExitCode.GPU_FAULT if of_gpu(error) else ExitCode.ENGINE_FAULT
 
 
 def _give_up(server: EngineServer) -> NoReturn:
@@ -106,9 +120,11 @@ def _give_up(server: EngineServer) -> NoReturn:
 def _load(model: str, settings: Settings) -> Backend:
     try:
         return backends.load(model, settings)
-    except ModelLoadFailed:
+    except (ModelLoadFailed, MemoryError):
         raise
-    except Exception:  # noqa: BLE001  # a checkpoint can make a loader raise anything; trying again will not help
+    except Exception as error:  # a checkpoint can make a loader raise anything; trying again will not help
+        if of_gpu(error):
+            raise
         logs.model.exception("loading {} failed", model)
         raise ModelLoadFailed(f"The model {model!r} cannot be loaded; logs/errors.log says why.") from None
 

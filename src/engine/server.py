@@ -37,6 +37,7 @@ from src.ipc.messages import (
     Embedded,
     EmbedRequest,
     Failed,
+    Fallback,
     Finished,
     GenerateRequest,
     HandedOver,
@@ -89,10 +90,11 @@ class _Collected(_Route):
 class EngineServer:
     """Owns the socket and its thread. Methods say which thread may call them."""
 
-    def __init__(self, path: Path, model: str, settings: Settings) -> None:
+    def __init__(self, path: Path, model: str, settings: Settings, fallback: Fallback | None = None) -> None:
         self._path = path
         self._model = model
         self._settings = settings
+        self._fallback = fallback
         self._health_detail: str | None = None
         self._failure: ModelLoadFailed | None = None
         self._backend: Backend | None = None
@@ -132,6 +134,11 @@ class EngineServer:
         """The model cannot be loaded: tell who waits and, for up to `linger_s`, the supervisor's next ping."""
         self._failure, self._health_detail = error, error.message
         self._loop.call_soon_threadsafe(self._settled.set)
+        self._told_failure.wait(linger_s)
+
+    def no_room(self, why: str, linger_s: float) -> None:
+        """The model does not fit now. The supervisor hears of it as above; who waits goes on waiting."""
+        self._health_detail = why
         self._told_failure.wait(linger_s)
 
     def publish(self, events: list[Event]) -> None:
@@ -245,7 +252,7 @@ class EngineServer:
         token_s = scheduler.pace.step.value
         prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic, token_s, grammar)
         sequences = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
-        peer.send(Admitted(len(sequences[0].prompt), sequences[0].max_tokens))
+        peer.send(Admitted(len(sequences[0].prompt), sequences[0].max_tokens, self._fallback))
         await self._follow(sequences, _Route(peer), scheduler)
 
     async def _embed(self, peer: Peer, request: EmbedRequest) -> None:
@@ -259,7 +266,7 @@ class EngineServer:
             work = partial(embedding.tokens, raw, request, backend)
             texts.append(await self._loop.run_in_executor(self._tokenizer_thread, work))
         job = embedding.accept(request, texts, arrived, self._settings)
-        peer.send(Admitted(job.tokens, 0))
+        peer.send(Admitted(job.tokens, 0, self._fallback))
         route = _Collected(peer)
         await self._follow([job], route, scheduler)
         await route.send()
@@ -307,13 +314,13 @@ class EngineServer:
 
     def _answer_ping(self, peer: Peer) -> None:
         peer.send(self.health())
-        if self._failure is not None:
+        if self._health_detail is not None:
             self._told_failure.set()
 
     def health(self) -> Health:
         backend, scheduler = self._backend, self._scheduler
         if backend is None or scheduler is None:
-            state: BackendState = "loading" if self._failure is None else "failed"
+            state: BackendState = "loading" if self._health_detail is None else "failed"
             return Health(state, os.getpid(), footprint.own(), detail=self._health_detail)
         return Health(
             "ready",

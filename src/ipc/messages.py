@@ -256,11 +256,18 @@ class Accepted(Message, frozen=True):
 # ---- events of an engine
 
 
+Fallback = Literal["cpu"]
+
+
 class Admitted(Message, frozen=True):
-    """The prompt is tokenised, fits, and waits its turn. `max_tokens` is what the answer may take."""
+    """The prompt is tokenised, fits, and waits its turn. `max_tokens` is what the answer may take.
+
+    `fallback`: where it is computed, when that is not where it should be (GPU_FALLBACK).
+    """
 
     prompt_tokens: int
     max_tokens: int
+    fallback: Fallback | None = None
 
 
 class Alternative(msgspec.Struct, frozen=True):
@@ -636,7 +643,10 @@ ChildState = Literal["stopped", "starting", "ready", "stopping", "backoff", "fai
 
 
 class ChildStatus(msgspec.Struct, frozen=True):
-    """One supervised process. `restarts` counts by reason (supervisor/restarts)."""
+    """One supervised process. `restarts` counts by reason (supervisor/restarts).
+
+    `fallback`: where an engine computes since GPU errors opened its breaker.
+    """
 
     name: str
     state: ChildState
@@ -645,6 +655,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
     restarts: dict[str, int]
     detail: str | None = None
     health: Health | None = None
+    fallback: Fallback | None = None
 
 
 class SystemStatus(Message, frozen=True):

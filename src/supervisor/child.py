@@ -13,6 +13,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 from loguru import logger
@@ -72,7 +73,7 @@ class Child:
         on_change: Callable[[Child], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.spec = spec
+        self.spec = self._first_choice = spec
         self.state: ChildState = "stopped"
         self.last_end: End | None = None
         self._effects = effects
@@ -130,6 +131,7 @@ class Child:
             restarts=dict(self._restarts),
             detail=self._detail or (self._health.detail if self._health else None),
             health=self._health,
+            fallback="cpu" if self.spec is not self._first_choice else None,
         )
 
     def silence(self) -> Silence:
@@ -357,12 +359,23 @@ class Child:
         self._log.bind(reason=end.reason, restarts=sum(self._restarts.values())).error(
             "{} is down, {}: {}; next start in {:g} s", self.spec.name, end.reason, pause.detail, pause.delay_s
         )
+        if pause.state == "failed" and end.reason == "gpu" and self._fall_back():
+            return
         if pause.delay_s > 0:
             self._enter(pause.state, pause.detail)
             await asyncio.wait({self._called}, timeout=pause.delay_s)
 
     def _count(self, reason: Reason) -> None:
         self._restarts[reason] = self._restarts.get(reason, 0) + 1
+
+    def _fall_back(self) -> bool:
+        """The GPU does not work: go on without it, until somebody orders a restart."""
+        if self.spec.without_gpu is None or self.spec is not self._first_choice:
+            return False
+        self._log.error("{} comes back on the CPU (GPU_FALLBACK)", self.spec.name)
+        self.spec = replace(self.spec, argv=(*self.spec.argv, *self.spec.without_gpu))
+        self._policy.forgive()
+        return True
 
     # ---- waiting and writing
 
@@ -387,6 +400,7 @@ class Child:
     def _take_restart(self) -> None:
         if self._order == "restart":
             self._order = "run"
+            self.spec = self._first_choice
             self._called = asyncio.get_running_loop().create_future()
             self._policy.forgive()
 

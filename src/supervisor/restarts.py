@@ -17,7 +17,14 @@ from src.settings import SupervisorSettings
 STABLE_S = 60.0  # as long as the window of the free restarts
 _FIRST_PAUSE_S = 1.0
 
-Reason = Literal["exit", "signal", "stall", "heartbeat", "probe", "memory", "start", "fault", "recycle"]
+Reason = Literal["exit", "signal", "stall", "heartbeat", "probe", "memory", "start", "fault", "gpu", "recycle"]
+
+
+_REASONS: dict[int, Reason] = {
+    ExitCode.ENGINE_FAULT: "fault",
+    ExitCode.GPU_FAULT: "gpu",
+    ExitCode.NO_MEMORY: "memory",
+}
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,7 @@ def end_of(status: int, said: str | None) -> End:
     """An exit status in words. `said` is the reason the process gave before, if any."""
     if status < 0:
         return End("signal", _with(f"ended by {_signal_name(-status)}", said), status)
-    reason: Reason = "fault" if status == ExitCode.ENGINE_FAULT else "exit"
-    return End(reason, _with(f"exit code {status}{_code_name(status)}", said), status)
+    return End(_REASONS.get(status, "exit"), _with(f"exit code {status}{_code_name(status)}", said), status)
 
 
 def _with(text: str, said: str | None) -> str:

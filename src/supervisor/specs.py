@@ -19,7 +19,8 @@ _WEB_MISSES = 3
 class ChildSpec:
     """One process: how it is started, asked and stopped. `address`: its socket's path, or the URL to GET.
 
-    Lower `stop_order` stops first. `misses`: heartbeats in a row that may fail before it counts as hung.
+    Lower `stop_order` stops first. `misses`: heartbeats in a row that may fail before it counts as hung. `without_gpu`:
+    what is added to `argv` once GPU errors have opened the breaker; None when there is no such way.
     """
 
     name: str
@@ -31,6 +32,7 @@ class ChildSpec:
     stream: str = "app"
     model: str | None = None  # what a test generation asks for
     pass_fds: tuple[int, ...] = ()
+    without_gpu: tuple[str, ...] | None = None
 
 
 def service(settings: Settings, directory: Path, *, with_web: bool) -> tuple[ChildSpec, ...]:
@@ -66,6 +68,7 @@ def _engine(settings: Settings, directory: Path) -> ChildSpec:
         stop_grace_s=settings.stop_timeout,
         stream="model",
         model=model,
+        without_gpu=("--on-cpu",) if settings.gpu_fallback == "cpu" else None,
     )
 
 

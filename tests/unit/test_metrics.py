@@ -84,6 +84,8 @@ SERIES = {
     "stoker_ocr_jobs_total": {"result"},
     "stoker_ocr_job_duration_seconds_count": set(),
     "stoker_engine_up": set(MODEL),
+    "stoker_engine_memory_level": set(MODEL),
+    "stoker_engine_fallback": set(MODEL),
     "stoker_num_requests_running": set(MODEL),
     "stoker_num_requests_waiting": set(MODEL),
     "stoker_engine_memory_bytes": {*MODEL, "kind"},

@@ -3,7 +3,8 @@
 It answers with the last message's text, one token per UTF-8 byte. Words of the form `fake:NAME=VALUE` in that message
 programme it: `count=N` (answer N letters instead), `delay=S` (seconds per step), `prefill=S` (seconds before the first
 token), `grow=MB` (a leak), `crash`, `crash=N` (die at once, or after N tokens), `hang`, `hang=N` (stop computing),
-`error` (a step raises).
+`error` (a step raises), `gpu` (a step raises what a GPU that hangs makes MLX raise; not on the CPU).
+In the model's name, `fake:load=S` makes its load take that long.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ from src.settings import EngineSettings
 END = 256
 _DIRECTIVE = re.compile(r"\bfake:([a-z]+)(?:=([0-9.]+))?")
 _HANG_S = 3600.0
+_GPU_ERROR = (
+    "[METAL] Command buffer execution failed: Caused GPU Timeout Error "
+    "(00000002:kIOGPUCommandBufferCallbackErrorTimeout)"
+)
 
 
 @dataclass
@@ -114,6 +119,8 @@ class FakeBackend:
         self.device = DeviceReading(kind="none")
         self.tokenizer = FakeTokenizer()
         self._step_size = settings.prefill_step_size
+        sleep(_script(model).get("load", 0.0))
+        self._on_gpu = settings.device_type != "cpu"
         self._sleep = sleep
         self._answers: dict[int, _Answer] = {}
         self._next_uid = 0
@@ -136,7 +143,7 @@ class FakeBackend:
         salt: str = "",  # noqa: ARG002  # nothing is kept
     ) -> int:
         text = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2]
-        script = {name: float(value or 0) for name, value in _DIRECTIVE.findall(text.decode(errors="replace"))}
+        script = _script(text.decode(errors="replace"))
         answer = b"abcdefghijklmnopqrstuvwxyz"[: int(script["count"])] if "count" in script else text
         if "count" in script:
             answer = (answer * (int(script["count"]) // max(1, len(answer)) + 1))[: int(script["count"])]
@@ -182,6 +189,8 @@ class FakeBackend:
                 self._sleep(_HANG_S)
             if "error" in script:
                 raise RuntimeError("fake:error was asked for")
+            if "gpu" in script and self._on_gpu:
+                raise RuntimeError(_GPU_ERROR)
 
     def remove(self, uids: list[int]) -> None:
         for uid in uids:
@@ -198,6 +207,10 @@ class FakeBackend:
 
     def close(self) -> None:
         self._answers.clear()
+
+
+def _script(text: str) -> dict[str, float]:
+    return {name: float(value or 0) for name, value in _DIRECTIVE.findall(text)}
 
 
 def _certain(token: int) -> TokenLogprob:

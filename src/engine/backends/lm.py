@@ -31,6 +31,7 @@ from src.engine.backends.vocabulary import Vocabulary
 from src.engine.backends.weights import make_float32, parameter_count, weight_bytes
 from src.errors import ModelLoadFailed
 from src.gpu import footprint
+from src.gpu.faults import of_gpu
 from src.gpu.watermarks import fits
 from src.ipc.messages import (
     DeviceReading,
@@ -185,6 +186,7 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
 
     Raises:
         ModelLoadFailed: when it is missing, damaged, or of an unknown architecture; the reason is in the text.
+        MemoryError: when there is no room for it now.
     """
     started = time.monotonic()
     device = choose_device(settings, blas)
@@ -193,7 +195,9 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
     _refuse_too_large(folder, model)
     try:
         loaded, tokenizer = mlx_load(str(folder), tokenizer_config={"trust_remote_code": False})
-    except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
+    except Exception as error:  # whatever a checkpoint makes the loader raise is the operator's answer
+        if of_gpu(error):
+            raise
         logger.opt(exception=True).error("loading {} failed", model)
         raise ModelLoadFailed(f"The model {model!r} cannot be loaded: {_reason(error)}") from None
     parameters = parameter_count(loaded)
@@ -241,13 +245,19 @@ def _context(config: dict[str, Any], settings: Settings, beside: int, token_byte
 
 
 def _refuse_too_large(folder: Path, model: str) -> None:
-    """Better a reason now than a machine that swaps itself to death."""
+    """Better a reason now than a machine that swaps itself to death.
+
+    Raises:
+        ModelLoadFailed: this machine can never hold it.
+        MemoryError: it cannot now, beside what else is there.
+    """
     needed = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    available = psutil.virtual_memory().available
-    if not fits(needed, available):
-        raise ModelLoadFailed(
-            f"The model {model!r} needs {needed >> 20} MB for its weights; {available >> 20} MB of memory are free."
-        )
+    memory = psutil.virtual_memory()
+    text = f"The model {model!r} needs {needed >> 20} MB for its weights;"
+    if not fits(needed, memory.total):
+        raise ModelLoadFailed(f"{text} this machine has {memory.total >> 20} MB of memory.")
+    if not fits(needed, memory.available):
+        raise MemoryError(f"{text} {memory.available >> 20} MB of memory are free.")
 
 
 def _reason(error: Exception) -> str:

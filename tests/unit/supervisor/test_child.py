@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -247,6 +248,60 @@ async def test_a_model_that_cannot_be_loaded_is_reported_with_its_reason() -> No
     assert life.child.state == "failed"
     assert life.child.status().detail == "no weights in models/x (exit code 3 MODEL)"
     assert len(life.world.processes) == 1
+    await life.end()
+
+
+@in_virtual_time
+async def test_gpu_errors_that_open_the_breaker_lead_to_the_cpu() -> None:
+    """GPU_FALLBACK: it is started otherwise, says so, and goes back to the GPU when somebody orders a restart."""
+
+    def make(pid: int) -> FakeProcess:
+        process = ready(pid)
+        if pid <= 3:
+            process.exit(ExitCode.GPU_FAULT)
+        return process
+
+    spec = replace(SPEC, without_gpu=("--on-cpu",))
+    life = Life(make, spec=spec, crash_limit=3, restart_free=9)
+    await life.until("ready")
+    await asyncio.sleep(1)
+    assert life.child.status().restarts == {"gpu": 3}
+    assert life.child.status().fallback == "cpu"
+    life.process.exit(ExitCode.GPU_FAULT)  # whatever it means there, there is no second way out
+    await asyncio.sleep(1)
+    life.child.restart()
+    await asyncio.sleep(1)
+    assert ["--on-cpu" in asked.argv for asked in life.world.specs] == [False] * 3 + [True] * 2 + [False]
+    assert life.child.status().fallback is None
+    await life.end()
+
+
+@in_virtual_time
+async def test_other_crashes_do_not_lead_to_the_cpu() -> None:
+    """A breaker that something else opened waits, as ever."""
+    life = Life(lambda pid: _for("failed", pid), spec=replace(SPEC, without_gpu=("--on-cpu",)), crash_limit=2)
+    await life.until("failed")
+    assert life.child.status().fallback is None
+    await life.end()
+
+
+@in_virtual_time
+async def test_memory_that_a_dying_process_still_holds_is_waited_for() -> None:
+    """The next one finds no room for its model: no verdict on the model, it is tried again until there is."""
+
+    def make(pid: int) -> FakeProcess:
+        process = ready(pid)
+        if pid <= 3:
+            process.said = health("failed", "needs 9000 MB; 100 MB of memory are free")
+            process.exit(ExitCode.NO_MEMORY)
+        return process
+
+    life = Life(make, restart_free=2)
+    await life.until("ready")
+    await asyncio.sleep(10)
+    assert life.child.status().restarts == {"memory": 3}
+    assert life.child.state == "ready"
+    assert life.loop.time() < 20
     await life.end()
 
 
