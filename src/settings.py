@@ -101,6 +101,9 @@ class EngineSettings(BaseModel):
         validation_alias=AliasChoices("memory_high_watermark", "pytorch_mps_high_watermark_ratio"),
         description="Share of the memory beside the model over which nothing is admitted.",
     )
+    memory_tidy_interval: float = Field(
+        300.0, ge=0, le=86400, description="Seconds between two clearings of memory that nothing uses; 0 is never."
+    )
     cpu_dequantize: Literal["auto", "always", "never"] = Field(
         "auto", description="Turn weights into fp32 on a Linux CPU; auto does when memory allows."
     )

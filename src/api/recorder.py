@@ -105,6 +105,7 @@ class Recorder:
             outcome=outcome,
             completion_tokens=self._tokens,
             max_tokens=self._request.max_tokens,
+            has_images=self._request.has_images,
             temperature=self._request.sampling.temperature,
             seconds=round(self._clock() - self._began, 3),
             **facts,

@@ -92,6 +92,7 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitC
         clock=time.monotonic,
         priority_ageing_s=settings.priority_ageing,
         prefill_pause_s=settings.prefill_pause,
+        tidy_every_s=settings.memory_tidy_interval,
     )
     try:
         warm_up(backend)

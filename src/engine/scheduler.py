@@ -65,6 +65,7 @@ class Scheduler:
         clock: Callable[[], float],
         priority_ageing_s: float = 30.0,
         prefill_pause_s: float = 0.0,
+        tidy_every_s: float = 0.0,
     ) -> None:
         self._backend = backend
         self._max_num_seqs = max_num_seqs
@@ -78,7 +79,9 @@ class Scheduler:
         self._prompts_turn = True  # prompts and embeddings are computed by turns
         self._running: dict[int, Sequence] = {}
         self._events: list[Event] = []
-        self._stopping = self._finishing = False
+        self._stopping = self._finishing = self._untidy = False
+        self._tidy_every_s = tidy_every_s
+        self._tidied = clock()
         self._steps = 0
         self._tokens = self._answers = 0
         self._turn_began = clock()
@@ -142,6 +145,7 @@ class Scheduler:
         self._receive(idle_wait_s)
         now = self._turn_began = self._clock()
         self._expire(now)
+        self._tidy(now)
         self._admit(now)
         self._step()
         self._embed(now)
@@ -186,7 +190,15 @@ class Scheduler:
         for sequence in late:
             self._events.append((sequence, _too_late(sequence, now)))
         self._drop(late)
+        self._untidy = self._untidy or bool(late)
         self._events += self._embeddings.expire(now)
+
+    def _tidy(self, now: float) -> None:
+        """After a failure, and every now and then."""
+        due = self._tidy_every_s and now - self._tidied >= self._tidy_every_s
+        if self._untidy or due:
+            self._untidy, self._tidied = False, now
+            self._backend.tidy()
 
     def _admit(self, now: float) -> None:
         if self._embeddings and not self._prompts_turn:
@@ -265,6 +277,7 @@ class Scheduler:
         now = self._clock()
         for token in step.tokens:
             self._take(token, now)
+        self._untidy = self._untidy or bool(step.failed)
         for uid, reason in step.failed.items():
             if uid in self._running:
                 failed = Failed(InvalidRequest.code, f"The answer's form is too complex: {reason}", "response_format")

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+import psutil
 import pytest
 
 from src.engine import backends
 from src.engine.backends import Backend, Step
+from src.errors import ModelLoadFailed
 from src.ipc.messages import ChatMessage, FinishReason, Sampling
 from src.settings import Settings
 
@@ -339,3 +341,14 @@ def test_the_conversation_matters(backend: Backend) -> None:
     encode = backend.tokenizer.encode_chat
     assert encode(turns) == encode(turns)
     assert len({tuple(encode(t)) for t in (turns, swapped, turns[1:])}) == 3
+
+
+def test_a_model_without_room_is_refused_before_its_load(random_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the numbers: for good when this machine is too small, for now when others hold its memory."""
+    memory = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(available=1000))
+    with pytest.raises(MemoryError, match=r"needs \d+ MB for its weights; 0 MB of memory are free"):
+        load(str(random_model))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(total=1000, available=1000))
+    with pytest.raises(ModelLoadFailed, match=r"needs \d+ MB for its weights; this machine has 0 MB"):
+        load(str(random_model))

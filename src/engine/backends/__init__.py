@@ -230,8 +230,12 @@ class Backend(Protocol):
         """Forget sequences before their end."""
         ...
 
+    def tidy(self) -> None:
+        """Give back memory that nothing refers to any more."""
+        ...
+
     def trim(self) -> None:
-        """Give back memory that is only cached."""
+        """As `tidy`, and what is kept for later requests, too."""
         ...
 
     def memory(self) -> MemoryReading:

@@ -196,6 +196,9 @@ class FakeBackend:
         for uid in uids:
             self._answers.pop(uid, None)
 
+    def tidy(self) -> None:
+        """As `trim`."""
+
     def trim(self) -> None:
         """There are no caches; what `grow` took stays taken."""
 

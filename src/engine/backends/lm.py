@@ -5,6 +5,7 @@ A model is loaded and used on one thread, the engine's owner thread: MLX's strea
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from dataclasses import dataclass
@@ -160,9 +161,12 @@ class LmBackend:
         for uid in uids:
             self._matchers.pop(uid, None)
 
+    def tidy(self) -> None:
+        clean()
+
     def trim(self) -> None:
         self._prefixes.shrink()
-        mx.clear_cache()
+        clean()
 
     def caches(self) -> tuple[KvReading | None, PrefixReading | None]:
         limit = self.kv_room.limit_bytes if self.kv_room is not None else None
@@ -181,6 +185,12 @@ class LmBackend:
         self._generator.close()
 
 
+def clean() -> None:
+    """Objects that only refer to each other, then the buffers that MLX keeps for the next ones of their size."""
+    gc.collect()
+    mx.clear_cache()
+
+
 def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
     """Load a checkpoint.
 
@@ -192,6 +202,7 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
     device = choose_device(settings, blas)
     folder = checkpoint.locate(model, settings.models_path)
     config = checkpoint.read_config(folder)
+    clean()
     _refuse_too_large(folder, model)
     try:
         loaded, tokenizer = mlx_load(str(folder), tokenizer_config={"trust_remote_code": False})

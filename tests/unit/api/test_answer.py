@@ -54,6 +54,19 @@ def test_batches_come_as_they_are() -> None:
     assert [case.answer.next_batch(15) for _ in range(3)] == [[Admitted(5, 10)], [delta(1), delta(2)], [finished()]]
 
 
+def test_where_it_is_computed_is_passed_on() -> None:
+    """An engine that has lost its GPU says so as it takes the request."""
+    told: list[str] = []
+    case = Case()
+    fake = FakeStream(case.clock, [Admitted(5, 10, "cpu"), delta(1)], [finished()])
+    answer = Answer(
+        lambda: fake.stream, inflight=case.inflight, environ={}, crashed=CRASHED, timeout_s=9, on_fallback=told.append
+    )
+    answer.next_batch(15)
+    answer.next_batch(15)
+    assert told == ["cpu"]
+
+
 def test_a_silence_is_none_and_not_the_end() -> None:
     """The caller gets a chance to send a ping, then goes on waiting."""
     case = Case([], [], [delta(1)])

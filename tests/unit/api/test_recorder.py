@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
+from loguru import logger
 
 from src.api.recorder import Recorder
-from src.errors import EngineCrashed
+from src.errors import DeadlineExceeded, EngineCrashed
+from src.ipc.messages import ChatMessage, GenerateRequest, Sampling
 from src.metrics import FINISH_REASONS, Metrics, Readings
 from tests.unit.api.fakes import REQUEST, FakeClock, delta, finished
+
+if TYPE_CHECKING:
+    from loguru import Record
 
 LABELS = {"model_name": "demo", "engine": "fake"}
 
@@ -54,6 +61,27 @@ def test_a_good_answer() -> None:
     assert {case.value(f"{name}_count") for name in sums} == {1}
     assert (case.value("prompt_tokens_total"), case.value("generation_tokens_total")) == (5, 2)
     assert (case.left("prefill"), case.left("decode")) == (0, 0)
+
+
+def test_the_line_of_a_timeout() -> None:
+    """It says what was asked for and how far it came, and nothing of what was said."""
+    lines: list[Record] = []
+    sink = logger.add(lambda message: lines.append(message.record), filter=lambda r: r["message"].startswith("chat"))
+    secret = ChatMessage("user", "MY-SECRET")
+    request = GenerateRequest("r", "demo", (secret,), Sampling(temperature=0.5), max_tokens=7, has_images=True)
+    record = Recorder(Metrics(Readings), request, "fake", FakeClock())
+    try:
+        record.events([delta(1, text="THE-ANSWER")])
+        with pytest.raises(DeadlineExceeded), record.failures():
+            raise DeadlineExceeded("stopped after 30 s")
+    finally:
+        logger.remove(sink)
+    (line,) = lines
+    told = {"outcome": "error", "code": "deadline_exceeded", "completion_tokens": 1}
+    asked = {"max_tokens": 7, "temperature": 0.5, "has_images": True, "model": "demo"}
+    assert {name: line["extra"][name] for name in told | asked} == told | asked
+    assert "SECRET" not in str(line)
+    assert "ANSWER" not in str(line)
 
 
 def test_tokens_that_come_together_share_the_time() -> None:

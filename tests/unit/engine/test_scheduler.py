@@ -55,7 +55,7 @@ class ScriptedBackend:
         self.removed: list[int] = []
         self.next_uid = 0
         self.fail = False
-        self.trimmed = 0
+        self.trimmed = self.tidied = 0
 
     @property
     def end_tokens(self) -> frozenset[int]:
@@ -105,6 +105,9 @@ class ScriptedBackend:
         for uid in uids:
             del self.rows[uid]
 
+    def tidy(self) -> None:
+        self.tidied += 1
+
     def trim(self) -> None:
         self.trimmed += 1
 
@@ -133,6 +136,7 @@ class Bench:
             prefill_step_size=step_size,
             publish=self.events.extend,
             clock=lambda: self.now,
+            tidy_every_s=300.0,
         )
 
     def submit(
@@ -280,6 +284,23 @@ def test_stop_ends_run() -> None:
     bench.scheduler.stop()
     bench.scheduler.run()
     assert bench.scheduler.load().steps == 0
+
+
+def test_memory_is_tidied_after_a_failure_and_on_a_timer() -> None:
+    """What a sequence that ran out of time leaves behind is not kept; nor is what gathers in a quiet engine."""
+    bench = Bench()
+    bench.submit(timeout_s=5, max_tokens=100)
+    bench.scheduler.run_once()
+    assert bench.backend.tidied == 0
+    bench.now += 5
+    bench.scheduler.run_once()
+    assert bench.backend.tidied == 1
+    bench.now += 299
+    bench.scheduler.run_once()
+    assert bench.backend.tidied == 1
+    bench.now += 1
+    bench.scheduler.run_once()
+    assert bench.backend.tidied == 2
 
 
 def test_finish_ends_run_when_nothing_is_left() -> None:
