@@ -82,7 +82,7 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitC
         logs.model.error("{}", error)
         server.no_room(str(error), _LINGER_S)
         return ExitCode.NO_MEMORY
-    except Exception as error:  # noqa: BLE001  # as below
+    except Exception as error:  # noqa: BLE001  # process boundary, as below
         return _fault(error)
     scheduler = Scheduler(
         backend,
@@ -123,11 +123,16 @@ def _load(model: str, settings: Settings) -> Backend:
         return backends.load(model, settings)
     except (ModelLoadFailed, MemoryError):
         raise
-    except Exception as error:  # a checkpoint can make a loader raise anything; trying again will not help
-        if of_gpu(error):
-            raise
-        logs.model.exception("loading {} failed", model)
-        raise ModelLoadFailed(f"The model {model!r} cannot be loaded; logs/errors.log says why.") from None
+    except Exception as error:  # noqa: BLE001  # a checkpoint can make a loader raise anything
+        raise _verdict(error, model) from None
+
+
+def _verdict(error: Exception, model: str) -> Exception:
+    """Trying again will not help, unless it was the GPU that failed."""
+    if of_gpu(error):
+        return error
+    logs.model.opt(exception=error).error("loading {} failed", model)
+    return ModelLoadFailed(f"The model {model!r} cannot be loaded; logs/errors.log says why.")
 
 
 def warm_up(backend: Backend) -> None:

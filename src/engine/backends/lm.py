@@ -206,11 +206,8 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
     _refuse_too_large(folder, model)
     try:
         loaded, tokenizer = mlx_load(str(folder), tokenizer_config={"trust_remote_code": False})
-    except Exception as error:  # whatever a checkpoint makes the loader raise is the operator's answer
-        if of_gpu(error):
-            raise
-        logger.opt(exception=True).error("loading {} failed", model)
-        raise ModelLoadFailed(f"The model {model!r} cannot be loaded: {_reason(error)}") from None
+    except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
+        raise _verdict(error, model) from None
     parameters = parameter_count(loaded)
     if device.kind == "cpu" and sys.platform == "linux":
         make_float32(loaded, settings.cpu_dequantize)
@@ -269,6 +266,14 @@ def _refuse_too_large(folder: Path, model: str) -> None:
         raise ModelLoadFailed(f"{text} this machine has {memory.total >> 20} MB of memory.")
     if not fits(needed, memory.available):
         raise MemoryError(f"{text} {memory.available >> 20} MB of memory are free.")
+
+
+def _verdict(error: Exception, model: str) -> Exception:
+    """Whose fault it is that a load failed: the GPU's, or the checkpoint's."""
+    if of_gpu(error):
+        return error
+    logger.opt(exception=error).error("loading {} failed", model)
+    return ModelLoadFailed(f"The model {model!r} cannot be loaded: {_reason(error)}")
 
 
 def _reason(error: Exception) -> str:
