@@ -76,7 +76,7 @@ def compatibility() -> str:
     """docs/compatibility.md."""
     engines = list(REFUSES)
     rows = [f"| Field | {' | '.join(f'`{engine}`' for engine in engines)} |", "|---" * (len(engines) + 1) + "|"]
-    for name in ChatCompletionRequest.model_fields:
+    for name in (name for name in ChatCompletionRequest.model_fields if name not in NO_EFFECT):
         cells = [_honoured(REFUSES[engine].get(name)) for engine in engines]
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
     rows += [f"| `{name}` |{' refused |' * len(engines)}" for name in UNSUPPORTED]

@@ -40,13 +40,20 @@ blueprint = Blueprint("completions", __name__)
 
 _NO_CONVERSATION = [{"role": "user", "content": ""}]
 _CHAT_ONLY = ("messages", "tools", "tool_choice", "top_logprobs", "reasoning_effort", "chat_template_kwargs")
+_NAMES = {"messages": "prompt", "top_logprobs": "logprobs"}
 _DEFAULT_TOKENS = 16
 
 
 @blueprint.post("/v1/completions")
 def create() -> Response:
     own = CompletionRequest.model_validate(json_body())
-    body, generate = serving.accept(_as_chat(own))
+    fields = _as_chat(own)
+    with serving.own_names(_NAMES):
+        return _create(own, fields)
+
+
+def _create(own: CompletionRequest, fields: dict[str, Any]) -> Response:
+    body, generate = serving.accept(fields)
     requests = [replace(generate, raw_prompt=raw) for raw in _prompts(own)]
     for at, each in enumerate(requests[1:], 1):
         requests[at] = replace(each, id=f"{generate.id}-{at}")

@@ -67,7 +67,7 @@ def to_generate(
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=stop,
         stream=bool(body.stream),
-        priority=priority(body.priority, headers.priority if headers else None, body.extra.get("service_tier")),
+        priority=priority(body.priority, headers.priority if headers else None, body.service_tier),
         timeout_s=timeout(body.timeout, headers.timeout if headers else None),
     )
 
@@ -75,12 +75,12 @@ def to_generate(
 _TIERS: dict[str, Priority] = {"priority": "high", "flex": "low"}
 
 
-def priority(field: Priority | None, header: str | None, tier: object = None) -> Priority:
+def priority(field: Priority | None, header: str | None, tier: str | None = None) -> Priority:
     """The class a request asks for: field, header, or OpenAI's service tier, in this order."""
     if field is not None:
         return field
     if header is None:
-        return _TIERS.get(str(tier), "normal")
+        return _TIERS.get(tier or "", "normal")
     if header not in get_args(Priority):
         raise InvalidRequest("X-Priority must be high, normal or low.", param="X-Priority")
     return cast(Priority, header)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import msgspec
 from flask import Flask, Response
@@ -25,6 +26,9 @@ from src.errors import (
 
 # what nginx logs for a client that left; nobody reads it
 _CLIENT_CLOSED = 499
+# how pydantic names our classes
+_OURS = re.compile(r"[A-Z]\w*[a-z]\w*")
+_CLASS = re.compile(r" or instance of \w+")
 
 
 def register(app: Flask) -> None:
@@ -52,11 +56,13 @@ def respond(error: ServiceError) -> Response:
 def from_validation(error: ValidationError) -> InvalidRequest:
     """The deepest problem pydantic found, with the field's path as OpenAI writes it. Values are not repeated."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
-    problem = max(problems, key=lambda item: len(item["loc"]))  # of a union's members the one that got furthest
+    # of a union's members the one that got furthest, and of those the one whose type was right
+    problem = max(problems, key=lambda item: (len(item["loc"]), not item["type"].endswith("_type")))
     param = _path(problem["loc"])
     if problem["type"] == "missing":
         return InvalidRequest(f"Missing required parameter: {param!r}.", param=param)
-    return InvalidRequest(f"Invalid value for {param!r}: {problem['msg']}.", param=param)
+    text = _CLASS.sub("", problem["msg"])
+    return InvalidRequest(f"Invalid value for {param!r}: {text}.", param=param)
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
@@ -65,7 +71,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part.isidentifier() and part not in ("str", "int", "TextPart"):
+        elif part.isidentifier() and part not in ("str", "int") and not _OURS.fullmatch(part):
             path += f".{part}" if path else part
     return path
 

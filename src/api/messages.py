@@ -21,21 +21,28 @@ blueprint = Blueprint("messages", __name__)
 
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use"}
 _CHAT_ONLY = ("n", "logprobs", "top_logprobs", "response_format", "stream_options", "max_completion_tokens", "stop")
+_UNSUPPORTED = ("container", "mcp_servers", "context_management", "inference_geo", "speed", "diagnostics")
+_NO_EFFECT = ("cache_control", "user_profile_id", "workspace_id")
+_NAMES = {"reasoning_effort": "thinking", "stop": "stop_sequences", "response_format": "output_config.format"}
 _NO_INPUT = msgspec.Raw(b"{}")
 
 
 @blueprint.post("/v1/messages")
 def create() -> Response:
     own = MessagesRequest.model_validate(json_body())
-    body, generate = serving.accept(as_chat(own))
-    form = _Form(generate)
-    writer = MessageWriter(form) if own.stream else None
-    return chat.with_ignored(serving.respond(generate, writer, form.whole), body.ignored)
+    fields = as_chat(own)
+    with serving.own_names(_NAMES):
+        body, generate = serving.accept(fields)
+        form = _Form(generate)
+        writer = MessageWriter(form) if own.stream else None
+        return chat.with_ignored(serving.respond(generate, writer, form.whole), body.ignored)
 
 
 @blueprint.post("/v1/messages/count_tokens")
 def count() -> Response:
-    _, generate = serving.accept(as_chat(CountRequest.model_validate(json_body())))
+    fields = as_chat(CountRequest.model_validate(json_body()))
+    with serving.own_names(_NAMES):
+        _, generate = serving.accept(fields)
     answer = service().backends.ask_engine(generate.model, TokenizeRequest(generate))
     assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
     return json_response(shapes.TokenCount(len(answer.tokens)))
@@ -43,7 +50,10 @@ def count() -> Response:
 
 def as_chat(own: MessagesRequest) -> dict[str, Any]:
     """The same wish in chat's words."""
-    serving.refuse_foreign(own.model_extra or {}, _CHAT_ONLY)
+    extra = own.model_extra or {}
+    serving.refuse_foreign(extra, _CHAT_ONLY)
+    serving.refuse_unsupported(extra, _UNSUPPORTED)
+    extra = {name: value for name, value in extra.items() if name not in (*_UNSUPPORTED, *_NO_EFFECT)}
     turns = [] if own.system is None else [{"role": "system", "content": _text(own.system)}]
     for turn in own.messages:
         turns += _turns(turn)
@@ -58,10 +68,21 @@ def as_chat(own: MessagesRequest) -> dict[str, Any]:
         "top_k": own.top_k,
         "tools": None if own.tools is None else [_tool(tool) for tool in own.tools],
         **_choice(own.tool_choice),
+        **_output(own),
     }
     if own.thinking is not None and own.thinking.type != "adaptive":
         fields["chat_template_kwargs"] = {"enable_thinking": own.thinking.type == "enabled"}
-    return {**(own.model_extra or {}), **{name: value for name, value in fields.items() if value is not None}}
+    return {**extra, **{name: value for name, value in fields.items() if value is not None}}
+
+
+def _output(own: MessagesRequest) -> dict[str, Any]:
+    """The answer's form, and how much thought goes into it."""
+    config = own.output_config or shapes.OutputConfig()
+    wish = config.format or own.output_format
+    fields: dict[str, Any] = {"reasoning_effort": "xhigh" if config.effort == "max" else config.effort}
+    if wish is not None:
+        fields["response_format"] = {"type": "json_schema", "json_schema": {"name": "output", "schema": wish.schema_}}
+    return fields
 
 
 def _text(content: str | list[shapes.TextBlock]) -> str:

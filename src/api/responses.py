@@ -24,9 +24,16 @@ from src.ipc.messages import Delta, Finished, GenerateRequest, Usage
 blueprint = Blueprint("responses", __name__)
 
 _CHAT_ONLY = (
-    *("messages", "n", "logprobs", "response_format", "stream_options", "max_tokens", "max_completion_tokens"),
+    *("messages", "n", "logprobs", "response_format", "max_tokens", "max_completion_tokens"),
     *("reasoning_effort",),
 )
+_UNSUPPORTED = ("conversation", "prompt", "context_management", "max_tool_calls", "access_programs", "image")
+_NAMES = {
+    "messages": "input",
+    "max_tokens": "max_output_tokens",
+    "reasoning_effort": "reasoning.effort",
+    "response_format": "text.format",
+}
 _KEPT = "stoker-conversations"
 
 
@@ -45,10 +52,12 @@ def create() -> Response:
     own = ResponsesRequest.model_validate(json_body())
     kept = _conversations()
     turns = _previous(own, kept) + turns_of(own.input)
-    body, generate = serving.accept(as_chat(own, turns))
-    form = Form(generate, own, body, turns, kept)
-    writer = ResponseWriter(form) if body.stream else None
-    return chat.with_ignored(serving.respond(generate, writer, form.whole), body.ignored)
+    fields = as_chat(own, turns)
+    with serving.own_names(_NAMES):
+        body, generate = serving.accept(fields)
+        form = Form(generate, own, body, turns, kept)
+        writer = ResponseWriter(form) if body.stream else None
+        return chat.with_ignored(serving.respond(generate, writer, form.whole), body.ignored)
 
 
 @blueprint.get("/v1/responses/<response_id>")
@@ -86,6 +95,8 @@ def as_chat(own: ResponsesRequest, turns: list[dict[str, Any]]) -> dict[str, Any
     """The same wish in chat's words."""
     extra = own.model_extra or {}
     serving.refuse_foreign(extra, _CHAT_ONLY)
+    serving.refuse_unsupported(extra, _UNSUPPORTED)
+    extra = {name: value for name, value in extra.items() if name not in _UNSUPPORTED}
     if extra.get("top_logprobs"):
         raise UnsupportedValue("top_logprobs is not supported here; /v1/chat/completions has it.", param="top_logprobs")
     first = [] if own.instructions is None else [{"role": "system", "content": own.instructions}]

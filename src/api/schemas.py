@@ -5,16 +5,13 @@ Every field of a request is honoured, refused by name, or on the list of those w
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from src.errors import UnsupportedValue
 from src.ipc.messages import Priority
-
-# fields that cannot change the answer here: taken and set aside
-NO_EFFECT = frozenset({"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key"})
 
 # fields of the API this engine does not honour, with the values that ask for nothing
 UNSUPPORTED: dict[str, tuple[object, ...]] = {
@@ -34,6 +31,22 @@ MAX_TOOLS = 128
 
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class WithoutEffect(_Strict):
+    """Fields that cannot change an answer here: checked, and set aside. `service_tier` asks for a priority."""
+
+    user: str | None = None
+    metadata: dict[str, Any] | None = None
+    store: bool | None = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+
+
+NO_EFFECT = frozenset(WithoutEffect.model_fields)
 
 
 class TextPart(_Strict):
@@ -135,7 +148,7 @@ TokenId = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 
 
-class ChatCompletionRequest(_Strict):
+class ChatCompletionRequest(WithoutEffect):
     """Body of POST /v1/chat/completions. Bounds are OpenAI's."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
@@ -173,8 +186,6 @@ class ChatCompletionRequest(_Strict):
     reasoning_effort: ReasoningEffort | None = None
     chat_template_kwargs: TemplateOptions | None = None
 
-    known: ClassVar[frozenset[str]] = NO_EFFECT | frozenset(UNSUPPORTED)
-
     def refuse_unsupported(self) -> None:
         """Raise `UnsupportedValue` for the first field that asks for what this engine cannot do."""
         for name, value in self.extra.items():
@@ -188,7 +199,7 @@ class ChatCompletionRequest(_Strict):
     @property
     def ignored(self) -> list[str]:
         """Fields nobody knows, to be named in the response's header."""
-        return sorted(set(self.extra) - self.known)
+        return sorted(set(self.extra) - set(UNSUPPORTED))
 
 
 # ---- responses

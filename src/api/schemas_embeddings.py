@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from src.api.schemas import NO_EFFECT, Wire
+from src.api.schemas import Wire, WithoutEffect
 from src.api.schemas_completions import TokenIds
 from src.ipc.messages import Priority
 
@@ -14,7 +14,7 @@ MAX_INPUTS = 2048
 Text = Annotated[str, Field(min_length=1)]
 
 
-class EmbeddingsRequest(BaseModel):
+class EmbeddingsRequest(WithoutEffect):
     """Body of POST /v1/embeddings. Bounds are OpenAI's."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
@@ -34,8 +34,7 @@ class EmbeddingsRequest(BaseModel):
     @property
     def ignored(self) -> list[str]:
         """Fields nobody knows."""
-        extra: dict[str, Any] = self.model_extra or {}
-        return sorted(set(extra) - NO_EFFECT)
+        return sorted(self.model_extra or ())
 
 
 class EmbeddingOut(Wire, frozen=True):

@@ -68,6 +68,18 @@ class ThinkingSwitch(_Open):
     budget_tokens: int | None = None
 
 
+class OutputFormat(_Open):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, populate_by_name=True)
+
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class OutputConfig(_Open):
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    format: OutputFormat | None = None
+
+
 class MessagesRequest(BaseModel):
     """Body of POST /v1/messages."""
 
@@ -85,6 +97,8 @@ class MessagesRequest(BaseModel):
     tools: list[AnthropicTool] | None = Field(None, max_length=128)
     tool_choice: AnthropicChoice | None = None
     thinking: ThinkingSwitch | None = None
+    output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
 
 
 class CountRequest(MessagesRequest):

@@ -93,13 +93,21 @@ class ReasoningOptions(BaseModel):
     generate_summary: None = None
 
 
+class ResponseStreamOptions(BaseModel):
+    """Padding against eavesdroppers, which a loopback or TLS of one's own does not need."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    include_obfuscation: bool | None = None
+
+
 class ResponsesRequest(BaseModel):
     """Body of POST /v1/responses."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     model: str | None = Field(None, max_length=512)
-    input: str | Annotated[list[Item], Field(max_length=MAX_ITEMS)]
+    input: str | Annotated[list[Item], Field(min_length=1, max_length=MAX_ITEMS)]
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1, le=10_000_000)
     tools: list[ResponseTool] | None = Field(None, max_length=128)
@@ -112,6 +120,7 @@ class ResponsesRequest(BaseModel):
     background: Literal[False] | None = None
     include: list[Literal["reasoning.encrypted_content"]] | None = None
     metadata: dict[str, str] | None = Field(None, max_length=16)
+    stream_options: ResponseStreamOptions | None = None
 
 
 # ---- what is sent

@@ -5,18 +5,21 @@ Each endpoint brings its translation in, and for its answers a function (whole) 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
 from flask import Response
+from pydantic import ValidationError
 
-from src.api import chat, convert, sse
+from src.api import chat, convert, error_handlers, sse
 from src.api.generation import Generation
 from src.api.schemas import ChatCompletionRequest, Wire
 from src.api.service import json_response, request_id, service
 from src.api.streaming import Event, StreamWriter, stream
-from src.errors import InvalidRequest
+from src.errors import InvalidRequest, ServiceError, UnsupportedValue
 from src.ipc.messages import GenerateRequest
 
 
@@ -26,6 +29,33 @@ def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateReque
     body = ChatCompletionRequest.model_validate(fields)
     chat.refuse_unknown(body.ignored, strict=shared.settings.strict_fields)
     return body, convert.to_generate(body, request_id(), shared.settings.default_model, chat.headers())
+
+
+@contextmanager
+def own_names(names: dict[str, str]) -> Iterator[None]:
+    """Errors name the fields as this endpoint has them, not as chat has."""
+    try:
+        yield
+    except ValidationError as error:
+        raise _renamed(error_handlers.from_validation(error), names) from None
+    except ServiceError as error:
+        raise _renamed(error, names) from None
+
+
+def _renamed(error: ServiceError, names: dict[str, str]) -> ServiceError:
+    head = re.match(r"\w*", error.param or "")
+    if error.param and head and head[0] in names:
+        was = error.param
+        error.param = names[head[0]] + was[head.end() :]
+        error.message = error.message.replace(repr(was), repr(error.param))
+    return error
+
+
+def refuse_unsupported(fields: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Raise `UnsupportedValue` for a field of this API that cannot be honoured."""
+    for name in names:
+        if fields.get(name) not in (None, [], {}):
+            raise UnsupportedValue(f"{name!r} is not supported here.", param=name)
 
 
 def refuse_foreign(fields: dict[str, Any], names: tuple[str, ...]) -> None:

@@ -32,7 +32,7 @@ def prepare(
     arrived = clock()
     prompt = backend.tokenizer.encode(request)
     if not prompt:
-        raise InvalidRequest("The conversation is empty after the model's chat template.", param="messages")
+        raise InvalidRequest("The prompt is empty: it has no tokens.", param="messages")
     context = backend.info.context_length
     max_tokens = answer_budget(len(prompt), request.max_tokens, settings.default_max_tokens, context)
     text = TextStream(backend.tokenizer.detokenizer(), request.stop, backend.tokenizer.reader(request, prompt))

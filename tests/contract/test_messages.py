@@ -10,7 +10,7 @@ import anthropic
 import httpx2
 import pytest
 
-from tests.contract.conftest import Service
+from tests.contract.conftest import Service, StartService
 
 WEATHER: Any = {"name": "weather", "description": "w", "input_schema": {"type": "object", "properties": {}}}
 USER: Any = [{"role": "user", "content": "hello"}]
@@ -128,6 +128,12 @@ def test_tokens_are_counted(client: anthropic.Anthropic) -> None:
         {"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
         {"n": 2},
         {"logprobs": True},
+        {"container": "c"},
+        {"mcp_servers": [{"type": "url"}]},
+        {
+            "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+        },  # the fake engine has none
+        {"output_config": {"effort": "enormous"}},
     ],
 )
 def test_what_is_wrong_is_refused(fields: dict[str, Any], service: Service, client: anthropic.Anthropic) -> None:
@@ -136,3 +142,15 @@ def test_what_is_wrong_is_refused(fields: dict[str, Any], service: Service, clie
     with pytest.raises(anthropic.BadRequestError):
         client.post("/v1/messages", body=body, cast_to=object)
     assert service.works()
+
+
+def test_refusals_use_this_apis_names(start_service: StartService) -> None:
+    """What chat refuses is told under the name the client used."""
+    service = start_service(max_model_len=50)
+    body = {"model": "demo", "max_tokens": 5, "messages": USER}
+    form = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+    refused = service.http.post("/v1/messages", json={**body, "output_config": form}).json()["error"]
+    assert refused["param"] == "output_config.format"
+    reply = service.http.post("/v1/messages", json={**body, "cache_control": {"type": "ephemeral"}, "mcp_servers": []})
+    assert reply.status_code == 200
+    assert "X-Ignored-Fields" not in reply.headers

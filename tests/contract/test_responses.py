@@ -146,7 +146,14 @@ def test_the_store_is_bounded(start_service: StartService) -> None:
     ("fields", "param"),
     [
         ({"input": 5}, "input"),
-        ({"input": []}, "messages"),
+        ({"input": []}, "input"),
+        ({"input": "x" * 2000}, "input"),
+        ({"input": "x", "max_output_tokens": 2000}, "max_output_tokens"),
+        ({"input": "x", "text": {"format": {"type": "json_object"}}}, "text.format"),
+        ({"input": "x", "conversation": "c"}, "conversation"),
+        ({"input": "x", "prompt": {"id": "p"}}, "prompt"),
+        ({"input": "x", "max_tool_calls": 2}, "max_tool_calls"),
+        ({"input": "x", "context_management": [{"type": "compaction"}]}, "context_management"),
         ({"input": [{"type": "image_generation_call"}]}, "input"),
         ({"input": "x", "tools": [{"type": "web_search"}]}, "tools"),
         ({"input": "x", "truncation": "auto"}, "truncation"),
@@ -159,9 +166,18 @@ def test_the_store_is_bounded(start_service: StartService) -> None:
         ({}, "input"),
     ],
 )
-def test_what_is_wrong_is_named(fields: dict[str, Any], param: str, service: Service) -> None:
-    """Every refusal is a 400 in the envelope, and names the parameter."""
+def test_what_is_wrong_is_named(fields: dict[str, Any], param: str, start_service: StartService) -> None:
+    """Every refusal is a 400 in the envelope, and names the parameter as it is called here, not in chat."""
+    service = start_service(max_model_len=1000)
     reply = service.http.post(ROUTE, json=fields)
     assert reply.status_code == 400, reply.text
     assert str(reply.json()["error"]["param"]).startswith(param)
     assert service.works()
+
+
+def test_what_has_no_effect_is_taken(service: Service) -> None:
+    """Fields that could change nothing here, and known ones that ask for nothing, are not reported."""
+    fields = {"prompt_cache_retention": "24h", "stream_options": {"include_obfuscation": False}, "conversation": None}
+    reply = service.http.post(ROUTE, json={"input": "x", **fields, "user": "u"})
+    assert reply.status_code == 200
+    assert "X-Ignored-Fields" not in reply.headers

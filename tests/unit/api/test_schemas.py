@@ -116,9 +116,12 @@ def test_a_value_that_asks_for_nothing_is_taken(name: str, value: object) -> Non
 @pytest.mark.parametrize("name", sorted(NO_EFFECT))
 def test_a_field_without_effect_is_taken(name: str) -> None:
     """What cannot change the answer is neither refused nor reported."""
-    made = request(**{name: "x"})
+    values: dict[str, object] = {"metadata": {"a": "b"}, "store": True, "prompt_cache_options": {}}
+    made = request(**{name: values.get(name, "x")})
     made.refuse_unsupported()
     assert made.ignored == []
+    with pytest.raises(ValidationError):
+        request(**{name: 5})
 
 
 def test_an_unknown_field_is_reported() -> None:
@@ -143,3 +146,21 @@ def test_a_missing_field_is_named() -> None:
     with pytest.raises(ValidationError) as caught:
         ChatCompletionRequest.model_validate({})
     assert from_validation(caught.value).message == "Missing required parameter: 'messages'."
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "text"),
+    [
+        ({"stop": ["a"] * 5}, "stop", "at most 4"),
+        ({"stop": ""}, "stop", "at least 1"),
+        ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.type", "'function'"),
+        ({"response_format": "json"}, "response_format", "valid dictionary."),
+    ],
+)
+def test_what_is_wrong_is_said_plainly(fields: dict[str, Any], param: str, text: str) -> None:
+    """Of a field with several forms, what is told is about the one that was meant; no class of ours is named."""
+    with pytest.raises(ValidationError) as caught:
+        request(**fields)
+    error = from_validation(caught.value)
+    assert error.param == param
+    assert text in error.message
