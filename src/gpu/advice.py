@@ -34,6 +34,8 @@ def recommend(
     pages = 1 if on_gpu(device) and ocr is not None and ocr.engine == "mlx_vlm" else ocr_pages(host)
     slow = device.kind == "cpu" if device is not None else gpu is not None and gpu.source == "none"
     warning = no_gpu_warning(host, device.blas if device is not None else None) if slow else None
+    if warning and gpu is not None and gpu.gpus:
+        warning += " There is one: DEVICE_TYPE, or an MLX without its support (requirements-cuda.txt), keeps it out."
     return Recommendations(chats, reason, pages, warning)
 
 

@@ -16,17 +16,18 @@ _NVIDIA = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/u
 
 @dataclass(frozen=True)
 class Host:
-    """The machine as psutil sees it."""
+    """The machine as psutil sees it. `load`: processes that ran or wanted to, on average over the last minute."""
 
     platform: str
     cores: int
     memory_total_bytes: int
     memory_available_bytes: int
+    load: float
 
 
 def read_host() -> Host:
     memory = psutil.virtual_memory()
-    return Host(sys.platform, psutil.cpu_count() or 1, memory.total, memory.available)
+    return Host(sys.platform, psutil.cpu_count() or 1, memory.total, memory.available, psutil.getloadavg()[0])
 
 
 def gpu_kind() -> Literal["metal", "cuda", "none"]:

@@ -22,7 +22,10 @@ class MemoryStatus(msgspec.Struct, frozen=True):
 
 
 class GpuStatus(msgspec.Struct, frozen=True):
-    """`unavailable` says for each null field why it is null; each of `gpus`, which the system tells of, has its own."""
+    """`unavailable` says for each null field why it is null; each of `gpus`, which the system tells of, has its own.
+
+    `cpu_load_percent`: what ran or wanted to, by processors, over the last minute; over 100 it waits.
+    """
 
     metal_available: bool | None
     cuda_available: bool | None
@@ -31,6 +34,7 @@ class GpuStatus(msgspec.Struct, frozen=True):
     using_gpu: bool | None
     using_cpu: bool | None
     utilization_percent: float | None
+    cpu_load_percent: float
     memory_bytes: MemoryStatus
     blas: str | None
     mlx_version: str | None
@@ -62,6 +66,7 @@ def report(
         using_gpu=on_gpu(device) if device and device.kind != "none" else None,
         using_cpu=device.kind == "cpu" if device and device.kind != "none" else None,
         utilization_percent=None if used is None or used.utilization is None else round(100 * used.utilization, 1),
+        cpu_load_percent=round(100 * host.load / host.cores, 1),
         memory_bytes=_memory(health, device, host),
         blas=device.blas if device else None,
         mlx_version=device.mlx_version if device else None,

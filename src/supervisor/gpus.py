@@ -37,6 +37,10 @@ class Gpus:
         """How they are now, and which one we use."""
         return msgspec.structs.replace(self._watch.latest(), selected=self.selection.index, why=self.selection.why)
 
+    def close(self) -> None:
+        """Ask the drivers no more."""
+        self._watch.stop()
+
     def announce(self) -> None:
         """Say in the log what there is, or what it costs that there is nothing."""
         sample = self.sample()

@@ -147,6 +147,7 @@ class Supervisor:
             for duty in self._duties:
                 duty.cancel()
             self._children.kill()
+            self._gpus.close()
             self._remove_stale_sockets()
             await server.close()
         logger.info("stopped")

@@ -46,6 +46,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     environment: dict[str, str] = {}
     try:
         gpus = Gpus(settings)
+        gpus.close()
         environment = gpus.environment
         yield from gpu_findings(gpus.sample())
     except SettingsError as error:

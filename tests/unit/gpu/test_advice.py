@@ -11,8 +11,8 @@ from src.gpu.machine import Host
 from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health, MemoryReading, ModelInfo
 
 GB = 1 << 30
-MAC = Host("darwin", 12, 64 * GB, 40 * GB)
-LINUX = Host("linux", 8, 64 * GB, 32 * GB)
+MAC = Host("darwin", 12, 64 * GB, 40 * GB, 1.0)
+LINUX = Host("linux", 8, 64 * GB, 32 * GB, 1.0)
 # Llama 3 8B, 16 bit: 32 layers, 8 KV heads of 128 numbers
 LLAMA = ModelInfo("llama", 8192, weight_bytes=16 * GB, kv_bytes_per_token=2 * 32 * 8 * 128 * 2)
 Kind = Literal["metal", "cuda", "cpu", "none"]
@@ -31,13 +31,13 @@ def health(
         (health("metal"), MAC, 64),  # 32 GB beside the weights, 0.5 GB for each chat of 4096 tokens
         (health("metal", active=20 * GB), MAC, 64),  # what chats have now is theirs already
         (health("metal", active=0), MAC, 48),  # offloaded: 40 GB are free, and the weights come back
-        (health("metal"), Host("darwin", 12, 64 * GB, 3 * GB), 6),  # others have taken the rest
+        (health("metal"), Host("darwin", 12, 64 * GB, 3 * GB, 1.0), 6),  # others have taken the rest
         (health("metal", mlx_limit_bytes=20 * GB), MAC, 8),  # MLX_MEMORY_FRACTION
-        (health("metal"), Host("darwin", 12, 64 * GB, 0), 1),
+        (health("metal"), Host("darwin", 12, 64 * GB, 0, 1.0), 1),
         (health("cuda", total=24 * GB), LINUX, 16),
-        (health("cuda", total=24 * GB), Host("linux", 8, 4 * GB, GB), 16),  # the host's memory is another
+        (health("cuda", total=24 * GB), Host("linux", 8, 4 * GB, GB, 1.0), 16),  # the host's memory is another
         (health("cpu", total=64 * GB), LINUX, 8),  # one a core
-        (health("cpu", total=64 * GB), Host("linux", 8, 64 * GB, 2 * GB), 4),
+        (health("cpu", total=64 * GB), Host("linux", 8, 64 * GB, 2 * GB, 1.0), 4),
         (health("none", model=None), LINUX, 8),
     ],
 )
@@ -84,7 +84,7 @@ def test_ocr_without_a_gpu_takes_more_pages_at_once() -> None:
     vision = Health("ready", 1, MemoryReading(1), engine="mlx_vlm")
     assert recommend(health("metal"), MAC, 32, ocr=vision).max_concurrent_ocr == 1
     assert recommend(health("cpu"), LINUX, 32, ocr=vision).max_concurrent_ocr == 8
-    assert recommend(None, Host("linux", 8, 4 * GB, 2 * GB), 32).max_concurrent_ocr == 2
+    assert recommend(None, Host("linux", 8, 4 * GB, 2 * GB, 1.0), 32).max_concurrent_ocr == 2
 
 
 @pytest.mark.parametrize(
@@ -101,6 +101,11 @@ def test_a_slow_machine_is_told(blas: str, words: list[str]) -> None:
 def test_a_gpu_needs_no_warning() -> None:
     assert recommend(health("metal"), MAC, 32).performance_warning is None
     assert recommend(None, MAC, 32, GpuSample("ioreg")).performance_warning is None
+
+
+def test_a_gpu_that_lies_idle_is_pointed_out() -> None:
+    told = GpuSample("nvml", (GpuReading(0, "cuda"),))
+    assert "There is one" in (recommend(health("cpu"), LINUX, 32, told).performance_warning or "")
 
 
 @pytest.mark.parametrize("given", [health("cpu"), None])

@@ -12,8 +12,8 @@ from src.gpu import ioreg, report
 from src.gpu.machine import Host, read_host
 from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health, MemoryReading, ModelInfo
 
-LINUX = Host("linux", 8, 64 << 30, 32 << 30)
-MAC = Host("darwin", 12, 64 << 30, 3 << 30)
+LINUX = Host("linux", 8, 64 << 30, 32 << 30, 1.0)
+MAC = Host("darwin", 12, 64 << 30, 3 << 30, 1.0)
 MLX_MEMORY = MemoryReading(1000, 10, 20, 30, 40)
 Kind = Literal["metal", "cuda", "cpu", "none"]
 
@@ -108,6 +108,7 @@ def test_memory_and_models() -> None:
         "host_total": 64 << 30,
         "host_available": 32 << 30,
     }
+    assert status.cpu_load_percent == 12.5
     assert (status.loaded_models, status.blas) == (("demo",), "OpenBLAS (x)")
 
 

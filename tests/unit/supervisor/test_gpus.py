@@ -34,16 +34,17 @@ Begin = Callable[..., Gpus]
 @pytest.fixture
 def begin(make_settings: MakeSettings) -> Iterator[Begin]:
     """The GPUs of a machine that tells of these, under these settings."""
-    watches: list[GpuWatch] = []
+    begun: list[Gpus] = []
 
     def make(sample: GpuSample, **settings: Any) -> Gpus:
         source: Source = sample.source
-        watches.append(GpuWatch(None if sample is NO_GPU else lambda: sample, source, every_s=60))
-        return Gpus(make_settings(**settings), watches[-1])
+        watch = GpuWatch(None if sample is NO_GPU else lambda: sample, source, every_s=60)
+        begun.append(Gpus(make_settings(**settings), watch))
+        return begun[-1]
 
     yield make
-    for watch in watches:
-        watch.stop()
+    for gpus in begun:
+        gpus.close()
 
 
 @pytest.fixture
