@@ -34,6 +34,11 @@ class Progress:
                 self._tenth = tenth
                 self._out.write(f"{self._text()}\n")
 
+    def close(self) -> None:
+        """Whatever is said next has a line of its own."""
+        if self._out.isatty() and self._shown_at > self._began and self._done < self._total:
+            self._out.write("\n")
+
     def _draw(self) -> None:
         now, whole = self._clock(), self._done >= self._total
         if now - self._shown_at < _SHOWN_EVERY_S and not whole:

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,10 +124,12 @@ def _bring(hub: Hub, found: Snapshot, place: Place, bits: int | None) -> None:
     sys.stderr.write(f"{found.model}, revision {found.revision[:12]}: {size(total)}, {size(left)} to fetch\n")
     progress = Progress(total, total - left, time.monotonic, sys.stderr)
     weights = tuple(file for file in found.files if snapshot.is_weights(file.name))
-    download.fetch(hub, found, tuple(f for f in found.files if f not in weights), place.next, progress.add)
-    if bits is not None:
-        _refuse_quantized(found.model, place.next)
-    download.fetch(hub, found, weights, place.next, progress.add)
+    others = tuple(file for file in found.files if file not in weights)
+    with closing(progress):
+        download.fetch(hub, found, others, place.next, progress.add)
+        if bits is not None:
+            _refuse_quantized(found.model, place.next)
+        download.fetch(hub, found, weights, place.next, progress.add)
     if lacking := inventory.missing(place.next):
         raise PullError(f"{found.model} is not complete on the hub: {', '.join(lacking)}.", ExitCode.MODEL)
 

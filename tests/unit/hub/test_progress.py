@@ -36,3 +36,5 @@ def test_bytes_that_are_thrown_away_are_taken_back() -> None:
     clock.now += 1
     progress.add(-50_000_000)
     assert out.getvalue().endswith("·" * 30 + " 0 MB of 100 MB")
+    progress.close()
+    assert out.getvalue().endswith(" 0 MB of 100 MB\n")
