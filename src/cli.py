@@ -341,7 +341,11 @@ def doctor(settings: Settings) -> ExitCode:
 
 def _carry_out(remedy: Remedy, settings: Settings) -> bool:
     directory, restart = settings.runtime_path, remedy.act == "restart"
-    path = runtime.control_socket(directory) if restart else runtime.engine_socket(directory, settings.default_model)
+    path = (
+        runtime.control_socket(directory)
+        if restart
+        else runtime.engine_socket(directory, remedy.child.partition(":")[2])
+    )
     order: AnyMessage = RestartRequest(remedy.child) if restart else TrimRequest()
     try:
         accepted = isinstance(client.ask(path, order, _ANSWER_S), Accepted)

@@ -33,6 +33,7 @@ _CHOICES = (1, 2, 5, 10, 20)
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "abort", "error")
 LEVELS = ("normal", "low", "high")
+MODEL_STATES = ("unloaded", "loading", "gpu", "offloading", "cpu", "restoring", "unloading", "failed")
 OCR_RESULTS = ("ok", "invalid", "overloaded", "error", "abort")
 
 
@@ -77,6 +78,7 @@ class ModelReading:
     step_tokens: Counts | None = None
     memory_level: str = "normal"
     fallback: bool = False
+    state: str = "unloaded"
 
 
 @dataclass(frozen=True)
@@ -198,10 +200,13 @@ class _ReadingsCollector(Collector):
             f"{PREFIX}_child_restarts", "Restarts by child and reason.", labels=("child", "reason")
         )
         engine = CounterMetricFamily(f"{PREFIX}_engine_restarts", "Engine restarts by reason.", labels=("reason",))
+        engines: dict[str, int] = {}
         for (child, reason), count in sorted(readings.restarts.items()):
             restarts.add_metric((child, reason), count)
             if child.startswith("engine"):
-                engine.add_metric((reason,), count)
+                engines[reason] = engines.get(reason, 0) + count
+        for reason, count in engines.items():
+            engine.add_metric((reason,), count)
         yield from (restarts, engine)
         yield _gauge("process_memory_bytes", "Resident memory by process.", ("process",), readings.process_memory_bytes)
         yield _gauge("host_memory_bytes", "The machine's memory.", ("kind",), readings.host_memory_bytes)
@@ -236,11 +241,14 @@ def _models(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
     memory = GaugeMetricFamily(
         f"{PREFIX}_engine_memory_bytes", "MLX's own memory figures, and the footprint.", labels=(*labels, "kind")
     )
+    state = GaugeMetricFamily(f"{PREFIX}_model_state", "1 for the state a model is in.", labels=("model_name", "state"))
     load = GaugeMetricFamily(f"{PREFIX}_model_load_duration_seconds", "How long loading took.", labels=("model_name",))
     for model in models:
         if model.load_s is not None:
             load.add_metric((model.model_name,), model.load_s)
         key = (model.model_name, model.engine)
+        for name in MODEL_STATES:
+            state.add_metric((model.model_name, name), int(model.state == name))
         families["engine_up"].add_metric(key, int(model.up))
         families["running"].add_metric(key, model.running)
         families["waiting"].add_metric(key, model.waiting)
@@ -248,7 +256,7 @@ def _models(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
         families["fallback"].add_metric(key, int(model.fallback))
         for kind, value in model.memory_bytes.items():
             memory.add_metric((*key, kind), value)
-    yield from (*families.values(), memory, load)
+    yield from (*families.values(), memory, load, state)
 
 
 def _caches(models: tuple[ModelReading, ...]) -> Iterator[Metric]:

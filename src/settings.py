@@ -124,6 +124,42 @@ class EngineSettings(BaseModel):
     client_buffer_kb: int = Field(1024, ge=16, le=1 << 20, description="Unread answer a slow client may pile up, KiB.")
 
 
+class ModelSettings(BaseModel):
+    """Models: which may be asked for, and when they come and go."""
+
+    lazy_load: bool = Field(True, description="Load a model at its first request; false loads DEFAULT_MODEL at start.")
+    pinned_models: str = Field("", description="Models loaded at start that never leave, comma-separated.")
+    allowed_models: str = Field(
+        "", description="Hugging Face ids that requests may name beside local models, comma-separated."
+    )
+    max_concurrent_models: int = Field(2, ge=1, le=64, description="Models on the device at once.")
+    max_warm_models: int = Field(
+        2, ge=0, le=64, description="Offloaded models whose process waits warm; beyond it the longest idle ends."
+    )
+    models_memory_mb: int = Field(
+        0, ge=0, le=1 << 24, description="Weights on the device together, MiB; 0 is MLX_MEMORY_FRACTION of the memory."
+    )
+    model_turn: float = Field(
+        5.0, ge=0, le=3600, description="Seconds a busy model keeps its place while requests wait for another."
+    )
+    gpu_idle_timeout: float = Field(
+        600.0, ge=0, le=31_536_000, description="Seconds without requests until weights leave the device; 0 is never."
+    )
+    model_unload_timeout: float = Field(
+        3600.0, ge=0, le=31_536_000, description="Seconds without requests until a model's process ends; 0 is never."
+    )
+    offload_after_request: bool = Field(False, description="Leave the device after each request: it is shared.")
+    background_idle_seconds: float = Field(
+        300.0, ge=0, le=86400, description="Seconds without other load until background requests run."
+    )
+    background_pause_seconds: float = Field(
+        10.0, ge=0, le=86400, description="Seconds between two background requests."
+    )
+    background_timeout: float = Field(
+        3600.0, gt=0, le=31_536_000, description="Seconds a background request may wait for its turn."
+    )
+
+
 class OcrSettings(BaseModel):
     """OCR: a broker and its pool."""
 
@@ -257,7 +293,14 @@ class SecuritySettings(BaseModel):
 
 
 class Settings(
-    WebSettings, EngineSettings, OcrSettings, LogSettings, SupervisorSettings, SecuritySettings, BaseSettings
+    WebSettings,
+    EngineSettings,
+    ModelSettings,
+    OcrSettings,
+    LogSettings,
+    SupervisorSettings,
+    SecuritySettings,
+    BaseSettings,
 ):
     """The whole configuration. Frozen: a change needs a restart of the process that reads it."""
 
@@ -292,7 +335,7 @@ class Settings(
 
 
 GROUPS: tuple[type[BaseModel], ...] = (
-    *(WebSettings, EngineSettings, OcrSettings),
+    *(WebSettings, EngineSettings, ModelSettings, OcrSettings),
     *(LogSettings, SupervisorSettings, SecuritySettings),
 )
 

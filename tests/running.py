@@ -55,9 +55,9 @@ class Running:
             return 0, b""
 
     def status(self) -> dict[str, dict[str, object]]:
-        """The supervisor's children by name; empty while it does not answer."""
+        """The supervisor's children by kind: `engine` is the only one's; empty while it does not answer."""
         code, body = self.get("/v1/system/status")
-        return {child["name"]: child for child in json.loads(body)["children"]} if code == 200 else {}
+        return {child["name"].partition(":")[0]: child for child in json.loads(body)["children"]} if code == 200 else {}
 
     def pid(self, child: str) -> int:
         return int(str(self.status()[child]["pid"]))
@@ -103,10 +103,14 @@ class Running:
 def service(
     *, command: tuple[str, ...] = ("run.py", "--mode", "prod"), ready: str | None = "/readyz", **settings: object
 ) -> Iterator[Running]:
-    """Run the service with these settings (lower-case names) until the block ends. They win over a developer's .env."""
+    """Run the service with these settings (lower-case names) until the block ends. They win over a developer's .env.
+
+    It is `ready` with its model loaded, unless LAZY_LOAD is asked for.
+    """
     folder = Path(tempfile.mkdtemp(prefix="stk-"))
     port = int(str(settings.pop("port", 0))) or free_port()
     defaults: dict[str, object] = {"log_dir": folder / "logs", "runtime_dir": folder / "run", "graceful_timeout": 5}
+    defaults["lazy_load"] = False
     chosen = {name.upper(): str(value) for name, value in (defaults | settings | {"port": port}).items()}
     environment = {key: value for key, value in os.environ.items() if key not in chosen} | chosen
     with (folder / "console").open("wb") as console:

@@ -17,6 +17,7 @@ from src.api import (
     completions,
     embeddings,
     error_handlers,
+    gpu,
     headers,
     hooks,
     messages,
@@ -40,17 +41,12 @@ from src.settings import Settings, load
 _LEASE_MARGIN_S = 60.0
 
 
-def _longest_s(settings: Settings) -> float:
-    """How long a request may be in flight at most."""
-    return settings.queue_timeout + settings.request_timeout + settings.resume_max_wait + _LEASE_MARGIN_S
-
-
 def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     """Compose the application; `backends` can be replaced in tests."""
     backends = backends or Backends(settings)
     inflight = InFlight(settings.max_concurrent_requests)
     metrics = Metrics(lambda: with_own(backends.readings(), inflight))
-    limits = Limits(settings, metrics, lease_s=_longest_s(settings))
+    limits = Limits(settings, metrics, lease_s=chat.longest_s(settings, background=False) + _LEASE_MARGIN_S)
     app = Flask(__name__, static_folder=None)
     app.extensions[EXTENSION] = Service(
         settings,
@@ -68,7 +64,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     auth.install(app, keys.load(settings), limits, metrics)
     limits.install(app)
     cache.install(app)
-    for module in (chat, completions, messages, responses, embeddings, ocr, ocr_jobs, models, system, pages):
+    for module in (chat, completions, messages, responses, embeddings, ocr, ocr_jobs, models, gpu, system, pages):
         app.register_blueprint(module.blueprint)
     for name in backends.models:
         metrics.announce_model(name, backends.engine_name())

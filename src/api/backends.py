@@ -5,11 +5,14 @@ Serving needs no supervisor: sockets have known places. Only status questions go
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from src.api.resume import Ends, Resumable, ResumableStream
+from src import catalog
+from src.api.places import Place
+from src.api.resume import Ends, NotYet, Resumable, ResumableStream
 from src.api.suspects import Suspects
 from src.errors import BackendUnavailable, EngineCrashed, ModelNotFound, OcrCrashed, ServiceError, from_code
 from src.ipc import client, runtime
@@ -23,14 +26,19 @@ from src.ipc.messages import (
     Failed,
     GenerateRequest,
     KvReading,
+    ModelStatus,
+    MoveModel,
     OcrDocument,
     OcrJobRequest,
     OcrRequest,
+    PauseBackground,
     PrefixReading,
+    SetIdleTimeout,
     StatusRequest,
     SystemStatus,
     Tokenized,
     TokenizeRequest,
+    UseModel,
 )
 from src.metrics import ModelReading, PrefixCounts, Readings
 from src.settings import Settings
@@ -39,6 +47,7 @@ _CONNECT_S = 2.0
 _SEND_S = 30.0
 _STATUS_S = 2.0
 _QUESTION_S = 30.0
+_SCAN_S = 1.0
 _RETRY_S = 3.0
 _FAILED_RETRY_S = 30.0
 
@@ -46,17 +55,31 @@ _FAILED_RETRY_S = 30.0
 class Backends:
     """Opens one stream per request. `on_resume` is told of each request that went on in a fresh process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
+        self._clock = clock
+        self._entries: dict[str, catalog.Entry] = {}
+        self._scanned_at = float("-inf")
         self._directory = settings.runtime_path
-        self._chat_suspects = Suspects(settings.resume_progress_tokens)
-        self._ocr_suspects = Suspects(settings.resume_progress_tokens)
+        self._suspects: dict[str, Suspects] = {}  # by back end
         self.on_resume: Callable[[str], None] = lambda _: None
 
     @property
     def models(self) -> tuple[str, ...]:
         """Names a request may use."""
-        return (self._settings.default_model,)
+        return tuple(self.catalog())
+
+    def catalog(self) -> dict[str, catalog.Entry]:
+        """The models there are, looked for once a second at most."""
+        if self._clock() - self._scanned_at >= _SCAN_S:
+            self._entries, self._scanned_at = catalog.entries(self._settings), self._clock()
+        return self._entries
+
+    def check_model(self, name: str) -> None:
+        """Raises ModelNotFound, naming the models there are."""
+        if name not in self.catalog():
+            available = ", ".join(self.catalog())
+            raise ModelNotFound(f"The model {name!r} is not served here. Available: {available}.", param="model")
 
     def engine_name(self) -> str:
         """The engine's name as a metric label; `auto` is what it stands for on every machine today."""
@@ -68,27 +91,23 @@ class Backends:
         Raises:
             ModelNotFound: naming the models there are.
         """
-        if request.model not in self.models:
-            available = ", ".join(self.models)
-            raise ModelNotFound(
-                f"The model {request.model!r} is not served here. Available: {available}.", param="model"
-            )
-        route = _Route(self, "engine", runtime.engine_socket(self._directory, request.model))
-        return self._resumable(request, route, self._chat_suspects, EngineCrashed)
+        self.check_model(request.model)
+        route = self._engine(request.model, UseModel(request.model, background=request.priority == "background"))
+        return self._resumable(request, route, EngineCrashed)
 
     def ask_engine(self, model: str, message: TokenizeRequest | DetokenizeRequest) -> Tokenized | Detokenized:
-        """One question to a model's engine that computes nothing; asked again when the engine dies under it.
+        """One question to a model's engine that computes nothing; the model is loaded for it.
 
         Raises:
             ModelNotFound: naming the models there are.
-            BackendUnavailable: when the engine is not there.
+            ServiceError: when the engine is not there, or does not take the question.
         """
-        if model not in self.models:
-            raise ModelNotFound(f"No such model. Available: {', '.join(self.models)}.", param="model")
+        self.check_model(model)
+        route = self._engine(model, UseModel(model))
         missing = BackendUnavailable("The engine is not running at the moment.", retry_after_s=_RETRY_S)
-        route = _Route(self, "engine", runtime.engine_socket(self._directory, model))
-        asking = self._resumable(message, route, Suspects(self._settings.resume_progress_tokens), EngineCrashed)
+        asking = self._resumable(message, route, EngineCrashed, Suspects(self._settings.resume_progress_tokens))
         try:
+            route.hold(self._settings.queue_timeout + self._settings.start_timeout)
             answer = asking.receive_all(_QUESTION_S)[0]
         except client.WaitTimeout:
             raise missing from None
@@ -100,6 +119,36 @@ class Backends:
             raise missing
         return answer
 
+    def load(self, model: str) -> None:
+        """Have a model brought to the device, also when that failed a moment ago; returns when it is there.
+
+        Raises:
+            ServiceError: why it is not.
+        """
+        self.check_model(model)
+        place = Place(runtime.control_socket(self._directory), UseModel(model, retry=True))
+        try:
+            place.wait(self._settings.queue_timeout + self._settings.start_timeout)
+        finally:
+            place.close()
+
+    def order(self, message: MoveModel | SetIdleTimeout | PauseBackground) -> None:
+        """Something the supervisor decides on.
+
+        Raises:
+            ServiceError: it does not, or does not answer.
+        """
+        try:
+            answer = client.ask(runtime.control_socket(self._directory), message, _STATUS_S)
+        except client.Unanswered:
+            raise BackendUnavailable("The supervisor does not answer.", retry_after_s=_RETRY_S) from None
+        if isinstance(answer, Failed):
+            raise from_code(answer.code, answer.message, param=answer.param, retry_after_s=answer.retry_after_s)
+
+    def _engine(self, model: str, wish: UseModel) -> _Route:
+        place = Place(runtime.control_socket(self._directory), wish)
+        return _Route(self, f"engine:{model}", runtime.engine_socket(self._directory, model), place)
+
     def open_ocr(self, request: OcrRequest | OcrDocument | OcrJobRequest) -> ResumableStream | Stream:
         """A page, a document or a question for the broker.
 
@@ -110,21 +159,26 @@ class Backends:
         """
         if self._settings.ocr_workers == 0:
             raise BackendUnavailable("OCR is turned off (OCR_WORKERS=0).")
-        route = _Route(self, "ocr", runtime.ocr_socket(self._directory))
+        path = runtime.ocr_socket(self._directory)
         if isinstance(request, OcrJobRequest) or (isinstance(request, OcrDocument) and request.as_job != "never"):
-            return route.open(request)
-        return self._resumable(request, route, self._ocr_suspects, OcrCrashed)
+            return _Route(self, "ocr", path).open(request)
+        quiet = request.priority == "background"
+        place = Place(runtime.control_socket(self._directory), UseModel(None, background=True)) if quiet else None
+        route = _Route(self, "ocr", path, place)
+        return self._resumable(request, route, OcrCrashed)
 
     def _resumable(
-        self, request: Resumable, route: _Route, suspects: Suspects, crash: type[ServiceError]
+        self, request: Resumable, route: _Route, crash: type[ServiceError], suspects: Suspects | None = None
     ) -> ResumableStream:
+        """`suspects`: those of its back end, unless the request can do no harm."""
+        known = self._suspects.setdefault(route.child, Suspects(self._settings.resume_progress_tokens))
         kind = "chat" if isinstance(request, GenerateRequest | EmbedRequest) else "ocr"
         return ResumableStream(
             request,
             route,
-            suspects,
+            suspects or known,
             max_wait_s=self._settings.resume_max_wait,
-            ends=_ends(route.child, crash),
+            ends=_ends(route.child.partition(":")[0], crash),
             on_resume=lambda: self.on_resume(kind),
         )
 
@@ -140,13 +194,15 @@ class Backends:
         """The table as metrics."""
         status = self.status()
         if status is None:
-            return Readings(models=tuple(ModelReading(name, self.engine_name(), up=False) for name in self.models))
-        model = _model_reading(self._settings.default_model, self.engine_name(), status.child("engine"))
+            return Readings(
+                models=tuple(ModelReading(name, self.engine_name(), up=False, state="unknown") for name in self.models)
+            )
+        models = tuple(_model_reading(model, self.engine_name(), status.child(model.child)) for model in status.models)
         restarts = {(c.name, reason): n for c in status.children for reason, n in c.restarts.items()}
         memory = {c.name: c.health.memory.rss_bytes for c in status.children if c.health is not None}
         device = next((c.health.device for c in status.children if c.health and c.health.device), None)
         return Readings(
-            (model,),
+            models,
             restarts,
             memory,
             _ocr(status),
@@ -165,12 +221,13 @@ def _ends(child: str, crash: type[ServiceError]) -> Ends:
 
 
 class _Route:
-    """The way to one back end: its socket, and its row in the supervisor's table."""
+    """One request's way to a back end: its socket, its row in the supervisor's table, and the place it needs there."""
 
-    def __init__(self, backends: Backends, child: str, path: Path) -> None:
+    def __init__(self, backends: Backends, child: str, path: Path, place: Place | None = None) -> None:
         self._backends = backends
         self.child = child
         self._path = path
+        self._place = place
 
     def open(self, request: OcrDocument | OcrJobRequest) -> Stream:
         """Connect once; raises BackendUnavailable."""
@@ -181,7 +238,21 @@ class _Route:
                 f"{self.child} is not running; it is (re)started.", retry_after_s=_RETRY_S
             ) from None
 
+    def hold(self, timeout_s: float) -> None:
+        """Wait for the place; raises what ends the wait."""
+        if self._place is not None:
+            self._place.wait(timeout_s)
+
     def connect(self, request: Resumable | OcrJobRequest) -> Stream:
+        if self._place is not None and not self._place.hold():
+            raise NotYet
+        return self._connect(request)
+
+    def close(self) -> None:
+        if self._place is not None:
+            self._place.close()
+
+    def _connect(self, request: Resumable | OcrJobRequest) -> Stream:
         stream = client.connect(self._path, _CONNECT_S)
         try:
             stream.send(request, _SEND_S)
@@ -198,11 +269,11 @@ class _Route:
         return BackendUnavailable(f"{self.child} has failed: {child.detail}", retry_after_s=_FAILED_RETRY_S)
 
 
-def _model_reading(name: str, engine: str, child: ChildStatus | None) -> ModelReading:
+def _model_reading(model: ModelStatus, engine: str, child: ChildStatus | None) -> ModelReading:
     """Under the same labels whether it is up or down: a dead engine's gauges go to 0, they do not vanish."""
-    health = child.health if child is not None else None
+    health, name = child.health if child is not None else None, model.name
     if child is None or health is None or child.state != "ready":
-        return ModelReading(name, engine, up=False)
+        return ModelReading(name, engine, up=False, waiting=model.waiting, state=model.state)
     memory, load = health.memory, health.load
     kinds = {
         "active": memory.mlx_active_bytes,
@@ -215,6 +286,8 @@ def _model_reading(name: str, engine: str, child: ChildStatus | None) -> ModelRe
         name,
         engine,
         up=True,
+        waiting=model.waiting,
+        state=model.state,
         memory_bytes={kind: value for kind, value in kinds.items() if value is not None},
         load_s=health.model.load_s if health.model is not None else None,
         memory_level=health.memory_level,
@@ -228,7 +301,7 @@ def _with_load(reading: ModelReading, load: EngineLoad) -> ModelReading:
     return replace(
         reading,
         running=load.running,
-        waiting=load.waiting,
+        waiting=reading.waiting + load.waiting,
         kv_bytes=_used(load.kv),
         prefix_bytes=_used(prefix),
         prefix=PrefixCounts(prefix.requests, prefix.hits, prefix.tokens, prefix.saved_tokens) if prefix else None,

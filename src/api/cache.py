@@ -16,7 +16,7 @@ from flask import Flask, Response, copy_current_request_context, g, request
 from gevent.event import Event as Signal
 
 from src.api.cache_store import MemoryStore, RedisStore, Store
-from src.api.streaming import Answering, Event
+from src.api.streaming import Answering, Event, wait_admitted
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages import Finished, GenerateRequest
 from src.metrics import Metrics
@@ -109,7 +109,7 @@ class Cache:
 
 
 def _admitted(answer: Answering) -> Answering:
-    answer.wait_admitted()
+    wait_admitted(answer, once=False)
     return answer
 
 
@@ -124,10 +124,15 @@ class Leader:
         self.over = Signal()
         self.kept: bytes | None = None
 
-    def wait_admitted(self) -> None:
+    @property
+    def prompt_tokens(self) -> int:
+        return self._inner.prompt_tokens if self._inner is not None else 0
+
+    def admitted(self) -> bool:
         try:
-            self._inner = self._open()
-            self._inner.wait_admitted()
+            if self._inner is None:
+                self._inner = self._open()
+            return self._inner.admitted()
         except BaseException:
             self.close()
             raise
@@ -163,8 +168,11 @@ class Follower:
         self._patience_s = patience_s
         self._successor: Answering | None = None
 
-    def wait_admitted(self) -> None:
+    prompt_tokens = 0  # its usage says, in the end
+
+    def admitted(self) -> bool:
         """The leader was, or will be."""
+        return True
 
     def batches(self) -> Iterator[list[Event]]:
         # the leader has a deadline, and ends at the latest with it
@@ -187,8 +195,11 @@ class Replay:
     def __init__(self, kept: list[Event]) -> None:
         self._kept = kept
 
-    def wait_admitted(self) -> None:
+    prompt_tokens = 0  # its usage says, in the end
+
+    def admitted(self) -> bool:
         """It was, when it was made."""
+        return True
 
     def batches(self) -> Iterator[list[Event]]:
         yield self._kept

@@ -19,9 +19,10 @@ from src.api.headers import note_fallback
 from src.api.recorder import Recorder
 from src.api.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service
-from src.api.streaming import Answering, Event, stream
+from src.api.streaming import Answering, Event, stream, wait_admitted
 from src.errors import EngineCrashed, ServiceError, UnsupportedValue
 from src.ipc.messages import ChoiceEnded, Delta, EmbedRequest, GenerateRequest
+from src.settings import Settings
 
 blueprint = Blueprint("chat", __name__)
 
@@ -40,7 +41,7 @@ def create() -> Response:
     seeded = body.seed is not None
     generation = shared.cache.through(generate, lambda: open_generation(shared, generate), seeded=seeded)
     try:
-        generation.wait_admitted()
+        wait_admitted(generation, once=bool(body.stream))
         response = _streamed(generation, generate, body) if body.stream else _whole(generation, generate)
     except BaseException:
         generation.close()
@@ -65,6 +66,12 @@ def refuse_unknown(ignored: list[str], *, strict: bool) -> None:
         raise UnsupportedValue("Nobody knows this field (STRICT_FIELDS).", param=ignored[0][:64])
 
 
+def longest_s(settings: Settings, *, background: bool) -> float:
+    """Seconds from a request's arrival to its outcome at most: each of its waits has a limit of its own."""
+    place = settings.queue_timeout + settings.start_timeout + (settings.background_timeout if background else 0.0)
+    return place + settings.queue_timeout + settings.request_timeout + settings.resume_max_wait
+
+
 def open_generation(shared: Service, generate: GenerateRequest) -> Generation:
     record = Recorder(shared.metrics, generate, shared.backends.engine_name(), spend=shared.limits.spender())
     answer = open_answer(shared, replace(generate, salt=auth.salt()))
@@ -78,10 +85,7 @@ def open_answer(shared: Service, asked: GenerateRequest | EmbedRequest) -> Answe
         inflight=shared.inflight,
         environ=request.environ,
         crashed=EngineCrashed("The engine died while it worked on this request; it is restarted.", retry_after_s=3.0),
-        timeout_s=shared.settings.queue_timeout
-        + shared.settings.request_timeout
-        + shared.settings.resume_max_wait
-        + _GRACE_S,
+        timeout_s=longest_s(shared.settings, background=asked.priority == "background") + _GRACE_S,
         on_fallback=note_fallback,
     )
 

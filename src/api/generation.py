@@ -15,33 +15,37 @@ from src.ipc.messages import Admitted, AnyMessage, ChoiceEnded, Delta, Finished
 
 
 class Generation:
-    """Iterate `batches` after `wait_admitted`; `close` in the end."""
+    """Iterate `batches` once it is `admitted`; `close` in the end."""
 
     def __init__(self, answer: Answer, record: Recorder, silence_s: float) -> None:
         self._answer = answer
         self._record = record
         self._silence_s = silence_s
         self.prompt_tokens = 0
+        self._taken = False
         self._early: list[AnyMessage] = []
 
-    def wait_admitted(self) -> None:
-        """Return once the engine has taken the request.
+    def admitted(self) -> bool:
+        """Whether the engine has taken the request; False after a silence: its model may be on its way.
 
         Raises:
             ServiceError: it did not.
             ClientGone: nobody waits any more.
         """
+        if self._taken:
+            return True
         with self._record.failures():
-            batch = None
-            while batch is None:
-                batch = self._answer.next_batch(self._silence_s)
+            batch = self._answer.next_batch(self._silence_s)
+            if batch is None:
+                return False
             if not isinstance(batch[0], Admitted):
                 raise InternalError
         self.prompt_tokens = batch[0].prompt_tokens
-        self._early = batch[1:]
+        self._early, self._taken = batch[1:], True
+        return True
 
     def batches(self) -> Iterator[list[Delta | ChoiceEnded | Finished]]:
-        """Events as they come; an empty list after a silence. Ends after `Finished`; raises as `wait_admitted`."""
+        """Events as they come; an empty list after a silence. Ends after `Finished`; raises as `admitted`."""
         batch: list[AnyMessage] | None = self._early
         while True:
             events = [event for event in batch or () if isinstance(event, Delta | ChoiceEnded | Finished)]

@@ -1,46 +1,102 @@
-"""GET /v1/models and /v1/models/{id}."""
+"""GET /v1/models and /v1/models/{id}: what there is and where it stands; POST /v1/models/load and /unload."""
 
 from __future__ import annotations
 
+import time
+
 from flask import Blueprint, Response
 
-from src.api.backends import Backends
-from src.api.schemas import EmbeddingCard, ModelCard, ModelList
-from src.api.service import json_response, service
+from src import catalog
+from src.api.schemas import EmbeddingCard, LoadOut, ModelBody, ModelCard, ModelList
+from src.api.service import json_body, json_response, service
 from src.errors import ModelNotFound
+from src.ipc.messages import ModelStatus, MoveModel, SystemStatus
 
 blueprint = Blueprint("models", __name__)
+
+_ACCEPTED = 202
+# how long an answer waits for a model that is ordered away; its requests may take longer
+_MOVE_S = 10.0
+_POLL_S = 0.05
 
 
 @blueprint.get("/v1/models")
 def list_models() -> Response:
     backends = service().backends
-    return json_response(ModelList(tuple(_card(name, backends) for name in backends.models)))
+    status = backends.status()
+    return json_response(ModelList(tuple(_card(entry, status) for entry in backends.catalog().values())))
 
 
 @blueprint.get("/v1/models/<path:name>")
 def show_model(name: str) -> Response:
     backends = service().backends
-    if name not in backends.models:
+    entry = backends.catalog().get(name)
+    if entry is None:
         raise ModelNotFound(f"No such model. Available: {', '.join(backends.models)}.", param="model")
-    return json_response(_card(name, backends))
+    return json_response(_card(entry, backends.status()))
 
 
-def _card(name: str, backends: Backends) -> ModelCard:
-    status = backends.status()
-    engine = status.child("engine") if status is not None else None
+@blueprint.post("/v1/models/load")
+def load() -> Response:
+    """Returns when the model is on the device, with its card."""
+    name = ModelBody.model_validate(json_body()).model_name
+    service().backends.load(name)
+    return show_model(name)
+
+
+@blueprint.post("/v1/models/unload")
+def unload() -> Response:
+    """200 with its card when its process is gone, 202 while its requests still run."""
+    name = ModelBody.model_validate(json_body()).model_name
+    backends = service().backends
+    backends.check_model(name)
+    backends.order(MoveModel("unloaded", name))
+    done = settled((name,), {"unloaded", "failed"})
+    response = show_model(name)
+    response.status_code = 200 if done else _ACCEPTED
+    return response
+
+
+def settled(names: tuple[str, ...], states: set[str]) -> bool:
+    """Wait a moment until these models are in one of the states; whether they are."""
+    deadline = time.monotonic() + _MOVE_S
+    while True:
+        status = service().backends.status()
+        found = [status.model(name) for name in names] if status is not None else []
+        if found and all(model is None or model.state in states for model in found):
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_S)
+
+
+def _card(entry: catalog.Entry, status: SystemStatus | None) -> ModelCard:
     created = int(service().started)
-    if engine is None:
-        return ModelCard(name, created)
-    health = engine.health
-    if health is None or health.model is None:
-        return ModelCard(name, created, state=engine.state)
+    model = status.model(entry.name) if status is not None else None
+    if status is None or model is None:
+        return ModelCard(entry.name, created, context_length=entry.context_length, capabilities=entry.capabilities)
+    child = status.child(model.child)
+    health = child.health if child is not None else None
+    loaded = health.model if health is not None else None
     return ModelCard(
-        name,
+        entry.name,
         created,
-        state=engine.state,
-        context_length=health.model.context_length,
-        parameters=health.model.parameters,
-        engine=health.engine,
-        embeddings=EmbeddingCard(size) if (size := health.model.embedding_size) is not None else None,
+        state=model.state,
+        detail=model.detail,
+        size_bytes=model.size_bytes or None,
+        context_length=loaded.context_length if loaded is not None else entry.context_length,
+        capabilities=entry.capabilities,
+        parameters=loaded.parameters if loaded is not None else None,
+        engine=health.engine if health is not None else None,
+        embeddings=EmbeddingCard(loaded.embedding_size) if loaded is not None and loaded.embedding_size else None,
+        pinned=model.pinned,
+        running=model.running,
+        waiting=model.waiting,
+        idle_seconds=model.idle_s if model.state in ("gpu", "cpu") else None,
+        progress=_progress(model),
     )
+
+
+def _progress(model: ModelStatus) -> LoadOut | None:
+    found = model.progress
+    return None if found is None else LoadOut(found.done_bytes, found.total_bytes, found.seconds, found.eta_s)

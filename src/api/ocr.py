@@ -103,6 +103,8 @@ def events(
     shared: Service, question: OcrRequest | OcrDocument | OcrJobRequest, timeout_s: float, silence_s: float = _SILENCE_S
 ) -> Generator[AnyMessage, None, None]:
     """What the broker says to a question, until the caller has its outcome and stops; raises as `Answer`."""
+    if not isinstance(question, OcrJobRequest) and question.priority == "background":
+        timeout_s += shared.settings.background_timeout  # it waits for a quiet time first
     answer = Answer(
         lambda: shared.backends.open_ocr(question),
         inflight=shared.inflight,

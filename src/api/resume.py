@@ -45,11 +45,18 @@ _POLL_S = 0.05
 _ASK_S = 1.0
 
 
+class NotYet(Exception):
+    """The request has no place at its model so far: it is being loaded, or others use the device."""
+
+
 class Route(Protocol):
-    """The way to one back end."""
+    """The way of one request to its back end."""
 
     def connect(self, request: Resumable) -> Stream:
-        """Connect and send. Raises ConnectError when it is not there."""
+        """Connect and send. Raises ConnectError when it is not there, NotYet, or the error that the wait ended with."""
+
+    def close(self) -> None:
+        """Give up what the way holds."""
 
     def hopeless(self) -> ServiceError | None:
         """The error to give up with, when the supervisor says that this back end will not come back by itself."""
@@ -136,6 +143,7 @@ class ResumableStream:
         self._suspects.leave(self._suspect)
         if self._stream is not None:
             self._stream.close()
+        self._route.close()
 
     # ---- in and out of an engine
 
@@ -152,6 +160,9 @@ class ResumableStream:
     def _connect(self) -> Stream | None:
         try:
             stream = self._route.connect(self._next_request())
+        except NotYet:
+            self._missing_since = None
+            return None
         except ConnectError:
             self._missing_since = self._missing_since or self._clock()
             return None

@@ -25,25 +25,26 @@ class Revisions:
         self._backends = backends
         self._clock = clock
         self._asked_at = float("-inf")
-        self._pid: int | None = None
-        self._known: dict[tuple[str, int], str] = {}
+        self._pids: dict[str, int] = {}
+        self._known: dict[str, tuple[int, str]] = {}
 
     def __call__(self, model: str) -> str | None:
         if model not in self._backends.models:
             return None
         if self._clock() - self._asked_at >= _MEMO_S:
-            self._pid, self._asked_at = self._engine(), self._clock()
-        if self._pid is None:
+            self._pids, self._asked_at = self._engines(), self._clock()
+        pid = self._pids.get(model)
+        if pid is None:
             return None
-        key = (model, self._pid)
-        if key not in self._known:
-            self._known = {key: self._read(model)}
-        return self._known[key]
+        if model not in self._known or self._known[model][0] != pid:
+            self._known[model] = pid, self._read(model)
+        return self._known[model][1]
 
-    def _engine(self) -> int | None:
+    def _engines(self) -> dict[str, int]:
+        """Pids of the engines that are ready, by model."""
         status = self._backends.status()
-        engine = status.child("engine") if status is not None else None
-        return engine.pid if engine is not None and engine.state == "ready" else None
+        pairs = [] if status is None else [(model.name, status.child(model.child)) for model in status.models]
+        return {name: child.pid for name, child in pairs if child is not None and child.pid and child.state == "ready"}
 
     def _read(self, model: str) -> str:
         places = (self._settings.models_path / model, Path(model))

@@ -202,6 +202,30 @@ class ChatCompletionRequest(WithoutEffect):
         return sorted(set(self.extra) - set(UNSUPPORTED))
 
 
+class ModelBody(BaseModel):
+    """Body of POST /v1/models/load and /v1/models/unload."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    model_name: str = Field(min_length=1, max_length=512)
+
+
+class ModelsBody(BaseModel):
+    """Body of POST /api/gpu/offload and /api/gpu/release: one model, or all that are not pinned."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    model_name: str | None = Field(None, min_length=1, max_length=512)
+
+
+class TimeoutBody(BaseModel):
+    """Body of POST /api/gpu/timeout: seconds without requests until models leave the device; 0 is never."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timeout: float = Field(ge=0, le=31_536_000, allow_inf_nan=False)
+
+
 # ---- responses
 
 
@@ -335,10 +359,20 @@ class EmbeddingCard(Wire, frozen=True):
     pooling: str = "mean of the last hidden state over a text's tokens, normalised"
 
 
-class ModelCard(Wire, frozen=True):
-    """An entry of /v1/models; the fields after `owned_by` are ours, null while the engine does not tell.
+class LoadOut(Wire, frozen=True):
+    """How far the loading of a model is."""
 
-    `embeddings` is null for a model that makes none.
+    done_bytes: int
+    total_bytes: int
+    seconds: float
+    eta_seconds: float | None
+
+
+class ModelCard(Wire, frozen=True):
+    """An entry of /v1/models; the fields after `owned_by` are ours, null while nobody tells.
+
+    `state`: unloaded, loading, gpu (on the device), offloading, cpu (its memory is free, its files are warm),
+    restoring, unloading, failed (`detail` says why). `size_bytes`: its weights. `embeddings`: null without any.
     """
 
     id: str
@@ -346,10 +380,18 @@ class ModelCard(Wire, frozen=True):
     object: str = "model"
     owned_by: str = "stoker"
     state: str = "unknown"
+    detail: str | None = None
+    size_bytes: int | None = None
     context_length: int | None = None
+    capabilities: tuple[str, ...] = ()
     parameters: int | None = None
     engine: str | None = None
     embeddings: EmbeddingCard | None = None
+    pinned: bool = False
+    running: int = 0
+    waiting: int = 0
+    idle_seconds: float | None = None
+    progress: LoadOut | None = None
 
 
 class ModelList(Wire, frozen=True):

@@ -40,13 +40,15 @@ def request_id() -> str:
     return cast(str, g.request_id)
 
 
-def json_body() -> dict[str, object]:
-    """The request's JSON object.
+def json_body(*, optional: bool = False) -> dict[str, object]:
+    """The request's JSON object; an `optional` one may be left out.
 
     Raises:
         UnsupportedMedia: for another content type.
         InvalidRequest: for malformed JSON, NaN, wrong encoding, nesting without end, parts beyond all measure.
     """
+    if optional and not request.content_length:
+        return {}
     if request.mimetype != "application/json":
         raise UnsupportedMedia("Content-Type must be application/json.")
     try:

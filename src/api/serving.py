@@ -18,7 +18,7 @@ from src.api import chat, convert, error_handlers, sse
 from src.api.generation import Generation
 from src.api.schemas import ChatCompletionRequest, Wire
 from src.api.service import json_response, request_id, service
-from src.api.streaming import Event, StreamWriter, stream
+from src.api.streaming import Event, StreamWriter, stream, wait_admitted
 from src.errors import InvalidRequest, ServiceError, UnsupportedValue
 from src.ipc.messages import GenerateRequest
 
@@ -71,20 +71,20 @@ def fingerprint(generate: GenerateRequest) -> str:
 
 def respond(generate: GenerateRequest, writer: StreamWriter | None, whole: Callable[[list[Event]], Wire]) -> Response:
     """The answer: streamed by the writer, if there is one."""
-    generation = admitted(generate)
+    generation = admitted(generate, once=writer is not None)
     if writer is None:
         return json_response(whole(collect(generation)))
-    response = sse.response(stream(generation, writer, generation.prompt_tokens))
+    response = sse.response(stream(generation, writer))
     # a generator that was never started never reaches its `finally`
     response.call_on_close(generation.close)
     return response
 
 
-def admitted(generate: GenerateRequest) -> Generation:
-    """A generation that the engine has taken; what fails before is an HTTP status."""
+def admitted(generate: GenerateRequest, *, once: bool = False) -> Generation:
+    """A generation that the engine has taken, or (`once`) that is waited for; what fails before is an HTTP status."""
     generation = chat.open_generation(service(), generate)
     try:
-        generation.wait_admitted()
+        wait_admitted(generation, once=once)
     except BaseException:
         generation.close()
         raise

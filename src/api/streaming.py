@@ -21,7 +21,12 @@ Event = Delta | ChoiceEnded | Finished
 class Answering(Protocol):
     """An answer on its way: a `Generation`, or one that the cache gives."""
 
-    def wait_admitted(self) -> None: ...
+    @property
+    def prompt_tokens(self) -> int:
+        """Of the prompt, once it is admitted."""
+
+    def admitted(self) -> bool:
+        """Whether the engine has taken it; False after a silence: ask again. Raises ServiceError, ClientGone."""
 
     def batches(self) -> Iterator[list[Event]]: ...
 
@@ -40,10 +45,22 @@ class StreamWriter(Protocol):
     def end(self) -> bytes: ...
 
 
-def stream(generation: Answering, writer: StreamWriter, prompt_tokens: int = 0) -> Iterator[bytes]:
+def wait_admitted(generation: Answering, *, once: bool) -> None:
+    """Return when the engine has taken it: what fails before is an HTTP status.
+
+    `once`: a stream waits for one silence only; then it begins, with comments, so that no client gives up meanwhile.
+    """
+    while not generation.admitted():
+        if once:
+            return
+
+
+def stream(generation: Answering, writer: StreamWriter) -> Iterator[bytes]:
     """The bytes of one answer; ends the generation however it ends."""
     try:
-        yield writer.begin(prompt_tokens)
+        while not generation.admitted():
+            yield sse.PING
+        yield writer.begin(generation.prompt_tokens)
         for batch in generation.batches():
             if encoded := b"".join(map(writer.event, batch)):
                 yield encoded

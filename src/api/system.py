@@ -9,12 +9,14 @@ from src.api.schemas import Wire
 from src.api.service import json_response, service
 from src.gpu import report
 from src.gpu.machine import read_host
-from src.ipc.messages import ChildStatus, SystemStatus
+from src.ipc.messages import ChildStatus, Health, SystemStatus
 from src.metrics import CONTENT_TYPE
 
 blueprint = Blueprint("system", __name__)
 
 _UNAVAILABLE = 503
+# states of a model in which its process should stand
+_EXPECTED = ("gpu", "cpu", "offloading", "restoring")
 
 
 class Alive(Wire, frozen=True):
@@ -43,7 +45,7 @@ def livez() -> Response:
 @blueprint.get("/health")
 def readyz() -> Response:
     """Chat and OCR can be served now."""
-    reasons = _not_ready(service().backends.status())
+    reasons = _not_ready(service().backends.status(), service().settings.default_model)
     if service().inflight.draining:
         reasons["web"] = "shutting down"
     return json_response(Ready("unavailable" if reasons else "ok", reasons), _UNAVAILABLE if reasons else 200)
@@ -60,9 +62,9 @@ def system_status() -> Response:
 @blueprint.get("/api/gpu-status")
 def gpu_status() -> Response:
     status = service().backends.status()
-    engine, ocr = (status.child("engine"), status.child("ocr")) if status is not None else (None, None)
+    ocr = status.child("ocr") if status is not None else None
     body = report.report(
-        engine.health if engine is not None and engine.state == "ready" else None,
+        next(iter(_engines(status)), None),
         read_host(),
         service().settings.max_num_seqs,
         gpu=status.gpu if status is not None else None,
@@ -76,10 +78,31 @@ def metrics() -> Response:
     return Response(service().metrics.render(), content_type=CONTENT_TYPE)
 
 
-def _not_ready(status: SystemStatus | None) -> dict[str, str]:
+def _engines(status: SystemStatus | None) -> tuple[Health, ...]:
+    """What the engines that are ready say of themselves."""
+    children = [status.child(model.child) for model in status.models] if status is not None else []
+    return tuple(child.health for child in children if child and child.health and child.state == "ready")
+
+
+def _not_ready(status: SystemStatus | None, default_model: str) -> dict[str, str]:
+    """Nobody waits for a model that has not been asked for; one that failed, or was loaded and is not there, counts."""
     if status is None:
         return {"supervisor": "does not answer"}
-    return {child.name: _why(child) for child in status.children if child.name != "web" and child.state != "ready"}
+    engines = {model.child for model in status.models}
+    reasons = {
+        child.name: _why(child)
+        for child in status.children
+        if child.name not in (*engines, "web") and child.state != "ready"
+    }
+    for model in status.models:
+        child = status.child(model.child)
+        if model.state == "failed" and (model.pinned or model.name == default_model):
+            reasons[model.child] = f"failed: {model.detail}"
+        elif child is not None and child.state != "ready" and model.state in _EXPECTED:
+            reasons[model.child] = _why(child)
+        elif model.pinned and model.state != "gpu":
+            reasons[model.child] = model.state
+    return reasons
 
 
 def _why(child: ChildStatus) -> str:

@@ -10,6 +10,7 @@ import json
 import sys
 from pathlib import Path
 
+from src import catalog
 from src.engine import backends, checkpoint
 from src.errors import ExitCode, ModelLoadFailed
 from src.gpu import blas
@@ -55,7 +56,7 @@ def _model_facts(model: str, settings: Settings) -> dict[str, str | None]:
     return {
         "model_path": str(folder),
         "architecture": str(config.get("model_type")),
-        "context_length": str(checkpoint.context_length(config, settings.max_model_len)),
+        "context_length": str(catalog.context_length(config, settings.max_model_len)),
         "weights": _weights(folder),
     }
 

@@ -62,13 +62,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def context_length(config: dict[str, Any], limit: int) -> int:
-    """Tokens the model was made for, bounded by MAX_MODEL_LEN when that is set."""
-    text = config.get("text_config", {})
-    own = config.get("max_position_embeddings") or text.get("max_position_embeddings") or 4096
-    return min(int(own), limit) if limit else int(own)
-
-
 def kv_bytes_per_token(config: dict[str, Any], item_bytes: int) -> int | None:
     """Memory one token of one sequence takes in the KV cache; None when the configuration does not tell."""
     text = config.get("text_config") or config

@@ -6,7 +6,7 @@ or of several; a longer text goes alone and takes several turns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -96,7 +96,7 @@ def unit(mean: NDArray[np.float32], dimensions: int | None) -> bytes | None:
 class Embeddings:
     """Follows each request to its one outcome. Owner thread."""
 
-    def __init__(self, embedder: Embedder | None, step_size: int, ageing_s: float) -> None:
+    def __init__(self, embedder: Callable[[], Embedder | None], step_size: int, ageing_s: float) -> None:
         self._embedder = embedder
         self._step_size = step_size
         self._open: Waiting[Embedding] = Waiting(ageing_s)
@@ -143,8 +143,9 @@ class Embeddings:
         for job, index in self._rows:
             job.left.remove(index)
             job.started = now if job.started is None else job.started
-        if self._rows and self._embedder is not None:
-            self._pass = self._embedder.begin([job.texts[index] for job, index in self._rows])
+        embedder = self._embedder()
+        if self._rows and embedder is not None:
+            self._pass = embedder.begin([job.texts[index] for job, index in self._rows])
 
     def _gather(self) -> Iterator[tuple[Embedding, int]]:
         """The next texts whose rows × longest stay within one step; one at least."""

@@ -20,9 +20,11 @@ from loguru import logger
 from src import logs
 from src.engine import backends
 from src.engine.backends import Backend
+from src.engine.progress import Progress
 from src.engine.scheduler import Scheduler
 from src.engine.server import EngineServer
 from src.errors import ExitCode, ModelLoadFailed
+from src.gpu import get_global_manager
 from src.gpu.faults import of_gpu
 from src.ipc import lifeline, runtime
 from src.ipc.messages import Fallback, Sampling
@@ -56,7 +58,8 @@ def main(argv: list[str]) -> ExitCode:
 def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback | None) -> ExitCode:
     try:
         socket = runtime.engine_socket(runtime.prepare(settings.runtime_path), model)
-        server = EngineServer(runtime.beside(socket) if beside else socket, model, settings, fallback)
+        progress = Progress()
+        server = EngineServer(runtime.beside(socket) if beside else socket, model, settings, progress, fallback)
         server.start()
     except runtime.RuntimeDirError as error:
         logger.error("{}", error)
@@ -65,15 +68,15 @@ def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback |
         logger.error("another engine serves {}", model)
         return ExitCode.ALREADY_RUNNING
     try:
-        return _load_and_run(model, settings, server)
+        return _load_and_run(model, settings, server, progress)
     finally:
         server.stop()
 
 
-def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitCode:
+def _load_and_run(model: str, settings: Settings, server: EngineServer, progress: Progress) -> ExitCode:
     signal.signal(signal.SIGTERM, lambda *_: _give_up(server))  # loading can be given up at any point
     try:
-        backend = _load(model, settings)
+        backend = _load(model, settings, progress)
     except ModelLoadFailed as error:
         logs.model.error("{}", error.message)
         server.failed(error, _LINGER_S)
@@ -93,6 +96,7 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer) -> ExitC
         priority_ageing_s=settings.priority_ageing,
         prefill_pause_s=settings.prefill_pause,
         tidy_every_s=settings.memory_tidy_interval,
+        weights=_Managed(model),
     )
     try:
         warm_up(backend)
@@ -118,9 +122,9 @@ def _give_up(server: EngineServer) -> NoReturn:
     sys.exit(ExitCode.OK)
 
 
-def _load(model: str, settings: Settings) -> Backend:
+def _load(model: str, settings: Settings, progress: Progress) -> Backend:
     try:
-        return backends.load(model, settings)
+        return get_global_manager().get_model(lambda: backends.load(model, settings, progress), model)
     except (ModelLoadFailed, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001  # a checkpoint can make a loader raise anything
@@ -133,6 +137,23 @@ def _verdict(error: Exception, model: str) -> Exception:
         return error
     logs.model.opt(exception=error).error("loading {} failed", model)
     return ModelLoadFailed(f"The model {model!r} cannot be loaded; logs/errors.log says why.")
+
+
+class _Managed:
+    """The model's weights, moved by the library's manager: its books are kept the same way in every program."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    def to_host(self) -> None:
+        get_global_manager().force_offload(self._model)
+
+    def to_device(self) -> None:
+        get_global_manager().get_model(_unloaded, self._model)
+
+
+def _unloaded() -> Backend:
+    raise RuntimeError("the manager has let go of the model")
 
 
 def warm_up(backend: Backend) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import Literal
 
 from src.engine.admission import fits_memory, waits_for_prefix
 from src.engine.backends import Backend, Step, Token
@@ -18,10 +19,12 @@ from src.engine.pace import Pace
 from src.engine.phases import Phases
 from src.engine.sequence import Sequence, Status
 from src.engine.waiting import Waiting
-from src.errors import DeadlineExceeded, InvalidRequest
+from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest
+from src.gpu import Movable
 from src.ipc.messages import ChoiceEnded, Delta, Embedded, EngineLoad, Failed, Finished, FinishReason
 
 _IDLE_WAIT_S = 1.0
+_AWAY_RETRY_S = 1.0
 
 Work = Sequence | Embedding
 Event = tuple[Work, Delta | Embedded | ChoiceEnded | Finished | Failed]
@@ -35,6 +38,12 @@ class _Submit:
 @dataclass(frozen=True)
 class _Cancel:
     work: Work
+
+
+@dataclass(frozen=True)
+class _Move:
+    to: Literal["cpu", "gpu"]
+    done: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -66,22 +75,26 @@ class Scheduler:
         priority_ageing_s: float = 30.0,
         prefill_pause_s: float = 0.0,
         tidy_every_s: float = 0.0,
+        weights: Movable | None = None,
     ) -> None:
         self._backend = backend
+        self._weights = weights or backend
         self._max_num_seqs = max_num_seqs
         self._step_size = prefill_step_size
         self._pause_s = prefill_pause_s
         self._publish = publish
         self._clock = clock
-        self._inbox: SimpleQueue[_Submit | _Cancel | _Trim | _Finish | _Stop] = SimpleQueue()
+        self._inbox: SimpleQueue[_Submit | _Cancel | _Move | _Trim | _Finish | _Stop] = SimpleQueue()
         self._waiting: Waiting[Sequence] = Waiting(priority_ageing_s)
-        self._embeddings = Embeddings(backend.embedder, prefill_step_size, priority_ageing_s)
+        self._embeddings = Embeddings(lambda: backend.embedder, prefill_step_size, priority_ageing_s)
         self._prompts_turn = True  # prompts and embeddings are computed by turns
         self._running: dict[int, Sequence] = {}
         self._events: list[Event] = []
         self._stopping = self._finishing = self._untidy = False
         self._tidy_every_s = tidy_every_s
         self._tidied = clock()
+        self._move: _Move | None = None  # ordered, and waiting for the batch to be empty
+        self.location: Literal["cpu", "gpu"] = "gpu"
         self._steps = 0
         self._tokens = self._answers = 0
         self._turn_began = clock()
@@ -97,6 +110,10 @@ class Scheduler:
     def cancel(self, work: Work) -> None:
         """Forget it; harmless when it has already ended."""
         self._inbox.put(_Cancel(work))
+
+    def move(self, to: Literal["cpu", "gpu"], done: Callable[[], None]) -> None:
+        """Move the weights once nothing runs or waits; `done` is called on the owner thread."""
+        self._inbox.put(_Move(to, done))
 
     def trim(self) -> None:
         """Clear the backend's caches between two steps."""
@@ -149,6 +166,7 @@ class Scheduler:
         self._admit(now)
         self._step()
         self._embed(now)
+        self._carry_out()
         if self._events:
             events, self._events = self._events, []
             began = self._clock()
@@ -156,7 +174,7 @@ class Scheduler:
             self._phases.add({"publish": self._clock() - began})
 
     def _receive(self, idle_wait_s: float) -> None:
-        wait = idle_wait_s and self._is_idle()
+        wait = idle_wait_s and self._is_idle() and self._move is None
         try:
             self._obey(self._inbox.get(timeout=idle_wait_s) if wait else self._inbox.get_nowait())
             while True:
@@ -167,23 +185,42 @@ class Scheduler:
     def _is_idle(self) -> bool:
         return not (self._running or self._waiting or self._embeddings)
 
-    def _obey(self, command: _Submit | _Cancel | _Trim | _Finish | _Stop) -> None:
+    def _obey(self, command: _Submit | _Cancel | _Move | _Trim | _Finish | _Stop) -> None:
         if isinstance(command, _Submit):
-            if isinstance(command.work, Embedding):
-                self._embeddings.push(command.work)
-            else:
-                self._waiting.push(command.work)
+            self._take_in(command.work)
         elif isinstance(command, _Cancel):
             if isinstance(command.work, Embedding):
                 self._embeddings.drop(command.work)
             else:
                 self._drop([command.work])
+        elif isinstance(command, _Move):
+            self._move = command
         elif isinstance(command, _Trim):
             self._backend.trim()
         elif isinstance(command, _Finish):
             self._finishing = True
         else:
             self._stopping = True
+
+    def _take_in(self, work: Work) -> None:
+        if self.location != "gpu":
+            failed = Failed(BackendUnavailable.code, "The model has left the device.", retry_after_s=_AWAY_RETRY_S)
+            self._events.append((work, failed))
+        elif isinstance(work, Embedding):
+            self._embeddings.push(work)
+        else:
+            self._waiting.push(work)
+
+    def _carry_out(self) -> None:
+        """Move the weights, if that is ordered and nobody needs them."""
+        move = self._move
+        if move is None or not self._is_idle():
+            return
+        self._move = None
+        if move.to != self.location:
+            (self._weights.to_host if move.to == "cpu" else self._weights.to_device)()
+            self.location = move.to
+        move.done()
 
     def _expire(self, now: float) -> None:
         late = [seq for seq in (*self._waiting, *self._running.values()) if seq.late(now)]

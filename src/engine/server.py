@@ -11,6 +11,7 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,6 +23,7 @@ import psutil
 from src.engine import choices, embedding
 from src.engine.backends import Backend, Grammar, is_constrained
 from src.engine.guard import MemoryGuard
+from src.engine.progress import Progress
 from src.engine.scheduler import Event, Scheduler, Work
 from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
 from src.gpu import footprint
@@ -42,6 +44,7 @@ from src.ipc.messages import (
     GenerateRequest,
     HandedOver,
     Health,
+    MoveWeights,
     Ping,
     TokenizeRequest,
     TrimRequest,
@@ -90,10 +93,18 @@ class _Collected(_Route):
 class EngineServer:
     """Owns the socket and its thread. Methods say which thread may call them."""
 
-    def __init__(self, path: Path, model: str, settings: Settings, fallback: Fallback | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        model: str,
+        settings: Settings,
+        progress: Progress | None = None,
+        fallback: Fallback | None = None,
+    ) -> None:
         self._path = path
         self._model = model
         self._settings = settings
+        self._progress = progress or Progress()
         self._fallback = fallback
         self._health_detail: str | None = None
         self._failure: ModelLoadFailed | None = None
@@ -151,6 +162,9 @@ class EngineServer:
         """The end that comes is planned: `stop` will send requests without an outcome on. Safe in a signal handler."""
         self._handing_over = True
 
+    def _in_loop(self, callback: Callable[[], object]) -> None:
+        self._loop.call_soon_threadsafe(callback)
+
     def stop(self) -> None:
         """Close the socket and end the thread."""
         self._loop.call_soon_threadsafe(self._stop.set)
@@ -200,6 +214,8 @@ class EngineServer:
                 self._answer_ping(peer)
             elif isinstance(message, TrimRequest):
                 self._trim(peer)
+            elif isinstance(message, MoveWeights):
+                return await self._move(peer, message)
             elif isinstance(message, GenerateRequest | EmbedRequest):
                 return await self._work(peer, message)
             elif isinstance(message, TokenizeRequest | DetokenizeRequest):
@@ -222,6 +238,15 @@ class EngineServer:
             peer.send(Failed.of(error))
         finally:
             self._open.discard(peer)
+
+    async def _move(self, peer: Peer, message: MoveWeights) -> None:
+        """Answered when it is done; the supervisor's patience is the deadline."""
+        moved = asyncio.Event()
+        if self._scheduler is None:
+            return peer.send(Failed(BackendUnavailable.code, "The model is not loaded yet."))
+        self._scheduler.move(message.to, lambda: self._in_loop(moved.set))
+        await _first(moved, peer.gone)
+        return peer.send(Accepted())
 
     def _trim(self, peer: Peer) -> None:
         if self._scheduler is not None:
@@ -321,7 +346,8 @@ class EngineServer:
         backend, scheduler = self._backend, self._scheduler
         if backend is None or scheduler is None:
             state: BackendState = "loading" if self._health_detail is None else "failed"
-            return Health(state, os.getpid(), footprint.own(), detail=self._health_detail)
+            reading = self._progress.reading()
+            return Health(state, os.getpid(), footprint.own(), detail=self._health_detail, progress=reading)
         return Health(
             "ready",
             os.getpid(),
@@ -332,6 +358,7 @@ class EngineServer:
             model=backend.info,
             device=backend.device,
             load=scheduler.load(),
+            location=scheduler.location,
         )
 
 

@@ -6,13 +6,15 @@ A request of the next class stands PRIORITY_AGEING seconds behind: `low` that ha
 
 from __future__ import annotations
 
+import math
 from bisect import insort
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 from src.ipc.messages import EmbedRequest, GenerateRequest, Priority
 
-_RANK: dict[Priority, int] = {"high": -1, "normal": 0, "low": 1}
+# a background request has waited for its time before it came here; it never overtakes anybody
+_RANK: dict[Priority, float] = {"high": -1, "normal": 0, "low": 1, "background": math.inf}
 
 
 class Waits(Protocol):

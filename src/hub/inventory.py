@@ -4,20 +4,18 @@ loaded.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from src import catalog
 from src.engine import checkpoint
 from src.errors import ModelLoadFailed
 from src.hub import place, snapshot
 from src.supervisor.table import align, size
 
-_INDEX = "model.safetensors.index.json"
-_HEAD_MAX = 100 << 20  # what the safetensors library itself allows
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "*.tiktoken", "vocab.json", "vocab.txt")
 
 
@@ -32,10 +30,6 @@ class Local(msgspec.Struct, frozen=True):
     missing: tuple[str, ...]
     source: str | None
     revision: str | None
-
-
-class _Tensor(msgspec.Struct):
-    data_offsets: tuple[int, int] = (0, 0)
 
 
 def models(models_path: Path) -> Iterator[Local]:
@@ -77,7 +71,7 @@ def describe(name: str, folder: Path) -> Local:
         size_bytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
         architecture=config.get("model_type"),
         quantization=quantization(config),
-        context_length=checkpoint.context_length(config, 0) if config else None,
+        context_length=catalog.context_length(config, 0) if config else None,
         missing=missing(folder),
         source=record.source if record is not None else None,
         revision=record.revision if record is not None else None,
@@ -86,12 +80,12 @@ def describe(name: str, folder: Path) -> Local:
 
 def missing(folder: Path) -> tuple[str, ...]:
     """What keeps a model from being served: files that are not there, and weights that are cut short."""
-    names = {"config.json", *_shards(folder)}
+    names = {"config.json", *catalog.shards(folder)}
     record = snapshot.read(folder)
     if record is not None and record.quantized is None:
         names |= {file.name for file in record.files}
     gone = {name for name in names if not (folder / name).is_file()}
-    cut = {f"{file.name} (cut short)" for file in folder.glob("model*.safetensors") if not _is_whole(file)}
+    cut = {f"{file.name} (cut short)" for file in folder.glob("model*.safetensors") if not catalog.is_whole(file)}
     if not any(True for pattern in _TOKENIZERS for _ in folder.glob(pattern)):
         gone.add("tokenizer.json")
     return tuple(sorted(gone | cut))
@@ -104,26 +98,3 @@ def quantization(config: dict[str, Any]) -> str | None:
             bits = entry.get("bits")
             return f"{bits}-bit" if bits else str(entry.get("quant_method", "yes"))
     return None
-
-
-def _shards(folder: Path) -> set[str]:
-    """The weight files there must be: those the index names, else at least one."""
-    try:
-        index = msgspec.json.decode((folder / _INDEX).read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.DecodeError):
-        return set() if any(folder.glob("model*.safetensors")) else {"model.safetensors"}
-    return {str(name) for name in index.get("weight_map", {}).values()}
-
-
-def _is_whole(file: Path) -> bool:
-    """A safetensors file says in its head how long it is."""
-    with file.open("rb") as data:
-        start = data.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 else _HEAD_MAX + 1
-        head = data.read(length) if length <= _HEAD_MAX else b""
-    try:
-        tensors = msgspec.json.decode(head, type=dict[str, _Tensor])
-    except msgspec.DecodeError:
-        return False
-    end = max((tensor.data_offsets[1] for tensor in tensors.values()), default=0)
-    return file.stat().st_size == 8 + length + end

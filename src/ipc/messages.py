@@ -90,7 +90,7 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
     prefix: tuple[int, ...] = ()
 
 
-Priority = Literal["high", "normal", "low"]
+Priority = Literal["high", "normal", "low", "background"]
 
 
 class GenerateRequest(Message, frozen=True):
@@ -239,6 +239,43 @@ class RestartRequest(Message, frozen=True):
     """Asks the supervisor to replace a child now, or to start one that waits; answered with `Accepted`."""
 
     child: str
+
+
+class UseModel(Message, frozen=True):
+    """Asks the supervisor for a place at a model; answered with `Accepted` once it is on the device, or `Failed`.
+
+    The place is kept until the connection closes. A `background` use waits for a time without other load; without a
+    model it is only that: OCR's use of such a time. `retry`: although loading it failed a moment ago.
+    """
+
+    model: str | None
+    background: bool = False
+    retry: bool = False
+
+
+class MoveModel(Message, frozen=True):
+    """Asks the supervisor to move a model, or all, once their requests have ended; answered with `Accepted`."""
+
+    to: Literal["cpu", "unloaded"]
+    model: str | None = None
+
+
+class SetIdleTimeout(Message, frozen=True):
+    """Asks the supervisor for another GPU_IDLE_TIMEOUT, seconds, until it ends; answered with `Accepted`."""
+
+    seconds: float
+
+
+class PauseBackground(Message, frozen=True):
+    """Asks the supervisor to let no more background requests begin, or to let them; answered with `Accepted`."""
+
+    paused: bool
+
+
+class MoveWeights(Message, frozen=True):
+    """Asks an idle engine to free the device, or to come back to it; answered with `Accepted` when that is done."""
+
+    to: Literal["cpu", "gpu"]
 
 
 class TrimRequest(Message, frozen=True):
@@ -621,6 +658,20 @@ class GpuSample(msgspec.Struct, frozen=True, omit_defaults=True):
         return found[0] if len(found) == 1 else None
 
 
+class LoadProgress(msgspec.Struct, frozen=True):
+    """How far the loading of weights is: bytes, and seconds since it began."""
+
+    done_bytes: int
+    total_bytes: int
+    seconds: float
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds that are left at this speed; None before there is one."""
+        left = self.total_bytes - self.done_bytes
+        return None if not self.done_bytes else self.seconds * max(0, left) / self.done_bytes
+
+
 BackendState = Literal["loading", "ready", "failed"]
 
 
@@ -637,6 +688,30 @@ class Health(Message, frozen=True):
     load: EngineLoad | None = None
     ocr: OcrLoad | None = None
     memory_level: Literal["normal", "low", "high"] = "normal"
+    location: Literal["cpu", "gpu"] = "gpu"
+    progress: LoadProgress | None = None
+
+
+ModelState = Literal["unloaded", "loading", "gpu", "offloading", "cpu", "restoring", "unloading", "failed"]
+
+
+class ModelStatus(msgspec.Struct, frozen=True):
+    """One model of the supervisor's table. `running`, `waiting`: requests that have a place, and that want one.
+
+    `child`: the name of its process in the table of children. `detail`: why it failed. Seconds; bytes on the disk.
+    """
+
+    name: str
+    state: ModelState
+    child: str
+    size_bytes: int = 0
+    pinned: bool = False
+    running: int = 0
+    waiting: int = 0
+    idle_s: float = 0.0
+    idle_timeout_s: float = 0.0
+    detail: str | None = None
+    progress: LoadProgress | None = None
 
 
 ChildState = Literal["stopped", "starting", "ready", "stopping", "backoff", "failed"]
@@ -666,9 +741,19 @@ class SystemStatus(Message, frozen=True):
     uptime_s: float
     children: tuple[ChildStatus, ...]
     gpu: GpuSample | None = None
+    models: tuple[ModelStatus, ...] = ()
+    background_paused: bool = False
 
     def child(self, name: str) -> ChildStatus | None:
         return next((child for child in self.children if child.name == name), None)
+
+    def model(self, name: str) -> ModelStatus | None:
+        return next((model for model in self.models if model.name == name), None)
+
+    def engine(self, model: str) -> ChildStatus | None:
+        """The process of a model."""
+        known = self.model(model)
+        return self.child(known.child) if known is not None else None
 
 
 BackendRequest = GenerateRequest | EmbedRequest | OcrRequest | OcrDocument | OcrJobRequest
@@ -687,6 +772,11 @@ AnyMessage = (
     | Ping
     | StatusRequest
     | RestartRequest
+    | UseModel
+    | MoveModel
+    | SetIdleTimeout
+    | PauseBackground
+    | MoveWeights
     | TrimRequest
     | StopRequest
     | Accepted

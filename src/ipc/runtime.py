@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -9,6 +10,7 @@ from pathlib import Path
 
 # macOS gives sun_path 104 bytes, the final NUL included
 _MAX_SOCKET_PATH = 103
+_MAX_NAME = 40
 
 
 class RuntimeDirError(Exception):
@@ -28,7 +30,7 @@ def prepare(directory: Path) -> Path:
     info = directory.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
         raise RuntimeDirError(f"{directory} is not a directory of this user")
-    if len(os.fsencode(beside(engine_socket(directory, "x" * 40)))) > _MAX_SOCKET_PATH:
+    if len(os.fsencode(beside(engine_socket(directory, "x" * _MAX_NAME)))) > _MAX_SOCKET_PATH:
         raise RuntimeDirError(f"{directory} is too long a path for sockets; set RUNTIME_DIR to a shorter one")
     directory.chmod(0o700)
     return directory
@@ -43,8 +45,11 @@ def ocr_socket(directory: Path) -> Path:
 
 
 def engine_socket(directory: Path, model: str) -> Path:
-    """A model's socket: readable, bounded, and free of path separators."""
-    return directory / f"engine-{re.sub(r'[^A-Za-z0-9._-]', '-', model)[-40:]}.sock"
+    """A model's socket: readable, bounded, free of path separators, and no other model's."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "-", model)
+    if plain != model or len(plain) > _MAX_NAME:
+        plain = f"{plain[-_MAX_NAME + 9 :]}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
+    return directory / f"engine-{plain}.sock"
 
 
 def beside(socket: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from src.ipc.messages import Priority
 
 AGE_S = 20.0
-_RANK: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2}
+_RANK: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2, "background": 3}
 
 
 class Waiter(Protocol):

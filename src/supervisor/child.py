@@ -242,7 +242,8 @@ class Child:
     async def _exercise(self, process: Process, probe: Probe) -> None:
         """While it is idle: does it still produce? Work under way is proof enough, and is not disturbed."""
         interval_s, load = self._settings.health_probe_interval, self._health.load if self._health else None
-        if load is None or load.running + load.waiting > 0:
+        away = self._health is not None and self._health.location != "gpu"  # there is nothing to compute with
+        if load is None or load.running + load.waiting > 0 or away:
             self._exercised_at = self._clock()
         if not interval_s or self._clock() - self._exercised_at < interval_s:
             return

@@ -1,4 +1,4 @@
-"""The table of supervised processes: name → `Child`, each with its task. `main.py` owns it; models may join later."""
+"""The table of supervised processes: name → `Child`, each with its task. `main.py` owns it; engines join and leave."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ class Children:
         self._tasks[spec.name] = task
         task.add_done_callback(self._ended)
 
+    async def remove(self, name: str) -> None:
+        """Stop a child and forget it; harmless when there is none."""
+        if name not in self._children:
+            return
+        self._children[name].stop()
+        await asyncio.wait({self._tasks[name]})
+        self._children.pop(name, None)
+        self._tasks.pop(name, None)
+
     def in_state(self, name: str, state: ChildState) -> bool:
         return name in self._children and self._children[name].state == state
 
@@ -49,6 +58,9 @@ class Children:
 
     def status(self) -> tuple[ChildStatus, ...]:
         return tuple(child.status() for child in self._children.values())
+
+    def status_of(self, name: str) -> ChildStatus | None:
+        return self._children[name].status() if name in self._children else None
 
     def overdue(self) -> list[str]:
         """Those whose silence nobody has acted on: a reason to let systemd's watchdog bite."""
@@ -63,6 +75,12 @@ class Children:
             return False
         self._children[name].restart()
         return True
+
+    def restart_kind(self, kind: str) -> None:
+        """Replace all children of a kind: what stands before the colon of an engine's name."""
+        for name, child in self._children.items():
+            if name.partition(":")[0] == kind:
+                child.restart()
 
     async def drain(self) -> None:
         """Stop all, in order: who sends work before who does it, so that no running request loses its back end."""

@@ -1,29 +1,74 @@
-"""What the supervisor answers on its control socket: to web, to the command line, later to MCP."""
+"""What the supervisor answers on its control socket: to web, to the command line, to MCP through web."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
-from src.errors import NotFound, UnsupportedValue
-from src.ipc.messages import Accepted, AnyMessage, Failed, RestartRequest, StatusRequest, StopRequest, SystemStatus
+from src.errors import NotFound, ServiceError, UnsupportedValue
+from src.ipc.messages import (
+    Accepted,
+    AnyMessage,
+    Failed,
+    MoveModel,
+    PauseBackground,
+    RestartRequest,
+    SetIdleTimeout,
+    StatusRequest,
+    StopRequest,
+    SystemStatus,
+    UseModel,
+)
 from src.ipc.server import Handler, Peer
+from src.supervisor.models import Models
 
 
-def answering(status: Callable[[], SystemStatus], stop: Callable[[], None], restart: Callable[[str], bool]) -> Handler:
-    """A handler for `ipc.server`. Questions may be repeated on one connection. `restart` is False for a stranger."""
+class Service(Protocol):
+    """The supervisor, as those who ask it see it."""
+
+    models: Models
+
+    def status(self) -> SystemStatus: ...
+
+    def stop(self) -> None: ...
+
+    def restart(self, child: str) -> bool:
+        """False when there is none of that name."""
+
+
+def answering(service: Service) -> Handler:
+    """A handler for `ipc.server`. Questions may be repeated on one connection; a `UseModel` keeps it to its end."""
 
     def answer(message: AnyMessage) -> AnyMessage:
         if isinstance(message, StatusRequest):
-            return status()
-        if isinstance(message, StopRequest):
-            stop()
-            return Accepted()
-        if isinstance(message, RestartRequest):
-            return Accepted() if restart(message.child) else Failed(NotFound.code, "no such child")
-        return Failed(UnsupportedValue.code, f"the supervisor does not take {type(message).__name__}")
+            return service.status()
+        try:
+            _obey(message, service)
+        except ServiceError as error:
+            return Failed.of(error)
+        return Accepted()
 
     async def serve(peer: Peer) -> None:
         while (message := await peer.receive()) is not None:
+            if isinstance(message, UseModel):
+                return await service.models.lend(peer, message)
             peer.send(answer(message))
+        return None
 
     return serve
+
+
+def _obey(message: AnyMessage, service: Service) -> None:
+    """Raises ServiceError for an order that cannot be taken."""
+    if isinstance(message, StopRequest):
+        service.stop()
+    elif isinstance(message, RestartRequest):
+        if not service.restart(message.child):
+            raise NotFound("no such child")
+    elif isinstance(message, MoveModel):
+        service.models.move(message.model, message.to)
+    elif isinstance(message, SetIdleTimeout):
+        service.models.set_idle_timeout(message.seconds)
+    elif isinstance(message, PauseBackground):
+        service.models.pause_background(paused=message.paused)
+    else:
+        raise UnsupportedValue(f"the supervisor does not take {type(message).__name__}")

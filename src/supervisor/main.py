@@ -40,8 +40,10 @@ from src.settings import (
 from src.supervisor import control, lock, port, specs
 from src.supervisor.child import Child
 from src.supervisor.children import Children
+from src.supervisor.engines import EngineProcesses
 from src.supervisor.gpus import Gpus
 from src.supervisor.janitor import Janitor
+from src.supervisor.models import Models
 from src.supervisor.notify import Notifier
 from src.supervisor.processes import Local, lives
 from src.supervisor.readings import Sampler
@@ -128,12 +130,16 @@ class Supervisor:
         self._children = Children(
             Local(environment), settings, on_change=self._changed, on_fault=lambda: self._end(ExitCode.FAILURE)
         )
+        self.models = Models(
+            settings,
+            EngineProcesses(self._children, settings, directory),
+            memory_bytes=psutil.virtual_memory().total,
+            others_busy=self._ocr_busy,
+        )
 
     async def serve(self, table: tuple[ChildSpec, ...]) -> ExitCode:
         self._listen_to_signals()
-        server = Server(
-            runtime.control_socket(self._directory), control.answering(self.status, self.stop, self._children.restart)
-        )
+        server = Server(runtime.control_socket(self._directory), control.answering(self))
         await server.start()
         self._remove_stale_sockets()
         try:
@@ -142,8 +148,10 @@ class Supervisor:
                 await self._over.wait()
                 self._notifier.stopping()
                 logger.info("stopping")
+            self.models.close()
             await self._children.drain()
         finally:
+            self.models.close()
             for duty in self._duties:
                 duty.cancel()
             self._children.kill()
@@ -155,10 +163,21 @@ class Supervisor:
 
     def status(self) -> SystemStatus:
         uptime_s = time.monotonic() - self._started_at
-        return SystemStatus(VERSION, os.getpid(), uptime_s, self._children.status(), self._gpus.sample())
+        return SystemStatus(
+            VERSION,
+            os.getpid(),
+            uptime_s,
+            self._children.status(),
+            self._gpus.sample(),
+            self.models.status(),
+            self.models.background_paused,
+        )
 
     def stop(self) -> None:
         self._end(ExitCode.OK)
+
+    def restart(self, child: str) -> bool:
+        return self._children.restart(child)
 
     # ---- start
 
@@ -187,6 +206,8 @@ class Supervisor:
         self._gpus.announce()
         for spec in table:
             self._children.add(spec)
+        self.models.begin()
+        self._duties.append(asyncio.get_running_loop().create_task(self.models.run()))
         self._every(_ALIVE_S, self._feed_watchdog)
         sampler = Sampler(self._settings.log_path if self._settings.enable_log_file else ROOT)
         self._every(_READINGS_S, lambda: self._log_readings(sampler))
@@ -212,6 +233,11 @@ class Supervisor:
 
     def _changed(self, child: Child) -> None:
         """A child is in a new state."""
+        if child.spec.model is not None:
+            end = child.last_end
+            stalled = child.state == "starting" and end is not None and end.reason == "start"
+            why = end.detail if end is not None else None
+            self.models.changed(child.spec.model, child.state, why, stalled=stalled)
         if child.state == "failed" and not self._settled and _is_config(child):
             self._end(ExitCode.CONFIG)  # it printed what is wrong; waiting will not mend it
         if not self._announced and self._children.all_in("ready"):
@@ -259,7 +285,7 @@ class Supervisor:
             self._renew_web()
         else:
             for name in sorted(names):
-                self._children.restart(name)
+                self._children.restart_kind(name)
 
     def _end_without(self, pid: int) -> Callable[[], None]:
         try:
@@ -281,6 +307,11 @@ class Supervisor:
                 janitor.tidy()
 
         return tidy
+
+    def _ocr_busy(self) -> bool:
+        ocr = self._children.status_of(specs.OCR)
+        load = ocr.health.ocr if ocr is not None and ocr.health is not None else None
+        return load is not None and load.busy + load.waiting > 0
 
     def _feed_watchdog(self) -> None:
         if overdue := self._children.overdue():

@@ -12,16 +12,19 @@ import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 from src.errors import DeadlineExceeded, InternalError
 from src.ipc import runtime
 from src.ipc.framing import Decoder, FramingError, encode
-from src.ipc.messages import ChatMessage, Failed, Finished, GenerateRequest, Health, Ping
+from src.ipc.messages import AnyMessage, ChatMessage, Failed, Finished, GenerateRequest, Health, Message, Ping
 from src.settings import ROOT
 from src.supervisor.effects import Probe, ProbeError
 from src.supervisor.specs import ChildSpec
+
+Answer = TypeVar("Answer", bound=Message)
 
 _CHUNK = 1 << 16
 _PROBE_PROMPT = (ChatMessage("user", "Hello"),)
@@ -119,11 +122,11 @@ class SocketProbe:
             return
         request = GenerateRequest("probe", self._model, _PROBE_PROMPT, max_tokens=1)
         try:
-            outcome = await asyncio.wait_for(_outcome(self._path, request), timeout_s)
+            answer = await asyncio.wait_for(outcome(self._path, request, Finished, Failed), timeout_s)
         except (OSError, FramingError, asyncio.TimeoutError) as error:
             raise ProbeError(str(error) or f"no token within {timeout_s:g} s") from None
-        if isinstance(outcome, Failed) and outcome.code in _FAULTS:
-            raise ProbeError(outcome.message)
+        if isinstance(answer, Failed) and answer.code in _FAULTS:
+            raise ProbeError(answer.message)
 
     async def _exchange(self) -> Health:
         if self._connection is None:
@@ -151,15 +154,15 @@ class SocketProbe:
             self._connection = None
 
 
-async def _outcome(path: Path, request: GenerateRequest) -> Finished | Failed:
-    """Send one request on a connection of its own; its outcome."""
+async def outcome(path: Path, request: AnyMessage, *kinds: type[Answer]) -> Answer:
+    """Send one request on a connection of its own; the first answer of these kinds. Raises OSError, FramingError."""
     reader, writer = await asyncio.open_unix_connection(str(path))
     try:
         writer.write(encode(request))
         decoder = Decoder()
         while data := await reader.read(_CHUNK):
             for message in decoder.feed(data):
-                if isinstance(message, Finished | Failed):
+                if isinstance(message, kinds):
                     return message
         raise ConnectionResetError("connection closed")
     finally:

@@ -9,6 +9,8 @@ from pathlib import Path
 from src.ipc import runtime
 from src.settings import Settings, listen_fd
 
+ENGINE, OCR = "engine", "ocr"
+
 # gunicorn ends its workers itself at GRACEFUL_TIMEOUT; we step in only when it did not
 _WEB_MARGIN_S = 5.0
 # gunicorn's master replaces a hung worker; only a web that stays silent for several deadlines is replaced as a whole
@@ -36,8 +38,8 @@ class ChildSpec:
 
 
 def service(settings: Settings, directory: Path, *, with_web: bool) -> tuple[ChildSpec, ...]:
-    """The processes these settings ask for."""
-    specs = [_engine(settings, directory)]
+    """The processes these settings ask for, but for the engines: they come and go with their models."""
+    specs = []
     if settings.ocr_workers != 0:
         specs.append(_ocr(settings, directory))
     if with_web:
@@ -58,10 +60,14 @@ def base_url(settings: Settings) -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
-def _engine(settings: Settings, directory: Path) -> ChildSpec:
-    model = settings.default_model
+def engine_name(model: str) -> str:
+    """A model's process in the table."""
+    return f"{ENGINE}:{model}"
+
+
+def engine(settings: Settings, directory: Path, model: str) -> ChildSpec:
     return ChildSpec(
-        name="engine",
+        name=engine_name(model),
         argv=(sys.executable, "-m", "src.engine.main", "--model", model),
         address=runtime.engine_socket(directory, model),
         stop_order=2,
@@ -74,7 +80,7 @@ def _engine(settings: Settings, directory: Path) -> ChildSpec:
 
 def _ocr(settings: Settings, directory: Path) -> ChildSpec:
     return ChildSpec(
-        name="ocr",
+        name=OCR,
         argv=(sys.executable, "-m", "src.ocr.main"),
         address=runtime.ocr_socket(directory),
         stop_order=1,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from src.ipc.messages import ChildStatus, SystemStatus
+from src.ipc.messages import ChildStatus, LoadProgress, ModelStatus, SystemStatus
 
 _HEAD = ("PROCESS", "STATE", "PID", "UPTIME", "RESTARTS", "RUNNING", "WAITING", "MEMORY", "DETAIL")
+_MODELS = ("MODEL", "STATE", "SIZE", "RUNNING", "WAITING", "IDLE", "DETAIL")
 
 
 def render(status: SystemStatus, memory_of: Callable[[int], int | None]) -> str:
     """The whole table. `memory_of` gives the bytes of a process and its children, by pid."""
     head = f"stoker {status.version}, supervisor pid {status.pid}, up {duration(status.uptime_s)}"
-    return f"{head}\n\n{align([_HEAD, *(_row(child, memory_of) for child in status.children)])}"
+    processes = align([_HEAD, *(_row(child, memory_of) for child in status.children)])
+    models = align([_MODELS, *map(_model, status.models)]) if status.models else ""
+    return "\n\n".join(filter(None, (head, processes, models)))
 
 
 def align(rows: list[tuple[str, ...]]) -> str:
@@ -52,6 +55,21 @@ def _row(child: ChildStatus, memory_of: Callable[[int], int | None]) -> tuple[st
         size(None if child.pid is None else memory_of(child.pid)),
         child.detail or "",
     )
+
+
+def _model(model: ModelStatus) -> tuple[str, ...]:
+    idle = duration(model.idle_s) if model.state in ("gpu", "cpu") and not model.running else "-"
+    name = f"{model.name} (pinned)" if model.pinned else model.name
+    counts = str(model.running), str(model.waiting)
+    return (name, model.state, size(model.size_bytes or None), *counts, idle, model.detail or far(model.progress))
+
+
+def far(progress: LoadProgress | None) -> str:
+    """How far a load is: `1.2 GB of 4.0 GB, 3.0 s, about 7.0 s left`."""
+    if progress is None:
+        return ""
+    done = f"{size(progress.done_bytes)} of {size(progress.total_bytes)}, {duration(progress.seconds)}"
+    return done if progress.eta_s is None else f"{done}, about {duration(progress.eta_s)} left"
 
 
 def _load(child: ChildStatus) -> tuple[str, str]:

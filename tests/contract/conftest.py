@@ -20,6 +20,7 @@ from src.api.service import EXTENSION
 from src.engine import backends
 from src.engine.backends.fake import FakeBackend
 from src.engine.main import warm_up
+from src.engine.progress import Progress
 from src.engine.scheduler import Scheduler
 from src.engine.server import EngineServer
 from src.ipc import runtime
@@ -81,7 +82,7 @@ class Engine:
         settings = self._settings
         fake = settings.inference_engine == "fake"
         model = settings.default_model
-        backend = FakeBackend(model, settings, self._sleep) if fake else backends.load(model, settings)
+        backend = FakeBackend(model, settings, self._sleep) if fake else backends.load(model, settings, Progress())
         self._scheduler = Scheduler(
             backend,
             max_num_seqs=settings.max_num_seqs,

@@ -15,6 +15,7 @@ import pytest
 
 from src.engine import backends
 from src.engine.backends import Backend, Step
+from src.engine.progress import Progress
 from src.errors import ModelLoadFailed
 from src.ipc.messages import ChatMessage, FinishReason, Sampling
 from src.settings import Settings
@@ -70,7 +71,9 @@ class Batch:
 def load(model: str) -> Backend:
     engine = "fake" if model == "demo" else "mlx"
     return backends.load(
-        model, Settings(_env_file=None, inference_engine=engine, prefill_step_size=PREFILL_STEP, max_num_seqs=16)
+        model,
+        Settings(_env_file=None, inference_engine=engine, prefill_step_size=PREFILL_STEP, max_num_seqs=16),
+        Progress(),
     )
 
 

@@ -126,7 +126,7 @@ def test_twenty_pages_at_once_load_two_models(demo: Running) -> None:
 def test_what_the_service_says_of_itself(demo: Running) -> None:
     """Models, readiness, GPU status and metrics tell the truth about the demo on a CPU."""
     model = httpx.get(f"{demo.url}/v1/models").json()["data"][0]
-    assert (model["id"], model["context_length"], model["state"]) == ("demo", 2048, "ready")
+    assert (model["id"], model["context_length"], model["state"]) == ("demo", 2048, "gpu")
     assert httpx.get(f"{demo.url}/v1/models/demo").json()["parameters"] > 1_000_000
     assert httpx.get(f"{demo.url}/health").json() == {"status": "ok", "reasons": {}}
     gpu = httpx.get(f"{demo.url}/api/gpu-status").json()

@@ -40,7 +40,8 @@ def _still_answers(target: Running) -> Iterator[None]:
     yield
     assert say(target, "still there").json()["choices"][0]["message"]["content"] == "still there"
     status = httpx.get(f"{target.url}/v1/system/status", headers=AUTH, timeout=10).json()
-    assert {child["name"]: child["restarts"] for child in status["children"]} == {"engine": {}, "ocr": {}, "web": {}}
+    restarts = {child["name"]: child["restarts"] for child in status["children"]}
+    assert restarts == {"engine:demo": {}, "ocr": {}, "web": {}}
 
 
 def post(target: Running, path: str, body: object) -> httpx.Response:

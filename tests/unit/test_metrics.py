@@ -86,6 +86,7 @@ SERIES = {
     "stoker_engine_up": set(MODEL),
     "stoker_engine_memory_level": set(MODEL),
     "stoker_engine_fallback": set(MODEL),
+    "stoker_model_state": {"model_name", "state"},
     "stoker_num_requests_running": set(MODEL),
     "stoker_num_requests_waiting": set(MODEL),
     "stoker_engine_memory_bytes": {*MODEL, "kind"},

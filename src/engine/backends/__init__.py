@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from src.engine.progress import Progress
 from src.errors import ModelLoadFailed
 from src.gpu import blas
 from src.ipc.messages import (
@@ -238,6 +239,14 @@ class Backend(Protocol):
         """As `tidy`, and what is kept for later requests, too."""
         ...
 
+    def to_host(self) -> None:
+        """Free the device; nothing is being computed. The weights' files stay warm in the host's memory."""
+        ...
+
+    def to_device(self) -> None:
+        """Come back from the host."""
+        ...
+
     def memory(self) -> MemoryReading:
         """Safe to call from any thread."""
         ...
@@ -279,8 +288,8 @@ def choose(settings: Settings) -> tuple[str, str]:
     return "mlx", "the only engine for models in MLX format"
 
 
-def load(model: str, settings: Settings) -> Backend:
-    """Load a model with the engine of the settings.
+def load(model: str, settings: Settings, progress: Progress) -> Backend:
+    """Load a model with the engine of the settings; `progress` follows its bytes.
 
     Raises:
         ModelLoadFailed: with a reason that can be shown.
@@ -296,4 +305,4 @@ def load(model: str, settings: Settings) -> Backend:
         raise ModelLoadFailed(f"BLAS_LIBRARY cannot be loaded: {error}") from None
     from src.engine.backends.lm import load_lm  # noqa: PLC0415
 
-    return load_lm(model, settings, library)
+    return load_lm(model, settings, library, progress)

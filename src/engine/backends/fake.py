@@ -202,6 +202,12 @@ class FakeBackend:
     def trim(self) -> None:
         """There are no caches; what `grow` took stays taken."""
 
+    def to_host(self) -> None:
+        """There are no weights."""
+
+    def to_device(self) -> None:
+        """There are no weights."""
+
     def memory(self) -> MemoryReading:
         return footprint.own()
 

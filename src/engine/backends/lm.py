@@ -8,7 +8,9 @@ from __future__ import annotations
 import gc
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ import msgspec
 import psutil
 from loguru import logger
 from mlx.utils import tree_flatten
-from mlx_lm.utils import load as mlx_load
+from mlx_lm.utils import load_tokenizer
 from msgspec.structs import replace
 
+from src import catalog
 from src.engine import checkpoint
 from src.engine.backends import Grammar, KvRoom, Step, Token, constraint
 from src.engine.backends.device import choose_device
@@ -29,7 +32,8 @@ from src.engine.backends.rows import RowGenerator, RowScores
 from src.engine.backends.sampling import Row
 from src.engine.backends.tokenizer import LmTokenizer
 from src.engine.backends.vocabulary import Vocabulary
-from src.engine.backends.weights import make_float32, parameter_count, weight_bytes
+from src.engine.backends.weights import give_back, parameter_count, read_model, weight_bytes
+from src.engine.progress import Progress
 from src.errors import ModelLoadFailed
 from src.gpu import footprint
 from src.gpu.faults import of_gpu
@@ -57,6 +61,15 @@ class Room:
     kv: KvRoom | None
 
 
+@dataclass(frozen=True)
+class _Present:
+    """What there is of a model while it is on the device."""
+
+    rows: RowGenerator
+    prefixes: PrefixCache
+    embedder: MeanPooler | None
+
+
 class LmBackend:
     """A loaded text model and its batch."""
 
@@ -72,27 +85,51 @@ class LmBackend:
         defaults: Sampling,
         vocabulary: Vocabulary,
         room: Room,
+        read: Callable[[], Any],
     ) -> None:
-        self.embedder = MeanPooler.of(model)
-        self.info = replace(info, embedding_size=self.embedder.size if self.embedder is not None else None)
         self.kv_room = room.kv
         self.device = device
         self.tokenizer = LmTokenizer(tokenizer, vocabulary, settings.grammar_max_kb << 10)
         self.end_tokens = frozenset(tokenizer.eos_token_ids)
         self._vocabulary = vocabulary
         self._defaults = defaults
-        self._prefixes = PrefixCache(model, room.prefix_bytes)
-        self._generator = RowGenerator(
-            model,
-            self._prefixes,
-            stop_tokens=[(token,) for token in tokenizer.eos_token_ids],
-            completion_batch_size=settings.max_num_seqs,
-            prefill_batch_size=settings.max_num_seqs,
-            prefill_step_size=settings.prefill_step_size,
-        )
-        self._step_size = settings.prefill_step_size
-        self._matchers: dict[int, constraint.Matcher] = {}
         self._end_tokens = tuple(sorted(tokenizer.eos_token_ids))
+        self._settings = settings
+        self._room = room
+        self._read = read
+        self._present: _Present | None = self._place(model)
+        self.info = replace(info, embedding_size=self.embedder.size if self.embedder is not None else None)
+        self._matchers: dict[int, constraint.Matcher] = {}
+
+    def _place(self, model: Any) -> _Present:
+        prefixes = PrefixCache(model, self._room.prefix_bytes)
+        rows = RowGenerator(
+            model,
+            prefixes,
+            stop_tokens=[(token,) for token in self._end_tokens],
+            completion_batch_size=self._settings.max_num_seqs,
+            prefill_batch_size=self._settings.max_num_seqs,
+            prefill_step_size=self._settings.prefill_step_size,
+        )
+        return _Present(rows, prefixes, MeanPooler.of(model))
+
+    @property
+    def _here(self) -> _Present:
+        if self._present is None:
+            raise RuntimeError("the model is not on the device")
+        return self._present
+
+    @property
+    def _generator(self) -> RowGenerator:
+        return self._here.rows
+
+    @property
+    def _prefixes(self) -> PrefixCache:
+        return self._here.prefixes
+
+    @property
+    def embedder(self) -> MeanPooler | None:
+        return self._present.embedder if self._present is not None else None
 
     def known(self, prompt: list[int], salt: str) -> int | None:
         return self._prefixes.known(salt, prompt)
@@ -134,7 +171,7 @@ class LmBackend:
         )
 
     def step(self, prefill: int | None = None) -> Step:
-        self._generator.share(prefill or self._step_size)
+        self._generator.share(prefill or self._settings.prefill_step_size)
         prompts, generated = self._generator.next()
         left = {reply.uid: reply.progress[1] - reply.progress[0] for reply in prompts}
         tokens = [
@@ -165,12 +202,25 @@ class LmBackend:
         clean()
 
     def trim(self) -> None:
-        self._prefixes.shrink()
+        if self._present is not None:
+            self._prefixes.shrink()
         clean()
 
     def caches(self) -> tuple[KvReading | None, PrefixReading | None]:
         limit = self.kv_room.limit_bytes if self.kv_room is not None else None
+        if self._present is None:
+            return KvReading(0, limit), None
         return KvReading(self._generator.kv_bytes, limit), self._prefixes.reading()
+
+    def to_host(self) -> None:
+        """Drop the arrays: their files stay in the system's page cache, from where they come back fast."""
+        self.close()
+        self._present = None
+        clean()
+        give_back()
+
+    def to_device(self) -> None:
+        self._present = self._place(self._read())
 
     def memory(self) -> MemoryReading:
         return msgspec.structs.replace(
@@ -182,7 +232,8 @@ class LmBackend:
         )
 
     def close(self) -> None:
-        self._generator.close()
+        if self._present is not None:
+            self._generator.close()
 
 
 def clean() -> None:
@@ -191,7 +242,7 @@ def clean() -> None:
     mx.clear_cache()
 
 
-def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
+def load_lm(model: str, settings: Settings, blas: str | None, progress: Progress) -> LmBackend:
     """Load a checkpoint.
 
     Raises:
@@ -204,20 +255,20 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
     config = checkpoint.read_config(folder)
     clean()
     _refuse_too_large(folder, model)
+    float32 = settings.cpu_dequantize if device.kind == "cpu" and sys.platform == "linux" else None
+    read = partial(read_model, folder, float32, progress)
     try:
-        loaded, tokenizer = mlx_load(str(folder), tokenizer_config={"trust_remote_code": False})
+        loaded, own = read()
+        tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
     except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
         raise _verdict(error, model) from None
-    parameters = parameter_count(loaded)
-    if device.kind == "cpu" and sys.platform == "linux":
-        make_float32(loaded, settings.cpu_dequantize)
     weights = weight_bytes(loaded)
     beside = _budget(settings, device) - weights
     token_bytes = checkpoint.kv_bytes_per_token(config, item_bytes=4 if _dtype(loaded) == "float32" else 2)
     info = ModelInfo(
         name=model,
         context_length=_context(config, settings, beside, token_bytes),
-        parameters=parameters,
+        parameters=parameter_count(loaded),
         weight_bytes=weights,
         dtype=_dtype(loaded),
         quantization=_quantization(config),
@@ -226,7 +277,8 @@ def load_lm(model: str, settings: Settings, blas: str | None) -> LmBackend:
     )
     vocabulary = Vocabulary(tokenizer, checkpoint.vocabulary_size(config, len(tokenizer)))
     room = divide(beside, settings.prefix_cache_mb << 20, token_bytes)
-    return LmBackend(loaded, tokenizer, info, device, settings, checkpoint.default_sampling(folder), vocabulary, room)
+    defaults = checkpoint.default_sampling(folder)
+    return LmBackend(loaded, tokenizer, info, device, settings, defaults, vocabulary, room, lambda: read()[0])
 
 
 def divide(beside: int, prefix_bytes: int, token_bytes: int | None) -> Room:
@@ -245,7 +297,7 @@ def _budget(settings: Settings, device: DeviceReading) -> int:
 
 def _context(config: dict[str, Any], settings: Settings, beside: int, token_bytes: int | None) -> int:
     """Tokens a sequence may have: the model's, MAX_MODEL_LEN's, and what memory holds beside the weights."""
-    own = checkpoint.context_length(config, settings.max_model_len)
+    own = catalog.context_length(config, settings.max_model_len)
     fitting = checkpoint.fitting_context(own, token_bytes, beside)
     if fitting < own:
         logger.warning("the context is {} tokens of the model's {}: its KV cache has no more memory", fitting, own)

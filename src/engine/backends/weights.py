@@ -5,16 +5,54 @@ Measured on a 40M-parameter 4-bit model: time to first token for 8 requests 20 s
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 import psutil
 from loguru import logger
 from mlx.utils import tree_flatten
-from mlx_lm.utils import dequantize_model
+from mlx_lm.utils import dequantize_model, load_model
+
+from src.engine.progress import Progress
 
 # fp32 weights may take this share of the memory that is free when they are loaded
 _MEMORY_SHARE = 0.5
+# read at once, so that progress shows and a process can be told to stop in between
+_PIECE_BYTES = 256 << 20
+
+
+def read_model(folder: Path, float32: str | None, progress: Progress) -> tuple[Any, dict[str, Any]]:
+    """The model of a folder and its configuration, its weights in memory.
+
+    Args:
+        folder: with config.json and safetensors files.
+        float32: the policy of `make_float32`; None leaves the weights as they are.
+        progress: is told of every piece.
+    """
+    model, config = load_model(folder, lazy=True)
+    arrays = [array for _, array in tree_flatten(model.parameters())]
+    progress.begin(sum(array.nbytes for array in arrays))
+    for piece in _pieces(arrays):
+        mx.eval(piece)
+        progress.add(sum(array.nbytes for array in piece))
+    if float32 is not None:
+        make_float32(model, float32)
+    return model, config
+
+
+def _pieces(arrays: list[mx.array]) -> Iterator[list[mx.array]]:
+    piece: list[mx.array] = []
+    for array in arrays:
+        piece.append(array)
+        if sum(part.nbytes for part in piece) >= _PIECE_BYTES:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
 
 
 def parameter_count(model: Any) -> int:
@@ -56,3 +94,9 @@ def _group_size(model: Any, name: str) -> int:
     for part in name.split(".")[:-1]:
         module = module[int(part)] if part.isdigit() else getattr(module, part)
     return int(module.group_size)
+
+
+def give_back() -> None:
+    """Return freed memory to the system: glibc keeps what was freed in small pieces."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)

@@ -20,6 +20,8 @@ from src.ipc.messages import (
     Health,
     MemoryReading,
     ModelInfo,
+    ModelState,
+    ModelStatus,
     OcrLoad,
     SystemStatus,
     Timings,
@@ -91,6 +93,9 @@ HEALTH = Health(
 OCR_HEALTH = Health("ready", 43, MemoryReading(2000), ocr=OcrLoad(2, 1, 5, 2, 10, 0, 3))
 
 
+_MODEL_STATES: dict[ChildState, ModelState] = {"starting": "loading", "failed": "failed"}
+
+
 def table(engine: ChildState = "ready", ocr: ChildState = "ready", detail: str | None = None) -> SystemStatus:
     """The supervisor's table with both back ends in the given states."""
     return SystemStatus(
@@ -99,9 +104,10 @@ def table(engine: ChildState = "ready", ocr: ChildState = "ready", detail: str |
         60.0,
         (
             ChildStatus("web", "starting", 41, 5.0, {}),
-            ChildStatus("engine", engine, 42, 5.0, {"stall": 2}, detail, HEALTH if engine == "ready" else None),
+            ChildStatus("engine:demo", engine, 42, 5.0, {"stall": 2}, detail, HEALTH if engine == "ready" else None),
             ChildStatus("ocr", ocr, 43, 5.0, {}, None, OCR_HEALTH if ocr == "ready" else None),
         ),
+        models=(ModelStatus("demo", _MODEL_STATES.get(engine, "gpu"), "engine:demo", 100, detail=detail),),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from src.api.backends import Backends
@@ -11,8 +13,9 @@ from src.metrics import ModelReading
 from tests.conftest import MakeSettings
 from tests.unit.api.fakes import TableBackends, table
 
-UP = ModelReading("demo", "fake", up=True, running=3, waiting=2, memory_bytes={"active": 10, "peak": 20, "limit": 30})
-DOWN = ModelReading("demo", "fake", up=False)
+MEMORY = {"active": 10, "peak": 20, "limit": 30}
+UP = ModelReading("demo", "fake", up=True, running=3, waiting=2, memory_bytes=MEMORY, state="gpu")
+DOWN = ModelReading("demo", "fake", up=False, state="gpu")
 
 
 def test_a_model_that_is_not_served(make_settings: MakeSettings) -> None:
@@ -50,11 +53,10 @@ def test_no_supervisor_is_no_status(make_settings: MakeSettings) -> None:
     [
         (table(), UP),
         (table(engine="backoff"), DOWN),
-        (table(engine="starting"), DOWN),
-        (SystemStatus("0.1.0", 1, 1.0, ()), DOWN),
-        (None, DOWN),
+        (table(engine="starting"), replace(DOWN, state="loading")),
+        (None, replace(DOWN, state="unknown")),
     ],
-    ids=["ready", "backoff", "starting", "no engine", "no supervisor"],
+    ids=["ready", "backoff", "starting", "no supervisor"],
 )
 def test_an_engine_as_metrics(answer: SystemStatus | None, expected: ModelReading, make_settings: MakeSettings) -> None:
     """The series keep their labels whatever happens: a dead engine shows 0 where it showed its load."""
@@ -65,8 +67,8 @@ def test_an_engine_as_metrics(answer: SystemStatus | None, expected: ModelReadin
 def test_the_table_as_metrics(make_settings: MakeSettings) -> None:
     """Restarts, memory and the OCR pool come from the same answer."""
     readings = TableBackends(make_settings(), table()).readings()
-    assert readings.restarts == {("engine", "stall"): 2}
-    assert readings.process_memory_bytes == {"engine": 1000, "ocr": 2000}
+    assert readings.restarts == {("engine:demo", "stall"): 2}
+    assert readings.process_memory_bytes == {"engine:demo": 1000, "ocr": 2000}
     counts = {"workers": 2, "workers_busy": 1, "queue_depth": 5, "model_loads": 2, "worker_restarts": 3}
     assert readings.ocr == counts | {"fallbacks": 0, "jobs_unfinished": 0, "workers_recycled": 0}
 

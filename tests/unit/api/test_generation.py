@@ -8,6 +8,7 @@ from src.api.answer import Answer
 from src.api.generation import Generation
 from src.api.inflight import InFlight
 from src.api.recorder import Recorder
+from src.api.streaming import wait_admitted
 from src.errors import ContextLengthExceeded, EngineCrashed, InternalError
 from src.ipc.messages import Admitted, AnyMessage, Failed
 from src.metrics import Metrics, Readings
@@ -42,7 +43,7 @@ class Case:
 def test_events_until_the_outcome() -> None:
     """Batches come as they are; a silence is an empty one; after Finished there is nothing."""
     case = Case([ADMITTED], [delta(1)], [], [delta(2), finished()])
-    case.generation.wait_admitted()
+    wait_admitted(case.generation, once=False)
     assert list(case.generation.batches()) == [[delta(1)], [], [delta(2), finished()]]
     case.generation.close()
     assert (case.outcome("stop"), len(case.inflight), case.fake.closed) == (1, 0, 1)
@@ -51,14 +52,14 @@ def test_events_until_the_outcome() -> None:
 def test_what_came_with_the_admission_is_not_lost() -> None:
     """A quick engine may have answered in the same batch."""
     case = Case([ADMITTED, delta(1), finished()])
-    case.generation.wait_admitted()
+    wait_admitted(case.generation, once=False)
     assert list(case.generation.batches()) == [[delta(1), finished()]]
 
 
 def test_admission_may_take_its_time() -> None:
     """While a model loads there is silence; the wait goes on."""
     case = Case([], [], [ADMITTED])
-    case.generation.wait_admitted()
+    wait_admitted(case.generation, once=False)
     assert len(case.fake.waits) == 3
 
 
@@ -66,7 +67,7 @@ def test_a_refusal_comes_before_anything_else() -> None:
     """What the engine refuses is raised by the wait, so that it can still be an HTTP status."""
     case = Case([Failed("context_length_exceeded", "too long", "messages")])
     with pytest.raises(ContextLengthExceeded):
-        case.generation.wait_admitted()
+        wait_admitted(case.generation, once=False)
     assert case.outcome("error") == 1
 
 
@@ -74,13 +75,13 @@ def test_an_engine_that_forgets_to_admit() -> None:
     """A protocol error is ours, and said so."""
     case = Case([delta(1)])
     with pytest.raises(InternalError):
-        case.generation.wait_admitted()
+        wait_admitted(case.generation, once=False)
 
 
 def test_a_crash_in_the_middle() -> None:
     """The events before it are given, then it is raised and counted."""
     case = Case([ADMITTED], [delta(1)])
-    case.generation.wait_admitted()
+    wait_admitted(case.generation, once=False)
     batches = case.generation.batches()
     assert next(batches) == [delta(1)]
     with pytest.raises(EngineCrashed):
@@ -92,7 +93,7 @@ def test_a_crash_in_the_middle() -> None:
 def test_closing_early_is_an_abort() -> None:
     """A client that leaves is counted, and the engine's connection is closed."""
     case = Case([ADMITTED], [delta(1)], [delta(2)])
-    case.generation.wait_admitted()
+    wait_admitted(case.generation, once=False)
     next(case.generation.batches())
     case.generation.close()
     case.generation.close()

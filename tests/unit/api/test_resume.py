@@ -37,6 +37,7 @@ class FakeRoute:
         self.connections = deque(connections)
         self.sent: list[Resumable] = []
         self.verdict: ServiceError | None = None
+        self.closed = False
 
     def connect(self, request: Resumable) -> Stream:
         connection = self.connections.popleft() if self.connections else None
@@ -44,6 +45,9 @@ class FakeRoute:
             raise ConnectError("refused")
         self.sent.append(request)
         return connection.stream
+
+    def close(self) -> None:
+        self.closed = True
 
     def hopeless(self) -> ServiceError | None:
         return self.verdict

@@ -40,9 +40,9 @@ def test_alive_means_that_this_process_answers(answer: SystemStatus | None, site
     ("answer", "reasons"),
     [
         (table(), {}),
-        (table(engine="starting"), {"engine": "starting"}),
-        (table(engine="failed", detail="no such model"), {"engine": "failed: no such model"}),
-        (table(engine="backoff", ocr="starting"), {"engine": "backoff", "ocr": "starting"}),
+        (table(engine="starting"), {}),
+        (table(engine="failed", detail="no such model"), {"engine:demo": "failed: no such model"}),
+        (table(engine="backoff", ocr="starting"), {"engine:demo": "backoff", "ocr": "starting"}),
         (None, {"supervisor": "does not answer"}),
     ],
 )
@@ -67,7 +67,7 @@ def test_a_draining_service_is_not_ready(site: Site) -> None:
 def test_the_system_status(site: Site) -> None:
     """The supervisor's whole table, or a 503 that says it does not answer."""
     body = site(table()).get("/v1/system/status").get_json()
-    assert [child["name"] for child in body["children"]] == ["web", "engine", "ocr"]
+    assert [child["name"] for child in body["children"]] == ["web", "engine:demo", "ocr"]
     assert body["children"][1]["health"]["load"]["running"] == 3
     response = site(None).get("/v1/system/status")
     assert (response.status_code, response.get_json()["status"]) == (503, "unavailable")
@@ -96,9 +96,9 @@ def test_the_metrics_page(site: Site) -> None:
 @pytest.mark.parametrize(
     ("answer", "facts"),
     [
-        (table(), {"state": "ready", "context_length": 2048, "parameters": 7, "engine": "fake"}),
-        (table(engine="starting"), {"state": "starting", "context_length": None, "parameters": None, "engine": None}),
-        (None, {"state": "unknown", "context_length": None, "parameters": None, "engine": None}),
+        (table(), {"state": "gpu", "context_length": 2048, "parameters": 7, "engine": "fake"}),
+        (table(engine="starting"), {"state": "loading", "context_length": 2048, "parameters": None, "engine": None}),
+        (None, {"state": "unknown", "context_length": 2048, "parameters": None, "engine": None}),
     ],
 )
 def test_the_models(answer: SystemStatus | None, facts: dict[str, Any], site: Site) -> None:

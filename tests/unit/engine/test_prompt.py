@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from src import catalog
 from src.engine import checkpoint
 from src.engine.prompt import answer_budget
 from src.errors import ContextLengthExceeded, ModelLoadFailed
@@ -61,7 +62,7 @@ def test_a_name_that_is_nothing_is_refused(name: str, tmp_path: Path) -> None:
 )
 def test_context_length(config: dict[str, object], limit: int, length: int) -> None:
     """The model's own, bounded by MAX_MODEL_LEN."""
-    assert checkpoint.context_length(config, limit) == length
+    assert catalog.context_length(config, limit) == length
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ class ScriptedBackend:
         self.next_uid = 0
         self.fail = False
         self.trimmed = self.tidied = 0
+        self.moves: list[str] = []
 
     @property
     def end_tokens(self) -> frozenset[int]:
@@ -110,6 +111,12 @@ class ScriptedBackend:
 
     def trim(self) -> None:
         self.trimmed += 1
+
+    def to_host(self) -> None:
+        self.moves.append("cpu")
+
+    def to_device(self) -> None:
+        self.moves.append("gpu")
 
     def memory(self) -> MemoryReading:
         return MemoryReading(0)

@@ -29,8 +29,12 @@ from src.ipc.messages import (
     GenerateRequest,
     HandedOver,
     Health,
+    LoadProgress,
     MemoryReading,
     ModelInfo,
+    ModelStatus,
+    MoveModel,
+    MoveWeights,
     OcrContents,
     OcrDocument,
     OcrFinished,
@@ -44,10 +48,12 @@ from src.ipc.messages import (
     OcrResult,
     OcrTaken,
     OcrTimings,
+    PauseBackground,
     Ping,
     RawPrompt,
     RestartRequest,
     Sampling,
+    SetIdleTimeout,
     StatusRequest,
     StopRequest,
     SystemStatus,
@@ -56,6 +62,7 @@ from src.ipc.messages import (
     TokenizeRequest,
     TrimRequest,
     Usage,
+    UseModel,
 )
 
 HEALTH = Health(
@@ -68,6 +75,7 @@ HEALTH = Health(
     load=EngineLoad(1, 2, 0.5, 3, 4),
     ocr=OcrLoad(2, 1, 0, 2, 10, 0, 0),
 )
+MODEL = ModelStatus("demo", "loading", "engine:demo", progress=LoadProgress(1, 4, 0.5))
 MESSAGES: list[AnyMessage] = [
     GenerateRequest(
         "id", "demo", (ChatMessage("user", "héllo 你好 🎉"),), Sampling(0.5), 10, ("a", "b"), prefix=(1, 2)
@@ -90,6 +98,11 @@ MESSAGES: list[AnyMessage] = [
     OcrFinished(),
     OcrJob("job", "running", "json", 1.0, 2.0, 100),
     TrimRequest(),
+    UseModel("demo", background=True),
+    MoveModel("cpu", "demo"),
+    SetIdleTimeout(300),
+    PauseBackground(True),
+    MoveWeights("gpu"),
     StopRequest(),
     Accepted(),
     Admitted(3, 100),
@@ -112,7 +125,9 @@ MESSAGES: list[AnyMessage] = [
     OcrFinished(),
     OcrJob("ocr-1", "running", "json", 1.0, 2.0, 99, total=3, done=1, eta_s=0.5),
     HEALTH,
-    SystemStatus("0.1.0", 1, 2.0, (ChildStatus("engine", "ready", 42, 1.0, {"exit": 1}, None, HEALTH),)),
+    SystemStatus(
+        "0.1.0", 1, 2.0, (ChildStatus("engine", "ready", 42, 1.0, {"exit": 1}, None, HEALTH),), models=(MODEL,)
+    ),
 ]
 WIRE = b"".join(map(encode, MESSAGES))
 TWO: list[AnyMessage] = [Delta((1,), "né"), Finished("stop", Usage(1, 2), Timings(0.1, 0.2, 0.3))]

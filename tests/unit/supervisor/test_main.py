@@ -28,9 +28,8 @@ class Recorder:
     def signal(self, name: str, number: int) -> None:
         self.orders.append((name, number))
 
-    def restart(self, name: str) -> bool:
-        self.orders.append((name, "restart"))
-        return True
+    def restart_kind(self, kind: str) -> None:
+        self.orders.append((kind, "restart"))
 
 
 class Changed:

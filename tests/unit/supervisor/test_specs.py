@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 
 from src.settings import Settings
-from src.supervisor.specs import base_url, service
+from src.supervisor.specs import base_url, engine, service
 
 
 def settings(**changes: object) -> Settings:
     return Settings.model_validate(changes)
 
 
-def test_the_service_is_engine_ocr_and_web_and_web_stops_first() -> None:
+def test_web_stops_before_ocr_and_both_before_the_engines() -> None:
     """Who sends work stops before who does it."""
-    table = service(settings(), Path("/run/x"), with_web=True)
+    table = (engine(settings(), Path("/run/x"), "demo"), *service(settings(), Path("/run/x"), with_web=True))
     assert sorted(table, key=lambda spec: spec.stop_order) == [*reversed(table)]
-    assert [spec.name for spec in table] == ["engine", "ocr", "web"]
+    assert [spec.name for spec in table] == ["engine:demo", "ocr", "web"]
 
 
 def test_what_is_turned_off_is_not_started() -> None:
     """No OCR with OCR_WORKERS=0, no web for a gunicorn that runs by itself."""
-    assert [spec.name for spec in service(settings(ocr_workers=0), Path("/run/x"), with_web=False)] == ["engine"]
+    assert [spec.name for spec in service(settings(ocr_workers=0), Path("/run/x"), with_web=False)] == []
 
 
 def test_web_gets_its_grace_and_gunicorn_a_margin() -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from src.ipc.messages import ChildStatus, EngineLoad, Health, MemoryReading, OcrLoad, SystemStatus
+from src.ipc.messages import (
+    ChildStatus,
+    EngineLoad,
+    Health,
+    LoadProgress,
+    MemoryReading,
+    ModelStatus,
+    OcrLoad,
+    SystemStatus,
+)
 from src.supervisor.table import duration, render, size
 
 
@@ -21,6 +30,12 @@ def test_the_table_shows_each_process() -> None:
             ChildStatus("ocr", "ready", 12, 5.0, {}, health=ocr),
             ChildStatus("web", "failed", None, None, {}, detail="exit code 1 FAILURE"),
         ),
+        models=(
+            ModelStatus("demo", "gpu", "engine:demo", 14_000_000, running=2, waiting=1, pinned=True),
+            ModelStatus("big", "loading", "engine:big", 4_000_000_000, progress=LoadProgress(10**9, 4 * 10**9, 3.0)),
+            ModelStatus("old", "cpu", "engine:old", 80_000_000, idle_s=61.0),
+            ModelStatus("bad", "failed", "engine:bad", detail="config.json is damaged"),
+        ),
     )
     assert render(status, {11: 1_500_000_000, 12: 87_000_000}.get).splitlines() == [
         "stoker 0.1.0, supervisor pid 10, up 2 h 3 min",
@@ -29,6 +44,12 @@ def test_the_table_shows_each_process() -> None:
         "engine   ready   11   1 min 5 s  3 (exit 2, signal 1)  3        4        1.5 GB",
         "ocr      ready   12   5.0 s      0                     1        5        87 MB",
         "web      failed  -    -          0                     -        -        -       exit code 1 FAILURE",
+        "",
+        "MODEL          STATE    SIZE    RUNNING  WAITING  IDLE       DETAIL",
+        "demo (pinned)  gpu      14 MB   2        1        -",
+        "big            loading  4.0 GB  0        0        -          1.0 GB of 4.0 GB, 3.0 s, about 9.0 s left",
+        "old            cpu      80 MB   0        0        1 min 1 s",
+        "bad            failed   -       0        0        -          config.json is damaged",
     ]
 
 

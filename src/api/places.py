@@ -1,0 +1,70 @@
+"""A request's place at a model, or in a quiet time: one connection to the supervisor, kept as long as the request.
+
+Web process. Without a supervisor there are no places to be had, and none are needed: whoever answers, serves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from src.errors import BackendUnavailable, from_code
+from src.ipc import client
+from src.ipc.messages import Failed, UseModel
+
+_CONNECT_S = 2.0
+_SEND_S = 5.0
+_POLL_S = 0.05
+_LOOK_S = 0.001
+
+
+class Place:
+    """Of one request. `hold` before each connection to the model's engine; `close` in the end."""
+
+    def __init__(self, control: Path, wish: UseModel) -> None:
+        self._control = control
+        self._wish = wish
+        self._stream: client.Stream | None = None
+        self._granted = False
+
+    def hold(self) -> bool:
+        """Whether the place is ours, or nobody gives places; False: ask again, it is waited for meanwhile.
+
+        Raises:
+            ServiceError: why there will be none.
+        """
+        try:
+            stream = self._stream or self._ask()
+            answer = stream.receive(_LOOK_S if self._granted else _POLL_S)
+        except client.ConnectError:
+            return True
+        except client.WaitTimeout:
+            return self._granted
+        except client.Disconnected:  # a new supervisor knows nothing of us
+            self.close()
+            return False
+        if isinstance(answer, Failed):
+            self.close()
+            raise from_code(answer.code, answer.message, param=answer.param, retry_after_s=answer.retry_after_s)
+        self._granted = True
+        return True
+
+    def wait(self, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Hold it, within `timeout_s`; raises as `hold`, and BackendUnavailable."""
+        deadline = clock() + timeout_s
+        while not self.hold():
+            if clock() >= deadline:
+                raise BackendUnavailable(f"There was no place at the model within {timeout_s:g} s.")
+
+    def _ask(self) -> client.Stream:
+        stream = client.connect(self._control, _CONNECT_S)
+        self._stream = stream
+        stream.send(self._wish, _SEND_S)
+        return stream
+
+    def close(self) -> None:
+        """Give it back. May be called again."""
+        if self._stream is not None:
+            self._stream.close()
+        self._stream, self._granted = None, False

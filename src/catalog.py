@@ -1,0 +1,129 @@
+"""Which models can be asked for by name, and what their folders tell without loading them.
+
+Local folders under MODELS_DIR (`NAME` or `OWNER/NAME`), the models of the settings, and the hub ids of ALLOWED_MODELS;
+never a path or a URL from a request. Web lists them, the supervisor decides with their sizes, the engine loads one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from src.settings import Settings
+
+Capability = Literal["chat", "vision"]
+
+_INDEX = "model.safetensors.index.json"
+_HEADER_BYTES = 8  # a safetensors file begins with the length of its header
+_HEADER_MAX = 100 << 20  # what the safetensors library itself allows
+
+
+class _Tensor(msgspec.Struct):
+    data_offsets: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model that may be named. `folder` is None where nothing lies on this disk (yet); bytes of its weights."""
+
+    name: str
+    folder: Path | None = None
+    size: int = 0
+    context_length: int | None = None
+    capabilities: tuple[Capability, ...] = ("chat",)
+
+
+def entries(settings: Settings) -> dict[str, Entry]:
+    """All models of these settings, the default one first."""
+    local = {str(folder.relative_to(settings.models_path)): folder for folder in _folders(settings.models_path)}
+    named = [settings.default_model, *names(settings.pinned_models), *names(settings.allowed_models)]
+    hidden = {settings.ocr_model} - set(named)  # OCR's model is not asked for by chat
+    wanted = dict.fromkeys([*named, *sorted(local)])
+    found = [_entry(name, local.get(name), settings) for name in wanted if name not in hidden]
+    return {entry.name: entry for entry in found if entry.name in named or "vision" not in entry.capabilities}
+
+
+def names(setting: str) -> list[str]:
+    """A comma-separated setting as a list."""
+    return [name for part in setting.split(",") if (name := part.strip())]
+
+
+def _folders(models: Path) -> Iterator[Path]:
+    """Folders with a model: directly in MODELS_DIR, or one deeper, under their owner's name."""
+    for pattern in ("*/config.json", "*/*/config.json"):
+        folders = (file.parent for file in models.glob(pattern))
+        yield from (folder for folder in folders if not folder.name.startswith("."))  # one that is being fetched
+
+
+def _entry(name: str, folder: Path | None, settings: Settings) -> Entry:
+    folder = folder or _elsewhere(name)
+    if folder is None:
+        return Entry(name)
+    config = _config(folder)
+    return Entry(
+        name,
+        folder,
+        sum(file.stat().st_size for file in folder.glob("*.safetensors")),
+        context_length(config, settings.max_model_len),
+        ("chat", "vision") if "vision_config" in config else ("chat",),
+    )
+
+
+def _elsewhere(name: str) -> Path | None:
+    """A path that the settings give as a name."""
+    folder = Path(name).expanduser()
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def context_length(config: dict[str, Any], limit: int) -> int:
+    """Tokens a model was made for, by its config.json, bounded by MAX_MODEL_LEN when that is set."""
+    text = config.get("text_config") or {}
+    own = config.get("max_position_embeddings") or text.get("max_position_embeddings") or 4096
+    return min(int(own), limit) if limit else int(own)
+
+
+def damage(folder: Path) -> str | None:
+    """What is missing or cut short in a checkpoint's files, as far as that shows without loading it; None: nothing."""
+    if not isinstance(_config(folder).get("model_type"), str):
+        return "config.json is damaged, or names no model_type"
+    files = {file.name: file for file in folder.glob("*.safetensors")}
+    missing = sorted(shards(folder) - set(files))
+    if missing:
+        return f"{len(missing)} file(s) of its weights are missing: {', '.join(missing[:3])}"
+    cut = sorted(name for name, file in files.items() if not is_whole(file))
+    return f"{cut[0]} is cut short or damaged" if cut else None
+
+
+def shards(folder: Path) -> set[str]:
+    """The weight files there must be: those the index names, else at least one."""
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        return {str(name) for name in index["weight_map"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set() if any(folder.glob("*.safetensors")) else {"model.safetensors"}
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a safetensors file is as long as its head says."""
+    with file.open("rb") as data:
+        length = int.from_bytes(data.read(_HEADER_BYTES), "little")
+        head = data.read(length) if length <= _HEADER_MAX else b""
+    try:
+        tensors = msgspec.json.decode(head, type=dict[str, _Tensor])
+    except msgspec.DecodeError:
+        return False
+    end = max((tensor.data_offsets[1] for tensor in tensors.values()), default=0)
+    return file.stat().st_size == _HEADER_BYTES + length + end

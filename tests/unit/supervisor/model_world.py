@@ -1,0 +1,104 @@
+"""A world for the table of models: engines that come, go, move and break as they are told, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal, cast
+
+from src import catalog
+from src.ipc.messages import Accepted, AnyMessage, ChildStatus, Failed, Health, MemoryReading, UseModel
+from src.ipc.server import Peer
+from src.settings import Settings
+from src.supervisor.models import Models, MoveFailed
+
+LOAD_S, MOVE_S, END_S = 1.0, 0.2, 0.1
+
+
+class FakeEngines:
+    """Processes by model: `loading`, `gpu`, `cpu`; every change is checked against what a real one could do."""
+
+    def __init__(self) -> None:
+        self.models: Models
+        self.where: dict[str, str] = {}
+        self.broken: set[str] = set()  # models that cannot be loaded
+        self.stuck: set[str] = set()  # engines that do not move
+        self.starts: list[str] = []
+        self.memory_level: Literal["normal", "high"] = "normal"
+
+    def start(self, model: str) -> None:
+        assert model not in self.where or model in self.broken, f"{model} is there already"
+        self.starts.append(model)
+        self.where[model] = "loading"
+        asyncio.get_running_loop().call_later(LOAD_S, self._loaded, model)
+
+    def _loaded(self, model: str) -> None:
+        if self.where.get(model) != "loading":
+            return
+        if model in self.broken:
+            self.models.changed(model, "failed", "it is broken", stalled=False)
+        else:
+            self.where[model] = "gpu"
+            self.models.changed(model, "ready", None, stalled=False)
+
+    def crash(self, model: str) -> None:
+        """It dies, and its child starts it again, with the model on the device."""
+        self.where[model] = "loading"
+        self.models.changed(model, "starting", "ended by SIGKILL", stalled=False)
+        asyncio.get_running_loop().call_later(LOAD_S, self._loaded, model)
+
+    async def end(self, model: str) -> None:
+        await asyncio.sleep(END_S)
+        self.where.pop(model, None)
+
+    async def move(self, model: str, to: Literal["cpu", "gpu"]) -> None:
+        await asyncio.sleep(MOVE_S)
+        if model in self.stuck or self.where.get(model) not in ("cpu", "gpu"):
+            raise MoveFailed("it does not move")
+        self.where[model] = to
+
+    def status(self, model: str) -> ChildStatus | None:
+        if model not in self.where:
+            return None
+        health = Health("ready", 1, MemoryReading(1), memory_level=self.memory_level)
+        return ChildStatus(self.name(model), "ready", 1, 1.0, {}, None, health)
+
+    @staticmethod
+    def name(model: str) -> str:
+        return f"engine:{model}"
+
+
+class Asker:
+    """One request's connection: what it was answered, and its leaving."""
+
+    def __init__(self, models: Models, wish: UseModel) -> None:
+        self.answers: list[AnyMessage] = []
+        self.wish = wish
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.task = asyncio.get_running_loop().create_task(models.lend(cast(Peer, self), wish))
+
+    def send(self, message: AnyMessage) -> None:
+        self.answers.append(message)
+
+    def leave(self) -> None:
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    @property
+    def granted(self) -> bool:
+        return self.answers == [Accepted()] and not self.gone.done()
+
+    @property
+    def failure(self) -> Failed | None:
+        return next((answer for answer in self.answers if isinstance(answer, Failed)), None)
+
+
+def make(*names: str, size: int = 10, **changes: Any) -> tuple[Models, FakeEngines]:
+    """A table of these models, of which one at a time has room unless told otherwise. Call in a running loop."""
+    chosen: dict[str, Any] = {"max_concurrent_models": 1, "models_memory_mb": 1, "default_model": names[0], **changes}
+    settings = Settings(_env_file=None, inference_engine="fake", **chosen)
+    engines = FakeEngines()
+    known = {name: catalog.Entry(name, size=size) for name in names}
+    loop = asyncio.get_running_loop()
+    engines.models = Models(settings, engines, memory_bytes=1 << 30, scan=lambda _: known, clock=loop.time)
+    engines.models.begin()
+    return engines.models, engines

@@ -1,0 +1,244 @@
+"""The table of models: leases, loads, turns, failures, orders, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from src.errors import ModelNotFound
+from src.ipc.messages import UseModel
+from src.supervisor.models import Models
+from tests.unit.supervisor import virtual
+from tests.unit.supervisor.model_world import LOAD_S, Asker, FakeEngines, make
+
+Story = Callable[[Models, FakeEngines], Awaitable[None]]
+
+
+def told(story: Story, *names: str, **changes: Any) -> None:
+    async def run() -> None:
+        models, engines = make(*names, **changes)
+        asyncio.get_running_loop().create_task(models.run(), name="rounds")
+        try:
+            await story(models, engines)
+        finally:
+            models.close()
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for other in left:
+                other.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    virtual.run(run())
+
+
+def states(models: Models) -> dict[str, str]:
+    return {model.name: model.state for model in models.status()}
+
+
+def test_the_first_request_loads_and_waits_for_it() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        asker = Asker(models, UseModel("a"))
+        await asyncio.sleep(LOAD_S / 2)
+        assert (states(models), asker.answers) == ({"a": "loading"}, [])
+        await asyncio.sleep(LOAD_S)
+        assert asker.granted
+        assert engines.starts == ["a"]
+        asker.leave()
+
+    told(story, "a")
+
+
+def test_eager_and_pinned_models_are_loaded_at_start() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        await asyncio.sleep(2 * LOAD_S)
+        assert states(models) == {"a": "gpu", "b": "gpu", "c": "unloaded"}
+        models.move(None, "unloaded")
+        await asyncio.sleep(1)
+        assert states(models) == {"a": "unloaded", "b": "gpu", "c": "unloaded"}
+
+    told(story, "a", "b", "c", lazy_load=False, pinned_models="b", max_concurrent_models=2)
+
+
+def test_a_load_that_fails_is_everybodys_answer_and_not_tried_in_a_loop() -> None:
+    """Who waits gets the reason; who comes soon after gets it at once; a later one, or an order, tries again."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        engines.broken.add("a")
+        waiting = [Asker(models, UseModel("a")) for _ in range(3)]
+        await asyncio.sleep(2 * LOAD_S)
+        assert {asker.failure.code for asker in waiting if asker.failure} == {"model_load_failed"}
+        assert (states(models), engines.where) == ({"a": "failed"}, {})
+        again = Asker(models, UseModel("a"))
+        await asyncio.sleep(0)
+        assert again.failure is not None
+        assert "broken" in again.failure.message
+        assert engines.starts == ["a"]
+        engines.broken.clear()
+        forced = Asker(models, UseModel("a", retry=True))
+        await asyncio.sleep(2 * LOAD_S)
+        assert forced.granted
+
+    told(story, "a", breaker_retry=300)
+
+
+def test_a_failed_model_is_tried_again_after_a_while() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        engines.broken.add("a")
+        Asker(models, UseModel("a"))
+        await asyncio.sleep(400)
+        engines.broken.clear()
+        asker = Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        assert asker.granted
+
+    told(story, "a", breaker_retry=300)
+
+
+def test_the_others_serve_on_when_one_cannot_be_loaded() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        engines.broken.add("b")
+        first = Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        first.leave()
+        bad = Asker(models, UseModel("b"))
+        await asyncio.sleep(3 * LOAD_S)
+        assert bad.failure is not None
+        second = Asker(models, UseModel("a"))
+        await asyncio.sleep(LOAD_S)
+        assert second.granted
+
+    told(story, "a", "b")
+
+
+def test_a_stranger_is_named_the_models_there_are() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        asker = Asker(models, UseModel("gpt-4"))
+        await asyncio.sleep(0.01)
+        assert asker.failure is not None
+        assert (asker.failure.code, "a, b" in asker.failure.message) == ("model_not_found", True)
+        with pytest.raises(ModelNotFound):
+            models.move("../etc", "cpu")
+
+    told(story, "a", "b")
+
+
+def test_two_models_asked_for_in_turn_with_room_for_one() -> None:
+    """Neither starves, nothing locks, and a swap serves all who wait for its model."""
+
+    async def client(models: Models, name: str, done: list[str]) -> None:
+        for _ in range(5):
+            asker = Asker(models, UseModel(name))
+            while not asker.granted:
+                await asyncio.sleep(0.05)
+                assert asker.failure is None
+            await asyncio.sleep(0.3)
+            asker.leave()
+            done.append(name)
+            await asyncio.sleep(0.01)
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        done: list[str] = []
+        work = [client(models, name, done) for name in ("a", "b", "c") for _ in range(4)]
+        await asyncio.wait_for(asyncio.gather(*work), 600)
+        assert sorted(done) == sorted(["a", "b", "c"] * 20)
+        swaps = sum(before != after for before, after in pairwise(done))
+        assert swaps <= 12, f"{swaps} swaps for 60 requests"
+
+    told(story, "a", "b", "c", model_turn=5)
+
+
+def test_idle_models_leave_and_come_back_without_a_new_process() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        Asker(models, UseModel("a")).leave()
+        asker = Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        asker.leave()
+        await asyncio.sleep(61)
+        assert (states(models), engines.where) == ({"a": "cpu"}, {"a": "cpu"})
+        back = Asker(models, UseModel("a"))
+        await asyncio.sleep(1)
+        assert back.granted
+        assert engines.starts == ["a"]
+        back.leave()
+        await asyncio.sleep(700)
+        assert (states(models), engines.where) == ({"a": "unloaded"}, {})
+
+    told(story, "a", gpu_idle_timeout=60, model_unload_timeout=600)
+
+
+def test_an_offloaded_engine_that_dies_is_let_go() -> None:
+    """Its child would bring the model back to the device, where nobody asked for it."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        asker = Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        asker.leave()
+        models.move("a", "cpu")
+        await asyncio.sleep(1)
+        engines.crash("a")
+        await asyncio.sleep(2 * LOAD_S)
+        assert (states(models), engines.where) == ({"a": "unloaded"}, {})
+
+    told(story, "a")
+
+
+def test_an_engine_that_does_not_move_is_ended() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        asker = Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        asker.leave()
+        engines.stuck.add("a")
+        models.move("a", "cpu")
+        await asyncio.sleep(1)
+        assert (states(models), engines.where) == ({"a": "unloaded"}, {})
+
+    told(story, "a")
+
+
+def test_who_waits_too_long_for_room_is_told_so() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        holder = Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        asker = Asker(models, UseModel("b"))
+        await asyncio.sleep(31)
+        assert holder.granted
+        assert asker.failure is not None
+        assert (asker.failure.code, "QUEUE_TIMEOUT" in asker.failure.message) == ("backend_unavailable", True)
+
+    told(story, "a", "b", queue_timeout=30)
+
+
+def test_a_background_request_waits_for_a_quiet_time() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        early = [Asker(models, UseModel("a", background=True)) for _ in range(2)]
+        other = Asker(models, UseModel("a"))
+        await asyncio.sleep(50)
+        other.leave()
+        await asyncio.sleep(99)
+        assert [asker.answers for asker in early] == [[], []]
+        await asyncio.sleep(3)
+        assert [asker.granted for asker in early] == [True, False]
+        early[0].leave()
+        await asyncio.sleep(8)
+        assert not early[1].granted
+        models.pause_background(paused=True)
+        await asyncio.sleep(100)
+        assert not early[1].granted
+        models.pause_background(paused=False)
+        await asyncio.sleep(1)
+        assert early[1].granted
+
+    told(story, "a", background_idle_seconds=100, background_pause_seconds=10)
+
+
+def test_ocrs_background_work_needs_no_model() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        asker = Asker(models, UseModel(None, background=True))
+        await asyncio.sleep(11)
+        assert asker.granted
+        assert engines.starts == []
+
+    told(story, "a", background_idle_seconds=10)

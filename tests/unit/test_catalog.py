@@ -1,0 +1,83 @@
+"""Which models can be named, and what is seen of their folders without loading them."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src import catalog
+from tests.conftest import MakeSettings
+
+
+def weights(folder: Path, name: str = "model.safetensors", size: int = 64, cut: int = 0) -> None:
+    header = json.dumps({"w": {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}}).encode()
+    (folder / name).write_bytes((struct.pack("<Q", len(header)) + header + bytes(size))[: None if not cut else -cut])
+
+
+def model(folder: Path, **config: Any) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen3", **config}))
+    weights(folder)
+    return folder
+
+
+def test_what_may_be_named(make_settings: MakeSettings, tmp_path: Path) -> None:
+    """The default first; local folders by their name or owner/name; ids of the allow-list. Nothing else."""
+    model(tmp_path / "one", max_position_embeddings=32768)
+    model(tmp_path / "owner" / "two")
+    model(tmp_path / "reader", vision_config={})
+    (tmp_path / "empty").mkdir()
+    found = catalog.entries(
+        make_settings(models_dir=tmp_path, default_model="owner/two", allowed_models="hub/three, ", pinned_models="one")
+    )
+    assert list(found) == ["owner/two", "one", "hub/three"]
+    assert found["one"].context_length == 32768
+    assert found["one"].size > 64
+    assert found["hub/three"].folder is None
+
+
+def test_a_path_in_the_settings_is_a_name(make_settings: MakeSettings, tmp_path: Path) -> None:
+    folder = model(tmp_path / "somewhere" / "mine")
+    found = catalog.entries(make_settings(models_dir=tmp_path / "none", default_model=str(folder)))
+    assert found[str(folder)].folder == folder
+
+
+def test_the_context_is_bounded_by_its_setting() -> None:
+    assert catalog.context_length({"max_position_embeddings": 4096}, 1024) == 1024
+    assert catalog.context_length({"text_config": {"max_position_embeddings": 512}}, 0) == 512
+    assert catalog.context_length({}, 0) == 4096
+
+
+def test_a_whole_checkpoint_has_no_damage(tmp_path: Path) -> None:
+    assert catalog.damage(model(tmp_path / "m")) is None
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda f: weights(f, cut=1), "cut short"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"not weights"), "cut short or damaged"),
+        (lambda f: (f / "model.safetensors").unlink(), "model.safetensors"),
+        (lambda f: (f / "config.json").write_text("{"), "config.json is damaged"),
+        (lambda f: (f / "config.json").write_text("{}"), "model_type"),
+        (
+            lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-2.safetensors"}}'),
+            "model-2.safetensors",
+        ),
+    ],
+)
+def test_damage_is_named(harm: Any, words: str, tmp_path: Path) -> None:
+    """Seen before anything is loaded, so that no other model makes room for this one."""
+    folder = model(tmp_path / "m")
+    harm(folder)
+    assert words in (catalog.damage(folder) or "")
+
+
+def test_the_demo_model_is_whole(make_settings: MakeSettings) -> None:
+    entry = catalog.entries(make_settings())["demo"]
+    assert entry.folder is not None
+    assert catalog.damage(entry.folder) is None
