@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
@@ -70,38 +71,29 @@ def fetch(
             stopped.set()
 
 
+@dataclass(frozen=True)
 class _Fetch:
     """What all files of one snapshot are fetched with."""
 
-    def __init__(
-        self,
-        client: httpx2.Client,
-        hub: Hub,
-        snapshot: Snapshot,
-        folder: Path,
-        on_bytes: OnBytes,
-        pause_s: float,
-        stopped: Event,
-    ) -> None:
-        self._client = client
-        self._hub = hub
-        self._snapshot = snapshot
-        self._folder = folder
-        self._on_bytes = on_bytes
-        self._pause_s = pause_s
-        self._stopped = stopped
+    client: httpx2.Client
+    hub: Hub
+    snapshot: Snapshot
+    folder: Path
+    on_bytes: OnBytes
+    pause_s: float
+    stopped: Event
 
     def file(self, file: RemoteFile) -> None:
-        growing = part(file, self._folder)
+        growing = part(file, self.folder)
         failures = 0
-        while not self._stopped.is_set() and (have := _size(growing)) < file.size:
+        while not self.stopped.is_set() and (have := _size(growing)) < file.size:
             trouble = self._attempt(file, growing, have)
             failures = 0 if _size(growing) > have else failures + 1
             if failures > _TRIES:
                 raise PullError(f"{file.name} broke off ({trouble or 'nothing came'}); run this again to go on.")
             if trouble is not None:
-                self._stopped.wait(min(self._pause_s * 2**failures, _PAUSE_MAX_S))
-        if not self._stopped.is_set():
+                self.stopped.wait(min(self.pause_s * 2**failures, _PAUSE_MAX_S))
+        if not self.stopped.is_set():
             growing.touch()  # an empty file has no bytes to wait for
             self._accept(file, growing)
 
@@ -114,23 +106,23 @@ class _Fetch:
         return None
 
     def _go_on(self, file: RemoteFile, growing: Path, have: int) -> None:
-        url, headers = self._hub.address(self._snapshot, file.name)
+        url, headers = self.hub.address(self.snapshot, file.name)
         headers = headers | {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-        with self._client.stream("GET", url, headers=headers) as answer:
+        with self.client.stream("GET", url, headers=headers) as answer:
             if answer.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
                 raise self._changed(file, growing)
             self._expect(answer)
             if have and answer.status_code != httpx2.codes.PARTIAL_CONTENT:
                 growing.unlink()  # the hub begins anew
-                self._on_bytes(-have)
+                self.on_bytes(-have)
                 have = 0
             with growing.open("ab") as target:
                 for chunk in answer.iter_bytes():
                     have += len(chunk)
-                    if self._stopped.is_set() or have > file.size:
+                    if self.stopped.is_set() or have > file.size:
                         break
                     target.write(chunk)
-                    self._on_bytes(len(chunk))
+                    self.on_bytes(len(chunk))
         if have > file.size:
             raise self._changed(file, growing)
 
@@ -139,15 +131,15 @@ class _Fetch:
             return
         if answer.status_code >= 500 or answer.status_code in _TRANSIENT:
             raise _Broken(f"the hub answered {answer.status_code}")
-        raise self._hub.refusal(self._snapshot.model, answer.status_code)
+        raise self.hub.refusal(self.snapshot.model, answer.status_code)
 
     def _accept(self, file: RemoteFile, growing: Path) -> None:
         if file.digest and _digest(growing, file.digest) != file.digest:
             raise self._changed(file, growing)
-        growing.replace(self._folder / file.name)
+        growing.replace(self.folder / file.name)
 
     def _changed(self, file: RemoteFile, growing: Path) -> PullError:
-        self._on_bytes(-_size(growing))
+        self.on_bytes(-_size(growing))
         growing.unlink()
         return PullError(f"{file.name} is not what the hub listed, so it was thrown away; run this again.")
 

@@ -27,6 +27,8 @@ class HuggingFace:
             raise PullError(f"The hub answered {error.response.status_code}; try again later.") from None
         except httpx2.HTTPError as error:
             raise PullError(unreachable(HfApi().endpoint, error)) from None
+        except (ValueError, KeyError, TypeError):  # the library takes any 200 for the hub's
+            raise PullError(f"{HfApi().endpoint} does not answer as the hub does; is a proxy in between?") from None
         files = tuple(_file(sibling) for sibling in info.siblings or () if wanted(sibling.rfilename))
         return Snapshot(model, "huggingface", info.sha or "main", files)
 

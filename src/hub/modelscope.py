@@ -64,8 +64,8 @@ class ModelScope:
             raise self.refusal(model, answer.status_code)
         try:
             listing = msgspec.json.decode(answer.content, type=_Listing).data
-        except msgspec.DecodeError as error:
-            raise PullError(f"{self._endpoint} does not answer as ModelScope does: {error}") from None
+        except msgspec.DecodeError:
+            raise PullError(f"{self._endpoint} does not answer as ModelScope does; is a proxy in between?") from None
         if listing is None:
             raise self.refusal(model, 404)
         return listing

@@ -70,14 +70,14 @@ def pull(wish: Wish, settings: Settings) -> str:
     """
     full, final = Place(settings.models_path, wish.model), Place(settings.models_path, wish.name)
     on_hub = snapshot.is_hub_id(wish.model)
-    convertible = wish.bits is not None and _is_whole(full.folder)
-    if not on_hub and not convertible:
+    bits = wish.bits if _is_whole(full.folder) else None
+    if not on_hub and bits is None:
         raise PullError(f"{wish.model!r} is no id OWNER/NAME, as the hubs have them.", ExitCode.MODEL)
     if _is_whole(final.folder) and not wish.update:
         return f"{wish.name} is here already; --update asks for a newer revision."
-    if convertible and not (wish.update and on_hub):
+    if bits is not None and not (wish.update and on_hub):
         with final.alone():
-            return _quantized(wish, full.folder, final)
+            return _quantized(wish, bits, full.folder, final)
     return _fetched(wish, full, final, settings)
 
 
@@ -101,7 +101,7 @@ def _fetched(wish: Wish, full: Place, final: Place, settings: Settings) -> str:
         if keep:
             full.take()
         with final.alone():
-            told = _quantized(wish, full.folder if keep else full.next, final)
+            told = _quantized(wish, wish.bits, full.folder if keep else full.next, final)
         if not keep:
             shutil.rmtree(full.next)
         return told
@@ -139,13 +139,13 @@ def _prepare(found: Snapshot, place: Place) -> None:
     files = {file.name: file for file in found.files}
     begun = snapshot.read(place.next)
     keep = {download.part(file, place.next).name for file in found.files}
-    keep |= {file.name for file in begun.files if files.get(file.name) == file} if begun is not None else set()
+    keep |= {file.name for file in (begun.files if begun else ()) if file.digest and files.get(file.name) == file}
     for path in place.next.iterdir():
         if path.name not in keep:
             path.unlink()
     snapshot.write(place.next, found)
     served = snapshot.read(place.folder)
-    for file in served.files if served is not None and _is_whole(place.folder) else ():
+    for file in served.files if served and _is_whole(place.folder) else ():
         target = place.next / file.name
         if file.digest and files.get(file.name) == file and not target.exists():
             os.link(place.folder / file.name, target)
@@ -162,15 +162,14 @@ def _refuse_quantized(model: str, folder: Path) -> None:
         raise PullError(f"{model} is quantised already ({has}): pull it without --quantize.", ExitCode.MODEL)
 
 
-def _quantized(wish: Wish, source: Path, final: Place) -> str:
-    assert wish.bits is not None  # noqa: S101
+def _quantized(wish: Wish, bits: int, source: Path, final: Place) -> str:
     _refuse_quantized(wish.model, source)
-    _require_room(source, inventory.describe(wish.model, source).size_bytes * (wish.bits + 1) // 16)
+    _require_room(source, inventory.describe(wish.model, source).size_bytes * (bits + 1) // 16)
     shutil.rmtree(final.next, ignore_errors=True)
-    sys.stderr.write(f"quantising to {wish.bits} bits\n")
-    quantize.convert(source, final.next, wish.bits, checkpoint.read_config(source))
+    sys.stderr.write(f"quantising to {bits} bits\n")
+    quantize.convert(source, final.next, bits, checkpoint.read_config(source))
     if (record := snapshot.read(source)) is not None:
-        snapshot.write(final.next, Snapshot(wish.model, record.source, record.revision, quantized=wish.bits))
+        snapshot.write(final.next, Snapshot(wish.model, record.source, record.revision, quantized=bits))
     final.take()
     return _done(wish, final.folder)
 

@@ -104,7 +104,7 @@ def _answer(handler: BaseHTTPRequestHandler, repository: Repository) -> None:
     url = urlsplit(handler.path)
     name = re.fullmatch(rf"(?:/{MODEL}/resolve/[0-9a-f]+|/cdn)/(.+)", url.path)
     if repository.status is not None:
-        _send(handler, b"{}", repository.status, error_code=repository.error_code)
+        _send(handler, b"<html>", repository.status, error_code=repository.error_code)
     elif url.path == f"/api/models/{MODEL}":
         _send(handler, json.dumps(_model_info(repository)).encode())
     elif url.path == f"/api/v1/models/{MODEL}/repo/files":

@@ -215,6 +215,16 @@ def test_a_gated_model_says_where_its_terms_are(
 
 
 @pytest.mark.parametrize("source", SOURCES)
+def test_a_page_of_a_proxy_is_not_taken_for_the_hub(
+    here: Here, source: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """200 and HTML, as hotels answer."""
+    here.repository.status = 200
+    assert here.pull(source) == ExitCode.FAILURE
+    assert "is a proxy in between?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", SOURCES)
 def test_offline_says_what_to_do(here: Here, source: Source, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody listens: which address was tried, and how else the model comes here."""
     with hub(Repository()) as gone:
