@@ -15,6 +15,7 @@ from loguru import logger
 from PIL import Image
 
 from src.gpu import blas
+from src.gpu.frameworks import MlxWeights
 from src.ocr import loops, vlm_models
 from src.ocr.reading import Pixels, Reading, StopReason
 from src.settings import work_offline
@@ -44,11 +45,20 @@ class VlmRecognizer:
             mx.disable_compile()  # else g++ is run for seconds, and what it makes is loaded from a temporary folder
         self._stream = mlx_vlm.stream_generate
         self._model, self._processor = mlx_vlm.load(str(folder))
+        self._weights = MlxWeights(self._model)
         self._kind = vlm_models.of(kind)
         self._prompt = apply_chat_template(self._processor, self._model.config, self._kind.prompt, num_images=1)
         self._max_tokens = max_tokens
         self._generate(Image.new("RGB", (128, 32), "white"), 4)
         logger.info("a {} model reads pages", kind)
+
+    def to_host(self) -> None:
+        """Free the device: nobody has sent a page for long."""
+        self._weights.to_host()
+
+    def to_device(self) -> None:
+        """A page has come."""
+        self._weights.to_device()
 
     def read(self, page: Pixels) -> Reading:
         height, width = page.shape[:2]

@@ -11,26 +11,31 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import resource
+import select
 import signal
 import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import psutil
 
 from src import logs
 from src.errors import ExitCode, ModelLoadFailed
+from src.gpu import get_global_manager
 from src.ipc.framing import Decoder, encode
 from src.ipc.messages import Accepted, AnyMessage, Failed, Health, MemoryReading, OcrInspect, OcrRequest
 from src.ocr import choice, recognizers
 from src.ocr.limits import Limits
 from src.ocr.reader import Reader
-from src.ocr.recognizers import Recognizer
-from src.settings import Settings
+from src.ocr.resident import Resident
+from src.settings import ModelSettings, Settings
 
 _CHUNK = 1 << 18
+_IDLE_S = 1.0
 
 
 def main(sock: socket.socket, settings: Settings) -> None:
@@ -44,7 +49,7 @@ def main(sock: socket.socket, settings: Settings) -> None:
         if not choice.choose(settings).on_gpu:  # whose drivers reserve far more than they use
             _limit_memory(settings.ocr_worker_memory_mb)
         fallback = recognizers.fallback(settings)
-        serve(channel, Reader(recognizer, Limits.of(settings), fallback))
+        serve(channel, Reader(recognizer, Limits.of(settings), fallback), recognizer.idle)
 
 
 def _settle_in(nice: int) -> None:
@@ -74,10 +79,11 @@ def _limit_memory(budget_mb: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-def _load(channel: Channel, settings: Settings) -> Recognizer:
+def _load(channel: Channel, settings: Settings) -> Resident:
     started = time.monotonic()
     try:
-        recognizer = recognizers.load(settings)
+        load = partial(recognizers.load, settings)
+        recognizer = Resident(load, get_global_manager(), idle_timeout(settings, on_gpu=choice.choose(settings).on_gpu))
     except Exception as error:  # noqa: BLE001  # a library may fail in any way; the broker is told, then we end
         logs.model.exception("the recognizer cannot be loaded")
         text = (
@@ -89,9 +95,16 @@ def _load(channel: Channel, settings: Settings) -> Recognizer:
     return recognizer
 
 
-def serve(channel: Channel, reader: Reader) -> None:
-    """Answer pages until the broker closes."""
-    while (message := channel.receive()) is not None:
+def idle_timeout(settings: ModelSettings, *, on_gpu: bool) -> float:
+    """Seconds without a page until the recognizer leaves the device; 0, never, where there is none to be freed."""
+    if not on_gpu:
+        return 0.0
+    return _IDLE_S if settings.offload_after_request else settings.gpu_idle_timeout
+
+
+def serve(channel: Channel, reader: Reader, idle: Callable[[], object] = lambda: None) -> None:
+    """Answer pages until the broker closes; `idle` is called now and then while none comes."""
+    while (message := channel.receive(idle)) is not None:
         if isinstance(message, OcrRequest | OcrInspect):
             channel.send(Accepted())
             channel.send(reader.answer(message))
@@ -108,9 +121,12 @@ class Channel:
     def send(self, message: AnyMessage) -> None:
         self._sock.sendall(encode(message))
 
-    def receive(self) -> AnyMessage | None:
+    def receive(self, idle: Callable[[], object] = lambda: None) -> AnyMessage | None:
         """The next message, or None once the broker has closed."""
         while not self._ready:
+            if not select.select([self._sock], [], [], _IDLE_S)[0]:
+                idle()
+                continue
             data = self._sock.recv(_CHUNK)
             if not data:
                 return None

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.gpu import ModelManager
 from src.ipc.messages import Failed, OcrRequest, OcrResult
 from src.ocr import choice, loops, recognizers, vlm_models
 from src.ocr.fake import FakeRecognizer, draw
 from src.ocr.limits import Limits
 from src.ocr.reader import Reader
 from src.ocr.reading import Pixels, Reading, StopReason
+from src.ocr.resident import Resident
 from src.ocr.vlm import ModelRefused, VlmRecognizer
 from src.settings import ROOT
 from tests.conftest import MakeSettings
+from tests.unit.clock import Clock
 
 TINY = ROOT / "models" / "ocr-tiny"
 
@@ -39,6 +42,24 @@ def test_the_tiny_model_reads(tiny: VlmRecognizer, text: str) -> None:
     """Through mlx-vlm's own loader, processor and generator, without torch or a network."""
     reading = tiny.read(word(text))
     assert (reading.text, reading.stopped, reading.lines[0].confidence) == (text, None, None)
+
+
+def test_it_leaves_the_device_when_idle_and_reads_as_before(tiny: VlmRecognizer) -> None:
+    """The next page brings the weights back; MLX's own figure says that they were gone."""
+    import mlx.core as mx
+
+    clock = Clock()
+    manager = ModelManager(clock=clock)
+    resident = Resident(lambda: tiny, manager, idle_timeout=600)
+    there = mx.get_active_memory()
+    clock.now += 599
+    assert manager.move_idle() == []
+    clock.now += 1
+    assert manager.move_idle() == ["ocr"]
+    assert mx.get_active_memory() < there / 10
+    assert resident.read(word("HELLO42")).text == "HELLO42"
+    assert mx.get_active_memory() > there * 0.9
+    assert (resident.name, resident.languages) == ("mlx_vlm", None)
 
 
 def test_what_is_too_long_is_flagged(tiny: VlmRecognizer) -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 from loguru import logger
@@ -108,6 +109,36 @@ def test_pages_are_accepted_then_answered_until_the_broker_closes() -> None:
         messages = _all(ours)
     assert [type(message) for message in messages] == [Accepted, OcrResult, Accepted, Failed]
     assert not thread.is_alive()
+
+
+def test_idleness_is_looked_for_while_no_page_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the worker's own thread, which is the one that may move its model; pages that come go first."""
+    monkeypatch.setattr(worker, "_IDLE_S", 0.01)
+    ours, theirs = socket.socketpair()
+    looks: list[int] = []
+
+    def idle() -> None:
+        looks.append(threading.get_ident())
+        if len(looks) == 2:
+            ours.sendall(encode(OcrRequest("1", draw("text=one"))))
+            ours.shutdown(socket.SHUT_WR)
+
+    with ours:
+        with theirs:
+            worker.serve(worker.Channel(theirs), Reader(FakeRecognizer(), Limits()), idle)
+        assert [type(message) for message in _all(ours)] == [Accepted, OcrResult]
+    assert looks == [threading.get_ident()] * 2
+
+
+@pytest.mark.parametrize(
+    ("on_gpu", "settings", "seconds"),
+    [(True, {"gpu_idle_timeout": 300}, 300), (True, {"offload_after_request": True}, 1), (False, {}, 0)],
+)
+def test_when_the_device_is_left(
+    make_settings: MakeSettings, on_gpu: bool, settings: dict[str, Any], seconds: float
+) -> None:
+    """As chat models do; on a processor there is nothing to leave."""
+    assert worker.idle_timeout(make_settings(**settings), on_gpu=on_gpu) == seconds
 
 
 def _all(sock: socket.socket) -> list[AnyMessage]:
