@@ -13,7 +13,7 @@ from mcp_types import CallToolResult
 from mcp import Client, StdioServerParameters
 from src.settings import ROOT
 from tests.e2e import pictures
-from tests.running import Running
+from tests.running import Running, service
 
 pytestmark = pytest.mark.e2e
 _DEADLINE_S = 90.0
@@ -47,3 +47,29 @@ def test_an_assistant_reads_a_page_of_this_machine(demo: Running, tmp_path: Path
     assert "HARBOUR OFFICE" in read.structured_content["text"]
     assert len(read.structured_content["pages"]) == 1
     assert refused.is_error
+
+
+def test_an_assistant_moves_a_model() -> None:
+    """Loaded, offloaded, brought back, unloaded; what is unknown is refused with what there is."""
+    demo = {"model_name": "demo"}
+    with service(ocr_workers=0) as running:
+        loaded, offloaded, seen, back, released, unloaded, timeout, unknown = call(
+            running,
+            ("load_model", demo),
+            ("offload_gpu", demo),
+            ("get_gpu_status", {}),
+            ("load_model", demo),
+            ("release_gpu", {}),
+            ("unload_model", demo),
+            ("update_gpu_timeout", {"timeout": 300}),
+            ("load_model", {"model_name": "gpt-4"}),
+        )
+    assert loaded.structured_content["state"] == back.structured_content["state"] == "gpu"
+    assert offloaded.structured_content == {"success": True, "models": {"demo": "cpu"}, "pending": []}
+    assert seen.structured_content["models"]["demo"]["location"] == "cpu"
+    assert seen.structured_content["gpu_status"]["device"] == "cpu"
+    assert released.structured_content["models"] == {"demo": "unloaded"}
+    assert unloaded.structured_content["state"] == "unloaded"
+    assert timeout.structured_content == {"success": True, "timeout": 300.0}
+    assert unknown.is_error
+    assert "demo" in str(unknown.content)
