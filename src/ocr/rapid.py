@@ -96,6 +96,7 @@ class RapidRecognizer:
         self._engine(_warm_up_line(), use_det=True, use_cls=True, use_rec=True)
         if None in (self._engine.text_det, self._engine.text_cls, self._engine.text_rec):
             raise RuntimeError("RapidOCR did not read the warm-up line")
+        self.read(_warm_up_page())  # a worker's first page would take half as long again
 
     def read(self, page: Pixels) -> Reading:
         frame = _Frame.of(page)
@@ -168,6 +169,13 @@ def _warm_up_line() -> Pixels:
     line = np.full((64, 320, 3), 255, np.uint8)
     cv2.putText(line, "warm up", (8, 44), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (0, 0, 0), 2)
     return line
+
+
+def _warm_up_page() -> Pixels:
+    """As large as pages are: memory is asked of the system once, and kept."""
+    page = np.full((880, 640, 3), 255, np.uint8)
+    page[40:104, 40:360] = _warm_up_line()
+    return page
 
 
 # ---- orientation

@@ -14,6 +14,7 @@ from src.ipc import images
 from src.ocr import documents
 from src.ocr.frames import ImageFile, ZipOfImages
 from src.ocr.limits import Limits
+from src.ocr.pdf import PdfFile
 from src.ocr.reading import Pixels, Reading
 
 _OPEN = 2
@@ -66,8 +67,6 @@ def open_document(path: Path, limits: Limits, *, base64_text: bool = False) -> D
     data = documents.from_base64(path.read_bytes()) if base64_text else None
     kind = images.kind(head if data is None else data[: images.HEAD_BYTES])
     if kind == "pdf":
-        from src.ocr.pdf import PdfFile  # noqa: PLC0415  # PDFium is loaded by the first PDF
-
         return PdfFile(path if data is None else data, limits)
     data = path.read_bytes() if data is None else data
     if kind == "zip":

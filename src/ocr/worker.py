@@ -29,6 +29,7 @@ from src.gpu import get_global_manager
 from src.ipc.framing import Decoder, encode
 from src.ipc.messages import Accepted, AnyMessage, Failed, Health, MemoryReading, OcrInspect, OcrRequest
 from src.ocr import choice, recognizers
+from src.ocr.heap import Heap
 from src.ocr.limits import Limits
 from src.ocr.reader import Reader
 from src.ocr.resident import Resident
@@ -104,10 +105,12 @@ def idle_timeout(settings: ModelSettings, *, on_gpu: bool) -> float:
 
 def serve(channel: Channel, reader: Reader, idle: Callable[[], object] = lambda: None) -> None:
     """Answer pages until the broker closes; `idle` is called now and then while none comes."""
+    heap = Heap()
     while (message := channel.receive(idle)) is not None:
         if isinstance(message, OcrRequest | OcrInspect):
             channel.send(Accepted())
             channel.send(reader.answer(message))
+            heap.give_back()
 
 
 class Channel:

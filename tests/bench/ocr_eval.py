@@ -132,7 +132,7 @@ def _peak_mb(pid: int) -> int:
     """Linux only; 0 elsewhere."""
     status = Path(f"/proc/{pid}/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
-    return int(found[1]) // 1024 if found else 0
+    return int(found[1]) * 1024 // 10**6 if found else 0
 
 
 if __name__ == "__main__":
