@@ -163,11 +163,16 @@ class ModelSettings(BaseModel):
 class OcrSettings(BaseModel):
     """OCR: a broker and its pool."""
 
-    ocr_engine: Literal["auto", "rapidocr", "mlx_vlm", "fake"] = Field(
+    ocr_engine: Literal["auto", "rapidocr", "mlx_vlm", "tesseract", "fake"] = Field(
         "auto", description="Recognizer; auto is mlx_vlm on a GPU with OCR_MODEL set, else rapidocr."
     )
     ocr_model: str = Field(
         "", max_length=512, description="OCR model for mlx_vlm: a folder, or its name in MODELS_DIR."
+    )
+    ocr_language: str = Field(
+        "en",
+        pattern=r"^[a-z]{2}(-[A-Za-z]{2,8})?$",
+        description="What tesseract reads when a request names no language.",
     )
     ocr_fallback: bool = Field(True, description="Pages on which a model loops or crashes are read by rapidocr.")
     ocr_max_tokens: int = Field(4096, ge=16, le=65536, description="Tokens a model may write for one page.")

@@ -25,7 +25,7 @@ class FakeRecognizer:
     name = "fake"
     languages = frozenset({"en"})
 
-    def read(self, page: Pixels) -> Reading:
+    def read(self, page: Pixels, language: str | None = None) -> Reading:  # noqa: ARG002  # it reads what is spelt
         height, width = page.shape[:2]
         script = _script(page)
         _act(script)

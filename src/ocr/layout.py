@@ -71,6 +71,12 @@ class _Box:
 _Row = list[_Box]
 
 
+def turn(x: float, y: float, degrees: int, width: int, height: int) -> tuple[float, float]:
+    """Where a point is when its page, of this size, has been turned clockwise."""
+    turned = {90: (height - 1 - y, x), 180: (width - 1 - x, height - 1 - y), 270: (y, width - 1 - x)}
+    return turned.get(degrees % 360, (x, y))
+
+
 def arrange(polygons: Sequence[Polygon]) -> Layout:
     """The reading order of lines given by their corners, clockwise from each line's start."""
     if not polygons:

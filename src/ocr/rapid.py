@@ -98,7 +98,7 @@ class RapidRecognizer:
             raise RuntimeError("RapidOCR did not read the warm-up line")
         self.read(_warm_up_page())  # a worker's first page would take half as long again
 
-    def read(self, page: Pixels) -> Reading:
+    def read(self, page: Pixels, language: str | None = None) -> Reading:  # noqa: ARG002  # one model reads them all
         frame = _Frame.of(page)
         upright, boxes = self._upright(frame.enlarge(page))
         found = self._recognize(upright.pixels, boxes)
@@ -251,16 +251,8 @@ class _Frame:
 
     def back(self, polygon: list[list[float]], rotation: int) -> Polygon:
         """Corners on the turned, enlarged page as corners on the given one."""
-        return tuple(self._clamp(*self._unturn(x / self.scale, y / self.scale, rotation)) for x, y in polygon)
-
-    def _unturn(self, x: float, y: float, rotation: int) -> tuple[float, float]:
-        if rotation == 90:
-            return y, self.height - 1 - x
-        if rotation == 180:
-            return self.width - 1 - x, self.height - 1 - y
-        if rotation == 270:
-            return self.width - 1 - y, x
-        return x, y
+        size = (self.width, self.height) if rotation % 180 == 0 else (self.height, self.width)
+        return tuple(self._clamp(*layout.turn(x / self.scale, y / self.scale, -rotation, *size)) for x, y in polygon)
 
     def _clamp(self, x: float, y: float) -> tuple[float, float]:
         return round(min(max(x, 0.0), self.width), 1), round(min(max(y, 0.0), self.height), 1)

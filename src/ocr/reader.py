@@ -89,7 +89,7 @@ class Reader:
 
     def _recognize(self, request: OcrRequest, pixels: Pixels, started: float, dpi: int | None) -> OcrResult:
         decoded = time.monotonic()
-        engine, reading = self._reading(pixels, fall_back=request.fallback)
+        engine, reading = self._reading(pixels, request.options.language, fall_back=request.fallback)
         timings = OcrTimings(0.0, decoded - started, time.monotonic() - decoded)
         return result(
             engine,
@@ -101,10 +101,10 @@ class Reader:
             picture=jpeg(pixels) if request.options.picture else b"",
         )
 
-    def _reading(self, pixels: Pixels, *, fall_back: bool) -> tuple[str, Reading]:
+    def _reading(self, pixels: Pixels, language: str | None, *, fall_back: bool) -> tuple[str, Reading]:
         """By the chosen engine; by the other one if that loops, fails, or died on this page before."""
         if self._load_fallback is None:
-            return self._recognizer.name, self._recognizer.read(pixels)
+            return self._recognizer.name, self._recognizer.read(pixels, language)
         if not fall_back:
             reading = self._attempt(pixels)
             if reading is not None and reading.stopped != "repetition":

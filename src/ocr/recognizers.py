@@ -21,8 +21,8 @@ class Recognizer(Protocol):
         """ISO 639-1 codes it was trained on; None when nobody can tell, and any is taken."""
         ...
 
-    def read(self, page: Pixels) -> Reading:
-        """Read BGR pixels; any exception means that this page could not be read."""
+    def read(self, page: Pixels, language: str | None = None) -> Reading:
+        """Read BGR pixels; any exception means that this page could not be read. `language`: one of `languages`."""
         ...
 
 
@@ -37,6 +37,10 @@ def load(settings: Settings) -> Recognizer:
         from src.ocr.vlm import VlmRecognizer  # noqa: PLC0415  # as above
 
         return VlmRecognizer(choice.model_path(settings), settings.ocr_max_tokens, settings.blas_library)
+    if engine == "tesseract":
+        from src.ocr.tesseract import TesseractRecognizer  # noqa: PLC0415  # as above
+
+        return TesseractRecognizer(settings.ocr_language, settings.ocr_page_timeout)
     return _embedded()
 
 

@@ -32,6 +32,6 @@ class Resident:
         if self._manager.move_idle():
             logs.model.info("{} has left the device: no page came", self.name)
 
-    def read(self, page: Pixels) -> Reading:
+    def read(self, page: Pixels, language: str | None = None) -> Reading:
         with self._manager.use(self._load, _MODEL) as recognizer:
-            return recognizer.read(page)
+            return recognizer.read(page, language)

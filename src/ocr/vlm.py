@@ -14,6 +14,7 @@ from typing import Any
 from loguru import logger
 from PIL import Image
 
+from src.errors import ModelLoadFailed
 from src.gpu import blas
 from src.gpu.frameworks import MlxWeights
 from src.ocr import loops, vlm_models
@@ -21,10 +22,6 @@ from src.ocr.reading import Pixels, Reading, StopReason
 from src.settings import work_offline
 
 _CHECK_EVERY = 8  # tokens between two looks for a loop
-
-
-class ModelRefused(Exception):
-    """The folder holds no model we load."""
 
 
 class VlmRecognizer:
@@ -60,7 +57,7 @@ class VlmRecognizer:
         """A page has come."""
         self._weights.to_device()
 
-    def read(self, page: Pixels) -> Reading:
+    def read(self, page: Pixels, language: str | None = None) -> Reading:  # noqa: ARG002  # its prompt is fixed
         height, width = page.shape[:2]
         picture = Image.fromarray(page[:, :, ::-1])
         picture.thumbnail((self._kind.max_side, self._kind.max_side))
@@ -101,12 +98,12 @@ def _model_type(folder: Path) -> str:
     """What the checkpoint says it is, before anything of it is run.
 
     Raises:
-        ModelRefused: there is none, or it brings code of its own, which mlx-vlm would execute.
+        ModelLoadFailed: there is none, or it brings code of its own, which mlx-vlm would execute.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelRefused(f"OCR_MODEL: no model lies in {folder}") from error
+        raise ModelLoadFailed(f"OCR_MODEL: no model lies in {folder}") from error
     if "model_file" in config or any(folder.rglob("*.py")):
-        raise ModelRefused(f"OCR_MODEL: {folder} brings code of its own, which is never run")
+        raise ModelLoadFailed(f"OCR_MODEL: {folder} brings code of its own, which is never run")
     return str(config.get("model_type", ""))

@@ -85,6 +85,10 @@ def _load(channel: Channel, settings: Settings) -> Resident:
     try:
         load = partial(recognizers.load, settings)
         recognizer = Resident(load, get_global_manager(), idle_timeout(settings, on_gpu=choice.choose(settings).on_gpu))
+    except ModelLoadFailed as error:
+        logs.model.error("{}", error.message)
+        channel.send(Failed.of(error))
+        raise SystemExit(ExitCode.MODEL) from None
     except Exception as error:  # noqa: BLE001  # a library may fail in any way; the broker is told, then we end
         logs.model.exception("the recognizer cannot be loaded")
         text = (

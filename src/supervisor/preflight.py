@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 
 import msgspec
 import psutil
@@ -28,7 +29,7 @@ from src.supervisor.table import size
 
 _ENGINE_DEADLINE_S = 60.0
 _LEAST_MEMORY = 1_000_000_000
-_OCR_PACKAGES = {"rapidocr": ("rapidocr", "onnxruntime"), "mlx_vlm": ("mlx_vlm",), "fake": ()}
+_OCR_PACKAGES = {"rapidocr": ("rapidocr", "onnxruntime"), "mlx_vlm": ("mlx_vlm",), "tesseract": (), "fake": ()}
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ def _ocr(settings: Settings) -> Finding:
         return Finding("ocr", chosen.engine, f"not installed: {', '.join(missing)}")
     if chosen.engine == "mlx_vlm" and not (choice.model_path(settings) / "config.json").is_file():
         return Finding("ocr", chosen.engine, "OCR_MODEL names no folder with a model")
+    if chosen.engine == "tesseract" and which("tesseract") is None:
+        return Finding("ocr", chosen.engine, "not installed: the program tesseract (Debian: tesseract-ocr)")
     versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     return Finding("ocr", f"{versions or chosen.engine} ({chosen.why}), {settings.ocr_workers} workers")
 

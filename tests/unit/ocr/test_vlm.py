@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.errors import ModelLoadFailed
 from src.gpu import ModelManager
 from src.ipc.messages import Failed, OcrRequest, OcrResult
 from src.ocr import choice, loops, recognizers, vlm_models
@@ -17,7 +18,7 @@ from src.ocr.limits import Limits
 from src.ocr.reader import Reader
 from src.ocr.reading import Pixels, Reading, StopReason
 from src.ocr.resident import Resident
-from src.ocr.vlm import ModelRefused, VlmRecognizer
+from src.ocr.vlm import VlmRecognizer
 from src.settings import ROOT
 from tests.conftest import MakeSettings
 from tests.unit.clock import Clock
@@ -135,7 +136,7 @@ def test_a_checkpoint_that_brings_code_is_refused(tmp_path: Path, name: str) -> 
     (tmp_path / "config.json").write_text('{"model_type": "glm_ocr"}')
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("raise SystemExit")
-    with pytest.raises(ModelRefused, match="code of its own"):
+    with pytest.raises(ModelLoadFailed, match="code of its own"):
         VlmRecognizer(tmp_path, 32, None)
 
 
@@ -168,7 +169,7 @@ class Stuck:
         self._stopped = stopped
         self.asked = 0
 
-    def read(self, page: Pixels) -> Reading:
+    def read(self, page: Pixels, language: str | None = None) -> Reading:
         self.asked += 1
         if self._stopped is None:
             raise RuntimeError("the model's own words")

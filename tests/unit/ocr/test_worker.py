@@ -76,7 +76,7 @@ def test_memory_that_runs_out_is_not_the_clients_error() -> None:
         name = "greedy"
         languages = None
 
-        def read(self, page: Pixels) -> Reading:
+        def read(self, page: Pixels, language: str | None = None) -> Reading:
             raise MemoryError
 
     result = Reader(Greedy(), Limits()).answer(OcrRequest("page-1", draw("x")))
