@@ -39,14 +39,19 @@ def answer(running: Running, number: int, stream: bool) -> tuple[str, dict[str, 
     }
     if not stream:
         reply = httpx.post(f"{running.url}/v1/chat/completions", json=body, timeout=120).json()
-        return reply["choices"][0]["message"]["content"], reply["usage"]
+        return reply["choices"][0]["message"]["content"], counted(reply["usage"])
     body["stream_options"] = {"include_usage": True}
     with httpx.stream("POST", f"{running.url}/v1/chat/completions", json=body, timeout=120) as reply:
         lines = [line.removeprefix("data: ") for line in reply.iter_lines() if line.startswith("data: ")]
     assert lines[-1] == "[DONE]", lines[-1]
     chunks = [json.loads(line) for line in lines[:-1]]
     pieces = [choice["delta"].get("content", "") for chunk in chunks for choice in chunk["choices"]]
-    return "".join(pieces), chunks[-1]["usage"]
+    return "".join(pieces), counted(chunks[-1]["usage"])
+
+
+def counted(usage: dict[str, Any]) -> dict[str, int]:
+    """But for what a cache saved: a fresh engine's is empty."""
+    return {name: count for name, count in usage.items() if name != "prompt_tokens_details"}
 
 
 @pytest.mark.parametrize(("kills", "stream"), [(1, True), (3, True), (1, False)])
