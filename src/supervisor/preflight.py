@@ -20,12 +20,12 @@ import msgspec
 import psutil
 
 from src.ipc import client, runtime
-from src.ipc.messages import GpuReading, GpuSample, StatusRequest, SystemStatus
+from src.ipc.messages import StatusRequest, SystemStatus
 from src.ocr import choice
 from src.settings import ROOT, VERSION, Settings, SettingsError, child_environment
 from src.supervisor import port
 from src.supervisor.gpus import Gpus
-from src.supervisor.table import size
+from src.supervisor.table import gpu_lines, size
 
 _ENGINE_DEADLINE_S = 60.0
 _LEAST_MEMORY = 1_000_000_000
@@ -49,7 +49,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
         gpus = Gpus(settings)
         gpus.close()
         environment = gpus.environment
-        yield from gpu_findings(gpus.sample())
+        yield from (Finding("gpu", line) for line in gpu_lines(gpus.sample()))
     except SettingsError as error:
         yield Finding("gpu", "not as the settings want it", str(error))
     yield from _engine(settings, environment)
@@ -66,21 +66,6 @@ def _machine() -> Iterator[Finding]:
     memory = psutil.virtual_memory()
     short = None if memory.available >= _LEAST_MEMORY else f"under {size(_LEAST_MEMORY)} of memory is available"
     yield Finding("memory", f"{size(memory.available)} available of {size(memory.total)}", short)
-
-
-def gpu_findings(sample: GpuSample) -> Iterator[Finding]:
-    """One line a GPU, or why there is none."""
-    if not sample.gpus:
-        yield Finding("gpu", f"none: {sample.reason}")
-    for gpu in sample.gpus:
-        busy = "utilisation unknown" if gpu.utilization is None else f"{gpu.utilization:.0%} busy"
-        total = f" of {size(gpu.memory_total_bytes)}" if gpu.memory_total_bytes is not None else ""
-        memory = f"{size(gpu.memory_used_bytes)}{total} in use"
-        yield Finding("gpu", f"{gpu.index}: {gpu.name}, {busy}, {memory}{_used(gpu, sample)}")
-
-
-def _used(gpu: GpuReading, sample: GpuSample) -> str:
-    return f"; used: {sample.why}" if gpu is sample.used else ""
 
 
 def _engine(settings: Settings, environment: dict[str, str]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from src.ipc.messages import ChildStatus, LoadProgress, ModelStatus, SystemStatus
+from src.ipc.messages import ChildStatus, GpuReading, GpuSample, LoadProgress, ModelStatus, SystemStatus
 
 _HEAD = ("PROCESS", "STATE", "PID", "UPTIME", "RESTARTS", "RUNNING", "WAITING", "MEMORY", "DETAIL")
 _MODELS = ("MODEL", "STATE", "SIZE", "RUNNING", "WAITING", "IDLE", "DETAIL")
@@ -15,7 +15,20 @@ def render(status: SystemStatus, memory_of: Callable[[int], int | None]) -> str:
     head = f"stoker {status.version}, supervisor pid {status.pid}, up {duration(status.uptime_s)}"
     processes = align([_HEAD, *(_row(child, memory_of) for child in status.children)])
     models = align([_MODELS, *map(_model, status.models)]) if status.models else ""
-    return "\n\n".join(filter(None, (head, processes, models)))
+    gpus = "\n".join(f"GPU {line}" for line in gpu_lines(status.gpu)) if status.gpu is not None else ""
+    return "\n\n".join(filter(None, (head, processes, models, gpus)))
+
+
+def gpu_lines(sample: GpuSample) -> list[str]:
+    """One line a GPU, or why there is none: `0: Apple M4, 17% busy, 431 MB in use; used: the only one`."""
+    return [_gpu(gpu, sample) for gpu in sample.gpus] or [f"none: {sample.reason}"]
+
+
+def _gpu(gpu: GpuReading, sample: GpuSample) -> str:
+    busy = "utilisation unknown" if gpu.utilization is None else f"{gpu.utilization:.0%} busy"
+    total = f" of {size(gpu.memory_total_bytes)}" if gpu.memory_total_bytes is not None else ""
+    used = f"; used: {sample.why}" if gpu is sample.used else ""
+    return f"{gpu.index}: {gpu.name}, {busy}, {size(gpu.memory_used_bytes)}{total} in use{used}"
 
 
 def align(rows: list[tuple[str, ...]]) -> str:

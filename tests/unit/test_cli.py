@@ -150,7 +150,8 @@ def test_status_and_stop_of_a_running_service(service: Service, capsys: pytest.C
     assert cli.main(["status"]) == ExitCode.OK
     table = capsys.readouterr().out
     assert f"supervisor pid {supervisor.pid}" in table
-    assert [line.split()[:2] for line in table.splitlines()[3:]] == [
+    processes = table.split("\n\n")[1]
+    assert [line.split()[:2] for line in processes.splitlines()[1:]] == [
         ["engine", "ready"],
         ["ocr", "ready"],
         ["web", "ready"],

@@ -17,10 +17,10 @@ from src.gpu.ioreg import parse
 from src.gpu.machine import gpu_kind
 from src.gpu.nvml import Nvml
 from src.gpu.watch import NO_GPU, GpuWatch, Source
-from src.ipc.messages import GpuSample
+from src.ipc.messages import GpuSample, SystemStatus
 from src.settings import ROOT, SettingsError, child_environment
-from src.supervisor import preflight
 from src.supervisor.gpus import Gpus
+from src.supervisor.table import gpu_lines, render
 from tests.conftest import MakeSettings
 from tests.unit.gpu import recorded
 
@@ -135,12 +135,14 @@ def test_the_service_does_not_start_without_the_gpu_it_must_have(tmp_path: Path)
     assert "REQUIRE_GPU: true, but this machine has no GPU that MLX can use" in done.stdout + done.stderr
 
 
-def test_the_check_shows_them(begin: Begin) -> None:
-    """`run.py check`: one line a GPU, or why there is none."""
-    shown = [finding.value for finding in preflight.gpu_findings(begin(NVIDIA).sample())]
-    assert shown[0] == "0: Tesla K40c, 0% busy, 12 MB of 12.0 GB in use; used: the least used of 3"
-    assert shown[1] == "1: Tesla K40c, 93% busy, 8.8 GB of 12.0 GB in use"
-    (none,) = preflight.gpu_findings(begin(NO_GPU).sample())
-    assert none.value == "none: this machine has no GPU that MLX can use"
-    (apple,) = preflight.gpu_findings(begin(APPLE).sample())
-    assert apple.value == "0: Apple M4, 17% busy, 431 MB in use; used: the only one"
+def test_the_check_and_the_status_show_them(begin: Begin) -> None:
+    """One line a GPU, or why there is none."""
+    shown = gpu_lines(begin(NVIDIA).sample())
+    assert shown[:2] == [
+        "0: Tesla K40c, 0% busy, 12 MB of 12.0 GB in use; used: the least used of 3",
+        "1: Tesla K40c, 93% busy, 8.8 GB of 12.0 GB in use",
+    ]
+    assert gpu_lines(begin(NO_GPU).sample()) == ["none: this machine has no GPU that MLX can use"]
+    assert gpu_lines(begin(APPLE).sample()) == ["0: Apple M4, 17% busy, 431 MB in use; used: the only one"]
+    status = SystemStatus("1", 7, 1.0, (), gpu=begin(APPLE).sample())
+    assert render(status, lambda _: None).endswith("\n\nGPU 0: Apple M4, 17% busy, 431 MB in use; used: the only one")
