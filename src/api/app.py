@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from flask import Flask
+from werkzeug.routing import PathConverter
 
 from src import keys
 from src.api import (
@@ -41,6 +42,13 @@ from src.settings import Settings, load
 _LEASE_MARGIN_S = 60.0
 
 
+class _AnyPath(PathConverter):
+    """The rest of a path, whatever it begins with."""
+
+    regex = ".*?"
+    part_isolating = False
+
+
 def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     """Compose the application; `backends` can be replaced in tests."""
     backends = backends or Backends(settings)
@@ -48,6 +56,8 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     metrics = Metrics(lambda: with_own(backends.readings(), inflight))
     limits = Limits(settings, metrics, lease_s=chat.longest_s(settings, background=False) + _LEASE_MARGIN_S)
     app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # a model may be a folder: its name begins with a slash
+    app.url_map.converters["path"] = _AnyPath
     app.extensions[EXTENSION] = Service(
         settings,
         backends,

@@ -153,6 +153,7 @@ def test_every_answer_keeps_to_its_schema(backend: Backend, schema: dict[str, An
         ({"$ref": "https://example.com/x.json"}, "example.com"),
         ({"type": "wizard"}, "wizard"),
         ({"type": "integer", "minimum": 5, "maximum": 3}, "minimum"),
+        ({"type": "array", "items": {"type": "object", "minProperties": 2}}, "minProperties"),
     ],
 )
 def test_what_cannot_be_kept_is_refused(schema: dict[str, Any], named: str, backend: Backend) -> None:
@@ -160,6 +161,16 @@ def test_what_cannot_be_kept_is_refused(schema: dict[str, Any], named: str, back
     with pytest.raises(UnsupportedValue, match=named) as caught:
         backend.tokenizer.grammar(asking(schema))
     assert caught.value.param == "response_format"
+
+
+def test_a_tools_schema_is_refused_as_a_tools(backend: Backend) -> None:
+    """What cannot be kept of a tool's arguments is not told of response_format."""
+    schemas: list[dict[str, Any]] = [{"type": "object", "minProperties": 5}, {"not": {}}]
+    for parameters in schemas:
+        request = asking(tools=(Tool("f", None, json.dumps(parameters)),), tool_choice=ToolChoice("required"))
+        with pytest.raises(UnsupportedValue) as caught:
+            backend.tokenizer.grammar(request)
+        assert caught.value.param == "tools"
 
 
 def test_a_schema_has_limits(backend: Backend) -> None:

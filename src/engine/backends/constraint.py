@@ -96,12 +96,12 @@ class Grammars:
 
     def _of(self, request: GenerateRequest) -> LLMatcher | None:
         if request.json_schema is not None:
-            return self._compiled(_json(request.json_schema), "response_format")
+            return self._compiled(_json(request.json_schema, "response_format"), "response_format")
         if request.tool_choice.mode == "required":
             return self._compiled(_calls(request.tools, parallel=request.tool_choice.parallel), "tools")
         if request.tool_choice.mode == "named":
             (tool,) = (tool for tool in request.tools if tool.name == request.tool_choice.name)
-            return self._compiled(_json(tool.parameters), "tools")
+            return self._compiled(_json(tool.parameters, "tools"), "tools")
         return None
 
     def _compile(self, lark: str, param: str) -> LLMatcher:
@@ -116,8 +116,8 @@ class Grammars:
         return matcher
 
 
-def _json(schema: str) -> str:
-    return f"start: %json {_relaxed(schema)}"
+def _json(schema: str, param: str) -> str:
+    return f"start: %json {_relaxed(schema, param)}"
 
 
 def _calls(tools: tuple[Tool, ...], *, parallel: bool) -> str:
@@ -127,15 +127,22 @@ def _calls(tools: tuple[Tool, ...], *, parallel: bool) -> str:
     for n, tool in enumerate(tools):
         head = json.dumps('{"name":"' + tool.name + '","arguments":')
         lines.append(f'call{n}: {head} arguments{n} "}}"')
-        lines.append(f"arguments{n}: %json {_relaxed(tool.parameters)}")
+        lines.append(f"arguments{n}: %json {_relaxed(tool.parameters, 'tools')}")
     return "\n".join(lines)
 
 
-def _relaxed(schema: str) -> str:
+def _relaxed(schema: str, param: str) -> str:
     parsed = json.loads(schema)
     if _nesting(parsed) > _MAX_NESTING:
-        raise InvalidRequest(f"The schema is nested deeper than {_MAX_NESTING}.", param="response_format")
-    return json.dumps({**closed(parsed), "x-guidance": _WHITESPACE})
+        raise InvalidRequest(f"The schema is nested deeper than {_MAX_NESTING}.", param=param)
+    try:
+        return json.dumps({**closed(parsed), "x-guidance": _WHITESPACE})
+    except _Unkept as error:
+        raise UnsupportedValue(f"This schema is not supported: {error}", param=param) from None
+
+
+class _Unkept(Exception):
+    """Part of a schema that a grammar would let an answer break."""
 
 
 def closed(schema: Any) -> Any:
@@ -146,6 +153,9 @@ def closed(schema: Any) -> Any:
     """
     if not isinstance(schema, dict):
         return schema
+    least, named = schema.get("minProperties", 0), schema.get("properties", {})
+    if isinstance(least, int) and isinstance(named, dict) and least > len(named) + 1:
+        raise _Unkept("minProperties beyond the named ones: the same name could come twice")
     made = {key: _closed_at(key, value) for key, value in schema.items()}
     if "properties" in schema and not _OPENING & set(schema):
         made["additionalProperties"] = False
