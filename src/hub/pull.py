@@ -175,4 +175,7 @@ def _quantized(wish: Wish, bits: int, source: Path, final: Place) -> str:
 
 
 def _done(wish: Wish, folder: Path) -> str:
-    return f"{wish.name} is in {folder}. To serve it, set DEFAULT_MODEL={wish.name} in .env, then restart."
+    return (
+        f"{wish.name} is in {folder}. A request names it as its model; "
+        f"to make it the default, set DEFAULT_MODEL={wish.name} in .env, then restart."
+    )
