@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from src.hub.place import Place
 from src.settings import ROOT
 from tests.running import service
 from tests.unit.hub.loopback import MODEL, Repository, hub
@@ -33,3 +35,32 @@ def test_a_model_from_a_hub_is_served_under_its_id(tmp_path: Path) -> None:
         assert answer["model"] == name
         assert answer["choices"][0]["message"]["content"]
         assert httpx.get(f"{running.url}/v1/models/{name}", timeout=10).json()["id"] == name
+
+
+def test_weights_are_not_exchanged_under_a_process(tmp_path: Path) -> None:
+    """A new revision took the place of a model that is offloaded: what comes back is a process that read it whole."""
+    place = Place(tmp_path, MODEL)
+    shutil.copytree(ROOT / "models" / "demo", place.folder)
+    body = {"messages": [{"role": "user", "content": "Where are the logs?"}], "max_tokens": 8, "temperature": 0}
+    with service(models_dir=tmp_path, default_model=MODEL, ocr_workers=0) as running:
+
+        def ask() -> tuple[str, int]:
+            answer = httpx.post(f"{running.url}/v1/chat/completions", json=body, timeout=60)
+            assert answer.status_code == 200, answer.text
+            (pid,) = (child["pid"] for name, child in running.status().items() if name.startswith("engine"))
+            return answer.json()["choices"][0]["message"]["content"], int(str(pid))
+
+        def offload() -> None:
+            moved = httpx.post(f"{running.url}/api/gpu/offload", json={"model_name": MODEL}, timeout=30).json()
+            assert moved["models"] == {MODEL: "cpu"}
+
+        before, pid = ask()
+        offload()
+        assert ask() == (before, pid)
+        offload()
+        with place.alone():
+            shutil.copytree(ROOT / "models" / "demo", place.next)
+            place.take()
+        after, fresh = ask()
+        assert after == before
+        assert fresh != pid

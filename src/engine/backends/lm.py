@@ -278,7 +278,15 @@ def load_lm(model: str, settings: Settings, blas: str | None, progress: Progress
     vocabulary = Vocabulary(tokenizer, checkpoint.vocabulary_size(config, len(tokenizer)))
     room = divide(beside, settings.prefix_cache_mb << 20, token_bytes)
     defaults = checkpoint.default_sampling(folder)
-    return LmBackend(loaded, tokenizer, info, device, settings, defaults, vocabulary, room, lambda: read()[0])
+    again = partial(_read_again, read, folder, folder.stat().st_ino)
+    return LmBackend(loaded, tokenizer, info, device, settings, defaults, vocabulary, room, again)
+
+
+def _read_again(read: Callable[[], tuple[Any, dict[str, Any]]], folder: Path, inode: int) -> Any:
+    """The same weights; for others in their place (`run.py pull --update`) this process ends, and the next has them."""
+    if folder.stat().st_ino != inode:
+        raise RuntimeError(f"{folder} holds another revision now")
+    return read()[0]
 
 
 def divide(beside: int, prefix_bytes: int, token_bytes: int | None) -> Room:
