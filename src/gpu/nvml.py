@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from src.ipc.messages import GpuProcess, GpuReading, GpuSample
@@ -27,9 +28,16 @@ class Nvml:
                 self._begun = True
             gpus = tuple(_reading(library, index) for index in range(library.nvmlDeviceGetCount()))
         except library.NVMLError as error:
-            self._begun = False
+            self._end(library)
             return GpuSample("nvml", reason=f"NVIDIA's driver does not answer: {error}")
         return GpuSample("nvml", gpus, None if gpus else "NVIDIA's driver knows no GPU")
+
+    def _end(self, library: Any) -> None:
+        """NVML counts its users, and stays as it was for as long as there is one."""
+        if self._begun:
+            self._begun = False
+            with suppress(library.NVMLError):
+                library.nvmlShutdown()
 
 
 def _pynvml() -> Any:

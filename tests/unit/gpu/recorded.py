@@ -44,10 +44,13 @@ class FakeNvml:
 
     def __init__(self, cards: list[SimpleNamespace]) -> None:
         self.cards = cards
-        self.begun = 0
+        self.begun = self.ended = 0
 
     def nvmlInit(self) -> None:  # noqa: N802  # NVIDIA's names
         self.begun += 1
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        self.ended += 1
 
     def nvmlDeviceGetCount(self) -> int:  # noqa: N802
         return len(self.cards)

@@ -124,17 +124,15 @@ def test_without_the_package_there_is_a_reason() -> None:
     assert "requirements-cuda.txt" in (Nvml(load).read().reason or "")
 
 
-def test_a_driver_that_comes_back_is_seen() -> None:
+def test_a_driver_that_comes_back_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an error NVML is begun anew."""
     library = recorded.k40c()
     nvml = Nvml(lambda: library)
     nvml.read()
-    cards, library.cards = library.cards, None  # type: ignore[assignment]
-    library.nvmlDeviceGetCount = lost  # type: ignore[method-assign]
-    assert "driver does not answer" in (nvml.read().reason or "")
-    del library.nvmlDeviceGetCount
-    library.cards = cards
-    assert (len(nvml.read().gpus), library.begun) == (3, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "nvmlDeviceGetCount", lost)
+        assert "driver does not answer" in (nvml.read().reason or "")
+    assert (len(nvml.read().gpus), library.begun, library.ended) == (3, 2, 1)
 
 
 def lost() -> int:
