@@ -1,7 +1,7 @@
 """loguru in every process: JSON lines into files by stream, readable lines on the console.
 
-Streams are `app` (default), `api`, `model` and `system`; errors of all streams also go to errors.log. The files are
-opened with `watch`, so that the one janitor (supervisor) may rename them; nothing here rotates. Never `enqueue=True`:
+Streams are `app` (default), `api`, `model` and `system`; errors of all streams also go to errors.log. The one janitor
+(supervisor) may rename the files at any time (`logfile`); nothing here rotates. Never `enqueue=True`:
 it deadlocks under gevent. User text is passed as an argument, never as the format string.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import time
 from contextvars import ContextVar
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from src.flood import Flood
+from src.logfile import LogFile
 from src.settings import LogSettings
 
 if TYPE_CHECKING:
@@ -61,15 +61,14 @@ def _add_files(settings: LogSettings, level: str) -> None:
     folder = ROOT / settings.log_dir
     folder.mkdir(parents=True, exist_ok=True)
     for stream, name in FILES.items():
+        _files[stream] = LogFile(folder / name)
         logger.add(
-            folder / name,
+            _files[stream],
             level="ERROR" if stream == "errors" else level,
             filter=_errors if stream == "errors" else _only(stream),
             format=_format,
-            watch=True,
             backtrace=False,
             diagnose=False,
-            opener=lambda path, flags: os.open(path, flags, 0o640),
         )
 
 
@@ -90,12 +89,13 @@ def _passes(record: Record) -> bool:
     return not record["extra"].get("_flooded", False)
 
 
+_files: dict[str, LogFile] = {}
 _floods = {stream: Flood(_MOST.get(stream, _MOST_OF_OTHERS), time.monotonic) for stream in FILES}
 
 
 def dropped() -> int:
-    """Records that this process left out because one line of code made too many."""
-    return sum(flood.dropped for flood in _floods.values())
+    """Records that this process left out because one line of code made too many, or the disk took no more."""
+    return sum(flood.dropped for flood in _floods.values()) + sum(file.lost for file in _files.values())
 
 
 def _patch(record: Record) -> None:

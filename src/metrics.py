@@ -216,7 +216,7 @@ class _ReadingsCollector(Collector):
         )
         yield GaugeMetricFamily(f"{PREFIX}_requests_in_flight", "Chat and OCR requests in work.", readings.in_flight)
         yield CounterMetricFamily(
-            f"{PREFIX}_log_dropped", "Log records left out by web: one line made too many.", readings.log_dropped
+            f"{PREFIX}_log_dropped", "Log records that web left out or could not write.", readings.log_dropped
         )
         build = GaugeMetricFamily(f"{PREFIX}_build_info", "Always 1.", labels=("version", "mlx_version"))
         build.add_metric((readings.version, readings.mlx_version), 1)

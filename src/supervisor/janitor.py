@@ -1,6 +1,6 @@
 """The one log rotator: renames full or old log files, compresses them a minute later, deletes them in the end.
 
-`main.py` runs `tidy` in a thread every now and then. The processes that write open their files with `watch`, so a
+`main.py` runs `tidy` in a thread every now and then. The processes that write watch their files, so a
 renamed file costs them no line; a late one may still go to the old file, hence the minute.
 """
 
