@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from loguru import logger
 
-from src.errors import InternalError, NotFound, Overloaded, ServiceError, ShuttingDown
+from src.errors import BackendUnavailable, InternalError, NotFound, Overloaded, ServiceError, ShuttingDown
 from src.ipc.messages import Failed, OcrDocument, OcrJob, OcrPage, OcrResult
 from src.ocr.admission import Admission
 from src.ocr.assignment import Assignment, Source
-from src.ocr.ledger import ENDED, Ledger
+from src.ocr.ledger import ENDED, Ledger, Unstored
 from src.ocr.spool import Spool
 from src.settings import OcrSettings
 
@@ -65,6 +65,7 @@ class Jobs:
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._running: dict[str, _Running] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._taken_up = False
 
     @property
     def unfinished(self) -> int:
@@ -73,7 +74,11 @@ class Jobs:
     # ---- the life of the broker
 
     async def start(self) -> None:
-        """Go on with what an earlier broker left."""
+        """Go on with what an earlier broker left, now or when the disk lets us read it."""
+        self._sweeper = asyncio.create_task(self._sweep())
+        await self._survive(self._take_up())
+
+    async def _take_up(self) -> None:
         left = await self._do(self._ledger.unfinished)
         sources = [await self._do(self._ledger.source, job) for job in left]
         self._spool.start({Path(source.path) for source in sources})
@@ -81,7 +86,7 @@ class Jobs:
             self._launch(job, source)
         if left:
             logger.info("{} OCR jobs go on", len(left))
-        self._sweeper = asyncio.create_task(self._sweep())
+        self._taken_up = True
 
     async def close(self) -> None:
         """Stop; unfinished jobs go on with the next broker."""
@@ -101,6 +106,7 @@ class Jobs:
 
         Raises:
             Overloaded: when OCR_MAX_JOBS are unfinished.
+            BackendUnavailable: when the disk does not take it.
         """
         if self.unfinished >= self._settings.ocr_max_jobs:
             text = f"Too many OCR jobs: {self.unfinished} are unfinished (OCR_MAX_JOBS)."
@@ -108,7 +114,12 @@ class Jobs:
         now, name = self._clock(), f"ocr-{uuid.uuid4().hex}"
         source = Source(document.id, str(path), document.base64, document.pages, document.options, document.priority)
         job = OcrJob(name, "queued", document.format, now, now + self._settings.ocr_job_ttl, len(document.data))
-        await self._do(self._ledger.add, job, source)
+        try:
+            await self._do(self._ledger.add, job, source)
+        except Unstored as error:
+            logger.error("an OCR job cannot be stored: {}", error)
+            text = "The job cannot be stored at the moment; the disk may be full."
+            raise BackendUnavailable(text, retry_after_s=_RETRY_S) from None
         self._launch(name, source)
         return job
 
@@ -152,16 +163,29 @@ class Jobs:
 
     async def _run(self, name: str, source: Source) -> None:
         async with self._turns:
-            try:
-                await self._read(name, source)
-                await self._end(name, "done")
-            except ShuttingDown:
-                raise  # it goes on with the next broker
-            except ServiceError as error:
-                await self._end(name, "failed", Failed.of(error))
-            except Exception:  # noqa: BLE001  # process boundary: whatever happens to a job, it ends
-                logger.exception("an OCR job failed")
-                await self._end(name, "failed", Failed.of(InternalError()))
+            while not await self._survive(self._work(name, source)):  # noqa: ASYNC110  # no event tells of room
+                await asyncio.sleep(_RETRY_S)  # what is done is kept, and not done again
+
+    async def _work(self, name: str, source: Source) -> None:
+        try:
+            await self._read(name, source)
+            await self._end(name, "done")
+        except (ShuttingDown, Unstored):
+            raise  # it goes on with the next broker, or when there is room
+        except ServiceError as error:
+            await self._end(name, "failed", Failed.of(error))
+        except Exception:  # noqa: BLE001  # process boundary: whatever happens to a job, it ends
+            logger.exception("an OCR job failed")
+            await self._end(name, "failed", Failed.of(InternalError()))
+
+    async def _survive(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Whether the disk let it be done; else it is to be tried again."""
+        try:
+            await work
+        except Unstored as error:
+            logger.error("OCR jobs wait for the disk: {}", error)
+            return False
+        return True
 
     async def _read(self, name: str, source: Source) -> None:
         wait_s = self._settings.ocr_job_ttl
@@ -208,14 +232,15 @@ class Jobs:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(min(_SWEEP_S, self._settings.ocr_job_ttl))
-            for name in await self._do(self._ledger.expired, self._clock()):
-                if name in self._running:
-                    await self._end(
-                        name, "failed", Failed("deadline_exceeded", "The job took longer than OCR_JOB_TTL.")
-                    )
-                    self._give_up(name)
-                else:
-                    await self._do(self._ledger.delete, name)
+            await self._survive(self._forget_expired() if self._taken_up else self._take_up())
+
+    async def _forget_expired(self) -> None:
+        for name in await self._do(self._ledger.expired, self._clock()):
+            if name in self._running:
+                await self._end(name, "failed", Failed("deadline_exceeded", "The job took longer than OCR_JOB_TTL."))
+                self._give_up(name)
+            else:
+                await self._do(self._ledger.delete, name)
 
     async def _do(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

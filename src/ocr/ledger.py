@@ -37,6 +37,10 @@ _UNFINISHED = "state IN ('queued', 'running')"
 _outcome: msgspec.msgpack.Decoder[OcrResult | Failed] = msgspec.msgpack.Decoder(OcrResult | Failed)
 
 
+class Unstored(Exception):
+    """The disk does not take it, or does not give it, at the moment."""
+
+
 class _Stored(msgspec.Struct, frozen=True):
     """A `Source` in its row."""
 
@@ -157,12 +161,18 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._database as database:
-            yield database
+        """Raises Unstored, and then nothing was changed."""
+        try:
+            with self._database as database:
+                yield database
+        except sqlite3.OperationalError as error:
+            raise Unstored(str(error)) from None
 
     def _open(self) -> sqlite3.Connection:
         try:
             return _connect(self._path)
+        except sqlite3.OperationalError as error:  # a full disk is no damage
+            raise Unstored(str(error)) from None
         except sqlite3.DatabaseError:
             logger.exception("the OCR jobs cannot be read; their file is put aside and a new one begun")
             self._put_aside()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from src.errors import NotFound, Overloaded
+from src.errors import BackendUnavailable, NotFound, Overloaded
 from src.ipc.messages import Failed, OcrContents, OcrDocument, OcrInspect, OcrJob, OcrRequest
 from src.ocr.jobs import Jobs
 from src.ocr.ledger import FILE, Ledger
@@ -190,6 +191,58 @@ def test_a_job_waits_for_a_full_line(run: Run) -> None:
         await asyncio.sleep(3)
         assert isinstance(staff.messages[-1], OcrInspect)
         await staff.jobs.close()
+
+    run(story())
+
+
+def test_a_full_disk_delays_a_job(run: Run) -> None:
+    """A page that cannot be stored is read again when there is room; a new job is refused meanwhile."""
+
+    async def story() -> None:
+        staff, job, _ = await started(Staff())
+        await contents(staff, 2)
+        await next_page(staff)
+        pages = "PRAGMA max_page_count = "
+        staff.jobs._ledger._database.execute(pages + "1")  # SQLite takes what it has now for the most
+        staff.given[-1][1].say(result("long " * 9999))
+        await settled()
+        path = await staff.spool.put(b"")
+        with pytest.raises(BackendUnavailable, match="disk may be full"):
+            await staff.jobs.create(msgspec.structs.replace(DOCUMENT, id="x" * 99_999), path)
+        now = await staff.jobs.get(job.id)
+        assert (now.state, now.done) == ("running", 1)
+        staff.jobs._ledger._database.execute(pages + "100000")
+        await asyncio.sleep(31)
+        await contents(staff, 2)
+        await next_page(staff)
+        await settled()
+        now = await staff.jobs.get(job.id)
+        assert (now.state, now.done) == ("done", 2)
+        await staff.jobs.close()
+
+    run(story())
+
+
+def test_a_ledger_that_cannot_be_opened_is_tried_again(run: Run, tmp_path: Path) -> None:
+    """No disk is no damage: nothing is put aside, pages are read meanwhile, and jobs go on when it is back."""
+
+    async def story() -> None:
+        staff, _, path = await started(Staff())
+        await staff.jobs.close()
+        await staff.admission.close()
+        file = path.parents[1] / FILE
+        file.rename(tmp_path / FILE)
+        file.mkdir()  # "unable to open database file"
+        later = await Staff().open()
+        jobs = Jobs(later.settings, later.admission, Ledger(file.parent), staff.spool, thread=AtOnce())
+        await jobs.start()
+        assert jobs.unfinished == 0
+        assert path.exists()
+        file.rmdir()
+        (tmp_path / FILE).rename(file)
+        await asyncio.sleep(61)
+        assert jobs.unfinished == 1
+        await jobs.close()
 
     run(story())
 
