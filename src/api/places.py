@@ -1,6 +1,7 @@
 """A request's place at a model, or in a quiet time: one connection to the supervisor, kept as long as the request.
 
-Web process. Without a supervisor there are no places to be had, and none are needed: whoever answers, serves.
+Web process. Without a supervisor, or with one that stands still, there are no places to be had, and none are needed:
+whoever answers, serves.
 """
 
 from __future__ import annotations
@@ -11,22 +12,26 @@ from pathlib import Path
 
 from src.errors import BackendUnavailable, from_code
 from src.ipc import client
-from src.ipc.messages import Failed, UseModel
+from src.ipc.messages import Failed, StatusRequest, UseModel
 
 _CONNECT_S = 2.0
 _SEND_S = 5.0
 _POLL_S = 0.05
 _LOOK_S = 0.001
+_SILENCE_S = 3.0
+_ANSWER_S = 2.0
 
 
 class Place:
     """Of one request. `hold` before each connection to the model's engine; `close` in the end."""
 
-    def __init__(self, control: Path, wish: UseModel) -> None:
+    def __init__(self, control: Path, wish: UseModel, clock: Callable[[], float] = time.monotonic) -> None:
         self._control = control
         self._wish = wish
+        self._clock = clock
         self._stream: client.Stream | None = None
-        self._granted = False
+        self._granted = self._waived = False
+        self._heard_at = 0.0
 
     def hold(self) -> bool:
         """Whether the place is ours, or nobody gives places; False: ask again, it is waited for meanwhile.
@@ -34,13 +39,15 @@ class Place:
         Raises:
             ServiceError: why there will be none.
         """
+        if self._waived:
+            return True
         try:
             stream = self._stream or self._ask()
             answer = stream.receive(_LOOK_S if self._granted else _POLL_S)
         except client.ConnectError:
             return True
         except client.WaitTimeout:
-            return self._granted
+            return self._granted or self._nobody_gives()
         except client.Disconnected:  # a new supervisor knows nothing of us
             self.close()
             return False
@@ -50,18 +57,32 @@ class Place:
         self._granted = True
         return True
 
-    def wait(self, timeout_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def wait(self, timeout_s: float) -> None:
         """Hold it, within `timeout_s`; raises as `hold`, and BackendUnavailable."""
-        deadline = clock() + timeout_s
+        deadline = self._clock() + timeout_s
         while not self.hold():
-            if clock() >= deadline:
+            if self._clock() >= deadline:
                 raise BackendUnavailable(f"There was no place at the model within {timeout_s:g} s.")
 
     def _ask(self) -> client.Stream:
         stream = client.connect(self._control, _CONNECT_S)
-        self._stream = stream
+        self._stream, self._heard_at = stream, self._clock()
         stream.send(self._wish, _SEND_S)
         return stream
+
+    def _nobody_gives(self) -> bool:
+        """Whether the supervisor is silent on everything: its word cannot be waited for."""
+        if self._clock() - self._heard_at < _SILENCE_S:
+            return False
+        try:
+            client.ask(self._control, StatusRequest(), _ANSWER_S)
+        except client.WaitTimeout:
+            self.close()
+            self._waived = True
+        except client.Unanswered:
+            return False  # it has just ended, as the next `hold` will see
+        self._heard_at = self._clock()
+        return self._waived
 
     def close(self) -> None:
         """Give it back. May be called again."""

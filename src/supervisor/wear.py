@@ -24,8 +24,8 @@ class Wear:
 
     def why(self, health: Health | None, now: float) -> str | None:
         """The limit it has reached, in words."""
-        if health is None or health.load is None:
-            return None
+        if health is None or health.load is None or health.location == "cpu":
+            return None  # what has left the device need not be fresh
         grown_mb = self._growth(footprint(health.memory), now) >> 20
         reached = (
             ("tokens", health.load.tokens, self._settings.engine_max_tokens, "ENGINE_MAX_TOKENS"),

@@ -33,6 +33,14 @@ def user(content: Any) -> list[Any]:
 # ---- whole answers
 
 
+def test_an_answer_without_a_limit_has_one(start_service: StartService) -> None:
+    """A request that names no max_tokens gets DEFAULT_MAX_TOKENS."""
+    answer = start_service(default_max_tokens=5).openai.chat.completions.create(model="demo", messages=user("abcdefgh"))
+    assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("abcde", "length")
+    assert answer.usage is not None
+    assert answer.usage.completion_tokens == 5
+
+
 def test_a_whole_answer(service: Service) -> None:
     """The openai client gets what it expects, its usage adds up, and the id is the request's."""
     raw = service.openai.chat.completions.with_raw_response.create(model="demo", messages=user("hello"))

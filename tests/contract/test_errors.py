@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 import httpx
@@ -270,6 +271,22 @@ def test_a_request_that_takes_too_long(stream: bool, start_service: StartService
     assert service.engine is not None
     assert service.engine.becomes_idle()
     assert service.works()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_request_may_shorten_its_time(stream: bool, service: Service) -> None:
+    """X-Request-Timeout: past it the error says the seconds, the tokens made so far, and what to do."""
+    body = {"messages": [{"role": "user", "content": "fake:count=9999 fake:delay=0.01"}], "max_tokens": 9999}
+    headers = {"X-Request-Timeout": "0.3"}
+    response = service.http.post(CHAT, json={**body, "stream": stream}, headers=headers)
+    error = events(response.text)[-1]["error"] if stream else check(response, 504, "deadline_exceeded", None)
+    assert error["code"] == "deadline_exceeded"
+    told = re.search(r"stopped after (\d+) s and (\d+) tokens", error["message"])
+    assert told is not None
+    assert 1 <= int(told[2]) <= 40
+    assert "max_tokens" in error["message"]
+    assert service.engine is not None
+    assert service.engine.becomes_idle()
 
 
 # ---- too much, and the end

@@ -18,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from src import keys
 from src.ocr.fake import draw
 from src.settings import ROOT
 from tests.running import Running, free_port, service
@@ -230,6 +231,26 @@ def test_sighup_reloads_web_alone(running: Running) -> None:
         assert answer.result(timeout=30)[-1] == "[DONE]"
     until(lambda: answered(running) and set(worker_pids(running)).isdisjoint(before))
     assert running.pid("engine") == engine
+
+
+def test_sighup_brings_new_settings(tmp_path: Path) -> None:
+    """Keys that were changed on the disk count after SIGHUP, for who asks from then on; the engine is not touched."""
+    old, new = keys.create("old"), keys.create("new")
+    file = tmp_path / "keys"
+    keys.append(file, old[1])
+
+    def status(key: str) -> int:
+        return httpx.get(f"{served.url}/v1/models", headers={"Authorization": f"Bearer {key}"}, timeout=10).status_code
+
+    with service(inference_engine="fake", ocr_workers=0, api_keys_file=file) as served:
+        before = [process.pid for process in served.processes() if "src.engine.main" in process.cmdline()]
+        assert [status(old[0]), status(new[0])] == [200, 401]
+        file.unlink()
+        keys.append(file, new[1])
+        served.process.send_signal(signal.SIGHUP)
+        until(lambda: status(new[0]) == 200)
+        until(lambda: status(old[0]) == 401)
+        assert [process.pid for process in served.processes() if "src.engine.main" in process.cmdline()] == before
 
 
 def test_gunicorn_by_itself_brings_its_back_ends(tmp_path: Path) -> None:

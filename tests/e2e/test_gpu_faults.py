@@ -49,7 +49,7 @@ def test_a_gpu_that_fails_is_left_for_the_cpu() -> None:
         os.kill(running.pid("engine"), signal.SIGKILL)  # it stays there
         assert device(running) == "cpu"
         control = runtime.control_socket(running.folder / "run")
-        assert client.ask(control, RestartRequest("engine"), 5) == Accepted()
+        assert client.ask(control, RestartRequest("engine:demo"), 5) == Accepted()
         until(lambda: answered(running) and device(running) is None)
         assert "fallback" not in running.status()["engine"] or running.status()["engine"]["fallback"] is None
 

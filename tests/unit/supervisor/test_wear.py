@@ -42,6 +42,12 @@ def test_what_it_made_wears_it(limit: dict[str, int], worn: dict[str, int], said
     assert asked.why(reading(**worn), now=1) == said
 
 
+def test_what_has_left_the_device_is_not_renewed() -> None:
+    """Its successor would take the device, where nobody asks for it."""
+    away = msgspec.structs.replace(reading(tokens=100), location="cpu")
+    assert wear(engine_max_tokens=1).why(away, now=0) is None
+
+
 def test_memory_that_stays_wears_it() -> None:
     """The least of a minute counts: what running requests take, and give back, does not."""
     asked = wear(engine_max_growth_mb=200)

@@ -1,0 +1,75 @@
+"""A request's place: given by the supervisor, waited for while it is alive, done without when it is not."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from src.api.places import Place
+from src.ipc.messages import AnyMessage, StatusRequest, SystemStatus, UseModel
+from src.ipc.server import Peer
+from tests.unit.clock import Clock
+from tests.unit.ipc.conftest import ServerThread
+
+STATUS = SystemStatus("0", 1, 1.0, ())
+
+
+class Giver:
+    """Takes wishes and grants none of them."""
+
+    def __init__(self) -> None:
+        self.asked: list[AnyMessage] = []
+        self.left = threading.Event()
+
+    async def __call__(self, peer: Peer) -> None:
+        while (message := await peer.receive()) is not None:
+            self.asked.append(message)
+            if isinstance(message, StatusRequest):
+                peer.send(STATUS)
+            else:
+                await asyncio.shield(peer.gone)
+                self.left.set()
+
+
+@pytest.fixture
+def deaf(runtime_dir: Path) -> Iterator[Path]:
+    """A supervisor that stands still: the kernel takes the connection, nobody reads."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(runtime_dir / "control.sock"))
+        sock.listen(8)
+        yield runtime_dir / "control.sock"
+
+
+def test_a_place_is_waited_for_while_the_supervisor_lives(runtime_dir: Path) -> None:
+    """A load may take minutes: as long as the one who gives the place answers at all, it is waited for."""
+    giver, clock = Giver(), Clock()
+    with ServerThread(runtime_dir / "control.sock", giver):
+        place = Place(runtime_dir / "control.sock", UseModel("demo"), clock)
+        for _ in range(5):
+            assert not place.hold()
+            clock.now += 10
+        assert StatusRequest() in giver.asked
+        place.close()
+        assert giver.left.wait(5)
+
+
+def test_a_supervisor_that_stands_still_gives_no_places(deaf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a few seconds of silence the request goes to the engine without."""
+    monkeypatch.setattr("src.api.places._ANSWER_S", 0.1)
+    clock = Clock()
+    place = Place(deaf, UseModel("demo"), clock)
+    assert not place.hold()
+    clock.now += 3
+    assert place.hold()
+    assert place.hold()
+    place.close()
+
+
+def test_without_a_supervisor_none_is_needed(runtime_dir: Path) -> None:
+    """Whoever answers, serves."""
+    assert Place(runtime_dir / "control.sock", UseModel("demo")).hold()
