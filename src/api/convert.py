@@ -82,7 +82,7 @@ def priority(field: Priority | None, header: str | None, tier: str | None = None
     if header is None:
         return _TIERS.get(tier or "", "normal")
     if header not in get_args(Priority):
-        raise InvalidRequest("X-Priority must be high, normal or low.", param="X-Priority")
+        raise InvalidRequest("X-Priority must be high, normal, low or background.", param="X-Priority")
     return cast(Priority, header)
 
 
