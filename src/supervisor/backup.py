@@ -49,8 +49,10 @@ def _contents(settings: Settings, env_file: Path, *, models: bool) -> Iterator[t
     folders = [(settings.log_path, "logs")] + ([(settings.models_path, "models")] if models else [])
     for folder, inside in folders:
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.name.endswith(".tmp"):
-                yield path, f"{inside}/{path.relative_to(folder)}"
+            name = path.relative_to(folder)
+            hidden = any(part.startswith(".") for part in name.parts)  # such as models that are half fetched
+            if path.is_file() and not hidden and not path.name.endswith(".tmp"):
+                yield path, f"{inside}/{name}"
 
 
 def _add(archive: tarfile.TarFile, path: Path, inside: str, report: Callable[[str], None]) -> int:

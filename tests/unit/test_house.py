@@ -142,6 +142,9 @@ def test_multiprocessing_stays_in_ocr() -> None:
         ("src.supervisor.main", {"mlx", "mlx_lm", "flask", "gevent", "gunicorn", "numpy", "cv2", "prometheus_client"}),
         ("src.ocr.main", {"mlx", "mlx_lm", "flask", "gevent", "gunicorn"}),
         ("src.engine.main", {"mlx", "flask", "gevent", "gunicorn"}),
+        ("src.cli", {"mlx", "flask", "huggingface_hub", "httpx2", "mcp", "uvicorn"}),
+        ("src.hub.pull", {"mlx", "mlx_lm", "transformers", "flask", "gevent"}),
+        ("src.mcp.main", {"mlx", "mlx_lm", "transformers", "flask", "gevent"}),
     ],
 )
 def test_what_a_process_never_loads(module: str, unwanted: set[str]) -> None:

@@ -17,7 +17,7 @@ from tests.conftest import MakeSettings
 def place(tmp_path: Path) -> Path:
     """An installation: settings, keys, logs, a model."""
     texts = {"env": "PORT=1\n", "keys": "alice 00\n", "logs/app.log": "line\n", "logs/app.log.gz.tmp": "half"}
-    for name, text in (texts | {"models/m/config.json": "{}"}).items():
+    for name, text in (texts | {"models/m/config.json": "{}", "models/.pulling/o/m/new/config.json": "{}"}).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     return tmp_path
