@@ -64,7 +64,7 @@ def gpu_status() -> Response:
     status = service().backends.status()
     ocr = status.child("ocr") if status is not None else None
     body = report.report(
-        next(iter(_engines(status)), None),
+        _engines(status),
         read_host(),
         service().settings.max_num_seqs,
         gpu=status.gpu if status is not None else None,

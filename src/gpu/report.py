@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from src.gpu.advice import NOT_RUNNING, Recommendations, on_gpu, recommend
 from src.gpu.machine import Host
 from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health
+
+# what an engine will compute on where there is no GPU, before there is one to tell
+_PROCESSOR = DeviceReading("cpu", metal_available=False, cuda_available=False)
 
 
 class MemoryStatus(msgspec.Struct, frozen=True):
@@ -44,7 +49,7 @@ class GpuStatus(msgspec.Struct, frozen=True):
 
 
 class GpuReport(msgspec.Struct, frozen=True):
-    """The body of /api/gpu-status."""
+    """The body of /api/gpu-status. `success`: somebody, the engine or the supervisor, told of something."""
 
     success: bool
     gpu_status: GpuStatus
@@ -52,30 +57,36 @@ class GpuReport(msgspec.Struct, frozen=True):
 
 
 def report(
-    health: Health | None, host: Host, max_num_seqs: int, gpu: GpuSample | None = None, ocr: Health | None = None
+    engines: Sequence[Health],
+    host: Host,
+    max_num_seqs: int,
+    gpu: GpuSample | None = None,
+    ocr: Health | None = None,
 ) -> GpuReport:
-    """Put together what is known; `health` is the engine's, None when it does not run; `gpu` is the supervisor's."""
+    """Put together what is known. The first of the engines tells of the device; `gpu` is the supervisor's."""
+    health = engines[0] if engines else None
     device = health.device if health is not None else None
+    known = device or (_PROCESSOR if gpu is not None and gpu.source == "none" else None)
     used = gpu.used if gpu is not None and (device is None or on_gpu(device)) else None
     status = GpuStatus(
         # that there is no Metal but on a Mac, and no CUDA there, needs nobody's word
-        metal_available=(device.metal_available if device else None) if host.platform == "darwin" else False,
-        cuda_available=(device.cuda_available if device else None) if host.platform == "linux" else False,
-        device=device.kind if device else None,
+        metal_available=(known.metal_available if known else None) if host.platform == "darwin" else False,
+        cuda_available=(known.cuda_available if known else None) if host.platform == "linux" else False,
+        device=known.kind if known else None,
         device_name=device.name if device else None,
-        using_gpu=on_gpu(device) if device and device.kind != "none" else None,
-        using_cpu=device.kind == "cpu" if device and device.kind != "none" else None,
+        using_gpu=on_gpu(known) if known and known.kind != "none" else None,
+        using_cpu=known.kind == "cpu" if known and known.kind != "none" else None,
         utilization_percent=None if used is None or used.utilization is None else round(100 * used.utilization, 1),
         cpu_load_percent=round(100 * host.load / host.cores, 1),
         memory_bytes=_memory(health, device, host),
         blas=device.blas if device else None,
         mlx_version=device.mlx_version if device else None,
-        loaded_models=(health.model.name,) if health is not None and health.model is not None else (),
+        loaded_models=tuple(one.model.name for one in engines if one.model is not None and one.location == "gpu"),
         gpus=gpu.gpus if gpu is not None else (),
         unavailable={},
     )
     status = msgspec.structs.replace(status, unavailable=_reasons(status, device, gpu))
-    return GpuReport(device is not None, status, recommend(health, host, max_num_seqs, gpu, ocr))
+    return GpuReport(device is not None or gpu is not None, status, recommend(health, host, max_num_seqs, gpu, ocr))
 
 
 def _memory(health: Health | None, device: DeviceReading | None, host: Host) -> MemoryStatus:
@@ -106,6 +117,8 @@ def _no_utilization(device: DeviceReading | None, gpu: GpuSample | None) -> str:
         return "no GPU is used"
     if gpu is None:
         return "the supervisor, which asks the driver, does not answer"
+    if gpu.source == "none":
+        return "there is no GPU"
     if gpu.used is None:
         return gpu.reason or f"which GPU we use is not known: {gpu.why}"
     return gpu.used.unavailable.get("utilization", "its driver does not tell")

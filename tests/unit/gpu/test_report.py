@@ -10,6 +10,8 @@ import pytest
 
 from src.gpu import ioreg, report
 from src.gpu.machine import Host, read_host
+from src.gpu.report import GpuReport
+from src.gpu.watch import NO_GPU
 from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health, MemoryReading, ModelInfo
 
 LINUX = Host("linux", 8, 64 << 30, 32 << 30, 1.0)
@@ -23,6 +25,10 @@ def health(kind: Kind, memory: MemoryReading = MLX_MEMORY, **device: Any) -> Hea
     facts = {"metal_available": there and there == "metal", "cuda_available": there and there == "cuda"}
     reading = DeviceReading(kind, **{"memory_total_bytes": 50, "mlx_version": "0.32.4", **facts, **device})
     return Health("ready", 1, memory, engine="mlx", model=ModelInfo("demo", 2048), device=reading)
+
+
+def told(engine: Health | None, *facts: Any) -> GpuReport:
+    return report.report([engine] if engine is not None else [], *facts)
 
 
 def nulls(fields: dict[str, Any], prefix: str = "") -> Iterator[str]:
@@ -48,7 +54,7 @@ CASES = [
 @pytest.mark.parametrize(("reading", "host"), CASES)
 def test_every_null_has_a_reason(reading: Health | None, host: Host) -> None:
     """No field is null without a word, and no reason is given for a field that is known."""
-    status = msgspec.to_builtins(report.report(reading, host, 32).gpu_status)
+    status = msgspec.to_builtins(told(reading, host, 32).gpu_status)
     assert set(nulls(status)) == set(status["unavailable"])
     assert all(len(reason) > 10 for reason in status["unavailable"].values())
 
@@ -56,7 +62,7 @@ def test_every_null_has_a_reason(reading: Health | None, host: Host) -> None:
 @pytest.mark.parametrize(("reading", "host"), CASES)
 def test_no_zero_is_invented(reading: Health | None, host: Host) -> None:
     """What is not known is null, never 0."""
-    memory = msgspec.to_builtins(report.report(reading, host, 32).gpu_status)["memory_bytes"]
+    memory = msgspec.to_builtins(told(reading, host, 32).gpu_status)["memory_bytes"]
     assert 0 not in memory.values()
 
 
@@ -90,7 +96,7 @@ def test_no_zero_is_invented(reading: Health | None, host: Host) -> None:
 )
 def test_what_is_used(reading: Health | None, host: Host, expected: dict[str, Any]) -> None:
     """The device is the engine's own word; what a platform can never have is False without asking."""
-    made = report.report(reading, host, 32)
+    made = told(reading, host, 32)
     status = msgspec.to_builtins(made.gpu_status)
     assert {name: status[name] for name in expected} == expected
     assert made.success is (reading is not None)
@@ -98,7 +104,7 @@ def test_what_is_used(reading: Health | None, host: Host, expected: dict[str, An
 
 def test_memory_and_models() -> None:
     """MLX's own figures stand beside the host's, and the loaded model is named."""
-    status = report.report(health("cpu", blas="OpenBLAS (x)"), LINUX, 32).gpu_status
+    status = told(health("cpu", blas="OpenBLAS (x)"), LINUX, 32).gpu_status
     assert msgspec.to_builtins(status.memory_bytes) == {
         "total": 50,
         "active": 10,
@@ -112,11 +118,34 @@ def test_memory_and_models() -> None:
     assert (status.loaded_models, status.blas) == (("demo",), "OpenBLAS (x)")
 
 
+def test_every_model_on_the_device_is_named() -> None:
+    """Those that are warm in host memory are not."""
+    models = {name: ModelInfo(name, 2048) for name in ("a", "b", "c")}
+    engines = [msgspec.structs.replace(health("metal"), model=model) for model in models.values()]
+    engines[1] = msgspec.structs.replace(engines[1], location="cpu")
+    assert report.report(engines, MAC, 32).gpu_status.loaded_models == ("a", "c")
+
+
+def test_a_machine_without_a_gpu_needs_no_engine_to_say_so() -> None:
+    """Models are loaded when they are asked for; what is certain is told before. What only an engine knows is null."""
+    made = told(None, LINUX, 32, NO_GPU)
+    status = msgspec.to_builtins(made.gpu_status)
+    assert (made.success, status["device"], status["using_gpu"], status["cuda_available"]) == (
+        True,
+        "cpu",
+        False,
+        False,
+    )
+    assert set(nulls(status)) == set(status["unavailable"])
+    assert {"blas", "memory_bytes.active"} <= set(status["unavailable"])
+    assert made.recommendations.performance_warning is not None
+
+
 def test_utilization_is_that_of_the_gpu_we_use() -> None:
     """As the driver tells; all GPUs are listed with their own reasons."""
     gpus = (GpuReading(0, "cuda", utilization=0.1), GpuReading(1, "cuda", utilization=0.934))
     for engine in (health("cuda"), None):  # the driver tells before a model is loaded
-        made = report.report(engine, LINUX, 32, GpuSample("nvml", gpus, selected=1)).gpu_status
+        made = told(engine, LINUX, 32, GpuSample("nvml", gpus, selected=1)).gpu_status
         assert (made.utilization_percent, made.gpus) == (93.4, gpus)
         assert "utilization_percent" not in made.unavailable
 
@@ -135,7 +164,7 @@ def test_utilization_is_that_of_the_gpu_we_use() -> None:
     ],
 )
 def test_why_utilization_is_unknown(kind: Kind, gpu: GpuSample | None, reason: str) -> None:
-    status = report.report(health(kind), MAC, 32, gpu).gpu_status
+    status = told(health(kind), MAC, 32, gpu).gpu_status
     assert (status.utilization_percent, status.unavailable["utilization_percent"]) == (None, reason)
 
 
