@@ -32,7 +32,7 @@ _COMPATIBILITY_HEAD = """# Compatibility
 What each engine does with each field of `POST /v1/chat/completions`. `/v1/completions`, `/v1/responses` and
 `/v1/messages` are translations onto it and take the same fields under their own names. A field that is neither here
 nor known to the endpoint is named in `X-Ignored-Fields`, or refused under `STRICT_FIELDS=true`. (Generated from the
-code and tested.)
+code; `tests/contract/test_compatibility.py` tries the cells of `mlx` and `fake`.)
 
 """
 
@@ -49,6 +49,11 @@ size is kept, but a chat model was not trained to be cut, so that it costs more 
 `make test-clients` runs other people's clients against the service, each in an environment of its own that it makes
 first: `openai` (Node), `langchain-openai` with `langchain-tests`, `litellm`, `instructor`, `pydantic-ai`,
 `openai-agents`. The model's weights are random, so that nothing passes because a model was clever.
+
+On 2026-11-20, on Linux, all of them passed, with `openai` (Node) 6.49.0, `langchain-openai` 1.7.3, `litellm` 1.106.2,
+`instructor` 1.17.0, `pydantic-ai` 2.68.0 and `openai-agents` 0.24.0. Of LangChain's standard tests (1.1.9) 39 passed;
+12 were skipped (pictures, sound, PDF, Anthropic's blocks, JSON mode, recorded answers, another model's name); 3 are
+expected to fail, since a model without knowledge cannot end an agent's loop or fill a structure with sense.
 """
 
 

@@ -1,12 +1,13 @@
-"""LangChain's own standard tests of a chat model, on ChatOpenAI against our service."""
+"""LangChain's own standard tests of a chat model and of embeddings, on its OpenAI classes against our service."""
 
 import json
 import sys
 
 import pytest
+from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_openai import ChatOpenAI
-from langchain_tests.integration_tests import ChatModelIntegrationTests
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+from langchain_tests.integration_tests import ChatModelIntegrationTests, EmbeddingsIntegrationTests
 
 URL, MODEL, BIAS = sys.argv[1:4] if len(sys.argv) > 3 else ("", "", "{}")
 
@@ -53,7 +54,19 @@ class TestStoker(ChatModelIntegrationTests):
         super().test_unicode_tool_call_integration(model)
 
 
-OPTIONS = "-q --noconftest -c /dev/null -p no:cacheprovider -W ignore --tb=short --asyncio-mode=auto"
+class TestEmbeddings(EmbeddingsIntegrationTests):
+    """Texts are sent as they are: counting them with tiktoken first would fetch its tables."""
+
+    @property
+    def embeddings_class(self) -> type[Embeddings]:
+        return OpenAIEmbeddings
+
+    @property
+    def embedding_model_params(self) -> dict:
+        return {"model": MODEL, "base_url": URL, "api_key": "none", "check_embedding_ctx_length": False}
+
+
+OPTIONS = "-q -rsx --noconftest -c /dev/null -p no:cacheprovider -W ignore --tb=short --asyncio-mode=auto"
 LOOPS = "-o asyncio_default_fixture_loop_scope=session -o asyncio_default_test_loop_scope=session"
 
 if __name__ == "__main__":

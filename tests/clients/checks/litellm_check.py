@@ -1,4 +1,4 @@
-"""litellm's completion, streamed and whole, with tools."""
+"""litellm's completion, streamed and whole, with tools; its embedding."""
 
 import json
 import sys
@@ -34,6 +34,8 @@ call = litellm.completion(**forced)
 assert json.loads(made.function.arguments) == {"days": 3}
 rebuilt = litellm.stream_chunk_builder(list(litellm.completion(stream=True, **forced)))
 assert json.loads(rebuilt.choices[0].message.tool_calls[0].function.arguments) == {"days": 3}
+vectors = litellm.embedding(model=common["model"], api_base=url, api_key="none", input=["a quay", "a buoy"])
+assert [len(one["embedding"]) > 0 for one in vectors.data] == [True, True]
 try:
     litellm.completion(messages=hello, **{**common, "model": "openai/nobody"})
     raise AssertionError("an unknown model was answered")

@@ -1,4 +1,4 @@
-// openai's Node package: chat, streams, tools, structured output, responses, errors.
+// openai's Node package: chat, streams, tools, structured output, responses, embeddings, errors.
 import assert from "node:assert";
 import OpenAI from "openai";
 
@@ -24,5 +24,9 @@ const response = await client.responses.create({ model, input: "hello", max_outp
 assert.equal(response.output_text, whole.choices[0].message.content);
 const scored = await client.chat.completions.create({ ...common, n: 2, seed: 1, logprobs: true, top_logprobs: 2 });
 assert.equal(scored.choices.length, 2);
+const vectors = await client.embeddings.create({ model, input: ["a quay", "a buoy"] });
+const norm = vectors.data[0].embedding.reduce((sum, one) => sum + one * one, 0);
+assert.equal(vectors.data.length, 2);
+assert.ok(Math.abs(norm - 1) < 1e-4);
 await assert.rejects(client.chat.completions.create({ ...common, model: "nobody" }), OpenAI.NotFoundError);
 await assert.rejects(client.chat.completions.create({ ...common, n: 0 }), OpenAI.BadRequestError);

@@ -1,0 +1,132 @@
+"""docs/compatibility.md, cell by cell, for the engines that run here: what it says is honoured is taken with a plain
+value, what it says is refused is a 400 that names the field. (tests/unit/engine/upstream has the upstream engines'.)"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.api.schemas import NO_EFFECT, UNSUPPORTED, ChatCompletionRequest
+from src.engine.backends import REFUSES
+from src.gpu import blas
+from tests.contract.conftest import Service
+from tests.contract.test_openai import TOOLS, start
+
+HERE = ("mlx", "fake")
+JSON = {"type": "json_object"}
+# a value of each field that every engine honours
+PLAIN: dict[str, dict[str, Any]] = {
+    "max_tokens": {"max_tokens": 5},
+    "max_completion_tokens": {"max_completion_tokens": 5},
+    "stream_options": {"stream": True, "stream_options": {"include_usage": True}},
+    "top_logprobs": {"logprobs": True, "top_logprobs": 2},
+    "tools": {"tools": TOOLS},
+    "tool_choice": {"tools": TOOLS, "tool_choice": "auto"},
+    "parallel_tool_calls": {"tools": TOOLS, "parallel_tool_calls": False},
+    "temperature": {"temperature": 0.5},
+    "top_p": {"top_p": 0.5},
+    "stop": {"stop": ["x"]},
+    "stream": {"stream": True},
+    "priority": {"priority": "low"},
+    "n": {"n": 2},
+    "seed": {"seed": 1},
+    "logprobs": {"logprobs": True},
+    "logit_bias": {"logit_bias": {"1": 1}},
+    "frequency_penalty": {"frequency_penalty": 1},
+    "presence_penalty": {"presence_penalty": 1},
+    "repetition_penalty": {"repetition_penalty": 1.1},
+    "top_k": {"top_k": 5},
+    "min_p": {"min_p": 0.1},
+    "ignore_eos": {"ignore_eos": True},
+    "timeout": {"timeout": 60},
+    "response_format": {"response_format": {"type": "text"}},
+    "reasoning_effort": {"reasoning_effort": "none"},
+    "chat_template_kwargs": {"chat_template_kwargs": {"enable_thinking": False}},
+    "metadata": {"metadata": {"a": "b"}},
+    "store": {"store": False},
+    "prompt_cache_options": {"prompt_cache_options": {}},
+    **{name: {name: "x"} for name in NO_EFFECT - {"metadata", "store", "prompt_cache_options"}},
+}
+# what each engine refuses, and the field it names
+REFUSED: dict[tuple[str, str], dict[str, Any]] = {
+    ("mlx", "response_format"): {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}
+    },
+    ("mlx", "reasoning_effort"): {"reasoning_effort": "high"},
+    ("fake", "response_format"): {"response_format": JSON},
+    ("fake", "tool_choice"): {"tools": TOOLS, "tool_choice": "required"},
+}
+# shown elsewhere: these need a model of another kind
+ELSEWHERE = {("mlx", "tools"), ("mlx", "/v1/embeddings"), ("fake", "/v1/embeddings")}
+
+
+@pytest.fixture(scope="module", params=HERE)
+def service(
+    request: pytest.FixtureRequest, random_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    yield from start(request.param, random_model, tmp_path_factory)
+
+
+def test_every_field_is_looked_at() -> None:
+    """A field or a refusal that is added is added here."""
+    assert {*PLAIN, "model", "messages"} == set(ChatCompletionRequest.model_fields)
+    said = {(engine, field) for engine in HERE for field in REFUSES[engine]}
+    assert said == {*REFUSED, *ELSEWHERE}
+
+
+@pytest.mark.parametrize("field", sorted(PLAIN))
+def test_what_is_honoured_is_taken(field: str, service: Service) -> None:
+    """And not reported as ignored."""
+    response = service.chat("hello", **{"max_tokens": 5, **PLAIN[field]})
+    assert response.status_code == 200, response.text
+    assert "X-Ignored-Fields" not in response.headers
+    assert '"error"' not in response.text
+
+
+@pytest.mark.parametrize("field", sorted(UNSUPPORTED))
+def test_what_nobody_takes(field: str, service: Service) -> None:
+    refused = service.chat("hello", **{field: {"something": "else"}})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, field)
+
+
+@pytest.mark.parametrize(("engine", "field"), sorted(REFUSED))
+def test_what_is_refused_is_named(engine: str, field: str, service: Service) -> None:
+    """A 400 about the field, on the engine of which it is said."""
+    if service.settings.inference_engine == engine:
+        refused = service.chat("hello", max_tokens=5, **REFUSED[engine, field])
+        assert refused.status_code == 400, refused.text
+        assert str(refused.json()["error"]["param"]).startswith(field)
+
+
+def test_a_template_without_tools(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """It refuses tools, but for a call that must be made, which is the grammar's matter."""
+    bare = tmp_path_factory.mktemp("bare") / "model"
+    shutil.copytree(random_model, bare)
+    file = bare / "tokenizer_config.json"
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"chat_template": template}))
+    for service in start("mlx", bare, tmp_path_factory):
+        refused = service.chat("hello", tools=TOOLS)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "tools")
+        made = service.chat("hello", tools=TOOLS, tool_choice="required", parallel_tool_calls=False, max_tokens=200)
+        assert made.json()["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "weather"
+
+
+def test_a_model_that_keeps_its_state_to_itself() -> None:
+    """No vectors are made of a model whose layers are not where mlx-lm's are."""
+    blas.preload()  # before anything imports MLX
+    from src.engine.backends.embedding import MeanPooler
+
+    class Odd:
+        """Its body wants more than tokens."""
+
+        def model(self, one: object, two: object, *, cache: object) -> object:
+            raise AssertionError
+
+    assert MeanPooler.of(Odd()) is None
+    assert MeanPooler.of(object()) is None
