@@ -58,6 +58,9 @@ class EngineSettings(BaseModel):
 
     inference_engine: Literal["auto", "mlx", "fake"] = Field("auto", description="Chat engine; auto picks by machine.")
     device_type: Literal["auto", "gpu", "cpu"] = Field("auto", description="Device MLX computes on.")
+    device_turns: Literal["auto", "on", "off"] = Field(
+        "auto", description="Chat and OCR_MODEL compute by turns; auto does so where they share a GPU."
+    )
     require_gpu: bool = Field(False, description="Refuse to start without a GPU, instead of being slow.")
     cuda_device: Annotated[int, Field(ge=0, le=1023)] | Literal["auto"] = Field(
         "auto", description="NVIDIA GPU by its number in nvidia-smi; auto takes the least used one at start."

@@ -7,6 +7,7 @@ command into the inbox. What happened leaves through `publish`, once per step fo
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Literal
@@ -76,9 +77,11 @@ class Scheduler:
         prefill_pause_s: float = 0.0,
         tidy_every_s: float = 0.0,
         weights: Movable | None = None,
+        device: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._backend = backend
         self._weights = weights or backend
+        self._device = device  # a turn on it, which another process may have
         self._max_num_seqs = max_num_seqs
         self._step_size = prefill_step_size
         self._pause_s = prefill_pause_s
@@ -288,7 +291,8 @@ class Scheduler:
         if not self._running:
             return
         began = self._clock()
-        step = self._backend.step(self._budget())
+        with self._device():
+            step = self._backend.step(self._budget())
         ended = self._clock()
         self._steps += 1
         self._tokens += len(step.tokens)
@@ -305,7 +309,8 @@ class Scheduler:
     def _embed(self, now: float) -> None:
         """A step's worth of embeddings, in a turn without prompts: streams wait for one or for the other."""
         if self._embeddings and not any(seq.status is Status.PREFILL for seq in self._running.values()):
-            self._events += self._embeddings.turn(now)
+            with self._device():
+                self._events += self._embeddings.turn(now)
             self._prompts_turn = True
 
     def _record(self, step: Step) -> None:

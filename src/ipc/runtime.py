@@ -57,5 +57,9 @@ def beside(socket: Path) -> Path:
     return socket.with_name(f"{socket.stem}~{socket.suffix}")
 
 
+def device_lease(directory: Path) -> Path:
+    return directory / "device.lease"
+
+
 def lock_file(directory: Path) -> Path:
     return directory / "supervisor.lock"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from src.gpu import lease
 from src.ocr import choice
 from src.ocr.reading import Pixels, Reading
 from src.settings import Settings
@@ -36,7 +37,8 @@ def load(settings: Settings) -> Recognizer:
     if engine == "mlx_vlm":
         from src.ocr.vlm import VlmRecognizer  # noqa: PLC0415  # as above
 
-        return VlmRecognizer(choice.model_path(settings), settings.ocr_max_tokens, settings.blas_library)
+        turns = lease.turns(settings, "gpu" if choice.has_gpu() else "cpu")
+        return VlmRecognizer(choice.model_path(settings), settings.ocr_max_tokens, settings.blas_library, turns)
     if engine == "tesseract":
         from src.ocr.tesseract import TesseractRecognizer  # noqa: PLC0415  # as above
 

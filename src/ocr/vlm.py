@@ -15,8 +15,9 @@ from loguru import logger
 from PIL import Image
 
 from src.errors import ModelLoadFailed
-from src.gpu import blas
+from src.gpu import blas, lease
 from src.gpu.frameworks import MlxWeights
+from src.gpu.lease import Turns
 from src.ocr import loops, vlm_models
 from src.ocr.reading import Pixels, Reading, StopReason
 from src.settings import work_offline
@@ -30,7 +31,7 @@ class VlmRecognizer:
     name = "mlx_vlm"
     languages = None
 
-    def __init__(self, folder: Path, max_tokens: int, blas_library: Path | None) -> None:
+    def __init__(self, folder: Path, max_tokens: int, blas_library: Path | None, turns: Turns = lease.alone) -> None:
         kind = _model_type(folder)
         work_offline()
         blas.preload(blas_library)  # before MLX is imported
@@ -46,6 +47,7 @@ class VlmRecognizer:
         self._kind = vlm_models.of(kind)
         self._prompt = apply_chat_template(self._processor, self._model.config, self._kind.prompt, num_images=1)
         self._max_tokens = max_tokens
+        self._turns = turns
         self._generate(Image.new("RGB", (128, 32), "white"), 4)
         logger.info("a {} model reads pages", kind)
 
@@ -70,12 +72,14 @@ class VlmRecognizer:
         tokens: list[int] = []
         pieces: list[str] = []
         finish: str | None = None
-        for chunk in self._start(picture, max_tokens):
-            tokens.append(_token(chunk))
-            pieces.append(chunk.text)
-            finish = chunk.finish_reason
-            if len(tokens) % _CHECK_EVERY == 0 and (start := loops.loop_start(tokens)) is not None:
-                return "".join(pieces[:start]), "repetition"
+        with self._turns() as give_way:
+            for chunk in self._start(picture, max_tokens):
+                tokens.append(_token(chunk))
+                pieces.append(chunk.text)
+                finish = chunk.finish_reason
+                if len(tokens) % _CHECK_EVERY == 0 and (start := loops.loop_start(tokens)) is not None:
+                    return "".join(pieces[:start]), "repetition"
+                give_way()
         return "".join(pieces), "length" if finish == "length" else None
 
     def _start(self, picture: Image.Image, max_tokens: int) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from src.engine.admission import fits_memory
@@ -137,6 +140,7 @@ class Bench:
         self.backend = ScriptedBackend(chunk, embedder)
         self.events: list[Event] = []
         self.now = 100.0
+        self.taken = 0
         self.scheduler = Scheduler(
             self.backend,
             max_num_seqs=max_num_seqs,
@@ -144,7 +148,14 @@ class Bench:
             publish=self.events.extend,
             clock=lambda: self.now,
             tidy_every_s=300.0,
+            device=self.device,
         )
+
+    @contextmanager
+    def device(self) -> Iterator[None]:
+        """A turn on it."""
+        self.taken += 1
+        yield
 
     def submit(
         self,
@@ -271,6 +282,17 @@ def test_a_failing_step_is_not_swallowed() -> None:
     bench.backend.fail = True
     with pytest.raises(RuntimeError, match="device lost"):
         bench.turns(1)
+
+
+def test_each_step_takes_a_turn_on_the_device() -> None:
+    """And none is held while nothing runs: another process may want it."""
+    bench = Bench()
+    bench.scheduler.run_once()
+    assert bench.taken == 0
+    bench.submit(max_tokens=3)
+    for _ in range(10):
+        bench.scheduler.run_once()
+    assert bench.taken == bench.scheduler.load().steps > 0
 
 
 def test_step_age_grows_only_while_busy() -> None:
