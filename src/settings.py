@@ -179,6 +179,9 @@ class OcrSettings(BaseModel):
     )
     ocr_fallback: bool = Field(True, description="Pages on which a model loops or crashes are read by rapidocr.")
     ocr_max_tokens: int = Field(4096, ge=16, le=65536, description="Tokens a model may write for one page.")
+    ocr_batch: int = Field(
+        4, ge=1, le=32, description="Pages of a document a vision model reads at once, if its batched text is right."
+    )
     ocr_workers: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = Field(
         "auto", description="Worker processes, one loaded model each; 0 turns OCR off; auto follows load and memory."
     )

@@ -172,6 +172,7 @@ class OcrRequest(Message, frozen=True):
     """One page to read: the bytes of an image file, or their base64 text, decoded in the worker.
 
     With `path` it is page `page` (from 0) of the document in that file. `fallback`: by the embedded recognizer.
+    `ahead`: pages of the document that will come next to the same worker.
     """
 
     id: str
@@ -182,6 +183,7 @@ class OcrRequest(Message, frozen=True):
     options: OcrOptions = OcrOptions()
     priority: Priority = "normal"
     fallback: bool = False
+    ahead: tuple[int, ...] = ()
 
 
 class OcrInspect(Message, frozen=True):

@@ -72,6 +72,11 @@ class Admission:
         return min(self._settings.ocr_max_concurrent, self._pool.loaded + 1)
 
     @property
+    def ahead(self) -> int:
+        """How many more pages of a document will come to the worker that has one of them."""
+        return self._settings.ocr_batch - 1 if self._pool.loaded == 1 else 0
+
+    @property
     def waiting(self) -> int:
         return len(self._waiting)
 

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from src.errors import BackendUnavailable, InternalError, Overloaded, PayloadTooLarge, ServiceError, from_code
 from src.ipc import pages
@@ -107,7 +108,7 @@ class Assignment:
         """As many as keep the workers busy; the others leave the line to other documents."""
         try:
             while todo and len(running) < self._admission.width:
-                page = self._admission.submit(self._request(todo[0]), self._source.priority, self._wait_s)
+                page = self._admission.submit(self._request(todo), self._source.priority, self._wait_s)
                 running[page.outcome] = todo.popleft(), page
         except (Overloaded, BackendUnavailable) as error:
             if not running and not (self._patient and error.code in _PASSING):
@@ -115,9 +116,10 @@ class Assignment:
         if not running:
             await asyncio.sleep(_PAUSE_S)
 
-    def _request(self, number: int) -> OcrRequest:
+    def _request(self, todo: deque[int]) -> OcrRequest:
         source = self._source
-        return OcrRequest(source.id, b"", source.base64, source.path, number, source.options)
+        number, *ahead = islice(todo, 1 + self._admission.ahead)
+        return OcrRequest(source.id, b"", source.base64, source.path, number, source.options, ahead=tuple(ahead))
 
     async def _done(
         self, number: int, outcome: OcrResult | OcrContents | Failed, todo: deque[int], on_page: OnPage

@@ -15,9 +15,10 @@ from src import logs
 from src.errors import InternalError, ServiceError, UnsupportedValue
 from src.ipc.messages import Failed, OcrContents, OcrInspect, OcrLine, OcrOptions, OcrRequest, OcrResult, OcrTimings
 from src.ocr import documents
+from src.ocr.ahead import Ahead
 from src.ocr.limits import Limits
 from src.ocr.reading import Pixels, Reading
-from src.ocr.recognizers import Recognizer
+from src.ocr.recognizers import BatchRecognizer, Recognizer
 from src.ocr.shelf import Shelf
 
 _JPEG_QUALITY = 80
@@ -33,6 +34,7 @@ class Reader:
         self._limits = limits
         self._load_fallback = fallback
         self._fallback: Recognizer | None = None
+        self._ahead = Ahead(recognizer) if isinstance(recognizer, BatchRecognizer) and recognizer.at_once > 1 else None
         self._shelf = Shelf(limits)
 
     def answer(self, request: OcrRequest | OcrInspect) -> OcrResult | OcrContents | Failed:
@@ -89,7 +91,7 @@ class Reader:
 
     def _recognize(self, request: OcrRequest, pixels: Pixels, started: float, dpi: int | None) -> OcrResult:
         decoded = time.monotonic()
-        engine, reading = self._reading(pixels, request.options.language, fall_back=request.fallback)
+        engine, reading = self._reading(request, pixels)
         timings = OcrTimings(0.0, decoded - started, time.monotonic() - decoded)
         return result(
             engine,
@@ -101,22 +103,38 @@ class Reader:
             picture=jpeg(pixels) if request.options.picture else b"",
         )
 
-    def _reading(self, pixels: Pixels, language: str | None, *, fall_back: bool) -> tuple[str, Reading]:
+    def _reading(self, request: OcrRequest, pixels: Pixels) -> tuple[str, Reading]:
         """By the chosen engine; by the other one if that loops, fails, or died on this page before."""
         if self._load_fallback is None:
-            return self._recognizer.name, self._recognizer.read(pixels, language)
-        if not fall_back:
-            reading = self._attempt(pixels)
+            return self._recognizer.name, self._alone_or_ahead(request, pixels)
+        if not request.fallback:
+            reading = self._attempt(request, pixels)
             if reading is not None and reading.stopped != "repetition":
                 return self._recognizer.name, reading
         self._fallback = self._fallback or self._load_fallback()
         return self._fallback.name, self._fallback.read(pixels)
 
-    def _attempt(self, pixels: Pixels) -> Reading | None:
+    def _attempt(self, request: OcrRequest, pixels: Pixels) -> Reading | None:
         try:
-            return self._recognizer.read(pixels)
+            return self._alone_or_ahead(request, pixels)
         except Exception:  # noqa: BLE001  # a model may fail in any way; there is another reader for the page
             logger.exception("the recognizer failed on a page, which goes to the embedded one")
+            return None
+
+    def _alone_or_ahead(self, request: OcrRequest, pixels: Pixels) -> Reading:
+        if self._ahead is None or not request.path:
+            return self._recognizer.read(pixels, request.options.language)
+        return self._ahead.read(request, pixels, lambda number: self._next_page(request, number))
+
+    def _next_page(self, request: OcrRequest, number: int) -> Pixels | None:
+        """Its pixels; None if its own text will do, or when it is damaged, which is said when it is asked for."""
+        document = self._shelf.get(request.path, base64_text=request.base64)
+        dpi = request.options.dpi or self._limits.dpi
+        try:
+            if not request.options.force_ocr and document.text(number, dpi) is not None:
+                return None
+            return document.pixels(number, dpi)
+        except ServiceError:
             return None
 
 

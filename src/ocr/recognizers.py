@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from src.gpu import lease
 from src.ocr import choice
@@ -27,6 +27,16 @@ class Recognizer(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchRecognizer(Recognizer, Protocol):
+    """One that may read several pages at once: `at_once`, if that is more than 1."""
+
+    @property
+    def at_once(self) -> int: ...
+
+    def read_many(self, pages: Sequence[Pixels]) -> list[Reading]: ...
+
+
 def load(settings: Settings) -> Recognizer:
     """Import, load and warm up the engine that the settings mean; raises whatever its library does."""
     engine = choice.choose(settings).engine
@@ -38,7 +48,9 @@ def load(settings: Settings) -> Recognizer:
         from src.ocr.vlm import VlmRecognizer  # noqa: PLC0415  # as above
 
         turns = lease.turns(settings, "gpu" if choice.has_gpu() else "cpu")
-        return VlmRecognizer(choice.model_path(settings), settings.ocr_max_tokens, settings.blas_library, turns)
+        return VlmRecognizer(
+            choice.model_path(settings), settings.ocr_max_tokens, settings.blas_library, turns, settings.ocr_batch
+        )
     if engine == "tesseract":
         from src.ocr.tesseract import TesseractRecognizer  # noqa: PLC0415  # as above
 

@@ -6,12 +6,12 @@ idleness between pages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from src import logs
 from src.gpu import ModelManager
 from src.ocr.reading import Pixels, Reading
-from src.ocr.recognizers import Recognizer
+from src.ocr.recognizers import BatchRecognizer, Recognizer
 
 _MODEL = "ocr"
 
@@ -26,6 +26,7 @@ class Resident:
         loaded = manager.get_model(load, _MODEL)
         self.name = loaded.name
         self.languages = loaded.languages
+        self.at_once = loaded.at_once if isinstance(loaded, BatchRecognizer) else 1
 
     def idle(self) -> None:
         """Nobody sends a page: it may be time to free the device."""
@@ -35,3 +36,10 @@ class Resident:
     def read(self, page: Pixels, language: str | None = None) -> Reading:
         with self._manager.use(self._load, _MODEL) as recognizer:
             return recognizer.read(page, language)
+
+    def read_many(self, pages: Sequence[Pixels]) -> list[Reading]:
+        """Only where `at_once` is more than 1."""
+        with self._manager.use(self._load, _MODEL) as recognizer:
+            if isinstance(recognizer, BatchRecognizer):
+                return recognizer.read_many(pages)
+            return [recognizer.read(page) for page in pages]

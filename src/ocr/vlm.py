@@ -1,6 +1,7 @@
-"""Vision models that read pages, through mlx-vlm: one page at a time, at temperature 0, stopped when they loop.
+"""Vision models that read pages, through mlx-vlm: at temperature 0, stopped when they loop.
 
-Runs in an OCR worker only, which loads and generates on one thread. No batches: for GLM-OCR they give wrong text.
+Runs in an OCR worker only, which loads and generates on one thread. Pages are read one at a time unless `vlm_batch`
+has found that the model's text is the same when they are read together.
 Pages go in as pictures in memory; no client's string ever reaches mlx-vlm's loader, which would open files and URLs.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ from src.errors import ModelLoadFailed
 from src.gpu import blas, lease
 from src.gpu.frameworks import MlxWeights
 from src.gpu.lease import Turns
-from src.ocr import loops, vlm_models
+from src.ocr import loops, vlm_batch, vlm_models
 from src.ocr.reading import Pixels, Reading, StopReason
+from src.ocr.vlm_batch import Batch
 from src.settings import work_offline
 
 _CHECK_EVERY = 8  # tokens between two looks for a loop
@@ -31,7 +34,14 @@ class VlmRecognizer:
     name = "mlx_vlm"
     languages = None
 
-    def __init__(self, folder: Path, max_tokens: int, blas_library: Path | None, turns: Turns = lease.alone) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        max_tokens: int,
+        blas_library: Path | None,
+        turns: Turns = lease.alone,
+        at_once: int = 1,
+    ) -> None:
         kind = _model_type(folder)
         work_offline()
         blas.preload(blas_library)  # before MLX is imported
@@ -49,7 +59,22 @@ class VlmRecognizer:
         self._max_tokens = max_tokens
         self._turns = turns
         self._generate(Image.new("RGB", (128, 32), "white"), 4)
-        logger.info("a {} model reads pages", kind)
+        self._batch = Batch(self._model, self._processor, self._kind.prompt, self._kind.arguments)
+        self.at_once = at_once if at_once > 1 and self.batches_agree(vlm_batch.lines()) else 1
+        logger.info("a {} model reads pages, {} at once", kind, self.at_once)
+
+    def batches_agree(self, pictures: Sequence[Image.Image]) -> bool:
+        """Whether pictures give the same text together as alone. A batch that raises is no batch."""
+        most = vlm_batch.CHECK_TOKENS
+        try:
+            together = self._batch.read(pictures, most, lambda: None)
+        except Exception:  # noqa: BLE001  # mlx-vlm may fail in any way for an architecture; pages go one by one then
+            logger.opt(exception=True).info("this model takes no batches")
+            return False
+        if vlm_batch.agrees([self._generate(picture, most) for picture in pictures], together):
+            return True
+        logger.warning("drawn lines are not read alike alone and in a batch: pages are read one at a time")
+        return False
 
     def to_host(self) -> None:
         """Free the device: nobody has sent a page for long."""
@@ -60,10 +85,20 @@ class VlmRecognizer:
         self._weights.to_device()
 
     def read(self, page: Pixels, language: str | None = None) -> Reading:  # noqa: ARG002  # its prompt is fixed
-        height, width = page.shape[:2]
+        return self._reading(page, *self._generate(self._picture(page), self._max_tokens))
+
+    def read_many(self, pages: Sequence[Pixels]) -> list[Reading]:
+        with self._turns() as give_way:
+            answers = self._batch.read([self._picture(page) for page in pages], self._max_tokens, give_way)
+        return [self._reading(page, *answer) for page, answer in zip(pages, answers, strict=True)]
+
+    def _picture(self, page: Pixels) -> Image.Image:
         picture = Image.fromarray(page[:, :, ::-1])
         picture.thumbnail((self._kind.max_side, self._kind.max_side))
-        answer, stopped = self._generate(picture, self._max_tokens)
+        return picture
+
+    def _reading(self, page: Pixels, answer: str, stopped: StopReason | None) -> Reading:
+        height, width = page.shape[:2]
         text, lines = self._kind.parse(answer, width, height)
         return Reading(text, lines, markdown=text if self._kind.markdown else None, stopped=stopped)
 
