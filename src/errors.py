@@ -67,7 +67,7 @@ class ContextLengthExceeded(InvalidRequest):
 
 
 class InvalidImage(InvalidRequest):
-    """Not an image we read, a damaged one, or one beyond the pixel limit."""
+    """Not an image we read, a damaged one, one beyond the pixel limit, or one that could not be fetched."""
 
     code = "invalid_image"
 

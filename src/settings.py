@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,8 @@ SUPERVISED = "STOKER_SUPERVISED"
 WEB_FD = "STOKER_WEB_FD"
 _FIRST_FD = 3  # where systemd puts the sockets it hands over
 ROOT = Path(__file__).resolve().parent.parent
+# two labels at least, the last of which no address ends with
+_HOST_ENTRY = re.compile(r"(http://)?\.?([a-z0-9-]+\.)+[a-z][a-z0-9-]+")
 
 
 class SettingsError(Exception):
@@ -293,6 +296,21 @@ class SecuritySettings(BaseModel):
     max_content_parts: int = Field(256, ge=1, le=65536, description="Content parts of one message at most.")
     max_tools: int = Field(128, ge=1, le=4096, description="Tools of one request at most.")
     max_schema_kb: int = Field(64, ge=1, le=4096, description="Largest JSON schema or tool definition, KiB.")
+    image_url_hosts: str = Field(
+        "",
+        max_length=4096,
+        description="Hosts whose https:// images are fetched for chat, `name` or `.suffix`, comma-separated;"
+        " `http://name` for plain HTTP; empty is none.",
+    )
+    image_url_timeout: float = Field(10.0, gt=0, le=600, description="Seconds an image may take to be fetched.")
+
+    @field_validator("image_url_hosts")
+    @classmethod
+    def _hosts(cls, value: str) -> str:
+        for entry in filter(None, map(str.strip, value.split(","))):
+            if not _HOST_ENTRY.fullmatch(entry.lower()):
+                raise ValueError(f"{entry!r} is no host (images.example.com, .example.com, http://example.com)")
+        return value
 
     @property
     def api_keys_path(self) -> Path | None:

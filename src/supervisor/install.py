@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from src import keys
@@ -114,10 +115,15 @@ def _credential(settings: Settings) -> str:
 
 
 def _network(settings: Settings) -> str:
-    """On loopback the kernel refuses every other address: requests to elsewhere, and model downloads as well."""
-    if keys.is_loopback(settings.host):
-        return "# model downloads need this off for as long as they run\nIPAddressDeny=any\nIPAddressAllow=localhost"
+    """The kernel refuses every address beyond loopback, where nothing the service does needs one."""
+    if _stays_here(settings):
+        return "# models are fetched beside the service (run.py pull)\nIPAddressDeny=any\nIPAddressAllow=localhost"
     return "IPAddressDeny=link-local multicast"
+
+
+def _stays_here(settings: Settings) -> bool:
+    redis = urlsplit(settings.redis_url).hostname
+    return keys.is_loopback(settings.host) and not settings.image_url_hosts and (not redis or keys.is_loopback(redis))
 
 
 def _address(settings: Settings) -> str:

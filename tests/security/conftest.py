@@ -25,6 +25,7 @@ def target() -> Iterator[Running]:
         "api_keys": f"tester:{KEY}",
         "debug": True,
         "max_body_mb": 2,
+        "image_url_hosts": "example.com,.example.com,.evil.com",
         "keep_alive_timeout": 3,
     }
     with service(

@@ -53,6 +53,26 @@ def test_beyond_loopback_the_unit_lets_clients_in(make_settings: MakeSettings, t
     assert "ListenStream=10.0.0.5:8000" in opened.files[tmp_path / "stoker.socket"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "closed"),
+    [
+        ({"image_url_hosts": ".example.com"}, False),
+        ({"redis_url": "redis://10.0.0.9:6379/0"}, False),
+        ({"redis_url": "redis://127.0.0.1:6379/0"}, True),
+        ({"redis_url": "unix:///run/redis.sock"}, True),
+    ],
+)
+def test_the_kernel_refuses_what_the_service_does_not_need(
+    changed: dict[str, object], closed: bool, make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    """Images by URL and a Redis elsewhere need the network; nothing else does on loopback."""
+    text = install.plan(make_settings(**changed), tmp_path, user=False, platform="linux").files[
+        tmp_path / "stoker.service"
+    ]
+    assert ("IPAddressDeny=any" in text) == closed
+    assert ("IPAddressDeny=link-local multicast" in text) != closed
+
+
 def test_the_command_writes_and_tells(
     make_settings: MakeSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
