@@ -93,6 +93,7 @@ class Readings:
     gpu_utilization: dict[str, float] = field(default_factory=dict)
     gpu_memory_bytes: dict[tuple[str, str], int] = field(default_factory=dict)
     in_flight: int = 0
+    greenlets: int = 0
     log_dropped: int = 0
     version: str = ""
     mlx_version: str = ""
@@ -215,6 +216,9 @@ class _ReadingsCollector(Collector):
             "gpu_memory_bytes", "A GPU's memory, of all who use it.", ("gpu", "kind"), readings.gpu_memory_bytes
         )
         yield GaugeMetricFamily(f"{PREFIX}_requests_in_flight", "Chat and OCR requests in work.", readings.in_flight)
+        yield GaugeMetricFamily(
+            f"{PREFIX}_greenlets", "Greenlets of the web process, one a connection.", readings.greenlets
+        )
         yield CounterMetricFamily(
             f"{PREFIX}_log_dropped", "Log records that web left out or could not write.", readings.log_dropped
         )

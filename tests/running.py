@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -34,8 +34,9 @@ def free_port() -> int:
 class Running:
     """A started service: where it listens, what it runs, how it ends."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-        self.process = process
+    def __init__(self, start: Callable[[], subprocess.Popen[bytes]], port: int, folder: Path) -> None:
+        self._start = start
+        self.process = start()
         self.port = port
         self.folder = folder
         self.url = f"http://127.0.0.1:{port}"
@@ -84,6 +85,11 @@ class Running:
         except psutil.NoSuchProcess:
             return []
 
+    def start_again(self) -> None:
+        """As systemd does when the supervisor has been killed."""
+        self.process.wait(_STOP_S)
+        self.process = self._start()
+
     def stop(self) -> None:
         """SIGTERM, then SIGKILL for whatever is left."""
         everything = self.processes()
@@ -113,11 +119,14 @@ def service(
     defaults["lazy_load"] = False
     chosen = {name.upper(): str(value) for name, value in (defaults | settings | {"port": port}).items()}
     environment = {key: value for key, value in os.environ.items() if key not in chosen} | chosen
-    with (folder / "console").open("wb") as console:
-        process = subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=environment, stdout=console, stderr=console
-        )
-    running = Running(process, port, folder)
+
+    def start() -> subprocess.Popen[bytes]:
+        with (folder / "console").open("ab") as console:
+            return subprocess.Popen(
+                [sys.executable, *command], cwd=ROOT, env=environment, stdout=console, stderr=console
+            )
+
+    running = Running(start, port, folder)
     try:
         if ready is not None:
             running.wait(ready)

@@ -16,6 +16,7 @@ from typing import Any
 import gevent
 from loguru import logger
 
+from src.api import greenlets
 from src.api.launch import BackendsKeeper
 from src.api.service import EXTENSION, Service
 from src.settings import supervised
@@ -29,6 +30,7 @@ _READ = 1
 def after_init(worker: Any) -> None:
     """What each worker runs beside its requests; called in the patched worker, once."""
     service: Service = worker.wsgi.extensions[EXTENSION]
+    greenlets.count_from_now()
     _drain_on_term(service, worker.cfg.graceful_timeout)
     gevent.spawn(_watch_lag, service.metrics.lag.observe, time.monotonic)
     if supervised():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from src import logs
+from src.api import greenlets
 from src.api.inflight import InFlight
 from src.gpu.machine import read_host
 from src.metrics import Readings
@@ -18,6 +19,7 @@ def with_own(readings: Readings, inflight: InFlight) -> Readings:
         readings,
         host_memory_bytes={"total": host.memory_total_bytes, "available": host.memory_available_bytes},
         in_flight=len(inflight),
+        greenlets=greenlets.alive(),
         log_dropped=logs.dropped(),
         version=VERSION,
     )

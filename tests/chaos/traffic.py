@@ -1,4 +1,4 @@
-"""One client of the storm: streams, whole answers, pages, garbage, early disconnects, slow readers.
+"""One client of the storm: streams, whole answers, questions, pages, garbage, early disconnects.
 
 Each request is judged: its one outcome must be whole text, a clean error, or the reset of a killed web process.
 """
@@ -33,7 +33,7 @@ class Client:
         self.slowest = 0.0
 
     def run(self, over: threading.Event) -> None:
-        kinds = {self.stream: 6, self.plain: 4, self.page: 3, self.garbage: 2, self.leave: 2}
+        kinds = {self.stream: 6, self.plain: 4, self.page: 3, self.question: 1, self.garbage: 2, self.leave: 2}
         while not over.is_set():
             (kind,) = self._chance.choices(list(kinds), list(kinds.values()))
             began = time.monotonic()
@@ -41,6 +41,8 @@ class Client:
                 outcome = kind()
             except httpx.TimeoutException:
                 outcome = "BROKEN no outcome in time"
+            except httpx.ConnectError:
+                outcome = "nobody listens"  # web is just being started again
             except httpx.HTTPError:
                 outcome = "connection reset"
             self.slowest = max(self.slowest, time.monotonic() - began)
@@ -72,6 +74,14 @@ class Client:
         if reply.status_code != 200:
             return self._error(reply)
         return "ok" if reply.json()["choices"][0]["message"]["content"] == said else "BROKEN text"
+
+    def question(self) -> str:
+        """Tokens of a text: one for each byte."""
+        url = f"{self._running.url}/tokenize"
+        reply = httpx.post(url, json={"prompt": "hello"}, timeout=_DEADLINE_S)
+        if reply.status_code != 200:
+            return self._error(reply)
+        return "ok" if reply.json()["count"] == 5 else "BROKEN tokens"
 
     def page(self) -> str:
         """A page: its text."""

@@ -83,9 +83,12 @@ def _activated(folder: Path) -> Iterator[Running]:
     names = {**chosen, "OCR_WORKERS": "0", "GRACEFUL_TIMEOUT": "2", "PATH": os.environ["PATH"]}
     passed = [f"--setenv={name}={value}" for name, value in names.items()]
     argv = [program, "-l", f"127.0.0.1:{port}", *passed, sys.executable, "run.py", "--mode", "prod"]
-    with (folder / "console").open("wb") as console:
-        process = subprocess.Popen(argv, cwd=ROOT, stdout=console, stderr=console)
-    running = Running(process, port, folder)
+
+    def start() -> subprocess.Popen[bytes]:
+        with (folder / "console").open("wb") as console:
+            return subprocess.Popen(argv, cwd=ROOT, stdout=console, stderr=console)
+
+    running = Running(start, port, folder)
     try:
         time.sleep(0.3)
         running.get("/livez", 30)  # the first connection starts it

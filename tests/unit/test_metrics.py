@@ -66,6 +66,7 @@ SERIES = {
     "stoker_gpu_utilization_ratio": {"gpu"},
     "stoker_gpu_memory_bytes": {"gpu", "kind"},
     "stoker_requests_in_flight": set(),
+    "stoker_greenlets": set(),
     "stoker_log_dropped_total": set(),
     "stoker_build_info": {"version", "mlx_version"},
     "stoker_model_load_duration_seconds": {"model_name"},
