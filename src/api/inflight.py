@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from src.errors import Overloaded, ShuttingDown
 
-_RETRY_S = 1.0
+_LEAST_RETRY_S = 1.0
 _DRAIN_RETRY_S = 5.0
+_WEIGHT = 0.1  # of the latest request in the average
 
 
 class InFlight:
     """Requests that hold a back-end connection, each with a way to interrupt it."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
+        self._clock = clock
+        self._service_s = 0.0
         self._interrupts: dict[int, Callable[[], None]] = {}
+        self._entered: dict[int, float] = {}
         self._next = 0
         self._reading = 0
         self.draining = False
@@ -34,6 +39,7 @@ class InFlight:
         self.check()
         self._next += 1
         self._interrupts[self._next] = interrupt
+        self._entered[self._next] = self._clock()
         return self._next
 
     def check(self) -> None:
@@ -42,7 +48,7 @@ class InFlight:
             raise ShuttingDown("The service is shutting down.", retry_after_s=_DRAIN_RETRY_S)
         if len(self._interrupts) + self._reading >= self._limit:
             text = f"Too many requests in flight: {self._limit} (MAX_CONCURRENT_REQUESTS)."
-            raise Overloaded(text, retry_after_s=_RETRY_S)
+            raise Overloaded(text, retry_after_s=max(_LEAST_RETRY_S, self._service_s / self._limit))
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -55,7 +61,10 @@ class InFlight:
             self._reading -= 1
 
     def leave(self, ticket: int) -> None:
-        self._interrupts.pop(ticket, None)
+        """May be told again."""
+        if self._interrupts.pop(ticket, None) is not None:
+            took_s = self._clock() - self._entered.pop(ticket)
+            self._service_s += _WEIGHT * (took_s - self._service_s) if self._service_s else took_s
 
     def begin_drain(self) -> None:
         """Take nothing new."""

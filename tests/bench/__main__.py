@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from tests.bench import measures
+from tests.bench import measures, recovery
 from tests.bench.measures import Row
 from tests.running import service
 
@@ -19,7 +19,7 @@ def main() -> None:
         ready = time.monotonic() - began
         rows: list[Row] = [("ready after `run.py --mode prod`", f"{ready:.1f} s", "≤ 15 s")]
         rows += measures.memory(demo) + measures.decode_speed(demo)
-        rows += measures.pages(demo) + measures.recovery(demo)
+        rows += measures.pages(demo) + measures.recovery(demo) + recovery.longest_pause(demo)
     with service(inference_engine="fake", ocr_workers=0, max_num_seqs=64) as fake:
         rows += measures.throughput(fake) + measures.latency(fake) + measures.cancellation(fake)
     cores, load = psutil.cpu_count(), psutil.getloadavg()[0]

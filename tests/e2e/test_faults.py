@@ -105,14 +105,14 @@ def test_an_engine_killed_under_load(running: Running) -> None:
 
 
 def test_a_poisonous_prompt_falls_alone(running: Running) -> None:
-    """Among nine good streams one that kills every engine it enters: nine finish, one gets engine_crashed."""
-    with ThreadPoolExecutor(10) as crowd:
-        good = [crowd.submit(stream, running, f"fake:count={60 + n} fake:delay=0.02") for n in range(9)]
-        until(lambda: number_running(running) == 9)
+    """Among 19 good streams one that kills every engine it enters: 19 finish, one gets engine_crashed."""
+    with ThreadPoolExecutor(20) as crowd:
+        good = [crowd.submit(stream, running, f"fake:count={60 + n} fake:delay=0.02") for n in range(19)]
+        until(lambda: number_running(running) == 19)
         bad = crowd.submit(stream, running, "fake:crash=2 fake:count=50 fake:delay=0.02")
         lengths = [len(text(future.result(timeout=90))) for future in good]
         ending = bad.result(timeout=90)
-    assert lengths == [60 + n for n in range(9)]
+    assert lengths == [60 + n for n in range(19)]
     assert json.loads(ending[-1])["error"]["code"] == "engine_crashed"
     assert answered(running)
 
@@ -146,6 +146,9 @@ def test_an_engine_that_grows_is_replaced_before_the_limit() -> None:
     limits: dict[str, Any] = {"memory_budget_mb": 600, "memory_recycle_after": 1.5, "heartbeat_interval": 0.2}
     with service(inference_engine="fake", ocr_workers=0, **limits) as running, ThreadPoolExecutor(1) as crowd:
         leaky = crowd.submit(stream, running, "fake:grow=500 fake:count=200 fake:delay=0.05")
+        until(lambda: running.status()["engine"].get("detail") == "memory over the high watermark")
+        assert b'stoker_engine_memory_level{engine="fake",model_name="demo"} 2.0' in running.get("/metrics")[1]
+        assert "memory is high" in (running.logs / "model_operations.log").read_text()
         until(lambda: running.status()["engine"]["restarts"] == {"memory": 1}, 30)
         # put back it leaks again: what it says on its way out is its own outcome, the service lives on
         leaky.result(timeout=90)

@@ -111,6 +111,15 @@ def test_an_empty_value_means_the_default(tmp_path: Path, monkeypatch: pytest.Mo
     assert {settings.source_of(name, file) for name in ("port", "host", "blas_library")} == {"default"}
 
 
+def test_watermarks_are_known_by_their_other_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What PyTorch on MPS calls them counts, unless ours is set too."""
+    monkeypatch.setenv("PYTORCH_MPS_LOW_WATERMARK_RATIO", "0.3")
+    monkeypatch.setenv("PYTORCH_MPS_HIGH_WATERMARK_RATIO", "0.4")
+    monkeypatch.setenv("MEMORY_HIGH_WATERMARK", "0.6")
+    loaded = settings.load(tmp_path / "none")
+    assert (loaded.memory_low_watermark, loaded.memory_high_watermark) == (0.3, 0.6)
+
+
 def test_settings_are_frozen(make_settings: MakeSettings) -> None:
     """Nobody can change a setting under a running process."""
     made = make_settings()

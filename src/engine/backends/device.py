@@ -36,7 +36,8 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
     # Metal tells what may be used, CUDA what there is
     total = int(facts.get("max_recommended_working_set_size") or facts.get("total_memory") or 0)
     total = total or psutil.virtual_memory().total
-    mx.set_memory_limit(int(settings.mlx_memory_fraction * total))
+    for set_limit in (mx.set_memory_limit, mx.set_cache_limit):
+        set_limit(int(settings.mlx_memory_fraction * total))
     name = str(facts.get("device_name") or facts.get("architecture") or "") or None
     return DeviceReading(
         kind=kind,

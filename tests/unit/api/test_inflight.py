@@ -8,6 +8,7 @@ import pytest
 
 from src.api.inflight import InFlight
 from src.errors import Overloaded, ShuttingDown
+from tests.unit.clock import Clock
 
 
 def nothing() -> None:
@@ -25,6 +26,22 @@ def test_the_cap_is_kept() -> None:
     inflight.leave(first)
     inflight.enter(nothing)
     assert len(inflight) == 2
+
+
+def test_retry_after_is_when_a_place_will_be_free() -> None:
+    """Of ten requests that take a minute each, one ends every six seconds; before any has ended nothing is known."""
+    clock = Clock()
+    inflight = InFlight(10, clock)
+    tickets = [inflight.enter(nothing) for _ in range(10)]
+    with pytest.raises(Overloaded) as caught:
+        inflight.check()
+    assert caught.value.retry_after_s == 1
+    clock.now += 60
+    inflight.leave(tickets.pop())
+    inflight.enter(nothing)
+    with pytest.raises(Overloaded) as caught:
+        inflight.check()
+    assert caught.value.retry_after_s == 6
 
 
 def test_a_slot_is_given_back_once() -> None:
