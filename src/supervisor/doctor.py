@@ -18,7 +18,7 @@ class Remedy:
 
 
 def remedies(status: SystemStatus, stall_s: float) -> list[Remedy]:
-    """Restart what waits, has failed or stands still; clear the caches of engines that are well."""
+    """Restart what waits, has failed, stands still or has left its GPU; clear the caches of engines that are well."""
     found = [_for(child, stall_s) for child in status.children]
     return [remedy for remedy in found if remedy is not None]
 
@@ -30,6 +30,8 @@ def _for(child: ChildStatus, stall_s: float) -> Remedy | None:
         return None
     if child.health.memory_level == "high":
         return Remedy(child.name, "restart", child.health.detail or "memory is high")
+    if child.fallback is not None:
+        return Remedy(child.name, "restart", f"computes on the {child.fallback} since its GPU failed")
     load = child.health.load
     if load is None:
         return None

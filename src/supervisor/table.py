@@ -66,7 +66,7 @@ def _row(child: ChildStatus, memory_of: Callable[[int], int | None]) -> tuple[st
         running,
         waiting,
         size(None if child.pid is None else memory_of(child.pid)),
-        child.detail or "",
+        child.detail or (f"on the {child.fallback}: its GPU failed" if child.fallback else ""),
     )
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from src.ipc.messages import ChildState, ChildStatus, EngineLoad, Health, MemoryReading, SystemStatus
+from src.ipc.messages import ChildState, ChildStatus, EngineLoad, Fallback, Health, MemoryReading, SystemStatus
 from src.supervisor.doctor import remedies
 
 IDLE = EngineLoad(running=0, waiting=0, step_age_s=0, steps=1, tokens=1)
 HEALTH = Health("ready", 7, MemoryReading(1), load=IDLE)
 
 
-def table(state: ChildState, health: Health | None = None, detail: str | None = None) -> SystemStatus:
-    child = ChildStatus("engine", state, 7, 1.0, {}, detail, health)
+def table(
+    state: ChildState, health: Health | None = None, detail: str | None = None, fallback: Fallback | None = None
+) -> SystemStatus:
+    child = ChildStatus("engine", state, 7, 1.0, {}, detail, health, fallback)
     return SystemStatus("0.1.0", 1, 1.0, (child,))
 
 
@@ -25,6 +27,7 @@ def table(state: ChildState, health: Health | None = None, detail: str | None = 
         (table("ready", msgspec.structs.replace(HEALTH, memory_level="high")), "restart", "memory"),
         (table("ready", msgspec.structs.replace(HEALTH, load=EngineLoad(1, 0, 45, 1, 1))), "restart", "45 s"),
         (table("ready", msgspec.structs.replace(HEALTH, load=EngineLoad(1, 0, 5, 1, 1))), "trim", "well"),
+        (table("ready", HEALTH, fallback="cpu"), "restart", "GPU"),
         (table("ready", HEALTH), "trim", "well"),
     ],
 )

@@ -27,6 +27,7 @@ def test_the_table_shows_each_process() -> None:
         7384.0,
         (
             ChildStatus("engine", "ready", 11, 65.0, {"signal": 1, "exit": 2}, health=engine),
+            ChildStatus("engine:b", "ready", 13, 5.0, {"gpu": 8}, fallback="cpu"),
             ChildStatus("ocr", "ready", 12, 5.0, {}, health=ocr),
             ChildStatus("web", "failed", None, None, {}, detail="exit code 1 FAILURE"),
         ),
@@ -40,10 +41,11 @@ def test_the_table_shows_each_process() -> None:
     assert render(status, {11: 1_500_000_000, 12: 87_000_000}.get).splitlines() == [
         "stoker 0.1.0, supervisor pid 10, up 2 h 3 min",
         "",
-        "PROCESS  STATE   PID  UPTIME     RESTARTS              RUNNING  WAITING  MEMORY  DETAIL",
-        "engine   ready   11   1 min 5 s  3 (exit 2, signal 1)  3        4        1.5 GB",
-        "ocr      ready   12   5.0 s      0                     1        5        87 MB",
-        "web      failed  -    -          0                     -        -        -       exit code 1 FAILURE",
+        "PROCESS   STATE   PID  UPTIME     RESTARTS              RUNNING  WAITING  MEMORY  DETAIL",
+        "engine    ready   11   1 min 5 s  3 (exit 2, signal 1)  3        4        1.5 GB",
+        "engine:b  ready   13   5.0 s      8 (gpu 8)             -        -        -       on the cpu: its GPU failed",
+        "ocr       ready   12   5.0 s      0                     1        5        87 MB",
+        "web       failed  -    -          0                     -        -        -       exit code 1 FAILURE",
         "",
         "MODEL          STATE    SIZE    RUNNING  WAITING  IDLE       DETAIL",
         "demo (pinned)  gpu      14 MB   2        1        -",
