@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from src.ipc.messages import ChildStatus, SystemStatus
+from src.ipc.messages import ChildStatus, Health, SystemStatus
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,18 @@ def _for(child: ChildStatus, stall_s: float) -> Remedy | None:
         return Remedy(child.name, "restart", f"is in {child.state}: {child.detail or 'no reason given'}")
     if child.state != "ready" or child.health is None:
         return None
-    if child.health.memory_level == "high":
-        return Remedy(child.name, "restart", child.health.detail or "memory is high")
+    if ailment := _ailment(child, child.health, stall_s):
+        return Remedy(child.name, "restart", ailment)
+    return Remedy(child.name, "trim", "is well: its caches are cleared") if child.health.load else None
+
+
+def _ailment(child: ChildStatus, health: Health, stall_s: float) -> str | None:
+    """What is wrong with one that answers."""
+    if health.memory_level == "high":
+        return health.detail or "memory is high"
     if child.fallback is not None:
-        return Remedy(child.name, "restart", f"computes on the {child.fallback} since its GPU failed")
-    load = child.health.load
-    if load is None:
-        return None
-    if load.running + load.waiting > 0 and load.step_age_s > stall_s / 2:
-        return Remedy(child.name, "restart", f"has made no step for {load.step_age_s:.0f} s")
-    return Remedy(child.name, "trim", "is well: its caches are cleared")
+        return f"computes on the {child.fallback} since its GPU failed"
+    load = health.load
+    if load is not None and load.running + load.waiting > 0 and load.step_age_s > stall_s / 2:
+        return f"has made no step for {load.step_age_s:.0f} s"
+    return None

@@ -37,7 +37,7 @@ _SETTINGS: dict[str, Any] = {
     "max_concurrent_requests": 16,
     "ocr_queue_timeout": 5,
     "health_probe_interval": 5,
-    "engine_max_requests": 400,
+    "engine_max_requests": 20,
     "engine_drain_timeout": 2,
 }
 

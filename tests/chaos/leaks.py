@@ -34,7 +34,7 @@ class Holdings:
     def broken(self, before: Holdings) -> list[str]:
         """What it holds beyond what it held before."""
         found = []
-        if self.processes != before.processes:
+        if self.processes - before.processes:
             found.append(f"processes: {dict(self.processes)}, before: {dict(before.processes)}")
         if self.sockets != before.sockets:
             found.append(f"sockets: {self.sockets}, before: {before.sockets}")
