@@ -9,6 +9,7 @@ import re
 import time
 
 from flask import Blueprint, Response, request
+from loguru import logger
 from msgspec.structs import replace
 
 from src.api import auth, convert, error_handlers, sse
@@ -57,7 +58,8 @@ def headers() -> convert.Headers:
 def with_ignored(response: Response, ignored: list[str]) -> Response:
     """Name the fields nobody knows."""
     if ignored:
-        response.headers["X-Ignored-Fields"] = _NO_HEADER_TEXT.sub("?", ", ".join(ignored))[:512]
+        response.headers["X-Ignored-Fields"] = named = _NO_HEADER_TEXT.sub("?", ", ".join(ignored))[:512]
+        logger.debug("ignored, for nobody knows them: {}", named)
     return response
 
 

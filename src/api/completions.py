@@ -122,6 +122,7 @@ class _Form:
             total = Usage(
                 total.prompt_tokens + finished.usage.prompt_tokens,
                 total.completion_tokens + finished.usage.completion_tokens,
+                total.cached_tokens + finished.usage.cached_tokens,
             )
         return self.completion(tuple(made), total)
 

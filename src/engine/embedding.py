@@ -1,6 +1,6 @@
 """Requests for vectors: from texts to token ids (tokenizer thread), then a queue of texts, computed pass by pass.
 
-Owner thread, driven by the scheduler. A pass takes texts that fit together into one PREFILL_STEP_SIZE, of one request
+Owner thread, driven by the scheduler. A pass takes texts that fit together into what a step may compute, of one request
 or of several; a longer text goes alone and takes several turns.
 """
 
@@ -54,9 +54,9 @@ EmbedEvent = tuple[Embedding, Embedded | Finished | Failed]
 
 def check(request: EmbedRequest, backend: Backend) -> None:
     """Raise `UnsupportedValue` for what this model cannot do."""
-    if backend.embedder is None:
+    size = backend.info.embedding_size  # the embedder itself goes and comes with the model
+    if size is None:
         raise UnsupportedValue("This model, on this engine, makes no embeddings.", param="model")
-    size = backend.embedder.size
     if request.dimensions is not None and request.dimensions > size:
         raise UnsupportedValue(f"This model's vectors have {size} dimensions.", param="dimensions")
 
@@ -96,9 +96,8 @@ def unit(mean: NDArray[np.float32], dimensions: int | None) -> bytes | None:
 class Embeddings:
     """Follows each request to its one outcome. Owner thread."""
 
-    def __init__(self, embedder: Callable[[], Embedder | None], step_size: int, ageing_s: float) -> None:
+    def __init__(self, embedder: Callable[[], Embedder | None], ageing_s: float) -> None:
         self._embedder = embedder
-        self._step_size = step_size
         self._open: Waiting[Embedding] = Waiting(ageing_s)
         self._rows: list[tuple[Embedding, int]] = []  # of the pass under way
         self._pass: Pass | None = None
@@ -117,19 +116,21 @@ class Embeddings:
         """Forget a request; harmless when it is over."""
         job.over = True
         self._open.remove(job)
+        if all(one.over for one, _ in self._rows):  # a pass that nobody waits for holds memory, and the model
+            self._rows, self._pass = [], None
 
     def expire(self, now: float) -> Iterator[EmbedEvent]:
         for job in [job for job in self._open if job.late(now)]:
             self.drop(job)
             yield job, _too_late(job)
 
-    def turn(self, now: float) -> Iterator[EmbedEvent]:
-        """Compute one step's worth; what is done by it."""
-        if all(job.over for job, _ in self._rows):
-            self._begin(now)
+    def turn(self, now: float, budget: int) -> Iterator[EmbedEvent]:
+        """Compute that many tokens, padding included; what is done by it."""
+        if self._pass is None:
+            self._begin(now, budget)
         if self._pass is None:
             return
-        self._pass.compute(max(1, self._step_size // len(self._rows)))
+        self._pass.compute(max(1, budget // len(self._rows)))
         if self._pass.left:
             return
         rows, vectors = self._rows, self._pass.vectors()
@@ -138,8 +139,8 @@ class Embeddings:
             if not job.over:
                 yield from self._made(job, index, vector, now)
 
-    def _begin(self, now: float) -> None:
-        self._rows, self._pass = list(self._gather()), None
+    def _begin(self, now: float, budget: int) -> None:
+        self._rows = list(self._gather(budget))
         for job, index in self._rows:
             job.left.remove(index)
             job.started = now if job.started is None else job.started
@@ -147,14 +148,14 @@ class Embeddings:
         if self._rows and embedder is not None:
             self._pass = embedder.begin([job.texts[index] for job, index in self._rows])
 
-    def _gather(self) -> Iterator[tuple[Embedding, int]]:
-        """The next texts whose rows × longest stay within one step; one at least."""
+    def _gather(self, budget: int) -> Iterator[tuple[Embedding, int]]:
+        """The next texts whose rows × longest stay within the budget; one at least."""
         rows = longest = 0
         for job in self._open:
             for index in job.left:
                 longest = max(longest, len(job.texts[index]))
                 rows += 1
-                if rows > 1 and rows * longest > self._step_size:
+                if rows > 1 and rows * longest > budget:
                     return
                 yield job, index
 

@@ -89,7 +89,7 @@ class Scheduler:
         self._clock = clock
         self._inbox: SimpleQueue[_Submit | _Cancel | _Move | _Trim | _Finish | _Stop] = SimpleQueue()
         self._waiting: Waiting[Sequence] = Waiting(priority_ageing_s)
-        self._embeddings = Embeddings(lambda: backend.embedder, prefill_step_size, priority_ageing_s)
+        self._embeddings = Embeddings(lambda: backend.embedder, priority_ageing_s)
         self._prompts_turn = True  # prompts and embeddings are computed by turns
         self._running: dict[int, Sequence] = {}
         self._events: list[Event] = []
@@ -310,7 +310,7 @@ class Scheduler:
         """A step's worth of embeddings, in a turn without prompts: streams wait for one or for the other."""
         if self._embeddings and not any(seq.status is Status.PREFILL for seq in self._running.values()):
             with self._device():
-                self._events += self._embeddings.turn(now)
+                self._events += self._embeddings.turn(now, self._budget())
             self._prompts_turn = True
 
     def _record(self, step: Step) -> None:

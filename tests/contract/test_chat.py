@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import openai
 import pytest
+from loguru import logger
 from werkzeug.test import create_environ
 
 from src.api.hooks import Exchange
@@ -257,8 +258,12 @@ def test_a_request_id_is_made(service: Service) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_ignored_fields_are_named(stream: bool, service: Service) -> None:
-    """A field nobody knows is reported in a header; one without effect is not."""
+    """A field nobody knows is reported in a header and the debug log; one without effect is not."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, level="DEBUG", format="{message}")
     response = service.chat("hello", stream=stream, temprature=1, user="me", zoo=[1])
+    logger.remove(sink)
+    assert any("temprature, zoo" in line for line in lines)
     assert response.headers["X-Ignored-Fields"] == "temprature, zoo"
     assert "X-Ignored-Fields" not in service.chat("hello", user="me").headers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence as Seq
 
 import numpy as np
@@ -41,15 +42,16 @@ class ScriptedEmbedder:
 
     def begin(self, texts: Seq[Seq[int]]) -> ScriptedPass:
         self.passes.append([len(text) for text in texts])
-        return ScriptedPass(texts, self.computed)
+        self.last = ScriptedPass(texts, self.computed)
+        return self.last
 
 
 class EmbedBench(Bench):
     """A scheduler whose backend makes vectors."""
 
-    def __init__(self, step_size: int = 10) -> None:
+    def __init__(self, step_size: int = 10, pause_s: float = 0.0) -> None:
         self.embedder = ScriptedEmbedder()
-        super().__init__(step_size=step_size, embedder=self.embedder, chunk=step_size)
+        super().__init__(step_size=step_size, embedder=self.embedder, chunk=step_size, pause_s=pause_s)
 
     def embed(
         self, *lengths: int, priority: Priority = "normal", queue_s: float = 50, total_s: float = 50
@@ -132,6 +134,30 @@ def test_who_left_is_not_computed() -> None:
     assert isinstance(bench.of(stays)[-1], Finished)
     assert bench.embedder.computed == [10, 5]
     assert bench.scheduler.load().running + bench.scheduler.load().waiting == 0
+
+
+def test_a_pass_that_nobody_waits_for_is_let_go() -> None:
+    """It holds keys and values, and the model: both may have to leave the device now."""
+    bench = EmbedBench()
+    gone = bench.embed(35)
+    bench.turns(1)
+    pass_ = weakref.ref(bench.embedder.last)
+    del bench.embedder.last
+    bench.scheduler.cancel(gone)
+    bench.turns(1)
+    assert pass_() is None
+
+
+def test_streams_wait_no_longer_than_for_a_prompt() -> None:
+    """While answers are written, a step takes as little of embeddings as it takes of prompts."""
+    bench = EmbedBench(step_size=100, pause_s=0.02)
+    bench.scheduler.pace.prompt_token.add(0.001)
+    stream = bench.submit(max_tokens=100, prompt=5)
+    bench.turns(3)
+    assert stream.status is Status.DECODE
+    bench.embed(100)
+    bench.turns(2)
+    assert bench.embedder.computed == [25, 25]
 
 
 def test_budgets() -> None:

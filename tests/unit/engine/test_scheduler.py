@@ -135,7 +135,12 @@ class Bench:
     """A scheduler with its backend, its events and its clock."""
 
     def __init__(
-        self, max_num_seqs: int = 4, chunk: int = 1000, step_size: int = 1000, embedder: Embedder | None = None
+        self,
+        max_num_seqs: int = 4,
+        chunk: int = 1000,
+        step_size: int = 1000,
+        embedder: Embedder | None = None,
+        pause_s: float = 0.0,
     ) -> None:
         self.backend = ScriptedBackend(chunk, embedder)
         self.events: list[Event] = []
@@ -149,6 +154,7 @@ class Bench:
             clock=lambda: self.now,
             tidy_every_s=300.0,
             device=self.device,
+            prefill_pause_s=pause_s,
         )
 
     @contextmanager
