@@ -21,7 +21,7 @@ def fits_memory(running: list[int], new: int, room: KvRoom | None) -> bool:
     if room is None or not running:
         return True
     longest = -(-max([*running, new]) // _KV_STEP) * _KV_STEP
-    return (len(running) + 1) * longest * room.token_bytes <= room.limit_bytes
+    return (len(running) + 1) * (longest * room.token_bytes + room.row_bytes) <= room.limit_bytes
 
 
 def waits_for_prefix(sequence: Sequence, known: int | None, in_prefill: Iterable[Sequence]) -> bool:

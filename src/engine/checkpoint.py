@@ -62,19 +62,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def kv_bytes_per_token(config: dict[str, Any], item_bytes: int) -> int | None:
-    """Memory one token of one sequence takes in the KV cache; None when the configuration does not tell."""
-    text = config.get("text_config") or config
-    layers, heads = text.get("num_hidden_layers"), text.get("num_attention_heads")
-    if not layers or not heads:
-        return None
-    size = text.get("head_dim") or text.get("hidden_size", 0) // heads
-    return 2 * int(layers) * int(text.get("num_key_value_heads") or heads) * int(size) * item_bytes or None
-
-
-def fitting_context(own: int, per_token: int | None, room_bytes: int) -> int:
+def fitting_context(own: int, per_token: int, room_bytes: int) -> int:
     """The context, bounded by what its KV cache may take: a request beyond it is refused, not tried."""
-    return own if per_token is None else max(1, min(own, room_bytes // per_token))
+    return max(1, min(own, room_bytes // per_token)) if per_token else own
 
 
 def vocabulary_size(config: dict[str, Any], tokens: int) -> int:

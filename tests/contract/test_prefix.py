@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +19,15 @@ from mlx.utils import tree_flatten, tree_unflatten  # noqa: E402
 from mlx_lm.models import falcon_h1, gemma3_text, lfm2, qwen3, qwen3_next  # noqa: E402
 from mlx_lm.models.cache import ChunkedKVCache  # noqa: E402
 
+from src.engine import backends, choices  # noqa: E402
+from src.engine.backends.kv import KvCost, measure  # noqa: E402
 from src.engine.backends.prefix import PrefixCache, layers_reusable  # noqa: E402
 from src.engine.backends.rows import RowGenerator  # noqa: E402
 from src.engine.backends.sampling import Row  # noqa: E402
+from src.engine.progress import Progress  # noqa: E402
+from src.engine.scheduler import Event, Scheduler  # noqa: E402
+from src.ipc.messages import ChatMessage, Choice, Finished, GenerateRequest, Sampling  # noqa: E402
+from src.settings import Settings  # noqa: E402
 
 VOCABULARY, LENGTH, CHUNK = 97, 12, 32
 LIMIT = 64 << 20
@@ -274,3 +282,102 @@ def test_off_keeps_nothing() -> None:
 def test_layers_of_another_kind_have_none() -> None:
     """A model whose layers cannot be put into a batch with what they hold is served without (Llama 4's chunks)."""
     assert not layers_reusable([ChunkedKVCache(64)])
+
+
+@pytest.mark.parametrize(
+    ("make", "cost"),
+    [
+        (every_token, KvCost(4 * 2 * 16 * 4, 0)),  # layers × keys and values × head × fp32
+        (windows, KvCost(2 * 2 * 16 * 4, 2 * 2 * 16 * 4 * 24)),
+        (convolutions, KvCost(2 * 2 * 16 * 4, 2 * 2 * 32 * 4)),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_a_sequence_takes_is_measured(make: Callable[[], Any], cost: KvCost) -> None:
+    """Windows and states cost the same whatever a sequence's length."""
+    assert measure(speaking(make)) == cost
+
+
+# ---- with the scheduler
+
+
+class Owner:
+    """The real scheduler over the real engine, driven turn by turn."""
+
+    def __init__(self, model: Path, **changes: Any) -> None:
+        self.settings = Settings(_env_file=None, inference_engine="mlx", max_num_seqs=16, **changes)
+        self.backend = backends.load(str(model), self.settings, Progress())
+        self.outcomes: list[Finished] = []
+        self.scheduler = Scheduler(
+            self.backend,
+            max_num_seqs=16,
+            prefill_step_size=self.settings.prefill_step_size,
+            publish=self._publish,
+            clock=time.monotonic,
+        )
+
+    def _publish(self, events: list[Event]) -> None:
+        self.outcomes += [message for _, message in events if isinstance(message, Finished)]
+
+    def answer(self, *requests: GenerateRequest) -> list[Finished]:
+        """All at once; their outcomes in the order they came."""
+        self.outcomes = []
+        for request in requests:
+            for sequence in choices.prepare(request, self.backend, self.settings, time.monotonic, None):
+                self.scheduler.submit(sequence)
+        for _ in range(500):
+            self.scheduler.run_once()
+            if len(self.outcomes) == len(requests):
+                return self.outcomes
+        raise AssertionError("no end in sight")
+
+    @property
+    def computed(self) -> int:
+        """Prompt tokens that were not found."""
+        prefix = self.scheduler.load().prefix
+        assert prefix is not None
+        return prefix.tokens - prefix.saved_tokens
+
+
+def asked(question: str, **fields: Any) -> GenerateRequest:
+    turns = (ChatMessage("system", "You answer what you are asked. " * 20), ChatMessage("user", question))
+    return GenerateRequest("r", "m", turns, Sampling(temperature=0.0), max_tokens=5, **fields)
+
+
+def test_a_burst_computes_what_it_shares_once(random_model: Path) -> None:
+    """Eight requests at once behind one system prompt: one prompt, and seven questions."""
+    owner = Owner(random_model)
+    outcomes = owner.answer(*[asked(f"What is {n}?") for n in range(8)])
+    size = outcomes[0].usage.prompt_tokens
+    assert size > 100
+    assert owner.computed < size + 7 * 20
+    assert sorted(outcome.usage.cached_tokens > size - 20 for outcome in outcomes) == [False] + [True] * 7
+
+
+@pytest.mark.parametrize("n", [2, 6])
+def test_choices_compute_their_prompt_once(n: int, random_model: Path) -> None:
+    """One prompt, and its last token for each other choice; nothing of it counts as cached."""
+    owner = Owner(random_model)
+    (outcome,) = owner.answer(asked("Why?", choices=tuple(Choice(index) for index in range(n))))
+    assert owner.computed == outcome.usage.prompt_tokens + n - 1
+    assert (outcome.usage.completion_tokens, outcome.usage.cached_tokens) == (5 * n, 0)
+
+
+def test_memory_that_is_short_gets_some_back(random_model: Path) -> None:
+    """The guard's trim takes from the prefix cache, and the next request is answered all the same."""
+    owner = Owner(random_model)
+    owner.answer(asked("One?"), asked("Two?"))
+    full = owner.scheduler.load().prefix
+    owner.backend.trim()
+    less = owner.scheduler.load().prefix
+    assert full is not None
+    assert less is not None
+    assert less.bytes <= full.bytes // 2
+    assert owner.answer(asked("One?"))[0].usage.completion_tokens == 5
+
+
+def test_off_is_off(random_model: Path) -> None:
+    """PREFIX_CACHE_MB=0: nothing is kept, nobody waits for another's prompt."""
+    owner = Owner(random_model, prefix_cache_mb=0)
+    assert [o.usage.cached_tokens for o in owner.answer(asked("One?"), asked("One?"), asked("One?"))] == [0, 0, 0]
+    assert owner.scheduler.load().prefix is None

@@ -58,10 +58,11 @@ class Step:
 
 @dataclass(frozen=True)
 class KvRoom:
-    """Memory for keys and values: of all sequences together, and of one token of one sequence."""
+    """Memory for keys and values: of all sequences together, of one token of one sequence, of a sequence besides."""
 
     limit_bytes: int
     token_bytes: int
+    row_bytes: int = 0
 
 
 @dataclass(frozen=True)

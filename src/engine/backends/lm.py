@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from src import catalog
 from src.engine import checkpoint
-from src.engine.backends import Grammar, KvRoom, Step, Token, constraint
+from src.engine.backends import Grammar, KvRoom, Step, Token, constraint, kv
 from src.engine.backends.device import choose_device
 from src.engine.backends.embedding import MeanPooler
 from src.engine.backends.prefix import PrefixCache
@@ -58,7 +58,7 @@ class Room:
     """How the memory beside the weights is divided."""
 
     prefix_bytes: int
-    kv: KvRoom | None
+    kv: KvRoom
 
 
 @dataclass(frozen=True)
@@ -207,10 +207,10 @@ class LmBackend:
         clean()
 
     def caches(self) -> tuple[KvReading | None, PrefixReading | None]:
-        limit = self.kv_room.limit_bytes if self.kv_room is not None else None
-        if self._present is None:
+        present, limit = self._present, self.kv_room.limit_bytes
+        if present is None:
             return KvReading(0, limit), None
-        return KvReading(self._generator.kv_bytes, limit), self._prefixes.reading()
+        return KvReading(present.rows.kv_bytes, limit), present.prefixes.reading()
 
     def to_host(self) -> None:
         """Drop the arrays: their files stay in the system's page cache, from where they come back fast."""
@@ -259,24 +259,24 @@ def load_lm(model: str, settings: Settings, blas: str | None, progress: Progress
     read = partial(read_model, folder, float32, progress)
     try:
         loaded, own = read()
+        cost = kv.measure(loaded)
         tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
     except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
         raise _verdict(error, model) from None
     weights = weight_bytes(loaded)
     beside = _budget(settings, device) - weights
-    token_bytes = checkpoint.kv_bytes_per_token(config, item_bytes=4 if _dtype(loaded) == "float32" else 2)
     info = ModelInfo(
         name=model,
-        context_length=_context(config, settings, beside, token_bytes),
+        context_length=_context(config, settings, beside, cost),
         parameters=parameter_count(loaded),
         weight_bytes=weights,
         dtype=_dtype(loaded),
         quantization=_quantization(config),
         load_s=time.monotonic() - started,
-        kv_bytes_per_token=token_bytes,
+        kv_bytes_per_token=cost.token_bytes or None,
     )
     vocabulary = Vocabulary(tokenizer, checkpoint.vocabulary_size(config, len(tokenizer)))
-    room = divide(beside, settings.prefix_cache_mb << 20, token_bytes)
+    room = divide(beside, settings.prefix_cache_mb << 20, cost)
     defaults = checkpoint.default_sampling(folder)
     again = partial(_read_again, read, folder, folder.stat().st_ino)
     return LmBackend(loaded, tokenizer, info, device, settings, defaults, vocabulary, room, again)
@@ -289,10 +289,10 @@ def _read_again(read: Callable[[], tuple[Any, dict[str, Any]]], folder: Path, in
     return read()[0]
 
 
-def divide(beside: int, prefix_bytes: int, token_bytes: int | None) -> Room:
+def divide(beside: int, prefix_bytes: int, cost: kv.KvCost) -> Room:
     """What the prefix cache may take of the memory beside the weights; the rest is for what runs."""
     prefix = min(prefix_bytes, max(beside, 0) // _PREFIX_SHARE)
-    return Room(prefix, KvRoom(beside - prefix, token_bytes) if token_bytes else None)
+    return Room(prefix, KvRoom(beside - prefix, cost.token_bytes, cost.row_bytes))
 
 
 def _either(wish: float | None, own: float | None, last: float) -> float:
@@ -303,10 +303,10 @@ def _budget(settings: Settings, device: DeviceReading) -> int:
     return settings.memory_budget_mb << 20 or int(settings.mlx_memory_fraction * (device.memory_total_bytes or 0))
 
 
-def _context(config: dict[str, Any], settings: Settings, beside: int, token_bytes: int | None) -> int:
+def _context(config: dict[str, Any], settings: Settings, beside: int, cost: kv.KvCost) -> int:
     """Tokens a sequence may have: the model's, MAX_MODEL_LEN's, and what memory holds beside the weights."""
     own = catalog.context_length(config, settings.max_model_len)
-    fitting = checkpoint.fitting_context(own, token_bytes, beside)
+    fitting = checkpoint.fitting_context(own, cost.token_bytes, beside - cost.row_bytes)
     if fitting < own:
         logger.warning("the context is {} tokens of the model's {}: its KV cache has no more memory", fitting, own)
     return fitting

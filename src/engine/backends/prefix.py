@@ -15,6 +15,8 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.models import cache as lm
 
+from src import logs
+from src.engine.backends.kv import leaves
 from src.engine.backends.radix import Node, RadixTree
 from src.ipc.messages import PrefixReading
 
@@ -52,6 +54,8 @@ class PrefixCache:
         self._model = model
         self._layers = list(leaves(lm.make_prompt_cache(model)))
         self.on = limit_bytes > 0 and layers_reusable(self._layers)
+        if limit_bytes > 0 and not self.on:
+            logs.model.warning("this model's layers cannot share what prompts begin with: no prefix cache")
         self._by_state = any(type(layer) is not lm.KVCache for layer in self._layers)
         self._tree: RadixTree[KvSpan] = RadixTree(limit_bytes if self.on else 0, cut)
         self._requests = self._hits = self._tokens = self._saved = 0
@@ -127,15 +131,6 @@ class PrefixCache:
 def layers_reusable(layers: Cache) -> bool:
     """Whether every layer's cache is of a kind that can be put into a batch with what it holds."""
     return all(type(layer) is lm.KVCache or isinstance(layer, _STATES) for layer in layers)
-
-
-def leaves(cache: Cache) -> Iterator[Any]:
-    """The caches of all layers; some layers have several."""
-    for layer in cache:
-        if isinstance(layer, lm.CacheList):
-            yield from leaves(list(layer.caches))
-        else:
-            yield layer
 
 
 def cut(span: KvSpan, at: int) -> tuple[KvSpan, KvSpan]:

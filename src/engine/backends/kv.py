@@ -1,0 +1,45 @@
+"""What the keys, values and states of one sequence take, measured on the loaded model: its configuration does not tell.
+
+Latent attention, windows and running states take far less than layers × heads × size. Owner thread, at load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.models import cache as lm
+
+
+@dataclass(frozen=True)
+class KvCost:
+    """Bytes of each token, and of a sequence whatever its length."""
+
+    token_bytes: int
+    row_bytes: int
+
+
+def measure(model: Any) -> KvCost:
+    """Compute two tokens, and see what is kept of them."""
+    cache = lm.make_prompt_cache(model)
+    mx.eval(model(mx.array([[1, 2]]), cache=cache))
+    token = row = 0
+    for layer in leaves(cache):
+        if isinstance(layer, lm.RotatingKVCache):
+            row += layer.nbytes // layer.keys.shape[2] * layer.max_size
+        elif isinstance(layer, lm.ArraysCache):
+            row += layer.nbytes
+        else:
+            token += layer.nbytes // layer.keys.shape[2]
+    return KvCost(int(token), int(row))
+
+
+def leaves(cache: list[Any]) -> Iterator[Any]:
+    """The caches of all layers; some layers have several."""
+    for layer in cache:
+        if isinstance(layer, lm.CacheList):
+            yield from leaves(list(layer.caches))
+        else:
+            yield layer
