@@ -19,7 +19,6 @@ from src.engine.chunks import chunk
 
 # one step in so many is divided into forward pass and sampling, at the price of waiting between them
 _MEASURED = 32
-_NOTHING_S = 1e-5
 
 
 class Scores:
@@ -190,12 +189,15 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
 
     def _measured_next(self) -> tuple[list[Any], list[Any]]:
         self._steps += 1
-        batch, before = self._generation_batch, (self._counters.prompt_time, self._counters.decode_time)
+        batch, now = self._generation_batch, self._counters
+        before = (now.prompt_tokens, now.prompt_time, now.generation_steps, now.decode_time)
         batch.measured = {} if self._steps % _MEASURED == 0 else None
         prompts, generated = self._next()
-        prefill, decode = self._counters.prompt_time - before[0], self._counters.decode_time - before[1]
-        self._times = {name: spent for name, spent in (("prefill", prefill), ("decode", decode)) if spent > _NOTHING_S}
-        self._times |= batch.measured or {}
+        self._times = batch.measured or {}
+        if now.prompt_tokens > before[0]:
+            self._times["prefill"] = now.prompt_time - before[1]
+        if now.generation_steps > before[2]:
+            self._times["decode"] = now.decode_time - before[3]
         return prompts, generated
 
     def drop(self, uids: list[int]) -> None:
