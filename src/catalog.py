@@ -45,7 +45,7 @@ def entries(settings: Settings) -> dict[str, Entry]:
     hidden = {settings.ocr_model} - set(named)  # OCR's model is not asked for by chat
     wanted = dict.fromkeys([*named, *sorted(local)])
     found = [_entry(name, local.get(name), settings) for name in wanted if name not in hidden]
-    return {entry.name: entry for entry in found if entry.name in named or "vision" not in entry.capabilities}
+    return {entry.name: entry for entry in found}
 
 
 def names(setting: str) -> list[str]:
@@ -70,7 +70,7 @@ def _entry(name: str, folder: Path | None, settings: Settings) -> Entry:
         folder,
         sum(file.stat().st_size for file in folder.glob("*.safetensors")),
         context_length(config, settings.max_model_len),
-        ("chat", "vision") if "vision_config" in config else ("chat",),
+        ("chat", "vision") if reads_images(config) else ("chat",),
     )
 
 
@@ -86,6 +86,11 @@ def _config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return config if isinstance(config, dict) else {}
+
+
+def reads_images(config: dict[str, Any]) -> bool:
+    """Whether a model takes pictures, by its config.json."""
+    return isinstance(config.get("vision_config"), dict)
 
 
 def context_length(config: dict[str, Any], limit: int) -> int:

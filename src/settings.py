@@ -127,6 +127,10 @@ class EngineSettings(BaseModel):
     priority_ageing: float = Field(30.0, gt=0, le=3600, description="Seconds a priority class is worth in the queue.")
     grammar_timeout: float = Field(5.0, gt=0, le=600, description="Seconds a schema may take to compile.")
     grammar_max_kb: int = Field(256, ge=1, le=16384, description="Largest schema of an answer's form, KiB.")
+    image_max_megapixels: float = Field(40.0, gt=0, le=400, description="Largest image of a chat, megapixels.")
+    image_max_side: int = Field(
+        2048, ge=64, le=16384, description="Longer images of a chat are made this small, pixels."
+    )
     client_buffer_kb: int = Field(1024, ge=16, le=1 << 20, description="Unread answer a slow client may pile up, KiB.")
 
 
@@ -294,6 +298,7 @@ class SecuritySettings(BaseModel):
     )
     max_messages: int = Field(2048, ge=1, le=65536, description="Messages of one request at most.")
     max_content_parts: int = Field(256, ge=1, le=65536, description="Content parts of one message at most.")
+    max_images: int = Field(16, ge=0, le=1024, description="Images of one chat request at most.")
     max_tools: int = Field(128, ge=1, le=4096, description="Tools of one request at most.")
     max_schema_kb: int = Field(64, ge=1, le=4096, description="Largest JSON schema or tool definition, KiB.")
     image_url_hosts: str = Field(

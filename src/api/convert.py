@@ -13,7 +13,8 @@ import msgspec
 
 from src.api import schemas, wishes
 from src.api.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
-from src.errors import InvalidRequest
+from src.errors import InvalidImage, InvalidRequest, UnsupportedValue
+from src.ipc import images
 from src.ipc.messages import (
     Alternative,
     CallDelta,
@@ -22,6 +23,7 @@ from src.ipc.messages import (
     Delta,
     Finished,
     GenerateRequest,
+    ImagePart,
     Priority,
     TokenLogprob,
     ToolCall,
@@ -53,10 +55,11 @@ def to_generate(
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     offered, choice = wishes.tools(body)
+    messages = tuple(_message(turn, at) for at, turn in enumerate(body.messages))
     return GenerateRequest(
         id=request_id,
         model=body.model or default_model,
-        messages=tuple(_message(turn, at) for at, turn in enumerate(body.messages)),
+        messages=messages,
         sampling=wishes.sampling(body, random.getrandbits(63)),  # samples, not secrets
         choices=wishes.choices(body),
         tools=offered,
@@ -67,6 +70,7 @@ def to_generate(
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=stop,
         stream=bool(body.stream),
+        has_images=_pictures(messages) > 0,
         priority=priority(body.priority, headers.priority if headers else None, body.service_tier),
         timeout_s=timeout(body.timeout, headers.timeout if headers else None),
     )
@@ -110,13 +114,38 @@ def _message(turn: schemas.Turn, at: int) -> ChatMessage:
     role = "system" if turn.role == "developer" else turn.role
     calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in turn.tool_calls or ())
     reasoning = turn.reasoning_content or turn.reasoning
-    return ChatMessage(role, _text(turn), turn.name, calls, turn.tool_call_id, reasoning)
+    parts = _parts(turn, f"messages[{at}].content")
+    text = "".join(part for part in parts if isinstance(part, str))
+    pictured = len(parts) if any(isinstance(part, ImagePart) for part in parts) else 0
+    return ChatMessage(role, text, turn.name, calls, turn.tool_call_id, reasoning, parts[:pictured])
 
 
-def _text(turn: schemas.Turn) -> str:
+def _parts(turn: schemas.Turn, param: str) -> tuple[str | ImagePart, ...]:
+    """A turn's texts and pictures, in their order."""
     if turn.content is None or isinstance(turn.content, str):
-        return turn.content or ""
-    return "".join(part.text if isinstance(part, schemas.TextPart) else part.refusal for part in turn.content)
+        return (turn.content or "",)
+    return tuple(_part(part, turn.role, f"{param}[{at}]") for at, part in enumerate(turn.content))
+
+
+def _part(
+    part: schemas.TextPart | schemas.ImageUrlPart | schemas.RefusalPart, role: str, param: str
+) -> str | ImagePart:
+    if isinstance(part, schemas.TextPart):
+        return part.text
+    if isinstance(part, schemas.RefusalPart):
+        return part.refusal
+    if role not in ("user", "tool"):
+        raise InvalidRequest("Images stand in a user's turns, or a tool's.", param=param)
+    data = part.image_url.url.encode()
+    if not data[:5].lower() == b"data:":
+        raise UnsupportedValue("Nothing is fetched: send the image as a data: URL.", param=f"{param}.image_url.url")
+    if images.kind(images.base64_head(data)) is None:
+        raise InvalidImage("The data: URL holds no image, or none in base64.", param=f"{param}.image_url.url")
+    return ImagePart(data)
+
+
+def _pictures(messages: tuple[ChatMessage, ...]) -> int:
+    return sum(isinstance(part, ImagePart) for message in messages for part in message.parts)
 
 
 def fingerprint(model: str, engine: str) -> str:

@@ -94,10 +94,13 @@ def _turns(turn: shapes.AnthropicTurn) -> list[dict[str, Any]]:
     if isinstance(turn.content, str):
         return [{"role": turn.role, "content": turn.content}]
     results: list[dict[str, Any]] = []
-    spoken: dict[str, Any] = {"role": turn.role, "content": ""}
+    spoken: dict[str, Any] = {"role": turn.role}
+    parts: list[dict[str, Any]] = []
     for block in turn.content:
         if isinstance(block, shapes.TextBlock):
-            spoken["content"] += block.text
+            parts.append({"type": "text", "text": block.text})
+        elif isinstance(block, shapes.ImageBlock):
+            parts.append({"type": "image_url", "image_url": {"url": _image(block.source)}})
         elif isinstance(block, shapes.ThinkingBlock):
             spoken["reasoning_content"] = spoken.get("reasoning_content", "") + block.thinking
         elif isinstance(block, shapes.ToolUseBlock):
@@ -106,7 +109,12 @@ def _turns(turn: shapes.AnthropicTurn) -> list[dict[str, Any]]:
             spoken.setdefault("tool_calls", []).append(call)
         else:
             results.append({"role": "tool", "tool_call_id": block.tool_use_id, "content": _text(block.content)})
-    return [*results, spoken] if len(spoken) > 2 or spoken["content"] or not results else results
+    content = serving.content_of(parts)
+    return [*results, spoken | {"content": content}] if len(spoken) > 1 or content or not results else results
+
+
+def _image(source: shapes.ImageSource) -> str:
+    return source.url if source.type == "url" else f"data:{source.media_type};base64,{source.data}"
 
 
 def _tool(tool: shapes.AnthropicTool) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def turns_of(given: str | Iterable[shapes.Item]) -> list[dict[str, Any]]:
     turns: list[dict[str, Any]] = []
     for item in given:
         if isinstance(item, shapes.MessageItem):
-            turns.append({"role": item.role, "content": _text(item.content)})
+            turns.append({"role": item.role, "content": _content(item.content)})
         elif isinstance(item, shapes.CallItem):
             if not turns or turns[-1]["role"] != "assistant":
                 turns.append({"role": "assistant", "content": ""})
@@ -146,13 +146,19 @@ def turns_of(given: str | Iterable[shapes.Item]) -> list[dict[str, Any]]:
             call = {"id": item.call_id, "type": "function", "function": function}
             turns[-1].setdefault("tool_calls", []).append(call)
         elif isinstance(item, shapes.CallOutputItem):
-            turns.append({"role": "tool", "tool_call_id": item.call_id, "content": _text(item.output)})
+            turns.append({"role": "tool", "tool_call_id": item.call_id, "content": _content(item.output)})
         # earlier thinking is not shown to the model again, as OpenAI does
     return turns
 
 
-def _text(content: str | list[shapes.ContentPart]) -> str:
-    return content if isinstance(content, str) else "".join(part.text or part.refusal for part in content)
+def _content(content: str | list[shapes.ContentPart | shapes.InputImage]) -> str | list[dict[str, Any]]:
+    return content if isinstance(content, str) else serving.content_of([_part(part) for part in content])
+
+
+def _part(part: shapes.ContentPart | shapes.InputImage) -> dict[str, Any]:
+    if isinstance(part, shapes.InputImage):
+        return {"type": "image_url", "image_url": {"url": part.image_url, "detail": part.detail}}
+    return {"type": "text", "text": part.text or part.refusal}
 
 
 # ---- out

@@ -50,7 +50,7 @@ NO_EFFECT = frozenset(WithoutEffect.model_fields)
 
 
 class TextPart(_Strict):
-    """A content part; text is the only kind a text model takes."""
+    """A content part that is text."""
 
     type: Literal["text"]
     text: str
@@ -61,6 +61,20 @@ class RefusalPart(_Strict):
 
     type: Literal["refusal"]
     refusal: str
+
+
+class ImageUrl(_Strict):
+    """Where an image is. `detail` is taken and has no effect: a model's own processor decides on resolution."""
+
+    url: str = Field(min_length=1)
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
+class ImageUrlPart(_Strict):
+    """A picture of a user's turn: a `data:` URL with base64."""
+
+    type: Literal["image_url"]
+    image_url: ImageUrl
 
 
 class FunctionCallIn(_Strict):
@@ -81,7 +95,7 @@ class Turn(_Strict):
     """One message of the conversation. What clients copy from our own answers is taken too."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart | RefusalPart] | None = None
+    content: str | list[TextPart | ImageUrlPart | RefusalPart] | None = None
     name: str | None = None
     tool_calls: list[ToolCallIn] | None = Field(None, max_length=MAX_TOOLS)
     tool_call_id: str | None = None

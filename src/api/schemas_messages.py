@@ -21,6 +21,18 @@ class TextBlock(_Open):
     text: str
 
 
+class ImageSource(_Open):
+    type: Literal["base64", "url"]
+    media_type: str = "image/png"
+    data: str = ""
+    url: str = ""
+
+
+class ImageBlock(_Open):
+    type: Literal["image"]
+    source: ImageSource
+
+
 class ThinkingBlock(_Open):
     type: Literal["thinking"]
     thinking: str
@@ -40,7 +52,7 @@ class ToolResultBlock(_Open):
     is_error: bool | None = None
 
 
-Block = Annotated[TextBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock, Field(discriminator="type")]
+Block = Annotated[TextBlock | ImageBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock, Field(discriminator="type")]
 
 
 class AnthropicTurn(_Open):

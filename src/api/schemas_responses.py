@@ -24,10 +24,16 @@ class ContentPart(_Open):
     refusal: str = ""
 
 
+class InputImage(_Open):
+    type: Literal["input_image"]
+    image_url: str
+    detail: Literal["auto", "low", "high", "original"] | None = None
+
+
 class MessageItem(_Open):
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[ContentPart]
+    content: str | list[ContentPart | InputImage]
 
 
 class CallItem(_Open):
@@ -40,7 +46,7 @@ class CallItem(_Open):
 class CallOutputItem(_Open):
     type: Literal["function_call_output"]
     call_id: str
-    output: str | list[ContentPart]
+    output: str | list[ContentPart | InputImage]
 
 
 class ReasoningItem(_Open):

@@ -65,6 +65,13 @@ def refuse_foreign(fields: dict[str, Any], names: tuple[str, ...]) -> None:
             raise InvalidRequest(f"{name!r} belongs to /v1/chat/completions.", param=name)
 
 
+def content_of(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Parts in chat's form as a turn's content: one text where there is nothing else."""
+    if any(part["type"] != "text" for part in parts):
+        return parts
+    return "".join(part["text"] for part in parts)
+
+
 def fingerprint(generate: GenerateRequest) -> str:
     return convert.fingerprint(generate.model, service().backends.engine_name())
 

@@ -47,6 +47,7 @@ def prepare(
         over=replay(request.prefix, text, max_tokens, backend.end_tokens),
         prefill_left=len(whole),
         completion_tokens=len(request.prefix),
+        media=backend.tokenizer.media(request),
     )
 
 

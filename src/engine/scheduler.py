@@ -282,7 +282,9 @@ class Scheduler:
         sequence.text.aside()  # what a replayed answer set aside was sent before
         left = sequence.max_tokens - done
         salt = sequence.request.salt
-        sequence.uid = self._backend.insert(sequence.prompt, left, sampling, done, sequence.grammar, salt)
+        sequence.uid = self._backend.insert(
+            sequence.prompt, left, sampling, done, sequence.grammar, salt, sequence.media
+        )
         sequence.status = Status.PREFILL
         self._running[sequence.uid] = sequence
         self._entering = 0

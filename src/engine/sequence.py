@@ -63,6 +63,7 @@ class Sequence:
     index: int = 0
     group: Group | None = None
     grammar: Grammar | None = None
+    media: object | None = None
 
     @property
     def length(self) -> int:

@@ -29,8 +29,17 @@ class ToolCall(msgspec.Struct, frozen=True):
     arguments: str
 
 
+class ImagePart(msgspec.Struct, frozen=True):
+    """A picture of a turn: the base64 text of an image file, or a data URL, as it came. It is decoded in the engine."""
+
+    data: bytes
+
+
 class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One turn of a conversation, text only. A tool's answer names its call."""
+    """One turn of a conversation. A tool's answer names its call.
+
+    `content` is all its text; with pictures, `parts` are texts and pictures in their order.
+    """
 
     role: str
     content: str
@@ -38,6 +47,7 @@ class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
     reasoning: str | None = None
+    parts: tuple[str | ImagePart, ...] = ()
 
 
 class Tool(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -34,7 +34,7 @@ def test_what_may_be_named(make_settings: MakeSettings, tmp_path: Path) -> None:
     found = catalog.entries(
         make_settings(models_dir=tmp_path, default_model="owner/two", allowed_models="hub/three, ", pinned_models="one")
     )
-    assert list(found) == ["owner/two", "one", "hub/three"]
+    assert list(found) == ["owner/two", "one", "hub/three", "reader"]
     assert found["one"].context_length == 32768
     assert found["one"].size > 64
     assert found["hub/three"].folder is None

@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from src import catalog
+from src.engine import checkpoint
 from src.engine.progress import Progress
 from src.errors import ModelLoadFailed
 from src.gpu import blas
@@ -123,6 +125,10 @@ class Tokenizer(Protocol):
         """A request's prompt: its conversation with its tools, or its raw prompt; raises as `encode_chat`."""
         ...
 
+    def media(self, request: GenerateRequest) -> object | None:
+        """What of the request that was just encoded is no text, as the backend takes it."""
+        ...
+
     def decode(self, tokens: Seq[int]) -> str:
         """The text of tokens, their marks included."""
         ...
@@ -216,11 +222,12 @@ class Backend(Protocol):
         prefix: int = 0,
         grammar: Grammar | None = None,
         salt: str = "",
+        media: object | None = None,
     ) -> int:
         """Take a sequence in; its uid. Nothing is computed yet.
 
         The last `prefix` tokens of the prompt are an answer's beginning; `max_tokens` more may follow. What is known
-        of other prompts of the same `salt` is used.
+        of other prompts of the same `salt` is used. `media`: its pictures, from `Tokenizer.media`.
         """
         ...
 
@@ -304,6 +311,10 @@ def load(model: str, settings: Settings, progress: Progress) -> Backend:
         library = blas.preload(settings.blas_library)  # before MLX is imported: the first definition of a symbol wins
     except OSError as error:
         raise ModelLoadFailed(f"BLAS_LIBRARY cannot be loaded: {error}") from None
+    if catalog.reads_images(checkpoint.read_config(checkpoint.locate(model, settings.models_path))):
+        from src.engine.backends.vlm import load_vlm  # noqa: PLC0415
+
+        return load_vlm(model, settings, library, progress)
     from src.engine.backends.lm import load_lm  # noqa: PLC0415
 
     return load_lm(model, settings, library, progress)

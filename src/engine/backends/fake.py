@@ -66,9 +66,14 @@ class FakeTokenizer:
 
     def encode(self, request: GenerateRequest) -> list[int]:
         raw = request.raw_prompt
+        if any(message.parts for message in request.messages):
+            raise UnsupportedValue("The fake engine reads no images.", param="messages")
         if raw is None:
             return self.encode_chat(request.messages)
         return list(raw.tokens) or list((raw.text or "").encode())
+
+    def media(self, request: GenerateRequest) -> None:  # as the protocol
+        """There never are pictures."""
 
     def decode(self, tokens: Seq[int]) -> str:
         return bytes(token for token in tokens if token < END).decode(errors="replace")
@@ -141,6 +146,7 @@ class FakeBackend:
         prefix: int = 0,
         grammar: Grammar | None = None,  # noqa: ARG002  # there never is one
         salt: str = "",  # noqa: ARG002  # nothing is kept
+        media: object | None = None,  # noqa: ARG002  # there never is one
     ) -> int:
         text = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2]
         script = _script(text.decode(errors="replace"))

@@ -28,11 +28,11 @@ from src.engine.backends import Grammar, KvRoom, Step, Token, constraint, kv
 from src.engine.backends.device import choose_device
 from src.engine.backends.embedding import MeanPooler
 from src.engine.backends.prefix import PrefixCache
-from src.engine.backends.rows import RowGenerator, RowScores
+from src.engine.backends.rows import RowGenerator, Rows, RowScores
 from src.engine.backends.sampling import Row
 from src.engine.backends.tokenizer import LmTokenizer
 from src.engine.backends.vocabulary import Vocabulary
-from src.engine.backends.weights import give_back, parameter_count, read_model, weight_bytes
+from src.engine.backends.weights import Load, give_back, load_text, parameter_count, read_model, weight_bytes
 from src.engine.progress import Progress
 from src.errors import ModelLoadFailed
 from src.gpu import footprint
@@ -62,10 +62,24 @@ class Room:
 
 
 @dataclass(frozen=True)
-class _Present:
+class Loaded:
+    """A checkpoint that was read, and all that is known of it. `again` reads its weights once more."""
+
+    model: Any
+    tokenizer: LmTokenizer
+    info: ModelInfo
+    device: DeviceReading
+    defaults: Sampling
+    vocabulary: Vocabulary
+    room: Room
+    again: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Present:
     """What there is of a model while it is on the device."""
 
-    rows: RowGenerator
+    rows: Rows
     prefixes: PrefixCache
     embedder: MeanPooler | None
 
@@ -75,33 +89,23 @@ class LmBackend:
 
     name = "mlx"
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any,
-        info: ModelInfo,
-        device: DeviceReading,
-        settings: EngineSettings,
-        defaults: Sampling,
-        vocabulary: Vocabulary,
-        room: Room,
-        read: Callable[[], Any],
-    ) -> None:
-        self.kv_room = room.kv
-        self.device = device
-        self.tokenizer = LmTokenizer(tokenizer, vocabulary, settings.grammar_max_kb << 10)
-        self.end_tokens = frozenset(tokenizer.eos_token_ids)
-        self._vocabulary = vocabulary
-        self._defaults = defaults
-        self._end_tokens = tuple(sorted(tokenizer.eos_token_ids))
+    def __init__(self, loaded: Loaded, settings: EngineSettings) -> None:
+        self.kv_room = loaded.room.kv
+        self.device = loaded.device
+        self.tokenizer = loaded.tokenizer
+        self.end_tokens = loaded.tokenizer.end_tokens
+        self._vocabulary = loaded.vocabulary
+        self._defaults = loaded.defaults
+        self._end_tokens = tuple(sorted(self.end_tokens))
         self._settings = settings
-        self._room = room
-        self._read = read
-        self._present: _Present | None = self._place(model)
-        self.info = replace(info, embedding_size=self.embedder.size if self.embedder is not None else None)
+        self._room = loaded.room
+        self._again = loaded.again
+        self._present: Present | None = self._place(loaded.model)
+        size = self.embedder.size if self.embedder is not None else None
+        self.info = replace(loaded.info, embedding_size=size)
         self._matchers: dict[int, constraint.Matcher] = {}
 
-    def _place(self, model: Any) -> _Present:
+    def _place(self, model: Any) -> Present:
         prefixes = PrefixCache(model, self._room.prefix_bytes)
         rows = RowGenerator(
             model,
@@ -111,16 +115,16 @@ class LmBackend:
             prefill_batch_size=self._settings.max_num_seqs,
             prefill_step_size=self._settings.prefill_step_size,
         )
-        return _Present(rows, prefixes, MeanPooler.of(model))
+        return Present(rows, prefixes, MeanPooler.of(model))
 
     @property
-    def _here(self) -> _Present:
+    def _here(self) -> Present:
         if self._present is None:
             raise RuntimeError("the model is not on the device")
         return self._present
 
     @property
-    def _generator(self) -> RowGenerator:
+    def _generator(self) -> Rows:
         return self._here.rows
 
     @property
@@ -142,9 +146,10 @@ class LmBackend:
         prefix: int = 0,
         grammar: Grammar | None = None,
         salt: str = "",
+        media: object | None = None,
     ) -> int:
         row = self._row(sampling, len(prompt) - prefix, prefix)
-        uid = self._generator.add(prompt, max_tokens, row, salt)
+        uid = self._generator.add(prompt, max_tokens, row, salt, media)
         if isinstance(grammar, constraint.Grammar):
             row.matcher = self._matchers[uid] = grammar.start(prompt, prefix)
         return uid
@@ -220,7 +225,7 @@ class LmBackend:
         give_back()
 
     def to_device(self) -> None:
-        self._present = self._place(self._read())
+        self._present = self._place(self._again())
 
     def memory(self) -> MemoryReading:
         return msgspec.structs.replace(
@@ -243,7 +248,20 @@ def clean() -> None:
 
 
 def load_lm(model: str, settings: Settings, blas: str | None, progress: Progress) -> LmBackend:
-    """Load a checkpoint.
+    """Load a checkpoint; raises as `read`."""
+    return LmBackend(read(model, settings, blas, progress), settings)
+
+
+def read(
+    model: str,
+    settings: Settings,
+    blas: str | None,
+    progress: Progress,
+    load: Load = load_text,
+    tokenizer_class: type[LmTokenizer] = LmTokenizer,
+    speaker: Callable[[Any], Any] = lambda module: module,
+) -> Loaded:
+    """Read a checkpoint and all that is said of it; `load` makes its module, `speaker` is the part that has caches.
 
     Raises:
         ModelLoadFailed: when it is missing, damaged, or of an unknown architecture; the reason is in the text.
@@ -256,13 +274,13 @@ def load_lm(model: str, settings: Settings, blas: str | None, progress: Progress
     clean()
     _refuse_too_large(folder, model)
     float32 = settings.cpu_dequantize if device.kind == "cpu" and sys.platform == "linux" else None
-    read = partial(read_model, folder, float32, progress)
+    again = partial(read_model, folder, float32, progress, load)
     try:
-        loaded, own = read()
-        cost = kv.measure(loaded)
+        loaded, own = again()
+        cost = kv.measure(speaker(loaded))
         tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
     except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
-        raise _verdict(error, model) from None
+        raise verdict(error, model) from None
     weights = weight_bytes(loaded)
     beside = _budget(settings, device) - weights
     info = ModelInfo(
@@ -277,9 +295,16 @@ def load_lm(model: str, settings: Settings, blas: str | None, progress: Progress
     )
     vocabulary = Vocabulary(tokenizer, checkpoint.vocabulary_size(config, len(tokenizer)))
     room = divide(beside, settings.prefix_cache_mb << 20, cost)
-    defaults = checkpoint.default_sampling(folder)
-    again = partial(_read_again, read, folder, folder.stat().st_ino)
-    return LmBackend(loaded, tokenizer, info, device, settings, defaults, vocabulary, room, again)
+    return Loaded(
+        loaded,
+        tokenizer_class(tokenizer, vocabulary, settings.grammar_max_kb << 10),
+        info,
+        device,
+        checkpoint.default_sampling(folder),
+        vocabulary,
+        room,
+        partial(_read_again, again, folder, folder.stat().st_ino),
+    )
 
 
 def _read_again(read: Callable[[], tuple[Any, dict[str, Any]]], folder: Path, inode: int) -> Any:
@@ -328,7 +353,7 @@ def _refuse_too_large(folder: Path, model: str) -> None:
         raise MemoryError(f"{text} {memory.available >> 20} MB of memory are free.")
 
 
-def _verdict(error: Exception, model: str) -> Exception:
+def verdict(error: Exception, model: str) -> Exception:
     """Whose fault it is that a load failed: the GPU's, or the checkpoint's."""
     if of_gpu(error):
         return error

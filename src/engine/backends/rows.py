@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator, GenerationBatch, PromptProcessingBatch
@@ -55,6 +55,35 @@ class RowScores:
         """The token that came, and as many of the likeliest as were asked for, best first."""
         chosen, best = self.scores.read(self.line)
         return chosen, best[: self.top]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A token of one sequence, as mlx-lm and mlx-vlm report it."""
+
+    uid: int
+    token: int
+    finish_reason: str | None
+    logprobs: RowScores | None
+
+
+class Rows(Protocol):
+    """Sequences that are computed together, on one model."""
+
+    @property
+    def kv_bytes(self) -> int: ...
+
+    def add(self, prompt: list[int], max_tokens: int, row: Row, salt: str, media: object | None = None) -> int: ...
+
+    def share(self, budget: int) -> None: ...
+
+    def next(self) -> tuple[list[Any], list[Any]]: ...
+
+    def times(self) -> dict[str, float]: ...
+
+    def drop(self, uids: list[int]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
@@ -145,7 +174,7 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         self._prompt_batch = RowPrompts.empty(model, self.sampler, prefill_step_size=self.prefill_step_size)
         self._generation_batch = RowBatch.empty(model, self.sampler)
 
-    def add(self, prompt: list[int], max_tokens: int, row: Row, salt: str) -> int:
+    def add(self, prompt: list[int], max_tokens: int, row: Row, salt: str, media: object | None = None) -> int:  # noqa: ARG002  # text alone
         """Take a sequence in, with what is known of its prompt; its uid."""
         with mx.stream(self._stream):
             found = self._prefixes.find(salt, prompt)

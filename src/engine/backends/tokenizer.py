@@ -18,7 +18,7 @@ from src.engine.backends.reading import reader, tool_json
 from src.engine.backends.thinking import Thoughts
 from src.engine.backends.vocabulary import Vocabulary
 from src.errors import InvalidRequest, UnsupportedValue
-from src.ipc.messages import ChatMessage, GenerateRequest, RawPrompt, Sampling
+from src.ipc.messages import ChatMessage, GenerateRequest, ImagePart, RawPrompt, Sampling
 
 _SWITCHES = ("enable_thinking", "thinking")
 _SPACERS = ("\n", "\n\n", " ")
@@ -116,12 +116,28 @@ class LmTokenizer:
     def _render(self, messages: Seq[ChatMessage], options: dict[str, Any]) -> list[int]:
         if not self._wrapped.has_chat_template:
             raise InvalidRequest("This model has no chat template; it cannot chat.", param="model")
-        turns = [_turn(message) for message in messages]
+        if any(isinstance(part, ImagePart) for message in messages for part in message.parts):
+            raise UnsupportedValue("This model reads no images.", param="messages")
+        return list(self._templated(messages, **options))
+
+    def _templated(self, messages: Seq[ChatMessage], **options: Any) -> Any:
+        turns = [self._turn(message) for message in messages]
         try:
-            return list(self._wrapped.apply_chat_template(turns, add_generation_prompt=True, **options))
+            return self._wrapped.apply_chat_template(turns, add_generation_prompt=True, **options)
         except Exception as error:  # noqa: BLE001  # a template raises what its author chose to
             logger.info("the chat template refused a conversation: {}", type(error).__name__)
             raise InvalidRequest("The model's chat template refuses this conversation.", param="messages") from None
+
+    def _turn(self, message: ChatMessage) -> dict[str, Any]:
+        return turn_json(message)
+
+    def media(self, request: GenerateRequest) -> object | None:  # noqa: ARG002  # as the protocol
+        """A text model takes text alone."""
+        return None
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        return frozenset(self._wrapped.eos_token_ids)
 
     def _thinks(self, prompt: list[int]) -> bool:
         """Whether the prompt ends inside the model's thinking."""
@@ -161,7 +177,7 @@ class LmDetokenizer:
         return str(self._wrapped.last_segment).rstrip("\ufffd")
 
 
-def _turn(message: ChatMessage) -> dict[str, Any]:
+def turn_json(message: ChatMessage) -> dict[str, Any]:
     """A turn as templates expect it: arguments are objects there, and what is not given is not there at all."""
     turn: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.name is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,27 @@ _MEMORY_SHARE = 0.5
 _PIECE_BYTES = 256 << 20
 
 
-def read_model(folder: Path, float32: str | None, progress: Progress) -> tuple[Any, dict[str, Any]]:
+Load = Callable[[Path], tuple[Any, dict[str, Any]]]
+
+
+def load_text(folder: Path) -> tuple[Any, dict[str, Any]]:
+    """mlx-lm's module for a checkpoint and its configuration; nothing is read yet."""
+    model, config = load_model(folder, lazy=True)
+    return model, config
+
+
+def read_model(
+    folder: Path, float32: str | None, progress: Progress, load: Load = load_text
+) -> tuple[Any, dict[str, Any]]:
     """The model of a folder and its configuration, its weights in memory.
 
     Args:
         folder: with config.json and safetensors files.
         float32: the policy of `make_float32`; None leaves the weights as they are.
         progress: is told of every piece.
+        load: makes the module, its weights not yet read.
     """
-    model, config = load_model(folder, lazy=True)
+    model, config = load(folder)
     arrays = [array for _, array in tree_flatten(model.parameters())]
     progress.begin(sum(array.nbytes for array in arrays))
     for piece in _pieces(arrays):

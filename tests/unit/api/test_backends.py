@@ -61,7 +61,7 @@ def test_no_supervisor_is_no_status(make_settings: MakeSettings) -> None:
 def test_an_engine_as_metrics(answer: SystemStatus | None, expected: ModelReading, make_settings: MakeSettings) -> None:
     """The series keep their labels whatever happens: a dead engine shows 0 where it showed its load."""
     readings = TableBackends(make_settings(inference_engine="fake"), answer).readings()
-    assert readings.models == (expected,)
+    assert readings.models[0] == expected
 
 
 def test_the_table_as_metrics(make_settings: MakeSettings) -> None:

@@ -78,6 +78,7 @@ class ScriptedBackend:
         prefix: int = 0,
         grammar: Grammar | None = None,
         salt: str = "",
+        media: object | None = None,
     ) -> int:
         self.next_uid += 1
         self.rows[self.next_uid] = [len(prompt) - (self.known(prompt, salt) or 0), 0, max_tokens]

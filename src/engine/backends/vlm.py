@@ -1,0 +1,170 @@
+"""The `mlx` engine for vision models: mlx-vlm's architectures, processors and batch under our sampler and tokenizer.
+
+What a text model can, these can: the same fields, grammars, tools, seeds. Prompts are not shared between requests (no
+prefix cache), and there are no embeddings. `load_vlm` proves at load that a batch of this architecture gives the text
+that its rows give alone; one that does not serves one request at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Seq
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from loguru import logger
+from mlx_vlm.utils import load_model, load_processor, prepare_inputs
+from PIL import Image
+
+from src.engine import checkpoint, pictures
+from src.engine.backends import lm
+from src.engine.backends.lm import LmBackend, Loaded, Present
+from src.engine.backends.prefix import PrefixCache
+from src.engine.backends.sampling import Row
+from src.engine.backends.tokenizer import LmTokenizer, turn_json
+from src.engine.backends.vision import Media, VisionRows
+from src.engine.progress import Progress
+from src.errors import InvalidRequest, ModelLoadFailed
+from src.ipc.messages import ChatMessage, GenerateRequest, ImagePart
+from src.settings import EngineSettings, Settings, work_offline
+
+_PROBE_TOKENS = 8
+_PROBE_SIDE = 64
+
+
+class VlmTokenizer(LmTokenizer):
+    """Conversations with pictures: the template marks their places, the processor makes tokens and pixels of them."""
+
+    def see(self, processor: Any, settings: Settings) -> None:
+        self._processor = processor
+        self._limits = (settings.image_max_megapixels, settings.image_max_side)
+        self._seen: tuple[tuple[ChatMessage, ...], Media] | None = None
+
+    def media(self, request: GenerateRequest) -> Media | None:
+        """Of the request that was encoded last."""
+        return self._seen[1] if self._seen is not None and self._seen[0] is request.messages else None
+
+    def _render(self, messages: Seq[ChatMessage], options: dict[str, Any]) -> list[int]:
+        found = [
+            (part, f"messages[{at}].content")
+            for at, message in enumerate(messages)
+            for part in message.parts
+            if isinstance(part, ImagePart)
+        ]
+        if not found:
+            return super()._render(messages, options)
+        megapixels, side = self._limits
+        shown = [pictures.decode(part.data, at, max_megapixels=megapixels, max_side=side) for part, at in found]
+        text = self._templated(messages, tokenize=False, **options)
+        try:
+            made = prepare_inputs(self._processor, images=shown, prompts=[text], add_special_tokens=False)
+        except Exception as error:  # noqa: BLE001  # processors raise what they like, about a client's pictures
+            logger.info("a processor refused pictures: {}", type(error).__name__)
+            raise InvalidRequest("The model's processor refuses these images.", param="messages") from None
+        inputs = {name: _plain(value) for name, value in made.items() if name not in ("input_ids", "attention_mask")}
+        self._seen = (tuple(messages) if not isinstance(messages, tuple) else messages, Media(inputs))
+        return [int(token) for token in np.array(made["input_ids"])[0]]
+
+    def _turn(self, message: ChatMessage) -> dict[str, Any]:
+        if not any(isinstance(part, ImagePart) for part in message.parts):
+            return turn_json(message)
+        content = [
+            {"type": "image"} if isinstance(part, ImagePart) else {"type": "text", "text": part}
+            for part in message.parts
+        ]
+        return turn_json(message) | {"content": content}
+
+
+class VlmBackend(LmBackend):
+    """A loaded vision model and its batch."""
+
+    tokenizer: VlmTokenizer
+
+    def __init__(self, processor: Any, loaded: Loaded, settings: EngineSettings) -> None:
+        self._processor = processor
+        self._together: int | None = None  # how many at once, once that is proven
+        super().__init__(loaded, settings)
+
+    def _place(self, model: Any) -> Present:
+        if self._together is None:
+            self._together = self._settings.max_num_seqs if self._batches(model) else 1
+        return Present(self._rows(model, self._together), PrefixCache(model.language_model, 0), None)
+
+    def _rows(self, model: Any, batch: int) -> VisionRows:
+        return VisionRows(
+            model,
+            self._processor,
+            stop_tokens=set(self.end_tokens),
+            batch=batch,
+            step_size=self._settings.prefill_step_size,
+        )
+
+    def _batches(self, model: Any) -> bool:
+        """Whether rows of a batch get the text that each gets alone: for some architectures they do not."""
+        try:
+            probes = self._probes()
+            alone = [self._read(self._rows(model, 1), [probe])[0] for probe in probes]
+            together = self._read(self._rows(model, len(probes)), probes)
+        except Exception:  # noqa: BLE001  # what an architecture cannot do in a batch shows in many ways
+            logger.opt(exception=True).info("this model's batch fails its check; one request at a time")
+            return False
+        if alone != together:
+            logger.warning("this model's batch gives other text than its rows alone; one request at a time")
+        return alone == together
+
+    def _probes(self) -> list[tuple[list[int], Media | None]]:
+        """Prompts of different lengths, with a picture and without."""
+        grey = Image.linear_gradient("L").resize((_PROBE_SIDE, _PROBE_SIDE)).convert("RGB")
+        asked = [GenerateRequest("probe", "", (ChatMessage("user", "Hello"),)), _picture_request(grey, "What is this?")]
+        asked.append(_picture_request(grey.rotate(90), "What?"))
+        return [(self.tokenizer.encode(request), self.tokenizer.media(request)) for request in asked]
+
+    @staticmethod
+    def _read(rows: VisionRows, probes: list[tuple[list[int], Media | None]]) -> list[list[int]]:
+        made: dict[int, list[int]] = {}
+        for prompt, media in probes:
+            made[rows.add(prompt, _PROBE_TOKENS, Row(len(prompt), logprobs=None), "", media)] = []
+            for reply in rows.next()[1]:
+                made[reply.uid].append(reply.token)
+        left = _PROBE_TOKENS * (len(probes) + 2)
+        while left and any(len(tokens) < _PROBE_TOKENS for tokens in made.values()):
+            left -= 1
+            for reply in rows.next()[1]:
+                made[reply.uid].append(reply.token)
+        rows.close()
+        return list(made.values())
+
+
+def _picture_request(picture: Image.Image, text: str) -> GenerateRequest:
+    return GenerateRequest("probe", "", (ChatMessage("user", text, parts=(pictures.encode(picture), text)),))
+
+
+def load_vlm(model: str, settings: Settings, blas: str | None, progress: Progress) -> VlmBackend:
+    """Load a checkpoint; raises as `lm.load_lm`."""
+    folder = checkpoint.locate(model, settings.models_path)
+    config = checkpoint.read_config(folder)
+    if "model_file" in config or any(folder.rglob("*.py")):
+        raise ModelLoadFailed(f"The model {model!r} brings code of its own, which is never run.")
+    work_offline()
+    found = lm.read(model, settings, blas, progress, partial(_load, config=config), VlmTokenizer, _speaker)
+    try:
+        processor = load_processor(folder, True, eos_token_ids=config.get("eos_token_id"), trust_remote_code=False)
+    except Exception as error:  # noqa: BLE001  # a damaged processor raises anything
+        raise lm.verdict(error, model) from None
+    assert isinstance(found.tokenizer, VlmTokenizer)  # noqa: S101  # for the type checker
+    found.tokenizer.see(processor, settings)
+    return VlmBackend(processor, found, settings)
+
+
+def _load(folder: Path, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    return load_model(folder, lazy=True), config
+
+
+def _speaker(module: Any) -> Any:
+    return module.language_model
+
+
+def _plain(value: Any) -> Any:
+    """Arrays of the tokenizer's thread as numpy's: MLX's belong to the thread that made them."""
+    return np.array(value) if hasattr(value, "shape") else value
