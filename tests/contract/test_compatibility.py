@@ -52,11 +52,17 @@ PLAIN: dict[str, dict[str, Any]] = {
     "prompt_cache_options": {"prompt_cache_options": {}},
     **{name: {name: "x"} for name in NO_EFFECT - {"metadata", "store", "prompt_cache_options"}},
 }
+_DOT = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+PICTURED = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": _DOT}}]}]
 # what each engine refuses, and the field it names
 REFUSED: dict[tuple[str, str], dict[str, Any]] = {
     ("mlx", "response_format"): {
         "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}
     },
+    ("mlx", "messages"): {"messages": PICTURED},
+    ("fake", "messages"): {"messages": PICTURED},
     ("mlx", "reasoning_effort"): {"reasoning_effort": "high"},
     ("fake", "response_format"): {"response_format": JSON},
     ("fake", "tool_choice"): {"tools": TOOLS, "tool_choice": "required"},

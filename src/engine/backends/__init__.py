@@ -276,12 +276,21 @@ def is_constrained(request: GenerateRequest) -> bool:
 ALWAYS = "always"
 REFUSES: dict[str, dict[str, str]] = {
     "mlx": {
+        "messages": "when they hold images",
         "tools": "when the model's template knows none (a tool that must be called needs no template)",
         "response_format": "for keywords that llguidance does not know",
         "reasoning_effort": "when the model's template has no switch, or before a form when its thinking has no mark",
         "/v1/embeddings": "for a model whose last hidden state mlx-lm keeps to itself",
     },
+    "mlx vision": {
+        "messages": "when an image is no `data:` URL",
+        "tools": "when the model's template knows none (a tool that must be called needs no template)",
+        "response_format": "for keywords that llguidance does not know",
+        "reasoning_effort": "when the model's template has no switch, or before a form when its thinking has no mark",
+        "/v1/embeddings": ALWAYS,
+    },
     "fake": {
+        "messages": "when they hold images",
         "/v1/embeddings": ALWAYS,
         "response_format": "but for `text`",
         "tool_choice": "`required` or a name, unless the message is the call",
