@@ -18,7 +18,7 @@ TREES = {file: ast.parse(text) for file, text in TEXTS.items()}
 
 # each stands at a boundary of a process, a thread or a foreign library. Before you raise this number: could the new
 # one name what it catches?
-MAX_BROAD_EXCEPTS = 19
+MAX_BROAD_EXCEPTS = 18
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "handler", "misc"}
 # the one exception: Flask's own word for what it registers
 ALLOWED_NAMES = {"error_handlers"}

@@ -31,6 +31,8 @@ from src.settings import EngineSettings, Settings, work_offline
 
 _PROBE_TOKENS = 8
 _PROBE_SIDE = 64
+# what processors say of pictures they do not like, and architectures of batches they cannot compute
+_COMPLAINTS = (ValueError, TypeError, RuntimeError, LookupError, AttributeError, OSError)
 
 
 class VlmTokenizer(LmTokenizer):
@@ -59,7 +61,7 @@ class VlmTokenizer(LmTokenizer):
         text = self._templated(messages, tokenize=False, **options)
         try:
             made = prepare_inputs(self._processor, images=shown, prompts=[text], add_special_tokens=False)
-        except Exception as error:  # noqa: BLE001  # processors raise what they like, about a client's pictures
+        except _COMPLAINTS as error:
             logger.info("a processor refused pictures: {}", type(error).__name__)
             raise InvalidRequest("The model's processor refuses these images.", param="messages") from None
         inputs = {name: _plain(value) for name, value in made.items() if name not in ("input_ids", "attention_mask")}
@@ -106,7 +108,7 @@ class VlmBackend(LmBackend):
             probes = self._probes()
             alone = [self._read(self._rows(model, 1), [probe])[0] for probe in probes]
             together = self._read(self._rows(model, len(probes)), probes)
-        except Exception:  # noqa: BLE001  # what an architecture cannot do in a batch shows in many ways
+        except _COMPLAINTS:
             logger.opt(exception=True).info("this model's batch fails its check; one request at a time")
             return False
         if alone != together:
