@@ -376,6 +376,23 @@ def test_memory_that_is_short_gets_some_back(random_model: Path) -> None:
     assert owner.answer(asked("One?"))[0].usage.completion_tokens == 5
 
 
+def test_what_runs_is_counted_until_it_ends(random_model: Path) -> None:
+    """The bytes of keys and values are those of running sequences: none are left when they are, however they ended."""
+    owner = Owner(random_model)
+    backend = owner.backend
+    uids = [backend.insert(list(range(1, 40 + n)), 50, Sampling(temperature=0.0)) for n in range(2)]
+    for _ in range(6):
+        backend.step()
+    reading = backend.caches()[0]
+    assert reading is not None
+    assert reading.bytes > 0
+    assert reading.limit_bytes is not None
+    backend.remove(uids)
+    after = backend.caches()[0]
+    assert after is not None
+    assert after.bytes == 0
+
+
 def test_off_is_off(random_model: Path) -> None:
     """PREFIX_CACHE_MB=0: nothing is kept, nobody waits for another's prompt."""
     owner = Owner(random_model, prefix_cache_mb=0)

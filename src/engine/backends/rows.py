@@ -190,10 +190,8 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
 
     def share(self, budget: int) -> None:
         """Divide the next step's prompt tokens among the sequences in prefill."""
-        segments = [entry[0] for entry in self._currently_processing] + [
-            entry[1] for entry in self._unprocessed_sequences
-        ]
-        lefts = [sum(map(len, parts)) - 1 for parts in segments]
+        begun, new = [row[0] for row in self._currently_processing], [row[1] for row in self._unprocessed_sequences]
+        lefts = [sum(map(len, segments)) - 1 for segments in (*begun, *new)]
         self.prefill_step_size = chunk([left for left in lefts if left], budget)
 
     def next(self) -> tuple[list[Any], list[Any]]:
@@ -237,5 +235,6 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
                 if uid in uids:
                     self._prefixes.keep(self._salts[uid], tokens, batch.prompt_cache, at, end=True)
             self.remove(uids)
+        self.kv_bytes = self.prompt_cache_nbytes
         for uid in uids:
             self._salts.pop(uid, None)
