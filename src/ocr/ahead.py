@@ -21,6 +21,7 @@ class Ahead:
     def __init__(self, recognizer: BatchRecognizer) -> None:
         self._recognizer = recognizer
         self._ready: dict[_Key, Reading] = {}
+        self._failed = False  # a batch has raised: that page alone is lost, and from then on each is read alone
 
     def read(self, request: OcrRequest, page: Pixels, pixels: Callable[[int], Pixels | None]) -> Reading:
         """The page's; `pixels` gives another page of the document, or None if that needs no reading."""
@@ -30,10 +31,12 @@ class Ahead:
         others = {number: found for number in self._wanted(request) if (found := pixels(number)) is not None}
         if not others:
             return self._recognizer.read(page, request.options.language)
+        self._failed = True
         first, *rest = self._recognizer.read_many([page, *others.values()])
+        self._failed = False
         keys = [(request.path, number, request.options) for number in others]
         self._ready = dict(zip(keys, rest, strict=True))
         return first
 
     def _wanted(self, request: OcrRequest) -> tuple[int, ...]:
-        return request.ahead[: self._recognizer.at_once - 1]
+        return () if self._failed else request.ahead[: self._recognizer.at_once - 1]

@@ -45,7 +45,8 @@ class Facts:
 def bounds(settings: OcrSettings, *, cores: int, memory_bytes: int, model_bytes: int, on_gpu: bool) -> Bounds:
     """What OCR_WORKERS means on this machine."""
     if settings.ocr_workers != "auto":
-        return Bounds(settings.ocr_workers, settings.ocr_workers)
+        count = min(settings.ocr_workers, settings.ocr_max_concurrent)  # more would never have a page
+        return Bounds(count, count)
     worker_bytes = OCR_PAGE_BYTES + model_bytes
     most = 1 if on_gpu else max(1, min(cores, settings.ocr_max_concurrent, int(memory_bytes / 2 / worker_bytes)))
     return Bounds(1, most, worker_bytes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,12 @@ class VlmRecognizer:
         self._max_tokens = max_tokens
         self._turns = turns
         self._generate(Image.new("RGB", (128, 32), "white"), 4)
-        self._batch = Batch(self._model, self._processor, self._kind.prompt, self._kind.arguments)
         self.at_once = at_once if at_once > 1 and self.batches_agree(vlm_batch.lines()) else 1
         logger.info("a {} model reads pages, {} at once", kind, self.at_once)
+
+    @cached_property
+    def _batch(self) -> Batch:
+        return Batch(self._model, self._processor, self._kind.prompt, self._kind.arguments)
 
     def batches_agree(self, pictures: Sequence[Image.Image]) -> bool:
         """Whether pictures give the same text together as alone. A batch that raises is no batch."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.ipc.messages import OcrContents, OcrOptions, OcrRequest, OcrResult
+from src.ipc.messages import Failed, OcrContents, OcrOptions, OcrRequest, OcrResult
 from src.ocr import vlm_batch
 from src.ocr.fake import FakeRecognizer, draw
 from src.ocr.limits import Limits
@@ -180,6 +180,18 @@ def test_a_page_with_text_or_damage_is_not_read_ahead(tmp_path: Path) -> None:
     recognizer = Together()
     assert read(Reader(recognizer, Limits()), path, 0, 1, 2) == "good"
     assert recognizer.calls == [2]
+
+
+def test_a_batch_that_raises_is_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory may hold one page and not three: the next ones are read alone."""
+    path = tmp_path / "document"
+    path.write_bytes(files.zipped({f"{at}.png": draw(f"text=page {at}") for at in range(4)}))
+    recognizer = Together()
+    monkeypatch.setattr(recognizer, "read_many", lambda _: 1 / 0)
+    reader = Reader(recognizer, Limits())
+    lost = reader.answer(OcrRequest("1", b"", path=str(path), page=0, ahead=(1, 2)))
+    assert isinstance(lost, Failed)
+    assert [read(reader, path, 1, 2, 3), read(reader, path, 2, 3)] == ["page 1", "page 2"]
 
 
 @pytest.mark.parametrize(("workers", "batch", "ahead"), [(1, 4, (1, 2, 3)), (1, 1, ()), (2, 4, ())])

@@ -29,9 +29,11 @@ def test_a_machine_bears_so_many(cores: int, memory: int, on_gpu: bool, most: in
 
 
 def test_a_number_is_a_number() -> None:
-    """OCR_WORKERS=3 is three, whatever the machine."""
+    """OCR_WORKERS=3 is three, whatever the machine; but no more than pages are admitted."""
     found = bounds(OcrSettings(ocr_workers=3), cores=1, memory_bytes=GIB, model_bytes=0, on_gpu=True)
     assert (found.least, found.most) == (3, 3)
+    few = OcrSettings(ocr_workers=3, ocr_max_concurrent=2)
+    assert bounds(few, cores=8, memory_bytes=64 * GIB, model_bytes=0, on_gpu=False).most == 2
 
 
 @pytest.mark.parametrize(
