@@ -60,6 +60,11 @@ class Running:
         code, body = self.get("/v1/system/status")
         return {child["name"].partition(":")[0]: child for child in json.loads(body)["children"]} if code == 200 else {}
 
+    def restarts(self) -> dict[str, dict[str, int]]:
+        """By process and reason, also of processes that have left."""
+        counts: dict[str, dict[str, int]] = json.loads(self.get("/v1/system/status")[1])["restarts"]
+        return counts
+
     def pid(self, child: str) -> int:
         return int(str(self.status()[child]["pid"]))
 

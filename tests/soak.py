@@ -98,7 +98,7 @@ def soak(running: Running, seconds: float) -> Soak:
         over.set()
         for thread in threads:
             thread.join(90)
-    result.restarts = sum(sum(_counts(child).values()) for child in running.status().values())
+    result.restarts = sum(sum(counts.values()) for counts in running.restarts().values())
     return result
 
 
@@ -117,11 +117,6 @@ def _leave(running: Running) -> bool:
     ) as reply:
         next(reply.iter_lines(), None)
         return reply.status_code == 200
-
-
-def _counts(child: dict[str, object]) -> dict[str, int]:
-    counts = child["restarts"]
-    return counts if isinstance(counts, dict) else {}
 
 
 def _work(kind: str, act: Callable[[], bool], result: Soak, over: threading.Event) -> None:

@@ -198,9 +198,8 @@ class Backends:
                 models=tuple(ModelReading(name, self.engine_name(), up=False, state="unknown") for name in self.models)
             )
         models = tuple(_model_reading(model, self.engine_name(), status.child(model.child)) for model in status.models)
-        restarts = {(c.name, reason): n for c in status.children for reason, n in c.restarts.items()}
+        restarts = {(name, reason): n for name, counts in status.restarts.items() for reason, n in counts.items()}
         memory = {c.name: c.health.memory.rss_bytes for c in status.children if c.health is not None}
-        device = next((c.health.device for c in status.children if c.health and c.health.device), None)
         return Readings(
             models,
             restarts,
@@ -208,7 +207,6 @@ class Backends:
             _ocr(status),
             gpu_utilization=_gpu_utilization(status),
             gpu_memory_bytes=_gpu_memory(status),
-            mlx_version=(device.mlx_version if device else None) or "",
         )
 
 

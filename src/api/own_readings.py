@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
+from importlib import metadata
 
 from src import logs
 from src.api import greenlets
@@ -22,4 +24,14 @@ def with_own(readings: Readings, inflight: InFlight) -> Readings:
         greenlets=greenlets.alive(),
         log_dropped=logs.dropped(),
         version=VERSION,
+        mlx_version=_mlx_version(),
     )
+
+
+@lru_cache(1)
+def _mlx_version() -> str:
+    """As it is installed: also while no model is loaded, and without an import of it."""
+    try:
+        return metadata.version("mlx")
+    except metadata.PackageNotFoundError:
+        return ""

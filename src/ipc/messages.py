@@ -746,7 +746,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
 
 
 class SystemStatus(Message, frozen=True):
-    """The supervisor's table."""
+    """The supervisor's table. `restarts`: by child and reason, also of children that have left since."""
 
     version: str
     pid: int
@@ -755,6 +755,7 @@ class SystemStatus(Message, frozen=True):
     gpu: GpuSample | None = None
     models: tuple[ModelStatus, ...] = ()
     background_paused: bool = False
+    restarts: dict[str, dict[str, int]] = {}
 
     def child(self, name: str) -> ChildStatus | None:
         return next((child for child in self.children if child.name == name), None)

@@ -72,6 +72,7 @@ class Child:
         *,
         on_change: Callable[[Child], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        restarts: dict[str, int] | None = None,
     ) -> None:
         self.spec = self._first_choice = spec
         self.state: ChildState = "stopped"
@@ -82,7 +83,7 @@ class Child:
         self._clock = clock
         self._log = logger.bind(stream=spec.stream, child=spec.name)
         self._policy = RestartPolicy(settings)
-        self._restarts: dict[str, int] = {}
+        self._restarts = dict(restarts or {})
         self._order: Literal["run", "restart", "stop"] = "run"
         self._called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._killed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -33,21 +33,24 @@ class Children:
         self._on_fault = on_fault
         self._children: dict[str, Child] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._past: dict[str, dict[str, int]] = {}
 
     def add(self, spec: ChildSpec) -> None:
-        child = Child(spec, self._effects, self._settings, on_change=self._on_change)
+        past = self._past.pop(spec.name, None)
+        child = Child(spec, self._effects, self._settings, on_change=self._on_change, restarts=past)
         self._children[spec.name] = child
         task = asyncio.get_running_loop().create_task(child.run(), name=spec.name)
         self._tasks[spec.name] = task
         task.add_done_callback(self._ended)
 
     async def remove(self, name: str) -> None:
-        """Stop a child and forget it; harmless when there is none."""
+        """Stop a child and forget it, but for its restarts; harmless when there is none."""
         if name not in self._children:
             return
         self._children[name].stop()
         await asyncio.wait({self._tasks[name]})
-        self._children.pop(name, None)
+        if child := self._children.pop(name, None):
+            self._past[name] = child.status().restarts
         self._tasks.pop(name, None)
 
     def in_state(self, name: str, state: ChildState) -> bool:
@@ -58,6 +61,10 @@ class Children:
 
     def status(self) -> tuple[ChildStatus, ...]:
         return tuple(child.status() for child in self._children.values())
+
+    def restarts(self) -> dict[str, dict[str, int]]:
+        """By child and reason, also of those that have left: counters never go back."""
+        return self._past | {name: child.status().restarts for name, child in self._children.items()}
 
     def status_of(self, name: str) -> ChildStatus | None:
         return self._children[name].status() if name in self._children else None

@@ -171,6 +171,7 @@ class Supervisor:
             self._gpus.sample(),
             self.models.status(),
             self.models.background_paused,
+            self._children.restarts(),
         )
 
     def stop(self) -> None:

@@ -48,21 +48,30 @@ def test_the_unit_is_hardened(folder: Path, *, nvidia: bool) -> None:
     assert done.returncode == 0, done.stdout[-300:]
 
 
-def test_systemd_is_told_when_it_is_ready_alive_and_stopping(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """READY comes after the engine answers, WATCHDOG every few seconds, STOPPING at the end; none from a child."""
+def said(systemd: socket.socket) -> str:
+    """The next thing that is not a sign of life: those come every 5 s, also before READY."""
+    while (text := systemd.recv(500).decode()) == "WATCHDOG=1":
+        continue
+    return text
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_systemd_is_told_when_it_is_ready_alive_and_stopping(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, lazy: bool
+) -> None:
+    """READY when the model answers, or lazy loading is armed; WATCHDOG; STOPPING at the end; none from a child."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(folder / "notify"))
-        systemd.settimeout(15)
+        systemd.settimeout(30)
         monkeypatch.setenv("NOTIFY_SOCKET", str(folder / "notify"))
-        with service(inference_engine="fake", ocr_workers=0, ready=None) as running:
-            first = systemd.recv(500).decode()
-            assert first.startswith("READY=1")
+        with service(inference_engine="fake", ocr_workers=0, ready=None, lazy_load=lazy) as running:
+            assert said(systemd).startswith("READY=1")
             assert running.get("/readyz")[0] == 200
+            assert ("engine" in running.status()) != lazy
+            chat = {"messages": [{"role": "user", "content": "hi"}]}
+            assert httpx.post(f"{running.url}/v1/chat/completions", json=chat, timeout=30).status_code == 200
             assert systemd.recv(500) == b"WATCHDOG=1"
-        said = systemd.recv(500)
-        while said == b"WATCHDOG=1":
-            said = systemd.recv(500)
-        assert said == b"STOPPING=1"
+        assert said(systemd) == "STOPPING=1"
 
 
 def test_connections_wait_while_web_is_replaced(folder: Path) -> None:

@@ -74,6 +74,7 @@ SERIES = {
     "stoker_prompt_tokens_total": set(MODEL),
     "stoker_generation_tokens_total": set(MODEL),
     "stoker_request_success_total": {*MODEL, "finished_reason"},
+    "stoker_embedding_requests_total": {*MODEL, "outcome"},
     "stoker_time_to_first_token_seconds_count": set(MODEL),
     "stoker_inter_token_latency_seconds_count": set(MODEL),
     "stoker_e2e_request_latency_seconds_count": set(MODEL),
@@ -104,6 +105,7 @@ def observed() -> Metrics:
     """A registry in which everything has happened once."""
     metrics = Metrics(lambda: READINGS)
     metrics.announce_model(**MODEL)
+    metrics.embedding_requests.labels(**MODEL, outcome="stop").inc()
     metrics.http_requests.labels("POST", "/v1/chat/completions", "200").inc()
     metrics.http_seconds.labels("POST", "/v1/chat/completions").observe(0.2)
     metrics.rate_limited.labels("/v1/ocr").inc()

@@ -108,6 +108,7 @@ def table(engine: ChildState = "ready", ocr: ChildState = "ready", detail: str |
             ChildStatus("ocr", ocr, 43, 5.0, {}, None, OCR_HEALTH if ocr == "ready" else None),
         ),
         models=(ModelStatus("demo", _MODEL_STATES.get(engine, "gpu"), "engine:demo", 100, detail=detail),),
+        restarts={"engine:demo": {"stall": 2}, "engine:gone": {"exit": 1}},
     )
 
 
