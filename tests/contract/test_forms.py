@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from src.engine.backends import Backend
+from src.engine.text import TextStream
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc.messages import ChatMessage, GenerateRequest, Sampling, Tool, ToolChoice
-from tests.contract.test_backends import GREEDY, TEXTS, Batch, Made, alone, load, prompt
+from tests.contract.test_backends import GREEDY, TEXTS, Batch, Made, alone, load, prompt, text_tokens
 
 ROOM = 700
 AT_ONCE = 8
@@ -293,3 +294,23 @@ def test_a_tool_that_must_be_called(backend: Backend) -> None:
         ((name, arguments),) = calls(backend, request, made)
         assert name == "weather"
         jsonschema.validate(json.loads(arguments), PERSON)
+
+
+def test_a_call_that_a_model_chose_to_make(backend: Backend) -> None:
+    """Token by token through this model's own tokenizer and marks: the name is told first, the arguments grow."""
+    request = asking(tools=TOOLS)
+    stream = TextStream(backend.tokenizer.detokenizer(), (), backend.tokenizer.reader(request, []))
+    wanted = {"name": "Köln } 🎉", "age": 7}
+    written = (
+        f'Well: <tool_call>\n{{"name": "weather", "arguments": {json.dumps(wanted, ensure_ascii=False)}}}\n</tool_call>'
+    )
+    told, shown = [], ""
+    for token in text_tokens(backend, written):
+        shown += stream.push(token)
+        told.append(stream.aside().calls)
+    shown += stream.flush()
+    pieces = [piece for calls in told for piece in calls]
+    assert (pieces[0].name, pieces[0].arguments) == ("weather", "")
+    assert json.loads("".join(piece.arguments for piece in pieces)) == wanted
+    assert sum(bool(calls) for calls in told) > 5
+    assert (shown, stream.called) == ("Well: ", True)
