@@ -78,6 +78,7 @@ def _card(entry: catalog.Entry, status: SystemStatus | None) -> ModelCard:
     child = status.child(model.child)
     health = child.health if child is not None else None
     loaded = health.model if health is not None else None
+    vectors = EmbeddingCard(loaded.embedding_size) if loaded is not None and loaded.embedding_size else None
     return ModelCard(
         entry.name,
         created,
@@ -85,10 +86,10 @@ def _card(entry: catalog.Entry, status: SystemStatus | None) -> ModelCard:
         detail=model.detail,
         size_bytes=model.size_bytes or None,
         context_length=loaded.context_length if loaded is not None else entry.context_length,
-        capabilities=entry.capabilities,
+        capabilities=entry.capabilities if vectors is None else (*entry.capabilities, "embeddings"),
         parameters=loaded.parameters if loaded is not None else None,
         engine=health.engine if health is not None else None,
-        embeddings=EmbeddingCard(loaded.embedding_size) if loaded is not None and loaded.embedding_size else None,
+        embeddings=vectors,
         pinned=model.pinned,
         running=model.running,
         waiting=model.waiting,

@@ -70,6 +70,15 @@ def test_greedy_text_is_the_same_alone_and_in_a_crowd(client: openai.OpenAI) -> 
     assert together == [alone[question] for question in questions]
 
 
+def test_vectors_are_as_the_card_says(demo: Running, client: openai.OpenAI) -> None:
+    """How many numbers a vector has, and how they are made, stands in the model's entry."""
+    made = client.embeddings.create(model="demo", input=["a quay", "a buoy"])
+    card = json.loads(demo.get("/v1/models/demo")[1])
+    assert [len(one.embedding) for one in made.data] == [card["embeddings"]["dimensions"]] * 2
+    assert "mean of the last hidden state" in card["embeddings"]["pooling"]
+    assert "embeddings" in card["capabilities"]
+
+
 def test_limits_are_honoured(client: openai.OpenAI) -> None:
     """max_tokens cuts with `length`; a stop string cuts before itself."""
 
