@@ -8,6 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from src.engine.tokens import common_prefix
+from tests.bench.chat import __main__ as bench
 from tests.bench.chat.__main__ import Figures, markdown, ratio, shown
 from tests.bench.chat.workloads import MIXED, SHARED, UNIFORM, Texts, Workload
 
@@ -46,3 +47,31 @@ def test_the_table_compares_rounds_in_pairs() -> None:
     assert shown([7.0]) == "7"
     table = {("w", "stoker"): Figures([20.0], [0.5], [0.1]), ("w", "other"): Figures([10.0], [1.0], [0.2])}
     assert "| w | other | 10 | 2.00× | 1.00 | 0.20 |" in markdown(table, "t")
+
+
+def test_a_run_ends_in_tables_a_picture_and_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes twelve minutes does not fail in its last second: the same end, on invented rounds."""
+    page = tmp_path / "performance.md"
+    page.write_text("# Before\n\n<!-- chat -->\nold\n<!-- /chat -->\n\nAfter.\n")
+    monkeypatch.setattr(bench, "FOLDER", tmp_path / "bench")
+    monkeypatch.setattr(bench, "_DOCS", page)
+    monkeypatch.setattr(bench, "run", invented)
+    (tmp_path / "bench").mkdir()
+    bench.write(bench.tables(quick=True))
+    text = page.read_text()
+    assert text.startswith("# Before")
+    assert text.endswith("<!-- /chat -->\n\nAfter.\n")
+    assert "old" not in text
+    assert "| 32 streams, 75 + 64 | limit |" in text
+    assert page.with_suffix(".png").stat().st_size > 5000
+
+
+def invented(
+    model: Path, plan: list[tuple[Workload, int]], *, fast: bool, peers: tuple[str, ...]
+) -> dict[tuple[str, str], Figures]:
+    """A table as a run makes it: the limit has rates alone."""
+    return {
+        (work.name, name): Figures([9.0] * count, [] if name == "limit" else [0.1] * count, [])
+        for work, count in plan
+        for name in ("limit", "stoker", *peers)
+    }
