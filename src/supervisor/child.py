@@ -265,7 +265,7 @@ class Child:
         if self._relief is not None:
             self._look_at_relief(self._relief, now)
         elif why := self._wear.why(self._health, now):
-            self._log.info("{} is renewed: it has made {}", self.spec.name, why)
+            self._log.info("{} is renewed: {}", self.spec.name, why)
             if not self._wear.both_fit(self._health, self._effects.free_bytes()):
                 self._count("recycle")
                 raise _Worn
