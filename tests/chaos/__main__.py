@@ -54,7 +54,11 @@ def main() -> int:
         storm = _storm(running, options.seconds, options.seed)
         after, left = _aftermath(running, before)
         recycled = running.status()["engine"]["restarts"]
-    broken += left + [f"{name}: {count}" for name, count in storm.outcomes.items() if name.startswith("BROKEN")]
+    broken += (
+        _unexplained(storm)
+        + left
+        + [f"{name}: {count}" for name, count in storm.outcomes.items() if name.startswith("BROKEN")]
+    )
     _report(storm, [("before", before), ("after", after)], recycled, broken)
     return 1 if broken else 0
 
@@ -101,6 +105,13 @@ def _still_works(running: Running) -> list[str]:
     if not isinstance(load, dict) or load["running"] + load["waiting"]:
         return [f"the engine still works: {load}"]
     return []
+
+
+def _unexplained(storm: Storm) -> list[str]:
+    """Each death of web or its supervisor resets one connection of each client at most."""
+    resets = sum(count for name, count in storm.outcomes.items() if name.startswith("connection reset"))
+    deaths = sum(storm.damage[name] for name in ("web worker killed", "web master killed", "supervisor killed"))
+    return [f"{resets} connections were reset by {deaths} deaths"] if resets > deaths * _CLIENTS else []
 
 
 def _report(storm: Storm, held: list[tuple[str, Holdings]], restarts: object, broken: list[str]) -> None:
