@@ -55,9 +55,18 @@ def names(setting: str) -> list[str]:
 
 def _folders(models: Path) -> Iterator[Path]:
     """Folders with a model: directly in MODELS_DIR, or one deeper, under their owner's name."""
-    for pattern in ("*/config.json", "*/*/config.json"):
-        folders = (file.parent for file in models.glob(pattern))
-        yield from (folder for folder in folders if not folder.name.startswith("."))  # one that is being fetched
+    owners = _inside(models)
+    for folder in [*owners, *(folder for owner in owners for folder in _inside(owner))]:
+        if any(file.name == "config.json" for file in _inside(folder)):
+            yield folder
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Nothing, of one that has just gone or may not be read. A name with a dot in front is being fetched."""
+    try:
+        return [place for place in folder.iterdir() if not place.name.startswith(".")]
+    except OSError:
+        return []
 
 
 def _entry(name: str, folder: Path | None, settings: Settings) -> Entry:
@@ -68,10 +77,18 @@ def _entry(name: str, folder: Path | None, settings: Settings) -> Entry:
     return Entry(
         name,
         folder,
-        sum(file.stat().st_size for file in folder.glob("*.safetensors")),
+        sum(map(_bytes, folder.glob("*.safetensors"))),
         context_length(config, settings.max_model_len),
         ("chat", "vision") if reads_images(config) else ("chat",),
     )
+
+
+def _bytes(file: Path) -> int:
+    """None, of one that has just gone, or that is a link to nothing."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def _elsewhere(name: str) -> Path | None:
@@ -95,9 +112,11 @@ def reads_images(config: dict[str, Any]) -> bool:
 
 def context_length(config: dict[str, Any], limit: int) -> int:
     """Tokens a model was made for, by its config.json, bounded by MAX_MODEL_LEN when that is set."""
-    text = config.get("text_config") or {}
-    own = config.get("max_position_embeddings") or text.get("max_position_embeddings") or 4096
-    return min(int(own), limit) if limit else int(own)
+    text = config.get("text_config")
+    places = (config, text if isinstance(text, dict) else {})
+    said = [place.get("max_position_embeddings") for place in places]
+    own = next((count for count in said if isinstance(count, int) and count > 0), 4096)
+    return min(own, limit) if limit else own
 
 
 def damage(folder: Path) -> str | None:
@@ -123,12 +142,12 @@ def shards(folder: Path) -> set[str]:
 
 def is_whole(file: Path) -> bool:
     """Whether a safetensors file is as long as its head says."""
-    with file.open("rb") as data:
-        length = int.from_bytes(data.read(_HEADER_BYTES), "little")
-        head = data.read(length) if length <= _HEADER_MAX else b""
     try:
+        with file.open("rb") as data:
+            length = int.from_bytes(data.read(_HEADER_BYTES), "little")
+            head = data.read(length) if length <= _HEADER_MAX else b""
         tensors = msgspec.json.decode(head, type=dict[str, _Tensor])
-    except msgspec.DecodeError:
+    except (OSError, msgspec.DecodeError):
         return False
     end = max((tensor.data_offsets[1] for tensor in tensors.values()), default=0)
-    return file.stat().st_size == _HEADER_BYTES + length + end
+    return _bytes(file) == _HEADER_BYTES + length + end

@@ -81,3 +81,40 @@ def test_the_demo_model_is_whole(make_settings: MakeSettings) -> None:
     entry = catalog.entries(make_settings())["demo"]
     assert entry.folder is not None
     assert catalog.damage(entry.folder) is None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"max_position_embeddings": "many"},
+        {"max_position_embeddings": {"of": 3}},
+        {"text_config": "none"},
+        {"text_config": [1]},
+    ],
+)
+def test_a_strange_config_hides_no_other_model(
+    config: dict[str, Any], make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    model(tmp_path / "good")
+    model(tmp_path / "strange", **config)
+    found = catalog.entries(make_settings(models_dir=tmp_path, default_model="good"))
+    assert list(found) == ["good", "strange"]
+    assert found["strange"].context_length == 4096
+
+
+def test_links_to_nothing_and_closed_folders_hide_no_other_model(make_settings: MakeSettings, tmp_path: Path) -> None:
+    """As a hub cache that was cleaned leaves them, and as `lost+found` is."""
+    model(tmp_path / "good")
+    broken = model(tmp_path / "broken")
+    (broken / "model.safetensors").unlink()
+    (broken / "model.safetensors").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "closed").mkdir(mode=0o000)
+    found = catalog.entries(make_settings(models_dir=tmp_path, default_model="good"))
+    assert [(entry.name, entry.size > 0) for entry in found.values()] == [("good", True), ("broken", False)]
+    assert catalog.damage(broken) == "model.safetensors is cut short or damaged"
+
+
+def test_no_folder_of_models_at_all(make_settings: MakeSettings, tmp_path: Path) -> None:
+    found = catalog.entries(make_settings(models_dir=tmp_path / "none", default_model="good"))
+    assert list(found) == ["good"]
