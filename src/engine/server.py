@@ -246,7 +246,7 @@ class EngineServer:
             return peer.send(Failed(BackendUnavailable.code, "The model is not loaded yet."))
         self._scheduler.move(message.to, lambda: self._in_loop(moved.set))
         await _first(moved, peer.gone)
-        return peer.send(Accepted())
+        return peer.send(self.health())
 
     def _trim(self, peer: Peer) -> None:
         if self._scheduler is not None:

@@ -285,7 +285,7 @@ class PauseBackground(Message, frozen=True):
 
 
 class MoveWeights(Message, frozen=True):
-    """Asks an idle engine to free the device, or to come back to it; answered with `Accepted` when that is done."""
+    """Asks an idle engine to free the device, or to come back to it; answered with its `Health` when that is done."""
 
     to: Literal["cpu", "gpu"]
 
@@ -611,7 +611,10 @@ class EngineLoad(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OcrLoad(msgspec.Struct, frozen=True):
-    """How busy the OCR broker is. `model_loads`: models loaded in the life of this pool."""
+    """How busy the OCR broker is. `model_loads`: models loaded in the life of this pool.
+
+    `background`: how many of the busy and waiting ones are background pages.
+    """
 
     workers: int
     busy: int
@@ -623,6 +626,7 @@ class OcrLoad(msgspec.Struct, frozen=True):
     jobs: int = 0
     recycled: int = 0
     fallbacks: int = 0
+    background: int = 0
 
 
 class GpuProcess(msgspec.Struct, frozen=True):
@@ -710,7 +714,8 @@ ModelState = Literal["unloaded", "loading", "gpu", "offloading", "cpu", "restori
 class ModelStatus(msgspec.Struct, frozen=True):
     """One model of the supervisor's table. `running`, `waiting`: requests that have a place, and that want one.
 
-    `child`: the name of its process in the table of children. `detail`: why it failed. Seconds; bytes on the disk.
+    `child`: the name of its process in the table of children. `detail`: why it failed last.
+    `wanted`: it is being loaded, or will be, though nobody asks for it. Seconds; bytes on the disk.
     """
 
     name: str
@@ -718,6 +723,7 @@ class ModelStatus(msgspec.Struct, frozen=True):
     child: str
     size_bytes: int = 0
     pinned: bool = False
+    wanted: bool = False
     running: int = 0
     waiting: int = 0
     idle_s: float = 0.0

@@ -135,6 +135,11 @@ class Child:
             fallback="cpu" if self.spec is not self._first_choice else None,
         )
 
+    def heard(self, health: Health) -> None:
+        """What the process has just said of itself, outside of its heartbeats."""
+        if self._process is not None and self._process.pid == health.pid:
+            self._health = health
+
     def silence(self) -> Silence:
         """For the watchdog: how long since it answered, if it counts as ready."""
         silent_s = self._clock() - self._answered_at if self.state == "ready" else 0.0
@@ -276,10 +281,12 @@ class Child:
                 self._wear.wait(now + self._settings.breaker_retry)
 
     def _look_at_relief(self, relief: Relief, now: float) -> None:
-        if relief.ready:
+        if self._health is not None and self._health.location == "cpu":
+            self._drop_relief()  # the model has left the device meanwhile; its successor would bring it back
+        elif relief.ready:
             self._count("recycle")
             raise _Relieved
-        if relief.failure is not None:
+        elif relief.failure is not None:
             self._log.error("{} cannot be renewed and goes on: {}", self.spec.name, relief.failure)
             self._wear.wait(now + self._settings.breaker_retry)
             self._drop_relief()

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from loguru import logger
 
-from src.ipc.messages import ChildState, ChildStatus
+from src.ipc.messages import ChildState, ChildStatus, Health
 from src.settings import SupervisorSettings
 from src.supervisor import watchdog
 from src.supervisor.child import Child
@@ -69,12 +69,18 @@ class Children:
     def status_of(self, name: str) -> ChildStatus | None:
         return self._children[name].status() if name in self._children else None
 
+    def heard(self, name: str, health: Health) -> None:
+        """What a child has just said of itself, outside of its heartbeats."""
+        if name in self._children:
+            self._children[name].heard(health)
+
     def overdue(self) -> list[str]:
         """Those whose silence nobody has acted on: a reason to let systemd's watchdog bite."""
         return watchdog.overdue(child.silence() for child in self._children.values())
 
     def all_in(self, *states: ChildState) -> bool:
-        return all(child.state in states for child in self._children.values())
+        """Whether all are in one of these states; one that has just been stopped does not count any more."""
+        return all(child.state in (*states, "stopped") for child in self._children.values())
 
     def restart(self, name: str) -> bool:
         """Replace a child, or start it now if it waits; False when there is none of that name."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from src.ipc import runtime
 from src.ipc.framing import FramingError
-from src.ipc.messages import Accepted, ChildStatus, Failed, MoveWeights
+from src.ipc.messages import ChildStatus, Failed, Health, MoveWeights
 from src.settings import Settings
 from src.supervisor import specs
 from src.supervisor.children import Children
@@ -33,15 +33,33 @@ class EngineProcesses:
         await self._children.remove(self.name(model))
 
     async def move(self, model: str, to: Literal["cpu", "gpu"]) -> None:
+        """Again, when its process was relieved by another meanwhile: that one is on the device."""
+        pid, health, failure = self._pid(model), None, None
+        try:
+            health = await self._order(model, to)
+        except MoveFailed as error:
+            failure = error
+        if self._pid(model) != pid:
+            await self.move(model, to)
+        elif failure is not None:
+            raise failure
+        elif health is not None:
+            self._children.heard(self.name(model), health)
+
+    async def _order(self, model: str, to: Literal["cpu", "gpu"]) -> Health:
         path = runtime.engine_socket(self._directory, model)
         try:
-            answer = await asyncio.wait_for(
-                outcome(path, MoveWeights(to), Accepted, Failed), self._settings.start_timeout
-            )
+            work = outcome(path, MoveWeights(to), Health, Failed)
+            answer = await asyncio.wait_for(work, self._settings.start_timeout)
         except (OSError, FramingError, asyncio.TimeoutError) as error:
             raise MoveFailed(str(error) or f"no answer within {self._settings.start_timeout:g} s") from None
-        if isinstance(answer, Failed):
-            raise MoveFailed(answer.message)
+        if isinstance(answer, Health):
+            return answer
+        raise MoveFailed(answer.message if isinstance(answer, Failed) else "it does not know how")
+
+    def _pid(self, model: str) -> int | None:
+        child = self.status(model)
+        return child.pid if child is not None else None
 
     def status(self, model: str) -> ChildStatus | None:
         return self._children.status_of(self.name(model))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from src.ipc.messages import EngineLoad, Health
 from tests.unit.supervisor.fakes import SPEC, FakeProcess, health
@@ -107,6 +108,33 @@ async def test_a_crash_meanwhile_finds_the_successor_on_its_way() -> None:
     new.said = made(0)
     await life.until("ready")
     assert len(life.world.processes) == 2
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_model_that_leaves_the_device_meanwhile_has_no_successor() -> None:
+    """It would bring the model back, where nobody asked for it."""
+    life = Life(second(lambda pid: FakeProcess(pid, health("loading"))), engine_max_tokens=100)
+    await life.until("ready")
+    await asyncio.sleep(3)
+    old, new = life.world.processes
+    old.said = replace(made(100), location="cpu")
+    life.child.heard(old.said)
+    new.said = made(0)
+    await asyncio.sleep(60)
+    assert new.exited.done()
+    assert (life.child.status().pid, life.world.taken_over, len(life.world.processes)) == (1, 0, 2)
+    await life.end()
+
+
+@in_virtual_time
+async def test_what_is_heard_of_another_process_is_not_believed() -> None:
+    life = Life(fresh)
+    await life.until("ready")
+    life.child.heard(replace(made(7), pid=2))
+    assert life.child.status().health == made(0)
+    life.child.heard(made(7))
+    assert life.child.status().health == made(7)
     await life.end()
 
 
