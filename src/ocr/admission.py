@@ -84,6 +84,11 @@ class Admission:
     def busy(self) -> int:
         return len(self._reading)
 
+    @property
+    def background(self) -> int:
+        """Of those that wait or are read."""
+        return sum(page.priority == "background" for page in (*self._waiting, *self._reading.values()))
+
     # ---- a page's way
 
     def submit(

@@ -103,6 +103,7 @@ class Broker:
             jobs=self._jobs.unfinished,
             recycled=pool.recycled,
             fallbacks=admission.fallbacks,
+            background=admission.background,
         )
         memory = MemoryReading(self._self.memory_info().rss)
         return Health(pool.state, os.getpid(), memory, pool.detail, pool.engine, ocr=load)

@@ -38,6 +38,10 @@ class Line(Generic[T]):
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._queues())
 
+    def __iter__(self) -> Iterator[T]:
+        for queue in self._queues():
+            yield from queue
+
     def __bool__(self) -> bool:
         return len(self) > 0
 

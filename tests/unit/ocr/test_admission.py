@@ -44,6 +44,22 @@ def test_max_concurrent_bounds_the_pages_with_workers(run: Run) -> None:
     run(story())
 
 
+def test_background_pages_are_told_apart(run: Run) -> None:
+    """Where they wait as where they are read: to the supervisor they are no other load."""
+
+    async def story() -> None:
+        staff = await Staff(ocr_workers=1, ocr_max_concurrent=1).open()
+        classes: tuple[Priority, ...] = ("background", "normal", "background")
+        pages = [staff.admission.submit(OcrRequest(priority, b"x"), priority) for priority in classes]
+        await settled()
+        assert (staff.admission.busy, staff.admission.waiting, staff.admission.background) == (1, 2, 2)
+        for page in pages:
+            staff.admission.abandon(page)
+        await staff.close()
+
+    run(story())
+
+
 def test_a_full_line_is_refused_at_once(run: Run) -> None:
     """Beyond OCR_QUEUE_SIZE a page gets 429 that names the limit and says when to come back."""
 
