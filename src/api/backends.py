@@ -95,8 +95,12 @@ class Backends:
         route = self._engine(request.model, UseModel(request.model, background=request.priority == "background"))
         return self._resumable(request, route, EngineCrashed)
 
-    def ask_engine(self, model: str, message: TokenizeRequest | DetokenizeRequest) -> Tokenized | Detokenized:
+    def ask_engine(
+        self, model: str, message: TokenizeRequest | DetokenizeRequest, still: Callable[[], None]
+    ) -> Tokenized | Detokenized:
         """One question to a model's engine that computes nothing; the model is loaded for it.
+
+        `still` is called while it waits, and may raise what ends the wait.
 
         Raises:
             ModelNotFound: naming the models there are.
@@ -107,7 +111,7 @@ class Backends:
         missing = BackendUnavailable("The engine is not running at the moment.", retry_after_s=_RETRY_S)
         asking = self._resumable(message, route, EngineCrashed, Suspects(self._settings.resume_progress_tokens))
         try:
-            route.hold(self._settings.queue_timeout + self._settings.start_timeout)
+            route.hold(self._settings.queue_timeout + self._settings.start_timeout, still)
             answer = asking.receive_all(_QUESTION_S)[0]
         except client.WaitTimeout:
             raise missing from None
@@ -119,8 +123,10 @@ class Backends:
             raise missing
         return answer
 
-    def load(self, model: str) -> None:
+    def load(self, model: str, still: Callable[[], None]) -> None:
         """Have a model brought to the device, also when that failed a moment ago; returns when it is there.
+
+        `still` is called while it waits, and may raise what ends the wait.
 
         Raises:
             ServiceError: why it is not.
@@ -128,7 +134,7 @@ class Backends:
         self.check_model(model)
         place = Place(runtime.control_socket(self._directory), UseModel(model, retry=True))
         try:
-            place.wait(self._settings.queue_timeout + self._settings.start_timeout)
+            place.wait(self._settings.queue_timeout + self._settings.start_timeout, still)
         finally:
             place.close()
 
@@ -236,10 +242,10 @@ class _Route:
                 f"{self.child} is not running; it is (re)started.", retry_after_s=_RETRY_S
             ) from None
 
-    def hold(self, timeout_s: float) -> None:
+    def hold(self, timeout_s: float, still: Callable[[], None]) -> None:
         """Wait for the place; raises what ends the wait."""
         if self._place is not None:
-            self._place.wait(timeout_s)
+            self._place.wait(timeout_s, still)
 
     def connect(self, request: Resumable | OcrJobRequest) -> Stream:
         if self._place is not None and not self._place.hold():

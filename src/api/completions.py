@@ -9,6 +9,7 @@ from flask import Blueprint, Response
 from msgspec.structs import replace
 
 from src.api import chat, convert, error_handlers, serving, sse
+from src.api.interest import interest
 from src.api.schemas_completions import (
     Completion,
     CompletionChoice,
@@ -193,7 +194,8 @@ def tokenize() -> Response:
     _, generate = serving.accept({name: value for name, value in fields.items() if value is not None})
     if body.prompt is not None:
         generate = replace(generate, raw_prompt=RawPrompt(text=body.prompt))
-    answer = service().backends.ask_engine(generate.model, TokenizeRequest(generate))
+    with interest() as still:
+        answer = service().backends.ask_engine(generate.model, TokenizeRequest(generate), still)
     assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
     return json_response(TokenizeOut(answer.tokens, len(answer.tokens), answer.context_length))
 
@@ -202,6 +204,7 @@ def tokenize() -> Response:
 def detokenize() -> Response:
     body = DetokenizeBody.model_validate(json_body())
     model = body.model or service().settings.default_model
-    answer = service().backends.ask_engine(model, DetokenizeRequest(model, tuple(body.tokens)))
+    with interest() as still:
+        answer = service().backends.ask_engine(model, DetokenizeRequest(model, tuple(body.tokens)), still)
     assert isinstance(answer, Detokenized)  # noqa: S101  # the question decides what answers it
     return json_response(DetokenizeOut(answer.text))

@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 
 from src.api import chat, convert, serving, sse
 from src.api import schemas_messages as shapes
+from src.api.interest import interest
 from src.api.schemas import Wire
 from src.api.schemas_messages import CountRequest, MessageOutput, MessagesRequest
 from src.api.service import json_body, json_response, service
@@ -43,7 +44,8 @@ def count() -> Response:
     fields = as_chat(CountRequest.model_validate(json_body()))
     with serving.own_names(_NAMES):
         _, generate = serving.accept(fields)
-    answer = service().backends.ask_engine(generate.model, TokenizeRequest(generate))
+    with interest() as still:
+        answer = service().backends.ask_engine(generate.model, TokenizeRequest(generate), still)
     assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
     return json_response(shapes.TokenCount(len(answer.tokens)))
 

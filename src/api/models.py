@@ -7,6 +7,7 @@ import time
 from flask import Blueprint, Response
 
 from src import catalog
+from src.api.interest import interest
 from src.api.schemas import EmbeddingCard, LoadOut, ModelBody, ModelCard, ModelList
 from src.api.service import json_body, json_response, service
 from src.errors import ModelNotFound
@@ -40,7 +41,8 @@ def show_model(name: str) -> Response:
 def load() -> Response:
     """Returns when the model is on the device, with its card."""
     name = ModelBody.model_validate(json_body()).model_name
-    service().backends.load(name)
+    with interest() as still:
+        service().backends.load(name, still)
     return show_model(name)
 
 

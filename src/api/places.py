@@ -57,10 +57,11 @@ class Place:
         self._granted = True
         return True
 
-    def wait(self, timeout_s: float) -> None:
-        """Hold it, within `timeout_s`; raises as `hold`, and BackendUnavailable."""
+    def wait(self, timeout_s: float, still: Callable[[], None]) -> None:
+        """Hold it, within `timeout_s`; raises as `hold`, what `still` raises meanwhile, and BackendUnavailable."""
         deadline = self._clock() + timeout_s
         while not self.hold():
+            still()
             if self._clock() >= deadline:
                 raise BackendUnavailable(f"There was no place at the model within {timeout_s:g} s.")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from src.api.answer import ClientGone
 from src.api.places import Place
 from src.ipc.messages import AnyMessage, StatusRequest, SystemStatus, UseModel
 from src.ipc.server import Peer
@@ -54,6 +55,22 @@ def test_a_place_is_waited_for_while_the_supervisor_lives(runtime_dir: Path) -> 
             assert not place.hold()
             clock.now += 10
         assert StatusRequest() in giver.asked
+        place.close()
+        assert giver.left.wait(5)
+
+
+def test_who_waits_for_a_place_may_be_told_to_stop(runtime_dir: Path) -> None:
+    """Its client has left: the place is asked for no more."""
+    giver, calls = Giver(), iter(range(3))
+
+    def still() -> None:
+        if next(calls) == 2:
+            raise ClientGone
+
+    with ServerThread(runtime_dir / "control.sock", giver):
+        place = Place(runtime_dir / "control.sock", UseModel("demo"), Clock())
+        with pytest.raises(ClientGone):
+            place.wait(60, still)
         place.close()
         assert giver.left.wait(5)
 

@@ -1,0 +1,36 @@
+"""Whether anybody still wants what a view waits for, where no `Answer` watches. Web process; around `Place.wait`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from flask import request
+
+from src.api.answer import ClientGone
+from src.api.disconnect import ClientWatch
+from src.api.service import service
+from src.errors import ShuttingDown
+
+
+@contextmanager
+def interest() -> Iterator[Callable[[], None]]:
+    """Of this request: gives a check, which raises ClientGone or ShuttingDown once nobody waits any more.
+
+    Raises:
+        ShuttingDown, Overloaded: as `InFlight.enter`.
+    """
+    ends: list[Exception] = []
+
+    def check() -> None:
+        if ends:
+            raise ends[0]
+
+    inflight = service().inflight
+    ticket = inflight.enter(lambda: ends.append(ShuttingDown("The service is shutting down.", retry_after_s=5.0)))
+    watch = ClientWatch(request.environ, lambda: ends.append(ClientGone()))
+    try:
+        yield check
+    finally:
+        watch.stop()
+        inflight.leave(ticket)
