@@ -99,12 +99,18 @@ def _residence(model: ModelStatus, child: ChildStatus | None) -> Residence:
 
 
 def _memory(child: ChildStatus | None) -> dict[str, DeviceMemory]:
-    """What the model's process holds of its device; empty where there is no process, or it has no device."""
+    """What the model's process holds of its GPU; empty where there is no process, or it computes on the CPU."""
     health = child.health if child is not None else None
+    device = health.device if health is not None else None
     if health is None or health.memory.mlx_active_bytes is None:
         return {}
-    active, cached = health.memory.mlx_active_bytes, health.memory.mlx_cache_bytes or 0
-    total = health.device.memory_total_bytes if health.device is not None else None
+    if device is None or device.kind not in ("metal", "cuda"):
+        return {}
+    active, cached, total = (
+        health.memory.mlx_active_bytes,
+        health.memory.mlx_cache_bytes or 0,
+        device.memory_total_bytes,
+    )
     return {
         "GPU_0": DeviceMemory(
             allocated_gb=_gb(active), reserved_gb=_gb(active + cached), total_gb=None if total is None else _gb(total)

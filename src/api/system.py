@@ -85,7 +85,7 @@ def _engines(status: SystemStatus | None) -> tuple[Health, ...]:
 
 
 def _not_ready(status: SystemStatus | None, default_model: str) -> dict[str, str]:
-    """Nobody waits for a model that has not been asked for; one that failed, or was loaded and is not there, counts."""
+    """Nobody waits for a model that has not been asked for; one that failed, or should be there and is not, counts."""
     if status is None:
         return {"supervisor": "does not answer"}
     engines = {model.child for model in status.models}
@@ -100,7 +100,7 @@ def _not_ready(status: SystemStatus | None, default_model: str) -> dict[str, str
             reasons[model.child] = f"failed: {model.detail}"
         elif child is not None and child.state != "ready" and model.state in _EXPECTED:
             reasons[model.child] = _why(child)
-        elif model.pinned and model.state != "gpu":
+        elif model.wanted or (model.pinned and model.state != "gpu"):
             reasons[model.child] = model.state
     return reasons
 

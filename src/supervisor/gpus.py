@@ -21,6 +21,7 @@ class Gpus:
 
     def __init__(self, settings: Settings, watch: GpuWatch | None = None) -> None:
         self._needed = settings.inference_engine != "fake"
+        self._on_cpu = settings.device_type == "cpu"
         self._watch = watch or gpu_watch.here()
         self._watch.start(_FIRST_S)
         try:
@@ -36,6 +37,12 @@ class Gpus:
     def sample(self) -> GpuSample:
         """How they are now, and which one we use."""
         return msgspec.structs.replace(self._watch.latest(), selected=self.selection.index, why=self.selection.why)
+
+    def memory_bytes(self) -> int | None:
+        """Of the GPU that models are loaded on, where it has memory of its own and that is known."""
+        used = self.sample().used
+        own = self.sample().source == "nvml" and not self._on_cpu
+        return used.memory_total_bytes if own and used is not None else None
 
     def close(self) -> None:
         """Ask the drivers no more."""

@@ -133,7 +133,7 @@ class Supervisor:
         self.models = Models(
             settings,
             EngineProcesses(self._children, settings, directory),
-            memory_bytes=psutil.virtual_memory().total,
+            memory_bytes=self._gpus.memory_bytes() or psutil.virtual_memory().total,
             others_busy=self._ocr_busy,
         )
 
@@ -208,7 +208,9 @@ class Supervisor:
         for spec in table:
             self._children.add(spec)
         self.models.begin()
-        self._duties.append(asyncio.get_running_loop().create_task(self.models.run()))
+        rounds = asyncio.get_running_loop().create_task(self.models.run())
+        rounds.add_done_callback(self._rounds_ended)
+        self._duties.append(rounds)
         self._every(_ALIVE_S, self._feed_watchdog)
         sampler = Sampler(self._settings.log_path if self._settings.enable_log_file else ROOT)
         self._every(_READINGS_S, lambda: self._log_readings(sampler))
@@ -251,6 +253,12 @@ class Supervisor:
             self._notifier.ready(self._where())
             if not self._announced:
                 logger.warning("up, but not whole: `python run.py status` says what failed")
+
+    def _rounds_ended(self, task: asyncio.Task[None]) -> None:
+        """Without rounds every request would wait in vain: better a new supervisor."""
+        if not task.cancelled() and (error := task.exception()):
+            logger.opt(exception=error).error("the task that decides where models are failed")
+            self._end(ExitCode.FAILURE)
 
     def _where(self) -> str:
         return f"ready on {specs.base_url(self._settings)}" if self._options.with_web else "back ends are ready"
@@ -312,7 +320,7 @@ class Supervisor:
     def _ocr_busy(self) -> bool:
         ocr = self._children.status_of(specs.OCR)
         load = ocr.health.ocr if ocr is not None and ocr.health is not None else None
-        return load is not None and load.busy + load.waiting > 0
+        return load is not None and load.busy + load.waiting > load.background
 
     def _feed_watchdog(self) -> None:
         if overdue := self._children.overdue():

@@ -74,7 +74,7 @@ def _model(model: ModelStatus) -> tuple[str, ...]:
     idle = duration(model.idle_s) if model.state in ("gpu", "cpu") and not model.running else "-"
     name = f"{model.name} (pinned)" if model.pinned else model.name
     counts = str(model.running), str(model.waiting)
-    return (name, model.state, size(model.size_bytes or None), *counts, idle, model.detail or far(model.progress))
+    return (name, model.state, size(model.size_bytes or None), *counts, idle, far(model.progress) or model.detail or "")
 
 
 def far(progress: LoadProgress | None) -> str:

@@ -19,8 +19,8 @@ _LINGER_S = 0.1
 class Place:
     """One model. `target` is where it is on its way to; `ordered`, where somebody wants it once its requests end.
 
-    `running`: requests that use it; `oldest`: since when the longest waiting one waits; `since`: when it came to the
-    device; `kept`: a process for it stands or is wanted, though it is not loaded yet. Seconds on one clock; bytes.
+    `wanted`: it is to be on the device though nobody waits for it, where there is room. `running`: requests that use
+    it; `oldest`: since when the longest waiting one waits; `since`: when it came to the device. Seconds on one clock.
     """
 
     name: str
@@ -29,6 +29,7 @@ class Place:
     location: Location = "unloaded"
     target: Location | None = None
     ordered: Location | None = None
+    wanted: bool = False
     running: int = 0
     waiting: int = 0
     oldest: float = 0.0
@@ -39,6 +40,11 @@ class Place:
     def holds(self) -> bool:
         """Whether it takes room on the device, now or soon."""
         return self.location == "gpu" or self.target == "gpu"
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a process for it, or one is just made or ended."""
+        return self.location != "unloaded" or self.target is not None
 
     @property
     def leaving(self) -> bool:
@@ -110,7 +116,23 @@ def _make_room(table: list[Place], limits: Limits, now: float, decision: Decisio
                 closed.add(victim.name)
         # its room is spoken for: who comes later in this round must find another's
         holding = [place for place in holding if place not in victims] + [hungry]
+    _bring_wanted(table, holding, going, limits, decision)
     return closed
+
+
+def _bring_wanted(
+    table: list[Place], holding: list[Place], going: list[Place], limits: Limits, decision: Decision
+) -> None:
+    """Those that belong on the device, pinned ones first: nobody leaves for them."""
+    absent = [place for place in table if place.wanted and place.location != "gpu" and place.target is None]
+    for place in sorted(absent, key=lambda place: not place.pinned):
+        if place.waiting:
+            continue  # it comes for those who wait
+        if not _fits(place, [other for other in holding if other.pinned], limits):
+            decision.refuse.append(place.name)
+        elif _fits(place, [*holding, *going], limits):
+            decision.move[place.name] = "gpu"
+            holding.append(place)
 
 
 def _victims(hungry: Place, holding: list[Place], limits: Limits) -> list[Place] | None:

@@ -312,11 +312,10 @@ def test_bad_settings_are_all_listed_and_nothing_is_retried() -> None:
 def test_a_model_that_cannot_be_loaded_is_a_reason_not_a_loop() -> None:
     """An unknown model: /readyz names the reason, requests get it too, and the engine is not restarted for ever."""
     with service(default_model="no-such-model", ocr_workers=0, ready="/livez") as running:
-        until(lambda: b"no-such-model" in running.get("/readyz")[1], 40)
-        code, body = running.get("/readyz")
-        assert (code, b"DEFAULT_MODEL" in body) == (503, True)
+        until(lambda: b"DEFAULT_MODEL" in running.get("/readyz")[1], 40)
+        assert running.get("/readyz")[0] == 503
         assert not answered(running)
-        assert running.status()["engine"]["state"] == "failed"
+        assert "engine" not in running.status()
 
 
 def test_a_client_that_never_reads_hurts_nobody() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -128,7 +130,7 @@ def test_a_bad_checkpoint_costs_nobody_else_anything(running: Running, name: str
     assert reason in again.json()["error"]["message"]
     assert (card(running, name)["state"], reason in card(running, name)["detail"]) == ("failed", True)
     assert "7" in ask(running, "one").text
-    starts = (running.logs / "model_operations.log").read_text().count(f"{name} is loaded,")
+    starts = (running.logs / "model_operations.log").read_text().count(f"{name} begins to load,")
     assert starts <= 1
     assert httpx.get(f"{running.url}/readyz").status_code == 200
 
@@ -191,6 +193,79 @@ def test_the_idle_time_can_be_changed_while_it_runs(running: Running) -> None:
     assert post(running, "/api/gpu/timeout", timeout=600).status_code == 200
     assert post(running, "/api/gpu/timeout", timeout=-1).status_code == 400
     assert post(running, "/api/gpu/timeout", timeout="nan").status_code == 400
+
+
+def until(true: Callable[[], bool], within_s: float, what: str) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("moment", ["loading", "cpu", "restoring", "offloading"])
+def test_an_engine_that_dies_on_its_way(running: Running, moment: str) -> None:
+    """Whoever waits is answered, and no place is left behind."""
+    post(running, "/api/gpu/release")
+    with ThreadPoolExecutor(4) as crowd:
+        waiting = []
+        if moment != "loading":
+            assert ask(running, "one").status_code == 200
+        if moment in ("cpu", "restoring"):
+            post(running, "/api/gpu/offload")
+        if moment in ("restoring", "offloading"):
+            os.kill(engine_pid(running, "one") or 0, signal.SIGSTOP)
+        if moment == "offloading":
+            crowd.submit(post, running, "/api/gpu/offload", model_name="one")
+        if moment in ("loading", "restoring"):
+            waiting = [crowd.submit(ask, running, "one") for _ in range(3)]
+        until(lambda: card(running, "one")["state"] == moment, 20, moment)
+        until(lambda: engine_pid(running, "one") is not None, 20, "a process")
+        os.kill(engine_pid(running, "one") or 0, signal.SIGKILL)
+        waiting.append(crowd.submit(ask, running, "one"))
+        assert [reply.result().status_code for reply in waiting] == [200] * len(waiting)
+    state = card(running, "one")
+    assert (state["running"], state["waiting"]) == (0, 0)
+
+
+def test_a_client_that_leaves_gives_its_place_back(running: Running) -> None:
+    """Also one that only ordered a load, or asked for tokens: nobody makes room for it any more."""
+    assert ask(running, "one").status_code == 200
+    with ThreadPoolExecutor(1) as crowd:
+        long = crowd.submit(ask, running, "one", max_tokens=1500, ignore_eos=True)
+        until(lambda: card(running, "one")["running"] == 1, 10, "it runs")
+        for path, body in (
+            ("/v1/models/load", {"model_name": "three"}),
+            ("/tokenize", {"model": "three", "prompt": "x"}),
+            (CHAT, {"model": "three", "messages": [{"role": "user", "content": "x"}]}),
+        ):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(running.url + path, json=body, timeout=httpx.Timeout(10, read=0.2))
+        until(lambda: card(running, "three")["waiting"] == 0, 5, "its places are free")
+        assert long.result().status_code == 200
+
+
+def test_a_broken_default_model_keeps_nobody_out_and_comes_back(folder: Path, tmp_path: Path) -> None:
+    """Loaded at start, it cannot be. With room for one, the others serve; mended, it is back by itself."""
+    models = tmp_path / "models"
+    for name in ("one", "three"):
+        shutil.copytree(folder / name, models / name)
+    config = (models / "one" / "config.json").read_text()
+    (models / "one" / "config.json").write_text("{")
+    with service(
+        ready="/livez",
+        models_dir=models,
+        default_model="one",
+        lazy_load=False,
+        max_concurrent_models=1,
+        breaker_retry=2,
+        ocr_workers=0,
+    ) as running:
+        until(lambda: card(running, "one").get("state") == "failed", 40, "it fails")
+        assert (running.get("/readyz")[0], ask(running, "three").status_code) == (503, 200)
+        assert post(running, "/api/gpu/release").status_code == 200
+        (models / "one" / "config.json").write_text(config)
+        running.wait(timeout_s=40)
+        assert card(running, "one")["state"] == "gpu"
 
 
 def test_background_requests_stop_while_paused(folder: Path) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from msgspec.structs import replace
 
 from src.api.app import create_app
 from src.api.service import EXTENSION
-from src.ipc.messages import SystemStatus
+from src.ipc.messages import DeviceReading, MemoryReading, SystemStatus
 from tests.conftest import MakeSettings
 from tests.unit.api.fakes import TableBackends, table
 
@@ -35,6 +36,11 @@ def test_alive_means_that_this_process_answers(answer: SystemStatus | None, site
     assert (response.status_code, response.get_json()) == (200, {"status": "alive"})
 
 
+def wanted(answer: SystemStatus) -> SystemStatus:
+    """Its model is loaded at start, or by itself after a failure."""
+    return replace(answer, models=tuple(replace(model, wanted=True) for model in answer.models))
+
+
 @pytest.mark.parametrize("path", ["/readyz", "/health"])
 @pytest.mark.parametrize(
     ("answer", "reasons"),
@@ -42,6 +48,7 @@ def test_alive_means_that_this_process_answers(answer: SystemStatus | None, site
         (table(), {}),
         (table(engine="starting"), {}),
         (table(engine="failed", detail="no such model"), {"engine:demo": "failed: no such model"}),
+        (wanted(table(engine="starting")), {"engine:demo": "loading"}),
         (table(engine="backoff", ocr="starting"), {"engine:demo": "backoff", "ocr": "starting"}),
         (None, {"supervisor": "does not answer"}),
     ],
@@ -82,6 +89,35 @@ def test_the_gpu_status(answer: SystemStatus | None, success: bool, site: Site) 
     assert set(body) == {"success", "gpu_status", "recommendations"}
     assert {"metal_available", "device", "using_gpu", "using_cpu"} <= set(body["gpu_status"])
     assert {"max_concurrent", "performance_warning"} <= set(body["recommendations"])
+
+
+@pytest.mark.parametrize(
+    ("device", "memory"),
+    [
+        (DeviceReading("cpu", memory_total_bytes=64 << 30), {}),
+        (None, {}),
+        (
+            DeviceReading("cuda", memory_total_bytes=24_000_000_000),
+            {"GPU_0": {"allocated_gb": 2.0, "reserved_gb": 2.5, "total_gb": 24.0}},
+        ),
+        (
+            DeviceReading("metal"),
+            {"GPU_0": {"allocated_gb": 2.0, "reserved_gb": 2.5, "total_gb": None}},
+        ),
+    ],
+)
+def test_where_a_model_is(device: DeviceReading | None, memory: dict[str, Any], site: Site) -> None:
+    """What it holds of a GPU; memory of a process that computes on the CPU is no GPU's."""
+    held = MemoryReading(1, mlx_active_bytes=2_000_000_000, mlx_cache_bytes=500_000_000)
+    answer = table()
+    children = tuple(
+        replace(child, health=replace(child.health, memory=held, device=device))
+        if child.name == "engine:demo" and child.health is not None
+        else child
+        for child in answer.children
+    )
+    body = site(replace(answer, children=children)).get("/api/gpu/status").get_json()["demo"]
+    assert (body["location"], body["gpu_memory"]) == ("gpu", memory)
 
 
 def test_the_metrics_page(site: Site) -> None:

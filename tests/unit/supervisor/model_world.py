@@ -19,6 +19,7 @@ class FakeEngines:
 
     def __init__(self) -> None:
         self.models: Models
+        self.known: dict[str, catalog.Entry] = {}  # what lies on the disk
         self.where: dict[str, str] = {}
         self.broken: set[str] = set()  # models that cannot be loaded
         self.stuck: set[str] = set()  # engines that do not move
@@ -26,7 +27,7 @@ class FakeEngines:
         self.memory_level: Literal["normal", "high"] = "normal"
 
     def start(self, model: str) -> None:
-        assert model not in self.where or model in self.broken, f"{model} is there already"
+        assert model not in self.where, f"{model} is there already"
         self.starts.append(model)
         self.where[model] = "loading"
         asyncio.get_running_loop().call_later(LOAD_S, self._loaded, model)
@@ -92,13 +93,16 @@ class Asker:
         return next((answer for answer in self.answers if isinstance(answer, Failed)), None)
 
 
-def make(*names: str, size: int = 10, **changes: Any) -> tuple[Models, FakeEngines]:
+def make(*names: str, size: int = 10, broken: str = "", **changes: Any) -> tuple[Models, FakeEngines]:
     """A table of these models, of which one at a time has room unless told otherwise. Call in a running loop."""
     chosen: dict[str, Any] = {"max_concurrent_models": 1, "models_memory_mb": 1, "default_model": names[0], **changes}
     settings = Settings(_env_file=None, inference_engine="fake", **chosen)
     engines = FakeEngines()
-    known = {name: catalog.Entry(name, size=size) for name in names}
+    engines.known = {name: catalog.Entry(name, size=size) for name in names}
+    engines.broken.update(broken)
     loop = asyncio.get_running_loop()
-    engines.models = Models(settings, engines, memory_bytes=1 << 30, scan=lambda _: known, clock=loop.time)
+    engines.models = Models(
+        settings, engines, memory_bytes=1 << 30, scan=lambda _: dict(engines.known), clock=loop.time
+    )
     engines.models.begin()
     return engines.models, engines

@@ -68,6 +68,16 @@ def test_the_least_used_nvidia_gpu_goes_to_the_children(begin: Begin, said: list
     ]
 
 
+def test_whose_memory_models_share(begin: Begin) -> None:
+    """The used GPU's, where it has some of its own; else nobody's but the machine's."""
+    used = NVIDIA.gpus[0].memory_total_bytes
+    assert used
+    assert begin(NVIDIA).memory_bytes() == used
+    assert begin(NVIDIA, device_type="cpu").memory_bytes() is None
+    assert begin(APPLE).memory_bytes() is None
+    assert begin(NO_GPU).memory_bytes() is None
+
+
 def test_who_has_chosen_already_is_left_alone(begin: Begin, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """And nobody claims to know which GPU CUDA's numbers mean."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")

@@ -54,6 +54,24 @@ def orders(web_state: str, act: Callable[[Supervisor], None]) -> list[tuple[str,
     return recorder.orders
 
 
+def test_a_supervisor_that_cannot_decide_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests would wait for models that nobody brings; whoever started it starts another."""
+
+    async def broken() -> None:
+        raise RuntimeError("a bug")
+
+    async def run() -> ExitCode:
+        supervisor = Supervisor(Settings(_env_file=None), Path("/nowhere"), _Options(False, False, None))
+        monkeypatch.setattr(supervisor.models, "run", broken)
+        supervisor._begin(())
+        await asyncio.wait_for(supervisor._over.wait(), 5)
+        for duty in supervisor._duties:
+            duty.cancel()
+        return supervisor._verdict
+
+    assert asyncio.run(run()) is ExitCode.FAILURE
+
+
 def test_sighup_reloads_web() -> None:
     """Good settings: gunicorn's master gets the signal."""
     assert orders("ready", Supervisor._renew_web) == [("web", signal.SIGHUP)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,7 @@ from src.errors import ModelNotFound
 from src.ipc.messages import UseModel
 from src.supervisor.models import Models
 from tests.unit.supervisor import virtual
-from tests.unit.supervisor.model_world import LOAD_S, Asker, FakeEngines, make
+from tests.unit.supervisor.model_world import LOAD_S, MOVE_S, Asker, FakeEngines, make
 
 Story = Callable[[Models, FakeEngines], Awaitable[None]]
 
@@ -86,15 +87,139 @@ def test_a_load_that_fails_is_everybodys_answer_and_not_tried_in_a_loop() -> Non
 
 def test_a_failed_model_is_tried_again_after_a_while() -> None:
     async def story(models: Models, engines: FakeEngines) -> None:
-        engines.broken.add("a")
-        Asker(models, UseModel("a"))
+        engines.broken.add("b")
+        Asker(models, UseModel("b"))
         await asyncio.sleep(400)
+        assert engines.starts == ["b"]
         engines.broken.clear()
-        asker = Asker(models, UseModel("a"))
+        asker = Asker(models, UseModel("b"))
         await asyncio.sleep(2 * LOAD_S)
         assert asker.granted
 
-    told(story, "a", breaker_retry=300)
+    told(story, "a", "b", breaker_retry=300)
+
+
+def test_the_default_model_comes_back_by_itself_and_holds_no_room_meanwhile() -> None:
+    """Loaded at start, it fails: the others serve in its place. Once it is mended, nobody need ask for it."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        await asyncio.sleep(2 * LOAD_S)
+        assert (states(models), engines.where) == ({"a": "failed", "b": "unloaded"}, {})
+        other = Asker(models, UseModel("b"))
+        await asyncio.sleep(2 * LOAD_S)
+        assert other.granted
+        engines.broken.clear()
+        await asyncio.sleep(400)
+        assert states(models) == {"a": "failed", "b": "gpu"}, "nobody leaves for it"
+        other.leave()
+        models.move("b", "cpu")
+        await asyncio.sleep(2 * LOAD_S)
+        assert states(models) == {"a": "gpu", "b": "cpu"}
+
+    told(story, "a", "b", breaker_retry=300, lazy_load=False, broken="a")
+
+
+def test_a_broken_default_is_tried_at_the_breakers_pace() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        await asyncio.sleep(950)
+        assert engines.starts == ["a"] * 4
+
+    told(story, "a", breaker_retry=300, lazy_load=False, broken="a")
+
+
+def test_pinned_models_that_do_not_fit_together() -> None:
+    """Never more than MAX_CONCURRENT_MODELS; the one left out says why, also to who asks for it."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        await asyncio.sleep(3 * LOAD_S)
+        assert (states(models), engines.starts) == ({"a": "failed", "b": "gpu", "c": "failed"}, ["b"])
+        assert {model.name: "pinned models" in (model.detail or "") for model in models.status()}["c"]
+        asker = Asker(models, UseModel("c"))
+        await asyncio.sleep(0.1)
+        assert asker.failure is not None
+        assert "MAX_CONCURRENT_MODELS" in asker.failure.message
+
+    told(story, "a", "b", "c", lazy_load=False, pinned_models="b,c")
+
+
+def test_a_load_nobody_waits_for_is_given_up_when_ordered() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        asker = Asker(models, UseModel("a"))
+        await asyncio.sleep(LOAD_S / 2)
+        asker.leave()
+        await asyncio.sleep(0.01)
+        models.move("a", "unloaded")
+        await asyncio.sleep(0.3)
+        assert (states(models), engines.where) == ({"a": "unloaded"}, {})
+
+    told(story, "a")
+
+
+def test_an_order_during_a_load_waits_for_those_who_wait_for_it() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        asker = Asker(models, UseModel("a"))
+        await asyncio.sleep(LOAD_S / 2)
+        models.move("a", "unloaded")
+        await asyncio.sleep(2 * LOAD_S)
+        assert (asker.granted, engines.starts) == (True, ["a"])
+        asker.leave()
+        await asyncio.sleep(0.5)
+        assert (states(models), engines.where) == ({"a": "unloaded"}, {})
+
+    told(story, "a")
+
+
+def test_an_order_to_unload_during_an_offload_is_not_lost() -> None:
+    async def story(models: Models, engines: FakeEngines) -> None:
+        asker = Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        asker.leave()
+        models.move("a", "cpu")
+        await asyncio.sleep(MOVE_S / 2)
+        assert states(models) == {"a": "offloading"}
+        models.move("a", "unloaded")
+        await asyncio.sleep(1)
+        assert (states(models), engines.where) == ({"a": "unloaded"}, {})
+
+    told(story, "a")
+
+
+def test_a_folder_that_goes_and_comes_back() -> None:
+    """Gone: what is loaded still shows and can leave, who asks anew is told. Back, and larger: its new size counts."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        asker = Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        asker.leave()
+        gone = engines.known.pop("a")
+        await asyncio.sleep(1)
+        assert states(models) == {"a": "gpu", "b": "unloaded"}
+        models.move("a", "unloaded")
+        await asyncio.sleep(1)
+        assert (states(models), engines.where) == ({"b": "unloaded"}, {})
+        stranger = Asker(models, UseModel("a"))
+        await asyncio.sleep(0.01)
+        assert stranger.failure is not None
+        assert stranger.failure.code == "model_not_found"
+        engines.known["a"] = replace(gone, size=77)
+        await asyncio.sleep(1)
+        assert {model.name: model.size_bytes for model in models.status()} == {"a": 77, "b": 10}
+
+    told(story, "a", "b")
+
+
+def test_nothing_is_begun_while_the_service_ends() -> None:
+    """Who waits for a load under way still gets in; nobody makes a new process that nobody would end."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        early = Asker(models, UseModel("a"))
+        await asyncio.sleep(LOAD_S / 2)
+        models.close()
+        late = Asker(models, UseModel("b"))
+        await asyncio.sleep(2 * LOAD_S)
+        assert (early.granted, late.answers, engines.starts) == (True, [], ["a"])
+
+    told(story, "a", "b", max_concurrent_models=2)
 
 
 def test_the_others_serve_on_when_one_cannot_be_loaded() -> None:
@@ -232,6 +357,49 @@ def test_a_background_request_waits_for_a_quiet_time() -> None:
         assert early[1].granted
 
     told(story, "a", background_idle_seconds=100, background_pause_seconds=10)
+
+
+def test_background_requests_do_not_try_a_broken_model_one_after_another() -> None:
+    """What the first found out is the others' answer, when their time comes."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        askers = [Asker(models, UseModel("b", background=True)) for _ in range(4)]
+        await asyncio.sleep(60)
+        assert {asker.failure.code for asker in askers if asker.failure} == {"model_load_failed"}
+        assert all(asker.task.done() for asker in askers)
+        assert engines.starts == ["b"]
+
+    told(story, "a", "b", background_idle_seconds=10, background_pause_seconds=1, broken="b")
+
+
+def test_a_model_is_known_as_soon_as_its_folder_is_there() -> None:
+    """Web has seen it already."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        models.status()
+        engines.known["c"] = engines.known["a"]
+        asker = Asker(models, UseModel("c"))
+        await asyncio.sleep(0.01)
+        assert asker.failure is None
+
+    told(story, "a")
+
+
+def test_a_try_that_is_given_up_does_not_hide_the_last_failure() -> None:
+    """Somebody orders a load and leaves: the default is still tried by itself."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        await asyncio.sleep(2 * LOAD_S)
+        Asker(models, UseModel("a", retry=True)).leave()
+        await asyncio.sleep(1)
+        models.move("a", "unloaded")
+        await asyncio.sleep(1)
+        assert states(models) == {"a": "failed"}
+        engines.broken.clear()
+        await asyncio.sleep(400)
+        assert states(models) == {"a": "gpu"}
+
+    told(story, "a", breaker_retry=300, lazy_load=False, broken="a", gpu_idle_timeout=0)
 
 
 def test_ocrs_background_work_needs_no_model() -> None:
