@@ -21,7 +21,7 @@ from src.settings import Settings
 GiveWay = Callable[[], None]
 Turns = Callable[[], AbstractContextManager[GiveWay]]
 
-_PATIENCE_S = 0.5
+_PATIENCE_S = 0.25  # longer than a turn; a stream that stands still for longer is seen by people
 _LEAST_S = 0.005  # a turn shorter than this is not worth its locks
 _MOST_S = 0.1
 _FIRST_PAUSE_S = 0.0002

@@ -46,12 +46,12 @@ def test_a_turn_lasts_as_long_as_was_waited_for_it(waited_s: float, lasts_s: flo
 
 
 def test_patience_ends_with_who_does_not_give_way_and_returns() -> None:
-    """A hung process costs the other half a second once, then milliseconds a turn."""
-    left = [0.5]
+    """A hung process costs the other a quarter of a second once, then milliseconds a turn."""
+    left = [0.25]
     for missed in (True, True, True, False, False, False, False, False, False, False):
         left.append(lease.patience(left[-1], missed=missed))
-    assert left[:4] == [0.5, 0.0625, 0.0078125, 0.005]
-    assert left[-1] == 0.5
+    assert left[:4] == [0.25, 0.03125, 0.005, 0.005]
+    assert left[-1] == 0.25
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_a_killed_holder_frees_the_device(mine: Lease, tmp_path: Path) -> None:
         mine._end()
         child.kill()
         child.join(10)
-        assert waited(mine) < 0.3
-        assert mine._patience_s == 0.5
+        assert waited(mine) < 0.2
+        assert mine._patience_s == 0.25
 
 
 def test_a_hung_holder_is_waited_for_once(mine: Lease, tmp_path: Path) -> None:
@@ -161,12 +161,12 @@ def test_a_hung_holder_is_waited_for_once(mine: Lease, tmp_path: Path) -> None:
     with process(_hold, tmp_path / "lease") as (child, pipe):
         assert pipe.poll(60)
         os.kill(child.pid, signal.SIGSTOP)
-        assert 0.5 <= waited(mine) < 2
+        assert 0.25 <= waited(mine) < 2
         assert mine._patience_s < 0.1
         child.kill()
         child.join(10)
     waited(mine)
-    assert mine._patience_s == 0.125
+    assert mine._patience_s == 0.0625
 
 
 def _wait_turn(pipe: Connection, path: Path, order: Path) -> None:
