@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
 SOURCES := src tests models/recipe models/recipe_ocr run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports chaos bench bench-chat bench-ocr bench-models eval-ocr test-clients soak lock eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports chaos bench bench-chat bench-ocr bench-models eval-ocr test-clients test-llama bench-llama soak lock eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,16 @@ eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by pag
 
 test-clients: $(VENV)/.installed-dev ## other people's clients, each in an environment of its own (minutes)
 	$(BIN)/python -m tests.clients
+
+LLAMA := .venv-llama
+$(LLAMA)/.built: tests/llama/build.sh
+	tests/llama/build.sh $(LLAMA)
+
+test-llama: $(VENV)/.installed-dev $(LLAMA)/.built ## build llama.cpp (a quarter of an hour) and run the engines' contract over it
+	STOKER_TEST_LLAMA=$(LLAMA) $(BIN)/python -m pytest tests/contract/test_engines.py
+
+bench-llama: $(VENV)/.installed-dev $(LLAMA)/.built ## llama.cpp through the service against llama-server itself
+	$(BIN)/python -m tests.llama.bench $(LLAMA)
 
 HOURS ?= 24
 soak: $(VENV)/.installed-dev ## mixed work for HOURS=24 on a service of its own, one table at the end

@@ -1,7 +1,8 @@
 """Which models can be asked for by name, and what their folders tell without loading them.
 
-Local folders under MODELS_DIR (`NAME` or `OWNER/NAME`), the models of the settings, and the hub ids of ALLOWED_MODELS;
-never a path or a URL from a request. Web lists them, the supervisor decides with their sizes, the engine loads one.
+Local folders under MODELS_DIR (`NAME` or `OWNER/NAME`), GGUF files there, the models of the settings, and the hub ids
+of ALLOWED_MODELS; never a path or a URL from a request. Web lists them, the supervisor decides with their sizes, the
+engine loads one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from src.settings import Settings
+from src.settings import ROOT, Settings
 
 Capability = Literal["chat", "vision"]
 
@@ -43,7 +44,8 @@ def entries(settings: Settings) -> dict[str, Entry]:
     local = {str(folder.relative_to(settings.models_path)): folder for folder in _folders(settings.models_path)}
     named = [settings.default_model, *names(settings.pinned_models), *names(settings.allowed_models)]
     hidden = {settings.ocr_model} - set(named)  # OCR's model is not asked for by chat
-    wanted = dict.fromkeys([*named, *sorted(local)])
+    files = dict(_gguf_names(settings.models_path))
+    wanted = dict.fromkeys([*named, *sorted(local | files)])
     found = [_entry(name, local.get(name), settings) for name in wanted if name not in hidden]
     return {entry.name: entry for entry in found}
 
@@ -72,7 +74,7 @@ def _inside(folder: Path) -> list[Path]:
 def _entry(name: str, folder: Path | None, settings: Settings) -> Entry:
     folder = folder or _elsewhere(name)
     if folder is None:
-        return Entry(name)
+        return Entry(name, size=sum(map(_gguf_size, gguf_files(name, settings.models_path)[:1])))
     config = _config(folder)
     return Entry(
         name,
@@ -151,3 +153,50 @@ def is_whole(file: Path) -> bool:
         return False
     end = max((tensor.data_offsets[1] for tensor in tensors.values()), default=0)
     return _bytes(file) == _HEADER_BYTES + length + end
+
+
+# ---- GGUF
+
+
+def model_folder(model: str, models_path: Path) -> Path | None:
+    """The model's folder in Hugging Face's layout, if there is one."""
+    return next((place for place in _places(model, models_path) if (place / "config.json").is_file()), None)
+
+
+def gguf_files(model: str, models_path: Path) -> list[Path]:
+    """The GGUF files a model's name may mean: a file, or those in a folder that is no other kind of model.
+
+    Of a model in pieces only the first counts, which names the others; projectors of vision models are none.
+    """
+    for place in _places(model, models_path):
+        for file in (place, place.with_name(f"{place.name}.gguf")):
+            if file.suffix == ".gguf" and file.is_file():
+                return [file]
+        if place.is_dir() and not (place / "config.json").is_file():
+            return sorted(file for file in place.glob("*.gguf") if _is_model(file.name))
+    return []
+
+
+def _gguf_names(models: Path) -> Iterator[tuple[str, Path]]:
+    """Files in MODELS_DIR, and folders with one of them, directly or under their owner's name."""
+    for pattern in ("*.gguf", "*/*.gguf", "*/*/*.gguf"):
+        for file in filter(lambda file: _is_model(file.name), models.glob(pattern)):
+            alone = file.parent != models and gguf_files(str(file.parent), models) == [file]
+            if alone or not (file.parent / "config.json").is_file():
+                yield str((file.parent if alone else file).relative_to(models)), file
+
+
+def _gguf_size(file: Path) -> int:
+    """With its other pieces."""
+    stem, piece, count = file.name.partition("-00001-of-")
+    pieces = file.parent.glob(f"{stem}-*-of-{count}") if piece else [file]
+    return sum(map(_bytes, pieces))
+
+
+def _is_model(name: str) -> bool:
+    later_piece = "-of-" in name and "-00001-of-" not in name
+    return not later_piece and not name.startswith("mmproj")
+
+
+def _places(model: str, models_path: Path) -> tuple[Path, ...]:
+    return (models_path / model, ROOT / model, Path(model).expanduser())

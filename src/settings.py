@@ -59,7 +59,25 @@ class WebSettings(BaseModel):
 class EngineSettings(BaseModel):
     """Engine: one process per model."""
 
-    inference_engine: Literal["auto", "mlx", "fake"] = Field("auto", description="Chat engine; auto picks by machine.")
+    inference_engine: Literal["auto", "mlx", "vllm", "llama.cpp", "fake"] = Field(
+        "auto", description="Chat engine; auto picks by the model's format and the machine."
+    )
+    upstream_url: str = Field(
+        "", description="OpenAI server that answers chat in place of one started here (engines vllm, llama.cpp)."
+    )
+    upstream_model: str = Field(
+        "", max_length=512, description="The model's name there; empty is its only one, or DEFAULT_MODEL."
+    )
+    upstream_api_key: str = Field("", description="Key for UPSTREAM_URL.")
+    vllm_command: str = Field(
+        "vllm serve {model} --host {host} --port {port} --served-model-name {name} --max-model-len {context} "
+        "--max-num-seqs {parallel} --disable-uvicorn-access-log",
+        min_length=1,
+        description="Starts vLLM; an option whose value comes out empty is left out.",
+    )
+    llama_cpp_command: str = Field(
+        "", description="Starts a GGUF server; empty is llama-server, or else python -m llama_cpp.server."
+    )
     device_type: Literal["auto", "gpu", "cpu"] = Field("auto", description="Device MLX computes on.")
     device_turns: Literal["auto", "on", "off"] = Field(
         "auto", description="Chat and OCR_MODEL compute by turns; auto does so where they share a GPU."
@@ -396,7 +414,7 @@ def _problem(item: dict[str, Any]) -> str:
 
 def is_secret(name: str) -> bool:
     """Whether a setting's value must not be shown; a URL may hold a password."""
-    return name.lower() in ("api_keys", "redis_url", "stoker_api_key")
+    return name.lower() in ("api_keys", "redis_url", "stoker_api_key", "upstream_url", "upstream_api_key")
 
 
 def source_of(name: str, env_file: Path | None = None) -> str:
@@ -449,6 +467,12 @@ def child_environment(**changes: str) -> dict[str, str]:
     """The environment for a process we start: ours, without what belongs to this process alone (systemd's sockets)."""
     hidden = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
     return {key: value for key, value in os.environ.items() if key not in hidden} | changes
+
+
+def foreign_environment(**changes: str) -> dict[str, str]:
+    """The environment for a program that is not ours: without our settings, which it may know under the same names."""
+    ours = {name.upper() for name in Settings.model_fields}
+    return {key: value for key, value in child_environment().items() if key.upper() not in ours} | changes
 
 
 def work_offline() -> None:

@@ -77,7 +77,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     for module in (chat, completions, messages, responses, embeddings, ocr, ocr_jobs, models, gpu, system, pages):
         app.register_blueprint(module.blueprint)
     for name in backends.models:
-        metrics.announce_model(name, backends.engine_name())
+        metrics.announce_model(name, backends.engine_name(name))
     return app
 
 

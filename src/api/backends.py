@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from src import catalog
+from src import catalog, selection
 from src.api.places import Place
 from src.api.resume import Ends, NotYet, Resumable, ResumableStream
 from src.api.suspects import Suspects
@@ -81,9 +81,9 @@ class Backends:
             available = ", ".join(self.catalog())
             raise ModelNotFound(f"The model {name!r} is not served here. Available: {available}.", param="model")
 
-    def engine_name(self) -> str:
-        """The engine's name as a metric label; `auto` is what it stands for on every machine today."""
-        return "mlx" if self._settings.inference_engine == "auto" else self._settings.inference_engine
+    def engine_name(self, model: str) -> str:
+        """The name of a model's engine, as a metric label."""
+        return selection.select(model, self._settings).engine
 
     def open_chat(self, request: GenerateRequest | EmbedRequest) -> ResumableStream:
         """A request for its model's engine; it connects when it is read, and again when the engine dies.
@@ -201,9 +201,13 @@ class Backends:
         status = self.status()
         if status is None:
             return Readings(
-                models=tuple(ModelReading(name, self.engine_name(), up=False, state="unknown") for name in self.models)
+                models=tuple(
+                    ModelReading(name, self.engine_name(name), up=False, state="unknown") for name in self.models
+                )
             )
-        models = tuple(_model_reading(model, self.engine_name(), status.child(model.child)) for model in status.models)
+        models = tuple(
+            _model_reading(model, self.engine_name(model.name), status.child(model.child)) for model in status.models
+        )
         restarts = {(name, reason): n for name, counts in status.restarts.items() for reason, n in counts.items()}
         memory = {c.name: c.health.memory.rss_bytes for c in status.children if c.health is not None}
         return Readings(
@@ -220,6 +224,7 @@ def _ends(child: str, crash: type[ServiceError]) -> Ends:
     return Ends(
         missing=BackendUnavailable(f"{child} is not running; it is (re)started.", retry_after_s=_RETRY_S),
         lost=crash(f"{child} died under this request and did not come back in time.", retry_after_s=_RETRY_S),
+        cut=crash(f"{child} died in the middle of this answer, which cannot be gone on with.", retry_after_s=_RETRY_S),
         condemned=crash(f"{child} died twice with this request alone in it. Do not send it again."),
     )
 

@@ -75,7 +75,9 @@ def longest_s(settings: Settings, *, background: bool) -> float:
 
 
 def open_generation(shared: Service, generate: GenerateRequest) -> Generation:
-    record = Recorder(shared.metrics, generate, shared.backends.engine_name(), spend=shared.limits.spender())
+    record = Recorder(
+        shared.metrics, generate, shared.backends.engine_name(generate.model), spend=shared.limits.spender()
+    )
     answer = open_answer(shared, replace(generate, salt=auth.salt()))
     return Generation(answer, record, shared.settings.sse_ping_seconds)
 
@@ -97,7 +99,7 @@ def _whole(generation: Answering, generate: GenerateRequest) -> Response:
         events = [event for batch in generation.batches() for event in batch]
     finally:
         generation.close()
-    fingerprint = convert.fingerprint(generate.model, service().backends.engine_name())
+    fingerprint = convert.fingerprint(generate.model, service().backends.engine_name(generate.model))
     return json_response(
         convert.completion(events, _completion_id(generate), int(time.time()), generate.model, fingerprint)
     )
@@ -110,7 +112,7 @@ def _streamed(generation: Answering, generate: GenerateRequest, body: ChatComple
         int(time.time()),
         generate.model,
         include_usage=include_usage,
-        system_fingerprint=convert.fingerprint(generate.model, service().backends.engine_name()),
+        system_fingerprint=convert.fingerprint(generate.model, service().backends.engine_name(generate.model)),
     )
     response = sse.response(stream(generation, _ChunkStream(writer, body.n or 1)))
     # a generator that was never started never reaches its `finally`

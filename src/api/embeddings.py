@@ -100,14 +100,14 @@ def _counted(shared: Service, asked: EmbedRequest) -> Iterator[None]:
         outcome = "abort"
         raise
     finally:
-        shared.metrics.embedding_requests.labels(asked.model, shared.backends.engine_name(), outcome).inc()
+        shared.metrics.embedding_requests.labels(asked.model, shared.backends.engine_name(asked.model), outcome).inc()
         seconds = round(time.monotonic() - began, 3)
         facts = {"model": asked.model, "outcome": outcome, "texts": len(asked.inputs), "seconds": seconds}
         logs.model.bind(**facts).info("embeddings {}", outcome)
 
 
 def _count(shared: Service, asked: EmbedRequest, finished: Finished) -> None:
-    labels = (asked.model, shared.backends.engine_name())
+    labels = (asked.model, shared.backends.engine_name(asked.model))
     shared.metrics.prompt_tokens.labels(*labels).inc(finished.usage.prompt_tokens)
     shared.metrics.queue_time.labels(*labels).observe(finished.timings.queue_s)
     shared.limits.spender()(finished.usage.prompt_tokens)

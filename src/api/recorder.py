@@ -42,8 +42,8 @@ class Recorder:
         tokens = 0
         for event in events:
             if isinstance(event, Delta):
-                tokens += len(event.tokens)
-                self._by_choice[event.index] += len(event.tokens)
+                tokens += event.count
+                self._by_choice[event.index] += event.count
         if tokens:
             self._count_tokens(tokens, now)
         if events and isinstance(events[-1], Finished):
@@ -91,6 +91,7 @@ class Recorder:
         if self._request.max_tokens is not None:
             metrics.max_tokens.labels(*labels).observe(self._request.max_tokens)
         self._prompt_tokens = event.usage.prompt_tokens
+        self._tokens = event.usage.completion_tokens  # an upstream server's pieces need not be single tokens
         self._end(event.reason, prompt_tokens=event.usage.prompt_tokens)
 
     def _end(self, outcome: str, **facts: object) -> None:

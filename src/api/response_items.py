@@ -58,7 +58,7 @@ class Items:
     def feed(self, delta: Delta) -> list[ResponseEvent]:
         events: list[ResponseEvent] = []
         if delta.reasoning:
-            self.reasoning_tokens += len(delta.tokens)
+            self.reasoning_tokens += delta.count
             events += self._more("reasoning", "reasoning", delta.reasoning)
         if delta.text:
             events += self._more("message", "message", delta.text)

@@ -1,9 +1,9 @@
 """A request that outlives its back end: when the connection breaks, it waits for a fresh process and goes on there.
 
 It looks like one `ipc.client.Stream`: whoever reads it sees a pause, not an error. A chat request is put back with the
-token ids that came as its prefix; texts to be embedded, an OCR page or a document are put back whole, and what they
-give is shown once. One that the engine hands over at its planned end is put back likewise, without suspicion. Web
-process, in the request's greenlet.
+token ids that came as its prefix (one that has begun on an upstream server, which tells none, fails); texts to be
+embedded, an OCR page or a document are put back whole, and what they give is shown once. One that the engine hands over
+at its planned end is put back likewise, without suspicion. Web process, in the request's greenlet.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Ends:
 
     missing: ServiceError  # it was never there
     lost: ServiceError  # it died and did not come back in time
+    cut: ServiceError  # it died in the middle of an answer whose tokens it did not tell
     condemned: ServiceError  # this request kills it: not to be tried again
 
 
@@ -100,6 +101,7 @@ class ResumableStream:
         self._tokens: dict[int, list[int]] = {}  # by choice
         self._ended: dict[int, int] = {}  # tokens of choices that had ended before this life of the engine
         self._ending: dict[int, int] = {}
+        self._untold = False  # some of the answer has come without its tokens
         self._admitted: Admitted | None = None
         self._shown: set[int] = set()  # pages or vectors
         self._cancelled = False
@@ -204,6 +206,8 @@ class ResumableStream:
         self._suspects.died(self._suspect)
         if self._suspect.condemned:
             raise self._ends.condemned
+        if self._untold:
+            raise self._ends.cut
 
     def _next_request(self) -> Resumable:
         """The request as the next process needs it."""
@@ -247,7 +251,8 @@ class ResumableStream:
         if isinstance(message, Delta):
             self._first_token = self._first_token or self._clock()
             self._tokens.setdefault(message.index, []).extend(message.tokens)
-            self._suspects.progressed(self._suspect, len(message.tokens))
+            self._untold = self._untold or message.untold > 0
+            self._suspects.progressed(self._suspect, message.count)
         elif isinstance(message, ChoiceEnded):
             self._ending[message.index] = len(self._tokens.get(message.index, ()))
         elif isinstance(message, Failed):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from src.api.backends import Backends
+from src.catalog import gguf_files
 from src.settings import VERSION, Settings
 
 _MEMO_S = 1.0
@@ -50,5 +51,6 @@ class Revisions:
         places = (self._settings.models_path / model, Path(model))
         folder = next((place for place in places if place.is_dir()), None)
         files = [] if folder is None else sorted(file for pattern in _FILES for file in folder.glob(pattern))
+        files += gguf_files(model, self._settings.models_path)
         facts = [f"{file.name} {file.stat().st_size} {file.stat().st_mtime_ns}" for file in files]
-        return "\n".join([VERSION, self._backends.engine_name(), model, *facts])
+        return "\n".join([VERSION, self._backends.engine_name(model), model, *facts])

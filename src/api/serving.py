@@ -73,7 +73,7 @@ def content_of(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
 
 
 def fingerprint(generate: GenerateRequest) -> str:
-    return convert.fingerprint(generate.model, service().backends.engine_name())
+    return convert.fingerprint(generate.model, service().backends.engine_name(generate.model))
 
 
 def respond(generate: GenerateRequest, writer: StreamWriter | None, whole: Callable[[list[Event]], Wire]) -> Response:

@@ -27,6 +27,7 @@ def sampling(body: ChatCompletionRequest, chance: int) -> Sampling:
         repetition_penalty=body.repetition_penalty,
         logit_bias={int(token): float(bias) for token, bias in (body.logit_bias or {}).items()},
         seed=(chance if body.seed is None else body.seed) % _SEEDS,
+        seeded=body.seed is not None,
         ignore_eos=bool(body.ignore_eos),
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
     )

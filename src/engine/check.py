@@ -10,8 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from src import catalog
-from src.engine import backends, checkpoint
+from src import catalog, selection
+from src.engine import checkpoint
 from src.errors import ExitCode, ModelLoadFailed
 from src.gpu import blas
 from src.settings import Settings, SettingsError, load
@@ -32,10 +32,12 @@ def main(argv: list[str]) -> ExitCode:
 
 def examine(model: str, settings: Settings) -> dict[str, str | None]:
     """What was found; `problem` is None when this engine could serve."""
-    engine, why = backends.choose(settings)
-    facts: dict[str, str | None] = {"engine": engine, "why": why, "model": model, "problem": None}
-    if engine == "fake":
+    chosen = selection.select(model, settings)
+    facts: dict[str, str | None] = {"engine": chosen.engine, "why": chosen.why, "model": model, "problem": None}
+    if chosen.engine == "fake":
         return facts
+    if chosen.engine in selection.UPSTREAM:
+        return facts | _upstream_facts(model, chosen.engine, settings)
     facts["blas"] = blas.preload(settings.blas_library)
     try:
         from src.engine.backends.device import choose_device  # noqa: PLC0415  # imports MLX
@@ -48,6 +50,17 @@ def examine(model: str, settings: Settings) -> dict[str, str | None]:
     except ImportError as error:
         facts["problem"] = f"MLX cannot be imported: {error}"
     return facts
+
+
+def _upstream_facts(model: str, engine: selection.Engine, settings: Settings) -> dict[str, str | None]:
+    if settings.upstream_url:
+        return {"server": "remote (UPSTREAM_URL)"}
+    from src.engine.upstream.main import arguments  # noqa: PLC0415  # engines are imported only where they run
+
+    try:
+        return {"command": " ".join(arguments(model, engine, settings, 0))}
+    except ModelLoadFailed as error:
+        return {"problem": error.message}
 
 
 def _model_facts(model: str, settings: Settings) -> dict[str, str | None]:

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from loguru import logger
 
-from src import logs
+from src import logs, selection
 from src.engine import backends
 from src.engine.backends import Backend
 from src.engine.progress import Progress
@@ -56,10 +56,17 @@ def main(argv: list[str]) -> ExitCode:
 
 
 def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback | None) -> ExitCode:
+    chosen = selection.select(model, settings)
+    logs.model.info("{} is served by {}: {}", model, chosen.engine, chosen.why)
     try:
         socket = runtime.engine_socket(runtime.prepare(settings.runtime_path), model)
+        path = runtime.beside(socket) if beside else socket
+        if chosen.engine in selection.UPSTREAM:
+            from src.engine.upstream.main import run  # noqa: PLC0415  # engines are imported only where they run
+
+            return run(path, model, chosen.engine, settings)
         progress = Progress()
-        server = EngineServer(runtime.beside(socket) if beside else socket, model, settings, progress, fallback)
+        server = EngineServer(path, model, settings, progress, fallback)
         server.start()
     except runtime.RuntimeDirError as error:
         logger.error("{}", error)

@@ -70,6 +70,7 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the next token is chosen; None leaves it to the model's generation_config.
 
     The same seed gives the same text whatever else is computed; who asks chooses it, so that a fresh engine can go on.
+    `seeded`: it is the client's wish, not chance.
     `logprobs` asks for the log-probability of every token, and of that many of the likeliest.
     """
 
@@ -82,6 +83,7 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     repetition_penalty: float | None = None
     logit_bias: dict[int, float] = {}
     seed: int = 0
+    seeded: bool = False
     ignore_eos: bool = False
     logprobs: int | None = None
 
@@ -366,7 +368,8 @@ class CallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
 class Delta(Message, frozen=True):
     """New tokens and the text they complete (may be empty while a character or stop string is held back).
 
-    `reasoning` is what the model thinks before it answers; `calls` are pieces of the tools it calls.
+    `reasoning` is what the model thinks before it answers; `calls` are pieces of the tools it calls. `untold`: so many
+    tokens came whose ids an upstream server did not tell; such an answer cannot be gone on with elsewhere.
     """
 
     tokens: tuple[int, ...]
@@ -375,6 +378,12 @@ class Delta(Message, frozen=True):
     logprobs: tuple[TokenLogprob, ...] = ()
     reasoning: str = ""
     calls: tuple[CallDelta, ...] = ()
+    untold: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many tokens these are."""
+        return len(self.tokens) + self.untold
 
 
 class Usage(msgspec.Struct, frozen=True):

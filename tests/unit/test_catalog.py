@@ -118,3 +118,24 @@ def test_links_to_nothing_and_closed_folders_hide_no_other_model(make_settings: 
 def test_no_folder_of_models_at_all(make_settings: MakeSettings, tmp_path: Path) -> None:
     found = catalog.entries(make_settings(models_dir=tmp_path / "none", default_model="good"))
     assert list(found) == ["good"]
+
+
+def test_gguf_files_are_models(make_settings: MakeSettings, tmp_path: Path) -> None:
+    """A file by its name, a folder with one by the folder's; pieces count together, one beside a checkpoint is none."""
+    sizes = {
+        "small.gguf": 5,
+        "one/model.gguf": 7,
+        "owner/big/big-00001-of-00002.gguf": 11,
+        "owner/big/big-00002-of-00002.gguf": 13,
+        "owner/big/mmproj.gguf": 1,
+        "two/q4.gguf": 3,
+        "two/q8.gguf": 4,
+        "both/model.gguf": 2,
+    }
+    for name, size in sizes.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * size)
+    (tmp_path / "both" / "config.json").write_text("{}")
+    found = catalog.entries(make_settings(models_dir=tmp_path, default_model="small.gguf"))
+    local = {name: entry.size for name, entry in found.items() if entry.folder is None}
+    assert local == {"small.gguf": 5, "one": 7, "owner/big": 24, "two/q4.gguf": 3, "two/q8.gguf": 4}

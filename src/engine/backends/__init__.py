@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from src import catalog
+from src import catalog, selection
 from src.engine import checkpoint
 from src.engine.progress import Progress
 from src.errors import ModelLoadFailed
@@ -289,6 +289,23 @@ REFUSES: dict[str, dict[str, str]] = {
         "reasoning_effort": "when the model's template has no switch, or before a form when its thinking has no mark",
         "/v1/embeddings": ALWAYS,
     },
+    "vllm": {
+        "messages": "when they hold images and the model sees none",
+        "tools": "unless its command names a `--tool-call-parser`, or a tool must be called",
+        "/v1/embeddings": ALWAYS,
+    },
+    "llama.cpp": {
+        "messages": "when they hold images and the server has no projector (`--mmproj`); by llama_cpp.server",
+        "n": "beyond the server's slots; any but 1 by llama_cpp.server",
+        "logprobs": "with tools",
+        "top_logprobs": "with tools",
+        "logit_bias": "for ids beyond the vocabulary",
+        "ignore_eos": "by llama_cpp.server",
+        "tools": "when the model's template knows none; by llama_cpp.server, unless one must be called",
+        "reasoning_effort": "when the model's template has no switch; by llama_cpp.server",
+        "chat_template_kwargs": "by llama_cpp.server",
+        "/v1/embeddings": ALWAYS,
+    },
     "fake": {
         "messages": "when they hold images",
         "/v1/embeddings": ALWAYS,
@@ -298,21 +315,13 @@ REFUSES: dict[str, dict[str, str]] = {
 }
 
 
-def choose(settings: Settings) -> tuple[str, str]:
-    """The engine `INFERENCE_ENGINE` means here, and why."""
-    if settings.inference_engine != "auto":
-        return settings.inference_engine, "INFERENCE_ENGINE names it"
-    return "mlx", "the only engine for models in MLX format"
-
-
 def load(model: str, settings: Settings, progress: Progress) -> Backend:
     """Load a model with the engine of the settings; `progress` follows its bytes.
 
     Raises:
         ModelLoadFailed: with a reason that can be shown.
     """
-    name, _ = choose(settings)
-    if name == "fake":
+    if selection.select(model, settings).engine == "fake":
         from src.engine.backends.fake import FakeBackend  # noqa: PLC0415  # engines are imported only where they run
 
         return FakeBackend(model, settings)

@@ -76,4 +76,4 @@ def test_the_table_as_metrics(make_settings: MakeSettings) -> None:
 @pytest.mark.parametrize(("setting", "label"), [("auto", "mlx"), ("mlx", "mlx"), ("fake", "fake")])
 def test_the_engines_label(setting: str, label: str, make_settings: MakeSettings) -> None:
     """Series are labelled with the engine that runs, not with how it was chosen."""
-    assert Backends(make_settings(inference_engine=setting)).engine_name() == label
+    assert Backends(make_settings(inference_engine=setting)).engine_name("demo") == label

@@ -30,7 +30,8 @@ def test_what_a_body_leaves_out_is_left_to_the_model() -> None:
     """Defaults are the engine's to choose: nothing is invented on the way."""
     request = generate(seed=7)
     tools = ToolChoice("none")
-    expected = GenerateRequest("req-1", "demo", (ChatMessage("user", "hello"),), Sampling(seed=7), tool_choice=tools)
+    sampling = Sampling(seed=7, seeded=True)
+    expected = GenerateRequest("req-1", "demo", (ChatMessage("user", "hello"),), sampling, tool_choice=tools)
     assert request == expected
     assert (request.sampling.temperature, request.sampling.top_p, request.max_tokens) == (None, None, None)
 

@@ -129,7 +129,7 @@ def test_an_error_is_an_outcome() -> None:
 def test_one_outcome_only() -> None:
     """Whatever follows the outcome changes nothing, closing twice included."""
     case = Case()
-    case.record.events([delta(1), finished("stop")])
+    case.record.events([delta(1), finished("stop", completion=1)])
     with pytest.raises(EngineCrashed), case.record.failures():
         raise EngineCrashed("too late")
     case.record.closed()

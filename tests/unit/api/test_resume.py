@@ -18,6 +18,7 @@ from src.ipc.messages import (
     AnyMessage,
     ChatMessage,
     ChoiceEnded,
+    Delta,
     Embedded,
     EmbedRequest,
     GenerateRequest,
@@ -27,7 +28,7 @@ from src.ipc.messages import (
 from tests.unit.api.fakes import FakeClock, FakeStream, delta, finished
 
 REQUEST = GenerateRequest("r", "demo", (ChatMessage("user", "hello"),), stream=True)
-ENDS = Ends(BackendUnavailable("missing"), EngineCrashed("lost"), EngineCrashed("condemned"))
+ENDS = Ends(BackendUnavailable("missing"), EngineCrashed("lost"), EngineCrashed("cut"), EngineCrashed("condemned"))
 
 
 class FakeRoute:
@@ -146,6 +147,18 @@ def test_a_request_that_never_started_is_sent_as_it_was() -> None:
     case = Case([], [[Admitted(5, 100)], [finished()]])
     assert case.read_all() == [Admitted(5, 100), finished()]
     assert case.route.sent == [REQUEST, REQUEST]
+
+
+def test_an_answer_whose_tokens_are_not_told_cannot_go_on() -> None:
+    """An upstream server's answer that has begun fails with its engine; one that has not is sent again."""
+    untold = Delta((), "x", untold=1)
+    case = Case([[Accepted(), Admitted(5, 100)], [untold]], [[Admitted(5, 100)], [untold], [finished()]])
+    assert case.stream.receive_all(60) == [Admitted(5, 100)]
+    assert case.stream.receive_all(60) == [untold]
+    with pytest.raises(EngineCrashed, match="cut"):
+        case.stream.receive_all(60)
+    case = Case([[Accepted(), Admitted(5, 100)]], [[Admitted(5, 100)], [untold], [finished()]])
+    assert case.read_all() == [Admitted(5, 100), untold, finished()]
 
 
 def test_waiting_is_bounded() -> None:

@@ -1,0 +1,230 @@
+"""From a server's chunks to our events. Pure: one `Translation` follows one answer to its end."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import msgspec
+
+from src.engine.upstream import calls
+from src.engine.upstream.dialects import Dialect
+from src.engine.upstream.refusals import from_event
+from src.ipc.messages import (
+    Alternative,
+    CallDelta,
+    ChoiceEnded,
+    Delta,
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    Timings,
+    TokenLogprob,
+    Usage,
+)
+
+_UNKNOWN_TOKEN = -1
+_SURE = 0.0
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct):
+    index: int = 0
+    id: str | None = None
+    function: _Function = msgspec.field(default_factory=_Function)
+
+
+class _Piece(msgspec.Struct):
+    """`reasoning_content` and `reasoning` are two names for the same: llama.cpp has one, vLLM the other."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Top(msgspec.Struct):
+    token: str
+    logprob: float | None = None
+    bytes: list[int] | None = None
+    id: int | None = None
+
+
+class _Score(_Top):
+    top_logprobs: list[_Top] = []
+
+
+class _Scores(msgspec.Struct):
+    """Chat's form (`content`), which llama.cpp has everywhere, or the older one of /v1/completions."""
+
+    content: list[_Score] | None = None
+    tokens: list[str] = []
+    token_logprobs: list[float | None] = []
+    top_logprobs: list[dict[str, float] | None] | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    delta: _Piece | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    stop_reason: int | str | None = None
+    logprobs: _Scores | None = None
+
+
+class _Cached(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _Cached | None = None
+
+
+class _Progress(msgspec.Struct):
+    total: int = 0
+
+
+class Chunk(msgspec.Struct):
+    """One event of a stream; what is not listed here is passed over."""
+
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    prompt_progress: _Progress | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_decoder = msgspec.json.Decoder(Chunk)
+
+
+class Translation:
+    """Feed it the data of each event; ask for `finished` at the end."""
+
+    def __init__(self, request: GenerateRequest, dialect: Dialect) -> None:
+        self._choices = max(1, len(request.choices))
+        forced = calls.is_forced(request) and not dialect.forces_tools
+        self._readers = {index: calls.reader(request) for index in range(self._choices)} if forced else {}
+        self._top = request.sampling.logprobs or 0
+        self._ended: list[tuple[int, FinishReason]] = []
+        self._stop: str | None = None
+        self._usage: _Usage | None = None
+        self._passing: _Usage | None = None
+        self.prompt_tokens = 0
+        self._counts: dict[int, int] = {}
+
+    def feed(self, data: bytes) -> list[Delta | ChoiceEnded]:
+        """What one event says.
+
+        Raises:
+            ServiceError: when it says that the answer failed.
+            msgspec.DecodeError: when it is none of an OpenAI server's.
+        """
+        chunk = _decoder.decode(data)
+        if error := bytes(chunk.error):
+            raise from_event(error)
+        self._note(chunk)
+        so_far = chunk.usage.completion_tokens if chunk.usage is not None else None
+        return [event for choice in chunk.choices for event in self._events(choice, so_far)]
+
+    @property
+    def made(self) -> int:
+        """Tokens so far: as the server counts them as it goes, or a token a piece."""
+        return sum(self._counts.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice has said how it ended."""
+        return len(self._ended) >= self._choices
+
+    def finished(self, timings: Timings) -> Finished:
+        """The outcome. A server that does not tell the usage is counted by what it sent: a piece is a token there."""
+        index, reason = self._ended[-1]
+        told = self._usage or self._passing or _Usage(self.prompt_tokens, self.made)
+        cached = told.prompt_tokens_details.cached_tokens if told.prompt_tokens_details else None
+        usage = Usage(told.prompt_tokens, told.completion_tokens, cached or 0)
+        return Finished(reason, usage, timings, index, self._stop)
+
+    def _note(self, chunk: Chunk) -> None:
+        """Some tell the usage as they go, most at the end; with several choices llama.cpp tells one of each."""
+        if chunk.prompt_progress is not None:
+            self.prompt_tokens = chunk.prompt_progress.total
+        if chunk.usage is None:
+            return
+        self.prompt_tokens = chunk.usage.prompt_tokens
+        if chunk.choices:
+            self._passing = chunk.usage
+        elif self._usage is None:
+            self._usage = chunk.usage
+        else:
+            self._usage.completion_tokens += chunk.usage.completion_tokens
+
+    def _events(self, choice: _Choice, so_far: int | None) -> list[Delta | ChoiceEnded]:
+        delta = self._delta(choice, so_far)
+        found: list[Delta | ChoiceEnded] = [] if delta is None else [self._read(delta)]
+        if choice.finish_reason is not None:
+            found += self._end(choice, choice.finish_reason)
+        return found
+
+    def _delta(self, choice: _Choice, so_far: int | None) -> Delta | None:
+        piece = choice.delta or _Piece()
+        text = choice.text or piece.content or ""
+        reasoning = piece.reasoning_content or piece.reasoning or ""
+        called = tuple(map(_call, piece.tool_calls or ()))
+        scores = self._scores(choice.logprobs) if choice.logprobs is not None else ()
+        if not (text or reasoning or called or scores):
+            return None
+        count = len(scores) or 1 if so_far is None else so_far - self._counts.get(choice.index, 0)
+        self._counts[choice.index] = self._counts.get(choice.index, 0) + count
+        return Delta((), text, choice.index, scores, reasoning, called, untold=count)
+
+    def _read(self, delta: Delta) -> Delta:
+        """Text that is a call becomes one."""
+        if delta.index not in self._readers:
+            return delta
+        pieces = self._readers[delta.index].push(delta.text)
+        return msgspec.structs.replace(delta, text=pieces.text, calls=pieces.calls)
+
+    def _end(self, choice: _Choice, said: str) -> list[Delta | ChoiceEnded]:
+        reason: FinishReason = said if said in get_args(FinishReason) else "stop"  # type: ignore[assignment]  # narrowed by the test
+        found: list[Delta | ChoiceEnded] = []
+        if (reader := self._readers.get(choice.index)) is not None:
+            rest = reader.flush()
+            if rest.text or rest.calls:
+                found.append(Delta((), rest.text, choice.index, calls=rest.calls))
+            reason = "tool_calls" if reason == "stop" and reader.called else reason
+        self._stop = choice.stop_reason if isinstance(choice.stop_reason, str) else None
+        self._ended.append((choice.index, reason))
+        return found if self.complete else [*found, ChoiceEnded(choice.index, reason)]
+
+    def _scores(self, scores: _Scores) -> tuple[TokenLogprob, ...]:
+        if scores.content is not None:
+            return tuple(
+                TokenLogprob(_alternative(one), tuple(map(_alternative, one.top_logprobs[: self._top])))
+                for one in scores.content
+            )
+        tops = scores.top_logprobs or [None] * len(scores.tokens)
+        each = zip(scores.tokens, scores.token_logprobs, tops, strict=False)
+        return tuple(self._older(token, logprob, top) for token, logprob, top in each)
+
+    def _older(self, token: str, logprob: float | None, top: dict[str, float] | None) -> TokenLogprob:
+        best = sorted((top or {}).items(), key=lambda pair: -pair[1])[: self._top]
+        return TokenLogprob(_named(token, logprob), tuple(_named(*pair) for pair in best))
+
+
+def _call(call: _Call) -> CallDelta:
+    return CallDelta(call.index, call.id, call.function.name, call.function.arguments or "")
+
+
+def _alternative(one: _Top) -> Alternative:
+    text = one.token.encode() if one.bytes is None else bytes(one.bytes)
+    return Alternative(
+        _UNKNOWN_TOKEN if one.id is None else one.id, text, _SURE if one.logprob is None else one.logprob
+    )
+
+
+def _named(token: str, logprob: float | None) -> Alternative:
+    return Alternative(_UNKNOWN_TOKEN, token.encode(), _SURE if logprob is None else logprob)

@@ -1,0 +1,171 @@
+"""What kinds of OpenAI server there are, by their own word in /v1/models, and where they differ. Data, and pure.
+
+Checked against the sources of vLLM 0.32 (entrypoints/openai) and of llama.cpp as llama-cpp-python 0.3.36 carries it
+(tools/server, llama_cpp/server); docs/engines.md says what was run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from src.engine.upstream.calls import is_forced
+from src.errors import UnsupportedValue
+from src.ipc.messages import GenerateRequest
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one kind of server is asked for what OpenAI's API has no field for.
+
+    `always` goes with every request, `usage` into its stream_options. `seeds`: how many there are. `lacks`: fields it
+    would take and ignore. `forces_tools`: whether a tool that must be called is, whatever the model and the command.
+    `tokens`: where text becomes token ids. `apart`: what keeps one API key's prompts out of what another's compute.
+    """
+
+    name: str
+    always: dict[str, Any] = field(default_factory=dict)
+    usage: dict[str, Any] = field(default_factory=lambda: {"include_usage": True})
+    repetition_penalty: str = "repetition_penalty"
+    seeds: int = 1 << 63
+    lacks: frozenset[str] = frozenset()
+    forces_tools: bool = True
+    raw_schema: bool = True
+    least_logprobs: int = 0
+    tokens: str = "/tokenize"
+    apart: Callable[[str], dict[str, Any]] = lambda _: {}
+
+
+# any other server: what it does with a field it does not know is its own affair
+OPENAI = Dialect("openai")
+VLLM = Dialect(
+    "vllm",
+    usage={"include_usage": True, "continuous_usage_stats": True},
+    forces_tools=False,
+    apart=lambda salt: {"cache_salt": salt},
+)
+LLAMA_SERVER = Dialect(
+    "llama-server",
+    always={"return_progress": True},
+    repetition_penalty="repeat_penalty",
+    seeds=(1 << 32) - 1,
+    lacks=frozenset({"logprobs with tools"}),
+    forces_tools=False,
+    raw_schema=False,
+    least_logprobs=1,
+    apart=lambda _: {"cache_prompt": False},  # its cache of prompts knows no owners
+)
+LLAMA_CPP_PYTHON = Dialect(
+    "llama_cpp.server",
+    always={"repeat_penalty": 1.0},  # its own default, 1.1, is no other server's
+    repetition_penalty="repeat_penalty",
+    seeds=(1 << 32) - 1,
+    lacks=frozenset({"n", "ignore_eos", "tools", "reasoning_effort", "prompt", "response_format of a prompt"}),
+    forces_tools=False,
+    raw_schema=False,
+    least_logprobs=1,
+    tokens="/extras/tokenize",
+)
+_SWITCHES = ("enable_thinking", "reasoning_effort")
+_BY_OWNER = {"vllm": VLLM, "llamacpp": LLAMA_SERVER, "me": LLAMA_CPP_PYTHON}
+
+
+class _Meta(msgspec.Struct):
+    n_vocab: int | None = None
+    n_ctx: int | None = None
+    n_params: int | None = None
+    size: int | None = None
+    ftype: str | None = None
+
+
+class _Card(msgspec.Struct):
+    id: str
+    owned_by: str = ""
+    max_model_len: int | None = None
+    context_length: int | None = None
+    meta: _Meta | None = None
+
+
+class _Cards(msgspec.Struct):
+    data: list[_Card]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a server says of itself. `slots`: answers computed together; `template`: chat's; None: it is silent."""
+
+    dialect: Dialect
+    model: str
+    context_length: int = 0
+    vocabulary: int | None = None
+    parameters: int | None = None
+    weight_bytes: int | None = None
+    quantization: str | None = None
+    slots: int | None = None
+    template: str | None = None
+    takes_tools: bool = True
+    reads_images: bool = True
+
+
+class NoSuchModel(Exception):
+    """The server has several models, and none of that name."""
+
+
+def recognise(models: bytes, wanted: str, *, any_name: bool = True) -> Facts:
+    """What answers, from its /v1/models; its only model is the wanted one, unless the name must be `wanted`.
+
+    Raises:
+        NoSuchModel: with the names there are.
+        msgspec.DecodeError: when this is no list of models.
+    """
+    cards = msgspec.json.decode(models, type=_Cards).data
+    card = next((card for card in cards if card.id == wanted), None) or (
+        cards[0] if any_name and len(cards) == 1 else None
+    )
+    if card is None:
+        raise NoSuchModel(", ".join(card.id for card in cards) or "none")
+    meta = card.meta or _Meta()
+    return Facts(
+        _BY_OWNER.get(card.owned_by, OPENAI),
+        card.id,
+        card.max_model_len or card.context_length or meta.n_ctx or 0,
+        meta.n_vocab,
+        meta.n_params,
+        meta.size,
+        meta.ftype,
+        reads_images=card.owned_by != "me",
+    )
+
+
+def refuse(request: GenerateRequest, facts: Facts) -> None:
+    """Raise UnsupportedValue for the first wish this server would take and not fulfil."""
+    asked = {
+        "n": len(request.choices) > 1,
+        "ignore_eos": request.sampling.ignore_eos,
+        "tools": bool(request.tools) and not is_forced(request),
+        "reasoning_effort": request.thinking is not None or request.reasoning_effort is not None,
+        "prompt": request.raw_prompt is not None and bool(request.raw_prompt.tokens),
+        "response_format of a prompt": request.raw_prompt is not None and request.json_schema is not None,
+        "logprobs with tools": request.sampling.logprobs is not None and bool(request.tools),
+    }
+    for name in facts.dialect.lacks:
+        if asked[name]:
+            text = f"The server beneath this engine ({facts.dialect.name}) cannot honour {name}."
+            raise UnsupportedValue(text, param=name.split()[0])
+    _refuse_by_model(request, facts)
+    out_of_range = [token for token in request.sampling.logit_bias if token >= (facts.vocabulary or token + 1)]
+    if out_of_range:
+        raise UnsupportedValue(f"{out_of_range[0]} is no token of this model.", param="logit_bias")
+
+
+def _refuse_by_model(request: GenerateRequest, facts: Facts) -> None:
+    if any(turn.parts for turn in request.messages) and not facts.reads_images:
+        raise UnsupportedValue("This model reads no images.", param="messages")
+    if request.tools and not facts.takes_tools:
+        raise UnsupportedValue("This model's chat template knows no tools.", param="tools")
+    wished = request.thinking is not None or request.reasoning_effort is not None
+    if wished and facts.template is not None and not any(name in facts.template for name in _SWITCHES):
+        raise UnsupportedValue("This model has no switch for its reasoning.", param="reasoning_effort")

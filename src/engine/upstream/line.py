@@ -1,0 +1,67 @@
+"""Whose turn it is at the server beneath: so many at once, the others wait here, by priority and arrival.
+
+Event loop's thread. The order is the one of every engine (`engine.waiting`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from src.engine.upstream.flight import Flight
+from src.engine.waiting import Waiting
+from src.ipc.messages import GenerateRequest
+
+
+@dataclass(eq=False)
+class Turn:
+    """One request's place."""
+
+    request: GenerateRequest
+    arrived: float
+    called: asyncio.Future[None]
+    flight: Flight | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the client has been shown some of its answer."""
+        return self.flight is not None and self.flight.begun
+
+
+class Line:
+    """`enter` at arrival, `leave` at every end."""
+
+    def __init__(self, places: int, ageing_s: float, clock: Callable[[], float]) -> None:
+        self.places = places
+        self._clock = clock
+        self._waiting: Waiting[Turn] = Waiting(ageing_s)
+        self._running: set[Turn] = set()
+
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def enter(self, request: GenerateRequest) -> Turn:
+        """A place in the line; its turn has come when `called` is done."""
+        turn = Turn(request, self._clock(), asyncio.get_running_loop().create_future())
+        self._waiting.push(turn)
+        self._call()
+        return turn
+
+    def leave(self, turn: Turn) -> None:
+        if turn in self._running:
+            self._running.discard(turn)
+        else:
+            self._waiting.remove(turn)
+        self._call()
+
+    def _call(self) -> None:
+        while len(self._waiting) and self.running < self.places:
+            turn = self._waiting.pop()
+            self._running.add(turn)
+            turn.called.set_result(None)

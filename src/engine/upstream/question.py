@@ -1,0 +1,135 @@
+"""From our requests to the bodies of an OpenAI server's. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from src.engine.upstream import calls
+from src.engine.upstream.dialects import Dialect, Facts
+from src.ipc.messages import ChatMessage, GenerateRequest, ImagePart, Sampling, Tool
+
+CHAT = "/v1/chat/completions"
+RAW = "/v1/completions"
+
+
+def path(request: GenerateRequest) -> str:
+    return CHAT if request.raw_prompt is None else RAW
+
+
+def body(request: GenerateRequest, facts: Facts, max_tokens: int | None, *, stream: bool = True) -> bytes:
+    """The whole request; `max_tokens` None leaves the length to the server."""
+    dialect = facts.dialect
+    fields: dict[str, Any] = {
+        "model": facts.model,
+        **prompt(request, dialect),
+        **dialect.always,
+        "stream": stream,
+        "stream_options": dialect.usage if stream else None,
+        "max_tokens": max_tokens,
+        **_sampling(request.sampling, dialect),
+        **_scores(request, dialect),
+        "stop": list(request.stop) or None,
+        "n": len(request.choices) if len(request.choices) > 1 else None,
+        **_form(request, dialect),
+        **({} if not request.salt else dialect.apart(request.salt)),
+    }
+    return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
+
+
+def prompt(request: GenerateRequest, dialect: Dialect) -> dict[str, Any]:
+    """What the answer goes on from: also what its tokens are counted by."""
+    raw = request.raw_prompt
+    if raw is not None:
+        return {"prompt": list(raw.tokens) or raw.text or ""}
+    options = {} if request.thinking is None else {"chat_template_kwargs": {"enable_thinking": request.thinking}}
+    return {
+        "messages": [_message(turn) for turn in request.messages],
+        **_tools(request, dialect),
+        **options,
+        "reasoning_effort": request.reasoning_effort,
+    }
+
+
+def _message(turn: ChatMessage) -> dict[str, Any]:
+    called = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in turn.tool_calls
+    ]
+    fields = {
+        "role": turn.role,
+        "content": list(map(_part, turn.parts)) or turn.content,
+        "name": turn.name,
+        "tool_calls": called or None,
+        "tool_call_id": turn.tool_call_id,
+        "reasoning_content": turn.reasoning,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _part(part: str | ImagePart) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    data = part.data.decode()
+    url = data if data.startswith("data:") else f"data:image/png;base64,{data}"  # its first bytes tell the format
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _tools(request: GenerateRequest, dialect: Dialect) -> dict[str, Any]:
+    choice = request.tool_choice
+    if not request.tools:
+        return {}
+    wish: Any = choice.mode
+    if calls.is_forced(request) and not dialect.forces_tools:
+        wish = "none"  # the template still shows them; the answer's form is the call (`_form`)
+    elif choice.mode == "named":
+        wish = {"type": "function", "function": {"name": choice.name}}
+    parallel = None if choice.parallel else False
+    return {"tools": [_tool(tool) for tool in request.tools], "tool_choice": wish, "parallel_tool_calls": parallel}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    parameters = msgspec.Raw(tool.parameters.encode())
+    return {
+        "type": "function",
+        "function": {"name": tool.name, "description": tool.description or "", "parameters": parameters},
+    }
+
+
+def _sampling(wish: Sampling, dialect: Dialect) -> dict[str, Any]:
+    greedy = wish.top_p == 0  # OpenAI's word for the likeliest token alone; some servers refuse it
+    return {
+        "temperature": 0.0 if greedy else wish.temperature,
+        "top_p": None if greedy else wish.top_p,
+        "top_k": wish.top_k,
+        "min_p": wish.min_p,
+        "frequency_penalty": wish.frequency_penalty or None,
+        "presence_penalty": wish.presence_penalty or None,
+        **({} if wish.repetition_penalty is None else {dialect.repetition_penalty: wish.repetition_penalty}),
+        "logit_bias": {str(token): bias for token, bias in wish.logit_bias.items()} or None,
+        "seed": wish.seed % dialect.seeds if wish.seeded else None,
+        "ignore_eos": wish.ignore_eos or None,
+    }
+
+
+def _scores(request: GenerateRequest, dialect: Dialect) -> dict[str, Any]:
+    asked = request.sampling.logprobs
+    if asked is None:
+        return {}
+    top = max(asked, dialect.least_logprobs)
+    return {"logprobs": top} if request.raw_prompt is not None else {"logprobs": True, "top_logprobs": top}
+
+
+def _form(request: GenerateRequest, dialect: Dialect) -> dict[str, Any]:
+    if calls.is_forced(request) and not dialect.forces_tools:
+        schema = calls.schema(request)
+    elif request.json_schema is not None:
+        schema = msgspec.Raw(request.json_schema.encode())
+    else:
+        return {}
+    if request.raw_prompt is not None and not dialect.raw_schema:
+        return {"json_schema": schema}
+    if dialect.name == "llama_cpp.server":
+        return {"response_format": {"type": "json_object", "schema": schema}}
+    return {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}}

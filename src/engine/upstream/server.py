@@ -1,0 +1,310 @@
+"""The engine's socket, with a server beneath instead of a model: connections in, HTTP requests out, events back.
+
+One event loop does all of it. Each request is one connection and one task; the peer closing closes its HTTP connection,
+which is how an OpenAI server is told to stop. What cannot be mended here (the server died, or answers nobody) ends this
+process, so that the supervisor replaces both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from loguru import logger
+
+from src.engine.deadlines import budget
+from src.engine.pace import Pace
+from src.engine.upstream import question, refusals, tokens
+from src.engine.upstream.client import Client, Unreachable
+from src.engine.upstream.dialects import Facts, refuse
+from src.engine.upstream.flight import BrokenOff, Flight
+from src.engine.upstream.line import Line, Turn
+from src.errors import (
+    BackendUnavailable,
+    ContextLengthExceeded,
+    DeadlineExceeded,
+    EngineCrashed,
+    InvalidRequest,
+    ModelLoadFailed,
+    ModelNotFound,
+    Overloaded,
+    ServiceError,
+)
+from src.ipc.messages import (
+    Accepted,
+    BackendState,
+    DetokenizeRequest,
+    DeviceReading,
+    EngineLoad,
+    Failed,
+    GenerateRequest,
+    HandedOver,
+    Health,
+    MemoryReading,
+    ModelInfo,
+    Ping,
+    TokenizeRequest,
+    TrimRequest,
+)
+from src.ipc.server import Peer, Server
+from src.settings import Settings
+
+_LOADING_RETRY_S = 10.0
+_ALIVE_S = 5.0
+_LOOK_S = 0.25  # a deadline comes nearer with the first token of a stream
+_EXIT_S = 2.0  # a server that dies breaks its connections a moment before its end is known
+
+
+class UpstreamServer:
+    """Owns the socket. `lost` completes when the server beneath is beyond this process's help."""
+
+    def __init__(
+        self,
+        path: Path,
+        model: str,
+        engine: str,
+        settings: Settings,
+        *,
+        memory: Callable[[], int] = lambda: 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._model = model
+        self._engine = engine
+        self._settings = settings
+        self._memory = memory
+        self._clock = clock
+        self._socket = Server(path, self._handle, buffer_bytes=settings.client_buffer_kb << 10)
+        self._settled = asyncio.Event()
+        self._told_failure = asyncio.Event()
+        self._failure: ModelLoadFailed | None = None
+        self._client: Client | None = None
+        self._facts: Facts | None = None
+        self._line = Line(settings.max_num_seqs, settings.priority_ageing, clock)
+        self._pace = Pace()
+        self._open = 0
+        self._steps = self._tokens = self._answers = 0
+        self._handing_over = False
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._stirred = clock()
+        self._load_s: float | None = None
+        self.detail: str | None = None
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def start(self) -> None:
+        """Bind; raises AddressInUse."""
+        await self._socket.start()
+
+    def ready(self, client: Client, facts: Facts, load_s: float) -> None:
+        """The server beneath has answered as it should: let the waiting requests in."""
+        self._client, self._facts, self._load_s = client, facts, load_s
+        self._line.places = min(self._line.places, facts.slots or self._line.places)
+        self.detail = None
+        self._settled.set()
+
+    async def failed(self, error: ModelLoadFailed, linger_s: float) -> None:
+        """It cannot be started: tell who waits and, for up to `linger_s`, the supervisor's next ping."""
+        self._failure, self.detail = error, error.message
+        self._settled.set()
+        await _first(self._told_failure.wait(), timeout_s=linger_s)
+
+    async def close(self, *, planned: bool = False) -> None:
+        """End. When it is planned, requests of whose answer nothing was shown are sent on to the next engine."""
+        self._handing_over = planned
+        await self._socket.close()
+
+    # ---- connections
+
+    async def _handle(self, peer: Peer) -> None:
+        while (message := await peer.receive()) is not None:
+            if isinstance(message, Ping):
+                peer.send(self.health())
+                if self._failure is not None:
+                    self._told_failure.set()
+            elif isinstance(message, TrimRequest):
+                peer.send(Accepted())  # the caches are the server's own
+            elif isinstance(message, GenerateRequest | TokenizeRequest | DetokenizeRequest):
+                return await self._answer(peer, message)
+            else:
+                return peer.send(Failed(InvalidRequest.code, f"The engine {self._engine!r} cannot do this."))
+        return None
+
+    async def _answer(self, peer: Peer, message: GenerateRequest | TokenizeRequest | DetokenizeRequest) -> None:
+        self._open += 1
+        self.idle.clear()
+        try:
+            self._check_room()
+            await _first(self._settled.wait(), peer.gone, timeout_s=self._settings.queue_timeout)
+            if peer.gone.done():
+                return
+            if isinstance(message, GenerateRequest):
+                await self._generate(peer, message)
+            else:
+                model = message.request.model if isinstance(message, TokenizeRequest) else message.model
+                peer.send(await tokens.translate(message, *self._loaded(model)))
+        except ServiceError as error:
+            peer.send(Failed.of(error))
+        except Unreachable as error:
+            await self._mourn(str(error))
+            peer.send(Failed.of(_broken()))
+        finally:
+            self._open -= 1
+            if not self._open:
+                self.idle.set()
+
+    def _check_room(self) -> None:
+        limit = self._settings.max_num_seqs + self._settings.max_queue_size
+        if self._open > limit:
+            text = f"Too many chat requests: {limit} are running or waiting (MAX_NUM_SEQS + MAX_QUEUE_SIZE)."
+            raise Overloaded(text, retry_after_s=self._pace.wait_s(self._line.waiting, self._line.places))
+
+    async def _generate(self, peer: Peer, request: GenerateRequest) -> None:
+        client, facts = self._loaded(request.model)
+        refuse(request, facts)
+        peer.send(Accepted())
+        if self._line.running == 0:
+            self._stirred = self._clock()
+        turn = self._line.enter(request)
+        try:
+            await _first(turn.called, peer.gone, timeout_s=self._settings.queue_timeout)
+            if peer.gone.done():
+                return
+            if not turn.called.done():
+                waited = f"The request waited {self._clock() - turn.arrived:.0f} s for its turn (QUEUE_TIMEOUT)."
+                raise DeadlineExceeded(f"{waited} Try again when there is less load.", retry_after_s=1.0)
+            await self._serve(peer, turn, client, facts)
+        except asyncio.CancelledError:
+            if self._handing_over and not turn.begun:
+                peer.send(HandedOver())
+            raise
+        finally:
+            self._line.leave(turn)
+
+    async def _serve(self, peer: Peer, turn: Turn, client: Client, facts: Facts) -> None:
+        request = turn.request
+        limit = self._settings.default_max_tokens if request.max_tokens is None else request.max_tokens
+        try:
+            await self._fly(peer, turn, client, facts, limit)
+        except ContextLengthExceeded:
+            if request.max_tokens is not None:
+                raise
+            # nobody asked for that length: the server knows what is left
+            await self._fly(peer, turn, client, facts, None)
+
+    async def _fly(self, peer: Peer, turn: Turn, client: Client, facts: Facts, limit: int | None) -> None:
+        request = turn.request
+        most = limit or self._settings.default_max_tokens
+        allowed = budget(request, most, self._settings, self._pace.step.value)
+        flight = Flight(request, facts.dialect, turn.arrived, allowed, self._clock)
+        turn.flight = flight
+        path, body = question.path(request), question.body(request, facts, limit)
+        work = asyncio.ensure_future(flight.fly(client, path, body, most, peer=peer, pace=self._pace, alive=self._stir))
+        try:
+            await self._until_over(work, peer, flight)
+        except (Unreachable, BrokenOff) as error:
+            await self._mourn(str(error) or "an answer broke off")
+            raise await _reason(client, facts, flight) from None
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)  # its connection is closed: the server has been told
+
+    async def _until_over(self, work: asyncio.Future[int], peer: Peer, flight: Flight) -> None:
+        while not work.done():
+            await _first(work, peer.gone, timeout_s=min(_LOOK_S, max(0.0, flight.deadline - self._clock())))
+            if peer.gone.done():
+                return
+            if not work.done() and self._clock() >= flight.deadline:
+                raise flight.too_late()
+        self._tokens += work.result()
+        self._answers += 1
+
+    def _stir(self) -> None:
+        self._steps += 1
+        self._stirred = self._clock()
+
+    async def _mourn(self, why: str) -> None:
+        """A connection broke. If the server is gone, so is this process; its requests go on in the next one."""
+        logger.warning("the upstream server broke a connection: {}", why)
+        await _first(self.lost, timeout_s=_EXIT_S)
+        if self.lost.done() or await self._lives():
+            return
+        self.lost.set_result(f"the upstream server answers nobody: {why}")
+        await asyncio.Event().wait()  # until this process ends: to answer now would end what can be gone on with
+
+    async def _lives(self) -> bool:
+        assert self._client is not None  # noqa: S101  # who flies has one
+        try:
+            return (await self._client.get("/v1/models", _ALIVE_S)).status < 500
+        except Unreachable:
+            return False
+
+    def _loaded(self, model: str) -> tuple[Client, Facts]:
+        if self._failure is not None:
+            raise self._failure
+        if model != self._model:
+            raise ModelNotFound(f"This engine serves {self._model!r}.", param="model")
+        if self._client is None or self._facts is None:
+            raise BackendUnavailable("The model is still being loaded.", retry_after_s=_LOADING_RETRY_S)
+        return self._client, self._facts
+
+    # ---- health
+
+    def health(self) -> Health:
+        memory = MemoryReading(psutil.Process().memory_info().rss + self._memory())
+        if self._client is None or self._facts is None:
+            state: BackendState = "loading" if self._failure is None else "failed"
+            return Health(state, os.getpid(), memory, self.detail, self._engine)
+        facts = self._facts
+        return Health(
+            "ready",
+            os.getpid(),
+            memory,
+            self.detail,
+            self._engine,
+            model=ModelInfo(
+                self._model,
+                facts.context_length,
+                facts.parameters,
+                facts.weight_bytes,
+                quantization=facts.quantization,
+                load_s=self._load_s,
+            ),
+            device=DeviceReading("none", name=f"{facts.dialect.name} at {self._client.url}"),
+            load=self._load(),
+        )
+
+    def _load(self) -> EngineLoad:
+        busy = self._line.running > 0
+        age_s = self._clock() - self._stirred if busy else 0.0
+        return EngineLoad(
+            self._line.running, self._line.waiting, age_s, self._steps, self._tokens, answers=self._answers
+        )
+
+
+async def _reason(client: Client, facts: Facts, flight: Flight) -> ServiceError:
+    """llama_cpp.server breaks off where it should refuse; asked for a whole answer of one token, it says why."""
+    if not flight.begun:
+        body = question.body(flight.request, facts, 1, stream=False)
+        reply = await client.post(question.path(flight.request), body)
+        if reply.status != 200:
+            return refusals.from_status(reply.status, reply.body, reply.retry_after)
+    return _broken()
+
+
+def _broken() -> EngineCrashed:
+    return EngineCrashed("The upstream server broke off this request; it serves others.", retry_after_s=1.0)
+
+
+async def _first(*what: Any, timeout_s: float | None = None) -> None:
+    """Wait for the first of these, for at most `timeout_s`; what is only waited for is not cancelled."""
+    waits = {asyncio.ensure_future(one) for one in what}
+    try:
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits - {one for one in what if isinstance(one, asyncio.Future)}:
+            wait.cancel()

@@ -1,0 +1,64 @@
+"""Text to token ids and back, where the server beneath has a route for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from src.engine.upstream import question, refusals
+from src.engine.upstream.client import Client, Reply
+from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, Facts
+from src.errors import ContextLengthExceeded, ServiceError, UnsupportedValue
+from src.ipc.messages import Detokenized, DetokenizeRequest, GenerateRequest, Tokenized, TokenizeRequest
+
+
+class _Reply(msgspec.Struct):
+    """`prompt` is what llama-server's template makes of messages, and vLLM's text; others say `content`, `text`."""
+
+    tokens: list[int] = []
+    max_model_len: int | None = None
+    prompt: str = ""
+    content: str = ""
+    text: str = ""
+
+
+async def translate(
+    message: TokenizeRequest | DetokenizeRequest, client: Client, facts: Facts
+) -> Tokenized | Detokenized:
+    """The answer to either question; raises ServiceError, by name when the server has no such route."""
+    if isinstance(message, TokenizeRequest):
+        reply = await _tokens(message.request, client, facts)
+        return Tokenized(tuple(reply.tokens), reply.max_model_len or facts.context_length)
+    path = facts.dialect.tokens.replace("tokenize", "detokenize")
+    reply = await _ask(client, path, {"model": facts.model, "tokens": list(message.tokens)})
+    return Detokenized(reply.prompt or reply.content or reply.text)
+
+
+async def _tokens(request: GenerateRequest, client: Client, facts: Facts) -> _Reply:
+    given = question.prompt(request, facts.dialect)
+    if facts.dialect is LLAMA_SERVER:
+        text = given["prompt"] if request.raw_prompt else (await _ask(client, "/apply-template", given)).prompt
+        return await _ask(client, "/tokenize", {"content": text, "add_special": True, "parse_special": True})
+    if facts.dialect is LLAMA_CPP_PYTHON:
+        if request.raw_prompt is None:
+            raise UnsupportedValue(
+                "This server counts the tokens of a prompt alone, not of messages.", param="messages"
+            )
+        return await _ask(client, "/extras/tokenize", {"input": given["prompt"]})
+    return await _ask(client, "/tokenize", {"model": facts.model, **given})
+
+
+async def _ask(client: Client, path: str, fields: dict[str, Any]) -> _Reply:
+    body = msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
+    reply = await client.post(path, body)
+    if reply.status != 200:
+        raise _refused(reply, path)
+    return msgspec.json.decode(reply.body, type=_Reply)
+
+
+def _refused(reply: Reply, path: str) -> ServiceError:
+    if reply.status in (404, 405, 501):
+        return UnsupportedValue(f"The server beneath this engine has no {path}.", param="model")
+    error = refusals.from_status(reply.status, reply.body, reply.retry_after)
+    return error if not isinstance(error, ContextLengthExceeded) else UnsupportedValue(error.message, param="messages")

@@ -1,0 +1,98 @@
+"""Which engine serves a model here, and why: INFERENCE_ENGINE, or for `auto` the model's format and the machine.
+
+Asked by the engine process, by `run.py check`, and by web, whose metrics carry the engine's name. Nothing is loaded to
+find out: a few looks at the disk and at PATH; `decide` itself is pure.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Literal
+
+from src.catalog import gguf_files, model_folder
+from src.errors import ModelLoadFailed
+from src.settings import Settings
+
+Engine = Literal["mlx", "vllm", "llama.cpp", "fake"]
+Format = Literal["gguf", "mlx", "safetensors", "unknown"]
+
+# served by a server of their own, which this one stands before (src/engine/upstream)
+UPSTREAM: tuple[Engine, ...] = ("vllm", "llama.cpp")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """An engine, and the reason in words."""
+
+    engine: Engine
+    why: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What of this machine matters: an NVIDIA GPU, vLLM on PATH, an MLX that computes on CUDA."""
+
+    nvidia: bool = False
+    vllm: bool = False
+    mlx_cuda: bool = False
+
+
+def select(model: str, settings: Settings) -> Selection:
+    """The engine for a model under these settings, on this machine."""
+    if settings.inference_engine != "auto":
+        return Selection(settings.inference_engine, "INFERENCE_ENGINE names it")
+    if settings.upstream_url and model == settings.default_model:
+        return Selection("vllm", "UPSTREAM_URL names a server for DEFAULT_MODEL")
+    return decide(model_format(model, settings.models_path), this_machine())
+
+
+def decide(form: Format, machine: Machine) -> Selection:
+    """What `auto` means."""
+    if form == "gguf":
+        return Selection("llama.cpp", "the model is in GGUF format")
+    if form == "mlx":
+        return Selection("mlx", "the weights are quantised in MLX's own format")
+    if machine.nvidia and machine.vllm and not machine.mlx_cuda:
+        return Selection("vllm", "an NVIDIA GPU and vLLM are here, and MLX is without CUDA")
+    return Selection("mlx", "the engine for safetensors on this machine")
+
+
+def this_machine() -> Machine:
+    nvidia = Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia/version").exists()
+    if not nvidia:
+        return Machine()
+    cuda = any(found.name.lower().startswith("mlx-cuda") for found in distributions())
+    return Machine(nvidia, shutil.which("vllm") is not None, cuda)
+
+
+def model_format(model: str, models_path: Path) -> Format:
+    """By what lies at the model's place; `unknown` when nothing does."""
+    if gguf_files(model, models_path):
+        return "gguf"
+    folder = model_folder(model, models_path)
+    if folder is None:
+        return "unknown"
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "unknown"
+    return "mlx" if isinstance(config, dict) and "quantization" in config else "safetensors"
+
+
+def gguf_file(model: str, models_path: Path) -> Path:
+    """The one GGUF file of a model.
+
+    Raises:
+        ModelLoadFailed: when there is none, or several to choose from.
+    """
+    files = gguf_files(model, models_path)
+    if not files:
+        raise ModelLoadFailed(f"No .gguf file at {models_path / model}. Set DEFAULT_MODEL to one, or to its folder.")
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise ModelLoadFailed(f"{files[0].parent} has several models ({names}). Set DEFAULT_MODEL to one of the files.")
+    return files[0]

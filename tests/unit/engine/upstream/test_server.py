@@ -1,0 +1,420 @@
+"""An upstream engine on its socket, over a server that stands in: outcomes, cancellation, deadlines, deaths."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.engine.upstream.client import Client
+from src.engine.upstream.dialects import LLAMA_SERVER, VLLM, Dialect, Facts
+from src.engine.upstream.server import UpstreamServer
+from src.errors import ModelLoadFailed
+from src.ipc.framing import Decoder, encode
+from src.ipc.messages import (
+    Accepted,
+    Admitted,
+    AnyMessage,
+    ChatMessage,
+    Choice,
+    ChoiceEnded,
+    Delta,
+    Detokenized,
+    DetokenizeRequest,
+    Failed,
+    Finished,
+    GenerateRequest,
+    HandedOver,
+    Health,
+    Ping,
+    RawPrompt,
+    Sampling,
+    Tokenized,
+    TokenizeRequest,
+    Usage,
+)
+from src.settings import Settings
+from tests.conftest import MakeSettings
+from tests.unit.engine.upstream.standin import DONE, HEAD, Asked, Script, Standin, echo, piece, usage, whole
+
+PATIENCE_S = 5.0
+
+
+def ask(text: str = "hello", **fields: Any) -> GenerateRequest:
+    return GenerateRequest("r", "demo", (ChatMessage("user", text),), **fields)
+
+
+class Engine:
+    """An upstream engine and what it stands on."""
+
+    def __init__(self, path: Path, server: UpstreamServer, standin: Standin) -> None:
+        self._path = path
+        self.server = server
+        self.standin = standin
+
+    async def send(self, message: AnyMessage) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_unix_connection(str(self._path))
+        writer.write(encode(message))
+        return reader, writer
+
+    async def all(self, message: AnyMessage) -> list[AnyMessage]:
+        """Everything up to the end of the connection."""
+        reader, writer = await self.send(message)
+        data = await asyncio.wait_for(reader.read(), PATIENCE_S)
+        writer.close()
+        return list(Decoder().feed(data))
+
+    async def last(self, message: AnyMessage) -> AnyMessage:
+        return (await self.all(message))[-1]
+
+    async def health(self) -> Health:
+        reader, writer = await self.send(Ping())
+        answer = next(iter(Decoder().feed(await reader.read(1 << 16))))
+        writer.close()
+        assert isinstance(answer, Health)
+        return answer
+
+    async def until(self, **figures: int) -> None:
+        """Return once its load has these figures."""
+        for _ in range(int(PATIENCE_S / 0.01)):
+            load = (await self.health()).load
+            if all(getattr(load, name) == figure for name, figure in figures.items()):
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(figures)
+
+
+@asynccontextmanager
+async def engine(
+    settings: Settings, script: Script = echo, *, dialect: Dialect = VLLM, ready: bool = True, slots: int | None = None
+) -> AsyncIterator[Engine]:
+    standin = Standin(script)
+    client = Client(await standin.start(), "secret", local=True)
+    path = settings.runtime_path / "engine.sock"
+    server = UpstreamServer(path, "demo", "vllm", settings)
+    await server.start()
+    if ready:
+        server.ready(client, Facts(dialect, "served", 512, vocabulary=1000, slots=slots), 0.1)
+    try:
+        yield Engine(path, server, standin)
+    finally:
+        await server.close()
+        await client.close()
+        await standin.stop()
+
+
+def reply(*parts: bytes) -> Script:
+    """Says these, one after the other."""
+
+    async def script(_: Asked, writer: asyncio.StreamWriter) -> None:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+
+    return script
+
+
+async def hang(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    writer.write(HEAD + piece("h"))
+    await writer.drain()
+    await asked.left.wait()
+
+
+def test_an_answer(make_settings: MakeSettings) -> None:
+    """Accepted, admitted, text as it comes, one outcome with the server's own counts and our times."""
+
+    async def case() -> None:
+        async with engine(make_settings()) as on:
+            accepted, admitted, *deltas, finished = await on.all(ask("héllo"))
+            assert isinstance(accepted, Accepted)
+            assert isinstance(admitted, Admitted)
+            assert "".join(delta.text for delta in deltas if isinstance(delta, Delta)) == "héllo"
+            assert all(isinstance(delta, Delta) and not delta.tokens and delta.count == 1 for delta in deltas)
+            assert isinstance(finished, Finished)
+            assert (finished.reason, finished.usage) == ("stop", Usage(7, 5))
+            assert min(finished.timings.queue_s, finished.timings.prefill_s, finished.timings.decode_s) >= 0
+            asked = on.standin.asked[0]
+            assert "authorization: bearer secret" in asked.headers.lower()
+            assert asked.body["model"] == "served"
+
+    asyncio.run(case())
+
+
+def test_several_choices(make_settings: MakeSettings) -> None:
+    """Each choice has its end; the last one's is the request's, with the counts of all."""
+    script = reply(
+        HEAD,
+        piece("a", 0),
+        piece("b", 1),
+        piece("", 1, "length"),
+        piece("c", 0),
+        piece("", 0, "stop"),
+        usage(7, 2),
+        usage(7, 1),
+        DONE,
+    )
+
+    async def case() -> None:
+        async with engine(make_settings(), script, dialect=LLAMA_SERVER) as on:
+            messages = await on.all(ask(choices=(Choice(0), Choice(1))))
+            assert [(e.index, e.reason) for e in messages if isinstance(e, ChoiceEnded)] == [(1, "length")]
+            finished = messages[-1]
+            assert isinstance(finished, Finished)
+            assert (finished.index, finished.reason, finished.usage) == (0, "stop", Usage(7, 3))
+
+    asyncio.run(case())
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "param"),
+    [
+        (whole(400, {"error": {"message": "no", "param": "top_k"}}), "invalid_value", "top_k"),
+        (whole(429, {}, "Retry-After: 7\r\n"), "overloaded", None),
+        (whole(500, {"error": {"message": "a secret of the server"}}), "internal_error", None),
+        (HEAD + b'data: {"error": {"message": "too long", "code": 400}}\n\n' + DONE, "invalid_value", None),
+        (HEAD + b'data: {"error": {"message": "kernel died", "code": 500}}\n\n', "internal_error", None),
+    ],
+)
+def test_a_refusal_is_an_outcome(answer: bytes, code: str, param: str | None, make_settings: MakeSettings) -> None:
+    """What the server refuses is the client's error; what is wrong with it is told as ours, not in its words."""
+
+    async def case() -> None:
+        async with engine(make_settings(), reply(answer)) as on:
+            failed = await on.last(ask(max_tokens=5))
+            assert isinstance(failed, Failed)
+            assert (failed.code, failed.param) == (code, param)
+            assert "secret" not in failed.message
+            assert failed.retry_after_s == (7.0 if code == "overloaded" else None)
+
+    asyncio.run(case())
+
+
+def test_a_length_nobody_asked_for_gives_way(make_settings: MakeSettings) -> None:
+    """The default max_tokens beyond the context is our doing: the server is asked again without it. A wish is a 400."""
+
+    async def small(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if asked.body.get("max_tokens", 0) > 500:
+            writer.write(whole(400, {"error": {"message": "maximum context length is 512", "param": "max_tokens"}}))
+        else:
+            await echo(asked, writer)
+
+    async def case() -> None:
+        async with engine(make_settings(), small) as on:
+            assert isinstance(await on.last(ask()), Finished)
+            failed = await on.last(ask(max_tokens=501))
+            assert isinstance(failed, Failed)
+            assert (failed.code, failed.param) == ("context_length_exceeded", "max_tokens")
+
+    asyncio.run(case())
+
+
+def test_a_client_that_leaves_ends_its_request_upstream(make_settings: MakeSettings) -> None:
+    """Closing our connection closes the server's, at once."""
+
+    async def case() -> None:
+        async with engine(make_settings(), hang) as on:
+            reader, writer = await on.send(ask())
+            await reader.read(1)
+            asked = await asyncio.wait_for(on.standin.arrived.get(), PATIENCE_S)
+            await on.until(running=1)
+            writer.close()
+            await asyncio.wait_for(asked.left.wait(), PATIENCE_S)
+            await on.until(running=0)
+
+    asyncio.run(case())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_deadlines(stream: bool, make_settings: MakeSettings) -> None:
+    """A server that stops in the middle is given up: by the gap in a stream, by the whole budget otherwise."""
+    settings = make_settings(request_timeout=0.3 if not stream else 60, stream_gap_timeout=0.3 if stream else 60)
+
+    async def case() -> None:
+        async with engine(settings, hang) as on:
+            failed = await on.last(ask(stream=stream))
+            assert isinstance(failed, Failed)
+            assert failed.code == "deadline_exceeded"
+            assert "1 tokens" in failed.message
+            await asyncio.wait_for(on.standin.asked[0].left.wait(), PATIENCE_S)
+
+    asyncio.run(case())
+
+
+def test_turns(make_settings: MakeSettings) -> None:
+    """No more than the server has slots run together; the rest waits here, has its own budget, and leaves by itself."""
+
+    async def case() -> None:
+        async with engine(make_settings(queue_timeout=0.4), hang, slots=1) as on:
+            reader, writer = await on.send(ask())
+            await reader.read(1)
+            _, gone = await on.send(ask())
+            await on.until(waiting=1)
+            gone.close()
+            failed = await on.last(ask())
+            assert isinstance(failed, Failed)
+            assert "QUEUE_TIMEOUT" in failed.message
+            assert len(on.standin.asked) == 1
+            writer.close()
+
+    asyncio.run(case())
+
+
+def test_a_full_house(make_settings: MakeSettings) -> None:
+    """Beyond what may run and wait it is 429 at once, with the limit named."""
+
+    async def case() -> None:
+        async with engine(make_settings(max_num_seqs=1, max_queue_size=1), hang) as on:
+            inside = [await on.send(ask()) for _ in range(2)]
+            await on.until(running=1, waiting=1)
+            failed = await on.last(ask())
+            assert isinstance(failed, Failed)
+            assert failed.code == "overloaded"
+            assert "MAX_QUEUE_SIZE" in failed.message
+            assert len(inside) == 2
+
+    asyncio.run(case())
+
+
+def test_load_and_health(make_settings: MakeSettings) -> None:
+    """Before it is ready it says what it waits for; then what it serves, and how long the server has been silent."""
+
+    async def case() -> None:
+        async with engine(make_settings(), hang, ready=False) as on:
+            on.server.detail = "waiting for http://there"
+            health = await on.health()
+            assert (health.state, health.detail) == ("loading", "waiting for http://there")
+        async with engine(make_settings(), hang) as on:
+            idle = await on.health()
+            assert idle.load is not None
+            assert idle.load.step_age_s == 0
+            reader, _ = await on.send(ask())
+            await reader.read(1)
+            await asyncio.sleep(0.2)
+            health = await on.health()
+            assert health.load is not None
+            assert health.load.step_age_s >= 0.15
+            assert health.model is not None
+            assert health.model.context_length == 512
+            assert health.engine == "vllm"
+
+    asyncio.run(case())
+
+
+def test_a_server_that_cannot_start(make_settings: MakeSettings) -> None:
+    """Who waited gets the reason, and so does the supervisor, which this waits for."""
+
+    async def case() -> None:
+        async with engine(make_settings(), ready=False) as on:
+            waiting = asyncio.ensure_future(on.last(ask()))
+            await asyncio.sleep(0.05)
+            told = asyncio.ensure_future(on.server.failed(ModelLoadFailed("no such file"), PATIENCE_S))
+            assert (await on.health()).state == "failed"
+            await asyncio.wait_for(told, PATIENCE_S)
+            failed = await waiting
+            assert isinstance(failed, Failed)
+            assert (failed.code, failed.message) == ("model_load_failed", "no such file")
+
+    asyncio.run(case())
+
+
+def test_one_broken_answer_of_a_living_server(make_settings: MakeSettings) -> None:
+    """An answer that breaks off without an end is a crash of this request alone."""
+
+    async def case() -> None:
+        async with engine(make_settings(), reply(HEAD, piece("h"))) as on:
+            failed = await on.last(ask())
+            assert isinstance(failed, Failed)
+            assert failed.code == "engine_crashed"
+            assert not on.server.lost.done()
+
+    asyncio.run(case())
+
+
+def test_a_server_that_breaks_off_where_it_should_refuse(make_settings: MakeSettings) -> None:
+    """llama_cpp.server does so with a prompt beyond its context: the reason is asked for, and is the answer."""
+
+    async def script(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        refused = {
+            "error": {"message": "Requested tokens exceed context window of 8", "code": "context_length_exceeded"}
+        }
+        writer.write(HEAD if asked.body["stream"] else whole(400, refused))
+
+    async def case() -> None:
+        async with engine(make_settings(), script) as on:
+            failed = await on.last(ask())
+            assert isinstance(failed, Failed)
+            assert failed.code == "context_length_exceeded"
+
+    asyncio.run(case())
+
+
+def test_a_server_that_is_gone_takes_the_engine_along(make_settings: MakeSettings) -> None:
+    """Nobody is answered any more: the engine says it is lost, and its clients see a crash, not an error."""
+
+    async def case() -> None:
+        async with engine(make_settings()) as on:
+            await on.standin.stop()
+            reader, _ = await on.send(ask())
+            await asyncio.wait_for(asyncio.shield(on.server.lost), PATIENCE_S)
+            await on.server.close()
+            messages = list(Decoder().feed(await asyncio.wait_for(reader.read(), PATIENCE_S)))
+            assert [type(message) for message in messages] == [Accepted]
+
+    asyncio.run(case())
+
+
+def test_a_planned_end_hands_over(make_settings: MakeSettings) -> None:
+    """Who has been shown nothing goes on in the next engine; an answer that has begun can only break."""
+
+    async def case() -> None:
+        async with engine(make_settings(), hang, slots=1) as on:
+            begun, _first = await on.send(ask())
+            await asyncio.wait_for(on.standin.arrived.get(), PATIENCE_S)
+            waiting, _second = await on.send(ask())
+            await on.until(running=1, waiting=1)
+            await begun.read(1)
+            await on.server.close(planned=True)
+            messages = list(Decoder().feed(await waiting.read()))
+            assert [type(message) for message in messages] == [Accepted, HandedOver]
+            assert b"HandedOver" not in await begun.read()
+            assert on.server.idle.is_set()
+
+    asyncio.run(case())
+
+
+def test_tokens(make_settings: MakeSettings) -> None:
+    """Asked of the server, in its words; where it has no such route, a 400 that says so."""
+    question = TokenizeRequest(ask(raw_prompt=RawPrompt("hello")))
+
+    async def case() -> None:
+        async with engine(make_settings()) as on:
+            failed = await on.last(question)
+            assert isinstance(failed, Failed)
+            assert (failed.code, failed.param) == ("unsupported_value", "model")
+            on.standin.answers["/tokenize"] = whole(200, {"tokens": [1, 2], "count": 2, "max_model_len": 99})
+            assert await on.last(question) == Tokenized((1, 2), 99)
+            on.standin.answers["/detokenize"] = whole(200, {"prompt": "he"})
+            assert await on.last(DetokenizeRequest("demo", (1,))) == Detokenized("he")
+        async with engine(make_settings(), dialect=LLAMA_SERVER) as on:
+            on.standin.answers["/apply-template"] = whole(200, {"prompt": "<user>hello"})
+            on.standin.answers["/tokenize"] = whole(200, {"tokens": [3]})
+            assert await on.last(TokenizeRequest(ask())) == Tokenized((3,), 512)
+
+    asyncio.run(case())
+
+
+def test_what_it_would_ignore_is_refused(make_settings: MakeSettings) -> None:
+    """A wish the server would take and not fulfil never reaches it."""
+
+    async def case() -> None:
+        async with engine(make_settings(), dialect=LLAMA_SERVER) as on:
+            failed = await on.last(ask(sampling=Sampling(logit_bias={1000: 5.0})))
+            assert isinstance(failed, Failed)
+            assert (failed.code, failed.param) == ("unsupported_value", "logit_bias")
+            assert on.standin.asked == []
+
+    asyncio.run(case())
