@@ -92,6 +92,7 @@ class PrefixCache:
             self._tree.add(salt, tokens, make, exact=False)
         elif (node := self._tree.add(salt, tokens, make)) is not None and node.span and node.span.states is None:
             states = [_state(layer, row) for layer in layers if not _is_kv(layer)]
+            mx.async_eval([state.state for state in states])  # type: ignore[no-untyped-call]  # as above
             self._tree.replace(node, KvSpan(node.span.kv, states))
 
     def shrink(self) -> None:
