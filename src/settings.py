@@ -325,7 +325,9 @@ class SecuritySettings(BaseModel):
         description="Hosts whose https:// images are fetched for chat, `name` or `.suffix`, comma-separated;"
         " `http://name` for plain HTTP; empty is none.",
     )
-    image_url_timeout: float = Field(10.0, gt=0, le=600, description="Seconds an image may take to be fetched.")
+    image_url_timeout: float = Field(
+        10.0, gt=0, le=600, description="Seconds the images of a request may take to be fetched."
+    )
 
     @field_validator("image_url_hosts")
     @classmethod

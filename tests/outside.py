@@ -11,7 +11,7 @@ import gevent
 from gevent import socket
 from gevent.server import StreamServer
 
-from src.api.fetch import Network, fetch_image
+from src.api.fetch import Fetcher, Network
 from src.settings import Settings
 
 HOST = "images.example.com"
@@ -34,11 +34,13 @@ class Outside:
     resolved: list[tuple[str, int]] = field(default_factory=list)
     called: list[tuple[str, int]] = field(default_factory=list)
 
-    def fetch(self, url: str = f"http://{HOST}/a.png", most_bytes: int | None = None, **changes: Any) -> bytes:
-        network = Network(self._resolve, self._connect, self._secure)
-        settings = SETTINGS.model_copy(update=changes)
+    def fetch(self, url: str = f"http://{HOST}/a.png", **changes: Any) -> bytes:
         with gevent.Timeout(_PATIENCE_S):
-            return fetch_image(url, settings, param="messages[0].content", most_bytes=most_bytes, network=network)
+            return self.fetcher(**changes)(url, "messages[0].content")
+
+    def fetcher(self, **changes: Any) -> Fetcher:
+        network = Network(self._resolve, self._connect, self._secure)
+        return Fetcher(SETTINGS.model_copy(update=changes), network)
 
     def serve(self, sock: Any, _: object) -> None:
         try:

@@ -27,15 +27,10 @@ def check(body: dict[str, object], limits: SecuritySettings) -> None:
         _count(name, body.get(name), most, setting)
     _count("logit_bias", body.get("logit_bias"), _MOST_BIASES, "")
     messages = body.get("messages")
-    pictures = 0
     for at, turn in enumerate(messages if isinstance(messages, list) else ()):
         content = turn.get("content") if isinstance(turn, dict) else None
         if isinstance(content, list):
             _count(f"messages[{at}].content", content, limits.max_content_parts, "MAX_CONTENT_PARTS")
-            pictures += sum(isinstance(part, dict) and part.get("type") == "image_url" for part in content)
-    if pictures > limits.max_images:
-        text = f"The request has {pictures} images, at most {limits.max_images} are taken (MAX_IMAGES)."
-        raise InvalidRequest(text, param="messages")
     _schemas(body, limits.max_schema_kb)
 
 

@@ -15,13 +15,14 @@ from msgspec.structs import replace
 from src.api import auth, convert, error_handlers, sse
 from src.api.answer import Answer
 from src.api.convert import ChunkWriter
+from src.api.fetch import Fetcher
 from src.api.generation import Generation
 from src.api.headers import note_fallback
 from src.api.recorder import Recorder
 from src.api.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service
 from src.api.streaming import Answering, Event, stream, wait_admitted
-from src.errors import EngineCrashed, ServiceError, UnsupportedValue
+from src.errors import EngineCrashed, InvalidRequest, ServiceError, UnsupportedValue
 from src.ipc.messages import ChoiceEnded, Delta, EmbedRequest, GenerateRequest
 from src.settings import Settings
 
@@ -37,8 +38,7 @@ def create() -> Response:
     shared = service()
     with shared.inflight.reading():
         body = ChatCompletionRequest.model_validate(json_body())
-    refuse_unknown(body.ignored, strict=shared.settings.strict_fields)
-    generate = convert.to_generate(body, request_id(), shared.settings.default_model, headers())
+        generate = accept(body)
     seeded = body.seed is not None
     generation = shared.cache.through(generate, lambda: open_generation(shared, generate), seeded=seeded)
     try:
@@ -48,6 +48,16 @@ def create() -> Response:
         generation.close()
         raise
     return with_ignored(response, body.ignored)
+
+
+def accept(body: ChatCompletionRequest) -> GenerateRequest:
+    """A body that is checked, as the engine's request; images it names by URL are fetched."""
+    settings = service().settings
+    refuse_unknown(body.ignored, strict=settings.strict_fields)
+    if body.images > settings.max_images:
+        text = f"The request has {body.images} images, at most {settings.max_images} are taken (MAX_IMAGES)."
+        raise InvalidRequest(text, param="messages")
+    return convert.to_generate(body, request_id(), settings.default_model, headers(), Fetcher(settings))
 
 
 def headers() -> convert.Headers:

@@ -1,11 +1,11 @@
-"""Between OpenAI's shapes and our messages. Pure: no I/O, no clock."""
+"""Between OpenAI's shapes and our messages. No clock, and no I/O but the `Fetch` that is handed in."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -13,7 +13,7 @@ import msgspec
 
 from src.api import schemas, wishes
 from src.api.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
-from src.errors import InvalidImage, InvalidRequest, UnsupportedValue
+from src.errors import InvalidImage, InvalidRequest
 from src.ipc import images
 from src.ipc.messages import (
     Alternative,
@@ -33,6 +33,9 @@ from src.settings import VERSION
 
 _NO_CHOICES: tuple[ChunkChoice, ...] = ()
 
+# a URL and the parameter it stands in → the image's bytes
+Fetch = Callable[[str, str], bytes]
+
 
 @dataclass(frozen=True)
 class Headers:
@@ -43,9 +46,9 @@ class Headers:
 
 
 def to_generate(
-    body: ChatCompletionRequest, request_id: str, default_model: str, headers: Headers | None = None
+    body: ChatCompletionRequest, request_id: str, default_model: str, headers: Headers, fetch: Fetch
 ) -> GenerateRequest:
-    """A validated body as the engine's request.
+    """A validated body as the engine's request. Images that are named by a URL are fetched.
 
     Raises:
         InvalidRequest: for what the schema cannot say.
@@ -55,7 +58,7 @@ def to_generate(
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     offered, choice = wishes.tools(body)
-    messages = tuple(_message(turn, at) for at, turn in enumerate(body.messages))
+    messages = tuple(_message(turn, at, fetch) for at, turn in enumerate(body.messages))
     return GenerateRequest(
         id=request_id,
         model=body.model or default_model,
@@ -71,8 +74,8 @@ def to_generate(
         stop=stop,
         stream=bool(body.stream),
         has_images=_pictures(messages) > 0,
-        priority=priority(body.priority, headers.priority if headers else None, body.service_tier),
-        timeout_s=timeout(body.timeout, headers.timeout if headers else None),
+        priority=priority(body.priority, headers.priority, body.service_tier),
+        timeout_s=timeout(body.timeout, headers.timeout),
     )
 
 
@@ -103,7 +106,7 @@ def timeout(field: float | None, header: str | None) -> float | None:
     return seconds if field is None else min(seconds, field)
 
 
-def _message(turn: schemas.Turn, at: int) -> ChatMessage:
+def _message(turn: schemas.Turn, at: int, fetch: Fetch) -> ChatMessage:
     if turn.content is None and turn.role != "assistant":
         raise InvalidRequest("content is missing.", param=f"messages[{at}].content")
     if turn.role == "tool" and turn.tool_call_id is None:
@@ -114,21 +117,21 @@ def _message(turn: schemas.Turn, at: int) -> ChatMessage:
     role = "system" if turn.role == "developer" else turn.role
     calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in turn.tool_calls or ())
     reasoning = turn.reasoning_content or turn.reasoning
-    parts = _parts(turn, f"messages[{at}].content")
+    parts = _parts(turn, f"messages[{at}].content", fetch)
     text = "".join(part for part in parts if isinstance(part, str))
     pictured = len(parts) if any(isinstance(part, ImagePart) for part in parts) else 0
     return ChatMessage(role, text, turn.name, calls, turn.tool_call_id, reasoning, parts[:pictured])
 
 
-def _parts(turn: schemas.Turn, param: str) -> tuple[str | ImagePart, ...]:
+def _parts(turn: schemas.Turn, param: str, fetch: Fetch) -> tuple[str | ImagePart, ...]:
     """A turn's texts and pictures, in their order."""
     if turn.content is None or isinstance(turn.content, str):
         return (turn.content or "",)
-    return tuple(_part(part, turn.role, f"{param}[{at}]") for at, part in enumerate(turn.content))
+    return tuple(_part(part, turn.role, f"{param}[{at}]", fetch) for at, part in enumerate(turn.content))
 
 
 def _part(
-    part: schemas.TextPart | schemas.ImageUrlPart | schemas.RefusalPart, role: str, param: str
+    part: schemas.TextPart | schemas.ImageUrlPart | schemas.RefusalPart, role: str, param: str, fetch: Fetch
 ) -> str | ImagePart:
     if isinstance(part, schemas.TextPart):
         return part.text
@@ -136,11 +139,12 @@ def _part(
         return part.refusal
     if role not in ("user", "tool"):
         raise InvalidRequest("Images stand in a user's turns, or a tool's.", param=param)
+    param = f"{param}.image_url.url"
     data = part.image_url.url.encode()
-    if not data[:5].lower() == b"data:":
-        raise UnsupportedValue("Nothing is fetched: send the image as a data: URL.", param=f"{param}.image_url.url")
+    if data[:5].lower() != b"data:":
+        return ImagePart(fetch(part.image_url.url, param))
     if images.kind(images.base64_head(data)) is None:
-        raise InvalidImage("The data: URL holds no image, or none in base64.", param=f"{param}.image_url.url")
+        raise InvalidImage("The data: URL holds no image, or none in base64.", param=param)
     return ImagePart(data)
 
 

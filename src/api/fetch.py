@@ -1,4 +1,4 @@
-"""Brings an image that a request names by its URL, for operators who list hosts in IMAGE_URL_HOSTS. Web process.
+"""Brings an image that a request names by its URL, where IMAGE_URL_HOSTS lists its host. Web process; `convert` asks.
 
 The connection goes to the very address that was looked at: a name that answers otherwise the second time is not asked
 again. No redirect is followed, no proxy is used, and nothing an answer or a library says reaches the client.
@@ -7,6 +7,7 @@ again. No redirect is followed, no proxy is used, and nothing an answer or a lib
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -60,24 +61,32 @@ class Network:
     secure: Callable[[Any, str], Any]
 
 
-def fetch_image(
-    url: str, settings: Settings, *, param: str, most_bytes: int | None = None, network: Network | None = None
-) -> bytes:
-    """The bytes behind `url`, an image by what they begin with, `most_bytes` (MAX_BODY_MB) at most.
+class Fetcher:
+    """What one request may fetch: its images share MAX_BODY_MB and IMAGE_URL_TIMEOUT."""
 
-    Raises:
-        InvalidRequest: the URL may not be fetched.
-        InvalidImage: it could not be, or is no image.
-    """
-    target = image_urls.target(url, settings.image_url_hosts, param)
-    most = settings.max_body_mb << 20 if most_bytes is None else most_bytes
-    try:
-        with gevent.Timeout(settings.image_url_timeout, _Late), _places:
-            return _fetch(target, most, network or _NETWORK)
-    except (_Late, _Refused, OSError, HTTPException) as error:
-        reason = _reason(error, settings.image_url_timeout)
-        logger.bind(host=target.host, error=type(error).__name__).info("an image was not fetched: {}", reason)
-        raise InvalidImage(f"The image could not be fetched: {reason}.", param=param) from None
+    def __init__(self, settings: Settings, network: Network | None = None) -> None:
+        self._settings = settings
+        self._network = network or _NETWORK
+        self._left = settings.max_body_mb << 20
+        self._until = time.monotonic() + settings.image_url_timeout
+
+    def __call__(self, url: str, param: str) -> bytes:
+        """The bytes behind `url`, an image by what they begin with.
+
+        Raises:
+            InvalidRequest: the URL may not be fetched.
+            InvalidImage: it could not be, or is no image.
+        """
+        target = image_urls.target(url, self._settings.image_url_hosts, param)
+        try:
+            with gevent.Timeout(max(self._until - time.monotonic(), 0.0), _Late), _places:
+                data = _fetch(target, self._left, self._network)
+        except (_Late, _Refused, OSError, HTTPException) as error:
+            reason = _reason(error, self._settings.image_url_timeout)
+            logger.bind(host=target.host, error=type(error).__name__).info("an image was not fetched: {}", reason)
+            raise InvalidImage(f"The image could not be fetched: {reason}.", param=param) from None
+        self._left -= len(data)
+        return data
 
 
 def _reason(error: Exception, timeout_s: float) -> str:
@@ -147,7 +156,7 @@ def _body(answer: HTTPResponse, most: int) -> bytes:
 
 
 def _too_large(most: int) -> _Refused:
-    return _Refused(f"it has more than {most} bytes")
+    return _Refused(f"it has more than the {most} bytes that are left to this request (MAX_BODY_MB)")
 
 
 def _resolve(host: str, port: int) -> list[str]:

@@ -71,7 +71,7 @@ class ImageUrl(_Strict):
 
 
 class ImageUrlPart(_Strict):
-    """A picture of a user's turn: a `data:` URL with base64."""
+    """A picture of a user's turn: a `data:` URL with base64, or a URL of a host in IMAGE_URL_HOSTS."""
 
     type: Literal["image_url"]
     image_url: ImageUrl
@@ -205,6 +205,12 @@ class ChatCompletionRequest(WithoutEffect):
         for name, value in self.extra.items():
             if name in UNSUPPORTED and value is not None and value not in UNSUPPORTED[name]:
                 raise UnsupportedValue(f"{name!r} with this value is not supported by this engine.", param=name)
+
+    @property
+    def images(self) -> int:
+        """How many it shows, in all its turns."""
+        parts = (part for turn in self.messages if isinstance(turn.content, list) for part in turn.content)
+        return sum(isinstance(part, ImageUrlPart) for part in parts)
 
     @property
     def extra(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from src.api import chat, convert, error_handlers, sse
 from src.api.generation import Generation
 from src.api.schemas import ChatCompletionRequest, Wire
-from src.api.service import json_response, request_id, service
+from src.api.service import json_response, service
 from src.api.streaming import Event, StreamWriter, stream, wait_admitted
 from src.errors import InvalidRequest, ServiceError, UnsupportedValue
 from src.ipc.messages import GenerateRequest
@@ -25,10 +25,9 @@ from src.ipc.messages import GenerateRequest
 
 def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateRequest]:
     """A translated body, checked as chat's are."""
-    shared = service()
     body = ChatCompletionRequest.model_validate(fields)
-    chat.refuse_unknown(body.ignored, strict=shared.settings.strict_fields)
-    return body, convert.to_generate(body, request_id(), shared.settings.default_model, chat.headers())
+    with service().inflight.reading():
+        return body, chat.accept(body)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ _UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, ZeroDivisionError, Im
 
 
 def decode(data: bytes, param: str, *, max_megapixels: float, max_side: int) -> Image.Image:
-    """The picture that base64 text, or a data URL, stands for: upright, on white, RGB, no longer than `max_side`.
+    """The picture of an image file, its base64 text, or a data URL: upright, on white, RGB, no longer than `max_side`.
 
     Raises:
         InvalidImage: no picture, a damaged one, or one that is too large.
@@ -42,6 +42,8 @@ def decode(data: bytes, param: str, *, max_megapixels: float, max_side: int) -> 
 
 
 def _bytes(data: bytes, param: str) -> bytes:
+    if images.kind(data[: images.HEAD_BYTES]) is not None:
+        return data  # text that begins as a file does is no base64 of an image
     start = images.base64_start(data)
     try:
         if start < 0:

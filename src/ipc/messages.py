@@ -30,7 +30,7 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class ImagePart(msgspec.Struct, frozen=True):
-    """A picture of a turn: the base64 text of an image file, or a data URL, as it came. It is decoded in the engine."""
+    """A picture of a turn, as it came: an image file, its base64 text, or a data URL. It is decoded in the engine."""
 
     data: bytes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from models.recipe_ocr import words as recipe
+from src.api import fetch
 from src.engine import backends, pictures
 from src.engine.backends.vlm import VlmBackend
 from src.engine.progress import Progress
@@ -119,6 +121,23 @@ def test_the_other_forms_of_chat_take_pictures_too(vision: Service) -> None:
     assert message["content"][0]["text"] == word
 
 
+def test_a_picture_of_a_listed_host_is_fetched(start_service: StartService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its URL, in the place of its bytes; the host is asked for nothing else."""
+    ((word, picture),) = drawn(9, 1)
+    image = base64.b64decode(url(picture).partition(",")[2])
+    near, far = socket.socketpair()
+    far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(image) + image)
+    network = fetch.Network(lambda *_: ["93.184.215.14"], lambda *_: near, lambda sock, _: sock)
+    monkeypatch.setattr(fetch, "_NETWORK", network)
+    service = start_service(inference_engine="mlx", default_model="ocr-tiny", image_url_hosts="images.example.com")
+    shown = {"type": "image_url", "image_url": {"url": "https://images.example.com/word.png"}}
+    messages: Any = [{"role": "user", "content": [shown, {"type": "text", "text": TASK}]}]
+    answer = service.openai.chat.completions.create(model="ocr-tiny", messages=messages, temperature=0, max_tokens=20)
+    assert answer.choices[0].message.content == word
+    with far:
+        assert far.recv(4096).startswith(b"GET /word.png HTTP/1.1\r\nHost: images.example.com\r\n")
+
+
 def test_several_pictures_are_several_places_in_the_prompt(vision: Service) -> None:
     (_, one), (_, two) = drawn(5, 2)
     single, double = ask(vision, one).usage.prompt_tokens, ask(vision, one, two).usage.prompt_tokens
@@ -208,6 +227,14 @@ def test_any_mode_becomes_rgb_on_white(mode: str, paper: Any) -> None:
     assert (decoded.mode, decoded.size) == ("RGB", (8, 8))
     if mode in ("RGBA", "LA"):
         assert decoded.getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_a_picture_that_was_fetched_is_read_as_it_is() -> None:
+    """Without base64: what IMAGE_URL_HOSTS brings is the file itself."""
+    data = base64.b64decode(url(Image.new("RGB", (8, 6), "red")).partition(",")[2])
+    assert pictures.decode(data, "p", max_megapixels=1, max_side=64).getpixel((0, 0)) == (255, 0, 0)
+    with pytest.raises(InvalidImage, match="damaged"):
+        pictures.decode(data[:40], "p", max_megapixels=1, max_side=64)
 
 
 def test_a_large_picture_is_made_smaller_and_a_bomb_is_not_decoded() -> None:

@@ -283,7 +283,7 @@ REFUSES: dict[str, dict[str, str]] = {
         "/v1/embeddings": "for a model whose last hidden state mlx-lm keeps to itself",
     },
     "mlx vision": {
-        "messages": "when an image is no `data:` URL",
+        "messages": "when an image is no `data:` URL, nor of `IMAGE_URL_HOSTS`",
         "tools": "when the model's template knows none (a tool that must be called needs no template)",
         "response_format": "for keywords that llguidance does not know",
         "reasoning_effort": "when the model's template has no switch, or before a form when its thinking has no mark",

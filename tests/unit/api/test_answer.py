@@ -175,7 +175,8 @@ def test_a_stream_that_cannot_be_opened_costs_no_slot(error: BaseException) -> N
 def test_a_full_house_opens_no_stream() -> None:
     """Nothing is sent to the back end for a request that is refused."""
     case = Case()
-    case.inflight = InFlight(0)
+    case.inflight = InFlight(1)
+    case.inflight.enter(lambda: None)
     opened: list[int] = []
 
     def open_stream() -> Stream:

@@ -11,7 +11,7 @@ from src.api import convert
 from src.api.convert import ChunkWriter
 from src.api.schemas import ChatCompletionRequest
 from src.errors import InvalidRequest
-from src.ipc.messages import ChatMessage, GenerateRequest, Sampling, ToolChoice, Usage
+from src.ipc.messages import ChatMessage, GenerateRequest, ImagePart, Sampling, ToolChoice, Usage
 from tests.unit.api.fakes import delta, finished
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -19,7 +19,11 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 def generate(**fields: Any) -> GenerateRequest:
     body = ChatCompletionRequest.model_validate({"messages": HELLO, **fields})
-    return convert.to_generate(body, "req-1", "demo")
+    return convert.to_generate(body, "req-1", "demo", convert.Headers(), fetch)
+
+
+def fetch(url: str, param: str) -> bytes:
+    return f"{url} for {param}".encode()
 
 
 def plain(wire: object) -> Any:
@@ -54,6 +58,15 @@ def test_a_field_reaches_the_engine(fields: dict[str, Any], expected: dict[str, 
     """Each field arrives under the engine's name for it."""
     request = generate(**fields)
     assert {name: getattr(request, name) for name in expected} == expected
+
+
+def test_an_image_is_taken_as_it_comes_or_fetched() -> None:
+    """A data URL crosses the wire unread; another URL is fetched, and the fetcher told where it stood."""
+    dot = "data:image/gif;base64,R0lGODlhAQABAIAAAP///wAAACwAAAAAAQABAAACAkQBADs="
+    urls = [{"type": "image_url", "image_url": {"url": url}} for url in (dot, "https://a.example.com/x.png")]
+    (message,) = generate(messages=[{"role": "user", "content": [{"type": "text", "text": "Look:"}, *urls]}]).messages
+    fetched = b"https://a.example.com/x.png for messages[0].content[2].image_url.url"
+    assert message.parts == ("Look:", ImagePart(dot.encode()), ImagePart(fetched))
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(0, 0), (0.0, 1), (1, 0.5), (2, 1.0)])

@@ -12,6 +12,7 @@ import gevent
 import pytest
 from gevent import socket
 from gevent.ssl import SSLContext
+from loguru import logger
 
 from src.api import fetch
 from src.errors import InvalidImage
@@ -88,8 +89,8 @@ def test_a_host_without_an_address(outside: Outside) -> None:
         pytest.param(answer(b"%PDF-1.7"), "no image", id="pdf"),
         pytest.param(answer(b"PK\x03\x04"), "no image", id="zip"),
         pytest.param(answer(b""), "no image", id="empty"),
-        pytest.param(answer(PNG, length=1 << 40), "more than 1048576 bytes", id="said-to-be-large"),
-        pytest.param(b"HTTP/1.0 200 OK\r\n\r\n" + PNG * 20, "more than 1048576 bytes", id="large"),
+        pytest.param(answer(PNG, length=1 << 40), "more than the 1048576 bytes", id="said-to-be-large"),
+        pytest.param(b"HTTP/1.0 200 OK\r\n\r\n" + PNG * 20, "more than the 1048576 bytes", id="large"),
         pytest.param(answer(PNG[:50_000], length=len(PNG)), "broke off", id="cut"),
         pytest.param(b"secret", "connection to its host failed", id="no-http"),
         pytest.param(b"", "connection to its host failed", id="silence"),
@@ -106,10 +107,26 @@ def test_an_answer_that_is_no_image(outside: Outside, reply: bytes, text: str) -
     assert len(outside.called) == 1
 
 
-def test_a_request_shares_what_it_may_fetch(outside: Outside) -> None:
-    """The caller gives what is left."""
+def test_the_images_of_a_request_share_its_limit(outside: Outside) -> None:
+    """Ten of 100 kB are in a MiB; the eleventh is not."""
     outside.reply = answer()
-    refused(outside, "more than 1000 bytes", most_bytes=1000)
+    fetch = outside.fetcher()
+    for _ in range(10):
+        fetch(f"http://{HOST}/a.png", "p")
+    with pytest.raises(InvalidImage, match="more than the 48496 bytes that are left"):
+        fetch(f"http://{HOST}/a.png", "p")
+
+
+def test_the_log_has_the_host_and_nothing_else_of_the_url(outside: Outside) -> None:
+    """A path may hold whatever the client put there."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message} {extra}")
+    try:
+        refused(outside, "failed", f"http://{HOST}/canary?sig=canary")
+    finally:
+        logger.remove(sink)
+    assert HOST in lines[0]
+    assert "canary" not in "".join(lines)
 
 
 def drip(sock: Any) -> None:
