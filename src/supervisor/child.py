@@ -207,8 +207,12 @@ class Child:
         """Heartbeats. Ends by an exception only."""
         self._answered_at = self._exercised_at = self._memory_ok_at = self._clock()
         patience_s = self._settings.heartbeat_timeout * self.spec.misses
+        interval_s = self._settings.heartbeat_interval
         while True:
-            await self._unless_over(process, asyncio.sleep(self._settings.heartbeat_interval))
+            slept_at = self._clock()
+            await self._unless_over(process, asyncio.sleep(interval_s))
+            if self._clock() - slept_at > interval_s + _AWAY_S:
+                self._answered_at = self._clock()  # it was us who stood still: the child could not be heard
             if not await self._answers(process, probe) and self._clock() - self._answered_at >= patience_s:
                 raise _Unfit("heartbeat", f"no answer for {self._clock() - self._answered_at:.1f} s")
             self._check_step()

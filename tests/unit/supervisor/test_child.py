@@ -416,6 +416,24 @@ async def test_a_supervisor_that_stood_still_itself_blames_nobody() -> None:
 
 
 @in_virtual_time
+async def test_time_that_the_supervisor_missed_is_not_the_childs_silence() -> None:
+    """After SIGCONT the first failed heartbeat is the first one, however long ago the last good one was."""
+    life = Life(ready)
+    await life.until("ready")
+    missed = 0.0
+    life.child._clock = lambda: life.loop.time() + missed
+    await asyncio.sleep(0.5)
+    life.process.said = REFUSED
+    missed = 500.0
+    await asyncio.sleep(5)
+    assert life.child.status().restarts == {}
+    life.process.said = health()
+    await asyncio.sleep(60)
+    assert life.child.status().restarts == {}
+    await life.end()
+
+
+@in_virtual_time
 async def test_a_signal_reaches_only_a_process_that_is_ready() -> None:
     """SIGHUP before gunicorn has its handlers would end it."""
     life = Life(lambda pid: FakeProcess(pid, REFUSED))
