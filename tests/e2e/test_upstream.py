@@ -1,0 +1,69 @@
+"""A server that the engine starts: it answers through us, is replaced when it dies, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import httpx
+import psutil
+import pytest
+
+from tests.running import Running, service
+
+pytestmark = pytest.mark.e2e
+
+COMMAND = f"{sys.executable} -m tests.unit.engine.upstream.standin {{port}}"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    with service(inference_engine="vllm", vllm_command=COMMAND, ocr_workers=0, heartbeat_interval=0.2) as running:
+        yield running
+
+
+def chat(running: Running, content: str, *, stream: bool = False) -> httpx.Response:
+    body = {"messages": [{"role": "user", "content": content}], "stream": stream}
+    return httpx.post(f"{running.url}/v1/chat/completions", json=body, timeout=60)
+
+
+def beneath(running: Running) -> psutil.Process:
+    """The server below the engine and its leash."""
+    lines = {process: process.cmdline() for process in running.processes()}
+    (server,) = (process for process, line in lines.items() if line[:3] == COMMAND.split()[:3])
+    return server
+
+
+def test_its_answers_are_ours(running: Running) -> None:
+    """Started from the template, ready, and its log lines among ours."""
+    answer = chat(running, "hello").json()
+    assert answer["choices"][0]["message"]["content"] == "hello"
+    assert answer["usage"]["completion_tokens"] == 5
+    assert "standin: loading" in (running.logs / "model_operations.log").read_text()
+
+
+def test_only_the_server_dies(running: Running) -> None:
+    """The engine process goes with it, and the next request is answered by the next two."""
+    engine = running.pid("engine")
+    os.kill(beneath(running).pid, signal.SIGKILL)
+    assert chat(running, "still here").json()["choices"][0]["message"]["content"] == "still here"
+    assert running.pid("engine") != engine
+
+
+def test_a_request_that_kills_the_server(running: Running) -> None:
+    """In the middle of its answer: that one fails, and says so; the others are served."""
+    stream = chat(running, "crash please", stream=True).text
+    last = json.loads(stream.strip().split("\n\n")[-1].removeprefix("data: "))
+    assert last["error"]["code"] == "engine_crashed"
+    assert chat(running, "hello").status_code == 200
+
+
+def test_nothing_is_left(running: Running) -> None:
+    """The supervisor killed without a word: the server ends, too."""
+    everything = running.processes()
+    running.process.kill()
+    _, left = psutil.wait_procs(everything, 20)
+    assert left == []
