@@ -90,6 +90,7 @@ class Models:
         self._entries: dict[str, Entry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._bug: BaseException | None = None  # of a move
         self._wake = asyncio.Event()
 
     # ---- orders, and what others may see
@@ -173,8 +174,10 @@ class Models:
         self._wake.set()
 
     async def run(self) -> None:
-        """Decide after everything that happens, and now and then, until cancelled."""
+        """Decide after everything that happens, and now and then, until cancelled. Raises what a move should not."""
         while True:
+            if self._bug is not None:  # its model would be on its way for ever
+                raise self._bug
             self._wake.clear()
             self._round()
             try:
@@ -345,8 +348,8 @@ class Models:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            logger.opt(exception=error).error("moving a model failed")
+        if not task.cancelled():
+            self._bug = self._bug or task.exception()
         self._wake.set()
 
     # ---- moves

@@ -208,6 +208,24 @@ def test_a_folder_that_goes_and_comes_back() -> None:
     told(story, "a", "b")
 
 
+def test_a_bug_in_a_move_ends_the_rounds() -> None:
+    """Else its model would be on its way for ever. The supervisor ends with them, and comes back."""
+
+    async def run() -> None:
+        models, engines = make("a")
+        rounds = asyncio.get_running_loop().create_task(models.run())
+        asker = Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        engines.move = None  # type: ignore[assignment, method-assign]
+        asker.leave()
+        await asyncio.sleep(0.1)
+        models.move("a", "cpu")
+        with pytest.raises(TypeError):
+            await asyncio.wait_for(rounds, 5)
+
+    virtual.run(run())
+
+
 def test_nothing_is_begun_while_the_service_ends() -> None:
     """Who waits for a load under way still gets in; nobody makes a new process that nobody would end."""
 
