@@ -135,6 +135,11 @@ class Child:
             fallback="cpu" if self.spec is not self._first_choice else None,
         )
 
+    @property
+    def renewing(self) -> bool:
+        """Whether its successor is on its way."""
+        return self._relief is not None
+
     def heard(self, health: Health) -> None:
         """What the process has just said of itself, outside of its heartbeats."""
         if self._process is not None and self._process.pid == health.pid:

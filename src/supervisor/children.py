@@ -69,6 +69,10 @@ class Children:
     def status_of(self, name: str) -> ChildStatus | None:
         return self._children[name].status() if name in self._children else None
 
+    def renewing(self, name: str) -> bool:
+        """Whether a child's successor is on its way."""
+        return name in self._children and self._children[name].renewing
+
     def heard(self, name: str, health: Health) -> None:
         """What a child has just said of itself, outside of its heartbeats."""
         if name in self._children:

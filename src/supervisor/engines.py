@@ -61,6 +61,9 @@ class EngineProcesses:
         child = self.status(model)
         return child.pid if child is not None else None
 
+    def worn(self, model: str) -> bool:
+        return self._children.renewing(self.name(model))
+
     def status(self, model: str) -> ChildStatus | None:
         return self._children.status_of(self.name(model))
 

@@ -56,6 +56,9 @@ class Engines(Protocol):
     async def move(self, model: str, to: Literal["cpu", "gpu"]) -> None:
         """Have its weights moved. Raises MoveFailed."""
 
+    def worn(self, model: str) -> bool:
+        """Whether its process is just being renewed."""
+
     def status(self, model: str) -> ChildStatus | None: ...
 
     def name(self, model: str) -> str:
@@ -400,6 +403,8 @@ class Models:
 
     async def _offload(self, entry: Entry) -> None:
         place = entry.place
+        if self._engines.worn(place.name):  # kept warm, it would be renewed when it is back, and use the device twice
+            return await self._unload(entry)
         try:
             await self._engines.move(place.name, "cpu")
         except MoveFailed as error:
@@ -410,6 +415,7 @@ class Models:
             if place.ordered == "cpu":  # else it has to go further
                 place.ordered = None
             _log.info("{} has left the device", place.name)
+        return None
 
     async def _unload(self, entry: Entry) -> None:
         place = entry.place

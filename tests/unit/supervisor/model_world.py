@@ -23,6 +23,7 @@ class FakeEngines:
         self.where: dict[str, str] = {}
         self.broken: set[str] = set()  # models that cannot be loaded
         self.stuck: set[str] = set()  # engines that do not move
+        self.old: set[str] = set()  # engines whose successor is on its way
         self.starts: list[str] = []
         self.memory_level: Literal["normal", "high"] = "normal"
 
@@ -56,6 +57,9 @@ class FakeEngines:
         if model in self.stuck or self.where.get(model) not in ("cpu", "gpu"):
             raise MoveFailed("it does not move")
         self.where[model] = to
+
+    def worn(self, model: str) -> bool:
+        return model in self.old
 
     def status(self, model: str) -> ChildStatus | None:
         if model not in self.where:

@@ -341,6 +341,21 @@ def test_an_engine_that_does_not_move_is_ended() -> None:
     told(story, "a")
 
 
+def test_a_worn_engine_is_not_kept_warm() -> None:
+    """It is to be replaced anyway: its next process is a fresh one, without a second one beside it on the device."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        asker = Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        asker.leave()
+        engines.old.add("a")
+        models.move("a", "cpu")
+        await asyncio.sleep(1)
+        assert (states(models), engines.where) == ({"a": "unloaded"}, {})
+
+    told(story, "a")
+
+
 def test_who_waits_too_long_for_room_is_told_so() -> None:
     async def story(models: Models, engines: FakeEngines) -> None:
         holder = Asker(models, UseModel("a"))

@@ -117,12 +117,14 @@ async def test_a_model_that_leaves_the_device_meanwhile_has_no_successor() -> No
     life = Life(second(lambda pid: FakeProcess(pid, health("loading"))), engine_max_tokens=100)
     await life.until("ready")
     await asyncio.sleep(3)
+    began = life.child.renewing
     old, new = life.world.processes
     old.said = replace(made(100), location="cpu")
     life.child.heard(old.said)
     new.said = made(0)
     await asyncio.sleep(60)
     assert new.exited.done()
+    assert (began, life.child.renewing) == (True, False)
     assert (life.child.status().pid, life.world.taken_over, len(life.world.processes)) == (1, 0, 2)
     await life.end()
 
