@@ -34,6 +34,7 @@ _CHOICES = (1, 2, 5, 10, 20)
 FINISH_REASONS = ("stop", "length", "tool_calls", "abort", "error")
 LEVELS = ("normal", "low", "high")
 MODEL_STATES = ("unloaded", "loading", "gpu", "offloading", "cpu", "restoring", "unloading", "failed")
+RESTART_REASONS = ("exit", "signal", "stall", "heartbeat", "probe", "memory", "start", "fault", "gpu", "recycle")
 OCR_RESULTS = ("ok", "invalid", "overloaded", "error", "abort")
 
 
@@ -83,10 +84,10 @@ class ModelReading:
 
 @dataclass(frozen=True)
 class Readings:
-    """What the other processes say at scrape time. `restarts`: (child, reason) → count since the supervisor began."""
+    """What the other processes say at scrape time. `restarts`: child → reason → count since the supervisor began."""
 
     models: tuple[ModelReading, ...] = ()
-    restarts: dict[tuple[str, str], int] = field(default_factory=dict)
+    restarts: dict[str, dict[str, int]] = field(default_factory=dict)
     process_memory_bytes: dict[str, int] = field(default_factory=dict)
     ocr: dict[str, int] = field(default_factory=dict)
     host_memory_bytes: dict[str, int] = field(default_factory=dict)
@@ -197,18 +198,7 @@ class _ReadingsCollector(Collector):
         yield from _models(readings.models)
         yield from _caches(readings.models)
         yield from _steps(readings.models)
-        restarts = CounterMetricFamily(
-            f"{PREFIX}_child_restarts", "Restarts by child and reason.", labels=("child", "reason")
-        )
-        engine = CounterMetricFamily(f"{PREFIX}_engine_restarts", "Engine restarts by reason.", labels=("reason",))
-        engines: dict[str, int] = {}
-        for (child, reason), count in sorted(readings.restarts.items()):
-            restarts.add_metric((child, reason), count)
-            if child.startswith("engine"):
-                engines[reason] = engines.get(reason, 0) + count
-        for reason, count in engines.items():
-            engine.add_metric((reason,), count)
-        yield from (restarts, engine)
+        yield from _restarts(readings.restarts)
         yield _gauge("process_memory_bytes", "Resident memory by process.", ("process",), readings.process_memory_bytes)
         yield _gauge("host_memory_bytes", "The machine's memory.", ("kind",), readings.host_memory_bytes)
         yield _gauge("gpu_utilization_ratio", "Share of time a GPU worked.", ("gpu",), readings.gpu_utilization)
@@ -227,6 +217,20 @@ class _ReadingsCollector(Collector):
         yield build
         for name, value in readings.ocr.items():
             yield GaugeMetricFamily(f"{PREFIX}_ocr_{name}", f"OCR pool: {name.replace('_', ' ')}.", value=value)
+
+
+def _restarts(restarts: dict[str, dict[str, int]]) -> Iterator[Metric]:
+    """Each reason begins at 0: what appears at 1 is no increase to Prometheus."""
+    children = CounterMetricFamily(
+        f"{PREFIX}_child_restarts", "Restarts by child and reason.", labels=("child", "reason")
+    )
+    engines = CounterMetricFamily(f"{PREFIX}_engine_restarts", "Engine restarts by reason.", labels=("reason",))
+    for reason in RESTART_REASONS:
+        counts = {child: restarts[child].get(reason, 0) for child in sorted(restarts)}
+        for child, count in counts.items():
+            children.add_metric((child, reason), count)
+        engines.add_metric((reason,), sum(count for child, count in counts.items() if child.startswith("engine")))
+    yield from (children, engines)
 
 
 def _models(models: tuple[ModelReading, ...]) -> Iterator[Metric]:

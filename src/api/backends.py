@@ -208,11 +208,10 @@ class Backends:
         models = tuple(
             _model_reading(model, self.engine_name(model.name), status.child(model.child)) for model in status.models
         )
-        restarts = {(name, reason): n for name, counts in status.restarts.items() for reason, n in counts.items()}
         memory = {c.name: c.health.memory.rss_bytes for c in status.children if c.health is not None}
         return Readings(
             models,
-            restarts,
+            status.restarts,
             memory,
             _ocr(status),
             gpu_utilization=_gpu_utilization(status),

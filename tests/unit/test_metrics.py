@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from src.ipc.messages import HistogramReading
-from src.metrics import FINISH_REASONS, OCR_RESULTS, Metrics, ModelReading, PrefixCounts, Readings
+from src.metrics import FINISH_REASONS, OCR_RESULTS, RESTART_REASONS, Metrics, ModelReading, PrefixCounts, Readings
+from src.supervisor.restarts import Reason
 
 MODEL = {"model_name": "demo", "engine": "mlx"}
 READINGS = Readings(
@@ -28,7 +30,7 @@ READINGS = Readings(
             step_tokens=HistogramReading((1, 8), (4, 0, 0), 4),
         ),
     ),
-    restarts={("engine", "stall"): 2, ("web", "exit"): 1},
+    restarts={"engine:demo": {"stall": 2}, "engine:gone": {"stall": 1}, "web": {"exit": 1}},
     process_memory_bytes={"engine": 1000, "ocr": 2000},
     ocr={"workers": 2, "workers_busy": 1, "queue_depth": 5, "model_loads": 2, "worker_restarts": 0},
     host_memory_bytes={"total": 100, "available": 50},
@@ -203,12 +205,14 @@ def test_an_engines_caches_and_steps_are_shown() -> None:
 
 
 def test_restarts_are_counted_by_child_and_reason() -> None:
-    """The supervisor's counts come through, the engine's also under the name that alerts use."""
+    """The supervisor's counts come through, the engines' together too; each reason begins at 0."""
     value = Metrics(lambda: READINGS).registry.get_sample_value
     assert value("stoker_child_restarts_total", {"child": "web", "reason": "exit"}) == 1
-    assert value("stoker_child_restarts_total", {"child": "engine", "reason": "stall"}) == 2
-    assert value("stoker_engine_restarts_total", {"reason": "stall"}) == 2
-    assert value("stoker_engine_restarts_total", {"reason": "exit"}) is None
+    assert value("stoker_child_restarts_total", {"child": "engine:demo", "reason": "stall"}) == 2
+    assert value("stoker_child_restarts_total", {"child": "engine:demo", "reason": "exit"}) == 0
+    assert value("stoker_engine_restarts_total", {"reason": "stall"}) == 3
+    assert value("stoker_engine_restarts_total", {"reason": "exit"}) == 0
+    assert set(RESTART_REASONS) == set(get_args(Reason))
 
 
 def test_registering_does_not_ask() -> None:

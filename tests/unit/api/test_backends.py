@@ -67,7 +67,7 @@ def test_an_engine_as_metrics(answer: SystemStatus | None, expected: ModelReadin
 def test_the_table_as_metrics(make_settings: MakeSettings) -> None:
     """Restarts, memory and the OCR pool come from the same answer."""
     readings = TableBackends(make_settings(), table()).readings()
-    assert readings.restarts == {("engine:demo", "stall"): 2, ("engine:gone", "exit"): 1}
+    assert readings.restarts == {"engine:demo": {"stall": 2}, "engine:gone": {"exit": 1}}
     assert readings.process_memory_bytes == {"engine:demo": 1000, "ocr": 2000}
     counts = {"workers": 2, "workers_busy": 1, "queue_depth": 5, "model_loads": 2, "worker_restarts": 3}
     assert readings.ocr == counts | {"fallbacks": 0, "jobs_unfinished": 0, "workers_recycled": 0}
