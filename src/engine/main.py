@@ -50,6 +50,7 @@ def main(argv: list[str]) -> ExitCode:
     logs.configure("engine", settings, settings.level)
     faulthandler.enable()  # SIGABRT from the supervisor dumps all stacks
     lifeline.watch(lambda: os._exit(ExitCode.PARENT_GONE))
+    lifeline.die_with_parent()  # also while it hangs
     if options.on_cpu:
         settings = settings.model_copy(update={"device_type": "cpu"})
     return _serve(options.model, settings, beside=options.beside, fallback="cpu" if options.on_cpu else None)

@@ -204,6 +204,16 @@ def test_a_killed_supervisor_ends_everything(running: Running) -> None:
         assert answered(again)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part of it")
+def test_a_hung_engine_does_not_outlive_its_supervisor(running: Running) -> None:
+    """It cannot hear that its supervisor was killed: the kernel ends it, and its memory is free."""
+    engine = running.pid("engine")
+    os.kill(engine, signal.SIGSTOP)
+    running.process.kill()
+    running.process.wait(10)
+    until(lambda: not alive(engine), 10)
+
+
 def alive(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
