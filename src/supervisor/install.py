@@ -122,8 +122,9 @@ def _network(settings: Settings) -> str:
 
 
 def _stays_here(settings: Settings) -> bool:
-    redis = urlsplit(settings.redis_url).hostname
-    return keys.is_loopback(settings.host) and not settings.image_url_hosts and (not redis or keys.is_loopback(redis))
+    called = (urlsplit(url).hostname for url in (settings.redis_url, settings.upstream_url))
+    hosts = [settings.host, *filter(None, called)]
+    return not settings.image_url_hosts and all(map(keys.is_loopback, hosts))
 
 
 def _address(settings: Settings) -> str:

@@ -236,6 +236,7 @@ def test_the_canary_is_in_no_log(target: Running) -> None:
     say(target, f"fake:raise {CANARY}", stream=True)
     refused(post(target, "/v1/chat/completions", f'{{"{CANARY}": {CANARY}'))
     say(target, [{"type": CANARY, "text": CANARY}])
+    say(target, [{"type": "image_url", "image_url": {"url": f"https://{CANARY}.example.org/{CANARY}.png"}}])
     page = {"file": (f"{CANARY}.png", pictures.line(f"{CANARY} text"))}
     reply = httpx.post(f"{target.url}/v1/ocr", files=page, headers=AUTH, timeout=60)
     assert CANARY in reply.json()["text"].upper()

@@ -58,6 +58,8 @@ def test_beyond_loopback_the_unit_lets_clients_in(make_settings: MakeSettings, t
     [
         ({"image_url_hosts": ".example.com"}, False),
         ({"redis_url": "redis://10.0.0.9:6379/0"}, False),
+        ({"upstream_url": "http://10.0.0.9:8000"}, False),
+        ({"upstream_url": "http://localhost:8000"}, True),
         ({"redis_url": "redis://127.0.0.1:6379/0"}, True),
         ({"redis_url": "unix:///run/redis.sock"}, True),
     ],
@@ -65,7 +67,7 @@ def test_beyond_loopback_the_unit_lets_clients_in(make_settings: MakeSettings, t
 def test_the_kernel_refuses_what_the_service_does_not_need(
     changed: dict[str, object], closed: bool, make_settings: MakeSettings, tmp_path: Path
 ) -> None:
-    """Images by URL and a Redis elsewhere need the network; nothing else does on loopback."""
+    """Images by URL, a Redis and an engine elsewhere need the network; nothing else does on loopback."""
     text = install.plan(make_settings(**changed), tmp_path, user=False, platform="linux").files[
         tmp_path / "stoker.service"
     ]
