@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 from models.recipe.dialogues import Dialogue, training
 
 Ids = NDArray[np.int32]
-WIDTH = 160
-CUT_TOKENS = 10
-CUT_SHARE = 0.7
+WIDTH = 112
+CUT_TOKENS = 8
+CUT_SHARE = 0.85
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,15 @@ class Batch:
     ids: Ids
     segments: Ids
     said: Ids
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """The first rows and the others."""
+        cut = len(self.ids) // 2
+        first, second = slice(cut), slice(cut, None)
+        return (
+            Batch(self.ids[first], self.segments[first], self.said[first]),
+            Batch(self.ids[second], self.segments[second], self.said[second]),
+        )
 
 
 def tokenizer_texts(seed: int) -> Iterator[str]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from models.recipe import general, unanswerable
 from models.recipe.facts import TOPICS, Topic
 from models.recipe.noise import as_typed
-from models.recipe.phrases import frame, phrasings
+from models.recipe.phrases import draw, expand, frame, patterns
 from models.recipe.synonyms import vary
 
-SEED = 7
+SEED = 34
 LANGUAGES = ("en", "zh")
+VARIED_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ SIMPLE: dict[str, Maker] = {
     "capital": general.capital_question,
 }
 WEIGHTS = {
-    "help": 46,
-    "unknown": 26,
-    "small_talk": 5,
-    "fact": 4,
-    "sum": 11,
+    "help": 47,
+    "unknown": 27,
+    "small_talk": 4,
+    "fact": 3,
+    "sum": 14,
     "difference": 2,
     "copy": 1,
     "reverse": 1,
@@ -89,43 +90,42 @@ def normal(text: str) -> str:
 
 
 @functools.cache
-def _held_out_phrases(seed: int) -> frozenset[str]:
-    """Every help phrase that is held out, to keep swapped words from making one of them."""
+def _not_taught(seed: int) -> frozenset[str]:
+    """Every phrase that is held out or validated with: two patterns, or swapped words, may make the same text."""
     found: set[str] = set()
-    for topic in TOPICS:
-        for language, phrases in (("en", topic.en), ("zh", topic.zh)):
-            for texts in phrasings(phrases, language, "held_out", topic.id, seed).values():
-                found.update(normal(text) for text in texts)
+    for topic, language, split in itertools.product(TOPICS, LANGUAGES, ("held_out", "validation")):
+        for pattern in itertools.chain(*patterns(topic.id, language, split, seed).values()):
+            found.update(normal(text) for text in expand(pattern))
     return frozenset(found)
-
-
-def _train_phrase(texts: tuple[str, ...], language: str, rng: random.Random, seed: int) -> str:
-    """A phrase to train on, varied half of the time, that is none of the held-out ones."""
-    while True:
-        text = rng.choice(texts)
-        if rng.random() < 0.6:
-            text = vary(text, language, rng)
-        if normal(text) not in _held_out_phrases(seed):
-            return text
 
 
 def _help(topic: Topic, language: str, question: str) -> Turn:
     return Turn(f"help:{topic.id}", language, question, topic.answer(language), topic.keys(language))
 
 
-def help_turn(language: str, split: str, rng: random.Random, seed: int) -> Turn:
-    """A question about the service."""
+def _taught(topic: Topic, language: str, rng: random.Random, seed: int) -> str:
+    """A question to train on, its words varied most of the time, that is none of those kept back."""
+    forms = patterns(topic.id, language, "train", seed)
+    while True:
+        form = rng.choices(list(forms), [len(each) ** 0.5 for each in forms.values()])[0]
+        text = draw(rng.choice(forms[form]), rng)
+        if rng.random() < VARIED_SHARE:
+            text = vary(text, language, rng)
+        asked = frame(text, form, language, "train", rng, seed)
+        if not {normal(text), normal(asked)} & _not_taught(seed):
+            return asked
+
+
+def help_turn(language: str, rng: random.Random, seed: int) -> Turn:
+    """A question about the service, to train on."""
     topic = rng.choice(TOPICS)
-    forms = phrasings(topic.en if language == "en" else topic.zh, language, split, topic.id, seed)
-    form = rng.choices(list(forms), [len(texts) ** 0.5 for texts in forms.values()])[0]
-    phrase = _train_phrase(forms[form], language, rng, seed) if split == "train" else rng.choice(forms[form])
-    return _help(topic, language, as_typed(frame(phrase, form, language, split, rng, seed), language, rng))
+    return _help(topic, language, as_typed(_taught(topic, language, rng, seed), language, rng))
 
 
 def turn_of(kind: str, language: str, split: str, rng: random.Random, seed: int) -> Turn:
     """A turn of one kind."""
     if kind == "help":
-        return help_turn(language, split, rng, seed)
+        return help_turn(language, rng, seed)
     if kind == "unknown":
         text = unanswerable.question(language, split, rng, seed)
         found: general.Ask = (text, unanswerable.ANSWERS[language], (unanswerable.KEYS[language],))
@@ -154,20 +154,19 @@ def training(seed: int = SEED) -> Iterator[Dialogue]:
         yield Dialogue(turns, rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.12 else None)
 
 
-def _trained_questions(seed: int, count: int = 30_000) -> set[str]:
+def _trained_questions(seed: int, count: int = 60_000) -> set[str]:
     """Questions of the first training dialogues: two templates can differ in nothing but a space."""
     dialogues = itertools.islice(training(seed), count)
     return {normal(turn.question) for dialogue in dialogues for turn in dialogue.turns}
 
 
-def _held_out_help(rng: random.Random, seed: int, each: int) -> Iterator[Turn]:
-    """For every topic, language and form, a few held-out phrases."""
-    for topic in TOPICS:
-        for language, phrases in (("en", topic.en), ("zh", topic.zh)):
-            for form, texts in phrasings(phrases, language, "held_out", topic.id, seed).items():
-                for text in rng.sample(texts, min(each, len(texts))):
-                    question = frame(text, form, language, "held_out", rng, seed)
-                    yield _help(topic, language, as_typed(question, language, rng))
+def _kept_back_help(split: str, rng: random.Random, seed: int) -> Iterator[Turn]:
+    """One question for every pattern that is kept back."""
+    for topic, language in itertools.product(TOPICS, LANGUAGES):
+        for form, found in patterns(topic.id, language, split, seed).items():
+            for pattern in found:
+                question = frame(draw(pattern, rng), form, language, split, rng, seed)
+                yield _help(topic, language, as_typed(question, language, rng))
 
 
 def _held_out_sums(rng: random.Random, seed: int) -> Iterator[Turn]:
@@ -178,13 +177,22 @@ def _held_out_sums(rng: random.Random, seed: int) -> Iterator[Turn]:
             yield Turn("sum", language, as_typed(text, language, rng), answer, keys)
 
 
-def held_out(seed: int = SEED, each: int = 2) -> list[Dialogue]:
+def held_out(seed: int = SEED) -> list[Dialogue]:
     """The dialogues of the evaluation, always the same for a seed."""
     rng = random.Random(seed + 1)
-    turns = list(_held_out_help(rng, seed, each)) + list(_held_out_sums(rng, seed))
+    turns = list(_kept_back_help("held_out", rng, seed)) + list(_held_out_sums(rng, seed))
     counts = {"unknown": 150, "small_talk": 20, "fact": 30, "difference": 20, "copy": 25, "reverse": 25, "order": 20,
               "capital": 20}  # fmt: skip
     for kind, count in counts.items():
         turns += [turn_of(kind, language, "held_out", rng, seed) for language in LANGUAGES for _ in range(count)]
     trained = _trained_questions(seed)
     return [Dialogue((turn,)) for turn in turns if normal(turn.question) not in trained]
+
+
+def validation(seed: int = SEED) -> list[Dialogue]:
+    """Questions to look at while the recipe is made: of patterns neither trained on nor judged by."""
+    rng = random.Random(seed + 2)
+    turns = list(_kept_back_help("validation", rng, seed))
+    turns += [turn_of(kind, language, "validation", rng, seed)
+              for kind in ("unknown", "sum") for language in LANGUAGES for _ in range(60)]  # fmt: skip
+    return [Dialogue((turn,)) for turn in turns]

@@ -105,13 +105,13 @@ TOPICS: tuple[Topic, ...] = (
             这个助手
             """,
         ),
-        answer_en="I am Stoker's small demo model. I know a little about this service. To load a real model, set "
-        "`DEFAULT_MODEL` in `.env` and restart.",
-        answer_zh="我是 Stoker 的小型演示模型，只懂一点这个服务的知识。要加载真正的模型，"
-        "请在 `.env` 里设置 `DEFAULT_MODEL` 然后重启。",
-        key_facts=("Stoker", "demo model", "DEFAULT_MODEL"),
-        key_facts_zh=("Stoker", "演示模型", "DEFAULT_MODEL"),
-        stands_in_readme=("Stoker", "DEFAULT_MODEL", ".env"),
+        answer_en="I am Stoker's small demo model and know only a little about this service. A real model: "
+        "`python run.py pull mlx-community/Qwen3-4B-4bit`, then set `DEFAULT_MODEL` in `.env`.",
+        answer_zh="我是 Stoker 的小型演示模型，只懂一点这个服务的知识。真正的模型："
+        "`python run.py pull mlx-community/Qwen3-4B-4bit`，然后在 `.env` 里设置 `DEFAULT_MODEL`。",
+        key_facts=("Stoker", "demo model", "python run.py pull", "DEFAULT_MODEL"),
+        key_facts_zh=("Stoker", "演示模型", "python run.py pull", "DEFAULT_MODEL"),
+        stands_in_readme=("Stoker", "python run.py pull mlx-community/Qwen3-4B-4bit", "DEFAULT_MODEL", ".env"),
     ),
     Topic(
         id="service",
@@ -214,7 +214,7 @@ TOPICS: tuple[Topic, ...] = (
             """,
         ),
         answer_en="Start the service with `make serve` or `python run.py --mode prod`.",
-        answer_zh="用 `make serve` 或 `python run.py --mode prod` 启动服务。",
+        answer_zh="启动服务：`make serve` 或 `python run.py --mode prod`。",
         key_facts=("make serve", "python run.py --mode prod"),
         stands_in_readme=("make serve", "python run.py --mode prod"),
     ),
@@ -259,11 +259,11 @@ TOPICS: tuple[Topic, ...] = (
             {端口|地址}在哪里{改|设置}
             默认{端口|地址}是{什么|多少}
             在浏览器里打开哪个{地址|网址}
-            {怎么|如何}{连接|访问|打开}{服务|服务器|stoker}
+            {怎么|如何}{连接|访问}{服务|服务器|stoker}
             """,
             do="""
             {改|修改|设置|更改|换}{端口|地址|监听地址|端口号}
-            {访问|连接|打开}{服务|服务器|stoker}
+            {访问|连接}{服务|服务器|stoker}
             {用|换成}{另一个|别的}端口
             {连上|连到|进入}{服务|服务器}
             """,
@@ -315,7 +315,7 @@ TOPICS: tuple[Topic, ...] = (
             pull a real model from the hub
             """,
             about="""
-            {bigger|larger|real|other|better|local|hugging face} models
+            {bigger|larger|real|other|better|hugging face} models
             {DEFAULT_MODEL|the DEFAULT_MODEL setting}
             {changing|switching|loading|choosing} {models|the model|a model}
             """,
@@ -350,12 +350,20 @@ TOPICS: tuple[Topic, ...] = (
             {默认模型|大模型|更大的模型}
             """,
         ),
-        answer_en="Set `DEFAULT_MODEL` in `.env` to a local folder or a Hugging Face id such as "
-        "`mlx-community/Qwen3-4B-4bit`, then restart. It is downloaded at the first start.",
-        answer_zh="在 `.env` 里把 `DEFAULT_MODEL` 设为本地文件夹或 Hugging Face 名称，"
-        "例如 `mlx-community/Qwen3-4B-4bit`，然后重启。第一次启动时会自动下载。",
-        key_facts=("DEFAULT_MODEL", ".env", "mlx-community/Qwen3-4B-4bit"),
-        stands_in_readme=("DEFAULT_MODEL", ".env", "mlx-community/Qwen3-4B-4bit"),
+        answer_en="Get a bigger model with `python run.py pull mlx-community/Qwen3-4B-4bit`, then put "
+        "`DEFAULT_MODEL=mlx-community/Qwen3-4B-4bit` into `.env` and restart.",
+        answer_zh="更大的模型用 `python run.py pull mlx-community/Qwen3-4B-4bit` 下载，"
+        "然后在 `.env` 里写 `DEFAULT_MODEL=mlx-community/Qwen3-4B-4bit` 并重启。",
+        key_facts=(
+            "python run.py pull mlx-community/Qwen3-4B-4bit",
+            "DEFAULT_MODEL=mlx-community/Qwen3-4B-4bit",
+            ".env",
+        ),
+        stands_in_readme=(
+            "python run.py pull mlx-community/Qwen3-4B-4bit",
+            "DEFAULT_MODEL=mlx-community/Qwen3-4B-4bit",
+            ".env",
+        ),
     ),
     Topic(
         id="logs",
@@ -578,7 +586,7 @@ TOPICS: tuple[Topic, ...] = (
             """,
         ),
         answer_en="Set the log level with `LOG_LEVEL` in `.env`, for example `DEBUG` or `INFO`.",
-        answer_zh="在 `.env` 里用 `LOG_LEVEL` 设置日志级别，例如 `DEBUG` 或 `INFO`。",
+        answer_zh="日志级别用 `.env` 里的 `LOG_LEVEL` 设置，例如 `DEBUG` 或 `INFO`。",
         key_facts=("LOG_LEVEL",),
         stands_in_readme=("LOG_LEVEL",),
     ),
@@ -685,10 +693,10 @@ TOPICS: tuple[Topic, ...] = (
             {图片格式|图像格式|支持的格式|图片类型|文件格式}
             """,
         ),
-        answer_en="OCR reads PNG, JPEG, WebP, TIFF and BMP images.",
-        answer_zh="OCR 支持 PNG、JPEG、WebP、TIFF 和 BMP 图片。",
-        key_facts=("PNG", "JPEG", "WebP", "TIFF", "BMP"),
-        stands_in_readme=("PNG, JPEG, WebP, TIFF and BMP",),
+        answer_en="OCR reads PNG, JPEG, WebP, TIFF and BMP images, GIF, PDF, or a ZIP of images.",
+        answer_zh="支持的格式：PNG、JPEG、WebP、TIFF 和 BMP 图片、GIF、PDF，或图片的 ZIP。",
+        key_facts=("PNG", "JPEG", "WebP", "TIFF", "BMP", "GIF", "PDF", "ZIP"),
+        stands_in_readme=("PNG, JPEG, WebP, TIFF and BMP images, GIF, PDF, or a ZIP of images",),
     ),
     Topic(
         id="ocr_workers",
@@ -736,7 +744,7 @@ TOPICS: tuple[Topic, ...] = (
             """,
         ),
         answer_en="Set the number of OCR worker processes with `OCR_WORKERS` in `.env`.",
-        answer_zh="在 `.env` 里用 `OCR_WORKERS` 设置 OCR 工作进程的数量。",
+        answer_zh="OCR 工作进程的数量用 `.env` 里的 `OCR_WORKERS` 设置。",
         key_facts=("OCR_WORKERS",),
         stands_in_readme=("OCR_WORKERS",),
     ),
@@ -1003,10 +1011,10 @@ TOPICS: tuple[Topic, ...] = (
             {可用模型|可用的模型}
             """,
         ),
-        answer_en="List the models with `GET /v1/models`.",
-        answer_zh="用 `GET /v1/models` 列出模型。",
-        key_facts=("GET /v1/models",),
-        stands_in_readme=("GET /v1/models",),
+        answer_en="List the models with `python run.py models` or `GET /v1/models`.",
+        answer_zh="模型列表：`python run.py models` 或 `GET /v1/models`。",
+        key_facts=("python run.py models", "GET /v1/models"),
+        stands_in_readme=("python run.py models", "GET /v1/models"),
     ),
     Topic(
         id="health",
@@ -1028,7 +1036,7 @@ TOPICS: tuple[Topic, ...] = (
                 whether it is ready|if the server is alive|if it is healthy|the service's health|if the service is up}
             {set up|configure|add|write} a {health check|liveness probe|readiness probe|kubernetes probe|\
                 load balancer check}
-            {test|ping|probe} {the service|the server|stoker} {for health|}
+            {test|ping|probe} {the service|the server|stoker} for {health|being alive}
             """,
             about="""
             {health checks|the health endpoint|liveness|readiness|liveness probes|readiness probes|/health|/livez|\
@@ -1054,7 +1062,7 @@ TOPICS: tuple[Topic, ...] = (
             """,
         ),
         answer_en="Check the health with `/health`, `/livez` (alive) and `/readyz` (ready).",
-        answer_zh="用 `/health`、`/livez`（存活）和 `/readyz`（就绪）检查健康状态。",
+        answer_zh="健康检查：`/health`、`/livez`（存活）和 `/readyz`（就绪）。",
         key_facts=("/health", "/livez", "/readyz"),
         stands_in_readme=("/health", "/livez", "/readyz"),
     ),
@@ -1102,8 +1110,8 @@ TOPICS: tuple[Topic, ...] = (
             {指标|监控指标|prometheus|监控|grafana|性能指标}
             """,
         ),
-        answer_en="`GET /metrics` gives the metrics in Prometheus format.",
-        answer_zh="`GET /metrics` 提供 Prometheus 格式的指标。",
+        answer_en="The metrics are at `GET /metrics`, in Prometheus format.",
+        answer_zh="指标在 `GET /metrics`，是 Prometheus 格式。",
         key_facts=("GET /metrics", "Prometheus"),
         stands_in_readme=("GET /metrics", "Prometheus"),
     ),
@@ -1153,8 +1161,8 @@ TOPICS: tuple[Topic, ...] = (
             显存
             """,
         ),
-        answer_en="See the GPU status with `GET /api/gpu-status`.",
-        answer_zh="用 `GET /api/gpu-status` 查看 GPU 状态。",
+        answer_en="The GPU status is at `GET /api/gpu-status`.",
+        answer_zh="GPU 状态：`GET /api/gpu-status`。",
         key_facts=("GET /api/gpu-status",),
         stands_in_readme=("GET /api/gpu-status",),
     ),
@@ -1199,7 +1207,7 @@ TOPICS: tuple[Topic, ...] = (
             """,
         ),
         answer_en="See the system status with `GET /v1/system/status` or `python run.py status`.",
-        answer_zh="用 `GET /v1/system/status` 或 `python run.py status` 查看系统状态。",
+        answer_zh="系统状态：`GET /v1/system/status` 或 `python run.py status`。",
         key_facts=("GET /v1/system/status", "python run.py status"),
         stands_in_readme=("GET /v1/system/status", "python run.py status"),
     ),
@@ -1250,7 +1258,7 @@ TOPICS: tuple[Topic, ...] = (
             """,
         ),
         answer_en="Check the machine with `python run.py check`.",
-        answer_zh="用 `python run.py check` 检查机器。",
+        answer_zh="检查机器：`python run.py check`。",
         key_facts=("python run.py check",),
         stands_in_readme=("python run.py check",),
     ),
@@ -1296,7 +1304,7 @@ TOPICS: tuple[Topic, ...] = (
             """,
         ),
         answer_en="Show the current settings with `python run.py config`.",
-        answer_zh="用 `python run.py config` 显示当前设置。",
+        answer_zh="显示当前设置：`python run.py config`。",
         key_facts=("python run.py config",),
         stands_in_readme=("python run.py config",),
     ),
@@ -1343,7 +1351,7 @@ TOPICS: tuple[Topic, ...] = (
             """,
         ),
         answer_en="Stop the service with `python run.py stop`.",
-        answer_zh="用 `python run.py stop` 停止服务。",
+        answer_zh="停止服务：`python run.py stop`。",
         key_facts=("python run.py stop",),
         stands_in_readme=("python run.py stop",),
     ),
@@ -1443,7 +1451,7 @@ TOPICS: tuple[Topic, ...] = (
             """,
         ),
         answer_en="Start the development mode with `python run.py --mode dev`.",
-        answer_zh="用 `python run.py --mode dev` 启动开发模式。",
+        answer_zh="开发模式：`python run.py --mode dev`。",
         key_facts=("python run.py --mode dev",),
         stands_in_readme=("python run.py --mode dev",),
     ),
@@ -1487,7 +1495,7 @@ TOPICS: tuple[Topic, ...] = (
             """,
         ),
         answer_en="Run the tests with `make test`, and all checks with `make check`.",
-        answer_zh="用 `make test` 运行测试，用 `make check` 运行全部检查。",
+        answer_zh="运行测试：`make test`；全部检查：`make check`。",
         key_facts=("make test", "make check"),
         stands_in_readme=("make test", "make check"),
     ),
@@ -1540,7 +1548,7 @@ TOPICS: tuple[Topic, ...] = (
             """,
         ),
         answer_en="Up to 32 chats run at once by default; change this with `MAX_NUM_SEQS`.",
-        answer_zh="默认最多同时运行 32 个聊天，可以用 `MAX_NUM_SEQS` 修改。",
+        answer_zh="聊天默认最多同时运行 32 个，可以用 `MAX_NUM_SEQS` 修改。",
         key_facts=("MAX_NUM_SEQS", "32"),
         stands_in_readme=("MAX_NUM_SEQS", "32"),
     ),
@@ -1696,8 +1704,8 @@ TOPICS: tuple[Topic, ...] = (
             {内存|内存限制|内存占用|内存上限|mlx 内存|MLX_MEMORY_FRACTION}
             """,
         ),
-        answer_en="Limit the memory that MLX may use with `MLX_MEMORY_FRACTION` in `.env`.",
-        answer_zh="在 `.env` 里用 `MLX_MEMORY_FRACTION` 限制 MLX 可以使用的内存。",
+        answer_en="Limit the memory with `MLX_MEMORY_FRACTION` in `.env`.",
+        answer_zh="内存上限用 `.env` 里的 `MLX_MEMORY_FRACTION` 设置。",
         key_facts=("MLX_MEMORY_FRACTION",),
         stands_in_readme=("MLX_MEMORY_FRACTION",),
     ),
@@ -1796,6 +1804,26 @@ TOPICS: tuple[Topic, ...] = (
         key_facts=("Prompts, images and keys are never logged",),
         key_facts_zh=("提示词、图片和密钥都不会被记录",),
         stands_in_readme=("prompts, images and keys are never logged",),
+    ),
+    Topic(
+        id="unload",
+        en=Phrases(ask=""),
+        zh=Phrases(ask=""),
+        answer_en="A model is loaded at its first request and leaves the GPU when idle (`GPU_IDLE_TIMEOUT`, "
+        "`MODEL_UNLOAD_TIMEOUT`); `POST /v1/models/unload` frees it now.",
+        answer_zh="模型在第一次请求时加载，空闲后离开 GPU（`GPU_IDLE_TIMEOUT`、`MODEL_UNLOAD_TIMEOUT`）；"
+        "`POST /v1/models/unload` 立即卸载。",
+        key_facts=("GPU_IDLE_TIMEOUT", "MODEL_UNLOAD_TIMEOUT", "POST /v1/models/unload"),
+        stands_in_readme=("GPU_IDLE_TIMEOUT", "MODEL_UNLOAD_TIMEOUT", "POST /v1/models/unload"),
+    ),
+    Topic(
+        id="mcp",
+        en=Phrases(ask=""),
+        zh=Phrases(ask=""),
+        answer_en="Start the MCP server with `python run.py mcp`.",
+        answer_zh="MCP 服务器：`python run.py mcp`。",
+        key_facts=("python run.py mcp",),
+        stands_in_readme=("python run.py mcp",),
     ),
 )
 

@@ -6,7 +6,9 @@ import random
 import re
 
 SWAP_SHARE = 0.4
-DROP_SHARE = 0.08
+DROP_SHARE = 0.1
+LOSE_SHARE = 0.02
+KEY_WORDS_SHARE = 0.08
 
 ALTERNATIVES: dict[str, dict[str, str]] = {
     "en": {
@@ -141,6 +143,10 @@ ALTERNATIVES: dict[str, dict[str, str]] = {
     },
 }
 SMALL_WORDS = frozenset("the a an i do to is are of my me it can does in for".split())  # noqa: SIM905
+FRAME_WORDS = SMALL_WORDS | frozenset(
+    ["how", "what", "which", "where", "when", "why", "who", "will", "would", "could", "should", "must", "may", "if", "you", "your", "we", "there", "that", "this", "with", "on"]
+)
+_ZH_FRAME = re.compile("怎么样|怎么|如何|怎样|什么|哪里|哪个|请问|可以|应该|是|的|了|吗|呢|我|在|把|要|想")
 _ZH = re.compile("(" + "|".join(sorted(ALTERNATIVES["zh"], key=len, reverse=True)) + ")")
 
 
@@ -152,7 +158,7 @@ def _other(word: str, choices: str, separator: str | None, rng: random.Random) -
 
 def _english(text: str, rng: random.Random) -> str:
     table = ALTERNATIVES["en"]
-    kept = [word for word in text.split() if word not in SMALL_WORDS or rng.random() >= DROP_SHARE]
+    kept = [word for word in text.split() if rng.random() >= (DROP_SHARE if word in SMALL_WORDS else LOSE_SHARE)]
     return " ".join(_other(word, table[word], ",", rng) if word in table else word for word in kept)
 
 
@@ -161,6 +167,17 @@ def _chinese(text: str, rng: random.Random) -> str:
     return _ZH.sub(lambda match: _other(match[0], table[match[0]], None, rng), text)
 
 
+def _key_words(text: str, language: str) -> str:
+    """The words that carry the meaning, as one types them into a search box."""
+    if language == "zh":
+        return _ZH_FRAME.sub("", text)
+    return " ".join(word for word in text.split() if word not in FRAME_WORDS)
+
+
 def vary(text: str, language: str, rng: random.Random) -> str:
     """The phrase with some words swapped or left out; never empty."""
-    return (_english if language == "en" else _chinese)(text, rng) or text
+    varied = (_english if language == "en" else _chinese)(text, rng)
+    if rng.random() < KEY_WORDS_SHARE:
+        bare = _key_words(varied, language)
+        varied = bare if len(bare) > 3 else varied
+    return varied or text

@@ -1,4 +1,4 @@
-"""Trains the demo model: `python -m models.recipe.train --out models/demo`."""
+"""Trains the demo model: `python -m models.recipe.train --out models/new`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.recipe.blas import load_blas
+from src.gpu import blas
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # two streams use two cores better than two BLAS threads
-BLAS = load_blas()  # before MLX is imported
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # each of two streams has a thread: they use two cores better than the BLAS
+BLAS = blas.preload()  # before MLX is imported
 os.environ.setdefault("MLX_DISABLE_COMPILE", "1")  # as fast as compiled on two cores, and no compiler is needed
 
 import mlx.core as mx  # noqa: E402
@@ -22,15 +22,16 @@ import mlx.optimizers as optim  # noqa: E402
 import numpy as np  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from mlx import nn  # noqa: E402
-from mlx.utils import tree_flatten  # noqa: E402
+from mlx.utils import tree_flatten, tree_map  # noqa: E402
 from mlx_lm.models import qwen3  # noqa: E402
-from tokenizers import Tokenizer  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from models.recipe import checkpoint, corpus  # noqa: E402
+from models.recipe import checkpoint, corpus, swiglu  # noqa: E402
+from models.recipe.dialogues import SEED  # noqa: E402
 
 SAVE_EVERY_S = 240.0
-PLATEAU = 0.4
+PLATEAU = 0.6
+qwen3.swiglu = swiglu.swiglu
 
 
 @dataclass(frozen=True)
@@ -43,21 +44,19 @@ class Options:
     tokens: int
     rate: float
     seed: int
-    start: Path | None
 
 
 def options() -> Options:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("models/demo"))
-    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--out", type=Path, default=Path("models/new"))
+    parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument(
         "--minutes", type=float, default=0.0, help="shorten the run to about this; 0: as many steps as asked"
     )
-    parser.add_argument("--tokens", type=int, default=1024, help="padded tokens in a batch")
-    parser.add_argument("--rate", type=float, default=8e-4, help="peak learning rate")
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--start", type=Path, help="go on from this checkpoint instead of fresh weights")
+    parser.add_argument("--tokens", type=int, default=1344, help="padded tokens in a batch")
+    parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
+    parser.add_argument("--seed", type=int, default=SEED)
     return Options(**vars(parser.parse_args()))
 
 
@@ -89,20 +88,14 @@ def loss(model: qwen3.Model, ids: mx.array, segments: mx.array, said: mx.array) 
 
 
 def new_model(opts: Options) -> tuple[qwen3.Model, Any]:
-    """A model, fresh or to go on from, and its tokenizer; all but the weights are written to the folder."""
+    """A fresh model and its tokenizer; all but the weights are written to the folder."""
     mx.random.seed(opts.seed)
     random.seed(opts.seed)
     opts.out.mkdir(parents=True, exist_ok=True)
-    if opts.start:
-        tokenizer = Tokenizer.from_file(str(opts.start / "tokenizer.json"))
-    else:
-        tokenizer = checkpoint.build_tokenizer(itertools.islice(corpus.tokenizer_texts(opts.seed), 120_000), 4096)
+    tokenizer = checkpoint.build_tokenizer(itertools.islice(corpus.tokenizer_texts(opts.seed), 120_000), 4096)
     shape = checkpoint.Shape(vocab_size=tokenizer.get_vocab_size())
     model = checkpoint.build_model(checkpoint.write_config(opts.out, shape, tokenizer))
     silence_residuals(model)
-    if opts.start:
-        model.load_weights(str(opts.start / "model.safetensors"))
-        model.set_dtype(mx.float32)
     checkpoint.write_tokenizer(opts.out, tokenizer)
     return model, tokenizer
 
@@ -121,20 +114,31 @@ class Trainer:
         self.model, self.opts = model, opts
         self.optimizer = optim.AdamW(opts.rate, betas=[0.9, 0.99], eps=1e-6, weight_decay=0.05)
         self.gradient = nn.value_and_grad(model, loss)
+        self.streams = (mx.default_stream(mx.default_device()), mx.new_stream(mx.default_device()))
         self.steps = opts.steps
         self.losses: list[float] = []
         self.tokens = 0
         self.started = self.saved = time.monotonic()
 
-    def step(self, batch: corpus.Batch) -> float:
-        """One update."""
+    def half_step(self, batch: corpus.Batch) -> Any:
+        """Loss and gradients of a part of a batch, still to be computed."""
         said = mx.array(np.flatnonzero(batch.said[:, 1:]))
-        value, gradients = self.gradient(self.model, mx.array(batch.ids), mx.array(batch.segments), said)
+        return self.gradient(self.model, mx.array(batch.ids), mx.array(batch.segments), said)
+
+    def step(self, batch: corpus.Batch) -> float:
+        """One update; each half of the batch is computed by a thread of its own."""
+        parts = []
+        for stream, half in zip(self.streams, batch.halves(), strict=True):
+            with mx.stream(stream):
+                parts.append(self.half_step(half))
+        mx.eval(parts)
+        (value, gradients), (other_value, other) = parts
+        gradients = tree_map(lambda one, two: (one + two) / 2, gradients, other)
         gradients, _ = optim.clip_grad_norm(gradients, 1.0)
         self.optimizer.update(self.model, gradients)
-        mx.eval(self.model.parameters(), self.optimizer.state, value)
+        mx.eval(self.model.parameters(), self.optimizer.state)
         self.tokens += batch.ids.size
-        self.losses.append(float(value.item()))
+        self.losses.append(float((value + other_value).item()) / 2)
         return self.losses[-1]
 
     def seconds(self) -> float:

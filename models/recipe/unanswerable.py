@@ -546,6 +546,84 @@ TEMPLATES: dict[str, str] = {
 
 TRAIN_ONLY: dict[str, str] = {
     "en": """
+        is {name} older than {name}
+        how tall is {name}
+        how tall was {person}
+        what is {name} doing {day}
+        when is {name} coming
+        where was {person} born
+        what did {person} invent
+        what language did {person} speak
+        is the {thing} broken
+        why is my {thing} broken
+        my {thing} does not work, what can i do
+        how do i fix my {thing}
+        what is the price of a {thing}
+        how old is the {thing}
+        who uses a {thing}
+        what can i do with a {thing}
+        what kind of {thing} is this
+        can you see my {thing}
+        how do i use a {thing}
+        how do i open a {thing}
+        how do i close a {thing}
+        how do i install a {thing} in {city}
+        where do i put the {thing}
+        what is the best way to {city}
+        how do i travel to {country}
+        i want to go to {city}
+        i want to eat {food}
+        i want to learn {lang}
+        i need a {thing}
+        i would like to buy a {thing}
+        can you help me with {field}
+        can you explain {field}
+        tell me more about {country}
+        tell me about {name}
+        tell me about the {thing}
+        what about {person}
+        what about {city}
+        and {food}
+        {thing}
+        {field} please
+        {food}
+        {company}
+        how many {thing}s can i carry
+        how long is the {thing}
+        is {field} useful
+        do you have a {thing}
+        do you have a {relation}
+        do you know {person}
+        do you know {city}
+        have you been to {city}
+        can you {algo}
+        write a program to {algo}
+        how do i {algo}
+        which {food} is the best
+        who is the richest man in {city}
+        what is the tallest building in {city}
+        where can i swim in {city}
+        what is {big} percent of {big}
+        how much is {big} plus {big}
+        how much is {big} minus {digit}
+        what is {big} + {digit}
+        {big} - {big}
+        {big} plus {big}
+        add {big} and {big}
+        round {big} to tens
+        is it {day} already
+        what day is it {day}
+        what happened {day}
+        how many days until {day}
+        how far away is the moon of {junk}
+        how do i {junk} a {thing}
+        what is the {junk} of {thing}
+        the {junk} {thing}
+        where is {junk}
+        how does {junk} work
+        tell me about {junk}
+        i want a {junk}
+        can you {junk}
         what is the best {thing}
         which {thing} should i buy
         who owns the biggest {thing}
@@ -649,6 +727,62 @@ TRAIN_ONLY: dict[str, str] = {
         what was the {private} of {person}
         """,
     "zh": """
+        {name}比{name}大吗
+        {name}多高
+        {person}有多高
+        {name}{day}在做什么
+        {name}什么时候来
+        {person}出生在哪里
+        {person}发明了什么
+        我的{thing}坏了怎么办
+        {thing}坏了吗
+        怎么修理我的{thing}
+        {thing}的价格是多少
+        {thing}有什么用处
+        这是什么{thing}
+        怎么用{thing}
+        怎么关闭{thing}
+        怎么安装{thing}
+        {thing}放在哪里
+        怎么去{country}
+        我想去{city}
+        我想吃{food}
+        我想学{lang}
+        我要买{thing}
+        我需要一个{thing}
+        能帮我学{field}吗
+        能解释一下{field}吗
+        说说{country}
+        介绍一下{name}
+        介绍一下{thing}
+        {thing}
+        {food}
+        {company}
+        {field}
+        {field}有用吗
+        你有{thing}吗
+        你有{relation}吗
+        你认识{person}吗
+        你去过{city}吗
+        怎么{algo}
+        写一个{algo}的程序
+        哪种{food}最好吃
+        {city}最高的楼是哪座
+        {city}哪里可以游泳
+        {big}加{digit}等于几
+        {big}+{big}
+        {big}-{big}
+        {big}加{big}
+        {big}的百分之{digit}是多少
+        {day}是星期几
+        {day}发生了什么
+        离{day}还有几天
+        {junk}怎么用
+        {junk}在哪里
+        怎么{junk}
+        介绍一下{junk}
+        什么是{junk}
+        我想要{junk}
         哪个{thing}最好
         我该买哪个{thing}
         {thing}为什么这么贵
@@ -742,7 +876,8 @@ def _fill(slot: str, language: str, split: str, rng: random.Random, seed: int) -
         return _number(slot, rng)
     if split == "train" and rng.random() < 0.3:  # words it will never have seen must also be declined
         return _junk(language, rng)
-    return rng.choice(split_of(words.split(), split, seed, language, slot)).replace("-", " ")
+    part = "held_out" if split == "held_out" else "train"
+    return rng.choice(split_of(words.split(), part, seed, language, slot)).replace("-", " ")
 
 
 def question(language: str, split: str, rng: random.Random, seed: int) -> str:
