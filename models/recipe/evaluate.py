@@ -1,6 +1,7 @@
 """Judges the demo model on the held-out split: `python -m models.recipe.evaluate [--card]`; exit code 1 on a miss.
 
-The misses of the held-out split are never shown, so that the recipe cannot be fitted to them: `--validation` has its own.
+The misses of the held-out split are never shown, so that the recipe cannot be fitted to them: `--validation` shows
+those of a split of its own.
 """
 
 from __future__ import annotations

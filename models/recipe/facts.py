@@ -13,7 +13,7 @@ from dataclasses import dataclass
 class Phrases:
     """Ways to raise one topic in one language."""
 
-    ask: str
+    ask: str = ""
     do: str = ""
     about: str = ""
 
@@ -1807,8 +1807,8 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic(
         id="unload",
-        en=Phrases(ask=""),
-        zh=Phrases(ask=""),
+        en=Phrases(),
+        zh=Phrases(),
         answer_en="A model is loaded at its first request and leaves the GPU when idle (`GPU_IDLE_TIMEOUT`, "
         "`MODEL_UNLOAD_TIMEOUT`); `POST /v1/models/unload` frees it now.",
         answer_zh="模型在第一次请求时加载，空闲后离开 GPU（`GPU_IDLE_TIMEOUT`、`MODEL_UNLOAD_TIMEOUT`）；"
@@ -1818,8 +1818,8 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic(
         id="mcp",
-        en=Phrases(ask=""),
-        zh=Phrases(ask=""),
+        en=Phrases(),
+        zh=Phrases(),
         answer_en="Start the MCP server with `python run.py mcp`.",
         answer_zh="MCP 服务器：`python run.py mcp`。",
         key_facts=("python run.py mcp",),

@@ -317,7 +317,26 @@ SUMS = {
 COUNTED = {
     "en": (
         ["tom", "anna", "peter", "mary", "john", "lucy", "she", "he", "paul", "sara", "ben", "kate", "emma", "max"],
-        ["apples", "pears", "books", "coins", "pens", "cats", "dogs", "birds", "cars", "plums", "cakes", "balls", "stones", "eggs", "cups", "flowers", "toys", "stars"],
+        [
+            "apples",
+            "pears",
+            "books",
+            "coins",
+            "pens",
+            "cats",
+            "dogs",
+            "birds",
+            "cars",
+            "plums",
+            "cakes",
+            "balls",
+            "stones",
+            "eggs",
+            "cups",
+            "flowers",
+            "toys",
+            "stars",
+        ],
     ),
     "zh": (
         ["小明", "小红", "小李", "妈妈", "他", "她", "爸爸", "老师", "弟弟", "姐姐", "哥哥", "小王"],

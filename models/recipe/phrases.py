@@ -1,4 +1,4 @@
-"""Paraphrases of a help topic: draws from `{a|b}` patterns, puts them in question frames, splits train from held-out."""
+"""Paraphrases of a help topic: draws from `{a|b}` patterns, puts them in question frames, keeps some of both back."""
 
 from __future__ import annotations
 

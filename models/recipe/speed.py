@@ -89,5 +89,5 @@ def cells(loaded: Loaded, blas: str | None) -> list[tuple[str, str, str]]:
         ("load time", f"{loaded.seconds:.2f} s", "< 3 s"),
         ("decoding alone", f"{alone:.0f} tokens/s", "≥ 100"),
         (f"decoding, {STREAMS} streams", f"{together:.0f} tokens/s ({together / alone:.1f}×)", "≥ 4×"),
-        ("BLAS, processors, load average", f"{Path(blas or 'none').name}, {os.cpu_count()}, {load_average:.1f}", ""),
+        ("BLAS, processors, load average", f"{(blas or 'none').split()[0]}, {os.cpu_count()}, {load_average:.1f}", ""),
     ]

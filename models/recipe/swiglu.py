@@ -1,4 +1,4 @@
-"""A quick SwiGLU for training on a CPU, where MLX takes one exponential at a time: a sixth of the time, 1e-4 off at most."""
+"""A quick SwiGLU for training on a CPU, where MLX computes exponentials one by one: a quarter of the time, 2e-4 off."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def _sigmoid(x: mx.array) -> mx.array:
     return 1.0 / (1.0 + power)
 
 
-@mx.custom_function  # type: ignore[misc]
+@mx.custom_function
 def swiglu(gate: mx.array, x: mx.array) -> mx.array:
     """What the feed-forward layers of Qwen3 do between their matrices."""
     return gate * _sigmoid(gate) * x
 
 
-@swiglu.vjp  # type: ignore[misc]
+@swiglu.vjp
 def _backward(primals: list[mx.array], cotangent: mx.array, _output: mx.array) -> tuple[mx.array, mx.array]:
     gate, x = primals
     share = _sigmoid(gate)

@@ -144,7 +144,30 @@ ALTERNATIVES: dict[str, dict[str, str]] = {
 }
 SMALL_WORDS = frozenset("the a an i do to is are of my me it can does in for".split())  # noqa: SIM905
 FRAME_WORDS = SMALL_WORDS | frozenset(
-    ["how", "what", "which", "where", "when", "why", "who", "will", "would", "could", "should", "must", "may", "if", "you", "your", "we", "there", "that", "this", "with", "on"]
+    [
+        "how",
+        "what",
+        "which",
+        "where",
+        "when",
+        "why",
+        "who",
+        "will",
+        "would",
+        "could",
+        "should",
+        "must",
+        "may",
+        "if",
+        "you",
+        "your",
+        "we",
+        "there",
+        "that",
+        "this",
+        "with",
+        "on",
+    ]
 )
 _ZH_FRAME = re.compile("怎么样|怎么|如何|怎样|什么|哪里|哪个|请问|可以|应该|是|的|了|吗|呢|我|在|把|要|想")
 _ZH = re.compile("(" + "|".join(sorted(ALTERNATIVES["zh"], key=len, reverse=True)) + ")")
