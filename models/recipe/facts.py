@@ -1814,7 +1814,7 @@ TOPICS: tuple[Topic, ...] = (
         answer_zh="模型在第一次请求时加载，空闲后离开 GPU（`GPU_IDLE_TIMEOUT`、`MODEL_UNLOAD_TIMEOUT`）；"
         "`POST /v1/models/unload` 立即卸载。",
         key_facts=("GPU_IDLE_TIMEOUT", "MODEL_UNLOAD_TIMEOUT", "POST /v1/models/unload"),
-        stands_in_readme=("GPU_IDLE_TIMEOUT", "MODEL_UNLOAD_TIMEOUT", "POST /v1/models/unload"),
+        stands_in_readme=("GPU_IDLE_TIMEOUT", "MODEL_UNLOAD_TIMEOUT", "/v1/models/unload"),
     ),
     Topic(
         id="mcp",
