@@ -30,7 +30,8 @@ def ask(client: openai.OpenAI, text: str) -> str:
     ("question", "fact"),
     [
         ("Where are the logs?", "logs/"),
-        ("How do I load a bigger model?", "DEFAULT_MODEL"),
+        ("How do I load a bigger model?", "python run.py pull mlx-community/Qwen3-4B-4bit"),
+        ("Who are you?", "demo model"),
         ("怎么识别图片里的文字？", "/v1/ocr"),
         ("What is 3 + 4?", "7"),
     ],
