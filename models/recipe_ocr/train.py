@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from models.recipe.blas import load_blas
+from src.gpu import blas
 
-load_blas()  # before MLX is imported
+blas.preload()  # before MLX is imported
 
 import mlx.core as mx  # noqa: E402  # see above
 import numpy as np  # noqa: E402
