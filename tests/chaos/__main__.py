@@ -108,10 +108,10 @@ def _still_works(running: Running) -> list[str]:
 
 
 def _unexplained(storm: Storm) -> list[str]:
-    """Each death of web or its supervisor resets one connection of each client at most."""
+    """Each death of web or its supervisor resets each client's connection, and the one it makes while web is away."""
     resets = sum(count for name, count in storm.outcomes.items() if name.startswith("connection reset"))
     deaths = sum(storm.damage[name] for name in ("web worker killed", "web master killed", "supervisor killed"))
-    return [f"{resets} connections were reset by {deaths} deaths"] if resets > deaths * _CLIENTS else []
+    return [f"{resets} connections were reset by {deaths} deaths"] if resets > 2 * deaths * _CLIENTS else []
 
 
 def _report(storm: Storm, held: list[tuple[str, Holdings]], restarts: object, broken: list[str]) -> None:

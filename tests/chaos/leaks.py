@@ -48,13 +48,24 @@ class Holdings:
 
 def holdings(running: Running) -> Holdings:
     files, memory, kinds = 0, 0, Counter[str]()
-    for process in running.processes():
+    for process in _everything(running):
         with suppress(psutil.Error):
             kinds[_kind(process)] += 1
             files, memory = max(files, process.num_fds()), memory + process.memory_info().rss
     sockets = sorted(path.name for path in (running.folder / "run").glob("*.sock"))
     found = re.search(rb"^stoker_greenlets (\d+)", running.get("/metrics")[1], re.MULTILINE)
     return Holdings(kinds, tuple(sockets), files, int(found[1]) if found else -1, memory // _MIB)
+
+
+def _everything(running: Running) -> list[psutil.Process]:
+    """Its processes, those too that have lost their parents: all were started with its runtime folder."""
+    mine = str(running.folder / "run")
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get("RUNTIME_DIR") == mine:
+                found.append(process)
+    return found
 
 
 def _kind(process: psutil.Process) -> str:
