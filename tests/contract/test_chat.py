@@ -291,7 +291,7 @@ def test_an_answer_is_counted(service: Service) -> None:
 
 def test_models_of_the_openai_client(service: Service) -> None:
     """`models.list` and `models.retrieve` work, and an unknown model is what openai calls NotFoundError."""
-    assert [model.id for model in service.openai.models.list()] == ["demo"]
+    assert [model.id for model in service.openai.models.list()] == ["demo", "ocr-tiny"]
     assert service.openai.models.retrieve("demo").owned_by == "stoker"
     with pytest.raises(openai.NotFoundError):
         service.openai.models.retrieve("other")
