@@ -21,11 +21,13 @@ from src.ipc import client, runtime
 from src.ipc.messages import (
     Accepted,
     AnyMessage,
+    Failed,
     RestartRequest,
     StatusRequest,
     StopRequest,
     SystemStatus,
     TrimRequest,
+    UseModel,
 )
 from src.settings import ROOT, Settings, SettingsError
 from src.supervisor import backup, install
@@ -340,20 +342,28 @@ def doctor(settings: Settings) -> ExitCode:
 
 
 def _carry_out(remedy: Remedy, settings: Settings) -> bool:
-    directory, restart = settings.runtime_path, remedy.act == "restart"
-    path = (
-        runtime.control_socket(directory)
-        if restart
-        else runtime.engine_socket(directory, remedy.child.partition(":")[2])
-    )
-    order: AnyMessage = RestartRequest(remedy.child) if restart else TrimRequest()
+    control = runtime.control_socket(settings.runtime_path)
+    if remedy.act == "load":
+        return _told(remedy, control, UseModel(remedy.name, retry=True), "it is there now", "loading it")
+    if remedy.act == "restart":
+        return _told(remedy, control, RestartRequest(remedy.name), "restarting it")
+    engine = runtime.engine_socket(settings.runtime_path, remedy.name.partition(":")[2])
+    return _told(remedy, engine, TrimRequest(), "done")
+
+
+def _told(remedy: Remedy, path: Path, order: AnyMessage, done: str, waits: str | None = None) -> bool:
+    """Give an order and print how it went. `waits`: what it is to get no answer yet, if that is no failure."""
     try:
-        accepted = isinstance(client.ask(path, order, _ANSWER_S), Accepted)
+        answer = client.ask(path, order, _ANSWER_S)
+    except client.WaitTimeout:
+        well, said = waits is not None, waits or "it does not answer"
     except client.Unanswered:
-        accepted = False
-    verb = "restarting it" if restart else "done"
-    print(f"{remedy.child} {remedy.why}; {verb if accepted else 'it does not answer'}")
-    return accepted
+        well, said = False, "it does not answer"
+    else:
+        well = isinstance(answer, Accepted)
+        said = done if well else answer.message if isinstance(answer, Failed) else "it does not understand"
+    print(f"{remedy.name} {remedy.why}; {said}")
+    return well
 
 
 # ---- stop

@@ -10,17 +10,24 @@ from src.ipc.messages import ChildStatus, Health, SystemStatus
 
 @dataclass(frozen=True)
 class Remedy:
-    """One thing to do for one child, and why."""
+    """One thing to do for one child, or for a model that has none (`load`), and why."""
 
-    child: str
-    act: Literal["restart", "trim"]
+    name: str
+    act: Literal["restart", "trim", "load"]
     why: str
 
 
 def remedies(status: SystemStatus, stall_s: float) -> list[Remedy]:
-    """Restart what waits, has failed, stands still or has left its GPU; clear the caches of engines that are well."""
+    """Restart what waits, has failed, stands still or has left its GPU; clear the caches of engines that are well.
+
+    A model that could not be loaded is tried again.
+    """
     found = [_for(child, stall_s) for child in status.children]
-    return [remedy for remedy in found if remedy is not None]
+    failed = [model for model in status.models if model.state == "failed"]
+    again = [
+        Remedy(model.name, "load", f"could not be loaded: {model.detail or 'no reason given'}") for model in failed
+    ]
+    return [*(remedy for remedy in found if remedy is not None), *again]
 
 
 def _for(child: ChildStatus, stall_s: float) -> Remedy | None:

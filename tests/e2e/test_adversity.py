@@ -106,12 +106,11 @@ def test_a_supervisor_that_stands_still() -> None:
 
 
 def test_a_load_that_stalls() -> None:
-    """START_TIMEOUT: it is killed and tried again; then the breaker's reason is the answer. None of them is left."""
+    """START_TIMEOUT: it is killed, the reason is the answer, and nothing of it is left until it is tried again."""
     stalled = {"default_model": "fake:load=600", "start_timeout": 10, "crash_limit": 2, "ocr_workers": 0}
     with service(**(_FAKE | stalled), ready="/livez") as running:
         until(lambda: running.get("/readyz")[0] == 503 and b"not ready within 10 s" in running.get("/readyz")[1], 60)
-        until(lambda: running.status()["engine"]["state"] == "failed", 60)
-        assert running.status()["engine"]["restarts"] == {"start": 2}
+        until(lambda: "engine" not in running.status(), 60)
         body = {"messages": [{"role": "user", "content": "hello"}]}
         reply = httpx.post(f"{running.url}/v1/chat/completions", json=body, timeout=30)
         assert (reply.status_code, "not ready within 10 s" in reply.text) == (503, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -281,20 +282,24 @@ def test_gunicorn_by_itself_brings_its_back_ends(tmp_path: Path) -> None:
         until(lambda: not alive(engine))
 
 
-def doctor(running: Running) -> str:
+def doctor(running: Running, code: int | None = 0) -> str:
+    """What it prints; `code`: how it must end, if that matters."""
     environment = os.environ | {"RUNTIME_DIR": str(running.folder / "run")}
     command = [sys.executable, "run.py", "doctor"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert code in (None, done.returncode), done.stdout + done.stderr
     return done.stdout
 
 
-def test_the_doctor(running: Running) -> None:
-    """`run.py doctor` clears the caches of what is well, and starts what the supervisor has given up on."""
+def test_the_doctor(running: Running, tmp_path: Path) -> None:
+    """`run.py doctor` clears the caches of what is well, and tries again what the supervisor has given up on."""
     assert "its caches are cleared; done" in doctor(running)
-    with service(default_model="no-such-model", ocr_workers=0, ready="/livez") as broken:
-        until(lambda: broken.status().get("engine", {}).get("state") == "failed", 40)
-        assert "restarting it" in doctor(broken)
+    with service(models_dir=tmp_path, default_model="mended", ocr_workers=0, ready="/livez") as broken:
+        until(lambda: b"mended" in broken.get("/readyz")[1] and b"failed" in broken.get("/readyz")[1], 40)
+        assert "could not be loaded" in doctor(broken, code=1)
+        shutil.copytree(ROOT / "models" / "demo", tmp_path / "mended")
+        until(lambda: "mended could not be loaded" not in doctor(broken, code=None), 40)
+        broken.wait()
 
 
 def test_a_second_instance_says_who_runs(running: Running) -> None:

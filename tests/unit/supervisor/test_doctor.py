@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from src.ipc.messages import ChildState, ChildStatus, EngineLoad, Fallback, Health, MemoryReading, SystemStatus
+from src.ipc.messages import (
+    ChildState,
+    ChildStatus,
+    EngineLoad,
+    Fallback,
+    Health,
+    MemoryReading,
+    ModelStatus,
+    SystemStatus,
+)
 from src.supervisor.doctor import remedies
 
 IDLE = EngineLoad(running=0, waiting=0, step_age_s=0, steps=1, tokens=1)
@@ -36,6 +45,13 @@ def test_a_remedy(status: SystemStatus, act: str, why: str) -> None:
     (remedy,) = remedies(status, stall_s=60)
     assert remedy.act == act
     assert why in remedy.why
+
+
+def test_a_model_that_failed_is_tried_again() -> None:
+    """It has no process; the reason is said."""
+    models = (ModelStatus("a", "failed", "engine:a", detail="cut short"), ModelStatus("b", "unloaded", "engine:b"))
+    (remedy,) = remedies(SystemStatus("0.1.0", 1, 1.0, (), models=models), stall_s=60)
+    assert (remedy.name, remedy.act, "cut short" in remedy.why) == ("a", "load", True)
 
 
 @pytest.mark.parametrize("state", ["starting", "stopping", "stopped"])
