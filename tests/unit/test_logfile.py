@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,18 @@ from src.logfile import LogFile
 from tests.unit.clock import Clock
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """No file of this process may grow beyond 100 bytes: what a full disk does, in small."""
+    """No file of this process may grow beyond 100 bytes: what a full disk does, in small.
+
+    For a block, not for a whole test: pytest's own report may be a file.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
@@ -41,15 +47,14 @@ def test_a_full_disk_is_said_once_a_minute(tmp_path: Path, capsys: pytest.Captur
     file.stop()
 
 
-def test_room_that_comes_back_is_used(tmp_path: Path, small_files: None) -> None:
+def test_room_that_comes_back_is_used(tmp_path: Path) -> None:
     """A line that was torn spoils itself alone."""
     path = tmp_path / "app.log"
     file = LogFile(path, Clock())
-    for number in range(4):
-        file.write(f"{number}" * 39 + "\n")
+    with small_files():
+        for number in range(4):
+            file.write(f"{number}" * 39 + "\n")
     assert file.lost == 2
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
     file.write("after\n")
     assert path.read_text().splitlines() == ["0" * 39, "1" * 39, "2" * 20, "after"]
     file.stop()

@@ -70,6 +70,7 @@ def test_a_child_is_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     async def case() -> None:
         code = "import os; print(os.environ['VLLM_API_KEY'], os.environ.get('PORT'), flush=True); "
         child = Child((sys.executable, "-c", code + _MEEK + _WAIT))
+        others = set(psutil.Process().children(recursive=True))  # of other tests
         await child.start()
         ended = asyncio.ensure_future(child.ended())
         deadline = time.monotonic() + PATIENCE_S
@@ -77,7 +78,8 @@ def test_a_child_is_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.sleep(0.02)
         assert child.last_words == f"{child.key} None / up"
         assert child.memory() > 10 << 20
-        processes = psutil.Process().children(recursive=True)
+        processes = set(psutil.Process().children(recursive=True)) - others
+        assert processes
         await child.stop()
         assert gone([process for process in processes if process.is_running()])
         with contextlib.suppress(asyncio.CancelledError):
