@@ -297,12 +297,11 @@ def test_the_engine_dies_in_the_middle_of_an_answer(engine: Engine) -> None:
     }
     lines: list[str] = []
     assert engine.text(max_tokens=1) is not None  # the last test's engine is replaced
-    pid = engine.running.pid("engine")
     with httpx.stream("POST", f"{engine.running.url}/v1/chat/completions", json=body, timeout=PATIENCE_S) as reply:
         for line in reply.iter_lines():
             lines += [line] if line else []
-            if len(lines) == 3:
-                os.kill(pid, signal.SIGKILL)
+            if line and len(lines) == 3:
+                os.kill(engine.running.pid("engine"), signal.SIGKILL)
     last = json.loads(lines[-1].removeprefix("data: ")) if lines[-1] != "data: [DONE]" else None
     if engine.upstream and last is not None:
         assert last["error"]["code"] == "engine_crashed"
