@@ -168,7 +168,10 @@ def test_watch_goes_on_until_interrupted(service: Service) -> None:
     """^C ends it with 0, and leaves the service alone."""
     service.start()
     eventually(service.ready, 20, "ready")
-    command = [sys.executable, "run.py", "status", "--watch"]
+    # who was started in the background ignores ^C, and so do its children, unless they are told otherwise
+    code = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "runpy.run_path('run.py', run_name='__main__')"
+    command = [sys.executable, "-c", code, "status", "--watch"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as watching:
         assert watching.stdout is not None
         first = watching.stdout.readline()
