@@ -22,7 +22,7 @@ import msgspec
 
 from src.api import ocr_formats, ocr_shapes
 from src.api.ocr_schemas import Format, OcrFields
-from src.errors import ExitCode, OcrCrashed, ServiceError, from_code
+from src.errors import ExitCode, OcrCrashed, ServiceError
 from src.ipc import client, images, runtime
 from src.ipc.messages import Failed, Health, OcrDocument, OcrFinished, OcrPage, OcrResult, OcrTaken, Ping
 from src.settings import ROOT, Settings, child_environment
@@ -178,7 +178,7 @@ def read(
     pages = list(_pages(document, socket, settings, on_page))
     errors = [page.outcome for page in pages if isinstance(page.outcome, Failed)]
     if errors and len(errors) == len(pages):
-        raise from_code(errors[0].code, errors[0].message)
+        raise errors[0].error()
     return pages, len(data)
 
 
@@ -189,7 +189,7 @@ def _pages(document: OcrDocument, socket: Path, settings: Settings, on_page: Cal
             stream.send(document, silence_s)
             while not isinstance(event := stream.receive(silence_s), OcrFinished):
                 if isinstance(event, Failed):
-                    raise from_code(event.code, event.message)
+                    raise event.error()
                 if isinstance(event, OcrPage):
                     on_page()
                     yield event

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from src.api.disconnect import ClientWatch
 from src.api.inflight import InFlight
-from src.errors import DeadlineExceeded, ServiceError, ShuttingDown, from_code
+from src.errors import DeadlineExceeded, ServiceError, ShuttingDown
 from src.ipc.client import Disconnected, WaitTimeout
 from src.ipc.messages import Admitted, AnyMessage, Failed, Fallback
 
@@ -101,7 +101,7 @@ class Answer:
         """What came before a failure is still delivered; the failure is raised when its turn comes."""
         for at, message in enumerate(batch):
             if isinstance(message, Failed):
-                self._failure = _error(message)
+                self._failure = message.error()
                 return batch[:at] or self.next_batch(0.0) or []
             if isinstance(message, Admitted) and message.fallback is not None:
                 self._on_fallback(message.fallback)
@@ -124,7 +124,3 @@ class Answer:
         if self._cause is Cause.SHUTDOWN:
             return ShuttingDown("The service shut down before the answer was complete.", retry_after_s=5.0)
         return self._crashed
-
-
-def _error(failed: Failed) -> ServiceError:
-    return from_code(failed.code, failed.message, param=failed.param, retry_after_s=failed.retry_after_s)

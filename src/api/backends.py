@@ -14,7 +14,7 @@ from src import catalog, selection
 from src.api.places import Place
 from src.api.resume import Ends, NotYet, Resumable, ResumableStream
 from src.api.suspects import Suspects
-from src.errors import BackendUnavailable, EngineCrashed, ModelNotFound, OcrCrashed, ServiceError, from_code
+from src.errors import BackendUnavailable, EngineCrashed, ModelNotFound, OcrCrashed, ServiceError
 from src.ipc import client, runtime
 from src.ipc.client import Stream
 from src.ipc.messages import (
@@ -118,7 +118,7 @@ class Backends:
         finally:
             asking.close()
         if isinstance(answer, Failed):
-            raise from_code(answer.code, answer.message, param=answer.param, retry_after_s=answer.retry_after_s)
+            raise answer.error()
         if not isinstance(answer, Tokenized | Detokenized):
             raise missing
         return answer
@@ -149,7 +149,7 @@ class Backends:
         except client.Unanswered:
             raise BackendUnavailable("The supervisor does not answer.", retry_after_s=_RETRY_S) from None
         if isinstance(answer, Failed):
-            raise from_code(answer.code, answer.message, param=answer.param, retry_after_s=answer.retry_after_s)
+            raise answer.error()
 
     def _engine(self, model: str, wish: UseModel) -> _Route:
         place = Place(runtime.control_socket(self._directory), wish)

@@ -12,7 +12,7 @@ from src.api import ocr_formats, ocr_shapes, ocr_upload
 from src.api.answer import Answer, ClientGone
 from src.api.ocr_upload import Upload
 from src.api.service import Service, json_response, request_id, service
-from src.errors import InternalError, OcrCrashed, Overloaded, ServiceError, from_code
+from src.errors import InternalError, OcrCrashed, Overloaded, ServiceError
 from src.ipc.messages import (
     AnyMessage,
     Failed,
@@ -63,7 +63,7 @@ def _answer(pages: list[OcrPage], upload: Upload) -> Response:
     errors = [page.outcome for page in pages if isinstance(page.outcome, Failed)]
     if errors and len(errors) == len(pages):
         first = errors[0]
-        raise from_code(first.code, first.message, param=first.param, retry_after_s=first.retry_after_s)
+        raise first.error()
     return ocr_formats.response(request_id(), pages, len(upload.data), upload.fields.format)
 
 
@@ -147,7 +147,7 @@ def _counted(shared: Service) -> Iterator[None]:
 def count(shared: Service, page: OcrPage) -> None:
     """Count a page of a document."""
     if isinstance(page.outcome, Failed):
-        error = from_code(page.outcome.code, page.outcome.message)
+        error = page.outcome.error()
         shared.metrics.ocr_jobs.labels(_kind(error)).inc()
         return
     times = page.outcome.timings

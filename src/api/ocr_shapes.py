@@ -18,7 +18,6 @@ from src.api.ocr_schemas import (
     UsageInfo,
 )
 from src.api.schemas import ErrorBody
-from src.errors import from_code
 from src.ipc.messages import Failed, OcrJob, OcrLine, OcrPage, OcrResult, OcrTimings
 
 
@@ -92,7 +91,7 @@ def job_out(job: OcrJob, pages: Sequence[OcrPage] | None = None) -> OcrJobOut:
 
 
 def error_out(failed: Failed) -> ErrorBody:
-    error = from_code(failed.code, failed.message, param=failed.param)
+    error = failed.error()
     return ErrorBody(error.message, error.type, error.param, error.code)
 
 

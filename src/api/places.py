@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from src.errors import BackendUnavailable, from_code
+from src.errors import BackendUnavailable
 from src.ipc import client
 from src.ipc.messages import Failed, StatusRequest, UseModel
 
@@ -53,7 +53,7 @@ class Place:
             return False
         if isinstance(answer, Failed):
             self.close()
-            raise from_code(answer.code, answer.message, param=answer.param, retry_after_s=answer.retry_after_s)
+            raise answer.error()
         self._granted = True
         return True
 

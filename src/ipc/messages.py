@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from src.errors import ServiceError
+from src.errors import ServiceError, from_code
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
@@ -431,7 +431,7 @@ class Finished(Message, frozen=True):
 
 
 class Failed(Message, frozen=True):
-    """The one bad end of any request; `errors.from_code` rebuilds the error."""
+    """The one bad end of any request: a `ServiceError` on its way to another process."""
 
     code: str
     message: str
@@ -441,6 +441,10 @@ class Failed(Message, frozen=True):
     @classmethod
     def of(cls, error: ServiceError) -> Failed:
         return cls(error.code, error.message, error.param, error.retry_after_s)
+
+    def error(self) -> ServiceError:
+        """What it was made `of`, on this side of the wire."""
+        return from_code(self.code, self.message, param=self.param, retry_after_s=self.retry_after_s)
 
 
 # ---- the event of the OCR broker
@@ -777,11 +781,6 @@ class SystemStatus(Message, frozen=True):
 
     def model(self, name: str) -> ModelStatus | None:
         return next((model for model in self.models if model.name == name), None)
-
-    def engine(self, model: str) -> ChildStatus | None:
-        """The process of a model."""
-        known = self.model(model)
-        return self.child(known.child) if known is not None else None
 
 
 BackendRequest = GenerateRequest | EmbedRequest | OcrRequest | OcrDocument | OcrJobRequest

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from src.errors import BackendUnavailable, InternalError, Overloaded, PayloadTooLarge, ServiceError, from_code
+from src.errors import BackendUnavailable, InternalError, Overloaded, PayloadTooLarge, ServiceError
 from src.ipc import pages
 from src.ipc.messages import Failed, OcrContents, OcrInspect, OcrOptions, OcrRequest, OcrResult, Priority
 from src.ipc.pages import Ranges
@@ -71,7 +71,7 @@ class Assignment:
             if not isinstance(outcome, Failed):
                 raise InternalError
             if not (self._patient and outcome.code in _PASSING):
-                raise error_of(outcome)
+                raise outcome.error()
             await asyncio.sleep(_PAUSE_S)
 
     async def _one(self, inspect: OcrInspect) -> OcrContents | OcrResult | Failed:
@@ -127,12 +127,8 @@ class Assignment:
         if isinstance(outcome, OcrContents):
             raise InternalError
         if isinstance(outcome, Failed) and outcome.code == SHUTDOWN:
-            raise error_of(outcome)
+            raise outcome.error()
         if isinstance(outcome, Failed) and self._patient and outcome.code in _PASSING:
             todo.appendleft(number)
             return
         await on_page(number, outcome)
-
-
-def error_of(failed: Failed) -> ServiceError:
-    return from_code(failed.code, failed.message, param=failed.param, retry_after_s=failed.retry_after_s)
