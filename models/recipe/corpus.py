@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.recipe.dialogues import Dialogue, training
+from models.recipe.dialogues import EXACT_KINDS, Dialogue, training
 
 Ids = NDArray[np.int32]
 WIDTH = 112
@@ -82,6 +82,12 @@ def cut(row: Row, rng: random.Random) -> Row:
     return Row(row.ids[:keep], row.mask[:keep])
 
 
+def learned(dialogue: Dialogue, tokenizer: Tokenizer, rng: random.Random) -> Row:
+    """The row to train on: whole where each token of the answer depends on the question, else mostly cut."""
+    row = encode(dialogue, tokenizer)
+    return row if dialogue.turns[-1].kind in EXACT_KINDS else cut(row, rng)
+
+
 def _fill(rows: Iterator[Row], waiting: list[Row], count: int) -> list[list[Row]]:
     """Dialogues for each of `count` packed rows; those that fit nowhere wait for the next batch."""
     bins: list[list[Row]] = [[] for _ in range(count)]
@@ -114,7 +120,7 @@ def pack(bins: list[list[Row]], fill: int) -> Batch:
 def batches(tokenizer: Tokenizer, tokens: int, seed: int) -> Iterator[Batch]:
     """Endless batches of about so many tokens; dialogues of all lengths mix, as they come."""
     rng = random.Random(seed)
-    rows = (cut(encode(dialogue, tokenizer), rng) for dialogue in training(seed))
+    rows = (learned(dialogue, tokenizer, rng) for dialogue in training(seed))
     short = (row for row in rows if len(row.ids) <= WIDTH)
     fill = tokenizer.encode("<|endoftext|>").ids[0]
     waiting: list[Row] = []

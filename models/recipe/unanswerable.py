@@ -725,6 +725,205 @@ TRAIN_ONLY: dict[str, str] = {
         who loves me
         guess my {private}
         what was the {private} of {person}
+        who is the captain of {team}
+        who is the owner of {company}
+        who is the king of {country}
+        who was the father of {person}
+        who is the wife of {name}
+        who is that
+        who is he
+        who is she
+        who is behind me
+        who am i
+        who is calling me
+        who is my best friend
+        who is the fastest runner in {country}
+        who was the first to climb a {thing}
+        who is the singer of this song
+        who is your favourite {relation}
+        who is in charge of {city}
+        who lives in {city}
+        who sells {food}
+        who repairs {thing}s
+        who wrote this {work}
+        who will win {day}
+        what is new in {city}
+        what is going on in {country}
+        what is in the news
+        what is in my bag
+        what is in my pocket
+        what is under my bed
+        what is behind the door
+        what is for dinner {day}
+        what is love
+        what is the secret of {word}
+        what is the best film
+        what is the name of my {relation}
+        what is the name of this {thing}
+        what is the colour of my {thing}
+        what is the largest {thing}
+        what is the smallest {country}
+        what is the sum of {big} and {big}
+        what is the speed of a {thing}
+        what is the weight of a {thing}
+        what is the length of the {thing}
+        what is the currency of {country}
+        what is the language of {country}
+        what is the anthem of {country}
+        what is the flag of {country}
+        what is the time difference between {city} and {city}
+        what shall i wear {day}
+        what should i read {day}
+        what shall i do {day}
+        what should i say to {name}
+        what will {name} do {day}
+        what will happen {day}
+        what did i say {day}
+        what did you do {day}
+        what do you eat
+        what do you think of {person}
+        what do you think of {name}
+        what do you think about {word}
+        what are you wearing
+        what are the rules of {junk}
+        what are the names of my {relation}s
+        what are the symptoms of a {symptom}
+        which colour do you like
+        which {company} phone is best
+        which {team} player is injured
+        which {work} should i see
+        which {country} is the richest
+        when is the next {thing}
+        when does the {work} start
+        when does the shop in {city} open
+        when did {company} start
+        when will it stop raining
+        when is lunch
+        when is the next election in {country}
+        when is the birthday of {name}
+        where did {name} go {day}
+        where is the nearest {thing}
+        where is my {thing}
+        where is the station of {city}
+        where was this {work} made
+        where does {food} come from
+        where do {thing}s come from
+        where can i see a {thing}
+        where can i learn {lang}
+        why is {city} so big
+        why is {name} sad
+        why is {field} boring
+        why do we sleep
+        why did {person} leave {city}
+        why did {team} lose
+        why is my {relation} late
+        how is my {relation}
+        how is {name} {day}
+        how is the {thing} made
+        how is the food in {city}
+        how many people are in this room
+        how many {relation}s do i have
+        how many books did {person} write
+        how many hours until {day}
+        how many letters are in {word}
+        how many stars are there
+        how much does {name} earn
+        how much money do i have
+        how much rain fell in {city}
+        how much sugar is in {food}
+        how tall is the {thing} in {city}
+        how deep is the {thing}
+        how long does it take to learn {lang}
+        how long do {thing}s live
+        how long should i boil {food}
+        how do i get rich
+        how do i cure my {symptom}
+        how do i become a {relation}
+        how do i write a {work}
+        how do i cook for my {relation}
+        is there life on other planets
+        is there a {thing} in {city}
+        is there a god
+        is {name} married
+        is {person} still alive
+        is {food} good for my {relation}
+        is it cold in {city} {day}
+        is my {thing} broken
+        is my {relation} awake
+        is {company} older than {company}
+        are {thing}s dangerous
+        are there {thing}s in {country}
+        do {thing}s sleep
+        do i need a {thing}
+        do you like {team}
+        do you remember {name}
+        does {name} like {food}
+        does my {relation} know {name}
+        did {person} like {food}
+        did it snow in {city} {day}
+        did i lock the door {day}
+        can you drive to {city}
+        can you buy me a {thing}
+        can you call my {relation}
+        can you book a flight to {city}
+        can you order {food}
+        can you recommend a {work}
+        can you predict {day}
+        can you read my mind
+        can you translate this into {lang}
+        can {name} swim
+        will {team} win {day}
+        will i be rich {day}
+        will {company} grow {day}
+        should i marry {name}
+        should i call my {relation}
+        should i learn {code}
+        should i move to {country}
+        please write a {work} about {word}
+        please book a table in {city}
+        please send a message to {name}
+        write a letter to my {relation}
+        write a song for {name}
+        write me a {work}
+        compose a {work}
+        translate this sentence into {lang}
+        translate {word}
+        name a famous {relation} from {country}
+        name the biggest {thing} in {city}
+        list the kings of {country}
+        list the players of {team}
+        list the films of {person}
+        give me the phone number of {name}
+        give me directions to {city}
+        give me stock tips
+        give me a {thing}
+        find my {thing}
+        find a hotel in {city}
+        book a train to {city}
+        buy {food} {day}
+        turn on the {thing}
+        turn off the light
+        open the door
+        call {name}
+        wake me up {day}
+        sing something in {lang}
+        solve {digit}x = {big}
+        {big} times {big}
+        {big} divided by {digit}
+        the weather in {city}
+        the price of {food}
+        the president of {country}
+        the history of {city}
+        the score of {team} {day}
+        my {relation} has a {symptom}
+        my {thing} is broken
+        my {symptom} does not go away
+        i lost my {thing} in {city}
+        i have a {symptom}, what can i do
+        i am in {city}, what can i see
+        i am bored, what can i do
+        i feel lonely
+        i met {name} {day}
         """,
     "zh": """
         {name}比{name}大吗
@@ -851,6 +1050,217 @@ TRAIN_ONLY: dict[str, str] = {
         {person}的{private}是多少
         我在想什么
         谁爱我
+        {team}的队长是谁
+        {team}的老板是谁
+        {team}的守门员是谁
+        {company}的总裁是谁
+        {country}的国王是谁
+        {country}的总理是谁
+        {city}的首富是谁
+        {person}的妻子是谁
+        {person}的父亲是谁
+        {person}的朋友是谁
+        {name}的老师是谁
+        {name}的{relation}是谁
+        {junk}是谁
+        {work}的作者是谁
+        {thing}的主人是谁
+        {food}的发明者是谁
+        {lang}老师是谁
+        {field}的创始人是谁
+        {country}最有名的人是谁
+        {city}最高的人是谁
+        我的{relation}是谁
+        我{relation}的{relation}是谁
+        你的{relation}是谁
+        你最喜欢的人是谁
+        世界上最高的人是谁
+        世界上跑得最快的人是谁
+        第一个到{country}的人是谁
+        他是谁
+        她是谁
+        那个人是谁
+        门外的人是谁
+        我是谁
+        班长是谁
+        冠军是谁
+        司机是谁
+        校长是谁
+        主角是谁
+        凶手是谁
+        歌手是谁
+        作者是谁
+        导演是谁
+        裁判是谁
+        谁是{name}
+        谁是{team}的球迷
+        谁是{country}的总统
+        谁是{company}的老板
+        谁是{city}的市长
+        谁是{person}
+        谁写了这本{work}
+        谁画了这张画
+        谁是第一名
+        谁最聪明
+        谁会赢
+        谁来{city}了
+        谁拿了我的{thing}
+        谁{day}给我打电话
+        谁在敲门
+        谁教{person}
+        谁会修{thing}
+        谁卖{food}
+        {day}谁来
+        {day}的新闻是什么
+        {day}吃什么
+        {day}穿什么
+        {day}做什么
+        {day}去哪里玩
+        {day}谁赢了
+        {day}会下雪吗
+        {day}冷吗
+        {city}{day}热不热
+        {city}{day}几度
+        {city}发生了什么
+        {city}的人口是多少
+        {city}的房价是多少
+        {city}的名字是怎么来的
+        {city}到{city}多远
+        {city}有地铁吗
+        {city}的市花是什么
+        {country}的人口有多少
+        {country}的国旗是什么样的
+        {country}的语言是什么
+        {country}的历史
+        {country}有海吗
+        {country}的首都在哪
+        {name}住在哪里
+        {name}是哪里人
+        {name}结婚了吗
+        {name}去哪里了
+        {name}会游泳吗
+        {name}喜欢{food}吗
+        {name}喜欢谁
+        {name}为什么不高兴
+        {name}的{thing}在哪里
+        {name}的{private}是什么
+        {person}什么时候死的
+        {person}有几个孩子
+        {person}喜欢吃什么
+        {person}写了什么
+        {person}是哪国人
+        {person}和{person}谁更伟大
+        {team}在哪里比赛
+        {team}有几个冠军
+        {team}{day}几点比赛
+        {team}和{team}谁强
+        {team}的主场在哪里
+        {team}的比分是多少
+        {company}的股票能买吗
+        {company}有多少人
+        {company}在哪里
+        {company}什么时候成立
+        {food}多少钱
+        {food}要煮多久
+        {food}是哪里的菜
+        {food}里有什么
+        我不喜欢{food}
+        {thing}是谁发明的
+        {thing}能活多久
+        {thing}吃什么
+        {thing}在哪里买
+        {thing}和{thing}哪个大
+        {thing}为什么不动
+        我的{thing}丢了
+        我把{thing}放在哪里了
+        把{thing}打开
+        把灯关掉
+        给我一个{thing}
+        帮我买{thing}
+        帮我订去{city}的票
+        帮我叫{relation}起床
+        帮我写一首诗
+        帮我写一封信给{relation}
+        帮我翻译成{lang}
+        翻译{word}
+        用{lang}怎么说{word}
+        {word}有几个字
+        {word}怎么写
+        写一篇关于{word}的文章
+        写一首关于{word}的歌
+        唱一首{lang}歌
+        讲一个关于{person}的故事
+        {field}是什么
+        {field}的书哪本好
+        {field}谁教得好
+        谁发明了{field}
+        学{field}有什么用
+        {lang}怎么学
+        {lang}有多少个字母
+        {symptom}怎么治
+        {symptom}要吃什么药
+        我{relation}{symptom}了
+        我有点{symptom}
+        {code} 怎么学
+        {code} 是谁发明的
+        {big}乘{big}
+        {big}除以{digit}
+        {big}是偶数吗
+        {digit}的平方加{big}等于多少
+        解方程 {digit}x = {big}
+        {year}年谁是皇帝
+        {year}年的冠军是谁
+        {future}年会怎么样
+        {future}年的世界是什么样的
+        世界上最大的{thing}是什么
+        世界上最小的{country}是什么
+        世界上有多少{thing}
+        最贵的{thing}是什么
+        最好看的{work}是什么
+        最长的河是什么
+        这是什么
+        这是谁的{thing}
+        这个{thing}多少钱
+        那是什么{thing}
+        人为什么要睡觉
+        爱是什么
+        有外星人吗
+        有没有鬼
+        我该不该去{country}
+        我该不该学{lang}
+        我应该嫁给{name}吗
+        我几岁
+        我住在哪里
+        我昨天吃了什么
+        我有多少钱
+        我什么时候会死
+        我能活多久
+        我长得好看吗
+        我{relation}爱我吗
+        我{relation}几点回来
+        你几岁
+        你住在哪里
+        你吃饭了吗
+        你喜欢{team}吗
+        你觉得{person}怎么样
+        你怎么看{word}
+        你能帮我开车吗
+        你能预测{day}吗
+        现在股市怎么样
+        彩票号码是多少
+        附近有{food}吗
+        附近有什么好吃的
+        最近的{thing}在哪里
+        怎么去{city}玩
+        怎么去最近的车站
+        怎么做{food}给{relation}吃
+        怎么挣钱
+        怎么减肥
+        怎么当{relation}
+        为什么{city}这么大
+        为什么{thing}会飞
+        为什么天会黑
+        为什么{name}不来
         """,
 }
 
