@@ -2,8 +2,8 @@
 
 Parameters are vectors, made anew when the batch changes. A row's random numbers come from its seed and the position in
 its answer alone: the same seed gives the same text in any company, and when a fresh engine goes on with the answer.
-Filters are applied in mlx-lm's order (top_p, min_p, top_k on the untempered distribution, then the temperature), and
-need no sort of the vocabulary as long as what they keep lies within the `_CANDIDATES` likeliest tokens.
+Filters are applied in mlx-lm's order (top_p, min_p, top_k on the untempered distribution, then the temperature):
+`drawing`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ import mlx.core as mx
 import numpy as np
 
 from src.engine.backends.constraint import Matcher, token_masks
+from src.engine.backends.drawing import Drawing, Wish
 
-_CANDIDATES = (512, 8192)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _BITS = 23
-_NO_TOP_K = 1 << 30
-_TINY = 1e-30
 
 
 @dataclass
@@ -49,8 +47,8 @@ class Row:
         return self.temperature == 0 or self.top_p == 0 or self.top_k == 1
 
     @property
-    def filtered(self) -> bool:
-        return not self.greedy and (self.top_p < 1 or self.min_p > 0 or self.top_k > 0)
+    def wish(self) -> Wish:
+        return Wish(self.temperature, self.top_p, self.top_k, self.min_p)
 
     @property
     def penalised(self) -> bool:
@@ -77,12 +75,11 @@ class BatchSampler:
     def __init__(self, rows: Seq[Row], histories: Seq[list[int]], vocabulary: int) -> None:
         self._rows = list(rows)
         self._greedy = _where(rows, lambda row: row.greedy)
-        self._filtered = _where(rows, lambda row: row.filtered)
-        self._plain = _where(rows, lambda row: not (row.greedy or row.filtered))
-        order = self._greedy + self._filtered + self._plain
+        self._drawn = _where(rows, lambda row: not row.greedy)
+        order = self._greedy + self._drawn
         self._back = None if order == sorted(order) else mx.array(np.argsort(order))
-        self._filters = _Filters([rows[at] for at in self._filtered])
-        self._plain_temperature = _column([rows[at].temperature for at in self._plain])
+        on_host = mx.default_device() == mx.cpu
+        self._drawing = Drawing([rows[at].wish for at in self._drawn], on_host=on_host)
         self._penalties = _Penalties.of(rows, histories, vocabulary)
         self._bias = _bias(rows)
         self._masked = _where(rows, lambda row: row.matcher is not None)
@@ -92,15 +89,12 @@ class BatchSampler:
         logits = self._adjusted(logits, inputs)
         if len(self._greedy) == len(self._rows):
             return mx.argmax(logits, axis=-1)
-        chance = uniforms([row.seed for row in self._rows], [row.made for row in self._rows])
-        logits, parts = logits.astype(mx.float32), []
-        if self._greedy:
-            parts.append(mx.argmax(self._of(logits, self._greedy), axis=-1))
-        if self._filtered:
-            parts.append(self._filters.choose(self._of(logits, self._filtered), _column(chance[self._filtered])))
-        if self._plain:
-            parts.append(_plain(self._of(logits, self._plain), self._plain_temperature, _column(chance[self._plain])))
-        chosen = mx.concatenate(parts) if len(parts) > 1 else parts[0]
+        rows = [self._rows[at] for at in self._drawn]
+        chance = uniforms([row.seed for row in rows], [row.made for row in rows])
+        drawn = self._drawing.choose(self._of(logits, self._drawn), chance)
+        if not self._greedy:
+            return drawn
+        chosen = mx.concatenate([mx.argmax(self._of(logits, self._greedy), axis=-1), drawn])
         return chosen if self._back is None else chosen[self._back]
 
     def advance(self) -> None:
@@ -137,42 +131,6 @@ class BatchSampler:
 
     def _of(self, array: mx.array, rows: list[int]) -> mx.array:
         return array if len(rows) == len(self._rows) else array[mx.array(rows)]
-
-
-class _Filters:
-    """top_p, min_p, top_k and the temperature of the rows that have a filter."""
-
-    def __init__(self, rows: Seq[Row]) -> None:
-        self._temperature = _column([row.temperature for row in rows])
-        self._top_p = _column([row.top_p if row.top_p < 1 else 2.0 for row in rows])
-        self._log_min_p = _column([float(np.log(row.min_p or _TINY)) for row in rows])
-        self._top_k = _column([row.top_k or _NO_TOP_K for row in rows])
-        self._bounded = all(0 < row.top_k < _CANDIDATES[0] for row in rows)
-
-    def choose(self, logits: mx.array, chance: mx.array) -> mx.array:
-        """Look at the likeliest tokens first; rows whose filters keep more than those look at more."""
-        sizes = [size for size in _CANDIDATES if 2 * size < logits.shape[-1]]
-        chosen, more = self._pick(logits, _best(logits, sizes[0] if sizes else 0), chance, slice(None))
-        for size in [*sizes[1:], 0] if sizes and not self._bounded else []:
-            wants: Any = more.tolist()
-            wider = [at for at, wanted in enumerate(wants) if wanted]
-            if not wider:
-                break
-            rows = mx.array(wider)
-            chosen[rows], more[rows] = self._pick(logits[rows], _best(logits[rows], size), chance[rows], rows)
-        return chosen
-
-    def _pick(self, logits: mx.array, order: mx.array, chance: mx.array, rows: Any) -> tuple[mx.array, mx.array]:
-        """A token among `order` (best first) for each row, and whether the filters would keep more than these."""
-        values = mx.take_along_axis(logits, order, axis=-1)
-        log_probabilities = values - mx.logsumexp(logits, axis=-1, keepdims=True)
-        probabilities = mx.exp(log_probabilities)
-        keep = mx.cumsum(probabilities, axis=-1) - probabilities < self._top_p[rows]
-        keep = keep & (log_probabilities >= log_probabilities[:, :1] + self._log_min_p[rows])
-        keep = keep & (mx.arange(order.shape[-1])[None] < self._top_k[rows])
-        weights = mx.exp((values - values[:, :1]) / self._temperature[rows])
-        at = _draw(mx.where(keep, weights, 0.0), chance)
-        return mx.take_along_axis(order, at[:, None], axis=-1)[:, 0], keep[:, -1]
 
 
 class _Penalties:
@@ -214,26 +172,6 @@ class _Penalties:
         logits = logits.astype(mx.float32)
         logits[self._at] = some
         return logits
-
-
-def _plain(logits: mx.array, temperature: mx.array, chance: mx.array) -> mx.array:
-    best = mx.max(logits, axis=-1, keepdims=True)
-    return _draw(mx.exp((logits - best) / temperature), chance)
-
-
-def _best(logits: mx.array, size: int) -> mx.array:
-    """The `size` likeliest tokens of each row, best first; 0 is all of them."""
-    if not size:
-        return mx.argsort(-logits, axis=-1)
-    likeliest = mx.argpartition(-logits, kth=size - 1, axis=-1)[:, :size]
-    order = mx.argsort(-mx.take_along_axis(logits, likeliest, axis=-1), axis=-1)
-    return mx.take_along_axis(likeliest, order, axis=-1)
-
-
-def _draw(weights: mx.array, chance: mx.array) -> mx.array:
-    """The first index at which the running sum of the weights exceeds `chance` of the whole."""
-    mass = mx.cumsum(weights, axis=-1)
-    return mx.argmax(mass > chance * mass[:, -1:], axis=-1)
 
 
 def _where(rows: Seq[Row], holds: Any) -> list[int]:

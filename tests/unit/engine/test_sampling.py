@@ -15,6 +15,7 @@ blas.preload()  # before anything imports MLX
 import mlx.core as mx  # noqa: E402
 from mlx_lm.sample_utils import make_logits_processors, make_sampler  # noqa: E402
 
+from src.engine.backends.drawing import Drawing, Wish  # noqa: E402
 from src.engine.backends.sampling import BatchSampler, Row, uniforms  # noqa: E402
 
 DRAWS = 20_000
@@ -83,6 +84,25 @@ def test_a_filter_that_keeps_much_is_exact(spread: float) -> None:
     drawn = choose(rows, mx.repeat(values, 64, axis=0))
     assert set(drawn) <= best
     assert len(set(drawn)) > 1
+
+
+@pytest.mark.parametrize("spread", [0.05, 1.0, 6.0])
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+def test_both_ways_draw_the_same(spread: float, size: int) -> None:
+    """What is computed in numpy for a CPU is what MLX computes for a GPU, but for a token at a rounding's edge."""
+    wishes = [
+        Wish(temperature, top_p, top_k, min_p)
+        for temperature in (0.7, 1.5)
+        for top_p in (0.5, 0.95, 1.0)
+        for top_k in (0, 40)
+        for min_p in (0.0, 0.05)
+    ]
+    values = logits(len(wishes), size, spread)
+    chances = np.random.default_rng(1).random((20, len(wishes)), np.float32)
+    ways = [Drawing(wishes, on_host=on_host) for on_host in (True, False)]
+    host, device = (np.stack([np.array(way.choose(values, chance)) for chance in chances]) for way in ways)
+    assert (host == device).mean() > 0.98
+    assert len(set(host.ravel().tolist())) > 20
 
 
 MIXED = [
