@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal, Protocol
 
 from loguru import logger
@@ -28,12 +28,12 @@ from src.ipc.messages import (
 from src.ipc.server import Peer
 from src.settings import Settings
 from src.supervisor.background import Background
+from src.supervisor.known import Known
 from src.supervisor.leases import Entry, Lease
 from src.supervisor.table import far, size
 from src.supervisor.turns import Limits, Place, decide
 
 _TICK_S = 0.25
-_SCAN_S = 1.0
 _PROGRESS_LOG_S = 5.0
 _FAILED_RETRY_S = 30.0
 
@@ -81,15 +81,13 @@ class Models:
         self._settings = settings
         self._engines = engines
         self._others_busy = others_busy
-        self._scan = scan
         self._clock = clock
         self._budget = settings.models_memory_mb << 20 or int(settings.mlx_memory_fraction * memory_bytes)
         self._to_cpu_s = settings.gpu_idle_timeout
         self._background = Background(settings.background_idle_seconds, settings.background_pause_seconds, clock())
         self._background_waiting: list[Lease] = []
         self._background_running: Lease | None = None
-        self._known: dict[str, catalog.Entry] = {}
-        self._scanned_at = float("-inf")
+        self._known = Known(settings, scan, clock)
         self._entries: dict[str, Entry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -159,7 +157,7 @@ class Models:
         """All that can be named, and those whose folder is gone but not their process."""
         self._refresh()
         left = [name for name, entry in self._entries.items() if entry.place.present]
-        return tuple(self._status(self._entry(name)) for name in dict.fromkeys([*self._known, *left]))
+        return tuple(self._status(self._entry(name)) for name in dict.fromkeys([*self._known.names(), *left]))
 
     def changed(self, model: str, state: ChildState, why: str | None, *, stalled: bool) -> None:
         """Its process is in a new state. `stalled`: it has just been ended because it never got ready."""
@@ -223,20 +221,8 @@ class Models:
         return self._clock() - entry.failed_at >= self._settings.breaker_retry
 
     def _damage(self, entry: Entry) -> str | None:
-        """What is seen to be wrong with its files.
-
-        Raises:
-            ModelNotFound: they are gone.
-        """
         self._refresh()
-        name = entry.place.name
-        if name not in self._known:
-            raise _stranger(self._known)
-        folder = self._known[name].folder
-        if folder is None or self._settings.inference_engine == "fake":
-            return None
-        why = catalog.damage(folder)
-        return f"The model {name!r} cannot be loaded: {why}." if why else None
+        return self._known.damage(entry.place.name)
 
     async def _until_granted(self, lease: Lease, peer: Peer) -> None:
         """Raises what the lease ends with; a load under way may take longer than a wait for room."""
@@ -426,23 +412,17 @@ class Models:
 
     # ---- what is known
 
-    def _refresh(self, every_s: float = _SCAN_S) -> None:
-        """Look at the disk, if that was not done a moment ago."""
-        if self._clock() - self._scanned_at < every_s:
-            return
-        before, self._known, self._scanned_at = self._known, self._scan(self._settings), self._clock()
-        for name, found in self._known.items():
-            if name in self._entries and not self._entries[name].place.present and found != before.get(name):
-                self._entries[name].place.size = found.size
+    def _refresh(self, wanted: str | None = None) -> None:
+        """Look at the disk; a model that runs keeps the size it was found to have."""
+        for name, found in self._known.refresh(wanted).items():
+            if name in self._entries and not self._entries[name].place.present:
+                self._entries[name].place.size = found
 
     def _entry(self, name: str) -> Entry:
         if name not in self._entries:
-            self._refresh()
-            if name not in self._known:
-                self._refresh(every_s=0.0)  # web may just have seen it come
-            if name not in self._known:
-                raise _stranger(self._known)
-            self._entries[name] = Entry(Place(name, self._known[name].size), name == self._settings.default_model)
+            self._refresh(name)
+            place = Place(name, self._known.size(name))
+            self._entries[name] = Entry(place, name == self._settings.default_model)
         return self._entries[name]
 
     def _say_progress(self, now: float) -> None:
@@ -474,7 +454,3 @@ class Models:
             detail=entry.failure,
             progress=self._progress(entry),
         )
-
-
-def _stranger(known: Iterable[str]) -> ModelNotFound:
-    return ModelNotFound(f"No such model. Available: {', '.join(known)}.", param="model")

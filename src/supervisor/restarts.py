@@ -27,6 +27,10 @@ _REASONS: dict[int, Reason] = {
 }
 
 
+# codes of a process that told why, and that another start does not mend
+_EXPLAINED = (ExitCode.CONFIG, ExitCode.MODEL)
+
+
 @dataclass(frozen=True)
 class End:
     """How a process ended. `status` is its exit status (negative: a signal); None when we had to kill it."""
@@ -49,6 +53,8 @@ def end_of(status: int, said: str | None) -> End:
     """An exit status in words. `said` is the reason the process gave before, if any."""
     if status < 0:
         return End("signal", _with(f"ended by {_signal_name(-status)}", said), status)
+    if said and status in _EXPLAINED:
+        return End("exit", said, status)
     return End(_REASONS.get(status, "exit"), _with(f"exit code {status}{_code_name(status)}", said), status)
 
 
@@ -80,7 +86,7 @@ class RestartPolicy:
         self._crashes.append(now)
         while self._crashes[0] <= now - self._settings.crash_window:
             self._crashes.popleft()
-        if end.status in (ExitCode.CONFIG, ExitCode.MODEL):
+        if end.status in _EXPLAINED:
             return self._permanent(end)
         if self._open or len(self._crashes) >= self._settings.crash_limit:
             return self._broken(end)

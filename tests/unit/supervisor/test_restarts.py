@@ -76,7 +76,9 @@ def test_what_a_restart_cannot_mend_is_reported_not_retried_in_a_loop(code: Exit
     """CONFIG and MODEL are `failed` at the first time, with the reason the process gave."""
     decided = policy(breaker_retry=77).after(end_of(code, "no such model: x"), now=0, ready_s=0)
     assert (decided.state, decided.delay_s) == ("failed", 77)
-    assert decided.detail == f"no such model: x (exit code {int(code)} {code.name})"
+    assert decided.detail == "no such model: x"
+    assert end_of(code, None).detail == f"exit code {int(code)} {code.name}"
+    assert end_of(1, "why").detail == "why (exit code 1 FAILURE)"
 
 
 def test_a_restart_someone_asked_for_forgives() -> None:

@@ -1,0 +1,65 @@
+"""Which models there are on disk, how large, and what is seen to be wrong with their files. Asked by `models.py`.
+
+The supervisor's event loop; looks at the disk at most once a second, or when a name is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from src import catalog
+from src.errors import ModelNotFound
+from src.settings import Settings
+
+_SCAN_S = 1.0
+
+
+class Known:
+    """The catalogue as it was seen last."""
+
+    def __init__(
+        self, settings: Settings, scan: Callable[[Settings], dict[str, catalog.Entry]], clock: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._scan = scan
+        self._clock = clock
+        self._found: dict[str, catalog.Entry] = {}
+        self._scanned_at = float("-inf")
+
+    def refresh(self, wanted: str | None = None) -> dict[str, int]:
+        """Look at the disk; the sizes of those that are new or changed.
+
+        Nothing new, when that was done a moment ago and `wanted` was there: web may just have seen it come.
+        """
+        if self._clock() - self._scanned_at < _SCAN_S and (wanted is None or wanted in self._found):
+            return {}
+        before, self._found, self._scanned_at = self._found, self._scan(self._settings), self._clock()
+        return {name: found.size for name, found in self._found.items() if found != before.get(name)}
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._found)
+
+    def size(self, name: str) -> int:
+        """Bytes of a model's files.
+
+        Raises:
+            ModelNotFound: naming those there are.
+        """
+        return self._of(name).size
+
+    def damage(self, name: str) -> str | None:
+        """What is wrong with a model's files, as a sentence.
+
+        Raises:
+            ModelNotFound: they are gone.
+        """
+        folder = self._of(name).folder
+        if folder is None or self._settings.inference_engine == "fake":
+            return None
+        why = catalog.damage(folder)
+        return f"The model {name!r} cannot be loaded: {why}." if why else None
+
+    def _of(self, name: str) -> catalog.Entry:
+        if name not in self._found:
+            raise ModelNotFound(f"No such model. Available: {', '.join(self._found)}.", param="model")
+        return self._found[name]
