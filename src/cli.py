@@ -41,6 +41,7 @@ _ANSWER_S = 5.0
 _DEV_GRACE_S = 1.0  # a developer who saves a file does not wait for open streams
 _STOP_MARGIN_S = 30.0
 _WATCH_S = 1.0
+_MOST = 1_000_000  # of anything that is counted on a command line
 _SECRET = ("key", "token", "secret", "password")
 _EPILOG = "Settings come from the environment and .env; `run.py config` shows them."
 
@@ -88,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     saved = commands.add_parser("backup", help="write settings, digests of keys and logs into one archive")
     saved.add_argument("--models", action="store_true", help="the models as well")
     saved.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of a dated file here")
+    _add_bench(commands.add_parser("bench", help="measure this service, or any OpenAI server, under load"))
     _add_pull(commands.add_parser("pull", help="fetch a model from Hugging Face or ModelScope"))
     _add_mcp(commands.add_parser("mcp", help="offer the running service as MCP tools"))
     listed = commands.add_parser("models", help="list the models that are here, and whether they are whole")
@@ -109,6 +111,32 @@ def _add_ocr(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force-ocr", action="store_true", help="read pixels even where a PDF holds text")
 
 
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--url", action="append", default=[], help="a server that runs; more than once compares them")
+    parser.add_argument("--model", action="append", default=[], help="for all servers, or one for each --url")
+    parser.add_argument("--streams", type=_counts, default=(1, 8, 16), help="requests at once: 1,8,16")
+    for name, default, help_text in (
+        ("prompt", 75, "tokens of a prompt"),
+        ("tokens", 64, "tokens of an answer"),
+        ("rounds", 3, "times everything is asked"),
+        ("timeout", 300, "seconds one answer may take"),
+    ):
+        parser.add_argument(f"--{name}", type=_count, default=default, help=f"{help_text}: {default}")
+    kinds = ("uniform", "shared", "mixed")
+    parser.add_argument("--workload", choices=kinds, default="uniform", help="prompts alike, with one beginning, mixed")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST}")
+    return int(text)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(map(_count, text.split(","))))
+
+
 def _add_pull(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="OWNER/NAME; with --quantize, a model that is here does too")
     parser.add_argument("--source", choices=("huggingface", "modelscope"), help="huggingface unless told otherwise")
@@ -127,6 +155,16 @@ def offer_tools(options: argparse.Namespace, settings: Settings) -> ExitCode:
     from src.mcp import main as mcp  # noqa: PLC0415  # for this command only: it brings a web server
 
     return mcp.http(settings, options.host, options.port) if options.http else mcp.stdio(settings)
+
+
+def measure(options: argparse.Namespace, settings: Settings) -> ExitCode:
+    """Measure servers under load."""
+    from src.bench import main as bench  # noqa: PLC0415  # for this command only
+
+    given = {name: getattr(options, name) for name in ("streams", "prompt", "tokens", "rounds")}
+    urls, models = tuple(options.url), tuple(options.model)
+    wish = bench.Wish(urls, models, kind=options.workload, timeout_s=options.timeout, as_json=options.json, **given)
+    return bench.run(wish, settings)
 
 
 def get(options: argparse.Namespace, settings: Settings) -> ExitCode:
@@ -165,6 +203,7 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> ExitCode:
     commands: dict[str | None, Callable[[], ExitCode]] = {
         None: lambda: start(options.mode, settings, options.lifeline),
         "backup": lambda: back_up(settings, options.output, models=options.models),
+        "bench": lambda: measure(options, settings),
         "check": lambda: check(settings),
         "config": lambda: write_example() if options.example else show_config(settings),
         "doctor": lambda: doctor(settings),

@@ -289,6 +289,9 @@ class SecuritySettings(BaseModel):
     api_keys: str = Field("", description="Keys, separated by commas, each `name:key` or bare; any key closes the API.")
     api_keys_file: Path | None = Field(None, description="File of `name digest` lines; `run.py key new NAME` adds one.")
     stoker_api_key: str = Field("", description="Key that run.py mcp shows the service over stdio, once keys are set.")
+    bench_api_keys: str = Field(
+        "", description="Keys that run.py bench shows the servers it measures, in the order of --url, comma-separated."
+    )
     allow_unauthenticated: bool = Field(False, description="Listen beyond this machine although no key is set.")
     trusted_proxies: str = Field("", description="Addresses whose X-Forwarded-For is believed, comma-separated.")
     cors_origins: str = Field("", description="Origins of web pages that may ask, comma-separated; empty is none.")
@@ -416,7 +419,14 @@ def _problem(item: dict[str, Any]) -> str:
 
 def is_secret(name: str) -> bool:
     """Whether a setting's value must not be shown; a URL may hold a password."""
-    return name.lower() in ("api_keys", "redis_url", "stoker_api_key", "upstream_url", "upstream_api_key")
+    return name.lower() in (
+        "api_keys",
+        "redis_url",
+        "stoker_api_key",
+        "bench_api_keys",
+        "upstream_url",
+        "upstream_api_key",
+    )
 
 
 def source_of(name: str, env_file: Path | None = None) -> str:

@@ -144,6 +144,7 @@ def test_multiprocessing_stays_in_ocr() -> None:
         ("src.engine.main", {"mlx", "flask", "gevent", "gunicorn"}),
         ("src.cli", {"mlx", "flask", "huggingface_hub", "httpx2", "mcp", "uvicorn"}),
         ("src.hub.pull", {"mlx", "mlx_lm", "transformers", "flask", "gevent"}),
+        ("src.bench.main", {"mlx", "mlx_lm", "transformers", "flask", "gevent", "httpx2"}),
         ("src.mcp.main", {"mlx", "mlx_lm", "transformers", "flask", "gevent"}),
     ],
 )

@@ -1,0 +1,137 @@
+"""`run.py bench`: asks every server in turn, round by round, so that whatever else the machine does meets them all."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from src import catalog
+from src.bench import own, report
+from src.bench.http import place
+from src.bench.own import Unusable
+from src.bench.report import Report, Result
+from src.bench.target import Target, first_model, ready
+from src.bench.workloads import Kind, Prompts, Workload, workload
+from src.errors import ExitCode
+from src.settings import Settings
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be measured. No `urls`: this service, started for it. `models`: one for all, or one for each URL."""
+
+    urls: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    streams: tuple[int, ...] = (1, 8, 16)
+    prompt: int = 75
+    tokens: int = 64
+    rounds: int = 3
+    kind: Kind = "uniform"
+    timeout_s: float = 300.0
+    as_json: bool = False
+
+    def works(self) -> list[Workload]:
+        return [workload(self.kind, streams, self.prompt, self.tokens) for streams in self.streams]
+
+
+def run(wish: Wish, settings: Settings) -> ExitCode:
+    """Measure and print; FAILURE when a server cannot be measured, or gave no token in some round."""
+    try:
+        with _ended_by_sigterm(), ExitStack() as stack:
+            targets = [ready(target, wish.prompt) for target in _targets(wish, settings, stack)]
+            found = _measure(wish, targets)
+    except (Unusable, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return ExitCode.FAILURE
+    text = msgspec.json.encode(found).decode() if wish.as_json else report.render(found, wish.works())
+    sys.stdout.write(f"{text}\n")
+    return ExitCode.OK if all(one.tokens for result in found.results for one in result.rounds) else ExitCode.FAILURE
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """As by ^C: what was started is stopped."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _targets(wish: Wish, settings: Settings, stack: ExitStack) -> list[Target]:
+    if not wish.urls:
+        return [_own(wish, settings, stack)]
+    if len(wish.models) not in (0, 1, len(wish.urls)):
+        raise Unusable("--model is given once for all servers, or once for each --url")
+    keys = [key.strip() for key in settings.bench_api_keys.split(",")] + [""] * len(wish.urls)
+    models = wish.models * (len(wish.urls) if len(wish.models) == 1 else 1) or ("",) * len(wish.urls)
+    asked = zip(wish.urls, keys, models, strict=False)
+    return _told_apart([_there(wish, url, key, model) for url, key, model in asked])
+
+
+def _told_apart(targets: list[Target]) -> list[Target]:
+    """Two models of one server are named, too."""
+    if len({target.name for target in targets}) < len(targets):
+        targets = [replace(target, name=f"{target.name} {target.model}") for target in targets]
+    if len({target.name for target in targets}) < len(targets):
+        raise Unusable("one server and model is named twice")
+    return targets
+
+
+def _own(wish: Wish, settings: Settings, stack: ExitStack) -> Target:
+    if len(wish.models) > 1:
+        raise Unusable("without --url one model is measured")
+    model = wish.models[0] if wish.models else settings.default_model
+    _say(f"starting this service with {model}")
+    where = stack.enter_context(own.service(settings, model))
+    return Target("stoker", where, model, Prompts(_tokenizer(model, settings)), wish.timeout_s)
+
+
+def _tokenizer(model: str, settings: Settings) -> Path | None:
+    """The fake engine counts bytes; a GGUF file has its own inside."""
+    folder = catalog.model_folder(model, settings.models_path)
+    if folder is None or settings.inference_engine == "fake":
+        return None
+    file = folder / "tokenizer.json"
+    return file if file.is_file() else None
+
+
+def _there(wish: Wish, url: str, key: str, model: str) -> Target:
+    where = place(url, key)
+    name = repr(where)
+    return Target(name, where, model or first_model(name, where), timeout_s=wish.timeout_s)
+
+
+def _measure(wish: Wish, targets: Sequence[Target]) -> Report:
+    before = psutil.getloadavg()[0]
+    results = [_result(work, target) for work in wish.works() for target in targets]
+    for work in wish.works():
+        mine = {result.server: result for result in results if result.workload == work.name}
+        for at in range(wish.rounds):
+            first = at % len(targets)
+            for target in (*targets[first:], *targets[:first]):
+                mine[target.name].rounds.append(target.round(work, at))
+            _say(f"{work.name}: round {at + 1} of {wish.rounds}")
+    return Report(
+        machine=report.machine(),
+        load=(before, psutil.getloadavg()[0]),
+        models={target.name: target.model for target in targets},
+        notes={target.name: list(target.notes) for target in targets},
+        results=results,
+    )
+
+
+def _result(work: Workload, target: Target) -> Result:
+    return Result(work.name, work.streams, target.name, [])
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

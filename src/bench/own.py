@@ -1,0 +1,101 @@
+"""This service for as long as it is measured: the user's settings, on a free port, in a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from src.bench.http import Place, asked
+from src.settings import ROOT, Settings, child_environment
+from src.supervisor.preflight import findings
+
+_ASK_S = 5.0
+_POLL_S = 0.1
+_STOP_MARGIN_S = 30.0
+_LAST = 2000  # characters of its console, for a service that does not come
+
+
+class Unusable(Exception):
+    """Nothing can be measured; the text says why."""
+
+
+@contextmanager
+def service(settings: Settings, model: str) -> Iterator[Place]:
+    """Where it listens, once `model` is loaded. Without OCR, and closed to all but us.
+
+    Raises:
+        Unusable: it cannot serve.
+    """
+    key, port = secrets.token_urlsafe(), _free_port()
+    with tempfile.TemporaryDirectory(prefix="stoker-", dir="/tmp") as folder:  # private; short, for sockets
+        own = {"host": "127.0.0.1", "port": port, "runtime_dir": Path(folder), "log_dir": Path(folder)}
+        own |= {"default_model": model, "lazy_load": False, "ocr_workers": 0, "enable_log_file": False}
+        _check(settings.model_copy(update=own))
+        console = Path(folder) / "console"
+        process = _start({**own, "api_keys": f"bench:{key}"}, console)
+        try:
+            place = Place("127.0.0.1", port, key=key)
+            _wait(place, process, console, settings.start_timeout)
+            yield place
+        finally:
+            process.terminate()
+            _reap(process, settings.graceful_timeout + 2 * settings.stop_timeout + _STOP_MARGIN_S)
+
+
+def _check(settings: Settings) -> None:
+    problems = [finding.problem for finding in findings(settings) if finding.problem]
+    if problems:
+        raise Unusable("The service cannot serve here: " + "; ".join(problems))
+
+
+def _start(changes: dict[str, object], console: Path) -> subprocess.Popen[bytes]:
+    """It ends with us, however we end (`--lifeline`)."""
+    command = [sys.executable, "run.py", "--mode", "prod", "--lifeline", str(os.getpid())]
+    environment = child_environment(**{name.upper(): str(value) for name, value in changes.items()})
+    with console.open("wb") as output:
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+
+
+def _reap(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait(place: Place, process: subprocess.Popen[bytes], console: Path, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not asyncio.run(_is_ready(place)):
+        if process.poll() is not None or time.monotonic() > deadline:
+            said = console.read_text(errors="replace").strip()[-_LAST:]
+            raise Unusable(f"The service does not come. Its last words:\n{said}")
+        time.sleep(_POLL_S)
+
+
+async def _is_ready(place: Place) -> bool:
+    async def status() -> int:
+        async with asked(place, "/readyz") as reply:
+            return reply.status
+
+    try:
+        return await asyncio.wait_for(status(), _ASK_S) == 200
+    except (OSError, EOFError, ValueError, asyncio.TimeoutError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])

@@ -1,0 +1,116 @@
+"""A server that is measured: what it calls its model, which optional fields it takes, how its prompts come out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from src.bench.figures import Round, round_of
+from src.bench.http import Place, asked
+from src.bench.own import Unusable
+from src.bench.stream import Outcome, ask, words
+from src.bench.workloads import Prompts, Workload
+
+_LIST_S = 30.0
+_UNKNOWN_FIELD = ("400", "422")
+_LEAST = 4  # tokens of the answer that shows whether it works
+# what is left out where a server refuses it, the likelier first
+_TRIES: tuple[tuple[str, ...], ...] = ((), ("ignore_eos",), ("stream_options",), ("ignore_eos", "stream_options"))
+
+
+class _Model(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One server with one model. `without`: fields it refuses; `notes`: what a reader of its figures must know."""
+
+    name: str
+    place: Place
+    model: str
+    prompts: Prompts = field(default_factory=Prompts)
+    timeout_s: float = 300.0
+    without: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def round(self, work: Workload, at: int) -> Round:
+        """All streams of a round at once; a shared prefix is warmed before, uncounted."""
+        bodies = [self.shaped(body) for body in self.prompts.bodies(work, self.model, at)]
+        if work.shared:
+            self.ask([bodies.pop()])
+        return round_of(self.ask(bodies), [body["max_tokens"] for body in bodies])
+
+    def ask(self, bodies: Sequence[dict[str, Any]]) -> list[Outcome]:
+        """These requests at once."""
+
+        async def all_of() -> list[Outcome]:
+            start = time.perf_counter()
+            return await asyncio.gather(*[ask(self.place, body, start, self.timeout_s) for body in bodies])
+
+        return asyncio.run(all_of())
+
+    def shaped(self, body: dict[str, Any]) -> dict[str, Any]:
+        """As this server takes it, its answer as long as it may be."""
+        return {name: value for name, value in (body | {"ignore_eos": True}).items() if name not in self.without}
+
+
+def ready(target: Target, prompt: int) -> Target:
+    """The target as it is to be asked: found out with a short answer to a prompt of that size.
+
+    Raises:
+        Unusable: it does not answer.
+    """
+    for without in _TRIES:
+        tried = replace(target, without=without)
+        (body,) = target.prompts.bodies(Workload(1, prompt, _LEAST), target.model, 0)
+        (seen,) = tried.ask([tried.shaped(body)])
+        if seen.failure is None:
+            if seen.usage is not None:
+                target.prompts.fit(prompt, seen.usage.prompt_tokens)
+            return replace(tried, notes=(*target.notes, *_notes(without, seen)))
+        if not seen.failure.startswith(_UNKNOWN_FIELD):
+            break
+    raise Unusable(f"{target.name} answers no chat: {seen.failure}")
+
+
+def _notes(without: tuple[str, ...], seen: Outcome) -> list[str]:
+    found = []
+    if "ignore_eos" in without:
+        found.append("refuses ignore_eos: answers vary in length")
+    if seen.usage is None:
+        found.append("tells no usage: events with text are counted as tokens, and prompt sizes are about right at best")
+    return found
+
+
+def first_model(name: str, place: Place) -> str:
+    """The one a server lists first.
+
+    Raises:
+        Unusable: it lists none.
+    """
+    try:
+        return asyncio.run(asyncio.wait_for(_listed(place), _LIST_S))
+    except (OSError, EOFError, ValueError, asyncio.TimeoutError) as error:
+        why = str(error) or type(error).__name__
+        raise Unusable(f"{name} lists no models ({why}); name one with --model") from None
+
+
+async def _listed(place: Place) -> str:
+    async with asked(place, "/v1/models") as reply:
+        body = await reply.whole()
+        if reply.status != 200:
+            raise ValueError(f"{reply.status}: {words(body)}")
+    found = msgspec.json.decode(body, type=_Models).data
+    if not found:
+        raise ValueError("the list is empty")
+    return found[0].id

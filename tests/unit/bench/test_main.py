@@ -1,0 +1,120 @@
+"""`run.py bench` from its arguments to its table, against servers that misbehave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from src import cli
+from src.bench.main import Wish
+from src.errors import ExitCode
+from tests.unit.bench.crooked import crooked, cut, good, refusing, strict, uncounted
+
+Out = pytest.CaptureFixture[str]
+SMALL = ["--streams", "1,3", "--prompt", "20", "--tokens", "6", "--rounds", "2"]
+
+
+def bench(*arguments: str) -> ExitCode:
+    return cli.main(["bench", *SMALL, *arguments])
+
+
+def test_two_servers_side_by_side(capsys: Out) -> None:
+    """Each has a row in each table; the second is compared with the first."""
+    with crooked(good) as one, crooked(uncounted) as other:
+        assert bench("--url", one.url, "--url", other.url) == ExitCode.OK
+        asked = [len(body["messages"][0]["content"].split()) for body in one.bodies[1:]]
+    text = capsys.readouterr().out
+    first, second = one.url.removeprefix("http://"), other.url.removeprefix("http://")
+    assert [text.count(f"\n{name} ") for name in (first, second)] == [2, 2]
+    assert "1 stream, 20 + 6" in text
+    assert "3 streams, 20 + 6" in text
+    assert text.count("×") == 2
+    assert f"{first}: prompts of 20 tokens by its own count" in text
+    assert f"{second}: tells no usage" in text
+    assert f"{second}: 8 answers ended before the length" in text
+    assert asked == [20] * 8
+
+
+def test_failures_are_shown(capsys: Out) -> None:
+    """The first answers are whole, then one is cut and all others refused."""
+    with crooked(good, good, good, cut, refusing(429, "Full.")) as server:
+        assert bench("--url", server.url, "--json") == ExitCode.FAILURE
+    found = json.loads(capsys.readouterr().out)
+    rounds = [one for result in found["results"] for one in result["rounds"]]
+    assert [one["failures"] for one in rounds] == [{}, {}, {"broken off": 1, "429: Full.": 2}, {"429: Full.": 3}]
+    assert [one["tokens"] for one in rounds] == [6, 6, 2, 0]
+
+
+def test_failures_are_named_in_the_table(capsys: Out) -> None:
+    with crooked(good, good, good, cut, good) as server:
+        assert bench("--url", server.url) == ExitCode.OK
+    text = capsys.readouterr().out
+    assert "1 of 6" in text
+    assert ": 1 failed: broken off" in text
+
+
+@pytest.mark.parametrize("unknown", [("ignore_eos",), ("stream_options",), ("ignore_eos", "stream_options")])
+def test_a_field_that_is_refused_is_left_out(unknown: tuple[str, ...], capsys: Out) -> None:
+    with crooked(strict(*unknown)) as server:
+        assert bench("--url", server.url) == ExitCode.OK
+        assert not set(unknown) & set(server.bodies[-1])
+    assert ("answers vary in length" in capsys.readouterr().out) == ("ignore_eos" in unknown)
+
+
+def test_a_shared_beginning_is_warmed_before(capsys: Out) -> None:
+    """One request more for each round, and the same system prompt for all of one."""
+    with crooked(good) as server:
+        assert bench("--url", server.url, "--workload", "shared") == ExitCode.OK
+        bodies = server.bodies
+    assert len(bodies) == 1 + 2 * (1 + 1) + 2 * (3 + 1)
+    assert len({body["messages"][0]["content"] for body in bodies[-4:]}) == 1
+    assert "shared 17-token prefix, warm" in capsys.readouterr().out
+
+
+def test_keys_come_from_the_environment_one_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first server's key is not shown to the second."""
+    monkeypatch.setenv("BENCH_API_KEYS", "sk-one")
+    with crooked(good) as one, crooked(good) as other:
+        assert bench("--url", one.url, "--url", other.url) == ExitCode.OK
+        assert all(b"Bearer sk-one" in head for head in one.heads)
+        assert not any(b"Authorization" in head for head in other.heads)
+        assert {body["model"] for body in one.bodies} == {"crook"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (lambda url: ["--url", url, "--url", url], "named twice"),
+        (lambda url: ["--url", url, "--model", "a", "--model", "b"], "once for each"),
+        (lambda url: ["--url", "nowhere"], "no address"),
+        (lambda url: ["--model", "a", "--model", "b"], "one model"),
+        (lambda url: ["--url", url, "--model", "m"], "answers no chat: 503: Loading."),
+    ],
+)
+def test_what_cannot_be_measured_is_said(arguments: Callable[[str], list[str]], said: str, capsys: Out) -> None:
+    with crooked(refusing(503, "Loading.")) as server:
+        assert bench(*arguments(server.url)) == ExitCode.FAILURE
+    assert said in capsys.readouterr().err
+
+
+def test_two_models_of_one_server_are_told_apart(capsys: Out) -> None:
+    with crooked(good) as server:
+        assert bench("--url", server.url, "--url", server.url, "--model", "a", "--model", "b") == ExitCode.OK
+    text = capsys.readouterr().out
+    assert f"{server.url.removeprefix('http://')} b" in text
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "x", "1,,2", "²"])
+def test_wrong_numbers_are_refused(wrong: str) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["bench", "--streams", wrong])
+
+
+def test_the_defaults_of_the_command_line_are_those_of_the_wish() -> None:
+    options = cli._parser().parse_args(["bench"])
+    wish = Wish()
+    assert options.streams == wish.streams
+    assert (options.prompt, options.tokens, options.rounds) == (wish.prompt, wish.tokens, wish.rounds)
+    assert (options.timeout, options.workload) == (wish.timeout_s, wish.kind)
