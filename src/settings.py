@@ -105,6 +105,12 @@ class EngineSettings(BaseModel):
     prefix_cache_mb: int = Field(
         2048, ge=0, le=1 << 24, description="Memory for prompts' beginnings that were computed before, MiB; 0 is off."
     )
+    kv_bits: Literal["off", "8", "4"] = Field(
+        "off", description="Bits of a kept key or value, engine mlx: more chats and longer ones in the same memory."
+    )
+    kv_group_size: Literal["32", "64", "128"] = Field(
+        "64", description="Numbers that share a scale with KV_BITS; it must divide the model's head size."
+    )
     max_model_len: int = Field(0, ge=0, le=10_000_000, description="Context limit in tokens; 0 is the model's own.")
     default_max_tokens: int = Field(1024, ge=1, le=1_000_000, description="max_tokens of a request that names none.")
     mlx_memory_fraction: float = Field(0.75, gt=0, le=1, description="Share of device memory MLX may take.")

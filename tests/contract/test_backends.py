@@ -1,4 +1,4 @@
-"""What every engine must do, whatever runs beneath: one suite over `fake` and `mlx`."""
+"""What every engine must do, whatever runs beneath: one suite over `fake`, `mlx`, and `mlx` with KV_BITS."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -68,20 +69,18 @@ class Batch:
             self.step()
 
 
-def load(model: str) -> Backend:
+def load(model: str, **changes: Any) -> Backend:
     engine = "fake" if model == "demo" else "mlx"
-    return backends.load(
-        model,
-        Settings(_env_file=None, inference_engine=engine, prefill_step_size=PREFILL_STEP, max_num_seqs=16),
-        Progress(),
-    )
+    fields = {"inference_engine": engine, "prefill_step_size": PREFILL_STEP, "max_num_seqs": 16, **changes}
+    return backends.load(model, Settings(_env_file=None, **fields), Progress())
 
 
-@pytest.fixture(scope="module", params=["fake", "mlx"])
+@pytest.fixture(scope="module", params=["fake", "mlx", "packed"])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """A loaded engine. Tests share it, as requests do."""
     model = "demo" if request.param == "fake" else str(request.getfixturevalue("random_model"))
-    backend = load(model)
+    packed = {"kv_bits": "8", "kv_group_size": "32"} if request.param == "packed" else {}
+    backend = load(model, **packed)
     yield backend
     backend.close()
 

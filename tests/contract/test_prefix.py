@@ -46,18 +46,18 @@ _COMMON: dict[str, Any] = {
 }
 
 
-def every_token() -> Any:
+def every_token(**sizes: Any) -> Any:
     """Attention that keeps every token (Qwen, Llama, Mistral …)."""
-    return qwen3.Model(qwen3.ModelArgs.from_dict({**_COMMON, "model_type": "qwen3"}))
+    return qwen3.Model(qwen3.ModelArgs.from_dict({**_COMMON, "model_type": "qwen3", **sizes}))
 
 
-def windows() -> Any:
+def windows(**sizes: Any) -> Any:
     """Sliding windows between full attention (Gemma, GPT-OSS, Cohere …)."""
     own = {"model_type": "gemma3_text", "sliding_window": 24, "sliding_window_pattern": 2, "query_pre_attn_scalar": 16}
-    return gemma3_text.Model(gemma3_text.ModelArgs.from_dict({**_COMMON, **own}))
+    return gemma3_text.Model(gemma3_text.ModelArgs.from_dict({**_COMMON, **own, **sizes}))
 
 
-def convolutions() -> Any:
+def convolutions(**sizes: Any) -> Any:
     """Short convolutions between full attention (LFM2)."""
     own = {
         "model_type": "lfm2",
@@ -70,10 +70,10 @@ def convolutions() -> Any:
         "block_auto_adjust_ff_dim": False,
         "full_attn_idxs": [1, 3],
     }
-    return lfm2.Model(lfm2.ModelArgs.from_dict({**_COMMON, **own}))
+    return lfm2.Model(lfm2.ModelArgs.from_dict({**_COMMON, **own, **sizes}))
 
 
-def recurrent() -> Any:
+def recurrent(**sizes: Any) -> Any:
     """A running state between full attention (Qwen3-Next, Qwen3.5)."""
     own = {
         "model_type": "qwen3_next",
@@ -91,10 +91,10 @@ def recurrent() -> Any:
         "partial_rotary_factor": 0.5,
         "full_attention_interval": 2,
     }
-    return qwen3_next.Model(qwen3_next.ModelArgs.from_dict({**_COMMON, **own}))
+    return qwen3_next.Model(qwen3_next.ModelArgs.from_dict({**_COMMON, **own, **sizes}))
 
 
-def both_in_one() -> Any:
+def both_in_one(**sizes: Any) -> Any:
     """A running state and full attention in every layer (Falcon-H1)."""
     own = {
         "model_type": "falcon_h1",
@@ -105,10 +105,10 @@ def both_in_one() -> Any:
         "mamba_chunk_size": 16,
         "mamba_n_groups": 1,
     }
-    return falcon_h1.Model(falcon_h1.ModelArgs.from_dict({**_COMMON, **own}))
+    return falcon_h1.Model(falcon_h1.ModelArgs.from_dict({**_COMMON, **own, **sizes}))
 
 
-KINDS: list[Callable[[], Any]] = [every_token, windows, convolutions, recurrent, both_in_one]
+KINDS: list[Callable[..., Any]] = [every_token, windows, convolutions, recurrent, both_in_one]
 BY_STATE = KINDS[1:]
 
 

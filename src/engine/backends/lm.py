@@ -24,9 +24,10 @@ from msgspec.structs import replace
 
 from src import catalog
 from src.engine import checkpoint
-from src.engine.backends import Grammar, KvRoom, Step, Token, constraint, kv
+from src.engine.backends import Grammar, KvRoom, Step, Token, constraint, kv, packed
 from src.engine.backends.device import choose_device
 from src.engine.backends.embedding import MeanPooler
+from src.engine.backends.packed import Packing
 from src.engine.backends.prefix import PrefixCache
 from src.engine.backends.rows import RowGenerator, Rows, RowScores
 from src.engine.backends.sampling import Row
@@ -277,6 +278,7 @@ def read(
     again = partial(read_model, folder, float32, progress, load)
     try:
         loaded, own = again()
+        packing = packed.pack(speaker(loaded), Packing.of(settings))
         cost = kv.measure(speaker(loaded))
         tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
     except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
@@ -303,15 +305,20 @@ def read(
         checkpoint.default_sampling(folder),
         vocabulary,
         room,
-        partial(_read_again, again, folder, folder.stat().st_ino),
+        partial(_read_again, again, packing, folder, folder.stat().st_ino),
     )
 
 
-def _read_again(read: Callable[[], tuple[Any, dict[str, Any]]], folder: Path, inode: int) -> Any:
+def _read_again(
+    read: Callable[[], tuple[Any, dict[str, Any]]], packing: Packing | None, folder: Path, inode: int
+) -> Any:
     """The same weights; for others in their place (`run.py pull --update`) this process ends, and the next has them."""
     if folder.stat().st_ino != inode:
         raise RuntimeError(f"{folder} holds another revision now")
-    return read()[0]
+    model = read()[0]
+    if packing is not None:
+        packing.apply(model)
+    return model
 
 
 def divide(beside: int, prefix_bytes: int, cost: kv.KvCost) -> Room:

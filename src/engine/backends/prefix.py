@@ -184,8 +184,10 @@ def _joined(pieces: list[tuple[mx.array, mx.array, int]]) -> Any:
 
 
 def _rebuilt(cache: Cache, layers: Iterator[Any]) -> Cache:
-    """`layers` in the order of `leaves`, with the form of `cache`."""
-    return [
-        lm.CacheList(*_rebuilt(list(layer.caches), layers)) if isinstance(layer, lm.CacheList) else next(layers)
-        for layer in cache
-    ]
+    """`layers` in the order of `leaves`, in the form of `cache`, which is a new one."""
+    for at, layer in enumerate(cache):
+        if isinstance(layer, lm.CacheList):
+            layer.caches = tuple(_rebuilt(list(layer.caches), layers))
+        else:
+            cache[at] = next(layers)
+    return cache

@@ -17,6 +17,7 @@ from loguru import logger
 from mlx_vlm.utils import load_model, load_processor, prepare_inputs
 from PIL import Image
 
+from src import logs
 from src.engine import checkpoint, pictures
 from src.engine.backends import lm
 from src.engine.backends.lm import LmBackend, Loaded, Present
@@ -149,6 +150,9 @@ def load_vlm(model: str, settings: Settings, blas: str | None, progress: Progres
     if "model_file" in config or any(folder.rglob("*.py")):
         raise ModelLoadFailed(f"The model {model!r} brings code of its own, which is never run.")
     work_offline()
+    if settings.kv_bits != "off":
+        logs.model.warning("KV_BITS={}: vision models' keys and values stay as they are", settings.kv_bits)
+        settings = settings.model_copy(update={"kv_bits": "off"})
     found = lm.read(model, settings, blas, progress, partial(_load, config=config), VlmTokenizer, _speaker)
     try:
         processor = load_processor(folder, True, eos_token_ids=config.get("eos_token_id"), trust_remote_code=False)
