@@ -220,13 +220,20 @@ def test_a_text_model_refuses_pictures(engine: str, start_service: StartService)
 @pytest.mark.parametrize(
     ("mode", "paper"), [("RGBA", (0, 0, 0, 0)), ("LA", (0, 0)), ("P", 0), ("1", 1), ("CMYK", (0, 0, 0, 0))]
 )
-def test_any_mode_becomes_rgb_on_white(mode: str, paper: Any) -> None:
+def test_any_mode_becomes_rgb_on_paper(mode: str, paper: Any) -> None:
     kind = "PNG" if mode != "CMYK" else "JPEG"
     picture = Image.new(mode, (8, 8), paper)
     decoded = pictures.decode(url(picture, kind).encode(), "p", max_megapixels=1, max_side=64)
     assert (decoded.mode, decoded.size) == ("RGB", (8, 8))
     if mode in ("RGBA", "LA"):
         assert decoded.getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    """A scanner's grey stays grey."""
+    grey = Image.new("I;16", (8, 8), 0x8000)
+    decoded = pictures.decode(url(grey).encode(), "p", max_megapixels=1, max_side=64)
+    assert decoded.getpixel((0, 0)) == (127, 127, 127)
 
 
 def test_a_picture_that_was_fetched_is_read_as_it_is() -> None:

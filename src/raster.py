@@ -1,0 +1,101 @@
+"""Image files as pictures, in the processes that may decode: OCR workers and vision engines, never the web process.
+
+A file goes to the one decoder of the kind that its first bytes tell. What is wrong with it is said in fixed texts: a
+decoder's own words never leave the process.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import numpy as np
+from PIL import Image, ImageOps, ImageStat
+
+from src.errors import InvalidImage
+from src.ipc import images
+
+# Pillow only warns where we refuse, and raises where a setting may allow: `check_size` decides alone.
+Image.MAX_IMAGE_PIXELS = None
+
+# what Pillow's decoders have been seen to raise on damaged input
+DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error, zlib.error)
+
+
+@contextmanager
+def decoding(param: str) -> Iterator[None]:
+    """What a decoder raises within is `InvalidImage`."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise InvalidImage("The image is damaged or truncated.", param=param) from error
+
+
+def from_base64(text: bytes, param: str) -> bytes:
+    """The bytes that base64 text or a data URL stands for. Raises InvalidImage."""
+    start = images.base64_start(text)
+    try:
+        if start >= 0:
+            return base64.b64decode(b"".join(text[start:].split()), validate=True)
+    except binascii.Error:
+        pass
+    raise InvalidImage("The image is not valid base64.", param=param)
+
+
+def opened(data: bytes, param: str) -> Image.Image:
+    """An image file of which only the header is read. Raises InvalidImage."""
+    if not data:
+        raise InvalidImage("The image is empty (0 bytes).", param=param)
+    kind = images.kind(data[: images.HEAD_BYTES])
+    if kind is None or kind in ("pdf", "zip"):
+        raise InvalidImage("The file is not a PNG, JPEG, WebP, TIFF, BMP or GIF image.", param=param)
+    try:
+        return Image.open(io.BytesIO(data), formats=[kind])
+    except DAMAGED as error:
+        text = f"The file begins like a {kind.upper()} image, but is damaged or truncated."
+        raise InvalidImage(text, param=param) from error
+
+
+def check_size(image: Image.Image, max_megapixels: float, setting: str, param: str) -> None:
+    """Before a pixel is decoded. Raises InvalidImage, naming the setting that allows more."""
+    megapixels = image.width * image.height / 1e6
+    if megapixels > max_megapixels:
+        size = f"{image.width} × {image.height} pixels ({megapixels:.1f} megapixels)"
+        raise InvalidImage(f"The image has {size}; {setting} allows {max_megapixels:g}.", param=param)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """RGB of eight bits, turned as its EXIF says, on paper where it is transparent. Raises `DAMAGED`."""
+    image.load()
+    with suppress(*DAMAGED):  # broken EXIF is no reason to refuse a good picture
+        ImageOps.exif_transpose(image, in_place=True)
+    return _flat(_eight_bits(image))
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Pillow's conversion of 16-bit and floating-point pixels clips instead of scaling."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image, dtype=np.float32)
+    high = 65535.0 if image.mode.startswith("I") else float(np.nanmax(values, initial=0.0))
+    scaled = np.nan_to_num(values * (255.0 / max(high, 1e-6)))
+    return Image.fromarray(np.clip(scaled, 0, 255).astype(np.uint8))
+
+
+def _flat(image: Image.Image) -> Image.Image:
+    """What is transparent becomes white paper, or black when the visible ink is light."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    alpha = image.getchannel("A")
+    visible = alpha.point([0] * 128 + [255] * 128)
+    ink = ImageStat.Stat(image.convert("L"), mask=visible)
+    light = bool(ink.count[0]) and ink.mean[0] > 127
+    page = Image.new("RGB", image.size, "black" if light else "white")
+    page.paste(image, mask=alpha)
+    return page
