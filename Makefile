@@ -62,7 +62,7 @@ bench-ocr: $(VENV)/.installed-dev ## OCR: workers, a process per request, chat b
 bench-models: $(VENV)/.installed-dev ## an 850 MB model: loading, leaving the device, coming back, and what each frees
 	$(BIN)/python -m tests.bench.model_bench
 
-bench-chat: $(VENV)/.installed-dev ## chat against mlx_lm.server and mlx_vlm.server (BENCH=--quick: twelve minutes)
+bench-chat: $(VENV)/.installed-dev ## chat against mlx_lm.server and mlx_vlm.server (BENCH=--quick: 19 minutes)
 	$(BIN)/python -m tests.bench.chat $(BENCH)
 
 eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by page, the vision model's words

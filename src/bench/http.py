@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import urlsplit
 
 from src.settings import VERSION
@@ -54,6 +55,12 @@ class Reply:
         return b"".join([data async for data in self.body])
 
 
+@cache
+def _trust() -> ssl.SSLContext:
+    """Read once: a hundred streams begin together."""
+    return ssl.create_default_context()
+
+
 @asynccontextmanager
 async def asked(where: Place, path: str, body: bytes | None = None) -> AsyncIterator[Reply]:
     """GET `path`, or POST `body` to it. Its deadline is the caller's, but for the connection.
@@ -61,8 +68,7 @@ async def asked(where: Place, path: str, body: bytes | None = None) -> AsyncIter
     Raises:
         OSError, EOFError, ValueError: no connection, it broke off, or it speaks no HTTP.
     """
-    context = ssl.create_default_context() if where.tls else None
-    opening = asyncio.open_connection(where.host, where.port, ssl=context, limit=_LIMIT)
+    opening = asyncio.open_connection(where.host, where.port, ssl=_trust() if where.tls else None, limit=_LIMIT)
     try:
         reader, writer = await asyncio.wait_for(opening, _CONNECT_S)
     except asyncio.TimeoutError:

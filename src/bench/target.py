@@ -71,7 +71,7 @@ def ready(target: Target, prompt: int) -> Target:
         Unusable: it does not answer.
     """
     for without in _TRIES:
-        tried = replace(target, without=without)
+        tried = replace(target, without=(*target.without, *without))
         (body,) = target.prompts.bodies(Workload(1, prompt, _LEAST), target.model, 0)
         (seen,) = tried.ask([tried.shaped(body)])
         if seen.failure is None:

@@ -50,20 +50,16 @@ def _around(size: int, shares: tuple[float, ...]) -> list[int]:
 class Prompts:
     """Writes them, with the model's own tokenizer if its file is at hand; else a word counts as a token at first.
 
-    `template` is how many tokens the chat template puts around one question. `fit` learns the rest from a server's
-    count. The same seed gives the same prompts.
+    `fit` learns the rest from a server's count: what the chat template puts around a question, or tokens for a word.
+    The same seed gives the same prompts.
     """
 
-    def __init__(self, tokenizer: Path | None = None, *, seed: int = 1, template: int = 0) -> None:
+    def __init__(self, tokenizer: Path | None = None, *, seed: int = 1) -> None:
         self._tokenizer = _load(tokenizer) if tokenizer is not None else None
-        self._template = template
+        self._template = 0
         self._words = 1.0
         self._chance = random.Random(seed)  # noqa: S311  # texts, no secrets
         self._number = itertools.count(1)
-
-    @property
-    def exact(self) -> bool:
-        return self._tokenizer is not None
 
     def fit(self, wanted: int, counted: int) -> None:
         """A server counted so many tokens in a prompt that was to have `wanted`."""

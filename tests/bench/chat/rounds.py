@@ -1,0 +1,82 @@
+"""Each round asks every server and the bare model once, so that a change of the machine's load meets all."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from src.bench.figures import Round
+from src.bench.target import Target
+from src.bench.workloads import Workload
+from tests.bench.chat.plan import PEERS, Rounds
+from tests.bench.chat.servers import Bare, Gone, bare, ours, peer
+
+LIMIT = "limit"
+OURS = "stoker"
+Table = dict[tuple[Workload, str], dict[int, Round]]  # by the number of the round
+
+
+def run(model: Path, plan: Rounds, library: Path | None, table: Table, notes: list[str]) -> None:
+    """All rounds of a plan into the table. A peer that fails is left out from there on, and the notes say so."""
+    with servers(model, library, notes) as (targets, limit):
+        for work, count in plan:
+            for at in range(count):
+                _round(work, at, targets, limit, table, notes)
+
+
+@contextmanager
+def servers(model: Path, library: Path | None, notes: list[str]) -> Iterator[tuple[list[Target], Bare]]:
+    with ExitStack() as stack:
+        targets = [stack.enter_context(ours(model))]
+        for module in PEERS:
+            with _noted(notes, f"{module}.server is left out"):
+                targets.append(stack.enter_context(peer(module, model, library)))
+        yield targets, stack.enter_context(bare(model))
+
+
+@contextmanager
+def _noted(notes: list[str], what: str) -> Iterator[None]:
+    try:
+        yield
+    except Gone as error:
+        _note(notes, f"{what}: {error}")
+
+
+def _round(work: Workload, at: int, targets: list[Target], limit: Bare, table: Table, notes: list[str]) -> None:
+    began = time.monotonic()
+    if not (work.shared or work.mixed):
+        table.setdefault((work, LIMIT), {})[at] = of_rate(limit.rate(work))
+    first = at % len(targets)
+    for target in (*targets[first:], *targets[:first]):
+        found = target.round(work, at)
+        if not found.failures:
+            table.setdefault((work, target.name), {})[at] = found
+        elif target.name == OURS:
+            raise Gone(f"{OURS}, {work.name}: {found.failures}")
+        else:
+            targets.remove(target)
+            _note(notes, f"{target.name} is left out from “{work.name}” on: {found.failures}")
+    sys.stderr.write(f"{work.name}: round {at + 1}, {time.monotonic() - began:.0f} s\n")
+
+
+def of_rate(rate: float) -> Round:
+    """A round of which only the rate is known."""
+    return Round(rate, None, None, None, None, 0, None, 0, 0, {})
+
+
+def _note(notes: list[str], text: str) -> None:
+    notes.append(text)
+    sys.stderr.write(f"{text}\n")
+
+
+def pairs(table: Table, work: Workload, one: str, other: str) -> list[tuple[Round, Round]]:
+    """The rounds that both were in."""
+    ones, others = table.get((work, one), {}), table.get((work, other), {})
+    return [(ones[at], others[at]) for at in sorted(ones.keys() & others.keys())]
+
+
+def names(table: Table, work: Workload) -> Sequence[str]:
+    return [name for found, name in table if found == work]
