@@ -13,12 +13,15 @@ import os
 import re
 import secrets
 import stat
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from src.settings import SecuritySettings, SettingsError
 
 PREFIX = "sk-stoker-"
+SECRET_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # a key shorter than this can be guessed; `run.py key new` makes 53 characters
@@ -81,6 +84,27 @@ def append(path: Path, line: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(line)
+
+
+def lasting_secret(path: Path) -> bytes:
+    """Random bytes that are the same for every process and after every restart, in a file of its owner's alone.
+
+    Raises:
+        OSError: it can be neither read nor made, or is not what was made.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, made = tempfile.mkstemp(dir=path.parent)  # readable by its owner alone
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(SECRET_BYTES))
+        with suppress(FileExistsError):
+            os.link(made, path)  # whole or not at all, and never over another's
+    finally:
+        Path(made).unlink()
+    found = path.read_bytes()
+    if len(found) != SECRET_BYTES:
+        raise OSError(f"{path} is damaged; delete it")
+    return found
 
 
 def exposure(host: str, settings: SecuritySettings) -> str | None:

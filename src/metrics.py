@@ -59,11 +59,12 @@ class PrefixCounts:
     hits: int
     tokens: int
     saved_tokens: int
+    disk_tokens: int = 0
 
 
 @dataclass(frozen=True)
 class ModelReading:
-    """One engine as it is now. `kv_bytes`, `prefix_bytes`: by kind, `used` and `limit`."""
+    """One engine as it is now. `kv_bytes`, `prefix_bytes`: by kind, `used` and `limit`, and the same of its disk."""
 
     model_name: str
     engine: str
@@ -275,6 +276,9 @@ def _caches(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
     prefix = GaugeMetricFamily(f"{PREFIX}_prefix_cache_bytes", "The prefix cache.", labels=(*labels, "kind"))
     queries = CounterMetricFamily(f"{PREFIX}_prefix_cache_queries", "Prompt tokens looked up.", labels=labels)
     hits = CounterMetricFamily(f"{PREFIX}_prefix_cache_hits", "Prompt tokens found, hence not computed.", labels=labels)
+    read = CounterMetricFamily(
+        f"{PREFIX}_prefix_cache_disk_hits", "Of the tokens found, those read back from disk.", labels=labels
+    )
     asked = CounterMetricFamily(f"{PREFIX}_prefix_cache_requests", "Prompts looked up.", labels=(*labels, "result"))
     for model in models:
         key = (model.model_name, model.engine)
@@ -286,9 +290,10 @@ def _caches(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
         if model.prefix is not None:
             queries.add_metric(key, model.prefix.tokens)
             hits.add_metric(key, model.prefix.saved_tokens)
+            read.add_metric(key, model.prefix.disk_tokens)
             asked.add_metric((*key, "hit"), model.prefix.hits)
             asked.add_metric((*key, "miss"), model.prefix.requests - model.prefix.hits)
-    yield from (kv, usage, prefix, queries, hits, asked)
+    yield from (kv, usage, prefix, queries, hits, read, asked)
 
 
 def _steps(models: tuple[ModelReading, ...]) -> Iterator[Metric]:

@@ -105,6 +105,13 @@ class EngineSettings(BaseModel):
     prefix_cache_mb: int = Field(
         2048, ge=0, le=1 << 24, description="Memory for prompts' beginnings that were computed before, MiB; 0 is off."
     )
+    prefix_cache_dir: Path | None = Field(
+        None,
+        description="Folder that keeps them for the next engine, in which users' prompts can be read; empty is none.",
+    )
+    prefix_cache_disk_mb: int = Field(
+        8192, ge=64, le=1 << 24, description="What PREFIX_CACHE_DIR may hold, all models together, MiB."
+    )
     kv_bits: Literal["off", "8", "4"] = Field(
         "off", description="Bits of a kept key or value, engine mlx: more chats and longer ones in the same memory."
     )
@@ -387,6 +394,10 @@ class Settings(
     @property
     def models_path(self) -> Path:
         return ROOT / self.models_dir
+
+    @property
+    def prefix_cache_path(self) -> Path | None:
+        return ROOT / self.prefix_cache_dir if self.prefix_cache_dir is not None else None
 
     @property
     def runtime_path(self) -> Path:

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 
 from flask import Flask
+from loguru import logger
 from werkzeug.routing import PathConverter
 
 from src import keys
@@ -71,7 +73,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     error_handlers.register(app)
     hooks.install(app, metrics, settings.max_body_mb << 20, settings.body_timeout, settings.client_timeout)
     headers.install(app, settings)
-    auth.install(app, keys.load(settings), limits, metrics)
+    auth.install(app, keys.load(settings), limits, metrics, _salt_secret(settings))
     limits.install(app)
     cache.install(app)
     for module in (chat, completions, messages, responses, embeddings, ocr, ocr_jobs, models, gpu, system, pages):
@@ -79,6 +81,18 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     for name in backends.models:
         metrics.announce_model(name, backends.engine_name(name))
     return app
+
+
+def _salt_secret(settings: Settings) -> bytes:
+    """Of this process alone, unless what it keeps apart outlives it."""
+    folder = settings.prefix_cache_path
+    if folder is None:
+        return secrets.token_bytes(keys.SECRET_BYTES)
+    try:
+        return keys.lasting_secret(folder / "secret")
+    except OSError as error:
+        logger.warning("PREFIX_CACHE_DIR cannot be used: {}", error)
+        return secrets.token_bytes(keys.SECRET_BYTES)
 
 
 if __name__ == "__main__":

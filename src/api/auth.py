@@ -7,10 +7,9 @@ goes to the access log and the limits through the WSGI environment.
 from __future__ import annotations
 
 import hmac
-import secrets
 from typing import cast
 
-from flask import Flask, request
+from flask import Flask, current_app, request
 
 from src.api.limits import Limits
 from src.errors import AuthenticationFailed
@@ -20,13 +19,17 @@ from src.metrics import Metrics
 OPEN = frozenset({"/livez", "/readyz", "/health"})
 KEY_NAME = "stoker.key"
 _SCHEME = "bearer "
-_SECRET = secrets.token_bytes(32)  # of this process: nobody who reads the wire can tell whose salt it is
+_SALTING = "stoker.salting"
 
 
-def install(app: Flask, ring: KeyRing, limits: Limits, metrics: Metrics) -> None:
-    """Refuse whoever brings no key. After the CORS hook, which answers browsers' preflights."""
+def install(app: Flask, ring: KeyRing, limits: Limits, metrics: Metrics, secret: bytes) -> None:
+    """Refuse whoever brings no key. After the CORS hook, which answers browsers' preflights.
+
+    With the `secret`, nobody who reads the wire or the prefix cache's files can tell whose a salt is.
+    """
     if not ring:
         return
+    app.extensions[_SALTING] = secret
     for name in ring.names.values():
         metrics.key_requests.labels(name)
 
@@ -53,7 +56,10 @@ def key_name() -> str | None:
 def salt() -> str:
     """Stands for the key in the engine, which keeps what it computed for one key from the others; "" without keys."""
     name = key_name()
-    return "" if name is None else hmac.new(_SECRET, name.encode(), "sha256").hexdigest()[:32]
+    if name is None:
+        return ""
+    secret: bytes = current_app.extensions[_SALTING]
+    return hmac.new(secret, name.encode(), "sha256").hexdigest()[:32]
 
 
 def _presented(header: str) -> bytes:

@@ -311,11 +311,22 @@ def _with_load(reading: ModelReading, load: EngineLoad) -> ModelReading:
         running=load.running,
         waiting=reading.waiting + load.waiting,
         kv_bytes=_used(load.kv),
-        prefix_bytes=_used(prefix),
-        prefix=PrefixCounts(prefix.requests, prefix.hits, prefix.tokens, prefix.saved_tokens) if prefix else None,
+        prefix_bytes=_used(prefix) | _on_disk(prefix),
+        prefix=_counts(prefix) if prefix is not None else None,
         phases=load.phases,
         step_tokens=load.step_tokens,
     )
+
+
+def _counts(prefix: PrefixReading) -> PrefixCounts:
+    found = (prefix.hits, prefix.tokens, prefix.saved_tokens, prefix.disk_tokens)
+    return PrefixCounts(prefix.requests, *found)
+
+
+def _on_disk(prefix: PrefixReading | None) -> dict[str, int]:
+    if prefix is None or not prefix.disk_limit_bytes:
+        return {}
+    return {"disk_used": prefix.disk_bytes, "disk_limit": prefix.disk_limit_bytes}
 
 
 def _used(reading: KvReading | PrefixReading | None) -> dict[str, int]:

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from src import logs
 from src.ipc.messages import HistogramReading
 
-PHASES = ("admit", "prefill", "decode", "forward", "sample", "keep", "text", "publish")
+PHASES = ("fetch", "admit", "prefill", "decode", "forward", "sample", "keep", "text", "publish")
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _TOKENS = (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384)
 _REPORT_S = 10.0

@@ -25,6 +25,7 @@ from src.gpu import Movable
 from src.ipc.messages import ChoiceEnded, Delta, Embedded, EngineLoad, Failed, Finished, FinishReason
 
 _IDLE_WAIT_S = 1.0
+_FETCH_S = 0.5  # of a turn, where PREFILL_PAUSE names none
 _AWAY_RETRY_S = 1.0
 
 Work = Sequence | Embedding
@@ -260,6 +261,8 @@ class Scheduler:
         """Look up what need not be computed, then whether there is room for the rest."""
         if not fits_memory([seq.length for seq in self._running.values()], sequence.length, self._backend.kv_room):
             return False
+        if self._fetches(sequence):
+            return False
         in_prefill = [seq for seq in self._running.values() if seq.status is Status.PREFILL]
         known = self._backend.known(sequence.prompt, sequence.request.salt)
         if waits_for_prefix(sequence, known, in_prefill):
@@ -267,6 +270,14 @@ class Scheduler:
         sequence.cached_tokens = known or 0
         sequence.prefill_left = len(sequence.prompt) - sequence.cached_tokens
         return fits_prefill([seq.prefill_left for seq in in_prefill], sequence.prefill_left, self._budget())
+
+    def _fetches(self, sequence: Sequence) -> bool:
+        """Whether this turn's time for prompts went into reading what another engine computed; the next goes on."""
+        began = self._clock()
+        fetched = self._backend.fetch(sequence.prompt, sequence.request.salt, self._pause_s or _FETCH_S)
+        if fetched:
+            self._phases.add({"fetch": self._clock() - began})
+        return fetched
 
     def _budget(self) -> int:
         """Prompt tokens for this step; nobody's stream waits while nobody's runs."""

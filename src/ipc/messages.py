@@ -579,7 +579,10 @@ class MemoryReading(msgspec.Struct, frozen=True):
 
 
 class PrefixReading(msgspec.Struct, frozen=True):
-    """The prefix cache: what it holds, how many prompts and tokens it was asked for, and how many of each it had."""
+    """The prefix cache: what it holds, how many prompts and tokens it was asked for, and how many of each it had.
+
+    `disk_tokens` were read back from disk; a limit of 0 there means that it keeps nothing on one.
+    """
 
     bytes: int
     limit_bytes: int
@@ -587,6 +590,9 @@ class PrefixReading(msgspec.Struct, frozen=True):
     hits: int
     tokens: int
     saved_tokens: int
+    disk_tokens: int = 0
+    disk_bytes: int = 0
+    disk_limit_bytes: int = 0
 
 
 class KvReading(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ from mlx_lm.models import falcon_h1, gemma3_text, lfm2, qwen3, qwen3_next  # noq
 from mlx_lm.models.cache import ChunkedKVCache  # noqa: E402
 
 from src.engine import backends, choices  # noqa: E402
+from src.engine.backends.disk import Disk  # noqa: E402
 from src.engine.backends.kv import KvCost, measure  # noqa: E402
 from src.engine.backends.prefix import PrefixCache, layers_reusable  # noqa: E402
 from src.engine.backends.rows import RowGenerator  # noqa: E402
@@ -137,8 +138,8 @@ def model(request: pytest.FixtureRequest) -> Any:
 class Engine:
     """A batch with a prefix cache of so many bytes."""
 
-    def __init__(self, model: Any, limit: int = LIMIT, chunk: int = CHUNK) -> None:
-        self.prefixes = PrefixCache(model, limit)
+    def __init__(self, model: Any, limit: int = LIMIT, chunk: int = CHUNK, disk: Disk | None = None) -> None:
+        self.prefixes = PrefixCache(model, limit, disk)
         options = {"completion_batch_size": 16, "prefill_batch_size": 16, "prefill_step_size": chunk}
         self.rows = RowGenerator(model, self.prefixes, **options)
 

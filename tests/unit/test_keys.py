@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,19 @@ def test_systemd_credentials_are_found(tmp_path: Path, monkeypatch: pytest.Monke
     keys.append(tmp_path / "api_keys", line)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert keys.load(load()).owner(key.encode()) == "vault"
+
+
+def test_a_lasting_secret_is_everyones_and_nobody_elses(tmp_path: Path) -> None:
+    """Made once, whoever comes first; readable by its owner alone, as is a folder made for it; nothing is left over."""
+    path = tmp_path / "folder" / "secret"
+    with ThreadPoolExecutor(8) as crowd:
+        found = set(crowd.map(lambda _: keys.lasting_secret(path), range(32)))
+    assert found == {path.read_bytes()}
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert [each.name for each in path.parent.iterdir()] == ["secret"]
+    path.write_bytes(b"")
+    with pytest.raises(OSError, match="damaged"):
+        keys.lasting_secret(path)
 
 
 def test_a_secret_is_in_no_complaint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,8 +24,8 @@ READINGS = Readings(
             memory_bytes={"active": 10, "peak": 20},
             load_s=1.5,
             kv_bytes={"used": 30, "limit": 120},
-            prefix_bytes={"used": 40, "limit": 400},
-            prefix=PrefixCounts(requests=5, hits=3, tokens=100, saved_tokens=60),
+            prefix_bytes={"used": 40, "limit": 400, "disk_used": 70, "disk_limit": 700},
+            prefix=PrefixCounts(requests=5, hits=3, tokens=100, saved_tokens=60, disk_tokens=20),
             phases={"decode": HistogramReading((0.01, 0.1), (3, 2, 1), 1.5)},
             step_tokens=HistogramReading((1, 8), (4, 0, 0), 4),
         ),
@@ -61,6 +61,7 @@ SERIES = {
     "stoker_prefix_cache_bytes": {*MODEL, "kind"},
     "stoker_prefix_cache_queries_total": set(MODEL),
     "stoker_prefix_cache_hits_total": set(MODEL),
+    "stoker_prefix_cache_disk_hits_total": set(MODEL),
     "stoker_prefix_cache_requests_total": {*MODEL, "result"},
     "stoker_engine_step_seconds_count": {*MODEL, "phase"},
     "stoker_engine_step_tokens_count": set(MODEL),
@@ -196,6 +197,8 @@ def test_an_engines_caches_and_steps_are_shown() -> None:
     assert value("stoker_prefix_cache_bytes", {**MODEL, "kind": "limit"}) == 400
     assert value("stoker_prefix_cache_queries_total", MODEL) == 100
     assert value("stoker_prefix_cache_hits_total", MODEL) == 60
+    assert value("stoker_prefix_cache_bytes", {**MODEL, "kind": "disk_used"}) == 70
+    assert value("stoker_prefix_cache_disk_hits_total", MODEL) == 20
     assert value("stoker_prefix_cache_requests_total", {**MODEL, "result": "miss"}) == 2
     decode = {**MODEL, "phase": "decode"}
     buckets = [value("stoker_engine_step_seconds_bucket", {**decode, "le": le}) for le in ("0.01", "0.1", "+Inf")]

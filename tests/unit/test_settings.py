@@ -20,6 +20,7 @@ NUMBERS = [name for name, field in FIELDS.items() if field.annotation in (int, f
 
 # fields that only a property of Settings reads, and what others read instead
 READ_AS = {
+    "prefix_cache_dir": "prefix_cache_path",
     "debug": "level",
     "log_level": "level",
     "models_dir": "models_path",

@@ -214,6 +214,10 @@ class Backend(Protocol):
         """How many tokens of this prompt need not be computed again; None when nothing is kept."""
         ...
 
+    def fetch(self, prompt: list[int], salt: str, seconds: float) -> bool:
+        """Bring more of what need not be computed within reach, for about so long; False when there is no more."""
+        ...
+
     def insert(
         self,
         prompt: list[int],

@@ -138,6 +138,9 @@ class FakeBackend:
     def known(self, prompt: list[int], salt: str) -> int | None:  # noqa: ARG002  # as the protocol
         return None
 
+    def fetch(self, prompt: list[int], salt: str, seconds: float) -> bool:  # noqa: ARG002  # as the protocol
+        return False
+
     def insert(
         self,
         prompt: list[int],

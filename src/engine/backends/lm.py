@@ -26,6 +26,7 @@ from src import catalog
 from src.engine import checkpoint
 from src.engine.backends import Grammar, KvRoom, Step, Token, constraint, kv, packed
 from src.engine.backends.device import choose_device
+from src.engine.backends.disk import Disk, fingerprint
 from src.engine.backends.embedding import MeanPooler
 from src.engine.backends.packed import Packing
 from src.engine.backends.prefix import PrefixCache
@@ -74,6 +75,7 @@ class Loaded:
     vocabulary: Vocabulary
     room: Room
     again: Callable[[], Any]
+    open_disk: Callable[[], Disk | None]
 
 
 @dataclass(frozen=True)
@@ -101,13 +103,14 @@ class LmBackend:
         self._settings = settings
         self._room = loaded.room
         self._again = loaded.again
+        self._open_disk = loaded.open_disk
         self._present: Present | None = self._place(loaded.model)
         size = self.embedder.size if self.embedder is not None else None
         self.info = replace(loaded.info, embedding_size=size)
         self._matchers: dict[int, constraint.Matcher] = {}
 
     def _place(self, model: Any) -> Present:
-        prefixes = PrefixCache(model, self._room.prefix_bytes)
+        prefixes = PrefixCache(model, self._room.prefix_bytes, self._open_disk())
         rows = RowGenerator(
             model,
             prefixes,
@@ -138,6 +141,9 @@ class LmBackend:
 
     def known(self, prompt: list[int], salt: str) -> int | None:
         return self._prefixes.known(salt, prompt)
+
+    def fetch(self, prompt: list[int], salt: str, seconds: float) -> bool:
+        return self._prefixes.fetch(salt, prompt, seconds)
 
     def insert(
         self,
@@ -240,6 +246,7 @@ class LmBackend:
     def close(self) -> None:
         if self._present is not None:
             self._generator.close()
+            self._prefixes.close()
 
 
 def clean() -> None:
@@ -306,6 +313,7 @@ def read(
         vocabulary,
         room,
         partial(_read_again, again, packing, folder, folder.stat().st_ino),
+        partial(_open_disk, settings, fingerprint(folder, device.kind, info.dtype, packing)),
     )
 
 
@@ -319,6 +327,18 @@ def _read_again(
     if packing is not None:
         packing.apply(model)
     return model
+
+
+def _open_disk(settings: Settings, model: str) -> Disk | None:
+    """Where its prompts' beginnings outlive this process, if anywhere."""
+    folder = settings.prefix_cache_path
+    if folder is None:
+        return None
+    try:
+        return Disk(folder, model, settings.prefix_cache_disk_mb << 20)
+    except OSError as error:
+        logger.warning("PREFIX_CACHE_DIR cannot be used: {}", error)
+        return None
 
 
 def divide(beside: int, prefix_bytes: int, cost: kv.KvCost) -> Room:

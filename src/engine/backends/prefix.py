@@ -8,14 +8,19 @@ end, and where prompts were seen to part. A model with any other kind of layer h
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.models import cache as lm
 
 from src import logs
+from src.engine.backends import blocks
+from src.engine.backends.blockfile import BLOCK, names
+from src.engine.backends.disk import Disk
 from src.engine.backends.kv import leaves
 from src.engine.backends.radix import Node, RadixTree
 from src.ipc.messages import PrefixReading
@@ -29,7 +34,7 @@ _STATES = (lm.RotatingKVCache, lm.ArraysCache)
 class KvSpan:
     """Keys and values of an edge's tokens by layer, and what the other layers were at its end, where that was kept."""
 
-    kv: list[tuple[mx.array, mx.array]]
+    kv: blocks.Kv
     states: Cache | None = None
 
     @property
@@ -48,9 +53,9 @@ class Found:
 
 
 class PrefixCache:
-    """One per model. A limit of 0 bytes turns it off."""
+    """One per model. A limit of 0 bytes turns it off. `disk` is asked for what memory does not have."""
 
-    def __init__(self, model: Any, limit_bytes: int) -> None:
+    def __init__(self, model: Any, limit_bytes: int, disk: Disk | None = None) -> None:
         self._model = model
         self._layers = list(leaves(lm.make_prompt_cache(model)))
         self.on = limit_bytes > 0 and layers_reusable(self._layers)
@@ -58,7 +63,11 @@ class PrefixCache:
             logs.model.warning("this model's layers cannot share what prompts begin with: no prefix cache")
         self._by_state = any(type(layer) is not lm.KVCache for layer in self._layers)
         self._tree: RadixTree[KvSpan] = RadixTree(limit_bytes if self.on else 0, cut)
-        self._requests = self._hits = self._tokens = self._saved = 0
+        self._requests = self._hits = self._tokens = self._saved = self._from_disk = 0
+        self._disk = disk if self.on and not self._by_state else None
+        if disk is not None and self._disk is None:
+            disk.close()
+            logs.model.warning("this model's prefix cache is off, or its layers keep a state: nothing goes to disk")
 
     def known(self, salt: str, prompt: list[int]) -> int | None:
         """How many of a prompt's tokens need not be computed; the last one always is. None when it is off."""
@@ -76,6 +85,32 @@ class PrefixCache:
         self._saved += tokens
         return Found(self._assemble(way) if tokens else None, tokens, part if self._by_state else tokens)
 
+    def fetch(self, salt: str, prompt: list[int], seconds: float) -> bool:
+        """Read what the disk has of a prompt beyond what is known, for so long; whether that was anything.
+
+        A step of a block beyond the time at most. Then there may be more: ask again.
+        """
+        if self._disk is None:
+            return False
+        until = time.monotonic() + seconds
+        known = self._length(salt, prompt)
+        found: list[tuple[blocks.Kv, int]] = []
+        for at, name in enumerate(names(salt, prompt[:-1])):
+            if (at + 1) * BLOCK <= known:
+                continue
+            if (arrays := self._disk.read(name)) is None:
+                break
+            found.append((blocks.from_bytes(arrays), BLOCK))
+            if time.monotonic() >= until:
+                break
+        first = known - known % BLOCK
+        stop = first + len(found) * BLOCK
+        if stop > known:
+            self._tree.add(salt, prompt[:stop], lambda start: _span(found, start - first, stop - first))
+        fetched = max(0, self._length(salt, prompt) - known)
+        self._from_disk += fetched
+        return fetched > 0
+
     def keep(self, salt: str, tokens: list[int], cache: Cache, row: int, *, end: bool) -> None:
         """Keep what row `row` of a batch's cache holds, which is `tokens`; states only at an `end`."""
         if not self.on or len(tokens) < LEAST or (self._by_state and not end):
@@ -90,6 +125,7 @@ class PrefixCache:
 
         if not self._by_state:
             self._tree.add(salt, tokens, make, exact=False)
+            self._store(salt, tokens, end)
         elif (node := self._tree.add(salt, tokens, make)) is not None and node.span and node.span.states is None:
             states = [_state(layer, row) for layer in layers if not _is_kv(layer)]
             mx.async_eval([state.state for state in states])  # type: ignore[no-untyped-call]  # as above
@@ -103,8 +139,34 @@ class PrefixCache:
         """What it holds and has saved; None when it is off."""
         if not self.on:
             return None
-        tree = self._tree
-        return PrefixReading(tree.nbytes, tree.limit_bytes, self._requests, self._hits, self._tokens, self._saved)
+        tree, disk = self._tree, self._disk
+        on_disk = {} if disk is None else {"disk_bytes": disk.nbytes, "disk_limit_bytes": disk.limit_bytes}
+        counts = (self._requests, self._hits, self._tokens, self._saved, self._from_disk)
+        return PrefixReading(tree.nbytes, tree.limit_bytes, *counts, **on_disk)
+
+    def close(self) -> None:
+        """What is on its way to the disk is written, as far as that goes quickly."""
+        if self._disk is not None:
+            self._disk.close()
+
+    def _length(self, salt: str, prompt: list[int]) -> int:
+        """How many of a prompt's tokens are known, the last one left out."""
+        return sum(same for _, same in self._tree.find(salt, prompt[:-1]))
+
+    def _store(self, salt: str, tokens: list[int], end: bool) -> None:
+        """Have the blocks written that are not on disk yet. What it cannot take now is offered with the next chunk."""
+        if self._disk is None:
+            return
+        known = list(names(salt, tokens))
+        missing = [at for at, name in enumerate(known) if not self._disk.has(name)]
+        way = self._tree.find(salt, tokens) if missing else []
+        pieces = [(node.span.kv, same) for node, same in way if node.span is not None]
+        for at in missing:
+            block = blocks.between(pieces, at * BLOCK, (at + 1) * BLOCK)
+            if block is None or not self._disk.write(known[at], partial(blocks.to_bytes, block)):
+                break
+        if end:
+            self._disk.used(known)
 
     def _usable(self, salt: str, prompt: list[int]) -> tuple[list[tuple[Node[KvSpan], int]], int]:
         """The part of the known way that can be used, and where the known way ends."""
@@ -127,6 +189,14 @@ class PrefixCache:
             else:
                 found.append(copy.copy(next(states)))
         return _rebuilt(lm.make_prompt_cache(self._model), iter(found))
+
+
+def _span(pieces: list[tuple[blocks.Kv, int]], start: int, stop: int) -> KvSpan:
+    """Of what was read, the tokens from `start` to `stop`."""
+    kv = blocks.between(pieces, start, stop)
+    assert kv is not None  # noqa: S101  # it was just read
+    mx.eval(kv)
+    return KvSpan(kv)
 
 
 def layers_reusable(layers: Cache) -> bool:

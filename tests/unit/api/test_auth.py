@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -76,11 +77,24 @@ def test_without_keys_nobody_needs_one(make_app: MakeApp) -> None:
 def test_a_key_has_a_salt_that_does_not_give_it_away(closed: Flask) -> None:
     """What the engine keeps is kept apart by key: each name has its own salt, the same every time."""
 
-    def of(name: str | None) -> str:
-        with closed.test_request_context(environ_overrides={KEY_NAME: name} if name else {}):
-            return salt()
+    assert salt_of(closed, None) == ""
+    assert salt_of(closed, "alice") == salt_of(closed, "alice") != salt_of(closed, "bob")
+    assert len(salt_of(closed, "alice")) == 32
+    assert "alice" not in salt_of(closed, "alice")
 
-    assert of(None) == ""
-    assert of("alice") == of("alice") != of("bob")
-    assert len(of("alice")) == 32
-    assert "alice" not in of("alice")
+
+def salt_of(app: Flask, name: str | None) -> str:
+    with app.test_request_context(environ_overrides={KEY_NAME: name} if name else {}):
+        return salt()
+
+
+def test_salts_last_as_long_as_what_they_keep_apart(make_app: MakeApp, tmp_path: Path) -> None:
+    """Another process has others, unless a disk keeps what was computed; a secret that is damaged costs only that."""
+
+    def restarted(folder: Path | None) -> str:
+        return salt_of(make_app(api_keys=f"alice:{_KEY}", prefix_cache_dir=folder), "alice")
+
+    assert restarted(None) != restarted(None)
+    assert restarted(tmp_path / "a") == restarted(tmp_path / "a") != restarted(tmp_path / "b")
+    (tmp_path / "a" / "secret").write_bytes(b"short")
+    assert restarted(tmp_path / "a") != restarted(tmp_path / "a")

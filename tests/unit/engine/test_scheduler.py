@@ -60,6 +60,8 @@ class ScriptedBackend:
         self.fail = False
         self.trimmed = self.tidied = 0
         self.moves: list[str] = []
+        self.fetches: list[float] = []
+        self.on_disk = 0  # so many times there is something to fetch
 
     @property
     def end_tokens(self) -> frozenset[int]:
@@ -69,6 +71,10 @@ class ScriptedBackend:
         if not self.keeps:
             return None
         return max((common_prefix(prompt[:-1], tokens) for owner, tokens in self.kept if owner == salt), default=0)
+
+    def fetch(self, prompt: list[int], salt: str, seconds: float) -> bool:
+        self.fetches.append(seconds)
+        return len(self.fetches) <= self.on_disk
 
     def insert(
         self,
@@ -415,6 +421,22 @@ def test_who_shares_less_than_is_computed_already_does_not_wait() -> None:
     assert (long.status, short.status) == (Status.PREFILL, Status.PREFILL)
     bench.turns(4)
     assert usage(bench, short).cached_tokens == len(SYSTEM)
+
+
+def test_what_is_fetched_takes_a_turn_each_time() -> None:
+    """Between two pieces those that run go on; PREFILL_PAUSE bounds a piece, as it bounds a chunk."""
+    bench = keeping()
+    bench.submit(prompt=[1], max_tokens=50)
+    bench.turns(2)
+    bench.backend.on_disk, bench.backend.fetches = 3, []
+    late = bench.submit(prompt=SYSTEM)
+    before = bench.scheduler.load().steps
+    bench.turns(3)
+    assert (late.status, bench.scheduler.load().steps - before) == (Status.WAITING, 3)
+    bench.turns(1)
+    assert late.status is Status.PREFILL
+    assert bench.backend.fetches == [0.5] * 4
+    assert bench.scheduler.load().phases["fetch"].counts
 
 
 @pytest.mark.parametrize("other", ["bob", "alice"])
