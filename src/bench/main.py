@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -47,7 +48,7 @@ def run(wish: Wish, settings: Settings) -> ExitCode:
         with _ended_by_sigterm(), ExitStack() as stack:
             targets = [ready(target, wish.prompt) for target in _targets(wish, settings, stack)]
             found = _measure(wish, targets)
-    except (Unusable, ValueError) as error:
+    except Unusable as error:
         sys.stderr.write(f"{error}\n")
         return ExitCode.FAILURE
     text = msgspec.json.encode(found).decode() if wish.as_json else report.render(found, wish.works())
@@ -104,16 +105,22 @@ def _tokenizer(model: str, settings: Settings) -> Path | None:
 
 
 def _there(wish: Wish, url: str, key: str, model: str) -> Target:
-    where = place(url, key)
+    try:
+        where = place(url, key)
+    except ValueError as error:
+        raise Unusable(str(error)) from None
     name = repr(where)
-    return Target(name, where, model or first_model(name, where), timeout_s=wish.timeout_s)
+    # it may know the prompts of an earlier run, or those of another URL that leads to it
+    prompts = Prompts(seed=secrets.randbits(32))
+    return Target(name, where, model or first_model(name, where), prompts, wish.timeout_s)
 
 
 def _measure(wish: Wish, targets: Sequence[Target]) -> Report:
     before = psutil.getloadavg()[0]
-    results = [_result(work, target) for work in wish.works() for target in targets]
+    results: list[Result] = []
     for work in wish.works():
-        mine = {result.server: result for result in results if result.workload == work.name}
+        mine = {target.name: Result(work.name, work.streams, target.name, []) for target in targets}
+        results += mine.values()
         for at in range(wish.rounds):
             first = at % len(targets)
             for target in (*targets[first:], *targets[:first]):
@@ -126,10 +133,6 @@ def _measure(wish: Wish, targets: Sequence[Target]) -> Report:
         notes={target.name: list(target.notes) for target in targets},
         results=results,
     )
-
-
-def _result(work: Workload, target: Target) -> Result:
-    return Result(work.name, work.streams, target.name, [])
 
 
 def _say(text: str) -> None:

@@ -70,6 +70,7 @@ def ready(target: Target, prompt: int) -> Target:
     Raises:
         Unusable: it does not answer.
     """
+    why = ""
     for without in _TRIES:
         tried = replace(target, without=(*target.without, *without))
         (body,) = target.prompts.bodies(Workload(1, prompt, _LEAST), target.model, 0)
@@ -78,9 +79,10 @@ def ready(target: Target, prompt: int) -> Target:
             if seen.usage is not None:
                 target.prompts.fit(prompt, seen.usage.prompt_tokens)
             return replace(tried, notes=(*target.notes, *_notes(without, seen)))
-        if not seen.failure.startswith(_UNKNOWN_FIELD):
+        why = seen.failure
+        if not why.startswith(_UNKNOWN_FIELD):
             break
-    raise Unusable(f"{target.name} answers no chat: {seen.failure}")
+    raise Unusable(f"{target.name} answers no chat: {why}{_hint(why)}")
 
 
 def _notes(without: tuple[str, ...], seen: Outcome) -> list[str]:
@@ -102,7 +104,11 @@ def first_model(name: str, place: Place) -> str:
         return asyncio.run(asyncio.wait_for(_listed(place), _LIST_S))
     except (OSError, EOFError, ValueError, asyncio.TimeoutError) as error:
         why = str(error) or type(error).__name__
-        raise Unusable(f"{name} lists no models ({why}); name one with --model") from None
+        raise Unusable(f"{name} lists no models: {why}{_hint(why) or ' (--model names one)'}") from None
+
+
+def _hint(why: str) -> str:
+    return " (BENCH_API_KEYS holds the keys)" if why.startswith("401") else ""
 
 
 async def _listed(place: Place) -> str:

@@ -83,6 +83,23 @@ def test_keys_come_from_the_environment_one_for_each(monkeypatch: pytest.MonkeyP
         assert {body["model"] for body in one.bodies} == {"crook"}
 
 
+def test_no_prompt_is_sent_twice() -> None:
+    """A server that has a prefix cache would answer from it."""
+    with crooked(good) as server:
+        for _ in range(2):
+            assert (
+                bench("--url", server.url, "--url", f"{server.url}/v1", "--model", "a", "--model", "b") == ExitCode.OK
+            )
+        sent = [body["messages"][0]["content"] for body in server.bodies]
+    assert len(set(sent)) == len(sent) == 36
+
+
+def test_a_missing_key_is_asked_for(capsys: Out) -> None:
+    with crooked(refusing(401, "A key, please.")) as server:
+        assert bench("--url", server.url, "--model", "m") == ExitCode.FAILURE
+    assert "401: A key, please. (BENCH_API_KEYS holds the keys)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
