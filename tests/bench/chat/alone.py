@@ -64,7 +64,7 @@ def run(model: Path, plan: Alone, found: Found) -> None:
     with ours(model) as target, bare(model) as limit:
         for at in range(plan.rounds):
             found.joined.append(joined(target, limit, plan))
-            work = Workload(plan.streams, 75, plan.tokens // 2)
+            work = Workload(plan.streams, 75, plan.tokens)
             both = [(found.plain, {}), (found.schema, {"response_format": _FORM})]
             for rounds, form in both[:: -1 if at % 2 else 1]:
                 rounds.append(_asked(target, work, at, form))

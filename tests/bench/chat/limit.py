@@ -30,9 +30,12 @@ _CHUNK = 512
 def measure(model: Any, rows: int, prompt: int, tokens: int) -> Seconds:
     """`rows` prompts, then `tokens` steps of all rows together."""
     group, chunks = max(1, _CHUNK // prompt), []
+    cache: list[Any] = []
     for at in range(0, rows, group):
-        chunks += _prefill(model, min(group, rows - at), prompt)[1]
-    cache, _ = _prefill(model, rows, prompt)  # not counted: the steps need all rows in one cache
+        cache, seconds = _prefill(model, min(group, rows - at), prompt)
+        chunks += seconds
+    if rows > group:  # not counted: the steps need all rows in one cache
+        cache, _ = _prefill(model, rows, prompt)
     ids = mx.zeros((rows, 1), dtype=mx.int32)
     began = time.perf_counter()
     for _ in range(tokens):

@@ -49,7 +49,7 @@ class Alone:
     rounds: int
     streams: int = 16
     long: int = 4000
-    tokens: int = 256
+    tokens: int = 128
     queues: tuple[int, ...] = (16, 32, 64, 128)
     queue_rounds: int = 1
 
@@ -72,12 +72,21 @@ FULL = Plan(
 )
 # on two idle cores about 10 minutes with our BLAS, 7 with the peers as installed, 2 alone
 QUICK = Plan(
-    fast=(*[(work, 3) for work in UNIFORM], (SHARED, 2), (MIXED, 1), (DECODE[0], 2), (DECODE[1], 1)),
+    fast=(
+        (SINGLE, 3),
+        (UNIFORM[1], 3),
+        (UNIFORM[2], 2),
+        (UNIFORM[3], 3),
+        (SHARED, 2),
+        (MIXED, 1),
+        (DECODE[0], 2),
+        (DECODE[1], 1),
+    ),
     installed=((SINGLE, 1), (UNIFORM[1], 1), (UNIFORM[3], 1)),
     alone=Alone(rounds=2),
 )
 TRY = Plan(
     fast=((SINGLE, 1), (UNIFORM[1], 1), (SHARED, 1)),
     installed=((SINGLE, 1),),
-    alone=Alone(rounds=1, streams=4, long=1000, tokens=128, queues=(4, 8)),
+    alone=Alone(rounds=1, streams=4, long=1000, queues=(4, 8)),
 )

@@ -16,6 +16,7 @@ from tests.bench.chat.servers import Bare, Gone, bare, ours, peer
 
 LIMIT = "limit"
 OURS = "stoker"
+_WORDS = 300
 Table = dict[tuple[Workload, str], dict[int, Round]]  # by the number of the round
 
 
@@ -68,7 +69,8 @@ def of_rate(rate: float) -> Round:
 
 
 def _note(notes: list[str], text: str) -> None:
-    notes.append(text)
+    """Whole for who looks on, its beginning for the result."""
+    notes.append(" ".join(text.split())[:_WORDS])
     sys.stderr.write(f"{text}\n")
 
 

@@ -32,7 +32,7 @@ def markdown(results: Results, machine: Sequence[str]) -> str:
         "\n".join(f"* {line}" for line in machine),
         _verdicts(results),
         "\n".join(alone.lines(results.alone)),
-        "\n".join(f"* {' '.join(note.split())}" for note in results.notes),
+        "\n".join(f"* {note}" for note in results.notes),
         _figures("fp32, OpenBLAS in all", results.fast),
         _figures("fp32, the peers as installed (reference BLAS)", results.installed),
         _figures("4 bits, OpenBLAS in all", results.small),
