@@ -319,8 +319,7 @@ def _with_load(reading: ModelReading, load: EngineLoad) -> ModelReading:
 
 
 def _counts(prefix: PrefixReading) -> PrefixCounts:
-    found = (prefix.hits, prefix.tokens, prefix.saved_tokens, prefix.disk_tokens)
-    return PrefixCounts(prefix.requests, *found)
+    return PrefixCounts(prefix.requests, prefix.hits, prefix.tokens, prefix.saved_tokens, prefix.disk_tokens)
 
 
 def _on_disk(prefix: PrefixReading | None) -> dict[str, int]:

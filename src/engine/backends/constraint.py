@@ -188,7 +188,7 @@ def token_masks(matchers: Seq[Matcher], vocabulary: int) -> Any:
     usable = [(each.wrapped, at) for at, each in enumerate(matchers) if _has_a_say(each)]
     if usable:
         fill_next_token_bitmask_par(_executor(), usable, masks)
-    allowed = np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little")[:, :vocabulary].astype(bool)
+    allowed = np.unpackbits(masks.view(np.uint8), axis=1, count=vocabulary, bitorder="little").view(bool)
     for each, row in zip(matchers, allowed, strict=True):
         if each.gate is not None:
             each.gate.open(row)
