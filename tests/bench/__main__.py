@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from tests.bench import measures, recovery
+from tests.bench import kv, measures, recovery, sequences
 from tests.bench.measures import Row
 from tests.running import service
 
@@ -22,6 +22,7 @@ def main() -> None:
         rows += measures.pages(demo) + measures.recovery(demo) + recovery.longest_pause(demo)
     with service(inference_engine="fake", ocr_workers=0, max_num_seqs=64) as fake:
         rows += measures.throughput(fake) + measures.latency(fake) + measures.cancellation(fake)
+    rows += sequences.rows() + kv.rows()
     cores, load = psutil.cpu_count(), psutil.getloadavg()[0]
     sys.stdout.write(
         f"{platform.platform()}, {cores} cores, load {load:.1f}\n\n| Measure | Figure | Wanted |\n|---|---|---|\n"

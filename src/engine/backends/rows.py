@@ -29,7 +29,7 @@ class Scores:
         scores = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
         self.arrays = [tokens, mx.take_along_axis(scores, tokens[:, None], axis=-1)[:, 0]]
         if top:
-            best = mx.argpartition(-scores, kth=top - 1, axis=-1)[:, :top]
+            best = mx.contiguous(mx.argpartition(-scores, kth=top - 1, axis=-1)[:, :top])  # else it would hold them all
             self.arrays += [best, mx.take_along_axis(scores, best, axis=-1)]
         self._lists: list[Any] | None = None
 

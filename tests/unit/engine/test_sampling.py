@@ -16,6 +16,7 @@ import mlx.core as mx  # noqa: E402
 from mlx_lm.sample_utils import make_logits_processors, make_sampler  # noqa: E402
 
 from src.engine.backends.drawing import Drawing, Wish  # noqa: E402
+from src.engine.backends.rows import Scores  # noqa: E402
 from src.engine.backends.sampling import BatchSampler, Row, uniforms  # noqa: E402
 
 DRAWS = 20_000
@@ -183,3 +184,15 @@ def test_a_prompt_is_not_repeated_text() -> None:
     second: Any = sampler._adjusted(mx.array(np.array(values)), mx.array([4, 4])).tolist()
     assert first == [[1.0] * 8, [1.0, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0]]
     assert second == [[1, 1, 1, 1, 0, 1, 1, 1], [1.0, 0.5, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0]]
+
+
+def test_log_probabilities_hold_no_vocabulary() -> None:
+    """What waits to be read is what was asked for: not a row of the whole vocabulary for each."""
+    values, vocabulary = logits(8, 100_000), 100_000
+    mx.eval(values)
+    before = mx.get_active_memory()
+    scores = Scores(values, mx.zeros((8,), dtype=mx.int32), 5)
+    mx.eval(scores.arrays)
+    mx.synchronize()
+    assert mx.get_active_memory() - before < vocabulary
+    assert len(scores.read(0)[1]) == 5
