@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
 SOURCES := src tests models/recipe models/recipe_ocr run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports chaos bench bench-chat bench-ocr bench-models eval-ocr test-clients test-llama bench-llama soak lock eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-llama bench-llama soak lock eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-models: $(VENV)/.installed-dev ## an 850 MB model: loading, leaving the de
 
 bench-chat: $(VENV)/.installed-dev ## chat against mlx_lm.server and mlx_vlm.server (BENCH=--quick: 19 minutes)
 	$(BIN)/python -m tests.bench.chat $(BENCH)
+
+bench-speculation: $(VENV)/.installed-dev ## what guessing ahead brings, by how much of it is right (a quarter of an hour)
+	$(BIN)/python -m tests.bench.speculation
 
 eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by page, the vision model's words
 	$(BIN)/python -m tests.bench.ocr_eval

@@ -64,7 +64,10 @@ class PrefixCounts:
 
 @dataclass(frozen=True)
 class ModelReading:
-    """One engine as it is now. `kv_bytes`, `prefix_bytes`: by kind, `used` and `limit`, and the same of its disk."""
+    """One engine as it is now. `kv_bytes`, `prefix_bytes`: by kind, `used` and `limit`, and the same of its disk.
+
+    `speculation`: counts by name.
+    """
 
     model_name: str
     engine: str
@@ -78,6 +81,7 @@ class ModelReading:
     prefix: PrefixCounts | None = None
     phases: Mapping[str, Counts] = field(default_factory=dict)
     step_tokens: Counts | None = None
+    speculation: Mapping[str, int] = field(default_factory=dict)
     memory_level: str = "normal"
     fallback: bool = False
     state: str = "unloaded"
@@ -199,6 +203,7 @@ class _ReadingsCollector(Collector):
         yield from _models(readings.models)
         yield from _caches(readings.models)
         yield from _steps(readings.models)
+        yield from _speculation(readings.models)
         yield from _restarts(readings.restarts)
         yield _gauge("process_memory_bytes", "Resident memory by process.", ("process",), readings.process_memory_bytes)
         yield _gauge("host_memory_bytes", "The machine's memory.", ("kind",), readings.host_memory_bytes)
@@ -308,6 +313,21 @@ def _steps(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
         if model.step_tokens is not None:
             tokens.add_metric(key, _buckets(model.step_tokens), model.step_tokens.total)
     yield from (seconds, tokens)
+
+
+def _speculation(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
+    """Acceptance rate: accepted over drafted tokens. Tokens a guessing row gets a step: 1 + accepted over drafts."""
+    texts = {
+        "drafts": "Times that tokens of an answer were guessed ahead.",
+        "draft_tokens": "Tokens guessed ahead.",
+        "accepted_tokens": "Tokens guessed right.",
+    }
+    for name, text in texts.items():
+        family = CounterMetricFamily(f"{PREFIX}_spec_decode_num_{name}", text, labels=("model_name", "engine"))
+        for model in models:
+            if name in model.speculation:
+                family.add_metric((model.model_name, model.engine), model.speculation[name])
+        yield family
 
 
 def _buckets(counts: Counts) -> list[tuple[str, float]]:

@@ -118,6 +118,13 @@ class EngineSettings(BaseModel):
     kv_group_size: Literal["32", "64", "128"] = Field(
         "64", description="Numbers that share a scale with KV_BITS; it must divide the model's head size."
     )
+    speculative_method: Literal["off", "ngram", "draft_model"] = Field(
+        "off", description="Engine mlx guesses tokens ahead: as the text went before, or as DRAFT_MODEL says."
+    )
+    num_speculative_tokens: int = Field(4, ge=1, le=16, description="Tokens guessed ahead of an answer at most.")
+    draft_model: str = Field(
+        "", max_length=512, description="Small model of the same vocabulary that guesses for DEFAULT_MODEL."
+    )
     max_model_len: int = Field(0, ge=0, le=10_000_000, description="Context limit in tokens; 0 is the model's own.")
     default_max_tokens: int = Field(1024, ge=1, le=1_000_000, description="max_tokens of a request that names none.")
     mlx_memory_fraction: float = Field(0.75, gt=0, le=1, description="Share of device memory MLX may take.")

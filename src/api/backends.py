@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec.structs import asdict
+
 from src import catalog, selection
 from src.api.places import Place
 from src.api.resume import Ends, NotYet, Resumable, ResumableStream
@@ -315,6 +317,7 @@ def _with_load(reading: ModelReading, load: EngineLoad) -> ModelReading:
         prefix=_counts(prefix) if prefix is not None else None,
         phases=load.phases,
         step_tokens=load.step_tokens,
+        speculation=asdict(load.speculation) if load.speculation is not None else {},
     )
 
 

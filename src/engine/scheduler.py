@@ -22,7 +22,16 @@ from src.engine.sequence import Sequence, Status
 from src.engine.waiting import Waiting
 from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest
 from src.gpu import Movable
-from src.ipc.messages import ChoiceEnded, Delta, Embedded, EngineLoad, Failed, Finished, FinishReason
+from src.ipc.messages import (
+    ChoiceEnded,
+    Delta,
+    Embedded,
+    EngineLoad,
+    Failed,
+    Finished,
+    FinishReason,
+    SpeculationReading,
+)
 
 _IDLE_WAIT_S = 1.0
 _FETCH_S = 0.5  # of a turn, where PREFILL_PAUSE names none
@@ -101,6 +110,7 @@ class Scheduler:
         self.location: Literal["cpu", "gpu"] = "gpu"
         self._steps = 0
         self._tokens = self._answers = 0
+        self._guessed: SpeculationReading | None = None
         self._turn_began = clock()
         self._entering = 0  # 1 while the backend takes a sequence in: it may hang there
         self.pace = Pace()
@@ -148,6 +158,7 @@ class Scheduler:
             answers=self._answers,
             phases=phases,
             step_tokens=step_tokens,
+            speculation=self._guessed,
         )
 
     def retry_after_s(self) -> float:
@@ -309,6 +320,8 @@ class Scheduler:
         ended = self._clock()
         self._steps += 1
         self._tokens += len(step.tokens)
+        if step.speculation is not None:
+            self._guessed = step.speculation + (self._guessed or SpeculationReading())
         if step.tokens:
             self.pace.step.add(ended - began)
         prompts = sum(self._running[uid].prefill_left - left for uid, left in step.prefill_left.items())
@@ -340,7 +353,9 @@ class Scheduler:
                 self._forget(self._running[uid], still_computed=False)
 
     def _take(self, token: Token, now: float) -> None:
-        sequence = self._running[token.uid]
+        sequence = self._running.get(token.uid)
+        if sequence is None:
+            return  # behind a stop string, in the same step
         if sequence.status is Status.PREFILL:
             sequence.status, sequence.first_token = Status.DECODE, now
         sequence.completion_tokens += 1

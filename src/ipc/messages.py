@@ -602,6 +602,21 @@ class KvReading(msgspec.Struct, frozen=True):
     limit_bytes: int | None
 
 
+class SpeculationReading(msgspec.Struct, frozen=True):
+    """Tokens that were guessed, in how many drafts, and how many of them came true."""
+
+    drafts: int = 0
+    draft_tokens: int = 0
+    accepted_tokens: int = 0
+
+    def __add__(self, other: SpeculationReading) -> SpeculationReading:
+        return SpeculationReading(
+            self.drafts + other.drafts,
+            self.draft_tokens + other.draft_tokens,
+            self.accepted_tokens + other.accepted_tokens,
+        )
+
+
 class HistogramReading(msgspec.Struct, frozen=True):
     """How often values came, by upper bound; `counts` has one more, for those beyond all bounds."""
 
@@ -627,6 +642,7 @@ class EngineLoad(msgspec.Struct, frozen=True, omit_defaults=True):
     answers: int = 0
     phases: dict[str, HistogramReading] = {}
     step_tokens: HistogramReading | None = None
+    speculation: SpeculationReading | None = None
 
 
 class OcrLoad(msgspec.Struct, frozen=True):

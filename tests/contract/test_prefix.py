@@ -140,7 +140,7 @@ class Engine:
 
     def __init__(self, model: Any, limit: int = LIMIT, chunk: int = CHUNK, disk: Disk | None = None) -> None:
         self.prefixes = PrefixCache(model, limit, disk)
-        options = {"completion_batch_size": 16, "prefill_batch_size": 16, "prefill_step_size": chunk}
+        options: dict[str, Any] = {"completion_batch_size": 16, "prefill_batch_size": 16, "prefill_step_size": chunk}
         self.rows = RowGenerator(model, self.prefixes, **options)
 
     def answers(self, *prompts: list[int], salt: str = "") -> list[list[int]]:

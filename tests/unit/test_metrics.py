@@ -28,6 +28,7 @@ READINGS = Readings(
             prefix=PrefixCounts(requests=5, hits=3, tokens=100, saved_tokens=60, disk_tokens=20),
             phases={"decode": HistogramReading((0.01, 0.1), (3, 2, 1), 1.5)},
             step_tokens=HistogramReading((1, 8), (4, 0, 0), 4),
+            speculation={"drafts": 10, "draft_tokens": 30, "accepted_tokens": 12},
         ),
     ),
     restarts={"engine:demo": {"stall": 2}, "engine:gone": {"stall": 1}, "web": {"exit": 1}},
@@ -65,6 +66,9 @@ SERIES = {
     "stoker_prefix_cache_requests_total": {*MODEL, "result"},
     "stoker_engine_step_seconds_count": {*MODEL, "phase"},
     "stoker_engine_step_tokens_count": set(MODEL),
+    "stoker_spec_decode_num_drafts_total": set(MODEL),
+    "stoker_spec_decode_num_draft_tokens_total": set(MODEL),
+    "stoker_spec_decode_num_accepted_tokens_total": set(MODEL),
     "stoker_host_memory_bytes": {"kind"},
     "stoker_gpu_utilization_ratio": {"gpu"},
     "stoker_gpu_memory_bytes": {"gpu", "kind"},
@@ -200,6 +204,8 @@ def test_an_engines_caches_and_steps_are_shown() -> None:
     assert value("stoker_prefix_cache_bytes", {**MODEL, "kind": "disk_used"}) == 70
     assert value("stoker_prefix_cache_disk_hits_total", MODEL) == 20
     assert value("stoker_prefix_cache_requests_total", {**MODEL, "result": "miss"}) == 2
+    assert value("stoker_spec_decode_num_draft_tokens_total", MODEL) == 30
+    assert value("stoker_spec_decode_num_accepted_tokens_total", MODEL) == 12
     decode = {**MODEL, "phase": "decode"}
     buckets = [value("stoker_engine_step_seconds_bucket", {**decode, "le": le}) for le in ("0.01", "0.1", "+Inf")]
     assert buckets == [3, 5, 6]

@@ -29,6 +29,7 @@ from src.ipc.messages import (
     ModelInfo,
     PrefixReading,
     Sampling,
+    SpeculationReading,
     TokenLogprob,
 )
 from src.settings import Settings
@@ -49,13 +50,14 @@ class Step:
     """What one step did: new tokens, and how many prompt tokens are left to compute per sequence still in prefill.
 
     `failed` sequences cannot go on, for a reason of their own; the backend has forgotten them. `times`: seconds by what
-    they were spent on (`phases.PHASES`).
+    they were spent on (`phases.PHASES`). `speculation`: what was guessed; None when nothing is.
     """
 
     tokens: list[Token] = field(default_factory=list)
     prefill_left: dict[int, int] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
+    speculation: SpeculationReading | None = None
 
 
 @dataclass(frozen=True)
@@ -236,11 +238,14 @@ class Backend(Protocol):
         ...
 
     def step(self, prefill: int | None = None) -> Step:
-        """One decode step for all, and one chunk of `prefill` prompt tokens (PREFILL_STEP_SIZE), padding included."""
+        """One decode step for all, and one chunk of `prefill` prompt tokens (PREFILL_STEP_SIZE), padding included.
+
+        A sequence gets a token, or several where they were guessed.
+        """
         ...
 
     def remove(self, uids: list[int]) -> None:
-        """Forget sequences before their end."""
+        """Forget sequences before their end; those that have ended are forgotten already."""
         ...
 
     def tidy(self) -> None:

@@ -30,8 +30,10 @@ from src.engine.backends.disk import Disk, fingerprint
 from src.engine.backends.embedding import MeanPooler
 from src.engine.backends.packed import Packing
 from src.engine.backends.prefix import PrefixCache
-from src.engine.backends.rows import RowGenerator, Rows, RowScores
+from src.engine.backends.rows import RowBatch, RowGenerator, Rows, RowScores
 from src.engine.backends.sampling import Row
+from src.engine.backends.speculating import Speculating, Target, plan
+from src.engine.backends.speculation import SpeculativeBatch, Speculator
 from src.engine.backends.tokenizer import LmTokenizer
 from src.engine.backends.vocabulary import Vocabulary
 from src.engine.backends.weights import Load, give_back, load_text, parameter_count, read_model, weight_bytes
@@ -76,6 +78,7 @@ class Loaded:
     room: Room
     again: Callable[[], Any]
     open_disk: Callable[[], Disk | None]
+    speculating: Speculating | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Present:
     rows: Rows
     prefixes: PrefixCache
     embedder: MeanPooler | None
+    speculator: Speculator | None = None
 
 
 class LmBackend:
@@ -104,6 +108,7 @@ class LmBackend:
         self._room = loaded.room
         self._again = loaded.again
         self._open_disk = loaded.open_disk
+        self._speculating = loaded.speculating
         self._present: Present | None = self._place(loaded.model)
         size = self.embedder.size if self.embedder is not None else None
         self.info = replace(loaded.info, embedding_size=size)
@@ -111,15 +116,17 @@ class LmBackend:
 
     def _place(self, model: Any) -> Present:
         prefixes = PrefixCache(model, self._room.prefix_bytes, self._open_disk())
+        speculator = self._speculating.begin() if self._speculating is not None else None
         rows = RowGenerator(
             model,
             prefixes,
+            RowBatch.empty if speculator is None else partial(SpeculativeBatch.start, speculator=speculator),
             stop_tokens=[(token,) for token in self._end_tokens],
             completion_batch_size=self._settings.max_num_seqs,
             prefill_batch_size=self._settings.max_num_seqs,
             prefill_step_size=self._settings.prefill_step_size,
         )
-        return Present(rows, prefixes, MeanPooler.of(model))
+        return Present(rows, prefixes, MeanPooler.of(model), speculator)
 
     @property
     def _here(self) -> Present:
@@ -190,7 +197,9 @@ class LmBackend:
             Token(reply.uid, reply.token, reply.finish_reason, self._logprob(reply.logprobs)) for reply in generated
         ]
         failed = self._failures(tokens) if self._matchers else {}
-        return Step(tokens, left, failed, self._generator.times())
+        speculator = self._here.speculator
+        guessed = speculator.take_count() if speculator is not None else None
+        return Step(tokens, left, failed, self._generator.times(), guessed)
 
     def _failures(self, tokens: list[Token]) -> dict[int, str]:
         """Constrained sequences whose grammar has reached one of its limits; they are forgotten."""
@@ -288,9 +297,13 @@ def read(
         packing = packed.pack(speaker(loaded), Packing.of(settings))
         cost = kv.measure(speaker(loaded))
         tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
+        tokens = checkpoint.vocabulary_size(config, len(tokenizer))
+        speculating = plan(Target(model, folder, loaded, tokenizer, tokens, float32), settings)
     except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
         raise verdict(error, model) from None
     weights = weight_bytes(loaded)
+    if speculating is not None:
+        weights, cost = weights + speculating.weight_bytes, speculating.with_room(cost)
     beside = _budget(settings, device) - weights
     info = ModelInfo(
         name=model,
@@ -302,7 +315,7 @@ def read(
         load_s=time.monotonic() - started,
         kv_bytes_per_token=cost.token_bytes or None,
     )
-    vocabulary = Vocabulary(tokenizer, checkpoint.vocabulary_size(config, len(tokenizer)))
+    vocabulary = Vocabulary(tokenizer, tokens)
     room = divide(beside, settings.prefix_cache_mb << 20, cost)
     return Loaded(
         loaded,
@@ -314,6 +327,7 @@ def read(
         room,
         partial(_read_again, again, packing, folder, folder.stat().st_ino),
         partial(_open_disk, settings, fingerprint(folder, device.kind, info.dtype, packing)),
+        speculating,
     )
 
 

@@ -7,6 +7,7 @@ prompts share is taken from the prefix cache and kept in it.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -95,6 +96,14 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
     _sampler: BatchSampler
     measured: dict[str, float] | None = None
 
+    @property
+    def extra_bytes(self) -> int:
+        """Keys and values held for its rows beside its cache."""
+        return 0
+
+    def put_in_order(self, at: int) -> None:
+        """See that a row's tokens stand in the cache as they came: they always do here."""
+
     def _step(self) -> tuple[list[int], list[RowScores | None]]:
         """As mlx-lm's: start computing the next tokens, then return the current ones."""
         self._current_tokens, self._current_logprobs = self._next_tokens, self._next_logprobs
@@ -164,7 +173,9 @@ class RowPrompts(PromptProcessingBatch):  # type: ignore[misc]  # mlx-lm has no 
 class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
     """mlx-lm's scheduler of prefill and decode over our batches."""
 
-    def __init__(self, model: Any, prefixes: PrefixCache, **options: Any) -> None:
+    def __init__(
+        self, model: Any, prefixes: PrefixCache, start: Callable[..., RowBatch] = RowBatch.empty, **options: Any
+    ) -> None:
         super().__init__(model, **options)
         self._prefixes = prefixes
         self._salts: dict[int, str] = {}
@@ -172,7 +183,7 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         self._steps = 0
         self._times: dict[str, float] = {}
         self._prompt_batch = RowPrompts.empty(model, self.sampler, prefill_step_size=self.prefill_step_size)
-        self._generation_batch = RowBatch.empty(model, self.sampler)
+        self._generation_batch = start(model, self.sampler)
 
     def add(self, prompt: list[int], max_tokens: int, row: Row, salt: str, media: object | None = None) -> int:  # noqa: ARG002  # text alone
         """Take a sequence in, with what is known of its prompt; its uid."""
@@ -207,7 +218,7 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
                 if reply.finish_reason is not None:
                     self._prefixes.keep(self._salts.pop(reply.uid), reply.all_tokens, reply.prompt_cache, 0, end=True)
         self._times["keep"] = time.perf_counter() - began
-        self.kv_bytes = self.prompt_cache_nbytes
+        self._count_bytes()
         return prompts, generated
 
     def times(self) -> dict[str, float]:
@@ -233,8 +244,12 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
             batch = self._generation_batch
             for at, (uid, tokens) in enumerate(zip(batch.uids, batch.tokens, strict=True)):
                 if uid in uids:
+                    batch.put_in_order(at)
                     self._prefixes.keep(self._salts[uid], tokens, batch.prompt_cache, at, end=True)
             self.remove(uids)
-        self.kv_bytes = self.prompt_cache_nbytes
+        self._count_bytes()
         for uid in uids:
             self._salts.pop(uid, None)
+
+    def _count_bytes(self) -> None:
+        self.kv_bytes = self.prompt_cache_nbytes + self._generation_batch.extra_bytes

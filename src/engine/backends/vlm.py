@@ -153,6 +153,9 @@ def load_vlm(model: str, settings: Settings, blas: str | None, progress: Progres
     if settings.kv_bits != "off":
         logs.model.warning("KV_BITS={}: vision models' keys and values stay as they are", settings.kv_bits)
         settings = settings.model_copy(update={"kv_bits": "off"})
+    if settings.speculative_method != "off":
+        logs.model.warning("SPECULATIVE_METHOD={}: vision models decode without guesses", settings.speculative_method)
+        settings = settings.model_copy(update={"speculative_method": "off"})
     found = lm.read(model, settings, blas, progress, partial(_load, config=config), VlmTokenizer, _speaker)
     try:
         processor = load_processor(folder, True, eos_token_ids=config.get("eos_token_id"), trust_remote_code=False)

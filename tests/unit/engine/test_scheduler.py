@@ -32,6 +32,7 @@ from src.ipc.messages import (
     PrefixReading,
     Priority,
     Sampling,
+    SpeculationReading,
     Usage,
 )
 
@@ -52,6 +53,7 @@ class ScriptedBackend:
         self.computed = 0  # prompt tokens
         self.chunks: list[int] = []  # prompt tokens of each step, padding included
         self.token_s = 0.0  # what a prompt's token is said to take
+        self.together = 1  # tokens a row gets in a step
         self.chunk = chunk
         self.embedder = embedder
         self.rows: dict[int, list[int]] = {}  # uid → [prompt left, made, max_tokens]
@@ -96,7 +98,8 @@ class ScriptedBackend:
         self.chunks.append(size * sum(row[0] > 0 for row in self.rows.values()))
         if self.fail:
             raise RuntimeError("device lost")
-        tokens, left = [], {}
+        tokens: list[Token] = []
+        left: dict[int, int] = {}
         for uid, row in list(self.rows.items()):
             if row[0] > 0:
                 self.computed += min(row[0], size)
@@ -104,17 +107,23 @@ class ScriptedBackend:
                 salt, prompt = self.prompts[uid]
                 self.kept.append((salt, prompt[: len(prompt) - row[0]]))
                 continue
+            tokens += self.advance(uid, row)
+        guessed = SpeculationReading(1, 3, self.together - 1) if self.together > 1 else None
+        return Step(tokens, left, times={"prefill": self.chunks[-1] * self.token_s}, speculation=guessed)
+
+    def advance(self, uid: int, row: list[int]) -> Iterator[Token]:
+        for _ in range(self.together):
             row[1] += 1
             finish: FinishReason | None = "length" if row[1] >= row[2] else None
-            tokens.append(Token(uid, ord("a") + (row[1] - 1) % 26, finish))
+            yield Token(uid, ord("a") + (row[1] - 1) % 26, finish)
             if finish:
                 del self.rows[uid]
-        return Step(tokens, left, times={"prefill": self.chunks[-1] * self.token_s})
+                return
 
     def remove(self, uids: list[int]) -> None:
         self.removed += uids
         for uid in uids:
-            del self.rows[uid]
+            self.rows.pop(uid, None)
 
     def tidy(self) -> None:
         self.tidied += 1
@@ -225,6 +234,43 @@ def test_a_stop_string_ends_the_computation() -> None:
     assert isinstance(messages[-1], Finished)
     assert messages[-1].reason == "stop"
     assert bench.backend.removed == [sequence.uid]
+
+
+@pytest.mark.parametrize(
+    ("stop", "max_tokens", "expected", "reason"),
+    [
+        ((), 7, "abcdefg", "length"),
+        ((), 8, "abcdefgh", "length"),
+        (("f",), 50, "abcde", "stop"),
+        (("f",), 7, "abcde", "stop"),
+        (("d",), 50, "abc", "stop"),
+    ],
+)
+def test_several_tokens_in_a_step(stop: tuple[str, ...], max_tokens: int, expected: str, reason: str) -> None:
+    """Tokens that were guessed come together; what is behind the end of an answer is not the answer's."""
+    bench = Bench()
+    bench.backend.together = 4
+    sequence, other = bench.submit(max_tokens=max_tokens, stop=stop), bench.submit(max_tokens=9)
+    bench.turns(6)
+    messages = bench.of(sequence)
+    assert text(messages) == expected
+    assert isinstance(messages[-1], Finished)
+    assert messages[-1].reason == reason
+    assert messages[-1].usage.completion_tokens == len(expected) + len(stop)
+    assert sum(isinstance(message, Finished) for message in messages) == 1
+    assert text(bench.of(other)) == "abcdefghi"
+    assert bench.backend.rows == {}
+
+
+def test_what_was_guessed_adds_up() -> None:
+    """A reading of all steps; none where nothing is guessed."""
+    bench = Bench()
+    bench.submit(max_tokens=9)
+    bench.turns(2)
+    assert bench.scheduler.load().speculation is None
+    bench.backend.together = 3
+    bench.turns(2)
+    assert bench.scheduler.load().speculation == SpeculationReading(2, 6, 4)
 
 
 def test_no_more_than_max_num_seqs_run() -> None:

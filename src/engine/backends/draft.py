@@ -1,0 +1,140 @@
+"""A small model that guesses for a large one of the same vocabulary. Owner thread.
+
+Its rows are a batch of their own, one step behind: what it feeds first at each guess are the tokens that the large
+model chose since. A row that is far behind (a new prompt, or a while without guesses) catches up alone, a chunk a step,
+and does not guess until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mlx.core as mx
+from mlx_lm.models.cache import make_prompt_cache
+
+from src.engine.backends import ragged
+from src.engine.backends.sampling import BatchSampler, Row
+from src.engine.backends.speculation import Line
+
+# tokens a row may be behind those it shares a batch with
+_BEHIND = 16
+
+Cache = list[Any]
+
+
+@dataclass
+class _Held:
+    """What of a row is in its cache: so many tokens, of which so many are the row's."""
+
+    size: int = 0
+    valid: int = 0
+
+
+class DraftModel:
+    """Guesses with the model's own sampler: the same seeds and positions give the likelier agreement."""
+
+    def __init__(self, model: Any, vocabulary: int, chunk: int) -> None:
+        self._model = model
+        self._vocabulary = vocabulary
+        self._chunk = chunk
+        self._alone: dict[int, Cache] = {}  # rows that catch up
+        self._held: dict[int, _Held] = {}
+        self._uids: list[int] = []  # rows of the batch
+        self._cache: Cache = []
+
+    @property
+    def nbytes(self) -> int:
+        return int(sum(layer.nbytes for cache in (self._cache, *self._alone.values()) for layer in cache))
+
+    def reach(self, lines: Seq[Line]) -> list[int]:
+        budget = self._chunk
+        for line in lines:
+            held = self._held.setdefault(line.uid, _Held())
+            held.valid = min(held.valid, line.length - 1)  # what it was fed last may have been a wrong guess
+            if line.uid in self._uids and line.length - held.valid > _BEHIND:
+                self._leave(line.uid, held)
+            if line.uid not in self._uids:
+                budget -= self._catch_up(line, held, budget)
+        return [line.limit if line.uid in self._uids else 0 for line in lines]
+
+    def guess(self, lines: Seq[Line], most: int) -> list[list[int]]:
+        known = {line.uid: line for line in lines}
+        self.keep(list(known))
+        made = dict(zip(self._uids, self._drafted([known[uid] for uid in self._uids], most), strict=True))
+        return [made.get(line.uid, [])[: line.limit] for line in lines]
+
+    def keep(self, uids: Seq[int]) -> None:
+        self._alone = {uid: cache for uid, cache in self._alone.items() if uid in uids}
+        self._held = {uid: held for uid, held in self._held.items() if uid in uids}
+        self._keep([uid for uid in self._uids if uid in uids])
+
+    def _drafted(self, lines: list[Line], most: int) -> list[list[int]]:
+        tokens = mx.array(self._news(lines))
+        made: list[mx.array] = []
+        for n in range(most):
+            logits = self._model(tokens, cache=self._cache)[:, -1, : self._vocabulary]
+            sampler = BatchSampler([_moved(line.row, n) for line in lines], [[]] * len(lines), logits.shape[-1])
+            made.append(sampler.choose(logits, tokens[:, -1]))
+            tokens = made[-1][:, None]
+        for line in lines:
+            size = line.length + most - 1
+            self._held[line.uid] = _Held(size, size)
+        guesses: Any = mx.stack(made, axis=1).tolist()
+        return list(guesses)
+
+    def _news(self, lines: list[Line]) -> list[list[int]]:
+        """The tokens of each row from where the furthest behind is: no padding, and wrong guesses are taken back."""
+        held = [self._held[line.uid] for line in lines]
+        news = max(line.length - each.valid for line, each in zip(lines, held, strict=True))
+        stay = [line.length - news for line in lines]
+        ragged.take_back(self._cache, [each.size - n for each, n in zip(held, stay, strict=True)], stay)
+        return [line.since(n) for line, n in zip(lines, stay, strict=True)]
+
+    def _catch_up(self, line: Line, held: _Held, budget: int) -> int:
+        """Compute some of a row's tokens; how many. It joins the batch when there are few left."""
+        if line.length <= _BEHIND:
+            return 0  # so short that it could not share the others' news
+        cache = self._alone.setdefault(line.uid, make_prompt_cache(self._model))
+        news = line.since(held.valid)[: min(budget, line.length - 1 - held.valid)]
+        if news:
+            self._model(mx.array([news]), cache=cache)
+            mx.eval([layer.state for layer in cache])
+            held.valid += len(news)
+            held.size = held.valid
+        if line.length - held.valid <= _BEHIND:
+            self._join(line.uid, self._alone.pop(line.uid))
+        return len(news)
+
+    def _join(self, uid: int, cache: Cache) -> None:
+        merged = [layer.merge([layer]) for layer in cache]
+        for layer, new in zip(self._cache, merged, strict=bool(self._cache)):
+            layer.extend(new)
+        self._cache = self._cache or merged
+        self._uids.append(uid)
+
+    def _leave(self, uid: int, held: _Held) -> None:
+        """A row of the batch goes on alone. Its tokens may stand in any order, which is nothing to attention."""
+        at = self._uids.index(uid)
+        self._alone[uid] = [layer.extract(at) for layer in self._cache]
+        for layer in self._alone[uid]:
+            layer.trim(held.size - held.valid)
+        held.size = held.valid
+        self._keep([other for other in self._uids if other != uid])
+
+    def _keep(self, uids: list[int]) -> None:
+        """Of the batch."""
+        if uids == self._uids:
+            return
+        places = [self._uids.index(uid) for uid in uids]
+        self._uids = uids
+        if not uids:
+            self._cache = []
+        for layer in self._cache:
+            layer.filter(mx.array(places))
+
+
+def _moved(row: Row, steps: int) -> Row:
+    """As the row will be; ids of a bias may be beyond this model's."""
+    return replace(row, made=row.made + steps, bias=())

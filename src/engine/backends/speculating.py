@@ -1,0 +1,126 @@
+"""What guesses ahead for a text model, by the settings: a look-up in the text, or a small model. Owner thread, at load.
+
+A draft model is loaded beside its large one and leaves the device with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mlx_lm.utils import load_tokenizer
+
+from src import logs
+from src.engine import checkpoint
+from src.engine.backends import kv, ragged
+from src.engine.backends.draft import DraftModel
+from src.engine.backends.kv import KvCost
+from src.engine.backends.speculation import Drafter, LookupDrafter, Speculator, measure
+from src.engine.backends.weights import read_model, weight_bytes
+from src.engine.progress import Progress
+from src.engine.speculation import Costs
+from src.errors import ModelLoadFailed
+from src.settings import EngineSettings, Settings
+
+
+@dataclass(frozen=True)
+class Target:
+    """The model that is guessed for. `float32`: what becomes of weights, as `weights.read_model` takes it."""
+
+    name: str
+    folder: Path
+    model: Any
+    tokenizer: Any
+    vocabulary: int
+    float32: str | None
+
+
+class Speculating:
+    """What guesses for one model; `begin` whenever the model comes to the device."""
+
+    def __init__(self, settings: EngineSettings, costs: Costs, draft: Draft | None = None) -> None:
+        self._most = settings.num_speculative_tokens
+        self._costs = costs
+        self._draft = draft
+
+    @property
+    def weight_bytes(self) -> int:
+        return self._draft.weight_bytes if self._draft is not None else 0
+
+    def with_room(self, cost: KvCost) -> KvCost:
+        """What a sequence takes with all that guessing adds to it."""
+        own = self._draft.kv if self._draft is not None else KvCost(0, 0)
+        token = cost.token_bytes + own.token_bytes
+        return KvCost(token, cost.row_bytes + own.row_bytes + (ragged.WIDEST_PADDING + self._most) * token)
+
+    def begin(self) -> Speculator:
+        drafter: Drafter = LookupDrafter() if self._draft is None else self._draft.begin()
+        return Speculator(drafter, self._most, self._costs)
+
+
+class Draft:
+    """A draft model's checkpoint, which was read once already: `first`."""
+
+    def __init__(self, first: Any, again: Callable[[], Any], vocabulary: int, chunk: int) -> None:
+        self._first = first
+        self._again = again
+        self._vocabulary = vocabulary
+        self._chunk = chunk
+        self.weight_bytes = weight_bytes(first)
+        self.kv = kv.measure(first)
+
+    def begin(self) -> DraftModel:
+        model, self._first = self._first, None
+        return DraftModel(model if model is not None else self._again(), self._vocabulary, self._chunk)
+
+
+def plan(target: Target, settings: Settings) -> Speculating | None:
+    """What guesses for a model that was just read; None is nothing, and the log says why.
+
+    Raises:
+        ModelLoadFailed: when the draft model is none for DEFAULT_MODEL.
+    """
+    method = settings.speculative_method
+    if method == "off":
+        return None
+    if not ragged.can_be_ragged(target.model):
+        return _warn("its layers keep windows or running states, which cannot go back")
+    costs = measure(target.model)
+    if method == "ngram":
+        return Speculating(settings, costs)
+    try:
+        return _with_draft(target, settings, costs)
+    except ModelLoadFailed as error:
+        if target.name == settings.default_model:
+            raise
+        return _warn(str(error))
+
+
+def _warn(why: str) -> Speculating | None:
+    logs.model.warning("SPECULATIVE_METHOD: this model decodes without guesses: {}", why)
+    return None
+
+
+def _with_draft(target: Target, settings: Settings, costs: Costs) -> Speculating:
+    name = settings.draft_model
+    if not name:
+        raise ModelLoadFailed("SPECULATIVE_METHOD=draft_model needs a DRAFT_MODEL.")
+    folder = checkpoint.locate(name, settings.models_path)
+    if folder.samefile(target.folder):
+        raise ModelLoadFailed(f"The model {name!r} is its own DRAFT_MODEL.")
+    read = partial(read_model, folder, target.float32, Progress())
+    model, own = read()
+    tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
+    if tokenizer.get_vocab() != target.tokenizer.get_vocab():
+        raise ModelLoadFailed(
+            f"DRAFT_MODEL {name!r} has another vocabulary than {target.name!r}: it cannot guess for it."
+        )
+    if not ragged.can_be_ragged(model):
+        raise ModelLoadFailed(f"DRAFT_MODEL {name!r} keeps windows or running states, which cannot go back.")
+    paid = measure(model)
+    costs = replace(costs, guess_s=paid.step_s, guess_row_s=paid.position_s)
+    draft = Draft(model, lambda: read()[0], target.vocabulary, settings.prefill_step_size)
+    return Speculating(settings, costs, draft)
