@@ -38,10 +38,9 @@ def invented(model: Path, plan: Rounds, library: Path | None, table: Table, note
             table[work, peer_name(name, fast=library is not None)] = {at: a_round(4.5, 0.2) for at in range(count)}
 
 
-def invented_alone(model: Path, plan: Alone, found: Found) -> None:
+def invented_alone(model: Path, plan: Alone, found: Found, notes: list[str]) -> None:
     found.joined.append(Joined(0.05, 0.5, 0.4, 0.05))
-    found.plain.append(a_round(100.0))
-    found.schema.append(a_round(90.0))
+    found.forms.append((100.0, 90.0))
     found.queues.update({16: [a_round(100.0)], 128: [a_round(125.0)]})
 
 
@@ -76,7 +75,7 @@ def test_a_run_ends_in_tables_a_picture_and_the_page(page: Path) -> None:
 def test_what_was_measured_is_kept_when_a_run_fails(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tables until then lie in the folder; the page stays as it is."""
 
-    def fails(model: Path, plan: Alone, found: Found) -> None:
+    def fails(*_: object) -> None:
         raise Gone("stoker went away")
 
     monkeypatch.setattr(alone, "run", fails)
@@ -115,7 +114,7 @@ def test_something_is_wanted_of_every_workload_but_the_mixed() -> None:
 
 def test_what_only_this_service_is_asked() -> None:
     found = Found()
-    invented_alone(Path(), QUICK.alone, found)
+    invented_alone(Path(), QUICK.alone, found, [])
     text = " ".join(alone.lines(found))
     assert "longest gap is 0.500 s while it is computed, 0.050 s before" in text
     assert "the gap is 111% of both" in text

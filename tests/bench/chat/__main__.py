@@ -27,11 +27,11 @@ _MODELS_S = 1800.0
 def measure(plan: Plan, library: Path | None, results: Results) -> None:
     """Everything, the comparison with our BLAS first; without a BLAS to load (macOS) the peers are as installed."""
     rounds.run(FOLDER / "fp32", plan.fast, library, results.fast, results.notes)
-    alone.run(FOLDER / "fp32", plan.alone, results.alone)
     if library is not None:
         rounds.run(FOLDER / "fp32", plan.installed, None, results.installed, results.notes)
     if plan.small:
         rounds.run(FOLDER / "4bit", plan.small, library, results.small, results.notes)
+    alone.run(FOLDER / "fp32", plan.alone, results.alone, results.notes)
 
 
 def keep(results: Results, library: Path | None, before: float) -> str:

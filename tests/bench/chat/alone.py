@@ -17,6 +17,7 @@ from src.bench.stream import Outcome, ask
 from src.bench.target import Target
 from src.bench.workloads import Workload
 from tests.bench.chat.plan import Alone
+from tests.bench.chat.rounds import noted
 from tests.bench.chat.servers import ROUND_S, Bare, Gone, bare, ours
 
 _POLL_S = 0.01
@@ -52,26 +53,33 @@ class Joined:
 
 @dataclass
 class Found:
-    """Every round's; rates for the schema and the queues."""
+    """Every round's; of a schema the rates of plain answers and of those by it."""
 
     joined: list[Joined] = field(default_factory=list)
-    plain: list[Round] = field(default_factory=list)
-    schema: list[Round] = field(default_factory=list)
+    forms: list[tuple[float, float]] = field(default_factory=list)
     queues: dict[int, list[Round]] = field(default_factory=dict)
 
 
-def run(model: Path, plan: Alone, found: Found) -> None:
+def run(model: Path, plan: Alone, found: Found, notes: list[str]) -> None:
+    """What fails is left out, and the notes say so: it is no reason to lose the rest."""
     with ours(model) as target, bare(model) as limit:
         for at in range(plan.rounds):
-            found.joined.append(joined(target, limit, plan))
-            work = Workload(plan.streams, 75, plan.tokens)
-            both = [(found.plain, {}), (found.schema, {"response_format": _FORM})]
-            for rounds, form in both[:: -1 if at % 2 else 1]:
-                rounds.append(_asked(target, work, at, form))
+            with noted(notes, "A long prompt among streams"):
+                found.joined.append(joined(target, limit, plan))
+            with noted(notes, "The cost of a schema"):
+                found.forms.append(_forms(target, Workload(plan.streams, 75, plan.tokens), at))
             _say(f"a long prompt, a schema: round {at + 1}")
         for at, count in itertools.product(range(plan.queue_rounds), plan.queues):
-            found.queues.setdefault(count, []).append(_asked(target, Workload(count, 75, 64), at, {}))
+            with noted(notes, f"A queue of {count}"):
+                found.queues.setdefault(count, []).append(_asked(target, Workload(count, 75, 64), at, {}))
             _say(f"{count} requests at once: round {at + 1}")
+
+
+def _forms(target: Target, work: Workload, at: int) -> tuple[float, float]:
+    """Rates of plain answers and of those by the schema, by turns the first."""
+    both: tuple[dict[str, Any], ...] = ({}, {"response_format": _FORM})
+    first, second = (_asked(target, work, at, form).rate for form in (both[::-1] if at % 2 else both))
+    return (second, first) if at % 2 else (first, second)
 
 
 def _asked(target: Target, work: Workload, at: int, form: dict[str, Any]) -> Round:
@@ -132,7 +140,7 @@ def longest(outcomes: Sequence[Outcome], begin: float, end: float) -> float:
 
 def lines(found: Found) -> list[str]:
     """As Markdown; only what was measured."""
-    return [*_joined_lines(found.joined), *_schema_lines(found), *_queue_lines(found.queues)]
+    return [*_joined_lines(found.joined), *_schema_lines(found.forms), *_queue_lines(found.queues)]
 
 
 def _joined_lines(rounds: Sequence[Joined]) -> list[str]:
@@ -150,10 +158,10 @@ def _joined_lines(rounds: Sequence[Joined]) -> list[str]:
     ]
 
 
-def _schema_lines(found: Found) -> list[str]:
-    if not found.schema:
+def _schema_lines(forms: Sequence[tuple[float, float]]) -> list[str]:
+    if not forms:
         return []
-    costs = [1 - form.rate / plain.rate for form, plain in zip(found.schema, found.plain, strict=True)]
+    costs = [1 - by_schema / plain for plain, by_schema in forms]
     return [
         f"* Answers by a JSON schema cost {statistics.median(costs):.0%} of the throughput "
         f"({min(costs):.0%} to {max(costs):.0%} in {len(costs)} pairs of rounds; wanted: 15 % at most)."
@@ -161,7 +169,7 @@ def _schema_lines(found: Found) -> list[str]:
 
 
 def _queue_lines(queues: dict[int, list[Round]]) -> list[str]:
-    costs = {count: statistics.median(1000 / one.rate for one in rounds) for count, rounds in queues.items()}
+    costs = {count: statistics.median(1000 / one.rate for one in rounds) for count, rounds in queues.items() if rounds}
     if not costs:
         return []
     first, last = min(costs), max(costs)

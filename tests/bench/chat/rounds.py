@@ -33,17 +33,18 @@ def servers(model: Path, library: Path | None, notes: list[str]) -> Iterator[tup
     with ExitStack() as stack:
         targets = [stack.enter_context(ours(model))]
         for module in PEERS:
-            with _noted(notes, f"{module}.server is left out"):
+            with noted(notes, f"{module}.server"):
                 targets.append(stack.enter_context(peer(module, model, library)))
         yield targets, stack.enter_context(bare(model))
 
 
 @contextmanager
-def _noted(notes: list[str], what: str) -> Iterator[None]:
+def noted(notes: list[str], what: str) -> Iterator[None]:
+    """What is `Gone` is left out, and the notes say so."""
     try:
         yield
     except Gone as error:
-        _note(notes, f"{what}: {error}")
+        _note(notes, f"{what} is left out: {error}")
 
 
 def _round(work: Workload, at: int, targets: list[Target], limit: Bare, table: Table, notes: list[str]) -> None:
