@@ -33,6 +33,7 @@ from tests.contract.test_prefix import (  # noqa: E402
 )
 
 WAIT_S = 10.0
+MODEL = "0" * 32
 LONG = tokens(5 * BLOCK + 9, 77)
 
 
@@ -44,7 +45,7 @@ def model() -> Any:
 @contextmanager
 def engine(model: Any, folder: Path, limit: int = LIMIT) -> Iterator[Engine]:
     """One life of an engine over the folder; its end waits for nothing but what is on its way."""
-    with closing(Disk(folder, "model", 64 << 20)) as disk:
+    with closing(Disk(folder, MODEL, 64 << 20)) as disk:
         yield Engine(model, limit, disk=disk)
         assert disk.flush(WAIT_S)
 
@@ -128,7 +129,7 @@ def test_damage_is_computed_again(model: Any, tmp_path: Path) -> None:
     """A block that was changed in the middle: what comes before is used, what comes after is of no use without it."""
     with engine(model, tmp_path) as first:
         first.answers(LONG)
-    third = tmp_path / "model" / list(names("", LONG))[2]
+    third = tmp_path / MODEL / list(names("", LONG))[2]
     content = bytearray(third.read_bytes())
     content[len(content) // 2] ^= 1
     third.write_bytes(content)
@@ -163,7 +164,7 @@ def test_a_memory_too_small_for_what_is_read(model: Any, tmp_path: Path) -> None
 def test_layers_with_a_state_keep_nothing_on_disk(tmp_path: Path) -> None:
     """Said in the log; their prefix cache in memory is as it was."""
     before = threading.active_count()
-    one = Engine(speaking(windows), disk=Disk(tmp_path, "model", 64 << 20))
+    one = Engine(speaking(windows), disk=Disk(tmp_path, MODEL, 64 << 20))
     one.answers(LONG)
     assert not one.prefixes.fetch("", LONG, 1.0)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import threading
 import time
@@ -26,6 +27,7 @@ _BACKLOG_BYTES = 128 << 20  # copied for the writer at most; what comes while it
 _LOOKS = 16  # the folder is counted again after a part of its limit was written, and cut back by as much
 _ABANDONED_S = 600.0  # after which an unfinished file is nobody's
 _UNFINISHED = ".part"
+_OURS = re.compile("[0-9a-f]{32}")  # folders and files
 _CLOSE_S = 2.0
 _COMPLAIN_S = 60.0
 
@@ -54,7 +56,7 @@ def victims(kept: Iterable[Kept], limit_bytes: int, now_ns: int) -> list[Kept]:
 
 def fingerprint(folder: Path, *facts: object) -> str:
     """Of a checkpoint's files and whatever else decides what keys and values are: another one's are of no use."""
-    files = [*folder.glob("*.json"), *folder.glob("*.safetensors")]
+    files = [folder / "config.json", *folder.glob("*.safetensors")]
     stats = sorted((file.name, (info := file.stat()).st_size, info.st_mtime_ns) for file in files)
     return hashlib.blake2b(repr((FORMAT, stats, facts)).encode(), digest_size=16).hexdigest()
 
@@ -69,8 +71,9 @@ class Disk:
         self._root = folder
         self._folder = folder / model
         self._prefix = f"{self._folder}{os.sep}"
-        for each in (folder, self._folder):
-            _own(each)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check(folder)
+        self._make()
         self._writing: set[str] = set()
         self._backlog = 0
         self._lock = threading.Lock()
@@ -153,7 +156,7 @@ class Disk:
 
     def _put(self, name: str, pieces: list[Buffer]) -> None:
         """No `fsync`: after a power cut a block may be damaged, which is noticed when it is read."""
-        _own(self._folder)  # somebody may have emptied the whole
+        self._make()
         path = self._folder / f"{name}.{os.getpid()}{_UNFINISHED}"
         try:
             with open(path, "wb", opener=_private) as file:
@@ -162,6 +165,12 @@ class Disk:
         except OSError:
             path.unlink(missing_ok=True)
             raise
+
+    def _make(self) -> None:
+        """Each time: somebody may have emptied the whole."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check(self._folder)
+        self._folder.chmod(0o700)
 
     def _mark(self, blocks: list[str], now_ns: int) -> None:
         for at, name in enumerate(blocks):
@@ -186,22 +195,21 @@ class Disk:
 
 
 def _kept(root: Path) -> Iterator[Kept]:
-    """All models' files; another engine may delete them meanwhile."""
+    """All models' files, and nothing else that lies there. Another engine may delete them meanwhile."""
     for folder in os.scandir(root):
-        if not folder.is_dir(follow_symlinks=False):
+        if not (_OURS.fullmatch(folder.name) and folder.is_dir(follow_symlinks=False)):
             continue
         for file in os.scandir(folder.path):
             with suppress(FileNotFoundError):
                 info = file.stat(follow_symlinks=False)
-                yield Kept(file.path, info.st_size, info.st_mtime_ns)
+                if _OURS.match(file.name):
+                    yield Kept(file.path, info.st_size, info.st_mtime_ns)
 
 
-def _own(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _check(folder: Path) -> None:
     info = folder.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
         raise PermissionError(1, f"{folder} is not a directory of this user")
-    folder.chmod(0o700)
 
 
 def _private(path: str, flags: int) -> int:

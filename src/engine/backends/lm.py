@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+import mlx_lm
 import msgspec
 import psutil
 from loguru import logger
@@ -326,7 +327,7 @@ def read(
         vocabulary,
         room,
         partial(_read_again, again, packing, folder, folder.stat().st_ino),
-        partial(_open_disk, settings, fingerprint(folder, device.kind, info.dtype, packing)),
+        partial(_open_disk, settings, fingerprint(folder, mlx_lm.__version__, device.kind, info.dtype, packing)),
         speculating,
     )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,9 +17,11 @@ import pytest
 from src.engine.backends import disk as module
 from src.engine.backends.blockfile import BLOCK, Array, Buffer, Damaged, names, pack, unpack
 from src.engine.backends.disk import Disk, Kept, fingerprint, victims
+from src.settings import ROOT
 
 LIMIT = 1 << 20
 WAIT_S = 10.0
+MODEL, OTHER = "0" * 32, "1" * 32
 ARRAYS = {
     "0.0": Array("BF16", (1, 2, BLOCK, 4), bytes(range(256)) * 4),
     "0.1.0": Array("U32", (1, 2, BLOCK, 1), bytes(8 * BLOCK)),
@@ -27,13 +31,13 @@ PROMPT = [n * 37 % 1000 for n in range(3 * BLOCK + 5)]
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    with closing(Disk(tmp_path / "kept", "model", LIMIT)) as opened:
+    with closing(Disk(tmp_path / "kept", MODEL, LIMIT)) as opened:
         yield opened
 
 
-def write(into: Disk, *blocks: str, arrays: dict[str, Array] = ARRAYS) -> None:
+def write(into: Disk, *blocks: str) -> None:
     for name in blocks:
-        assert into.write(name, lambda: arrays)
+        assert into.write(name, lambda: ARRAYS)
     assert into.flush(WAIT_S)
 
 
@@ -104,7 +108,7 @@ def test_another_version_or_block_is_refused(change: dict[str, str], monkeypatch
 
 def test_what_is_written_is_there_for_the_next(disk: Disk, tmp_path: Path) -> None:
     """Another engine over the same folder, whenever it started, sees a block as soon as it is whole."""
-    with closing(Disk(tmp_path / "kept", "model", LIMIT)) as successor:
+    with closing(Disk(tmp_path / "kept", MODEL, LIMIT)) as successor:
         assert not successor.has("a")
         write(disk, "a")
         assert successor.has("a")
@@ -117,7 +121,7 @@ def test_what_is_written_is_there_for_the_next(disk: Disk, tmp_path: Path) -> No
 
 def test_models_share_nothing_but_the_limit(disk: Disk, tmp_path: Path) -> None:
     write(disk, "a")
-    with closing(Disk(tmp_path / "kept", "another", LIMIT)) as other:
+    with closing(Disk(tmp_path / "kept", OTHER, LIMIT)) as other:
         assert (other.has("a"), other.read("a")) == (False, None)
 
 
@@ -128,7 +132,7 @@ def test_nobody_else_can_read_it(disk: Disk, tmp_path: Path) -> None:
         write(disk, "a")
     finally:
         os.umask(before)
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "kept", tmp_path / "kept" / "model")}
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "kept", tmp_path / "kept" / MODEL)}
     assert modes == {0o700}
     assert [stat.S_IMODE(path.stat().st_mode) for path in files(tmp_path)] == [0o600]
 
@@ -137,13 +141,13 @@ def test_a_link_is_not_taken_for_a_folder(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(OSError, match="not a directory"):
-        Disk(tmp_path / "link", "model", LIMIT)
+        Disk(tmp_path / "link", MODEL, LIMIT)
 
 
 def test_a_damaged_file_is_deleted_and_ignored(disk: Disk, tmp_path: Path) -> None:
     write(disk, "a", "b")
-    (tmp_path / "kept" / "model" / "a").write_bytes(b"nonsense")
-    (tmp_path / "kept" / "model" / "b").replace(tmp_path / "kept" / "model" / "c")  # another block's place
+    (tmp_path / "kept" / MODEL / "a").write_bytes(b"nonsense")
+    (tmp_path / "kept" / MODEL / "b").replace(tmp_path / "kept" / MODEL / "c")  # another block's place
     assert (disk.read("a"), disk.read("c")) == (None, None)
     assert files(tmp_path) == []
 
@@ -169,7 +173,7 @@ def test_a_folder_that_was_emptied_is_made_again(disk: Disk, tmp_path: Path) -> 
     write(disk, "a")
     for path in files(tmp_path):
         path.unlink()
-    (tmp_path / "kept" / "model").rmdir()
+    (tmp_path / "kept" / MODEL).rmdir()
     assert (disk.has("a"), disk.read("a")) == (False, None)
     write(disk, "a")
     assert disk.has("a")
@@ -226,7 +230,7 @@ def test_the_limit_holds(tmp_path: Path) -> None:
     """Far more is written than may stay; what was used meanwhile stays, its beginning before its end."""
     size = sum(map(len, pack("a", ARRAYS)))
     blocks = [f"{n:032x}" for n in range(64)]
-    with closing(Disk(tmp_path / "kept", "model", limit_bytes=24 * size)) as small:
+    with closing(Disk(tmp_path / "kept", MODEL, limit_bytes=24 * size)) as small:
         for name in blocks:
             write(small, name)
             small.used(blocks[:3])
@@ -249,12 +253,55 @@ def test_the_beginning_of_a_sequence_goes_last(disk: Disk, tmp_path: Path) -> No
 
 def test_a_new_engine_clears_what_is_too_much(tmp_path: Path) -> None:
     """A limit that was lowered holds from the start, also for what other models left."""
-    with closing(Disk(tmp_path / "kept", "gone", LIMIT)) as former:
-        write(former, *"abcdef")
+    with closing(Disk(tmp_path / "kept", OTHER, LIMIT)) as former:
+        write(former, *[f"{n:032x}" for n in range(6)])
     size = files(tmp_path)[0].stat().st_size
-    with closing(Disk(tmp_path / "kept", "model", 4 * size)) as fresh:
+    with closing(Disk(tmp_path / "kept", MODEL, 4 * size)) as fresh:
         assert fresh.flush(WAIT_S)
         assert (len(files(tmp_path)), fresh.nbytes) == (3, 3 * size)
+
+
+def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+    """A folder that was not meant for it alone keeps its mode and all else that is in it, however full it is."""
+    folder = tmp_path / "kept"
+    (folder / "letters").mkdir(parents=True)
+    (folder / MODEL).mkdir()
+    folder.chmod(0o755)
+    theirs = [folder / "letters" / ("a" * 32), folder / "notes", folder / MODEL / "README"]
+    for path in theirs:
+        path.write_bytes(bytes(1000))
+        os.utime(path, (1, 1))
+    with closing(Disk(folder, MODEL, limit_bytes=1600)) as small:
+        write(small, *[f"{n:032x}" for n in range(6)])
+        assert small.nbytes <= 1600
+    assert all(path.exists() for path in theirs)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert stat.S_IMODE((folder / MODEL).stat().st_mode) == 0o700
+
+
+def test_a_writer_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
+    """kill -9 while it writes as fast as it can: each file that has a block's name is a block."""
+    code = f"""
+import itertools, pathlib
+from src.engine.backends.blockfile import Array
+from src.engine.backends.disk import Disk
+disk = Disk(pathlib.Path({str(tmp_path / "kept")!r}), {MODEL!r}, 1 << 40)
+for n in itertools.count():
+    disk.write(f"{{n:032x}}", lambda: {{"0.0": Array("U8", (1 << 20,), bytes(1 << 20))}})
+    disk.flush({WAIT_S})
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 3 * WAIT_S
+        while len(found := files(tmp_path)) < 12 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait(WAIT_S)
+    found = [path for path in files(tmp_path) if path.suffix != ".part"]
+    assert len(found) >= 10
+    for path in found:
+        assert unpack(path.name, path.read_bytes())["0.0"].shape == (1 << 20,)
 
 
 # ---- whose they are
