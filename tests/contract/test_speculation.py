@@ -36,13 +36,14 @@ from src.engine.backends.speculation import (  # noqa: E402
 )
 from src.engine.progress import Progress  # noqa: E402
 from src.engine.scheduler import Event, Scheduler  # noqa: E402
-from src.engine.speculation import Costs  # noqa: E402
+from src.engine.worth import Costs  # noqa: E402
 from src.errors import ModelLoadFailed  # noqa: E402
 from src.ipc.messages import ChatMessage, Delta, Finished, GenerateRequest, Sampling, SpeculationReading  # noqa: E402
 from src.settings import Settings  # noqa: E402
 from tests.contract.test_prefix import BY_STATE, VOCABULARY, every_token, speaking, tokens  # noqa: E402
 
 FREE = Costs(1.0, 0.0)  # what could be guessed is, if some of it was right
+DEAR = Costs(0.0, 1.0)  # nothing is
 MOST = 4
 
 
@@ -175,6 +176,37 @@ def test_a_model_that_guesses_for_itself_is_always_right(model: Any) -> None:
     wanted = [Ask(tokens(30, 1), 41, {"temperature": 1.0, "seed": 5})]
     assert engine.answers(*wanted) == alone(model, *wanted)
     assert engine.steps <= 41 // (1 + MOST) + 3
+
+
+@pytest.mark.parametrize("pause", [3, 20])
+def test_a_while_without_guesses_is_caught_up(pause: int, model: Any) -> None:
+    """Where guessing did not pay for some steps, the draft model is asked nothing, and then is right again."""
+    engine, wanted = Engine(model, DraftModel(model, VOCABULARY, 24)), [Ask(repetitive(n), 250 + n) for n in range(3)]
+    assert engine.speculator is not None
+    uids = [engine.add(ask) for ask in wanted]
+    guessed = []
+    while not engine.ends:
+        engine.speculator.costs = DEAR if engine.steps // pause % 2 else FREE
+        engine.step()
+        count = engine.count
+        guessed.append(count.drafts > 0)
+        assert count.accepted_tokens == count.draft_tokens
+        assert not (guessed[-1] and engine.speculator.costs is DEAR)
+    engine.finish()
+    assert [engine.made[uid] for uid in uids] == alone(model, *wanted)
+    assert sum(later and not earlier for earlier, later in itertools.pairwise(guessed)) > 1
+
+
+def test_who_cannot_pay_is_not_asked(model: Any) -> None:
+    """A draft model reads no prompts for guesses that nobody wants."""
+    drafter = DraftModel(model, VOCABULARY, 512)
+    engine = Engine(model, drafter)
+    assert engine.speculator is not None
+    engine.speculator.costs = DEAR
+    engine.add(Ask(repetitive(1), 30))
+    for _ in range(12):
+        engine.step()
+    assert drafter.nbytes == 0
 
 
 def test_rows_that_may_not_guess_decode_beside_those_that_do(model: Any) -> None:

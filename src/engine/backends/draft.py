@@ -8,7 +8,7 @@ and does not guess until then.
 from __future__ import annotations
 
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import mlx.core as mx
@@ -17,6 +17,7 @@ from mlx_lm.models.cache import make_prompt_cache
 from src.engine.backends import ragged
 from src.engine.backends.sampling import BatchSampler, Row
 from src.engine.backends.speculation import Line
+from src.engine.tokens import common_prefix
 
 # tokens a row may be behind those it shares a batch with
 _BEHIND = 16
@@ -26,10 +27,17 @@ Cache = list[Any]
 
 @dataclass
 class _Held:
-    """What of a row is in its cache: so many tokens, of which so many are the row's."""
+    """What of a row is in its cache: so many tokens, of which so many are the row's; behind them were guesses."""
 
     size: int = 0
     valid: int = 0
+    guesses: list[int] = field(default_factory=list)
+
+    def settle(self, line: Line) -> None:
+        """See what came of the guesses. The last token is always computed anew: what follows it is asked for."""
+        right = common_prefix(self.guesses, line.since(self.valid)) if self.guesses else 0
+        self.valid = min(self.valid + right, line.length - 1)
+        self.guesses = []
 
 
 class DraftModel:
@@ -52,7 +60,7 @@ class DraftModel:
         budget = self._chunk
         for line in lines:
             held = self._held.setdefault(line.uid, _Held())
-            held.valid = min(held.valid, line.length - 1)  # what it was fed last may have been a wrong guess
+            held.settle(line)
             if line.uid in self._uids and line.length - held.valid > _BEHIND:
                 self._leave(line.uid, held)
             if line.uid not in self._uids:
@@ -78,10 +86,9 @@ class DraftModel:
             sampler = BatchSampler([_moved(line.row, n) for line in lines], [[]] * len(lines), logits.shape[-1])
             made.append(sampler.choose(logits, tokens[:, -1]))
             tokens = made[-1][:, None]
-        for line in lines:
-            size = line.length + most - 1
-            self._held[line.uid] = _Held(size, size)
         guesses: Any = mx.stack(made, axis=1).tolist()
+        for line, guess in zip(lines, guesses, strict=True):
+            self._held[line.uid] = _Held(line.length + most - 1, line.length, guess[:-1])
         return list(guesses)
 
     def _news(self, lines: list[Line]) -> list[list[int]]:

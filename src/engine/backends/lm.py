@@ -33,8 +33,8 @@ from src.engine.backends.packed import Packing
 from src.engine.backends.prefix import PrefixCache
 from src.engine.backends.rows import RowBatch, RowGenerator, Rows, RowScores
 from src.engine.backends.sampling import Row
-from src.engine.backends.speculating import Speculating, Target, plan
 from src.engine.backends.speculation import SpeculativeBatch, Speculator
+from src.engine.backends.speculation_plan import SpeculationPlan, Target, plan
 from src.engine.backends.tokenizer import LmTokenizer
 from src.engine.backends.vocabulary import Vocabulary
 from src.engine.backends.weights import Load, give_back, load_text, parameter_count, read_model, weight_bytes
@@ -79,7 +79,7 @@ class Loaded:
     room: Room
     again: Callable[[], Any]
     open_disk: Callable[[], Disk | None]
-    speculating: Speculating | None = None
+    speculation: SpeculationPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class LmBackend:
         self._room = loaded.room
         self._again = loaded.again
         self._open_disk = loaded.open_disk
-        self._speculating = loaded.speculating
+        self._speculation = loaded.speculation
         self._present: Present | None = self._place(loaded.model)
         size = self.embedder.size if self.embedder is not None else None
         self.info = replace(loaded.info, embedding_size=size)
@@ -117,7 +117,7 @@ class LmBackend:
 
     def _place(self, model: Any) -> Present:
         prefixes = PrefixCache(model, self._room.prefix_bytes, self._open_disk())
-        speculator = self._speculating.begin() if self._speculating is not None else None
+        speculator = self._speculation.begin() if self._speculation is not None else None
         rows = RowGenerator(
             model,
             prefixes,
@@ -299,12 +299,12 @@ def read(
         cost = kv.measure(speaker(loaded))
         tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
         tokens = checkpoint.vocabulary_size(config, len(tokenizer))
-        speculating = plan(Target(model, folder, loaded, tokenizer, tokens, float32), settings)
+        speculation = plan(Target(model, folder, loaded, tokenizer, tokens, float32), settings)
     except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
         raise verdict(error, model) from None
     weights = weight_bytes(loaded)
-    if speculating is not None:
-        weights, cost = weights + speculating.weight_bytes, speculating.with_room(cost)
+    if speculation is not None:
+        weights, cost = weights + speculation.weight_bytes, speculation.with_room(cost)
     beside = _budget(settings, device) - weights
     info = ModelInfo(
         name=model,
@@ -328,7 +328,7 @@ def read(
         room,
         partial(_read_again, again, packing, folder, folder.stat().st_ino),
         partial(_open_disk, settings, fingerprint(folder, mlx_lm.__version__, device.kind, info.dtype, packing)),
-        speculating,
+        speculation,
     )
 
 

@@ -15,13 +15,12 @@ from typing import Any, Protocol
 import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
-from src.engine import speculation
 from src.engine.backends import ragged
 from src.engine.backends.rows import RowBatch
 from src.engine.backends.sampling import BatchSampler, Row
 from src.engine.lookup import Lookup
-from src.engine.speculation import Costs, Rate
 from src.engine.tokens import common_prefix
+from src.engine.worth import Costs, Rate, worth
 from src.ipc.messages import SpeculationReading
 
 # positions of the step by which the cost of one is measured; how often, and for how long at most
@@ -56,7 +55,7 @@ class Drafter(Protocol):
         ...
 
     def reach(self, lines: Seq[Line]) -> list[int]:
-        """How many tokens it could guess for each; asked at every step."""
+        """How many tokens it could guess for each; asked when guesses would pay."""
         ...
 
     def guess(self, lines: Seq[Line], most: int) -> list[list[int]]:
@@ -169,17 +168,22 @@ class SpeculativeBatch(RowBatch):
 
     def _guesses(self) -> list[list[int]]:
         """For each row; rows that may not guess, and all where it does not pay, have none."""
-        known: Any = self._next_tokens.tolist()
-        asked = {at: limit for at in range(len(self.uids)) if (limit := self._limit(at)) > 0}
-        lines = [Line(self.uids[at], self.tokens[at], known[at], self.samplers[at], n) for at, n in asked.items()]
-        could = self._speculator.drafter.reach(lines)
-        rates = [self._histories[line.uid].rate.value for line in lines]
-        most = speculation.worth(len(self.uids), list(zip(could, rates, strict=True)), self._speculator.costs)
+        limits = {at: limit for at in range(len(self.uids)) if (limit := self._limit(at)) > 0}
         guesses: list[list[int]] = [[] for _ in self.uids]
+        if not self._worth(limits):
+            return guesses
+        known: Any = self._next_tokens.tolist()
+        lines = [Line(self.uids[at], self.tokens[at], known[at], self.samplers[at], n) for at, n in limits.items()]
+        most = self._worth(dict(zip(limits, self._speculator.drafter.reach(lines), strict=True)))
         if most:
-            for at, guess in zip(asked, self._speculator.drafter.guess(lines, most), strict=True):
+            for at, guess in zip(limits, self._speculator.drafter.guess(lines, most), strict=True):
                 guesses[at] = guess
         return guesses
+
+    def _worth(self, could: dict[int, int]) -> int:
+        """How far to guess, when these rows could so far."""
+        rated = [(most, self._histories[self.uids[at]].rate.value) for at, most in could.items()]
+        return worth(len(self.uids), rated, self._speculator.costs)
 
     def _limit(self, at: int) -> int:
         """Guesses a row may have: the last token of an answer needs none."""

@@ -21,7 +21,7 @@ from src.engine.backends.kv import KvCost
 from src.engine.backends.speculation import Drafter, LookupDrafter, Speculator, measure
 from src.engine.backends.weights import read_model, weight_bytes
 from src.engine.progress import Progress
-from src.engine.speculation import Costs
+from src.engine.worth import Costs
 from src.errors import ModelLoadFailed
 from src.settings import EngineSettings, Settings
 
@@ -38,7 +38,7 @@ class Target:
     float32: str | None
 
 
-class Speculating:
+class SpeculationPlan:
     """What guesses for one model; `begin` whenever the model comes to the device."""
 
     def __init__(self, settings: EngineSettings, costs: Costs, draft: Draft | None = None) -> None:
@@ -77,7 +77,7 @@ class Draft:
         return DraftModel(model if model is not None else self._again(), self._vocabulary, self._chunk)
 
 
-def plan(target: Target, settings: Settings) -> Speculating | None:
+def plan(target: Target, settings: Settings) -> SpeculationPlan | None:
     """What guesses for a model that was just read; None is nothing, and the log says why.
 
     Raises:
@@ -90,7 +90,7 @@ def plan(target: Target, settings: Settings) -> Speculating | None:
         return _warn("its layers keep windows or running states, which cannot go back")
     costs = measure(target.model)
     if method == "ngram":
-        return Speculating(settings, costs)
+        return SpeculationPlan(settings, costs)
     try:
         return _with_draft(target, settings, costs)
     except ModelLoadFailed as error:
@@ -99,28 +99,27 @@ def plan(target: Target, settings: Settings) -> Speculating | None:
         return _warn(str(error))
 
 
-def _warn(why: str) -> Speculating | None:
+def _warn(why: str) -> SpeculationPlan | None:
     logs.model.warning("SPECULATIVE_METHOD: this model decodes without guesses: {}", why)
     return None
 
 
-def _with_draft(target: Target, settings: Settings, costs: Costs) -> Speculating:
+def _with_draft(target: Target, settings: Settings, costs: Costs) -> SpeculationPlan:
     name = settings.draft_model
     if not name:
         raise ModelLoadFailed("SPECULATIVE_METHOD=draft_model needs a DRAFT_MODEL.")
     folder = checkpoint.locate(name, settings.models_path)
     if folder.samefile(target.folder):
         raise ModelLoadFailed(f"The model {name!r} is its own DRAFT_MODEL.")
-    read = partial(read_model, folder, target.float32, Progress())
-    model, own = read()
-    tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
-    if tokenizer.get_vocab() != target.tokenizer.get_vocab():
+    if load_tokenizer(folder, {"trust_remote_code": False}).get_vocab() != target.tokenizer.get_vocab():
         raise ModelLoadFailed(
             f"DRAFT_MODEL {name!r} has another vocabulary than {target.name!r}: it cannot guess for it."
         )
+    read = partial(read_model, folder, target.float32, Progress())
+    model, _ = read()
     if not ragged.can_be_ragged(model):
         raise ModelLoadFailed(f"DRAFT_MODEL {name!r} keeps windows or running states, which cannot go back.")
     paid = measure(model)
     costs = replace(costs, guess_s=paid.step_s, guess_row_s=paid.position_s)
     draft = Draft(model, lambda: read()[0], target.vocabulary, settings.prefill_step_size)
-    return Speculating(settings, costs, draft)
+    return SpeculationPlan(settings, costs, draft)
