@@ -87,8 +87,18 @@ class Disk:
     def has(self, name: str) -> bool:
         return name in self._writing or os.path.exists(self._prefix + name)  # noqa: PTH110  # many of them, each step
 
-    def read(self, name: str) -> dict[str, Array] | None:
-        """A block's arrays; None when it is not there. One that is damaged is deleted."""
+    def read(self, sequence: Iterator[str]) -> Iterator[dict[str, Array]]:
+        """The blocks of a sequence, as far as they are there.
+
+        One that is damaged is deleted, and those behind it: what spoiled it (a power cut) may have spoiled them.
+        """
+        for name in sequence:
+            arrays = self._read(name, sequence)
+            if arrays is None:
+                return
+            yield arrays
+
+    def _read(self, name: str, behind: Iterator[str]) -> dict[str, Array] | None:
         path = self._folder / name
         try:
             return unpack(name, path.read_bytes())
@@ -98,8 +108,9 @@ class Disk:
             self._complain(f"a block cannot be read: {error.strerror}")
         except Damaged as error:
             self._complain(f"a block is deleted: {error}")
-            with suppress(OSError):
-                path.unlink()
+            for each in (name, *behind):
+                with suppress(OSError):
+                    (self._folder / each).unlink()
         return None
 
     def write(self, name: str, copy: Callable[[], dict[str, Array]]) -> bool:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import mlx.core as mx
@@ -88,18 +89,14 @@ class PrefixCache:
     def fetch(self, salt: str, prompt: list[int], seconds: float) -> bool:
         """Read what the disk has of a prompt beyond what is known, for so long; whether that was anything.
 
-        A step of a block beyond the time at most. Then there may be more: ask again.
+        One block at least, and then there may be more: ask again.
         """
         if self._disk is None:
             return False
         until = time.monotonic() + seconds
         known = self._length(salt, prompt)
         found: list[tuple[blocks.Kv, int]] = []
-        for at, name in enumerate(names(salt, prompt[:-1])):
-            if (at + 1) * BLOCK <= known:
-                continue
-            if (arrays := self._disk.read(name)) is None:
-                break
+        for arrays in self._disk.read(islice(names(salt, prompt[:-1]), known // BLOCK, None)):
             found.append((blocks.from_bytes(arrays), BLOCK))
             if time.monotonic() >= until:
                 break

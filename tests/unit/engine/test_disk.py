@@ -112,8 +112,7 @@ def test_what_is_written_is_there_for_the_next(disk: Disk, tmp_path: Path) -> No
         assert not successor.has("a")
         write(disk, "a")
         assert successor.has("a")
-        found = successor.read("a")
-        assert found is not None
+        (found,) = successor.read(iter(["a", "b"]))
         assert bytes(found["0.0"].data) == ARRAYS["0.0"].data
         write(successor, "a", "b")
     assert disk.has("b")
@@ -122,7 +121,7 @@ def test_what_is_written_is_there_for_the_next(disk: Disk, tmp_path: Path) -> No
 def test_models_share_nothing_but_the_limit(disk: Disk, tmp_path: Path) -> None:
     write(disk, "a")
     with closing(Disk(tmp_path / "kept", OTHER, LIMIT)) as other:
-        assert (other.has("a"), other.read("a")) == (False, None)
+        assert (other.has("a"), list(other.read(iter("a")))) == (False, [])
 
 
 def test_nobody_else_can_read_it(disk: Disk, tmp_path: Path) -> None:
@@ -144,12 +143,16 @@ def test_a_link_is_not_taken_for_a_folder(tmp_path: Path) -> None:
         Disk(tmp_path / "link", MODEL, LIMIT)
 
 
-def test_a_damaged_file_is_deleted_and_ignored(disk: Disk, tmp_path: Path) -> None:
-    write(disk, "a", "b")
-    (tmp_path / "kept" / MODEL / "a").write_bytes(b"nonsense")
-    (tmp_path / "kept" / MODEL / "b").replace(tmp_path / "kept" / MODEL / "c")  # another block's place
-    assert (disk.read("a"), disk.read("c")) == (None, None)
-    assert files(tmp_path) == []
+def test_what_is_damaged_is_deleted_with_what_is_behind_it(disk: Disk, tmp_path: Path) -> None:
+    """The blocks before it are used; a file in another block's place is damaged, too."""
+    folder = tmp_path / "kept" / MODEL
+    write(disk, *"abcd")
+    (folder / "c").write_bytes(b"nonsense")
+    assert len(list(disk.read(iter("abcd")))) == 2
+    assert [path.name for path in files(tmp_path)] == ["a", "b"]
+    (folder / "b").replace(folder / "x")
+    assert list(disk.read(iter("x"))) == []
+    assert [path.name for path in files(tmp_path)] == ["a"]
 
 
 def test_a_disk_that_is_full_costs_nothing_but_time(
@@ -174,7 +177,7 @@ def test_a_folder_that_was_emptied_is_made_again(disk: Disk, tmp_path: Path) -> 
     for path in files(tmp_path):
         path.unlink()
     (tmp_path / "kept" / MODEL).rmdir()
-    assert (disk.has("a"), disk.read("a")) == (False, None)
+    assert (disk.has("a"), list(disk.read(iter("a")))) == (False, [])
     write(disk, "a")
     assert disk.has("a")
 
