@@ -18,7 +18,7 @@ from src.bench.workloads import Workload
 from tests.bench.chat import __main__ as bench
 from tests.bench.chat import alone, machine, rounds, servers
 from tests.bench.chat.alone import Found, Joined, longest
-from tests.bench.chat.plan import MIXED, PEERS, QUICK, SHARED, SINGLE, UNIFORM, WANTED, Alone, Rounds
+from tests.bench.chat.plan import FULL, MIXED, PEERS, QUICK, SHARED, SINGLE, UNIFORM, WANTED, Alone, Rounds
 from tests.bench.chat.rounds import LIMIT, OURS, Table, of_rate
 from tests.bench.chat.servers import Bare, Gone, peer_name
 from tests.bench.chat.tables import Results, markdown
@@ -109,7 +109,7 @@ def test_verdicts() -> None:
 
 
 def test_something_is_wanted_of_every_workload_but_the_mixed() -> None:
-    assert {work for work, _ in QUICK.fast} - set(WANTED) == {MIXED}
+    assert {work for work, _ in FULL.fast} - set(WANTED) == {MIXED}
 
 
 def test_what_only_this_service_is_asked() -> None:
