@@ -50,7 +50,7 @@ def options() -> Options:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("models/new"))
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=11_000)
     parser.add_argument(
         "--minutes", type=float, default=0.0, help="shorten the run to about this; 0: as many steps as asked"
     )

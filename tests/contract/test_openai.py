@@ -100,7 +100,8 @@ def test_log_probabilities(service: Service) -> None:
     whole = ask(service, logprobs=True, top_logprobs=3)
     scores = whole.choices[0].logprobs.content
     raw = b"".join(bytes(score.bytes) for score in scores)
-    assert raw.decode(errors="replace").startswith(told(whole))
+    text = told(whole).replace("\u0100", "\0")  # what mlx-lm's detokenizer makes of a zero byte
+    assert raw.decode(errors="replace").startswith(text)
     assert all(score.top_logprobs[0].bytes == score.bytes and score.logprob <= 0 for score in scores)
     chunks = list(ask(service, logprobs=True, top_logprobs=3, stream=True))
     found = [
