@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from src.engine.backends import Backend
-from src.ipc.messages import Sampling
+from src.ipc.messages import GenerateRequest, Sampling
 from tests.contract.test_backends import GREEDY, TEXTS, Batch, Made, load, prompt
 
 SEEDED = Sampling(temperature=1.0, top_p=0.95, frequency_penalty=0.5, repetition_penalty=1.1, seed=7)
@@ -83,6 +83,25 @@ def test_log_probabilities(backend: Backend) -> None:
     detokenizer = backend.tokenizer.detokenizer()
     shown = "".join(detokenizer.add(token) for token in batch.made[asked].tokens) + detokenizer.flush()
     assert text.startswith(shown)
+
+
+def test_log_probabilities_are_the_models_whatever_the_form(backend: Backend) -> None:
+    """Those of an answer that has a form are what they are alone, beside one that has none."""
+    schema = '{"type": "object", "properties": {"a": {"enum": ["one", "two"]}}, "required": ["a"]}'
+    grammar = backend.tokenizer.grammar(GenerateRequest("form", "m", (), json_schema=schema))
+
+    def scores(beside: int) -> list[float]:
+        batch = Batch(backend)
+        others = [batch.insert(prompt(backend, TEXTS[n]), LENGTH) for n in range(beside)]
+        uid = backend.insert(prompt(backend, TEXTS[3]), LENGTH, Sampling(temperature=0.0, logprobs=2), grammar=grammar)
+        batch.made[uid], found = Made(), []
+        while not all(batch.made[each].finish for each in (uid, *others)):
+            found += [token.logprob for token in batch.step().tokens if token.logprob is not None]
+        return [one.logprob for score in found for one in (score.chosen, *score.top)]
+
+    alone = scores(0)
+    assert min(alone) < -1.0  # the model would have said something else
+    assert scores(2) == pytest.approx(alone, abs=1e-3)
 
 
 def test_ignore_eos(backend: Backend) -> None:

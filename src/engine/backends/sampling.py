@@ -21,6 +21,7 @@ from src.engine.backends.drawing import Drawing, Wish
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _BITS = 23
+_NOTHING = 1e-30  # a temperature or top_p below this is nothing: float32 cannot divide by it
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Row:
 
     @property
     def greedy(self) -> bool:
-        return self.temperature == 0 or self.top_p == 0 or self.top_k == 1
+        return min(self.temperature, self.top_p) < _NOTHING or self.top_k == 1
 
     @property
     def wish(self) -> Wish:
@@ -125,7 +126,7 @@ class BatchSampler:
         allowed = mx.array(token_masks(matchers, logits.shape[-1]))
         if len(self._masked) == len(self._rows):
             return mx.where(allowed, logits, -mx.inf)
-        rows = mx.array(self._masked)
+        rows, logits = mx.array(self._masked), logits[:]  # the caller's stay what the model said: scores are of those
         logits[rows] = mx.where(allowed, logits[rows], -mx.inf)
         return logits
 

@@ -138,6 +138,14 @@ def test_greedy_rows_take_the_best() -> None:
     assert choose(rows[:3], values[:3]) == best[:3]
 
 
+@pytest.mark.parametrize("wish", [{"temperature": 1e-40}, {"temperature": 1e-46}, {"temperature": 1.0, "top_p": 1e-46}])
+def test_less_than_float32_can_hold_is_nothing(wish: dict[str, Any]) -> None:
+    """Nobody can divide by it: such a row is greedy."""
+    values = logits(1, SMALL)
+    for seed in range(20):
+        assert choose([Row(0, seed=seed, **wish)], values) == [int(mx.argmax(values))]
+
+
 def test_random_numbers_are_spread() -> None:
     """Neighbouring seeds and positions have nothing in common; all numbers lie in [0, 1)."""
     for seeds, positions in (([7] * 10_000, range(10_000)), (range(10_000), [7] * 10_000)):
