@@ -16,12 +16,13 @@ blas.preload()  # before anything imports MLX
 
 import mlx.core as mx  # noqa: E402
 
-from src.engine.backends import blocks  # noqa: E402
-from src.engine.backends.blockfile import BLOCK, names  # noqa: E402
+from src.engine.backends import blocks, disk  # noqa: E402
+from src.engine.backends.blockfile import BLOCK, Array, names, unpack  # noqa: E402
 from src.engine.backends.disk import Disk  # noqa: E402
 from src.engine.backends.packed import Packing  # noqa: E402
 from src.ipc.messages import PrefixReading  # noqa: E402
 from tests.contract.test_prefix import (  # noqa: E402
+    LENGTH,
     LIMIT,
     SYSTEM,
     Engine,
@@ -50,12 +51,26 @@ def engine(model: Any, folder: Path, limit: int = LIMIT) -> Iterator[Engine]:
         assert disk.flush(WAIT_S)
 
 
-def fetched(from_: Engine, prompt: list[int], salt: str = "") -> int:
+def fetched(from_: Engine, prompt: list[int], salt: str = "", seconds: float = 0.0) -> int:
     """Read back as the scheduler does; how many tokens that was."""
     before = reading(from_).disk_tokens
-    while from_.prefixes.fetch(salt, prompt, 0.0):
+    while from_.prefixes.fetch(salt, prompt, seconds):
         pass
     return reading(from_).disk_tokens - before
+
+
+@contextmanager
+def counted_reads() -> Iterator[list[str]]:
+    """The blocks that are read meanwhile."""
+    reads: list[str] = []
+
+    def read(name: str, file: bytes) -> dict[str, Array]:
+        reads.append(name)
+        return unpack(name, file)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(disk, "unpack", read)
+        yield reads
 
 
 def reading(of: Engine) -> PrefixReading:
@@ -159,6 +174,19 @@ def test_a_memory_too_small_for_what_is_read(model: Any, tmp_path: Path) -> None
     with engine(model, tmp_path, limit=20_000) as tiny:
         assert fetched(tiny, LONG) == 0
         assert tiny.answers(LONG) == alone(model, LONG)
+
+
+def test_what_memory_cannot_hold_is_not_read_at_every_turn(model: Any, tmp_path: Path) -> None:
+    """A prompt that waits is looked up each turn: then a block is read, not all that there is time for."""
+    with engine(model, tmp_path) as first:
+        first.answers(LONG)
+        size = reading(first).bytes * BLOCK // (len(LONG) + LENGTH - 1)
+    with engine(model, tmp_path, limit=2 * size + 99) as tight, counted_reads() as reads:
+        assert fetched(tight, LONG, seconds=WAIT_S) == 2 * BLOCK
+        reads.clear()
+        assert not tight.prefixes.fetch("", LONG, WAIT_S)
+        assert len(reads) == 1
+        assert tight.answers(LONG) == alone(model, LONG)
 
 
 def test_layers_with_a_state_keep_nothing_on_disk(tmp_path: Path) -> None:

@@ -89,14 +89,20 @@ class PrefixCache:
     def fetch(self, salt: str, prompt: list[int], seconds: float) -> bool:
         """Read what the disk has of a prompt beyond what is known, for so long; whether that was anything.
 
-        One block at least, and then there may be more: ask again.
+        One block at least, and then there may be more: ask again. What memory cannot hold beside what it has of the
+        prompt stays there: who waits would have it read at every turn.
         """
         if self._disk is None:
             return False
         until = time.monotonic() + seconds
-        known = self._length(salt, prompt)
+        way = self._tree.find(salt, prompt[:-1])
+        known = sum(same for _, same in way)
+        room = self._tree.limit_bytes - sum(node.nbytes for node, _ in way)
         found: list[tuple[blocks.Kv, int]] = []
         for arrays in self._disk.read(islice(names(salt, prompt[:-1]), known // BLOCK, None)):
+            room -= sum(len(each.data) for each in arrays.values())
+            if room < 0:
+                break
             found.append((blocks.from_bytes(arrays), BLOCK))
             if time.monotonic() >= until:
                 break
