@@ -22,6 +22,8 @@ Format = Literal["gguf", "mlx", "safetensors", "unknown"]
 
 # served by a server of their own, which this one stands before (src/engine/upstream)
 UPSTREAM: tuple[Engine, ...] = ("vllm", "llama.cpp")
+# wishes that the engine mlx alone can meet
+_OF_MLX = ("kv_bits", "speculative_method", "prefix_cache_dir")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,13 @@ def select(model: str, settings: Settings) -> Selection:
     if settings.upstream_url and model == settings.default_model:
         return Selection("vllm", "UPSTREAM_URL names a server for DEFAULT_MODEL")
     return decide(model_format(model, settings.models_path), this_machine())
+
+
+def unmet(engine: Engine, settings: Settings) -> tuple[str, ...]:
+    """Settings that ask for what this engine cannot do; it serves without."""
+    fields = type(settings).model_fields
+    wished = tuple(name.upper() for name in _OF_MLX if getattr(settings, name) != fields[name].default)
+    return () if engine == "mlx" else wished
 
 
 def decide(form: Format, machine: Machine) -> Selection:

@@ -59,6 +59,8 @@ def main(argv: list[str]) -> ExitCode:
 def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback | None) -> ExitCode:
     chosen = selection.select(model, settings)
     logs.model.info("{} is served by {}: {}", model, chosen.engine, chosen.why)
+    for name in selection.unmet(chosen.engine, settings):
+        logs.model.warning("{}: the engine {} cannot do that, and serves without", name, chosen.engine)
     try:
         socket = runtime.engine_socket(runtime.prepare(settings.runtime_path), model)
         path = runtime.beside(socket) if beside else socket

@@ -81,6 +81,15 @@ def test_a_stream_is_the_whole_answer_in_pieces(vision: Service) -> None:
     assert whole.usage.prompt_tokens > 8
 
 
+def test_no_room_is_set_aside_for_what_it_does_not_keep(backend: VlmBackend) -> None:
+    """It has no prefix cache: all memory beside the weights is for what runs."""
+    room, total = backend.kv_room, backend.device.memory_total_bytes
+    assert room is not None
+    assert total is not None
+    budget = int(Settings(_env_file=None).mlx_memory_fraction * total)
+    assert room.limit_bytes == budget - (backend.info.weight_bytes or 0)
+
+
 def test_what_a_text_model_can_this_can_too(vision: Service) -> None:
     """Choices, log-probabilities, penalties, a bias, a form."""
     ((word, picture),) = drawn(4, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import ModelLoadFailed
-from src.selection import Format, Machine, decide, gguf_file, model_format, select
+from src.selection import Format, Machine, decide, gguf_file, model_format, select, unmet
 from tests.conftest import MakeSettings
 
 NVIDIA = Machine(nvidia=True, vllm=True)
@@ -40,6 +40,13 @@ def test_what_is_named_is_taken(make_settings: MakeSettings) -> None:
     settings = make_settings(upstream_url="http://there", default_model="theirs")
     assert (select("theirs", settings).engine, select("demo", settings).engine) == ("vllm", "mlx")
     assert select("demo", make_settings()).engine == "mlx"
+
+
+def test_what_an_engine_cannot_do_is_named(make_settings: MakeSettings) -> None:
+    """The engine mlx sees for itself which models can; the others have none of it."""
+    wishes = make_settings(kv_bits="8", prefix_cache_dir="/there")
+    assert unmet("vllm", wishes) == ("KV_BITS", "PREFIX_CACHE_DIR")
+    assert unmet("mlx", wishes) == unmet("llama.cpp", make_settings()) == ()
 
 
 def test_formats(tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ def plan(target: Target, settings: Settings) -> SpeculationPlan | None:
         ModelLoadFailed: when the draft model is none for DEFAULT_MODEL.
     """
     method = settings.speculative_method
+    if settings.draft_model and method != "draft_model":
+        logs.model.warning("DRAFT_MODEL guesses nothing without SPECULATIVE_METHOD=draft_model")
     if method == "off":
         return None
     if not ragged.can_be_ragged(target.model):

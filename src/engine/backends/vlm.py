@@ -156,6 +156,9 @@ def load_vlm(model: str, settings: Settings, blas: str | None, progress: Progres
     if settings.speculative_method != "off":
         logs.model.warning("SPECULATIVE_METHOD={}: vision models decode without guesses", settings.speculative_method)
         settings = settings.model_copy(update={"speculative_method": "off"})
+    if settings.prefix_cache_dir is not None:
+        logs.model.warning("PREFIX_CACHE_DIR: vision models keep nothing of their prompts")
+    settings = settings.model_copy(update={"prefix_cache_mb": 0, "prefix_cache_dir": None})  # all room is for what runs
     found = lm.read(model, settings, blas, progress, partial(_load, config=config), VlmTokenizer, _speaker)
     try:
         processor = load_processor(folder, True, eos_token_ids=config.get("eos_token_id"), trust_remote_code=False)
