@@ -101,9 +101,10 @@ def lasting_secret(path: Path) -> bytes:
             os.link(made, path)  # whole or not at all, and never over another's
     finally:
         Path(made).unlink()
-    found = path.read_bytes()
-    if len(found) != SECRET_BYTES:
-        raise OSError(f"{path} is damaged; delete it")
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        info, found = os.fstat(file.fileno()), file.read(SECRET_BYTES + 1)
+    if info.st_uid != os.getuid() or info.st_mode & 0o077 or len(found) != SECRET_BYTES:
+        raise OSError(f"{path} is damaged, or others could read or change it; delete it")
     return found
 
 

@@ -119,6 +119,20 @@ def test_a_lasting_secret_is_everyones_and_nobody_elses(tmp_path: Path) -> None:
         keys.lasting_secret(path)
 
 
+def test_a_secret_that_others_know_is_none(tmp_path: Path) -> None:
+    """One that was open to others, or lies where somebody's link leads, is not taken."""
+    made, link = tmp_path / "secret", tmp_path / "link"
+    secret = keys.lasting_secret(made)
+    link.symlink_to(made)
+    with pytest.raises(OSError, match="link"):
+        keys.lasting_secret(link)
+    made.chmod(0o640)
+    with pytest.raises(OSError, match="others"):
+        keys.lasting_secret(made)
+    made.chmod(0o600)
+    assert keys.lasting_secret(made) == secret
+
+
 def test_a_secret_is_in_no_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings that are wrong are listed with their values, keys and URLs without."""
     monkeypatch.setenv("PORT", "99999")
