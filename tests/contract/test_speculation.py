@@ -197,6 +197,24 @@ def test_a_while_without_guesses_is_caught_up(pause: int, model: Any) -> None:
     assert sum(later and not earlier for earlier, later in itertools.pairwise(guessed)) > 1
 
 
+def test_a_draft_model_is_shown_no_token_that_it_lacks(stranger: Any) -> None:
+    """Families pad their vocabularies differently: an id beyond its embedding would read what lies behind it."""
+    large = speaking(partial(every_token, vocab_size=VOCABULARY + 30))
+    shown: list[int] = []
+
+    class Watched:
+        layers = stranger.layers
+
+        def __call__(self, tokens: mx.array, cache: Any) -> Any:
+            shown.append(int(mx.max(tokens)))
+            return stranger(tokens, cache=cache)
+
+    prompt = [VOCABULARY + n for n in range(20)] * 2
+    engine = Engine(large, DraftModel(Watched(), VOCABULARY, 512))
+    assert engine.answers(Ask(prompt, 20)) == alone(large, Ask(prompt, 20))
+    assert 0 < max(shown) < VOCABULARY
+
+
 def test_who_cannot_pay_is_not_asked(model: Any) -> None:
     """A draft model reads no prompts for guesses that nobody wants."""
     drafter = DraftModel(model, VOCABULARY, 512)

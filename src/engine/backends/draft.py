@@ -79,7 +79,7 @@ class DraftModel:
         self._keep([uid for uid in self._uids if uid in uids])
 
     def _drafted(self, lines: list[Line], most: int) -> list[list[int]]:
-        tokens = mx.array(self._news(lines))
+        tokens = self._fed(self._news(lines))
         made: list[mx.array] = []
         for n in range(most):
             logits = self._model(tokens, cache=self._cache)[:, -1, : self._vocabulary]
@@ -106,13 +106,17 @@ class DraftModel:
         cache = self._alone.setdefault(line.uid, make_prompt_cache(self._model))
         news = line.since(held.valid)[: min(budget, line.length - 1 - held.valid)]
         if news:
-            self._model(mx.array([news]), cache=cache)
+            self._model(self._fed([news]), cache=cache)
             mx.eval([layer.state for layer in cache])
             held.valid += len(news)
             held.size = held.valid
         if line.length - held.valid <= _BEHIND:
             self._join(line.uid, self._alone.pop(line.uid))
         return len(news)
+
+    def _fed(self, rows: list[list[int]]) -> mx.array:
+        """Ids that this model has: the large one may have more, which no tokenizer knows but a client can send."""
+        return mx.minimum(mx.array(rows), self._vocabulary - 1)
 
     def _join(self, uid: int, cache: Cache) -> None:
         merged = [layer.merge([layer]) for layer in cache]

@@ -118,10 +118,11 @@ def _with_draft(target: Target, settings: Settings, costs: Costs) -> Speculation
             f"DRAFT_MODEL {name!r} has another vocabulary than {target.name!r}: it cannot guess for it."
         )
     read = partial(read_model, folder, target.float32, Progress())
-    model, _ = read()
+    model, own = read()
     if not ragged.can_be_ragged(model):
         raise ModelLoadFailed(f"DRAFT_MODEL {name!r} keeps windows or running states, which cannot go back.")
     paid = measure(model)
     costs = replace(costs, guess_s=paid.step_s, guess_row_s=paid.position_s)
-    draft = Draft(model, lambda: read()[0], target.vocabulary, settings.prefill_step_size)
+    vocabulary = min(target.vocabulary, checkpoint.vocabulary_size(own, 0) or target.vocabulary)
+    draft = Draft(model, lambda: read()[0], vocabulary, settings.prefill_step_size)
     return SpeculationPlan(settings, costs, draft)
