@@ -73,8 +73,7 @@ class Drawing:
         if self._host:
             return mx.array(self._in_blocks(np.array(logits, copy=False), chance[:, None]))
         weights = _weights(mx, logits, self._columns, _least_on_device)
-        chosen: mx.array = _drawn(mx, weights, mx.array(chance[:, None]))
-        return chosen
+        return _drawn_on_device(weights, mx.array(chance[:, None]))
 
     def _in_blocks(self, logits: Floats, chance: Floats) -> NDArray[np.uint32]:
         """A few rows at a time, which stay in the processor's cache."""
@@ -83,7 +82,7 @@ class Drawing:
         for at in range(0, len(logits), count):
             rows = slice(at, at + count)
             weights = _weights(np, logits[rows], self._columns.of(rows), _least_on_host)
-            chosen[rows] = _drawn(np, weights.astype(np.float64), chance[rows])
+            chosen[rows] = _drawn_on_host(weights, chance[rows])
         return chosen
 
 
@@ -97,10 +96,16 @@ def _weights(xp: Any, logits: Any, columns: _Columns, least: Callable[[Any, _Col
     return weights * (probable >= least(probable, columns))
 
 
-def _drawn(xp: Any, weights: Any, chance: Any) -> Any:
+def _drawn_on_host(weights: Floats, chance: Floats) -> Any:
     """The first index at which the running sum of the weights exceeds `chance` of the whole."""
-    mass = xp.cumsum(weights, axis=-1)
-    return xp.argmax(mass > chance * mass[:, -1:], axis=-1)
+    mass = np.cumsum(weights, axis=-1, dtype=np.float64)
+    return np.argmax(mass > chance * mass[:, -1:], axis=-1)
+
+
+def _drawn_on_device(weights: mx.array, chance: mx.array) -> mx.array:
+    """The same; a GPU sums in pieces, so that a sum may grow by a rounding where nothing was added: not drawn there."""
+    mass = mx.where(weights > 0, mx.cumsum(weights, axis=-1), 0.0)
+    return mx.argmax(mass > chance * mx.max(mass, axis=-1, keepdims=True), axis=-1)
 
 
 def _least_on_device(probable: mx.array, columns: _Columns) -> mx.array:
