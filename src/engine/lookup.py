@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 # tokens that must be alike before a guess, the most that are compared, and the earlier places that are looked at
 _LEAST, _MOST, _PLACES = 2, 8, 8
+TOKEN_BYTES = 150  # what a token of a sequence takes here (measured: docs/adr/0018)
 
 
 class Lookup:

@@ -147,11 +147,13 @@ class Disk:
             self._carry_out(order)
 
     def _carry_out(self, order: Callable[[], None]) -> None:
-        """A full disk, or a folder that went away, costs the time that it would have saved, and nothing else."""
+        """A full disk or memory, or a folder that went away, costs the time it would have saved, and nothing else."""
         try:
             order()
         except OSError as error:
             self._complain(f"the disk takes no blocks: {error.strerror}")
+        except MemoryError:
+            self._complain("the disk takes no blocks: no memory")
 
     def _write(self, name: str, size: int, arrays: dict[str, Array]) -> None:
         try:

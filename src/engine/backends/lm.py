@@ -17,7 +17,6 @@ from typing import Any
 import mlx.core as mx
 import mlx_lm
 import msgspec
-import psutil
 from loguru import logger
 from mlx.utils import tree_flatten
 from mlx_lm.utils import load_tokenizer
@@ -37,12 +36,19 @@ from src.engine.backends.speculation import SpeculativeBatch, Speculator
 from src.engine.backends.speculation_plan import SpeculationPlan, Target, plan
 from src.engine.backends.tokenizer import LmTokenizer
 from src.engine.backends.vocabulary import Vocabulary
-from src.engine.backends.weights import Load, give_back, load_text, parameter_count, read_model, weight_bytes
+from src.engine.backends.weights import (
+    Load,
+    give_back,
+    load_text,
+    parameter_count,
+    read_model,
+    refuse_too_large,
+    weight_bytes,
+)
 from src.engine.progress import Progress
 from src.errors import ModelLoadFailed
 from src.gpu import footprint
 from src.gpu.faults import of_gpu
-from src.gpu.watermarks import fits
 from src.ipc.messages import (
     DeviceReading,
     KvReading,
@@ -290,7 +296,7 @@ def read(
     folder = checkpoint.locate(model, settings.models_path)
     config = checkpoint.read_config(folder)
     clean()
-    _refuse_too_large(folder, model)
+    refuse_too_large(folder, model)
     float32 = settings.cpu_dequantize if device.kind == "cpu" and sys.platform == "linux" else None
     again = partial(read_model, folder, float32, progress, load)
     try:
@@ -300,6 +306,8 @@ def read(
         tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
         tokens = checkpoint.vocabulary_size(config, len(tokenizer))
         speculation = plan(Target(model, folder, loaded, tokenizer, tokens, float32), settings)
+    except MemoryError:
+        raise
     except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
         raise verdict(error, model) from None
     weights = weight_bytes(loaded)
@@ -377,22 +385,6 @@ def _context(config: dict[str, Any], settings: Settings, beside: int, cost: kv.K
     if fitting < own:
         logger.warning("the context is {} tokens of the model's {}: its KV cache has no more memory", fitting, own)
     return fitting
-
-
-def _refuse_too_large(folder: Path, model: str) -> None:
-    """Better a reason now than a machine that swaps itself to death.
-
-    Raises:
-        ModelLoadFailed: this machine can never hold it.
-        MemoryError: it cannot now, beside what else is there.
-    """
-    needed = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    memory = psutil.virtual_memory()
-    text = f"The model {model!r} needs {needed >> 20} MB for its weights;"
-    if not fits(needed, memory.total):
-        raise ModelLoadFailed(f"{text} this machine has {memory.total >> 20} MB of memory.")
-    if not fits(needed, memory.available):
-        raise MemoryError(f"{text} {memory.available >> 20} MB of memory are free.")
 
 
 def verdict(error: Exception, model: str) -> Exception:

@@ -19,7 +19,8 @@ from src.engine.backends import kv, ragged
 from src.engine.backends.draft import DraftModel
 from src.engine.backends.kv import KvCost
 from src.engine.backends.speculation import Drafter, LookupDrafter, Speculator, measure
-from src.engine.backends.weights import read_model, weight_bytes
+from src.engine.backends.weights import read_model, refuse_too_large, weight_bytes
+from src.engine.lookup import TOKEN_BYTES
 from src.engine.progress import Progress
 from src.engine.worth import Costs
 from src.errors import ModelLoadFailed
@@ -52,7 +53,7 @@ class SpeculationPlan:
 
     def with_room(self, cost: KvCost) -> KvCost:
         """What a sequence takes with all that guessing adds to it."""
-        own = self._draft.kv if self._draft is not None else KvCost(0, 0)
+        own = self._draft.kv if self._draft is not None else KvCost(TOKEN_BYTES, 0)
         token = cost.token_bytes + own.token_bytes
         return KvCost(token, cost.row_bytes + own.row_bytes + (ragged.WIDEST_PADDING + self._most) * token)
 
@@ -82,6 +83,7 @@ def plan(target: Target, settings: Settings) -> SpeculationPlan | None:
 
     Raises:
         ModelLoadFailed: when the draft model is none for DEFAULT_MODEL.
+        MemoryError: there is no room for the draft model now.
     """
     method = settings.speculative_method
     if settings.draft_model and method != "draft_model":
@@ -117,6 +119,7 @@ def _with_draft(target: Target, settings: Settings, costs: Costs) -> Speculation
         raise ModelLoadFailed(
             f"DRAFT_MODEL {name!r} has another vocabulary than {target.name!r}: it cannot guess for it."
         )
+    refuse_too_large(folder, name)  # beside the large one, which is there already
     read = partial(read_model, folder, target.float32, Progress())
     model, own = read()
     if not ragged.can_be_ragged(model):

@@ -155,13 +155,14 @@ def test_what_is_damaged_is_deleted_with_what_is_behind_it(disk: Disk, tmp_path:
     assert [path.name for path in files(tmp_path)] == ["a"]
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError()])
 def test_a_disk_that_is_full_costs_nothing_but_time(
-    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A block that cannot be written is not there, leaves nothing, and the next is tried again."""
 
     def full(*_: object) -> list[bytes]:
-        raise OSError(28, "No space left on device")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(module, "pack", full)
