@@ -13,11 +13,14 @@ from typing import Any, Protocol
 
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator, GenerationBatch, PromptProcessingBatch
+from mlx_lm.models.cache import BatchKVCache
 
 from src.engine.backends.prefix import PrefixCache
 from src.engine.backends.sampling import BatchSampler, Row
 from src.engine.chunks import chunk
 
+# with more rows a step is long, and its threads only stand in each other's way when it begins early (measured)
+_EARLY_ROWS = 8
 # one step in so many is divided into forward pass and sampling, at the price of waiting between them
 _MEASURED = 32
 
@@ -87,6 +90,24 @@ class Rows(Protocol):
     def close(self) -> None: ...
 
 
+class _Early:
+    """A layer's cache whose tokens are computed as soon as they are written down, while Python writes down the rest.
+
+    On a CPU the drawing waits for each step, so nothing else would be computed meanwhile (1.4 ms in 15, measured).
+    """
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
+        found: tuple[mx.array, mx.array] = self._cache.update_and_fetch(keys, values)
+        mx.async_eval(found)  # type: ignore[no-untyped-call]
+        return found
+
+
 class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
     """Sequences that are decoded together; `samplers` are their `Row`s."""
 
@@ -109,7 +130,7 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         self._current_tokens, self._current_logprobs = self._next_tokens, self._next_logprobs
         inputs = self._current_tokens
         began = self._settle("", 0.0, inputs)
-        logits = self.model(inputs[:, None], cache=self.prompt_cache)[:, -1, :]
+        logits = self.model(inputs[:, None], cache=self._caches())[:, -1, :]
         sampler = self._sampler_for(logits.shape[-1])
         began = self._settle("forward", began, logits)
         self._next_tokens = sampler.choose(logits, inputs)
@@ -122,6 +143,11 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         for tokens, token in zip(self.tokens, known, strict=True):
             tokens.append(token)
         return known, self._current_logprobs
+
+    def _caches(self) -> list[Any]:
+        if mx.default_device() != mx.cpu or len(self.uids) > _EARLY_ROWS:
+            return list(self.prompt_cache)
+        return [_Early(layer) if type(layer) is BatchKVCache else layer for layer in self.prompt_cache]
 
     def _settle(self, phase: str, began: float, array: mx.array) -> float:
         """In a step that is measured, compute what is due so far, and note its time; elsewhere nothing waits."""
