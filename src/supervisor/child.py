@@ -30,6 +30,7 @@ from src.supervisor.wear import Wear
 _START_POLL_S = 0.1
 _DUMP_S = 1.0  # what faulthandler gets to write its stacks
 _REAP_S = 10.0  # a killed process may still hang in the kernel, with its GPU
+_LAST_WORDS_S = 0.5  # what it said before it ended may be read after its end
 _OWN_EXIT_S = 10.0  # a process that reports `failed` tells its clients why, then leaves by itself with its exit code
 _AWAY_S = 1.0
 _NOT_YET = float("inf")
@@ -229,7 +230,7 @@ class Child:
         """Ask once and keep what it says; False when no answer came."""
         asked_at, timeout_s = self._clock(), self._settings.heartbeat_timeout
         try:
-            self._health = await self._unless_over(process, probe.ask(timeout_s))
+            self._health = await self._unless_over(process, probe.ask(timeout_s), _LAST_WORDS_S)
         except ProbeError:
             if self._clock() - asked_at > timeout_s + _AWAY_S:
                 self._answered_at = self._clock()  # it was us who stood still, so this says nothing about the child
@@ -397,14 +398,17 @@ class Child:
 
     # ---- waiting and writing
 
-    async def _unless_over(self, process: Process, work: Coroutine[Any, Any, T]) -> T:
-        """Do `work` only while the process lives and no order waits; else raise _Exited or _Ordered."""
+    async def _unless_over(self, process: Process, work: Coroutine[Any, Any, T], grace_s: float = 0.0) -> T:
+        """Do `work` only while the process lives, and `grace_s` longer, and no order waits; else raise _Exited or
+        _Ordered."""
         task = asyncio.ensure_future(work)
         try:
             await _first_of(task, process.exited, self._called)
             if self._called.done():
                 raise _Ordered
-            if process.exited.done():
+            if process.exited.done() and grace_s:
+                await asyncio.wait({task}, timeout=grace_s)
+            if process.exited.done() and not task.done():
                 raise _Exited
             return await task
         finally:

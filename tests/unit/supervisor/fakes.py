@@ -30,6 +30,7 @@ class FakeProcess:
     ) -> None:
         self.pid = pid
         self.said = said
+        self.last_words: int | None = None  # the status it ends with while it answers
         self.hangs = False
         self.barren = False
         self.signals: list[tuple[float, str]] = []
@@ -72,6 +73,9 @@ class FakeProbe:
         if self._process.hangs:
             await asyncio.sleep(timeout_s)
             raise ProbeError("no answer")
+        if self._process.last_words is not None:
+            self._process.exit(self._process.last_words)
+            await asyncio.sleep(0.1)
         if isinstance(self._process.said, ProbeError):
             raise self._process.said
         return self._process.said

@@ -252,6 +252,21 @@ async def test_a_model_that_cannot_be_loaded_is_reported_with_its_reason() -> No
 
 
 @in_virtual_time
+async def test_last_words_are_heard_after_the_end() -> None:
+    """The end of a process may be seen before what it said is read."""
+
+    def make(pid: int) -> FakeProcess:
+        process = FakeProcess(pid, health("failed", "no weights in models/x"))
+        process.last_words = ExitCode.MODEL
+        return process
+
+    life = Life(make)
+    await life.until("failed")
+    assert life.child.status().detail == "no weights in models/x"
+    await life.end()
+
+
+@in_virtual_time
 async def test_gpu_errors_that_open_the_breaker_lead_to_the_cpu() -> None:
     """GPU_FALLBACK: it is started otherwise, says so, and goes back to the GPU when somebody orders a restart."""
 
