@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from src.bench.http import Place, asked
+from src.engine.upstream.child import free_port
 from src.settings import ROOT, Settings, child_environment
 from src.supervisor.preflight import findings
 
@@ -35,7 +35,7 @@ def service(settings: Settings, model: str) -> Iterator[Place]:
     Raises:
         Unusable: it cannot serve.
     """
-    key, port = secrets.token_urlsafe(), _free_port()
+    key, port = secrets.token_urlsafe(), free_port()
     with tempfile.TemporaryDirectory(prefix="stoker-", dir="/tmp") as folder:  # private; short, for sockets
         own = {"host": "127.0.0.1", "port": port, "runtime_dir": Path(folder), "log_dir": Path(folder)}
         own |= {"default_model": model, "lazy_load": False, "ocr_workers": 0, "enable_log_file": False}
@@ -93,9 +93,3 @@ async def _is_ready(place: Place) -> bool:
         return await asyncio.wait_for(status(), _ASK_S) == 200
     except (OSError, EOFError, ValueError, asyncio.TimeoutError):
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

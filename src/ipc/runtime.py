@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -27,13 +28,21 @@ def prepare(directory: Path) -> Path:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise RuntimeDirError(f"{directory} cannot be made: {error.strerror}") from None
-    info = directory.lstat()
-    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
-        raise RuntimeDirError(f"{directory} is not a directory of this user")
+    try:
+        check_own(directory)
+    except PermissionError as error:
+        raise RuntimeDirError(error.strerror) from None
     if len(os.fsencode(beside(engine_socket(directory, "x" * _MAX_NAME)))) > _MAX_SOCKET_PATH:
         raise RuntimeDirError(f"{directory} is too long a path for sockets; set RUNTIME_DIR to a shorter one")
     directory.chmod(0o700)
     return directory
+
+
+def check_own(directory: Path) -> None:
+    """Raise PermissionError for what is no directory of this user, or a link to one."""
+    info = directory.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
+        raise PermissionError(errno.EPERM, f"{directory} is not a directory of this user")
 
 
 def control_socket(directory: Path) -> Path:

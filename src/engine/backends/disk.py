@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ from queue import SimpleQueue
 
 from src import logs
 from src.engine.backends.blockfile import FORMAT, Array, Buffer, Damaged, pack, unpack
+from src.ipc.runtime import check_own
 
 _BACKLOG_BYTES = 128 << 20  # copied for the writer at most; what comes while it is behind is not kept
 _LOOKS = 16  # the folder is counted again after a part of its limit was written, and cut back by as much
@@ -72,7 +72,7 @@ class Disk:
         self._folder = folder / model
         self._prefix = f"{self._folder}{os.sep}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check(folder)
+        check_own(folder)
         self._make()
         self._writing: set[str] = set()
         self._backlog = 0
@@ -182,7 +182,7 @@ class Disk:
     def _make(self) -> None:
         """Each time: somebody may have emptied the whole."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check(self._folder)
+        check_own(self._folder)
         self._folder.chmod(0o700)
 
     def _mark(self, blocks: list[str], now_ns: int) -> None:
@@ -217,12 +217,6 @@ def _kept(root: Path) -> Iterator[Kept]:
                 info = file.stat(follow_symlinks=False)
                 if _OURS.match(file.name):
                     yield Kept(file.path, info.st_size, info.st_mtime_ns)
-
-
-def _check(folder: Path) -> None:
-    info = folder.lstat()
-    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
-        raise PermissionError(1, f"{folder} is not a directory of this user")
 
 
 def _private(path: str, flags: int) -> int:

@@ -72,14 +72,14 @@ class PrefixCache:
 
     def known(self, salt: str, prompt: list[int]) -> int | None:
         """How many of a prompt's tokens need not be computed; the last one always is. None when it is off."""
-        return sum(same for _, same in self._usable(salt, prompt)[0]) if self.on else None
+        return _length(self._usable(salt, prompt)[0]) if self.on else None
 
     def find(self, salt: str, prompt: list[int]) -> Found:
         """A cache to begin a prompt with."""
         if not self.on:
             return Found(None, 0, 0)
         way, part = self._usable(salt, prompt)
-        tokens = sum(same for _, same in way)
+        tokens = _length(way)
         self._requests += 1
         self._tokens += len(prompt)
         self._hits += tokens > 0
@@ -96,7 +96,7 @@ class PrefixCache:
             return False
         until = time.monotonic() + seconds
         way = self._tree.find(salt, prompt[:-1])
-        known = sum(same for _, same in way)
+        known = _length(way)
         room = self._tree.limit_bytes - sum(node.nbytes for node, _ in way)
         found: list[tuple[blocks.Kv, int]] = []
         for arrays in self._disk.read(islice(names(salt, prompt[:-1]), known // BLOCK, None)):
@@ -110,7 +110,7 @@ class PrefixCache:
         stop = first + len(found) * BLOCK
         if stop > known:
             self._tree.add(salt, prompt[:stop], lambda start: _span(found, start - first, stop - first))
-        fetched = max(0, self._length(salt, prompt) - known)
+        fetched = max(0, _length(self._tree.find(salt, prompt[:-1])) - known)
         self._from_disk += fetched
         return fetched > 0
 
@@ -152,10 +152,6 @@ class PrefixCache:
         if self._disk is not None:
             self._disk.close()
 
-    def _length(self, salt: str, prompt: list[int]) -> int:
-        """How many of a prompt's tokens are known, the last one left out."""
-        return sum(same for _, same in self._tree.find(salt, prompt[:-1]))
-
     def _store(self, salt: str, tokens: list[int], end: bool) -> None:
         """Have the blocks written that are not on disk yet. What it cannot take now is offered with the next chunk."""
         if self._disk is None:
@@ -174,10 +170,10 @@ class PrefixCache:
     def _usable(self, salt: str, prompt: list[int]) -> tuple[list[tuple[Node[KvSpan], int]], int]:
         """The part of the known way that can be used, and where the known way ends."""
         way = self._tree.find(salt, prompt[:-1])
-        known = sum(same for _, same in way)
+        known = _length(way)
         while self._by_state and way and not _has_states(*way[-1]):
             way.pop()
-        return (way if sum(same for _, same in way) >= LEAST else []), known
+        return (way if _length(way) >= LEAST else []), known
 
     def _assemble(self, way: list[tuple[Node[KvSpan], int]]) -> Cache:
         """A cache of mlx-lm's own kind. Nothing writes to its arrays: a batch copies them when it takes it in."""
@@ -192,6 +188,11 @@ class PrefixCache:
             else:
                 found.append(copy.copy(next(states)))
         return _rebuilt(lm.make_prompt_cache(self._model), iter(found))
+
+
+def _length(way: list[tuple[Node[KvSpan], int]]) -> int:
+    """How many tokens a way through the tree has in common with who asked for it."""
+    return sum(same for _, same in way)
 
 
 def _span(pieces: list[tuple[blocks.Kv, int]], start: int, stop: int) -> KvSpan:

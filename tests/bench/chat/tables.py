@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from src.bench.figures import ratios, shown
@@ -81,19 +82,19 @@ def _firsts(table: Table, work: Workload, other: str) -> list[float]:
 
 
 def _least(values: Sequence[float], wanted: float | None) -> str:
-    if wanted is None:
-        return f"{shown(values, 2)}×" if values else "–"
-    if not values:
-        return f"? (≥ {wanted:g})"
-    return f"{shown(values, 2)}× (≥ {wanted:g}{' ✗' * (statistics.median(values) < wanted)})"
+    return _judged(values, wanted, "≥", operator.ge)
 
 
 def _most(values: Sequence[float], wanted: float | None) -> str:
+    return _judged(values, wanted, "≤", operator.le)
+
+
+def _judged(values: Sequence[float], wanted: float | None, sign: str, holds: Callable[[float, float], bool]) -> str:
     if wanted is None:
         return f"{shown(values, 2)}×" if values else "–"
     if not values:
-        return f"? (≤ {wanted:g})"
-    return f"{shown(values, 2)}× (≤ {wanted:g}{' ✗' * (statistics.median(values) > wanted)})"
+        return f"? ({sign} {wanted:g})"
+    return f"{shown(values, 2)}× ({sign} {wanted:g}{'' if holds(statistics.median(values), wanted) else ' ✗'})"
 
 
 # ---- every figure
