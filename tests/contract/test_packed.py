@@ -126,7 +126,7 @@ def test_what_runs_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     for bits in (None, 8, 4):
         model = packed(plain.every_token, bits) if bits else speaking(partial(plain.every_token, **SIZES))
         engine = Engine(model, limit=0, chunk=512)
-        mx.synchronize()
+        mx.synchronize(engine.rows.stream)
         before = mx.get_active_memory()
         for seed in range(3):
             engine.rows.add(tokens(1000, seed), 50, Row(1000), "")
