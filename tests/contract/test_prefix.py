@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from src.engine import backends, choices  # noqa: E402
 from src.engine.backends.disk import Disk  # noqa: E402
 from src.engine.backends.kv import KvCost, measure  # noqa: E402
 from src.engine.backends.prefix import PrefixCache, layers_reusable  # noqa: E402
+from src.engine.backends.rowbatch import suitable  # noqa: E402
 from src.engine.backends.rows import RowGenerator  # noqa: E402
 from src.engine.backends.sampling import Row  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402
@@ -141,7 +143,7 @@ class Engine:
     def __init__(self, model: Any, limit: int = LIMIT, chunk: int = CHUNK, disk: Disk | None = None) -> None:
         self.prefixes = PrefixCache(model, limit, disk)
         options: dict[str, Any] = {"completion_batch_size": 16, "prefill_batch_size": 16, "prefill_step_size": chunk}
-        self.rows = RowGenerator(model, self.prefixes, **options)
+        self.rows = RowGenerator(model, self.prefixes, suitable(model), **options)
 
     def answers(self, *prompts: list[int], salt: str = "") -> list[list[int]]:
         """Greedy answers, computed together."""
@@ -253,6 +255,7 @@ def test_what_is_kept_is_all_that_is_held() -> None:
     """No part holds the memory of the whole batch it was cut from: forgetting all frees what was counted."""
     engine = Engine(speaking(every_token), chunk=512)
     engine.answers(*[SYSTEM + tokens(1500, n) for n in range(3)])
+    gc.collect()  # what other tests have left
     mx.synchronize(engine.rows.stream)  # no step under way: it would hold arrays of its own
     before, reading = mx.get_active_memory(), engine.prefixes.reading()
     assert reading is not None

@@ -25,7 +25,8 @@ from src.engine.backends import ragged  # noqa: E402
 from src.engine.backends.draft import DraftModel  # noqa: E402
 from src.engine.backends.packed import Packing, pack  # noqa: E402
 from src.engine.backends.prefix import PrefixCache  # noqa: E402
-from src.engine.backends.rows import RowBatch, RowGenerator  # noqa: E402
+from src.engine.backends.rowbatch import suitable  # noqa: E402
+from src.engine.backends.rows import RowGenerator  # noqa: E402
 from src.engine.backends.sampling import Row  # noqa: E402
 from src.engine.backends.speculation import (  # noqa: E402
     Drafter,
@@ -73,12 +74,10 @@ class Engine:
 
     def __init__(self, model: Any, drafter: Drafter | None, limit: int = 0, ends: tuple[int, ...] = ()) -> None:
         self.speculator = Speculator(drafter, MOST, FREE) if drafter is not None else None
-        start = RowBatch.empty
-        if self.speculator is not None:
-            start = partial(SpeculativeBatch.start, speculator=self.speculator)
+        batch = suitable(model) if self.speculator is None else SpeculativeBatch.start(model, self.speculator)
         options: dict[str, Any] = {"completion_batch_size": 16, "prefill_batch_size": 16, "prefill_step_size": 32}
         self.prefixes = PrefixCache(model, limit)
-        self.rows = RowGenerator(model, self.prefixes, start, stop_tokens=[(end,) for end in ends], **options)
+        self.rows = RowGenerator(model, self.prefixes, batch, stop_tokens=[(end,) for end in ends], **options)
         self.made: dict[int, list[int]] = {}
         self.ends: dict[int, str] = {}
         self.steps = 0

@@ -30,8 +30,10 @@ from src.engine.backends.disk import Disk, fingerprint
 from src.engine.backends.embedding import MeanPooler
 from src.engine.backends.packed import Packing
 from src.engine.backends.prefix import PrefixCache
-from src.engine.backends.rows import RowBatch, RowGenerator, Rows, RowScores
+from src.engine.backends.rowbatch import suitable
+from src.engine.backends.rows import RowGenerator, Rows
 from src.engine.backends.sampling import Row
+from src.engine.backends.scores import RowScores
 from src.engine.backends.speculation import SpeculativeBatch, Speculator
 from src.engine.backends.speculation_plan import SpeculationPlan, Target, plan
 from src.engine.backends.tokenizer import LmTokenizer
@@ -127,7 +129,7 @@ class LmBackend:
         rows = RowGenerator(
             model,
             prefixes,
-            RowBatch.empty if speculator is None else partial(SpeculativeBatch.start, speculator=speculator),
+            suitable(model) if speculator is None else SpeculativeBatch.start(model, speculator),
             stop_tokens=[(token,) for token in self._end_tokens],
             completion_batch_size=self._settings.max_num_seqs,
             prefill_batch_size=self._settings.max_num_seqs,
@@ -198,8 +200,7 @@ class LmBackend:
 
     def step(self, prefill: int | None = None) -> Step:
         self._generator.share(prefill or self._settings.prefill_step_size)
-        prompts, generated = self._generator.next()
-        left = {reply.uid: reply.progress[1] - reply.progress[0] for reply in prompts}
+        left, generated = self._generator.next()
         tokens = [
             Token(reply.uid, reply.token, reply.finish_reason, self._logprob(reply.logprobs)) for reply in generated
         ]

@@ -1,64 +1,28 @@
-"""mlx-lm's batch, with a step of our own: one sampler for all rows, and log-probabilities for those who asked.
+"""The order of a step: mlx-lm's batches of prompts and of running answers, with what they share. Owner thread.
 
-Owner thread. mlx-lm keeps one opaque `sampler` per sequence through all it does to a batch; ours are `Row`s. What
-prompts share is taken from the prefix cache and kept in it.
+mlx-lm keeps one opaque `sampler` per sequence through all it does to a batch; ours are `Row`s. What prompts share is
+taken from the prefix cache and kept in it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import mlx.core as mx
-from mlx_lm.generate import BatchGenerator, GenerationBatch, PromptProcessingBatch
-from mlx_lm.models.cache import BatchKVCache
+from mlx_lm.generate import BatchGenerator, PromptProcessingBatch
 
 from src.engine.backends.prefix import PrefixCache
-from src.engine.backends.sampling import BatchSampler, Row
+from src.engine.backends.rowbatch import RowBatch
+from src.engine.backends.sampling import Row
+from src.engine.backends.scores import RowScores
 from src.engine.chunks import chunk
 
-# with more rows a step is long, and its threads only stand in each other's way when it begins early (measured)
-_EARLY_ROWS = 8
 # one step in so many is divided into forward pass and sampling, at the price of waiting between them
 _MEASURED = 32
-
-
-class Scores:
-    """Log-probabilities of one step, of the rows that asked; on the device until somebody reads them."""
-
-    def __init__(self, logits: mx.array, tokens: mx.array, top: int) -> None:
-        logits = logits.astype(mx.float32)
-        scores = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
-        self.arrays = [tokens, mx.take_along_axis(scores, tokens[:, None], axis=-1)[:, 0]]
-        if top:
-            best = mx.contiguous(mx.argpartition(-scores, kth=top - 1, axis=-1)[:, :top])  # else it would hold them all
-            self.arrays += [best, mx.take_along_axis(scores, best, axis=-1)]
-        self._lists: list[Any] | None = None
-
-    def read(self, line: int) -> tuple[tuple[int, float], list[tuple[int, float]]]:
-        """The token that came, and the likeliest, best first, each with its log-probability."""
-        if self._lists is None:
-            self._lists = [array.tolist() for array in self.arrays]
-        chosen = (self._lists[0][line], self._lists[1][line])
-        if len(self._lists) == 2:
-            return chosen, []
-        return chosen, sorted(zip(self._lists[2][line], self._lists[3][line], strict=True), key=lambda pair: -pair[1])
-
-
-@dataclass(frozen=True)
-class RowScores:
-    """One row's share of `Scores`."""
-
-    scores: Scores
-    line: int
-    top: int
-
-    def read(self) -> tuple[tuple[int, float], list[tuple[int, float]]]:
-        """The token that came, and as many of the likeliest as were asked for, best first."""
-        chosen, best = self.scores.read(self.line)
-        return chosen, best[: self.top]
+# after so many, MLX gives back the buffers that it keeps for others of their size (as mlx-lm does)
+_CLEARED = 512
 
 
 @dataclass(frozen=True)
@@ -81,7 +45,7 @@ class Rows(Protocol):
 
     def share(self, budget: int) -> None: ...
 
-    def next(self) -> tuple[list[Any], list[Any]]: ...
+    def next(self) -> tuple[dict[int, int], list[Any]]: ...
 
     def times(self) -> dict[str, float]: ...
 
@@ -90,126 +54,21 @@ class Rows(Protocol):
     def close(self) -> None: ...
 
 
-class _Early:
-    """A layer's cache whose tokens are computed as soon as they are written down, while Python writes down the rest.
-
-    On a CPU the drawing waits for each step, so nothing else would be computed meanwhile (1.4 ms in 15, measured).
-    """
-
-    def __init__(self, cache: Any) -> None:
-        self._cache = cache
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._cache, name)
-
-    def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
-        found: tuple[mx.array, mx.array] = self._cache.update_and_fetch(keys, values)
-        mx.async_eval(found)  # type: ignore[no-untyped-call]
-        return found
-
-
-class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
-    """Sequences that are decoded together; `samplers` are their `Row`s."""
-
-    _next_tokens: mx.array
-    _next_logprobs: list[RowScores | None]
-    _composition: tuple[int, ...] = ()
-    _sampler: BatchSampler
-    measured: dict[str, float] | None = None
-
-    @property
-    def extra_bytes(self) -> int:
-        """Keys and values held for its rows beside its cache."""
-        return 0
-
-    def put_in_order(self, at: int) -> None:
-        """See that a row's tokens stand in the cache as they came: they always do here."""
-
-    def _step(self) -> tuple[list[int], list[RowScores | None]]:
-        """As mlx-lm's: start computing the next tokens, then return the current ones."""
-        self._current_tokens, self._current_logprobs = self._next_tokens, self._next_logprobs
-        inputs = self._current_tokens
-        began = self._settle("", 0.0, inputs)
-        logits = self.model(inputs[:, None], cache=self._caches())[:, -1, :]
-        sampler = self._sampler_for(logits.shape[-1])
-        began = self._settle("forward", began, logits)
-        self._next_tokens = sampler.choose(logits, inputs)
-        self._settle("sample", began, self._next_tokens)
-        sampler.advance()
-        self._next_logprobs = self._score(logits)
-        pending = [each.scores.arrays for each in self._next_logprobs if each is not None]
-        mx.async_eval(self._next_tokens, pending)  # type: ignore[no-untyped-call]
-        known: Any = inputs.tolist()
-        for tokens, token in zip(self.tokens, known, strict=True):
-            tokens.append(token)
-        return known, self._current_logprobs
-
-    def _caches(self) -> list[Any]:
-        if mx.default_device() != mx.cpu or len(self.uids) > _EARLY_ROWS:
-            return list(self.prompt_cache)
-        return [_Early(layer) if type(layer) is BatchKVCache else layer for layer in self.prompt_cache]
-
-    def _settle(self, phase: str, began: float, array: mx.array) -> float:
-        """In a step that is measured, compute what is due so far, and note its time; elsewhere nothing waits."""
-        if self.measured is None:
-            return 0.0
-        mx.eval(array)
-        now = time.perf_counter()
-        if phase:
-            self.measured[phase] = now - began
-        return now
-
-    def _sampler_for(self, vocabulary: int) -> BatchSampler:
-        composition = tuple(self.uids)
-        if composition != self._composition:
-            self._composition = composition
-            self._sampler = BatchSampler(self.samplers, self.tokens, vocabulary)
-        return self._sampler
-
-    def _score(self, logits: mx.array) -> list[RowScores | None]:
-        rows: list[Row] = self.samplers
-        asked = [at for at, row in enumerate(rows) if row.logprobs is not None]
-        scores: list[RowScores | None] = [None] * len(rows)
-        if asked:
-            at = mx.array(asked)
-            shared = Scores(logits[at], self._next_tokens[at], max(rows[n].logprobs or 0 for n in asked))
-            for line, n in enumerate(asked):
-                scores[n] = RowScores(shared, line, rows[n].logprobs or 0)
-        return scores
-
-
-class RowPrompts(PromptProcessingBatch):  # type: ignore[misc]  # mlx-lm has no types
-    """Sequences in prefill, which become a `RowBatch`."""
-
-    def generate(self, tokens: list[list[int]]) -> RowBatch:
-        return RowBatch(
-            self.model,
-            self.uids,
-            mx.array([last for (last,) in tokens]),
-            self.prompt_cache,
-            self.tokens,
-            self.samplers,
-            self.fallback_sampler,
-            self.logits_processors,
-            self.stop_sequences,
-            self.max_tokens,
-        )
-
-
 class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
-    """mlx-lm's scheduler of prefill and decode over our batches."""
+    """mlx-lm's keeping of sequences, in steps of our own; `batch` has no rows yet."""
 
-    def __init__(
-        self, model: Any, prefixes: PrefixCache, start: Callable[..., RowBatch] = RowBatch.empty, **options: Any
-    ) -> None:
+    _prompt_batch: PromptProcessingBatch
+    _generation_batch: RowBatch
+    _currently_processing: list[list[Any]]  # of each prompt: segments that are not computed yet, and mlx-lm's counts
+
+    def __init__(self, model: Any, prefixes: PrefixCache, batch: RowBatch, **options: Any) -> None:
         super().__init__(model, **options)
         self._prefixes = prefixes
         self._salts: dict[int, str] = {}
         self.kv_bytes = 0
         self._steps = 0
         self._times: dict[str, float] = {}
-        self._prompt_batch = RowPrompts.empty(model, self.sampler, prefill_step_size=self.prefill_step_size)
-        self._generation_batch = start(model, self.sampler)
+        self._generation_batch = batch
 
     def add(self, prompt: list[int], max_tokens: int, row: Row, salt: str, media: object | None = None) -> int:  # noqa: ARG002  # text alone
         """Take a sequence in, with what is known of its prompt; its uid."""
@@ -228,41 +87,35 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
     def share(self, budget: int) -> None:
         """Divide the next step's prompt tokens among the sequences in prefill."""
         begun, new = [row[0] for row in self._currently_processing], [row[1] for row in self._unprocessed_sequences]
-        lefts = [sum(map(len, segments)) - 1 for segments in (*begun, *new)]
+        lefts = [_length(segments) - 1 for segments in (*begun, *new)]
         self.prefill_step_size = chunk([left for left in lefts if left], budget)
 
-    def next(self) -> tuple[list[Any], list[Any]]:
-        """One step; what it computed is kept for others."""
+    def next(self) -> tuple[dict[int, int], list[Any]]:
+        """One step: the tokens left of the prompts it computed, and the replies. What it computed is kept for others.
+
+        Who ends is found out first, and computed no further; who has its whole prompt takes part in the forward pass
+        that the step begins at its end.
+        """
+        batch = self._generation_batch
+        self._steps += 1
+        batch.measured = {} if self._steps % _MEASURED == 0 else None
+        self._times = {}
         with mx.stream(self._stream):
-            prompts, generated = self._measured_next()
+            replies = self._decode()
+            self._take_in()
+            left = self._prefill()
             began = time.perf_counter()
-            ends = {reply.uid for reply in prompts if reply.end_of_segment}
-            batch = self._prompt_batch
-            for at, (uid, tokens) in enumerate(zip(batch.uids, batch.tokens, strict=True)):
-                self._prefixes.keep(self._salts[uid], tokens, batch.prompt_cache, at, end=uid in ends)
-            for reply in generated:
-                if reply.finish_reason is not None:
-                    self._prefixes.keep(self._salts.pop(reply.uid), reply.all_tokens, reply.prompt_cache, 0, end=True)
-        self._times["keep"] = time.perf_counter() - began
+            self._join()
+            batch.begin()
+            if batch.uids:
+                self._spent("decode", began)
+        self._times |= batch.measured or {}
         self._count_bytes()
-        return prompts, generated
+        return left, replies
 
     def times(self) -> dict[str, float]:
         """What the last step spent its time on. MLX computes later than it is told: a few steps wait to be measured."""
         return self._times
-
-    def _measured_next(self) -> tuple[list[Any], list[Any]]:
-        self._steps += 1
-        batch, now = self._generation_batch, self._counters
-        before = (now.prompt_tokens, now.prompt_time, now.generation_steps, now.decode_time)
-        batch.measured = {} if self._steps % _MEASURED == 0 else None
-        prompts, generated = self._next()
-        self._times = batch.measured or {}
-        if now.prompt_tokens > before[0]:
-            self._times["prefill"] = now.prompt_time - before[1]
-        if now.generation_steps > before[2]:
-            self._times["decode"] = now.decode_time - before[3]
-        return prompts, generated
 
     def drop(self, uids: list[int]) -> None:
         """Forget sequences before their end, but not what was computed for them."""
@@ -277,5 +130,74 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         for uid in uids:
             self._salts.pop(uid, None)
 
+    # ---- a step's parts
+
+    def _decode(self) -> list[Any]:
+        """The running answers' next tokens."""
+        if not self._generation_batch.uids:
+            return []
+        began = time.perf_counter()
+        replies: list[Any] = self._generation_batch.next()
+        began = self._spent("decode", began)
+        for reply in replies:
+            if reply.finish_reason is not None:
+                self._prefixes.keep(self._salts.pop(reply.uid), reply.all_tokens, reply.prompt_cache, 0, end=True)
+                reply.prompt_cache = None  # a part of the batch's: while it was in use, the next pass would copy all
+        self._spent("keep", began)
+        if self._steps % _CLEARED == 0:
+            mx.clear_cache()
+        return replies
+
+    def _take_in(self) -> None:
+        """New sequences, as many as may run; who has no prompt to compute joins at once."""
+        room = self.completion_batch_size - len(self._generation_batch) - len(self._prompt_batch)
+        new = min(room, len(self._unprocessed_sequences))
+        if new > 0:
+            self._prompt_batch.extend(self._make_batch(new))
+        self._join()
+
+    def _prefill(self) -> dict[int, int]:
+        """A chunk of every prompt in work."""
+        batch = self._prompt_batch
+        if not batch.uids:
+            return {}
+        began = time.perf_counter()
+        prompts: list[list[list[int]]] = [row[0] for row in self._currently_processing]
+        batch.prompt([segments[0][: self.prefill_step_size] for segments in prompts])
+        began = self._spent("prefill", began)
+        for at, (uid, tokens, segments) in enumerate(zip(batch.uids, batch.tokens, prompts, strict=True)):
+            del segments[0][: self.prefill_step_size]
+            if end := not segments[0]:
+                del segments[0]
+            self._prefixes.keep(self._salts[uid], tokens, batch.prompt_cache, at, end=end)
+        self._spent("keep", began)
+        return {uid: _length(segments) for uid, segments in zip(batch.uids, prompts, strict=True)}
+
+    def _join(self) -> None:
+        """Prompts of which but the last token is computed: answers from now on."""
+        prompts = [row[0] for row in self._currently_processing]
+        ready = [at for at, segments in enumerate(prompts) if _length(segments) == 1]
+        if not ready:
+            return
+        self._currently_processing = [row for row in self._currently_processing if _length(row[0]) > 1]
+        self._generation_batch.join(self._leaving(ready), [prompts[at][0][0] for at in ready])
+
+    def _leaving(self, rows: list[int]) -> PromptProcessingBatch:
+        """These rows of the prompts' batch; when they are all, nothing is copied."""
+        batch = self._prompt_batch
+        if len(rows) < len(batch):
+            return batch.split(rows)
+        self._prompt_batch = PromptProcessingBatch.empty(self.model, self.sampler, batch.prefill_step_size)
+        return batch
+
+    def _spent(self, phase: str, began: float) -> float:
+        now = time.perf_counter()
+        self._times[phase] = self._times.get(phase, 0.0) + now - began
+        return now
+
     def _count_bytes(self) -> None:
         self.kv_bytes = self.prompt_cache_nbytes + self._generation_batch.extra_bytes
+
+
+def _length(segments: list[list[int]]) -> int:
+    return sum(map(len, segments))

@@ -16,7 +16,7 @@ import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
 from src.engine.backends import ragged
-from src.engine.backends.rows import RowBatch
+from src.engine.backends.rowbatch import RowBatch
 from src.engine.backends.sampling import BatchSampler, Row
 from src.engine.lookup import Lookup
 from src.engine.tokens import common_prefix
@@ -126,9 +126,9 @@ class SpeculativeBatch(RowBatch):
     _histories: dict[int, _History]
 
     @classmethod
-    def start(cls, model: Any, sampler: Any, speculator: Speculator) -> SpeculativeBatch:
+    def start(cls, model: Any, speculator: Speculator) -> SpeculativeBatch:
         """A batch without rows."""
-        batch: SpeculativeBatch = cls.empty(model, sampler)
+        batch: SpeculativeBatch = cls.empty(model, None)
         batch._speculator, batch._histories = speculator, {}
         return batch
 
@@ -199,8 +199,7 @@ class SpeculativeBatch(RowBatch):
         right = [common_prefix(guess, chosen) for guess, chosen in zip(guesses, choices, strict=True)]
         self._speculator.count(guesses, right)
         self._next_tokens = mx.array([chosen[n] for chosen, n in zip(choices, right, strict=True)], mx.uint32)
-        self._current_tokens, self._next_logprobs = inputs, self._score(logits)
-        mx.async_eval([each.scores.arrays for each in self._next_logprobs if each is not None])  # type: ignore[no-untyped-call]
+        self._current_tokens, self._next_logprobs = inputs, self._score(logits, self._next_tokens)
         made = [[token, *guess[:n]] for token, guess, n in zip(known, guesses, right, strict=True)]
         for row, n, uid, guess in zip(self.samplers, right, self.uids, guesses, strict=True):
             row.made += n
@@ -214,7 +213,7 @@ class SpeculativeBatch(RowBatch):
         began = self._settle("", 0.0, inputs)
         logits = self.model(mx.array(wide), cache=self.prompt_cache)
         began = self._settle("forward", began, logits)
-        sampler = self._sampler_for(logits.shape[-1])
+        sampler = self._sampler_for(logits.shape[-1], self.tokens)
         first = sampler.choose(logits[:, 0], inputs)
         places = [(at, n) for at, guess in enumerate(guesses) for n in range(1, 1 + len(guess))]
         rows = [replace(self.samplers[at], made=self.samplers[at].made + n) for at, n in places]

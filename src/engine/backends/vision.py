@@ -16,8 +16,9 @@ import numpy as np
 from mlx_vlm.generate.ar import BatchGenerator, _split_prompt_kwargs_per_row
 from mlx_vlm.generate.common import _chunked_prefill_enabled
 
-from src.engine.backends.rows import Reply, RowScores, Scores
+from src.engine.backends.rows import Reply
 from src.engine.backends.sampling import BatchSampler, Row
+from src.engine.backends.scores import RowScores, Scores
 
 Arrays = dict[str, Any]
 _PIXELS = "pixel_values"
@@ -100,14 +101,14 @@ class VisionRows:
         """A chunk is one prompt's here."""
         self._step_size = budget
 
-    def next(self) -> tuple[list[Reply], list[Reply]]:
+    def next(self) -> tuple[dict[int, int], list[Reply]]:
         began = time.perf_counter()
         waiting = self._generator.unprocessed_prompts
         if waiting:
             self._generator.prefill_step_size = self._running[waiting[0][0]].step_size and self._step_size
         _, generated = self._generator.next()
         self._times = {"decode": time.perf_counter() - began}
-        return [], [self._report(reply) for reply in generated]
+        return {}, [self._report(reply) for reply in generated]
 
     def times(self) -> dict[str, float]:
         return self._times
