@@ -10,8 +10,9 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from llguidance import LLParserLimits
 
-from src.engine.backends import Backend
+from src.engine.backends import Backend, constraint
 from src.engine.text import TextStream
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc.messages import ChatMessage, GenerateRequest, Sampling, Tool, ToolChoice
@@ -314,3 +315,30 @@ def test_a_call_that_a_model_chose_to_make(backend: Backend) -> None:
     assert json.loads("".join(piece.arguments for piece in pieces)) == wanted
     assert sum(bool(calls) for calls in told) > 5
     assert (shown, stream.called) == ("Well: ", True)
+
+
+def test_a_grammar_at_its_limit_fails_the_answer_alone(random_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told as a failure, behind nothing that the form does not allow; the row beside it goes on."""
+    few = LLParserLimits(max_lexer_states=60, verbose_errors=False)
+    monkeypatch.setattr(constraint, "_LIMITS", few)
+    backend = load(str(random_model))
+    try:
+        request = asking({"type": "string", "pattern": "^(a|b|c)*a(a|b|c){12}$"})
+        grammar = backend.tokenizer.grammar(request)
+        batch, known = Batch(backend), backend.tokenizer.encode(request)
+        uid = backend.insert(known, ROOM, Sampling(temperature=1.0, seed=1), 0, grammar)
+        batch.made[uid] = Made()
+        other = batch.insert(prompt(backend, TEXTS[0]), 20)
+        failed: dict[int, str] = {}
+        for _ in range(ROOM):
+            failed |= batch.step().failed
+            if failed:
+                break
+        assert list(failed) == [uid]
+        assert batch.made[uid].finish is None
+        said = "".join(map(backend.tokenizer.detokenizer().add, batch.made[uid].tokens))
+        assert set(said) <= set('"abc')
+        batch.finish(other)
+        assert len(batch.made[other].tokens) == 20
+    finally:
+        backend.close()

@@ -27,11 +27,15 @@ Cache = list[Any]
 
 @dataclass
 class _Held:
-    """What of a row is in its cache: so many tokens, of which so many are the row's; behind them were guesses."""
+    """What of a row is in its cache: so many tokens, of which so many are the row's; behind them were guesses.
+
+    `order` is that of its first tokens, where they do not stand as they came.
+    """
 
     size: int = 0
     valid: int = 0
     guesses: list[int] = field(default_factory=list)
+    order: ragged.Order | None = None
 
     def settle(self, line: Line) -> None:
         """See what came of the guesses. The last token is always computed anew: what follows it is asked for."""
@@ -88,7 +92,8 @@ class DraftModel:
             tokens = made[-1][:, None]
         guesses: Any = mx.stack(made, axis=1).tolist()
         for line, guess in zip(lines, guesses, strict=True):
-            self._held[line.uid] = _Held(line.length + most - 1, line.length, guess[:-1])
+            held = self._held[line.uid]
+            held.size, held.valid, held.guesses = line.length + most - 1, line.length, guess[:-1]
         return list(guesses)
 
     def _news(self, lines: list[Line]) -> list[list[int]]:
@@ -96,7 +101,13 @@ class DraftModel:
         held = [self._held[line.uid] for line in lines]
         news = max(line.length - each.valid for line, each in zip(lines, held, strict=True))
         stay = [line.length - news for line in lines]
-        ragged.take_back(self._cache, [each.size - n for each, n in zip(held, stay, strict=True)], stay)
+        for at, (each, n) in enumerate(zip(held, stay, strict=True)):
+            if each.order is not None and n < len(each.order):
+                self._put_in_order(at, each)  # else it would lose others than its last
+        gaps = ragged.take_back(self._cache, [each.size - n for each, n in zip(held, stay, strict=True)], stay)
+        for each, n, gap in zip(held, stay, gaps, strict=True):
+            if gap:
+                each.order = ragged.reordered(each.order, gap, n)
         return [line.since(n) for line, n in zip(lines, stay, strict=True)]
 
     def _catch_up(self, line: Line, held: _Held, budget: int) -> int:
@@ -126,13 +137,19 @@ class DraftModel:
         self._uids.append(uid)
 
     def _leave(self, uid: int, held: _Held) -> None:
-        """A row of the batch goes on alone. Its tokens may stand in any order, which is nothing to attention."""
+        """A row of the batch goes on alone, with its tokens in order."""
         at = self._uids.index(uid)
+        self._put_in_order(at, held)
         self._alone[uid] = [layer.extract(at) for layer in self._cache]
         for layer in self._alone[uid]:
             layer.trim(held.size - held.valid)
         held.size = held.valid
         self._keep([other for other in self._uids if other != uid])
+
+    def _put_in_order(self, at: int, held: _Held) -> None:
+        if held.order is not None:
+            ragged.put_in_order(self._cache, at, held.order, held.size)
+            held.order = None
 
     def _keep(self, uids: list[int]) -> None:
         """Of the batch."""

@@ -1,14 +1,12 @@
 """mlx-lm's batch of sequences that are decoded together, with a step of our own: one sampler for all. Owner thread.
 
-On a GPU a step tells the device to compute the next tokens, and returns those that it has: nothing waits. On a CPU
-tokens are drawn by the host (`drawing`), which has to wait for the forward pass; there a step draws and returns what it
-drew, and the next forward pass is begun behind it, so that it runs while Python makes text of those tokens.
+On a GPU a step tells the device to compute the next tokens, and returns those that it has: nothing waits. On a CPU the
+host draws (`drawing`) and waits for each forward pass, so a step returns what it drew, and nobody is computed ahead.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence as Seq
 from typing import Any
 
 import mlx.core as mx
@@ -61,15 +59,12 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         """Take sequences in whose prompts are computed but for their last tokens, `inputs`."""
         self.extend(_running(RowBatch, prompts, inputs))
 
-    def begin(self) -> None:
-        """Have the next step computed, where that has not been done."""
-
     def _step(self) -> tuple[list[int], list[RowScores | None]]:
         """As mlx-lm's: start computing the next tokens, then return the current ones."""
         self._current_tokens, self._current_logprobs = self._next_tokens, self._next_logprobs
         inputs = self._current_tokens
         logits = self._forward(inputs)
-        self._next_tokens, self._next_logprobs = self._draw(logits, inputs, self.tokens)
+        self._next_tokens, self._next_logprobs = self._draw(logits, inputs)
         mx.async_eval(self._next_tokens)  # type: ignore[no-untyped-call]
         return self._fed(inputs), self._current_logprobs
 
@@ -80,12 +75,10 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         self._settle("forward", began, logits)
         return logits
 
-    def _draw(
-        self, logits: mx.array, inputs: mx.array, histories: Seq[list[int]]
-    ) -> tuple[mx.array, list[RowScores | None]]:
-        """The next token of each row, and its scores where they were asked for; `histories` end before `inputs`."""
+    def _draw(self, logits: mx.array, inputs: mx.array) -> tuple[mx.array, list[RowScores | None]]:
+        """The next token of each row, and its scores where they were asked for; `inputs` are not `_fed` yet."""
         began = self._settle("", 0.0, logits)
-        sampler = self._sampler_for(logits.shape[-1], histories)
+        sampler = self._sampler_for(logits.shape[-1])
         tokens = sampler.choose(logits, inputs)
         self._settle("sample", began, tokens)
         sampler.advance()
@@ -113,11 +106,11 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
             self.measured[phase] = now - began
         return now
 
-    def _sampler_for(self, vocabulary: int, histories: Seq[list[int]]) -> BatchSampler:
+    def _sampler_for(self, vocabulary: int) -> BatchSampler:
         composition = tuple(self.uids)
         if composition != self._composition:
             self._composition = composition
-            self._sampler = BatchSampler(self.samplers, histories, vocabulary)
+            self._sampler = BatchSampler(self.samplers, self.tokens, vocabulary)
         return self._sampler
 
     def _score(self, logits: mx.array, tokens: mx.array) -> list[RowScores | None]:
@@ -133,49 +126,47 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         return scores
 
 
+class HostBatch(RowBatch):
+    """The same where the host draws: `_next_tokens` are told already, and go through the model in the next step."""
+
+    def next(self) -> list[Any]:
+        """Compute and draw each row's next token; what is told of it is mlx-lm's."""
+        if self.uids:
+            inputs = self._next_tokens
+            self._next_tokens, self._next_logprobs = self._draw(self._forward(inputs), inputs)
+            self._fed(inputs)
+            self._leave_failed()
+        replies: list[Any] = super().next()
+        return replies
+
+    def join(self, prompts: PromptProcessingBatch, inputs: list[int]) -> None:
+        self.extend(_running(HostBatch, prompts, inputs))
+
+    def _step(self) -> tuple[list[int], list[RowScores | None]]:
+        """What `next` has drawn. mlx-lm calls this at a batch's beginning too, and has no use for what it returns."""
+        if not self._next_logprobs:
+            self._next_logprobs = [None] * len(self.uids)
+        known: Any = self._next_tokens.tolist()
+        return known, self._next_logprobs
+
+    def _leave_failed(self) -> None:
+        """A row whose grammar cannot go on has drawn what it may not say. Whoever gave it the grammar sees that too."""
+        well = [at for at, row in enumerate(self.samplers) if not row.failed]
+        if len(well) < len(self.uids):
+            self.filter(well)
+
+
 def suitable(model: Any) -> RowBatch:
     """A batch without rows, as the device wants it."""
     batch: RowBatch = (HostBatch if mx.default_device() == mx.cpu else RowBatch).empty(model, None)
     return batch
 
 
-class HostBatch(RowBatch):
-    """The same where the host draws. `_next_tokens` are drawn and returned, but not in the cache until `begin`."""
-
-    _logits: mx.array | None = None
-
-    def join(self, prompts: PromptProcessingBatch, inputs: list[int]) -> None:
-        self.extend(_running(HostBatch, prompts, inputs))
-
-    def begin(self) -> None:
-        """Start computing what the next step draws from; no rows may join or leave what is in the cache till then."""
-        if self.uids and self._logits is None:
-            self._logits = self._forward(self._next_tokens)
-            mx.async_eval(self._logits)  # type: ignore[no-untyped-call]
-            self._fed(self._next_tokens)
-
-    def filter(self, keep: list[int]) -> None:
-        super().filter(keep)
-        if self._logits is not None:
-            self._logits = self._logits[mx.array(keep)] if keep else None
-
-    def _step(self) -> tuple[list[int], list[RowScores | None]]:
-        """Draw from what was computed. mlx-lm calls this at the batch's beginning too, when there is nothing yet."""
-        self._next_logprobs = [None] * len(self.uids)
-        if self._logits is None:
-            return [], []
-        logits, self._logits = self._logits, None
-        histories = [tokens[:-1] for tokens in self.tokens]
-        self._next_tokens, scores = self._draw(logits, self._next_tokens, histories)
-        known: Any = self._next_tokens.tolist()
-        return known, scores
-
-
 def _running(kind: type[RowBatch], prompts: PromptProcessingBatch, inputs: list[int]) -> RowBatch:
     return kind(
         prompts.model,
         prompts.uids,
-        mx.array(inputs),
+        mx.array(inputs, mx.uint32),
         prompts.prompt_cache,
         prompts.tokens,
         prompts.samplers,

@@ -93,22 +93,19 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
     def next(self) -> tuple[dict[int, int], list[Any]]:
         """One step: the tokens left of the prompts it computed, and the replies. What it computed is kept for others.
 
-        Who ends is found out first, and computed no further; who has its whole prompt takes part in the forward pass
-        that the step begins at its end.
+        Tokens come last, so that they are told as soon as they are there, and whose prompt is done takes part.
         """
         batch = self._generation_batch
         self._steps += 1
         batch.measured = {} if self._steps % _MEASURED == 0 else None
         self._times = {}
         with mx.stream(self._stream):
-            replies = self._decode()
             self._take_in()
             left = self._prefill()
-            began = time.perf_counter()
             self._join()
-            batch.begin()
-            if batch.uids:
-                self._spent("decode", began)
+            replies = self._decode()
+        if self._steps % _CLEARED == 0:
+            mx.clear_cache()
         self._times |= batch.measured or {}
         self._count_bytes()
         return left, replies
@@ -131,22 +128,6 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
             self._salts.pop(uid, None)
 
     # ---- a step's parts
-
-    def _decode(self) -> list[Any]:
-        """The running answers' next tokens."""
-        if not self._generation_batch.uids:
-            return []
-        began = time.perf_counter()
-        replies: list[Any] = self._generation_batch.next()
-        began = self._spent("decode", began)
-        for reply in replies:
-            if reply.finish_reason is not None:
-                self._prefixes.keep(self._salts.pop(reply.uid), reply.all_tokens, reply.prompt_cache, 0, end=True)
-                reply.prompt_cache = None  # a part of the batch's: while it was in use, the next pass would copy all
-        self._spent("keep", began)
-        if self._steps % _CLEARED == 0:
-            mx.clear_cache()
-        return replies
 
     def _take_in(self) -> None:
         """New sequences, as many as may run; who has no prompt to compute joins at once."""
@@ -189,6 +170,19 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
             return batch.split(rows)
         self._prompt_batch = PromptProcessingBatch.empty(self.model, self.sampler, batch.prefill_step_size)
         return batch
+
+    def _decode(self) -> list[Any]:
+        """The running answers' next tokens."""
+        if not self._generation_batch.uids:
+            return []
+        began = time.perf_counter()
+        replies: list[Any] = self._generation_batch.next()
+        began = self._spent("decode", began)
+        for reply in replies:
+            if reply.finish_reason is not None:
+                self._prefixes.keep(self._salts.pop(reply.uid), reply.all_tokens, reply.prompt_cache, 0, end=True)
+        self._spent("keep", began)
+        return replies
 
     def _spent(self, phase: str, began: float) -> float:
         now = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Log-probabilities of a step, for the rows that asked; on the device until somebody reads them. Owner thread."""
+"""What a step's tokens were worth to the model, for the rows that asked. Owner thread."""
 
 from __future__ import annotations
 

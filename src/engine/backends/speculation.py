@@ -213,7 +213,7 @@ class SpeculativeBatch(RowBatch):
         began = self._settle("", 0.0, inputs)
         logits = self.model(mx.array(wide), cache=self.prompt_cache)
         began = self._settle("forward", began, logits)
-        sampler = self._sampler_for(logits.shape[-1], self.tokens)
+        sampler = self._sampler_for(logits.shape[-1])
         first = sampler.choose(logits[:, 0], inputs)
         places = [(at, n) for at, guess in enumerate(guesses) for n in range(1, 1 + len(guess))]
         rows = [replace(self.samplers[at], made=self.samplers[at].made + n) for at, n in places]

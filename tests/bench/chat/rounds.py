@@ -29,7 +29,7 @@ def run(model: Path, plan: Rounds, library: Path | None, table: Table, notes: li
     with servers(model, library, notes) as (targets, limit):
         for work, count in plan:
             if count > 1:
-                _round(work, count, targets, limit, {}, notes)
+                _round(work, -1, targets, limit, {}, notes)
             for at in range(count):
                 _round(work, at, targets, limit, table, notes)
 
