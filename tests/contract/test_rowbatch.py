@@ -143,6 +143,27 @@ def test_a_prompt_joins_as_soon_as_it_is_computed(kind: type[RowBatch]) -> None:
     assert len(engine.made[uid]) == 1
 
 
+@pytest.mark.parametrize("kind", [RowBatch, HostBatch])
+def test_a_long_prompt_joins_in_a_step_of_its_own(kind: type[RowBatch]) -> None:
+    """Beside short rows, which are padded to its length: they do not wait for its last chunk and for that together."""
+    engine = Engine(speaking(every_token), kind)
+    runner = engine.add(tokens(20, 1), 40, {})
+    engine.step()
+    uid = engine.add(tokens(600, 2), 5, {})
+    while engine.step() != {uid: 1}:
+        pass
+    assert engine.made[uid] == []
+    before = len(engine.made[runner])
+    assert engine.step() == {}
+    assert (len(engine.made[uid]), len(engine.made[runner])) == (1, before + 1)
+    engine.finish()
+    for n, seed in ((uid, (600, 2, 5)), (runner, (20, 1, 40))):
+        alone = Engine(speaking(every_token), RowBatch, limit=0)
+        alone.add(tokens(*seed[:2]), seed[2], {})
+        alone.finish()
+        assert engine.text(n) == alone.text(0)
+
+
 def test_more_than_may_run_wait() -> None:
     """No more than the batch has places for, prompts included."""
     engine = Engine(speaking(every_token), HostBatch)

@@ -127,6 +127,8 @@ def test_gaps_within() -> None:
     """Those that reach into the time; others not."""
     one = Outcome(first=1.0, gaps=[1.0, 3.0, 0.5])  # tokens at 1, 2, 5, 5.5
     assert [longest([one], *span) for span in ((0, 1.5), (2.5, 3), (5.2, 6), (6, 7))] == [1.0, 3.0, 0.5, 0.0]
+    silent = Outcome(first=1.0, gaps=[4.5])  # the same tokens, in two characters
+    assert longest([one, one, silent], 0, 6) == 3.0
 
 
 class _Bare(Bare):

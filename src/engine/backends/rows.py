@@ -23,6 +23,8 @@ from src.engine.chunks import chunk
 _MEASURED = 32
 # after so many, MLX gives back the buffers that it keeps for others of their size (as mlx-lm does)
 _CLEARED = 512
+# tokens that all running rows are padded by beside a chunk of prompts; more takes as long as the chunk itself
+_PADDING = 512
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         with mx.stream(self._stream):
             self._take_in()
             left = self._prefill()
-            self._join()
+            self._join(padding=_PADDING)
             replies = self._decode()
         if self._steps % _CLEARED == 0:
             mx.clear_cache()
@@ -154,13 +156,23 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         self._spent("keep", began)
         return {uid: _length(segments) for uid, segments in zip(batch.uids, prompts, strict=True)}
 
-    def _join(self) -> None:
-        """Prompts of which but the last token is computed: answers from now on."""
+    def _join(self, padding: int | None = None) -> None:
+        """Prompts of which but the last token is computed: answers from now on.
+
+        One for which all running rows would be padded by more than `padding` tokens waits for the next step.
+        """
+        running = max(map(len, self._generation_batch.tokens), default=None)
+        most = None if running is None or padding is None else running + padding
+        lengths = [len(tokens) for tokens in self._prompt_batch.tokens]
         prompts = [row[0] for row in self._currently_processing]
-        ready = [at for at, segments in enumerate(prompts) if _length(segments) == 1]
+        ready = [
+            at
+            for at, (segments, length) in enumerate(zip(prompts, lengths, strict=True))
+            if _length(segments) == 1 and (most is None or length <= most)
+        ]
         if not ready:
             return
-        self._currently_processing = [row for row in self._currently_processing if _length(row[0]) > 1]
+        self._currently_processing = [row for at, row in enumerate(self._currently_processing) if at not in ready]
         self._generation_batch.join(self._leaving(ready), [prompts[at][0][0] for at in ready])
 
     def _leaving(self, rows: list[int]) -> PromptProcessingBatch:

@@ -127,14 +127,19 @@ async def _join(
 
 
 def longest(outcomes: Sequence[Outcome], begin: float, end: float) -> float:
-    """The longest gap that ended after `begin` and began before `end`."""
-    gaps = [0.0]
-    for one in outcomes:
-        at = one.first or 0.0
-        for gap in one.gaps:
-            if at + gap > begin and at < end:
-                gaps.append(gap)
-            at += gap
+    """The longest gap that ended after `begin` and began before `end`; of several streams, their median.
+
+    Who waits for a prompt waits with all others. One that waits alone got tokens whose text is no whole character yet.
+    """
+    return statistics.median(_longest(one, begin, end) for one in outcomes)
+
+
+def _longest(one: Outcome, begin: float, end: float) -> float:
+    gaps, at = [0.0], one.first or 0.0
+    for gap in one.gaps:
+        if at + gap > begin and at < end:
+            gaps.append(gap)
+        at += gap
     return max(gaps)
 
 
