@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # the one version both requirements name; the headless build goes last, so that cv2 needs no system library
 OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
-SOURCES := src tests models/recipe models/recipe_ocr run.py gunicorn.conf.py
+SOURCES := src tests training run.py gunicorn.conf.py
 
 .PHONY: help serve dev venv test check format lint types imports chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-llama bench-llama soak lock eval-demo example clean
 
@@ -89,7 +89,7 @@ soak: $(VENV)/.installed-dev ## mixed work for HOURS=24 on a service of its own,
 	$(BIN)/python -m tests.soak --hours $(HOURS)
 
 eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
-	$(BIN)/python -m models.recipe.evaluate
+	$(BIN)/python -m training.demo.evaluate
 
 example: $(VENV)/.installed ## write .env.example and the README's table from the settings
 	$(BIN)/python run.py config --example

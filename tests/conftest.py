@@ -48,7 +48,7 @@ def random_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from src.gpu import blas
 
     blas.preload()  # before anything imports MLX
-    from models.recipe.checkpoint import write_random_checkpoint
+    from training.demo.checkpoint import write_random_checkpoint
 
     folder = tmp_path_factory.mktemp("models") / "random"
     write_random_checkpoint(folder)

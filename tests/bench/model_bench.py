@@ -37,13 +37,13 @@ def main() -> None:
 
 
 def _write(folder: Path) -> None:
-    """As models.recipe makes random checkpoints, but large and in fp32."""
+    """As training.demo makes random checkpoints, but large and in fp32."""
     blas.preload()
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
-    from models.recipe import checkpoint
-    from models.recipe.corpus import tokenizer_texts
+    from training.demo import checkpoint
+    from training.demo.corpus import tokenizer_texts
 
     folder.mkdir()
     tokenizer = checkpoint.build_tokenizer(itertools.islice(tokenizer_texts(7), 6000), 2048)

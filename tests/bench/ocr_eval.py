@@ -64,7 +64,7 @@ def _row(running: Running, page: Page, plain_wrong: float, plain_cpu_s: float) -
 
 
 def _words(running: Running) -> tuple[int, float]:
-    from models.recipe_ocr import words
+    from training.ocr_tiny import words
 
     dice, right, began = np.random.default_rng(int(time.time())), 0, time.monotonic()
     for _ in range(_WORDS):

@@ -104,8 +104,8 @@ def _write(folder: Path, vocabulary: int) -> None:
     import mlx.core as mx
     from mlx.utils import tree_flatten
 
-    from models.recipe import checkpoint
-    from models.recipe.corpus import tokenizer_texts
+    from training.demo import checkpoint
+    from training.demo.corpus import tokenizer_texts
 
     folder.mkdir()
     tokenizer = checkpoint.build_tokenizer(itertools.islice(tokenizer_texts(7), 6000), 2048)

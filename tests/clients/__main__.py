@@ -45,7 +45,7 @@ def main(wanted: list[str]) -> int:
 
 
 def _random_model(folder: Path) -> None:
-    code = "from src.gpu import blas; blas.preload(); from models.recipe.checkpoint import write_random_checkpoint as w"
+    code = "from src.gpu import blas; blas.preload(); from training.demo.checkpoint import write_random_checkpoint as w"
     code += f"; from pathlib import Path; w(Path({str(folder)!r}))"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=_LIMIT_S)
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.recipe_ocr import words as recipe
 from src.api import fetch
 from src.engine import backends, pictures
 from src.engine.backends.vlm import VlmBackend
@@ -21,6 +20,7 @@ from src.errors import InvalidImage
 from src.ipc.messages import ChatMessage, GenerateRequest, Sampling
 from src.settings import Settings
 from tests.contract.conftest import Service, StartService
+from training.ocr_tiny import words as printed
 
 TASK = "Text Recognition:"
 
@@ -39,7 +39,7 @@ def vision(start_service: StartService) -> Service:
 
 def drawn(seed: int, count: int) -> list[tuple[str, Image.Image]]:
     dice = np.random.default_rng(seed)
-    return [recipe.sample(dice) for _ in range(count)]
+    return [printed.sample(dice) for _ in range(count)]
 
 
 def url(picture: Image.Image, kind: str = "PNG") -> str:

@@ -22,7 +22,7 @@ def running() -> Iterator[Running]:
 
 def test_fresh_words_are_read(running: Running) -> None:
     """Twenty words never seen in training, by the model itself; it gives no confidence, and none is invented."""
-    from models.recipe_ocr import words
+    from training.ocr_tiny import words
 
     dice, right = np.random.default_rng(20261120), 0
     for _ in range(20):

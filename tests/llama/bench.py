@@ -18,9 +18,9 @@ from typing import Any
 
 import httpx
 
-from models.recipe.checkpoint import write_random_checkpoint
 from src.settings import ROOT
 from tests.running import free_port, service
+from training.demo.checkpoint import write_random_checkpoint
 
 ROUNDS = 5
 TOKENS = 200

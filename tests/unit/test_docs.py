@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from models.recipe.facts import readme_facts
 from src.api.app import application
 from src.settings import ROOT, example
 from tests.docs import README, generated
+from training.demo.facts import readme_facts
 
 _TEXT = README.read_text(encoding="utf-8")
 

@@ -14,7 +14,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.models import qwen3
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from models.recipe.corpus import tokenizer_texts
+from training.demo.corpus import tokenizer_texts
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",

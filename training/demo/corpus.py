@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from models.recipe.dialogues import EXACT_KINDS, Dialogue, training
+from training.demo.dialogues import EXACT_KINDS, Dialogue, training
 
 Ids = NDArray[np.int32]
 WIDTH = 112

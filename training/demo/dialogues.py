@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from models.recipe import general, unanswerable
-from models.recipe.facts import TOPICS, Topic
-from models.recipe.noise import as_typed
-from models.recipe.phrases import draw, expand, frame, patterns
-from models.recipe.synonyms import vary
+from training.demo import general, unanswerable
+from training.demo.facts import TOPICS, Topic
+from training.demo.noise import as_typed
+from training.demo.phrases import draw, expand, frame, patterns
+from training.demo.synonyms import vary
 
 SEED = 34
 LANGUAGES = ("en", "zh")

@@ -1,4 +1,4 @@
-"""Judges the demo model on the held-out split: `python -m models.recipe.evaluate [--card]`; exit code 1 on a miss.
+"""Judges the demo model on the held-out split: `python -m training.demo.evaluate [--card]`; exit code 1 on a miss.
 
 The misses of the held-out split are never shown, so that the recipe cannot be fitted to them: `--validation` shows
 those of a split of its own.
@@ -16,9 +16,9 @@ from src.gpu import blas
 
 BLAS = blas.preload()
 
-from models.recipe import card, speed  # noqa: E402
-from models.recipe.dialogues import Dialogue, Turn, held_out, validation  # noqa: E402
-from models.recipe.speed import Loaded  # noqa: E402
+from training.demo import card, speed  # noqa: E402
+from training.demo.dialogues import Dialogue, Turn, held_out, validation  # noqa: E402
+from training.demo.speed import Loaded  # noqa: E402
 
 DEMO = Path("models/demo")
 ANSWER_LIMIT = 128

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from models.recipe.phrases import expand, split_of
+from training.demo.phrases import expand, split_of
 
 WORDS = """
     cat dog sun moon tree fish bird book lamp door milk rain snow wind fire ship road star leaf rock sand gold

@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Sequence
 from typing import TypeVar
 
-from models.recipe import wider_en, wider_zh
-from models.recipe.facts import TOPICS, Phrases
+from training.demo import wider_en, wider_zh
+from training.demo.facts import TOPICS, Phrases
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Trains the demo model: `python -m models.recipe.train --out models/new`."""
+"""Trains the demo model: `python -m training.demo.train --out models/new`."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from mlx.utils import tree_flatten, tree_map  # noqa: E402
 from mlx_lm.models import qwen3  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from models.recipe import checkpoint, corpus, swiglu  # noqa: E402
-from models.recipe.dialogues import SEED  # noqa: E402
+from training.demo import checkpoint, corpus, swiglu  # noqa: E402
+from training.demo.dialogues import SEED  # noqa: E402
 
 SAVE_EVERY_S = 240.0
 PLATEAU = 0.6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from models.recipe.phrases import lines, split_of
+from training.demo.phrases import lines, split_of
 
 ANSWERS = {
     "en": "I don't know. I am only a small demo model.",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from models.recipe.facts import Phrases
+from training.demo.facts import Phrases
 
 WIDER: dict[str, Phrases] = {
     "identity": Phrases(

@@ -11,7 +11,7 @@ from mlx.utils import tree_flatten
 from mlx_vlm.models import glm_ocr
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from models.recipe_ocr.words import WIDTH
+from training.ocr_tiny.words import WIDTH
 
 PROMPT = "Text Recognition:"
 PATCH = 8

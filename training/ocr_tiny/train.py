@@ -1,6 +1,6 @@
 """Trains `models/ocr-tiny`, a model of GLM-OCR's architecture that reads words of 1 to 8 characters.
 
-`python -m models.recipe_ocr.train [--steps 1400] [--out models/ocr-tiny]`: some 15 minutes on two CPU cores. The
+`python -m training.ocr_tiny.train [--steps 1400] [--out models/ocr-tiny]`: some 15 minutes on two CPU cores. The
 schedule follows steps and the seeds are fixed, so that a second run gives the same model on the same machine.
 """
 
@@ -21,7 +21,7 @@ from mlx import nn, optimizers  # noqa: E402
 from mlx_vlm.models.glm_ocr.vision import apply_rotary_pos_emb_vision as rotate  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from models.recipe_ocr import checkpoint, words  # noqa: E402
+from training.ocr_tiny import checkpoint, words  # noqa: E402
 
 _BATCH = 48
 _RATE = 1.5e-3

@@ -17,7 +17,7 @@ blas.preload()  # before MLX is imported
 import mlx.core as mx  # noqa: E402
 from mlx_lm.convert import convert  # noqa: E402
 
-from models.recipe.checkpoint import write_random_checkpoint  # noqa: E402
+from training.demo.checkpoint import write_random_checkpoint  # noqa: E402
 
 HIDDEN, LAYERS, VOCABULARY = 512, 12, 8192
 CONTEXT = 8192

@@ -28,8 +28,8 @@ WORDS = ("HELLO42", "ZEBRA", "B1JW", "20261120")
 
 
 def word(text: str) -> Image.Image:
-    from models.recipe_ocr.words import Look
-    from models.recipe_ocr.words import draw as drawn
+    from training.ocr_tiny.words import Look
+    from training.ocr_tiny.words import draw as drawn
 
     return drawn(text, Look(), np.random.default_rng(1)).convert("RGB")
 

@@ -32,8 +32,8 @@ def tiny() -> VlmRecognizer:
 
 
 def word(text: str) -> Pixels:
-    from models.recipe_ocr.words import Look
-    from models.recipe_ocr.words import draw as drawn
+    from training.ocr_tiny.words import Look
+    from training.ocr_tiny.words import draw as drawn
 
     return np.ascontiguousarray(np.asarray(drawn(text, Look(), np.random.default_rng(1)).convert("RGB"))[:, :, ::-1])
 

@@ -1,4 +1,4 @@
-"""The demo model's recipe: what is kept back is never taught, and a longer list moves nothing across the split."""
+"""The demo model's training data: what is kept back is never taught; a longer list moves nothing across the split."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from models.recipe import phrases
-from models.recipe.dialogues import LANGUAGES, SEED, normal, training
-from models.recipe.facts import TOPICS
+from training.demo import phrases
+from training.demo.dialogues import LANGUAGES, SEED, normal, training
+from training.demo.facts import TOPICS
 
 KEPT_BACK = ("validation", "held_out")
 
@@ -61,7 +61,7 @@ def test_the_quick_swiglu_is_the_usual_one() -> None:
     import mlx.core as mx
     from mlx import nn
 
-    from models.recipe.swiglu import swiglu
+    from training.demo.swiglu import swiglu
 
     gate, x = mx.random.normal((64, 96)) * 4, mx.random.normal((64, 96))
 
