@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from src.api.disconnect import ClientWatch
 from src.api.inflight import InFlight
 from src.errors import DeadlineExceeded, ServiceError, ShuttingDown
-from src.ipc.client import Disconnected, WaitTimeout
+from src.ipc.client import Cancelled, Disconnected, WaitTimeout
 from src.ipc.messages import Admitted, AnyMessage, Failed, Fallback
 
 
@@ -94,7 +94,9 @@ class Answer:
                 raise DeadlineExceeded(f"No outcome within {self._timeout_s:g} s.") from None
             return None
         except Disconnected:
-            raise self._why_disconnected() from None
+            raise self._ended_here() or self._crashed from None
+        except Cancelled:
+            raise self._ended_here() or ClientGone from None  # closed while it was read
         return self._up_to_failure(batch)
 
     def _up_to_failure(self, batch: list[AnyMessage]) -> list[AnyMessage]:
@@ -118,9 +120,9 @@ class Answer:
             self._cause = cause
             self._cancel()
 
-    def _why_disconnected(self) -> Exception:
+    def _ended_here(self) -> Exception | None:
         if self._cause is Cause.CLIENT:
             return ClientGone()
         if self._cause is Cause.SHUTDOWN:
             return ShuttingDown("The service shut down before the answer was complete.", retry_after_s=5.0)
-        return self._crashed
+        return None

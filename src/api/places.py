@@ -23,14 +23,14 @@ _ANSWER_S = 2.0
 
 
 class Place:
-    """Of one request. `hold` before each connection to the model's engine; `close` in the end."""
+    """Of one request. `hold` before each connection to the model's engine; `close` in the end, or meanwhile."""
 
     def __init__(self, control: Path, wish: UseModel, clock: Callable[[], float] = time.monotonic) -> None:
         self._control = control
         self._wish = wish
         self._clock = clock
         self._stream: client.Stream | None = None
-        self._granted = self._waived = False
+        self._granted = self._waived = self._closed = False
         self._heard_at = 0.0
 
     def hold(self) -> bool:
@@ -38,7 +38,10 @@ class Place:
 
         Raises:
             ServiceError: why there will be none.
+            Cancelled: it was closed; it is never asked for again.
         """
+        if self._closed:
+            raise client.Cancelled
         if self._waived:
             return True
         try:
@@ -49,10 +52,10 @@ class Place:
         except client.WaitTimeout:
             return self._granted or self._nobody_gives()
         except client.Disconnected:  # a new supervisor knows nothing of us
-            self.close()
+            self._drop()
             return False
         if isinstance(answer, Failed):
-            self.close()
+            self._drop()
             raise answer.error()
         self._granted = True
         return True
@@ -67,6 +70,9 @@ class Place:
 
     def _ask(self) -> client.Stream:
         stream = client.connect(self._control, _CONNECT_S)
+        if self._closed:  # while it connected
+            stream.close()
+            raise client.Cancelled
         self._stream, self._heard_at = stream, self._clock()
         stream.send(self._wish, _SEND_S)
         return stream
@@ -78,7 +84,7 @@ class Place:
         try:
             client.ask(self._control, StatusRequest(), _ANSWER_S)
         except client.WaitTimeout:
-            self.close()
+            self._drop()
             self._waived = True
         except client.Unanswered:
             return False  # it has just ended, as the next `hold` will see
@@ -86,7 +92,11 @@ class Place:
         return self._waived
 
     def close(self) -> None:
-        """Give it back. May be called again."""
+        """Give it back, for good. May be called again."""
+        self._closed = True
+        self._drop()
+
+    def _drop(self) -> None:
         if self._stream is not None:
             self._stream.close()
         self._stream, self._granted = None, False

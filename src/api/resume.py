@@ -3,7 +3,8 @@
 It looks like one `ipc.client.Stream`: whoever reads it sees a pause, not an error. A chat request is put back with the
 token ids that came as its prefix (one that has begun on an upstream server, which tells none, fails); texts to be
 embedded, an OCR page or a document are put back whole, and what they give is shown once. One that the engine hands over
-at its planned end is put back likewise, without suspicion. Web process, in the request's greenlet.
+at its planned end is put back likewise, without suspicion. One that was left on this side is never put back. Web
+process, in the request's greenlet.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import msgspec
 
 from src.api.suspects import Suspects
 from src.errors import ServiceError
-from src.ipc.client import ConnectError, Disconnected, Stream, WaitTimeout
+from src.ipc.client import Cancelled, ConnectError, Disconnected, Stream, WaitTimeout
 from src.ipc.messages import (
     Accepted,
     Admitted,
@@ -115,6 +116,7 @@ class ResumableStream:
 
         Raises:
             ServiceError: when it does not come back in time, or this request is what kills it.
+            Cancelled: after `cancel` or `close`.
         """
         deadline = self._clock() + timeout_s
         while True:
@@ -123,7 +125,7 @@ class ResumableStream:
                 batch = stream.receive_all(max(0.0, deadline - self._clock()))
             except Disconnected:
                 if self._cancelled:
-                    raise
+                    raise Cancelled from None
                 self._fall_out(stream)
                 self._blame()
             else:
@@ -135,14 +137,15 @@ class ResumableStream:
                     return messages
 
     def cancel(self) -> None:
-        """Wake whoever waits in `receive_all` with `Disconnected`."""
+        """Wake whoever waits in `receive_all` with `Cancelled`. From here on it is neither put back nor suspected."""
         self._cancelled = True
+        self._suspects.leave(self._suspect)
         if self._stream is not None:
             self._stream.cancel()
 
     def close(self) -> None:
-        """Leave, for whatever reason. May be called again."""
-        self._suspects.leave(self._suspect)
+        """Leave, for whatever reason. May be called again, and while another greenlet reads."""
+        self.cancel()
         if self._stream is not None:
             self._stream.close()
         self._route.close()
@@ -157,7 +160,7 @@ class ResumableStream:
             elif (stream := self._connect()) is not None:
                 return stream
             self._give_up_or_wait(deadline)
-        raise Disconnected("cancelled")
+        raise Cancelled
 
     def _connect(self) -> Stream | None:
         try:
@@ -168,6 +171,9 @@ class ResumableStream:
         except ConnectError:
             self._missing_since = self._missing_since or self._clock()
             return None
+        if self._cancelled:  # while it connected
+            stream.close()
+            raise Cancelled
         self._suspects.entered(self._suspect)
         if not isinstance(self._request, GenerateRequest | EmbedRequest):
             self._suspects.taken(self._suspect)  # nothing is said of it before the outcome
@@ -176,8 +182,6 @@ class ResumableStream:
         if self._admitted is not None:
             self._on_resume()
         self._stream = stream
-        if self._cancelled:  # while it connected
-            stream.cancel()
         return stream
 
     def _give_up_or_wait(self, deadline: float) -> None:

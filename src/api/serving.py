@@ -15,6 +15,7 @@ from flask import Response
 from pydantic import ValidationError
 
 from src.api import chat, convert, error_handlers, sse
+from src.api.answer import ClientGone
 from src.api.generation import Generation
 from src.api.schemas import ChatCompletionRequest, Wire
 from src.api.service import json_response, service
@@ -106,13 +107,25 @@ def collect(generation: Generation) -> list[Event]:
 
 
 def collect_all(requests: list[GenerateRequest]) -> list[list[Event]]:
-    """Several generations, computed together."""
+    """Several generations, computed together; the first that fails ends them all."""
     generations: list[Generation] = []
+    readers: list[gevent.Greenlet] = []
     try:
         generations += map(admitted, requests)
-        greenlets = [gevent.spawn(collect, generation) for generation in generations]
-        gevent.joinall(greenlets, raise_error=True)
-        return [greenlet.value for greenlet in greenlets]
+        readers += [gevent.spawn(_outcome, generation) for generation in generations]
+        for reader in gevent.iwait(readers):
+            if isinstance(outcome := reader.get(), Exception):
+                raise outcome
+        return [reader.get() for reader in readers]
     finally:
         for generation in generations:
             generation.close()
+        gevent.joinall(readers)  # closed, they end at once
+
+
+def _outcome(generation: Generation) -> list[Event] | ServiceError | ClientGone:
+    """An error is handed on, not raised: a greenlet that ends with one writes a traceback."""
+    try:
+        return collect(generation)
+    except (ServiceError, ClientGone) as error:
+        return error

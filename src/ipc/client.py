@@ -1,6 +1,7 @@
 """The asking end of the wire, with plain sockets: `api` (where gevent makes them cooperative), `cli` and tests use it.
 
-`Stream` is one request. Leaving it, for whatever reason, is `close()`, which cancels the request on the other side.
+`Stream` is one request. Leaving it, for whatever reason, is `close()`, which cancels the request on the other side. A
+stream that was left here (`Cancelled`) is never mistaken for one whose peer broke (`Disconnected`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _CHUNK = 1 << 18
 
 
 class Unanswered(Exception):
-    """No answer came, for one of the three reasons below: what a caller catches to whom they are all the same."""
+    """No answer came, for one of the reasons below: what a caller catches to whom they are all the same."""
 
 
 class ConnectError(Unanswered):
@@ -28,7 +29,11 @@ class ConnectError(Unanswered):
 
 
 class Disconnected(Unanswered):
-    """The peer closed before the outcome: it crashed, or the stream was cancelled here."""
+    """The peer closed before the outcome: it crashed, or it ended."""
+
+
+class Cancelled(Unanswered):
+    """The stream was cancelled or closed on this side: the peer is not to blame."""
 
 
 class WaitTimeout(Unanswered):
@@ -43,13 +48,14 @@ class Stream:
         self._clock = clock
         self._decoder = Decoder()
         self._ready: deque[AnyMessage] = deque()
+        self._cancelled = False
 
     def send(self, message: AnyMessage, timeout_s: float) -> None:
         try:
             self._sock.settimeout(timeout_s)
             self._sock.sendall(encode(message))
         except OSError as error:
-            raise Disconnected(str(error)) from None
+            raise self._broken(str(error)) from None
 
     def receive(self, timeout_s: float) -> AnyMessage:
         """The next message.
@@ -57,7 +63,10 @@ class Stream:
         Raises:
             WaitTimeout: after `timeout_s` seconds.
             Disconnected: when the peer is gone.
+            Cancelled: when this side has left.
         """
+        if self._cancelled:
+            raise Cancelled
         deadline = self._clock() + timeout_s
         while not self._ready:
             self._ready.extend(self._decode(self._recv(deadline - self._clock())))
@@ -78,22 +87,29 @@ class Stream:
         except TimeoutError:
             raise WaitTimeout from None
         except OSError as error:
-            raise Disconnected(str(error)) from None
+            raise self._broken(str(error)) from None
+
+    def _broken(self, why: str) -> Unanswered:
+        """A connection that ends under who waits: by our own hand, or by the peer's."""
+        return Cancelled(why) if self._cancelled else Disconnected(why)
 
     def _decode(self, data: bytes) -> Iterable[AnyMessage]:
         if not data:
-            raise Disconnected("connection closed")
+            raise self._broken("connection closed")
         try:
             return self._decoder.feed(data)
         except FramingError as error:
             raise Disconnected(str(error)) from None
 
     def cancel(self) -> None:
-        """Wake whoever waits in `receive` with `Disconnected`. Safe from any greenlet or thread, never blocks."""
+        """Wake whoever waits in `receive` with `Cancelled`. Safe from any greenlet or thread, never blocks."""
+        self._cancelled = True
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        """Cancel, and free the socket. May be called again."""
+        self.cancel()
         with suppress(OSError):
             self._sock.close()
 
@@ -121,7 +137,7 @@ def connect(path: Path, timeout_s: float) -> Stream:
 
 
 def ask(path: Path, message: AnyMessage, timeout_s: float) -> AnyMessage:
-    """One question, one answer; raises `Unanswered`, as one of its three kinds."""
+    """One question, one answer; raises `Unanswered`, as one of its kinds."""
     with connect(path, timeout_s) as stream:
         stream.send(message, timeout_s)
         return stream.receive(timeout_s)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import cast
 
 from src.api.backends import Backends
-from src.ipc.client import Disconnected, Stream, WaitTimeout
+from src.ipc.client import Cancelled, Disconnected, Stream, WaitTimeout
 from src.ipc.messages import (
     AnyMessage,
     ChildState,
@@ -51,10 +52,14 @@ class FakeStream:
         self.waits: list[float] = []
         self.cancelled = False
         self.closed = 0
+        self.on_receive: Callable[[], None] = lambda: None  # what another greenlet does meanwhile
 
     def receive_all(self, timeout_s: float) -> list[AnyMessage]:
         self.waits.append(timeout_s)
-        if self.cancelled or not self._script:
+        self.on_receive()
+        if self.cancelled or self.closed:
+            raise Cancelled
+        if not self._script:
             raise Disconnected("connection closed")
         batch = self._script.popleft()
         if not batch:

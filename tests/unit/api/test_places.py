@@ -12,6 +12,7 @@ import pytest
 
 from src.api.answer import ClientGone
 from src.api.places import Place
+from src.ipc.client import Cancelled
 from src.ipc.messages import AnyMessage, StatusRequest, SystemStatus, UseModel
 from src.ipc.server import Peer
 from tests.unit.clock import Clock
@@ -85,6 +86,22 @@ def test_a_supervisor_that_stands_still_gives_no_places(deaf: Path, monkeypatch:
     assert place.hold()
     assert place.hold()
     place.close()
+
+
+def test_a_place_that_was_closed_is_not_asked_for_again(runtime_dir: Path) -> None:
+    """Also when it is closed while it is waited for: whoever waited gets no lease that nobody would give back."""
+    giver, calls = Giver(), iter(range(9))
+    with ServerThread(runtime_dir / "control.sock", giver):
+        place = Place(runtime_dir / "control.sock", UseModel("demo"), Clock())
+
+        def still() -> None:
+            if next(calls) == 1:
+                place.close()
+
+        with pytest.raises(Cancelled):
+            place.wait(60, still)
+        assert giver.left.wait(5)
+    assert giver.asked == [UseModel("demo")]
 
 
 def test_without_a_supervisor_none_is_needed(runtime_dir: Path) -> None:

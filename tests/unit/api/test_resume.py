@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 from src.api.resume import Ends, Resumable, ResumableStream
 from src.api.suspects import Suspects
 from src.errors import BackendUnavailable, EngineCrashed, ServiceError
-from src.ipc.client import ConnectError, Disconnected, Stream, WaitTimeout
+from src.ipc.client import Cancelled, ConnectError, Stream, WaitTimeout
 from src.ipc.messages import (
     Accepted,
     Admitted,
@@ -23,6 +24,7 @@ from src.ipc.messages import (
     EmbedRequest,
     GenerateRequest,
     HandedOver,
+    OcrDocument,
     RawPrompt,
 )
 from tests.unit.api.fakes import FakeClock, FakeStream, delta, finished
@@ -37,14 +39,18 @@ class FakeRoute:
     def __init__(self, *connections: FakeStream | None) -> None:
         self.connections = deque(connections)
         self.sent: list[Resumable] = []
+        self.opened: list[FakeStream] = []
+        self.on_connect: Callable[[], None] = lambda: None
         self.verdict: ServiceError | None = None
         self.closed = False
 
     def connect(self, request: Resumable) -> Stream:
+        self.on_connect()
         connection = self.connections.popleft() if self.connections else None
         if connection is None:
             raise ConnectError("refused")
         self.sent.append(request)
+        self.opened.append(connection)
         return connection.stream
 
     def close(self) -> None:
@@ -200,13 +206,56 @@ def test_cancel_ends_the_wait() -> None:
     """A client that left, or a shutdown, ends it at once, connected or not."""
     waiting = Case(None)
     waiting.stream.cancel()
-    with pytest.raises(Disconnected):
+    with pytest.raises(Cancelled):
         waiting.stream.receive_all(60)
     connected = Case([[Admitted(5, 100)]])
     connected.stream.receive_all(60)
     connected.stream.cancel()
-    with pytest.raises(Disconnected):
+    with pytest.raises(Cancelled):
         connected.stream.receive_all(60)
+
+
+@pytest.mark.parametrize("end", [ResumableStream.cancel, ResumableStream.close])
+@pytest.mark.parametrize("request_", [REQUEST, EmbedRequest("e", "demo", (RawPrompt("a"),)), OcrDocument("o", b"x")])
+def test_one_that_was_left_while_it_was_read_is_not_put_back(
+    end: Callable[[ResumableStream], None], request_: Resumable
+) -> None:
+    """The connection breaks under the reader because this side closed it: no crash, no suspect, no second engine."""
+    case = Case([[Accepted(), Admitted(5, 100)], [delta(1)]], [[Admitted(5, 100)], [finished()]])
+    stream, other = case.another(request_), case.suspects.arrive()
+    case.suspects.entered(other)
+    case.suspects.taken(other)
+    stream.receive_all(60)
+    case.route.opened[0].on_receive = lambda: end(stream)
+    with pytest.raises(Cancelled):
+        stream.receive_all(60)
+    with pytest.raises(Cancelled):
+        stream.receive_all(60)
+    assert len(case.route.sent) == 1
+    assert case.resumed == 0
+    assert not other.suspected
+
+
+def test_who_left_is_no_suspect_of_a_crash_that_follows() -> None:
+    """Its reader has not run yet when the engine dies under the others."""
+    case = Case([[Accepted(), Admitted(5, 100)]])
+    case.stream.receive_all(60)
+    case.stream.cancel()
+    other = case.suspects.arrive()
+    case.suspects.entered(other)
+    case.suspects.taken(other)
+    case.suspects.died(other)
+    assert not case.stream._suspect.suspected
+
+
+def test_one_that_was_left_while_it_connected_enters_no_engine() -> None:
+    """The connection that comes too late is closed, and nobody is told that it is in."""
+    case = Case([[Accepted(), Admitted(5, 100)]])
+    case.route.on_connect = case.stream.close
+    with pytest.raises(Cancelled):
+        case.stream.receive_all(60)
+    assert case.route.opened[0].closed == 1
+    assert case.stream._suspect.life is None
 
 
 def test_one_that_left_holds_up_nobody() -> None:

@@ -7,13 +7,14 @@ import socket
 import stat
 import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from src.errors import InternalError
 from src.ipc import client
-from src.ipc.client import ConnectError, Disconnected, Stream, WaitTimeout
+from src.ipc.client import Cancelled, ConnectError, Disconnected, Stream, WaitTimeout
 from src.ipc.framing import encode
 from src.ipc.messages import Accepted, AnyMessage, Delta, Failed, Ping, StatusRequest, StopRequest
 from src.ipc.server import AddressInUse, Peer
@@ -116,13 +117,14 @@ def test_half_closing_counts_as_gone(serve: Serve) -> None:
         assert watched.gone.wait(PATIENCE_S)
 
 
-def test_cancel_wakes_who_waits(serve: Serve) -> None:
-    """`cancel` from another thread ends a blocked `receive`, and the server sees the client go."""
+@pytest.mark.parametrize("end", [Stream.cancel, Stream.close])
+def test_leaving_wakes_who_waits(serve: Serve, end: Callable[[Stream], None]) -> None:
+    """`cancel` or `close` from another thread ends a blocked `receive`: as our own doing, not as the server's end."""
     watched = Watched()
     with client.connect(serve(watched).path, PATIENCE_S) as stream:
         assert watched.came.wait(PATIENCE_S)
-        threading.Timer(0.02, stream.cancel).start()
-        with pytest.raises(Disconnected):
+        threading.Timer(0.02, end, (stream,)).start()
+        with pytest.raises(Cancelled):
             stream.receive(PATIENCE_S)
         assert watched.gone.wait(PATIENCE_S)
 
@@ -133,9 +135,9 @@ def test_closing_twice_and_cancelling_late_is_harmless(serve: Serve) -> None:
     stream.close()
     stream.cancel()
     stream.close()
-    with pytest.raises(Disconnected):
+    with pytest.raises(Cancelled):
         stream.send(Ping(), PATIENCE_S)
-    with pytest.raises(Disconnected):
+    with pytest.raises(Cancelled):
         stream.receive(PATIENCE_S)
 
 
