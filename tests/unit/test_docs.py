@@ -5,7 +5,6 @@ from __future__ import annotations
 from src.api.app import application
 from src.settings import ROOT, example
 from tests.docs import README, generated
-from training.demo.facts import readme_facts
 
 _TEXT = README.read_text(encoding="utf-8")
 
@@ -29,8 +28,3 @@ def test_the_readme_names_every_route() -> None:
         for rule in application.url_map.iter_rules()
     }
     assert {route for route in routes if route not in _TEXT} == set()
-
-
-def test_what_the_demo_model_was_taught_still_stands() -> None:
-    """Every path, command and setting the demo model tells people is in the README."""
-    assert [fact for fact in readme_facts() if fact not in _TEXT] == []

@@ -2,16 +2,84 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from typing import Any
+import re
+from typing import Any, get_args
 
 import pytest
 
+from src import logs
+from src.api.schemas import ChatCompletionRequest
+from src.settings import ROOT, Settings
+from tests import names
 from training.demo import phrases
-from training.demo.dialogues import LANGUAGES, SEED, normal, training
-from training.demo.facts import TOPICS
+from training.demo.dialogues import SEED, normal, training
+from training.demo.text import FOLDER, LANGUAGES, sections
+from training.demo.topics import TOPICS
 
 KEPT_BACK = ("validation", "held_out")
+TAUGHT = (
+    "4e7f3cf4d0551e95c73a916cfe53b626bc49690f2c6027b66b03c71216af9b59"  # sha256 of the seed's first 2,000 dialogues
+)
+ANSWERS = {
+    f"{topic.id}.{language}": topic.wordings[language].answer
+    for topic, language in itertools.product(TOPICS, LANGUAGES)
+}
+
+
+def _choices(setting: str) -> tuple[str, ...]:
+    return get_args(Settings.model_fields[setting].annotation)
+
+
+def _exists(span: str) -> bool:
+    """Whether what an answer names is there: a command, route, setting, choice, file, address, field or package."""
+    settings = Settings(_env_file=None)
+    address = f"http://{settings.host}:{settings.port}"
+    if span.startswith("curl "):
+        return names.route_exists("POST " + span.split(address)[1])
+    return (
+        names.command_exists(span)
+        or names.route_exists(span)
+        or names.setting_exists(span)
+        or span in {*_choices("inference_engine"), *_choices("log_level"), address, f"{address}/v1", "Retry-After"}
+        or span in {".env", ".env.example", f"{settings.log_dir}/", *logs.FILES.values(), "logs/errors.log"}
+        or (span.startswith('"') and span.split('"')[1] in ChatCompletionRequest.model_fields)
+        or f"\n{span}>=" in (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
+    )
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_what_an_answer_names_exists(answer: str) -> None:
+    """Routes, settings and commands that the demo model tells people are those of this checkout."""
+    assert [span for span in names.spans(answer) if not _exists(span)] == []
+
+
+def test_the_defaults_in_the_answers_are_the_settings_defaults() -> None:
+    """A number that an answer calls a default is the one of the setting it names."""
+    found = [answer for answer in ANSWERS.values() if "by default" in answer]
+    assert len(found) == 2
+    for answer in found:
+        setting = next(span for span in names.spans(answer) if names.setting_exists(span)).lower()
+        assert re.findall(r"\b\d+\b", answer) == [str(Settings.model_fields[setting].default)]
+
+
+def test_the_training_data_is_unchanged() -> None:
+    """A changed phrase asks for a new model: train it, then write the new digest here."""
+    found = hashlib.sha256()
+    for dialogue in itertools.islice(training(SEED), 2000):
+        found.update(repr(dialogue).encode())
+    assert found.hexdigest() == TAUGHT
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.txt")), ids=lambda path: path.stem)
+def test_a_file_of_phrases_has_no_empty_section_and_no_line_twice(path: Any) -> None:
+    """A line that stands twice would be drawn twice as often."""
+    found = sections(path.stem)
+    assert found
+    for section, lines in found.items():
+        assert lines, section
+        assert len(set(lines)) == len(lines), section
 
 
 def test_a_longer_list_moves_nothing_across_the_split() -> None:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from training.demo import general, unanswerable
-from training.demo.facts import TOPICS, Topic
 from training.demo.noise import as_typed
 from training.demo.phrases import draw, expand, frame, patterns
 from training.demo.synonyms import vary
+from training.demo.text import LANGUAGES
+from training.demo.topics import TOPICS, Topic
 
 SEED = 34
-LANGUAGES = ("en", "zh")
 VARIED_SHARE = 0.6
 EXACT_KINDS = ("copy", "reverse")  # asked without typing noise, and every letter of their answers is news
 
@@ -71,6 +71,7 @@ SIMPLE: dict[str, Maker] = {
     "order": general.order_question,
     "capital": general.capital_question,
 }
+TABLES = {"small_talk": "small_talk", "fact": "facts"}
 WEIGHTS = {
     "help": 46,
     "unknown": 27,
@@ -101,7 +102,8 @@ def _not_taught(seed: int) -> frozenset[str]:
 
 
 def _help(topic: Topic, language: str, question: str) -> Turn:
-    return Turn(f"help:{topic.id}", language, question, topic.answer(language), topic.keys(language))
+    wording = topic.wordings[language]
+    return Turn(f"help:{topic.id}", language, question, wording.answer, wording.keys)
 
 
 def _taught(topic: Topic, language: str, rng: random.Random, seed: int) -> str:
@@ -133,8 +135,7 @@ def turn_of(kind: str, language: str, split: str, rng: random.Random, seed: int)
     elif kind in SIMPLE:
         found = SIMPLE[kind](language, split, rng, seed)
     else:
-        table = general.SMALL_TALK if kind == "small_talk" else general.FACTS
-        found = general.exchange(table, language, split, rng, seed)
+        found = general.exchange(TABLES[kind], language, split, rng, seed)
     question = found[0] if kind in EXACT_KINDS else as_typed(found[0], language, rng)
     return Turn(kind, language, question, found[1], found[2])
 
@@ -190,7 +191,7 @@ def held_out(seed: int = SEED) -> list[Dialogue]:
 
 
 def validation(seed: int = SEED) -> list[Dialogue]:
-    """Questions to look at while the recipe is made: of patterns neither trained on nor judged by."""
+    """Questions to look at while the data is made: of patterns neither trained on nor judged by."""
     rng = random.Random(seed + 2)
     turns = list(_kept_back_help("validation", rng, seed))
     turns += [turn_of(kind, language, "validation", rng, seed)

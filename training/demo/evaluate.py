@@ -1,6 +1,6 @@
 """Judges the demo model on the held-out split: `python -m training.demo.evaluate [--card]`; exit code 1 on a miss.
 
-The misses of the held-out split are never shown, so that the recipe cannot be fitted to them: `--validation` shows
+The misses of the held-out split are never shown, so that the data cannot be fitted to them: `--validation` shows
 those of a split of its own.
 """
 
