@@ -221,3 +221,4 @@ class ExitCode(IntEnum):
     PARENT_GONE = 6
     GPU_FAULT = 7  # a step failed with an error of the GPU
     NO_MEMORY = 8  # the model does not fit now, beside what else is loaded; it may later
+    RUNTIME_LOST = 9  # the runtime directory was removed and cannot be made again

@@ -137,6 +137,8 @@ class Backends:
         place = Place(runtime.control_socket(self._directory), UseModel(model, retry=True))
         try:
             place.wait(self._settings.queue_timeout + self._settings.start_timeout, still)
+            if not place.granted:
+                raise BackendUnavailable("The supervisor does not answer.", retry_after_s=_RETRY_S)
         finally:
             place.close()
 

@@ -60,6 +60,11 @@ class Place:
         self._granted = True
         return True
 
+    @property
+    def granted(self) -> bool:
+        """Whether the supervisor has said so; False where it is done without."""
+        return self._granted
+
     def wait(self, timeout_s: float, still: Callable[[], None]) -> None:
         """Hold it, within `timeout_s`; raises as `hold`, what `still` raises meanwhile, and BackendUnavailable."""
         deadline = self._clock() + timeout_s

@@ -101,7 +101,7 @@ def _not_ready(status: SystemStatus | None, default_model: str) -> dict[str, str
         elif child is not None and child.state != "ready" and model.state in _EXPECTED:
             reasons[model.child] = _why(child)
         elif model.wanted or (model.pinned and model.state != "gpu"):
-            reasons[model.child] = model.state
+            reasons[model.child] = _why(child) if child is not None and child.state == "backoff" else model.state
     return reasons
 
 

@@ -53,6 +53,10 @@ def alone() -> Iterator[GiveWay]:
     yield lambda: None
 
 
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
 class Lease:
     """One process's way to its turns; for one thread, and one object a process: record locks are the process's own."""
 
@@ -62,7 +66,8 @@ class Lease:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path = path
+        self._file = _open(path)
         self._clock = clock
         self._sleep = sleep
         self._number = 0  # drawn, and ours until it is let go
@@ -90,6 +95,7 @@ class Lease:
 
     def _begin(self) -> float:
         """When the turn is over."""
+        self._reopen_if_removed()
         asked = self._clock()
         deadline = asked + self._patience_s
         missed = not (self._until(deadline, self._draw) and self._until(deadline, self._is_first))
@@ -98,6 +104,14 @@ class Lease:
         self._patience_s = patience(self._patience_s, missed=missed)
         now = self._clock()
         return now + share(now - asked)
+
+    def _reopen_if_removed(self) -> None:
+        """A cleaner of /tmp may have taken the file; who opens it later would take turns with nobody."""
+        if os.fstat(self._file).st_nlink:
+            return
+        with suppress(OSError):  # no directory at the moment: the next turn looks again
+            before, self._file = self._file, _open(self._path)
+            os.close(before)
 
     def _until(self, deadline: float, condition: Callable[[], bool]) -> bool:
         """Whether it came true in time."""

@@ -66,6 +66,11 @@ def beside(socket: Path) -> Path:
     return socket.with_name(f"{socket.stem}~{socket.suffix}")
 
 
+def front(socket: Path) -> Path:
+    """The socket that `beside` belongs to; any other is its own."""
+    return socket.with_name(f"{socket.stem.removesuffix('~')}{socket.suffix}")
+
+
 def device_lease(directory: Path) -> Path:
     return directory / "device.lease"
 

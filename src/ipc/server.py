@@ -16,12 +16,14 @@ from typing import Any
 from loguru import logger
 
 from src.errors import InternalError
+from src.ipc import runtime
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages import AnyMessage, Failed
 
 _BACKLOG = 512
 _PROBE_TIMEOUT_S = 1.0
 _FLUSH_S = 60.0
+_LOOK_S = 0.5
 
 
 class AddressInUse(Exception):
@@ -132,7 +134,7 @@ Handler = Callable[[Peer], Awaitable[None]]
 
 
 class Server:
-    """A listening Unix socket, readable by this user only."""
+    """A listening Unix socket, readable by this user only. It binds again when its file is removed under it."""
 
     def __init__(self, path: Path, handler: Handler, *, buffer_bytes: int = 1 << 20) -> None:
         self._path = path
@@ -141,6 +143,7 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._inode = 0
+        self._keeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Bind, taking over a socket file nobody answers on.
@@ -152,25 +155,70 @@ class Server:
             raise AddressInUse(str(self._path))
         with suppress(FileNotFoundError):
             self._path.unlink()
+        await self._bind()
+        self._keeping = asyncio.get_running_loop().create_task(self._keep_bound())
+
+    async def _bind(self) -> None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.bind(str(self._path))
+        try:
+            sock.bind(str(self._path))
+        except OSError:
+            sock.close()
+            raise
         self._path.chmod(0o600)
         self._inode = self._path.stat().st_ino
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(
-            lambda: Peer(self._handler, self._buffer_bytes, self._tasks), sock=sock, backlog=_BACKLOG
+        before, self._server = (
+            self._server,
+            await loop.create_unix_server(
+                lambda: Peer(self._handler, self._buffer_bytes, self._tasks), sock=sock, backlog=_BACKLOG
+            ),
         )
+        if before is not None:
+            before.close()  # nobody can find it any more; its open connections go on
+
+    async def _keep_bound(self) -> None:
+        """Look after the file until another process has taken its place. Cleaners of /tmp delete sockets that serve."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if self._is_replaced():
+                return
+            if _inode(self._path) is None and self._directory_is_ours():
+                with suppress(OSError):  # tried again
+                    await self._bind()
+                    logger.warning("the socket {} had been removed and is bound again", self._path.name)
+
+    def _is_replaced(self) -> bool:
+        front = runtime.front(self._path)
+        if front != self._path and _inode(front) == self._inode:
+            self._path = front  # a successor that has taken over: its socket was renamed
+        return _inode(self._path) not in (None, self._inode)
+
+    def _directory_is_ours(self) -> bool:
+        try:
+            runtime.check_own(self._path.parent)
+        except OSError:  # it is the supervisor's to make again
+            return False
+        return True
 
     async def close(self) -> None:
         """Stop listening and end all handlers."""
+        if self._keeping is not None:
+            self._keeping.cancel()
         if self._server is not None:
             self._server.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with suppress(FileNotFoundError):
-            if self._path.stat().st_ino == self._inode:  # else a successor has taken the place
-                self._path.unlink()
+        if _inode(self._path) == self._inode:  # else a successor has taken the place
+            self._path.unlink(missing_ok=True)
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 async def _answers(path: Path) -> bool:

@@ -54,5 +54,6 @@ class Spool:
 
 
 def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)  # a cleaner of /tmp may have taken it
     path.touch(mode=0o600)
     path.write_bytes(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import groupby
+from pathlib import Path
 
 from loguru import logger
 
@@ -77,6 +78,11 @@ class Children:
         """What a child has just said of itself, outside of its heartbeats."""
         if name in self._children:
             self._children[name].heard(health)
+
+    def sockets(self) -> list[tuple[str, Path]]:
+        """Of those that are ready, and answer on one."""
+        ready = [child.spec for child in self._children.values() if child.state == "ready"]
+        return [(spec.name, spec.address) for spec in ready if isinstance(spec.address, Path)]
 
     def overdue(self) -> list[str]:
         """Those whose silence nobody has acted on: a reason to let systemd's watchdog bite."""

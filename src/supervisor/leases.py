@@ -26,11 +26,15 @@ _UNDER_WAY: dict[tuple[Location, Location], ModelState] = {
 
 @dataclass(eq=False)
 class Lease:
-    """One request's place at a model. `granted` ends with None, or with the error to answer."""
+    """One request's place at a model. `granted` ends with None, or with the error to answer.
+
+    `revoked` ends with the error that takes a granted one away.
+    """
 
     wish: UseModel
     arrived: float
     granted: asyncio.Future[None]
+    revoked: asyncio.Future[ServiceError]
 
     def too_late(self, patience_s: float) -> ServiceError:
         """What it is told after so many seconds without a place."""
@@ -89,6 +93,14 @@ class Entry:
                 lease.granted.set_exception(error)
         self.waiting.clear()
         self.place.last_used = now
+        self._count()
+
+    def revoke(self, error: ServiceError) -> None:
+        """Take the place away from all who have it: there is no process for them, and none will come by itself."""
+        for lease in self.running:
+            if not lease.revoked.done():
+                lease.revoked.set_result(error)
+        self.running.clear()
         self._count()
 
     def give_back(self, lease: Lease, now: float) -> None:

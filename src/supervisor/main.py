@@ -48,10 +48,12 @@ from src.supervisor.notify import Notifier
 from src.supervisor.processes import Local, lives
 from src.supervisor.readings import Sampler
 from src.supervisor.reload import Sources, concerned
+from src.supervisor.runtime_keeper import RuntimeKeeper
 from src.supervisor.specs import ChildSpec
 
 _PORT_WAIT_S = 5.0  # the web of a supervisor that was killed needs a moment to end
 _LIFELINE_S = 0.5
+_RUNTIME_S = 0.5
 _RELOAD_S = 1.0
 _ALIVE_S = 5.0
 _TIDY_S = 30.0
@@ -74,10 +76,11 @@ def run(
         sys.stderr.write(f"{error}\n")
         return ExitCode.CONFIG
     try:
-        with lock.hold(runtime.lock_file(directory)):
+        with lock.hold(runtime.lock_file(directory)) as held:
             _no_core_dumps()
             wanted = table or specs.service(settings, directory, with_web=with_web)
-            return asyncio.run(_serve(settings, directory, wanted, _Options(with_web, reload, lifeline)))
+            keeper = RuntimeKeeper(directory, held)
+            return asyncio.run(_serve(settings, directory, wanted, _Options(with_web, reload, lifeline, keeper)))
     except SettingsError as error:  # a GPU that is asked for and not there
         logger.error("{}", error)
         return ExitCode.CONFIG
@@ -97,6 +100,7 @@ class _Options:
     with_web: bool
     reload: bool
     lifeline: int | None
+    keeper: RuntimeKeeper | None = None
 
 
 def _no_core_dumps() -> None:
@@ -212,6 +216,8 @@ class Supervisor:
         rounds.add_done_callback(self._rounds_ended)
         self._duties.append(rounds)
         self._every(_ALIVE_S, self._feed_watchdog)
+        if self._options.keeper is not None:
+            self._every(_RUNTIME_S, self._check_with(self._options.keeper))
         sampler = Sampler(self._settings.log_path if self._settings.enable_log_file else ROOT)
         self._every(_READINGS_S, lambda: self._log_readings(sampler))
         self._every(_TIDY_S, self._tidy_with(Janitor(self._settings.log_path, self._settings, time.time)), thread=True)
@@ -239,7 +245,7 @@ class Supervisor:
         if child.spec.model is not None:
             end = child.last_end
             stalled = child.state == "starting" and end is not None and end.reason == "start"
-            why = end.detail if end is not None else None
+            why = child.status().detail or (end.detail if end is not None else None)
             self.models.changed(child.spec.model, child.state, why, stalled=stalled)
         if child.state == "failed" and not self._settled and _is_config(child):
             self._end(ExitCode.CONFIG)  # it printed what is wrong; waiting will not mend it
@@ -306,6 +312,23 @@ class Supervisor:
             if process is None or not lives(process):
                 logger.info("process {} is gone, and we go with it", pid)
                 self.stop()
+
+        return check
+
+    def _check_with(self, keeper: RuntimeKeeper) -> Callable[[], None]:
+        def check() -> None:
+            try:
+                removed = keeper.check()
+            except (runtime.RuntimeDirError, lock.AlreadyRunning, OSError) as error:
+                logger.error("{} was removed and cannot be made again: {}; ending", self._directory, error)
+                return self._end(ExitCode.RUNTIME_LOST)
+            if removed:
+                logger.warning("{} was removed while running and is made again (RUNTIME_DIR)", self._directory)
+                self._children.restart_kind(specs.OCR)  # its spool and its jobs were in it
+            for name in keeper.unreachable(self._children.sockets()):
+                logger.warning("the socket of {} is gone and stays away: restarting it", name)
+                self._children.restart(name)
+            return None
 
         return check
 

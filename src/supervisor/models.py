@@ -108,13 +108,17 @@ class Models:
 
     async def lend(self, peer: Peer, wish: UseModel) -> None:
         """Answer a `UseModel`, and keep the place until the peer closes."""
-        lease = Lease(wish, self._clock(), asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        lease = Lease(wish, self._clock(), loop.create_future(), loop.create_future())
         try:
             self._enqueue(lease)
             await self._until_granted(lease, peer)
             if not peer.gone.done():
                 peer.send(Accepted())
-                await asyncio.wait({peer.gone})
+                ends: set[asyncio.Future[Any]] = {peer.gone, lease.revoked}
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if lease.revoked.done():
+                peer.send(Failed.of(lease.revoked.result()))
         except ServiceError as error:
             peer.send(Failed.of(error))
         finally:
@@ -169,6 +173,8 @@ class Models:
             self._ready(entry)
         elif place.target == "gpu" and place.location == "unloaded" and (state in ("backoff", "failed") or stalled):
             self._fail(entry, why or "its process does not start")
+        elif place.location == "gpu" and place.target is None and state == "failed":
+            self._fail(entry, why or "its process does not come back")
         elif place.location == "cpu" and state in ("starting", "backoff", "failed") and place.target is None:
             place.target = "unloaded"  # it would come back to the device, where nobody asked for it
             self._spawn(self._unload(entry))
@@ -198,6 +204,8 @@ class Models:
         model = lease.wish.model
         if model is not None:
             self._check(self._entry(model), retry=lease.wish.retry)
+            if lease.wish.retry:
+                self._reload(self._entry(model))
         if lease.wish.background:
             self._background_waiting.append(lease)
         elif model is not None:
@@ -215,6 +223,27 @@ class Models:
                 return
             entry.failed(why, self._clock())
         raise ModelLoadFailed(why, retry_after_s=_FAILED_RETRY_S)
+
+    def _reload(self, entry: Entry) -> None:
+        """An order to load counts as carried out when the process is ready, not while a crashed one is on its way back.
+
+        One that waits for its next try starts now, its breaker closed.
+        """
+        place = entry.place
+        if not self._restarting(entry):
+            return
+        place.location, place.target, place.wanted = "unloaded", "gpu", True
+        entry.began_at = self._clock()
+        child = self._engines.status(place.name)
+        if child is not None and child.state in ("backoff", "failed"):
+            self._engines.start(place.name)
+
+    def _restarting(self, entry: Entry) -> bool:
+        """Whether its model belongs on the device, and its process has died and does not answer yet."""
+        if entry.place.location != "gpu" or entry.place.target is not None:
+            return False
+        child = self._engines.status(entry.place.name)
+        return child is None or child.state in ("starting", "backoff", "failed")
 
     def _is_old(self, entry: Entry) -> bool:
         """Whether its last failure is so long ago that another try makes sense."""
@@ -370,7 +399,9 @@ class Models:
     def _fail(self, entry: Entry, why: str) -> None:
         entry.failed(why, self._clock())
         _log.error("{} cannot be loaded: {}", entry.place.name, why)
-        entry.answer(ModelLoadFailed(why, retry_after_s=_FAILED_RETRY_S), self._clock())
+        error = ModelLoadFailed(why, retry_after_s=_FAILED_RETRY_S)
+        entry.answer(error, self._clock())
+        entry.revoke(error)
         # nothing restarts in a loop: its next request tries again, after BREAKER_RETRY
         entry.place.target, entry.place.wanted = "unloaded", False
         self._spawn(self._unload(entry))
@@ -433,20 +464,20 @@ class Models:
                 _log.info("{} is being loaded: {}", entry.place.name, far(progress))
 
     def _progress(self, entry: Entry) -> LoadProgress | None:
-        if entry.place.target != "gpu":
+        if entry.place.target != "gpu" and not self._restarting(entry):
             return None
         child = self._engines.status(entry.place.name)
         return child.health.progress if child is not None and child.health is not None else None
 
     def _status(self, entry: Entry) -> ModelStatus:
-        place = entry.place
+        place, restarting = entry.place, self._restarting(entry)
         return ModelStatus(
             place.name,
-            entry.state,
+            "loading" if restarting else entry.state,
             self._engines.name(place.name),
             size_bytes=place.size,
             pinned=place.pinned,
-            wanted=place.wanted,
+            wanted=place.wanted or restarting,
             running=place.running,
             waiting=place.waiting,
             idle_s=0.0 if place.busy or place.location == "unloaded" else self._clock() - place.last_used,

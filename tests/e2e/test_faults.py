@@ -360,3 +360,18 @@ def test_a_body_in_broken_chunks_is_the_clients_fault(running: Running) -> None:
         assert sock.recv(1 << 16).startswith(b"HTTP/1.1 400")
     assert "MY-SECRET" not in "".join(file.read_text() for file in running.logs.iterdir()) + running.console()
     assert answered(running)
+
+
+def test_a_runtime_directory_that_is_removed_comes_back(running: Running) -> None:
+    """Cleaners of /tmp do that: what runs goes on, and requests are served again within seconds."""
+    with ThreadPoolExecutor(1) as crowd:
+        (going,) = loaded(running, 1, crowd)
+        engine = running.pid("engine")
+        shutil.rmtree(running.folder / "run")
+        took = until(lambda: answered(running) and running.get("/readyz")[0] == 200, 10)
+        assert took < 8
+        read = httpx.post(f"{running.url}/v1/ocr", files={"file": ("a.png", draw("text=hello"))}, timeout=30)
+        assert read.json()["text"] == "hello"
+        assert running.pid("engine") == engine
+        assert len(text(going.result(timeout=60))) == 400
+    assert (running.folder / "run" / "supervisor.lock").read_text() == f"{running.process.pid}\n"

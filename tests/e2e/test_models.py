@@ -287,3 +287,30 @@ def test_background_requests_stop_while_paused(folder: Path) -> None:
                 waiting.result(2)
             assert post(running, "/api/gpu/resume").json() == {"success": True, "background_paused": False}
             assert waiting.result(30).json()["choices"][0]["message"]["content"] == "hello"
+
+
+def test_a_reload_that_fails_says_so_and_load_really_loads(tmp_path: Path) -> None:
+    """The weights go, then the engine dies: `failed` with the reason everywhere, until an order finds them back."""
+    models = tmp_path / "models"
+    shutil.copytree(ROOT / "models" / "demo", models / "demo")
+    weights = models / "demo" / "model.safetensors"
+    with service(models_dir=models, ocr_workers=0, heartbeat_interval=0.2, breaker_retry=3600) as running:
+        assert card(running, "demo")["state"] == "gpu"
+        with ThreadPoolExecutor(1) as crowd:
+            long = crowd.submit(ask, running, "demo", "Count to a thousand.", max_tokens=1500, ignore_eos=True)
+            until(lambda: card(running, "demo")["running"] == 1, 20, "it runs")
+            weights.rename(tmp_path / "kept")
+            os.kill(running.pid("engine"), signal.SIGKILL)
+            until(lambda: card(running, "demo")["state"] == "failed", 30, "it has failed")
+            assert "cannot be loaded" in card(running, "demo")["detail"]
+            told = long.result(timeout=20)
+        chat = ask(running, "demo")
+        ordered = post(running, "/v1/models/load", model_name="demo")
+        for reply in (told, chat, ordered):
+            assert (reply.status_code, reply.json()["error"]["code"]) == (503, "model_load_failed"), reply.text
+        assert running.get("/readyz")[0] == 503
+        (tmp_path / "kept").rename(weights)
+        assert ask(running, "demo").status_code == 503, "a request does not try what has just failed"
+        ordered = post(running, "/v1/models/load", model_name="demo")
+        assert (ordered.status_code, ordered.json()["state"]) == (200, "gpu"), ordered.text
+        assert ask(running, "demo").status_code == 200

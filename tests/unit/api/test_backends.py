@@ -77,3 +77,9 @@ def test_the_table_as_metrics(make_settings: MakeSettings) -> None:
 def test_the_engines_label(setting: str, label: str, make_settings: MakeSettings) -> None:
     """Series are labelled with the engine that runs, not with how it was chosen."""
     assert Backends(make_settings(inference_engine=setting)).engine_name("demo") == label
+
+
+def test_a_load_that_nobody_can_order(make_settings: MakeSettings) -> None:
+    """Without a supervisor no model is brought: a 503, never a 200 for a model that is not there."""
+    with pytest.raises(BackendUnavailable, match="supervisor does not answer"):
+        Backends(make_settings()).load("demo", lambda: None)

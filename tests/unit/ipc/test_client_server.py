@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 import stat
 import struct
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from src.errors import InternalError
-from src.ipc import client
+from src.ipc import client, runtime
 from src.ipc.client import Cancelled, ConnectError, Disconnected, Stream, WaitTimeout
 from src.ipc.framing import encode
 from src.ipc.messages import Accepted, AnyMessage, Delta, Failed, Ping, StatusRequest, StopRequest
@@ -329,3 +331,40 @@ def test_sending_to_a_peer_that_does_not_read_ends() -> None:
     pair = Pair()
     with pair.far, pair.stream as stream, pytest.raises(Disconnected):
         stream.send(Delta((), "x" * (8 << 20)), 0.05)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_socket_that_is_removed_is_bound_again(serve: Serve, runtime_dir: Path, *, whole: bool) -> None:
+    """Cleaners of /tmp take sockets, or their directory: open connections go on, new ones come once it is back."""
+    path = runtime_dir / "test.sock"
+    with client.connect(serve(echo).path, PATIENCE_S) as before:
+        shutil.rmtree(runtime_dir) if whole else path.unlink()
+        if whole:
+            time.sleep(0.7)
+            runtime_dir.mkdir(mode=0o700)
+        deadline = time.monotonic() + PATIENCE_S
+        while not path.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with client.connect(path, PATIENCE_S) as after:
+            for stream in (before, after):
+                stream.send(Ping(), PATIENCE_S)
+                assert stream.receive(PATIENCE_S) == Accepted()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_place_that_a_successor_has_taken_is_left_to_it(runtime_dir: Path) -> None:
+    """Renamed over its socket: the successor keeps the place, the relieved one does not bind there again."""
+    path = runtime_dir / "engine-demo.sock"
+    with ServerThread(path, echo), ServerThread(runtime.beside(path), echo):
+        inode = runtime.beside(path).stat().st_ino
+        runtime.beside(path).rename(path)
+        time.sleep(1.2)
+        assert not runtime.beside(path).exists()
+        assert path.stat().st_ino == inode
+        path.unlink()
+        time.sleep(1.2)
+        assert path.exists(), "its owner by now is the successor"
+        with client.connect(path, PATIENCE_S) as stream:
+            stream.send(Ping(), PATIENCE_S)
+            assert stream.receive(PATIENCE_S) == Accepted()

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, Literal, cast
 
 from src import catalog
-from src.ipc.messages import Accepted, AnyMessage, ChildStatus, Failed, Health, MemoryReading, UseModel
+from src.ipc.messages import Accepted, AnyMessage, ChildState, ChildStatus, Failed, Health, MemoryReading, UseModel
 from src.ipc.server import Peer
 from src.settings import Settings
 from src.supervisor.models import Models, MoveFailed
@@ -25,11 +25,14 @@ class FakeEngines:
         self.stuck: set[str] = set()  # engines that do not move
         self.old: set[str] = set()  # engines whose successor is on its way
         self.starts: list[str] = []
+        self.restarted: list[str] = []  # those whose pause was ended
+        self.pausing: set[str] = set()  # children that wait for their next try
         self.memory_level: Literal["normal", "high"] = "normal"
 
     def start(self, model: str) -> None:
-        assert model not in self.where, f"{model} is there already"
-        self.starts.append(model)
+        assert model not in self.where or model in self.pausing, f"{model} is there already"
+        (self.restarted if model in self.pausing else self.starts).append(model)
+        self.pausing.discard(model)
         self.where[model] = "loading"
         asyncio.get_running_loop().call_later(LOAD_S, self._loaded, model)
 
@@ -48,8 +51,20 @@ class FakeEngines:
         self.models.changed(model, "starting", "ended by SIGKILL", stalled=False)
         asyncio.get_running_loop().call_later(LOAD_S, self._loaded, model)
 
+    def back_off(self, model: str) -> None:
+        """It has died again, and its child waits for its next try."""
+        self.where[model] = "paused"
+        self.pausing.add(model)
+        self.models.changed(model, "backoff", "ended by SIGKILL", stalled=False)
+
+    def give_up(self, model: str) -> None:
+        """Its child cannot bring it back."""
+        self.where[model] = "paused"
+        self.models.changed(model, "failed", "the weights are gone", stalled=False)
+
     async def end(self, model: str) -> None:
         await asyncio.sleep(END_S)
+        self.pausing.discard(model)
         self.where.pop(model, None)
 
     async def move(self, model: str, to: Literal["cpu", "gpu"]) -> None:
@@ -64,8 +79,11 @@ class FakeEngines:
     def status(self, model: str) -> ChildStatus | None:
         if model not in self.where:
             return None
+        state: ChildState = "backoff" if self.where[model] == "paused" else "ready"
+        if self.where[model] == "loading":
+            state = "starting"
         health = Health("ready", 1, MemoryReading(1), memory_level=self.memory_level)
-        return ChildStatus(self.name(model), "ready", 1, 1.0, {}, None, health)
+        return ChildStatus(self.name(model), state, 1, 1.0, {}, None, health)
 
     @staticmethod
     def name(model: str) -> str:

@@ -56,3 +56,20 @@ def test_the_file_is_kept_young(tmp_path: Path) -> None:
         assert path.stat().st_mtime > 1e9
         path.unlink()
         lock.refresh(path)
+
+
+def test_a_file_that_was_removed_is_locked_anew(tmp_path: Path) -> None:
+    """Else a second supervisor could start beside the first. One that was faster has it."""
+    path = tmp_path / "lock"
+    with lock.hold(path) as held:
+        assert not held.lost()
+        path.unlink()
+        assert held.lost()
+        held.retake()
+        assert not held.lost()
+        with pytest.raises(lock.AlreadyRunning), lock.hold(path):
+            pass
+        path.unlink()
+        with lock.hold(path), pytest.raises(lock.AlreadyRunning):
+            held.retake()
+        assert held.lost()

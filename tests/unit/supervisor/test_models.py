@@ -443,3 +443,51 @@ def test_ocrs_background_work_needs_no_model() -> None:
         assert engines.starts == []
 
     told(story, "a", background_idle_seconds=10)
+
+
+def test_a_reload_that_fails_is_a_failed_model() -> None:
+    """It served, its process died and does not come back: the state says so, and all who ask or wait hear why."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        running = Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        engines.crash("a")
+        await asyncio.sleep(LOAD_S / 2)
+        assert states(models) == {"a": "loading", "b": "unloaded"}
+        engines.give_up("a")
+        await asyncio.sleep(1)
+        assert (states(models), engines.where) == ({"a": "failed", "b": "unloaded"}, {})
+        assert models.status()[0].detail == "the weights are gone"
+        assert running.failure is not None
+        assert (running.failure.code, running.failure.message) == ("model_load_failed", "the weights are gone")
+        late = Asker(models, UseModel("a"))
+        await asyncio.sleep(0)
+        assert late.failure is not None
+        assert late.failure.message == "the weights are gone"
+        other = Asker(models, UseModel("b"))
+        await asyncio.sleep(2 * LOAD_S)
+        assert other.granted, "a failed model holds no room"
+
+    told(story, "a", "b", breaker_retry=300)
+
+
+@pytest.mark.parametrize("mended", [True, False])
+def test_an_order_to_load_is_done_when_the_process_is_there(*, mended: bool) -> None:
+    """While a crashed process waits for its next try, an order starts it now, and is answered by how that ends."""
+
+    async def story(models: Models, engines: FakeEngines) -> None:
+        Asker(models, UseModel("a"))
+        await asyncio.sleep(2 * LOAD_S)
+        engines.back_off("a")
+        assert states(models) == {"a": "loading"}
+        order = Asker(models, UseModel("a", retry=True))
+        await asyncio.sleep(LOAD_S / 2)
+        assert (order.answers, engines.restarted) == ([], ["a"])
+        if not mended:
+            engines.broken.add("a")
+        await asyncio.sleep(LOAD_S)
+        assert order.granted == mended
+        assert (order.failure is None) == mended
+        assert states(models) == {"a": "gpu" if mended else "failed"}
+
+    told(story, "a", breaker_retry=300)
