@@ -1,13 +1,14 @@
 """Which models can be asked for by name, and what their folders tell without loading them.
 
 Local folders under MODELS_DIR (`NAME` or `OWNER/NAME`), GGUF files there, the models of the settings, and the hub ids
-of ALLOWED_MODELS; never a path or a URL from a request. Web lists them, the supervisor decides with their sizes, the
-engine loads one.
+of ALLOWED_MODELS. A request's name is looked up in this table and nowhere else: none is ever taken for a path or a
+URL. Web lists them, the supervisor decides with their sizes, the engine loads one.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ import msgspec
 from src.settings import ROOT, Settings
 
 Capability = Literal["chat", "vision"]
+
+MAX_NAME = 512  # characters
 
 _INDEX = "model.safetensors.index.json"
 _HEADER_BYTES = 8  # a safetensors file begins with the length of its header
@@ -45,9 +48,14 @@ def entries(settings: Settings) -> dict[str, Entry]:
     named = [settings.default_model, *names(settings.pinned_models), *names(settings.allowed_models)]
     hidden = {settings.ocr_model} - set(named)  # OCR's model is not asked for by chat
     files = dict(_gguf_names(settings.models_path))
-    wanted = dict.fromkeys([*named, *sorted(local | files)])
+    wanted = dict.fromkeys([*named, *filter(is_name, sorted(local | files))])
     found = [_entry(name, local.get(name), settings) for name in wanted if name not in hidden]
     return {entry.name: entry for entry in found}
+
+
+def is_name(text: str) -> bool:
+    """Whether a model can be called so at all: short enough, and without line breaks or control characters."""
+    return 0 < len(text) <= MAX_NAME and text.isprintable()
 
 
 def names(setting: str) -> list[str]:
@@ -95,14 +103,30 @@ def _bytes(file: Path) -> int:
 
 def _elsewhere(name: str) -> Path | None:
     """A path that the settings give as a name."""
-    folder = Path(name).expanduser()
-    return folder if (folder / "config.json").is_file() else None
+    return next((folder for folder in _expanded(name) if _is_file(folder / "config.json")), None)
+
+
+def _expanded(name: str) -> tuple[Path, ...]:
+    """The settings' own path; none where its `~user` does not exist."""
+    try:
+        return (Path(name).expanduser(),)
+    except RuntimeError:
+        return ()
+
+
+def _is_file(place: Path) -> bool:
+    """False also for a path that is too long for the system, or may not be looked at."""
+    return os.path.isfile(place)  # noqa: PTH113  # Path.is_file raises for some of these
+
+
+def _is_folder(place: Path) -> bool:
+    return os.path.isdir(place)  # noqa: PTH112  # as above
 
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
 
@@ -160,7 +184,7 @@ def is_whole(file: Path) -> bool:
 
 def model_folder(model: str, models_path: Path) -> Path | None:
     """The model's folder in Hugging Face's layout, if there is one."""
-    return next((place for place in _places(model, models_path) if (place / "config.json").is_file()), None)
+    return next((place for place in _places(model, models_path) if _is_file(place / "config.json")), None)
 
 
 def gguf_files(model: str, models_path: Path) -> list[Path]:
@@ -169,10 +193,10 @@ def gguf_files(model: str, models_path: Path) -> list[Path]:
     Of a model in pieces only the first counts, which names the others; projectors of vision models are none.
     """
     for place in _places(model, models_path):
-        for file in (place, place.with_name(f"{place.name}.gguf")):
-            if file.suffix == ".gguf" and file.is_file():
+        for file in (place, Path(f"{place}.gguf")):
+            if file.suffix == ".gguf" and _is_file(file):
                 return [file]
-        if place.is_dir() and not (place / "config.json").is_file():
+        if _is_folder(place) and not _is_file(place / "config.json"):
             return sorted(file for file in place.glob("*.gguf") if _is_model(file.name))
     return []
 
@@ -199,4 +223,4 @@ def _is_model(name: str) -> bool:
 
 
 def _places(model: str, models_path: Path) -> tuple[Path, ...]:
-    return (models_path / model, ROOT / model, Path(model).expanduser())
+    return (models_path / model, ROOT / model, *_expanded(model))

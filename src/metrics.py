@@ -32,6 +32,7 @@ _TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 5
 _CHOICES = (1, 2, 5, 10, 20)
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "abort", "error")
+UNKNOWN = "unknown"  # the label of what a client named and nobody knows
 LEVELS = ("normal", "low", "high")
 MODEL_STATES = ("unloaded", "loading", "gpu", "offloading", "cpu", "restoring", "unloading", "failed")
 RESTART_REASONS = ("exit", "signal", "stall", "heartbeat", "probe", "memory", "start", "fault", "gpu", "recycle")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Literal
@@ -74,8 +75,13 @@ def this_machine() -> Machine:
     nvidia = Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia/version").exists()
     if not nvidia:
         return Machine()
-    cuda = any(found.name.lower().startswith("mlx-cuda") for found in distributions())
-    return Machine(nvidia, shutil.which("vllm") is not None, cuda)
+    return Machine(nvidia, shutil.which("vllm") is not None, _has_mlx_cuda())
+
+
+@lru_cache(1)
+def _has_mlx_cuda() -> bool:
+    """Looked up once: reading what is installed takes tens of milliseconds, and does not change while we run."""
+    return any(found.name.lower().startswith("mlx-cuda") for found in distributions())
 
 
 def model_format(model: str, models_path: Path) -> Format:
@@ -87,7 +93,7 @@ def model_format(model: str, models_path: Path) -> Format:
         return "unknown"
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return "unknown"
     return "mlx" if isinstance(config, dict) and "quantization" in config else "safetensors"
 

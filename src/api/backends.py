@@ -16,7 +16,8 @@ from src import catalog, selection
 from src.api.places import Place
 from src.api.resume import Ends, NotYet, Resumable, ResumableStream
 from src.api.suspects import Suspects
-from src.errors import BackendUnavailable, EngineCrashed, ModelNotFound, OcrCrashed, ServiceError
+from src.catalog import Entry
+from src.errors import BackendUnavailable, EngineCrashed, InvalidRequest, ModelNotFound, OcrCrashed, ServiceError
 from src.ipc import client, runtime
 from src.ipc.client import Stream
 from src.ipc.messages import (
@@ -42,7 +43,7 @@ from src.ipc.messages import (
     TokenizeRequest,
     UseModel,
 )
-from src.metrics import ModelReading, PrefixCounts, Readings
+from src.metrics import UNKNOWN, ModelReading, PrefixCounts, Readings
 from src.settings import Settings
 
 _CONNECT_S = 2.0
@@ -60,7 +61,8 @@ class Backends:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
-        self._entries: dict[str, catalog.Entry] = {}
+        self._entries: dict[str, Entry] = {}
+        self._engines: dict[str, str] = {}
         self._scanned_at = float("-inf")
         self._directory = settings.runtime_path
         self._suspects: dict[str, Suspects] = {}  # by back end
@@ -71,21 +73,41 @@ class Backends:
         """Names a request may use."""
         return tuple(self.catalog())
 
-    def catalog(self) -> dict[str, catalog.Entry]:
+    def catalog(self) -> dict[str, Entry]:
         """The models there are, looked for once a second at most."""
         if self._clock() - self._scanned_at >= _SCAN_S:
             self._entries, self._scanned_at = catalog.entries(self._settings), self._clock()
+            self._engines = {}
         return self._entries
 
-    def check_model(self, name: str) -> None:
-        """Raises ModelNotFound, naming the models there are."""
-        if name not in self.catalog():
-            available = ", ".join(self.catalog())
-            raise ModelNotFound(f"The model {name!r} is not served here. Available: {available}.", param="model")
+    def check_model(self, name: str) -> Entry:
+        """The catalogue's entry. Asked first: until then a name is a client's text, and means nothing.
+
+        Raises:
+            InvalidRequest: it can be no model's name.
+            ModelNotFound: naming the models there are.
+        """
+        if (entry := self.catalog().get(name)) is not None:
+            return entry
+        if not catalog.is_name(name):
+            text = f"Invalid value for 'model': at most {catalog.MAX_NAME} characters, and none that cannot be printed."
+            raise InvalidRequest(text, param="model")
+        available = ", ".join(self.models)
+        raise ModelNotFound(f"The model {name!r} is not served here. Available: {available}.", param="model")
 
     def engine_name(self, model: str) -> str:
-        """The name of a model's engine, as a metric label."""
-        return selection.select(model, self._settings).engine
+        """The name of a model's engine; `unknown` for a name that is not in the catalogue."""
+        return self._engine_of(model) if model in self.catalog() else UNKNOWN
+
+    def labels(self, model: str) -> tuple[str, str]:
+        """A model's name and engine as metric labels, which are kept for good: never a text that a client made up."""
+        return (model, self._engine_of(model)) if model in self.catalog() else (UNKNOWN, UNKNOWN)
+
+    def _engine_of(self, model: str) -> str:
+        """Of a model of the catalogue or of the supervisor's table: it is looked for on the disk."""
+        if model not in self._engines:
+            self._engines[model] = selection.select(model, self._settings).engine
+        return self._engines[model]
 
     def open_chat(self, request: GenerateRequest | EmbedRequest) -> ResumableStream:
         """A request for its model's engine; it connects when it is read, and again when the engine dies.
@@ -206,11 +228,11 @@ class Backends:
         if status is None:
             return Readings(
                 models=tuple(
-                    ModelReading(name, self.engine_name(name), up=False, state="unknown") for name in self.models
+                    ModelReading(name, self._engine_of(name), up=False, state="unknown") for name in self.models
                 )
             )
         models = tuple(
-            _model_reading(model, self.engine_name(model.name), status.child(model.child)) for model in status.models
+            _model_reading(model, self._engine_of(model.name), status.child(model.child)) for model in status.models
         )
         memory = {c.name: c.health.memory.rss_bytes for c in status.children if c.health is not None}
         return Readings(

@@ -53,6 +53,7 @@ def create() -> Response:
 def accept(body: ChatCompletionRequest) -> GenerateRequest:
     """A body that is checked, as the engine's request; images it names by URL are fetched."""
     settings = service().settings
+    service().backends.check_model(body.model or settings.default_model)
     refuse_unknown(body.ignored, strict=settings.strict_fields)
     if body.images > settings.max_images:
         text = f"The request has {body.images} images, at most {settings.max_images} are taken (MAX_IMAGES)."
@@ -85,9 +86,8 @@ def longest_s(settings: Settings, *, background: bool) -> float:
 
 
 def open_generation(shared: Service, generate: GenerateRequest) -> Generation:
-    record = Recorder(
-        shared.metrics, generate, shared.backends.engine_name(generate.model), spend=shared.limits.spender()
-    )
+    labels = shared.backends.labels(generate.model)
+    record = Recorder(shared.metrics, generate, labels, spend=shared.limits.spender())
     answer = open_answer(shared, replace(generate, salt=auth.salt()))
     return Generation(answer, record, shared.settings.sse_ping_seconds)
 

@@ -26,6 +26,7 @@ def create() -> Response:
     shared = service()
     with shared.inflight.reading():
         body = EmbeddingsRequest.model_validate(json_body())
+    shared.backends.check_model(body.model or shared.settings.default_model)
     chat.refuse_unknown(body.ignored, strict=shared.settings.strict_fields)
     asked = _to_embed(body, shared.settings.default_model)
     with _counted(shared, asked):
@@ -100,14 +101,14 @@ def _counted(shared: Service, asked: EmbedRequest) -> Iterator[None]:
         outcome = "abort"
         raise
     finally:
-        shared.metrics.embedding_requests.labels(asked.model, shared.backends.engine_name(asked.model), outcome).inc()
+        shared.metrics.embedding_requests.labels(*shared.backends.labels(asked.model), outcome).inc()
         seconds = round(time.monotonic() - began, 3)
         facts = {"model": asked.model, "outcome": outcome, "texts": len(asked.inputs), "seconds": seconds}
         logs.model.bind(**facts).info("embeddings {}", outcome)
 
 
 def _count(shared: Service, asked: EmbedRequest, finished: Finished) -> None:
-    labels = (asked.model, shared.backends.engine_name(asked.model))
+    labels = shared.backends.labels(asked.model)
     shared.metrics.prompt_tokens.labels(*labels).inc(finished.usage.prompt_tokens)
     shared.metrics.queue_time.labels(*labels).observe(finished.timings.queue_s)
     shared.limits.spender()(finished.usage.prompt_tokens)

@@ -10,7 +10,6 @@ from src import catalog
 from src.api.interest import interest
 from src.api.schemas import EmbeddingCard, LoadOut, ModelBody, ModelCard, ModelList
 from src.api.service import json_body, json_response, service
-from src.errors import ModelNotFound
 from src.ipc.messages import ModelStatus, MoveModel, SystemStatus
 
 blueprint = Blueprint("models", __name__)
@@ -31,10 +30,7 @@ def list_models() -> Response:
 @blueprint.get("/v1/models/<path:name>")
 def show_model(name: str) -> Response:
     backends = service().backends
-    entry = backends.catalog().get(name)
-    if entry is None:
-        raise ModelNotFound(f"No such model. Available: {', '.join(backends.models)}.", param="model")
-    return json_response(_card(entry, backends.status()))
+    return json_response(_card(backends.check_model(name), backends.status()))
 
 
 @blueprint.post("/v1/models/load")

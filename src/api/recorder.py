@@ -13,20 +13,20 @@ from src.metrics import Metrics
 
 
 class Recorder:
-    """One per request. `engine` labels the series beside the model's name."""
+    """One per request. `labels`: the model's name and engine, as the catalogue has them."""
 
     def __init__(
         self,
         metrics: Metrics,
         request: GenerateRequest,
-        engine: str,
+        labels: tuple[str, str],
         clock: Callable[[], float] = time.monotonic,
         *,
         spend: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._metrics = metrics
         self._request = request
-        self._labels = (request.model, engine)
+        self._labels = labels
         self._clock = clock
         self._began = self._last = clock()
         self._inter_token = metrics.inter_token.labels(*self._labels)

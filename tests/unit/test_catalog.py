@@ -139,3 +139,24 @@ def test_gguf_files_are_models(make_settings: MakeSettings, tmp_path: Path) -> N
     found = catalog.entries(make_settings(models_dir=tmp_path, default_model="small.gguf"))
     local = {name: entry.size for name, entry in found.items() if entry.folder is None}
     assert local == {"small.gguf": 5, "one": 7, "owner/big": 24, "two/q4.gguf": 3, "two/q8.gguf": 4}
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/x", "/", "a" * 300, "\0", "demo\n"])
+def test_a_setting_that_is_no_path(make_settings: MakeSettings, tmp_path: Path, name: str) -> None:
+    """It is listed as a model that is not here; nothing is raised."""
+    found = catalog.entries(make_settings(models_dir=tmp_path, default_model=name))
+    assert found[name].folder is None
+
+
+def test_folders_whose_names_cannot_be_shown(make_settings: MakeSettings, tmp_path: Path) -> None:
+    """A line break in a folder's name would be one in logs, labels and headers."""
+    model(tmp_path / "a\nb")
+    model(tmp_path / "good")
+    assert list(catalog.entries(make_settings(models_dir=tmp_path, default_model="good"))) == ["good"]
+
+
+def test_a_configuration_without_end(make_settings: MakeSettings, tmp_path: Path) -> None:
+    """Nested deeper than the parser goes: a model of which nothing is known."""
+    model(tmp_path / "deep")
+    (tmp_path / "deep" / "config.json").write_text('{"a":' * 100_000)
+    assert catalog.entries(make_settings(models_dir=tmp_path, default_model="deep"))["deep"].context_length == 4096

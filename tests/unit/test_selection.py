@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from src import selection
 from src.errors import ModelLoadFailed
 from src.selection import Format, Machine, decide, gguf_file, model_format, select, unmet
 from tests.conftest import MakeSettings
@@ -80,3 +82,13 @@ def test_one_file_of_a_folder(tmp_path: Path) -> None:
         gguf_file("big", tmp_path)
     with pytest.raises(ModelLoadFailed, match=r"No \.gguf file"):
         gguf_file("absent", tmp_path)
+
+
+def test_what_is_installed_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading the packages takes tens of milliseconds of the web process's event loop."""
+    read = Mock(return_value=[])
+    monkeypatch.setattr(selection, "distributions", read)
+    selection._has_mlx_cuda.cache_clear()
+    assert [selection._has_mlx_cuda() for _ in range(3)] == [False] * 3
+    selection._has_mlx_cuda.cache_clear()
+    assert read.call_count == 1

@@ -33,7 +33,7 @@ class Case:
             timeout_s=1000,
             clock=clock,
         )
-        self.generation = Generation(answer, Recorder(self.metrics, REQUEST, "fake", clock), 15.0)
+        self.generation = Generation(answer, Recorder(self.metrics, REQUEST, ("demo", "fake"), clock), 15.0)
 
     def outcome(self, reason: str) -> float:
         labels = {"model_name": "demo", "engine": "fake", "finished_reason": reason}

@@ -25,7 +25,7 @@ class Case:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.metrics = Metrics(Readings)
-        self.record = Recorder(self.metrics, REQUEST, "fake", self.clock)
+        self.record = Recorder(self.metrics, REQUEST, ("demo", "fake"), self.clock)
 
     def value(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"stoker_{name}", {**LABELS, **labels}) or 0.0
@@ -69,7 +69,7 @@ def test_the_line_of_a_timeout() -> None:
     sink = logger.add(lambda message: lines.append(message.record), filter=lambda r: r["message"].startswith("chat"))
     secret = ChatMessage("user", "MY-SECRET")
     request = GenerateRequest("r", "demo", (secret,), Sampling(temperature=0.5), max_tokens=7, has_images=True)
-    record = Recorder(Metrics(Readings), request, "fake", FakeClock())
+    record = Recorder(Metrics(Readings), request, ("demo", "fake"), FakeClock())
     try:
         record.events([delta(1, text="THE-ANSWER")])
         with pytest.raises(DeadlineExceeded), record.failures():
