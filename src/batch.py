@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -167,7 +168,7 @@ def read(
     data = path.read_bytes()
     timeout_s = settings.ocr_job_ttl
     document = OcrDocument(
-        "command-line",
+        uuid.uuid4().hex,
         data,
         pages=fields.ranges(),
         options=fields.options(),

@@ -36,7 +36,10 @@ _MAX_TRACEBACK = 8000
 _MOST = {"api": 60_000, "model": 60_000}
 _MOST_OF_OTHERS = 300
 
+# made by this server: what a request makes is named after it, and every process logs it
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+# what the client, or a proxy, sent as X-Request-Id: logged beside it, and nothing else
+client_request_id: ContextVar[str | None] = ContextVar("client_request_id", default=None)
 
 api = logger.bind(stream="api")
 model = logger.bind(stream="model")
@@ -101,6 +104,7 @@ def dropped() -> int:
 def _patch(record: Record) -> None:
     extra = record["extra"]
     extra.setdefault("request_id", request_id.get())
+    extra.setdefault("client_request_id", client_request_id.get())
     flood = _floods.get(str(extra.get("stream")), _floods["app"])
     passes, left_out = flood.admits((str(record["name"]), record["line"]))
     if not passes:

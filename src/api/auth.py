@@ -20,6 +20,7 @@ OPEN = frozenset({"/livez", "/readyz", "/health"})
 KEY_NAME = "stoker.key"
 _SCHEME = "bearer "
 _SALTING = "stoker.salting"
+_SEES_ALL = "stoker.sees_all"
 
 
 def install(app: Flask, ring: KeyRing, limits: Limits, metrics: Metrics, secret: bytes) -> None:
@@ -48,15 +49,23 @@ def install(app: Flask, ring: KeyRing, limits: Limits, metrics: Metrics, secret:
     app.before_request(check)
 
 
-def key_name() -> str | None:
-    """The name of the key this request brought."""
-    return cast("str | None", request.environ.get(KEY_NAME))
+def owner() -> str:
+    """Whose the work of this request is: its key's name, part of every store's key. "" without keys.
+
+    Clients without keys are one owner: an address proves nothing, and they could not be told apart after a restart.
+    """
+    return cast(str, request.environ.get(KEY_NAME, ""))
+
+
+def sees_all() -> bool:
+    """Whether this request may see, and end, what belongs to others: it comes from an admin."""
+    return bool(request.environ.get(_SEES_ALL, False))
 
 
 def salt() -> str:
-    """Stands for the key in the engine, which keeps what it computed for one key from the others; "" without keys."""
-    name = key_name()
-    if name is None:
+    """Stands for the owner in the engine, which keeps what it computed for one from the others; "" without keys."""
+    name = owner()
+    if not name:
         return ""
     secret: bytes = current_app.extensions[_SALTING]
     return hmac.new(secret, name.encode(), "sha256").hexdigest()[:32]

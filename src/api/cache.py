@@ -15,7 +15,8 @@ import msgspec
 from flask import Flask, Response, copy_current_request_context, g, request
 from gevent.event import Event as Signal
 
-from src.api.cache_store import MemoryStore, RedisStore, Store
+from src.api import auth
+from src.api.cache_store import Key, MemoryStore, RedisStore, Store
 from src.api.streaming import Answering, Event, wait_admitted
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages import Finished, GenerateRequest
@@ -53,7 +54,7 @@ class Cache:
             if settings.redis_url and settings.enable_caching
             else MemoryStore(settings.cache_size, settings.cache_mb << 20, settings.cache_ttl)
         )
-        self._leaders: dict[str, Leader] = {}
+        self._leaders: dict[Key, Leader] = {}
 
     def through(self, generate: GenerateRequest, open_generation: Open, *, seeded: bool = False) -> Answering:
         """The kept answer, the one that is being made for someone else, or a new one.
@@ -68,7 +69,7 @@ class Cache:
             return open_generation()
         return self._answer(key, open_generation, look="no-cache" not in directives)
 
-    def _answer(self, key: str, open_generation: Open, *, look: bool = True) -> Answering:
+    def _answer(self, key: Key, open_generation: Open, *, look: bool = True) -> Answering:
         kept = decode(self._store.get(key)) if look else None
         if kept:
             self._count("hit", "hit")
@@ -84,7 +85,7 @@ class Cache:
         self._leaders[key] = made
         return made
 
-    def _finished(self, key: str, leader: Leader, events: bytes | None) -> None:
+    def _finished(self, key: Key, leader: Leader, events: bytes | None) -> None:
         if self._leaders.get(key) is leader:
             del self._leaders[key]
         if events is not None and len(events) <= _LARGEST:
@@ -94,7 +95,7 @@ class Cache:
         g.setdefault("cache", header)
         self._metrics.cache_requests.labels(result).inc()
 
-    def _key(self, generate: GenerateRequest) -> str | None:
+    def _key(self, generate: GenerateRequest) -> Key | None:
         revision = self._revision(generate.model)
         if revision is None:
             return None
@@ -104,8 +105,8 @@ class Cache:
         alike = msgspec.structs.replace(
             generate, id="", timeout_s=None, stream=False, priority="normal", sampling=sampling
         )
-        parts = (revision, request.environ.get("stoker.key") or "", alike)
-        return hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()
+        owner = auth.owner()
+        return Key(owner, hashlib.sha256(msgspec.msgpack.encode((revision, owner, alike))).hexdigest())
 
 
 def _admitted(answer: Answering) -> Answering:

@@ -3,58 +3,55 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import redis
 from loguru import logger
+
+from src.api.shares import SharedStore
 
 _WAIT_S = 1.0
 _PREFIX = "stoker:answer:"
 
 
+class Key(NamedTuple):
+    """Whose answer it is, and what was asked; `digest` covers the owner too."""
+
+    owner: str
+    digest: str
+
+
 class Store(Protocol):
     """Bytes by key; what is old or too much is forgotten."""
 
-    def get(self, key: str) -> bytes | None: ...
-    def put(self, key: str, value: bytes) -> None: ...
+    def get(self, key: Key) -> bytes | None: ...
+    def put(self, key: Key, value: bytes) -> None: ...
 
 
 class MemoryStore:
-    """Least recently used goes first. One event loop, no locks."""
+    """Least recently used goes first, of the owner that keeps the most. One event loop, no locks."""
 
     def __init__(self, most: int, most_bytes: int, ttl_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = most
-        self._most_bytes = most_bytes
         self._ttl_s = ttl_s
         self._clock = clock
-        self._kept: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
-        self._bytes = 0
+        self._kept: SharedStore[tuple[float, bytes]] = SharedStore(most_bytes, most)
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, key: str) -> bytes | None:
-        until, value = self._kept.get(key, (0.0, b""))
-        if key not in self._kept:
+    def get(self, key: Key) -> bytes | None:
+        kept = self._kept.get(*key)
+        if kept is None:
             return None
+        until, value = kept
         if until <= self._clock():
-            self._forget(key)
+            self._kept.delete(*key)
             return None
-        self._kept.move_to_end(key)
         return value
 
-    def put(self, key: str, value: bytes) -> None:
-        self._forget(key)
-        self._kept[key] = (self._clock() + self._ttl_s, value)
-        self._bytes += len(value)
-        while len(self._kept) > self._most or self._bytes > self._most_bytes:
-            self._forget(next(iter(self._kept)))
-
-    def _forget(self, key: str) -> None:
-        if key in self._kept:
-            self._bytes -= len(self._kept.pop(key)[1])
+    def put(self, key: Key, value: bytes) -> None:
+        self._kept.put(*key, (self._clock() + self._ttl_s, value), len(value))
 
 
 class RedisStore:
@@ -64,16 +61,16 @@ class RedisStore:
         self._redis = redis.Redis.from_url(url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S)
         self._ttl_ms = int(ttl_s * 1000)
 
-    def get(self, key: str) -> bytes | None:
+    def get(self, key: Key) -> bytes | None:
         try:
-            found = self._redis.get(_PREFIX + key)
+            found = self._redis.get(_PREFIX + key.digest)
         except redis.RedisError as error:
             logger.warning("redis does not answer ({}); nothing is found in the cache", type(error).__name__)
             return None
         return found if isinstance(found, bytes) else None
 
-    def put(self, key: str, value: bytes) -> None:
+    def put(self, key: Key, value: bytes) -> None:
         try:
-            self._redis.set(_PREFIX + key, value, px=self._ttl_ms)
+            self._redis.set(_PREFIX + key.digest, value, px=self._ttl_ms)
         except redis.RedisError as error:
             logger.warning("redis does not answer ({}); an answer is not kept", type(error).__name__)

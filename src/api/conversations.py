@@ -1,17 +1,17 @@
 """Finished responses that can be asked for, and gone on from: `previous_response_id`. In memory, bounded, this process.
 
-Written and read by the responses endpoint alone, on one event loop.
+Written and read by the responses endpoint alone, on one event loop. A response belongs to the key that made it.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from src.api.schemas_responses import ResponseOut
+from src.api.shares import SharedStore
 
 
 @dataclass(frozen=True)
@@ -20,33 +20,24 @@ class Stored:
 
     response: ResponseOut
     turns: list[dict[str, Any]]
-    size: int
 
 
 class Conversations:
-    """The last responses, as many as fit in so many bytes."""
+    """The last responses of each owner, all together as many as fit in so many bytes."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._stored: OrderedDict[str, Stored] = OrderedDict()
+        self._store: SharedStore[Stored] = SharedStore(max_bytes)
 
-    def put(self, response: ResponseOut, turns: list[dict[str, Any]]) -> None:
-        """Keep a response; the oldest make room. One that is larger than all the room is not kept."""
+    def put(self, owner: str, response: ResponseOut, turns: list[dict[str, Any]]) -> None:
         size = len(msgspec.json.encode(turns)) + len(msgspec.json.encode(response))
-        if size > self._max_bytes:
-            return
-        self.delete(response.id)
-        self._stored[response.id] = Stored(response, turns, size)
-        self._bytes += size
-        while self._bytes > self._max_bytes:
-            self._bytes -= self._stored.popitem(last=False)[1].size
+        self._store.put(owner, response.id, Stored(response, turns), size)
 
-    def get(self, response_id: str) -> Stored | None:
-        return self._stored.get(response_id)
+    def get(self, owner: str, response_id: str) -> Stored | None:
+        return self._store.get(owner, response_id)
 
-    def delete(self, response_id: str) -> bool:
+    def owner_of(self, response_id: str) -> str | None:
+        return self._store.owner_of(response_id)
+
+    def delete(self, owner: str, response_id: str) -> bool:
         """Forget one; whether it was there."""
-        stored = self._stored.pop(response_id, None)
-        self._bytes -= stored.size if stored is not None else 0
-        return stored is not None
+        return self._store.delete(owner, response_id)

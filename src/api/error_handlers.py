@@ -41,7 +41,8 @@ def register(app: Flask) -> None:
 
 def envelope(error: ServiceError) -> ErrorEnvelope:
     """The body of an error, in a response or as an SSE event."""
-    return ErrorEnvelope(ErrorBody(error.message, error.type, error.param, error.code), logs.request_id.get())
+    shown_id = logs.client_request_id.get() or logs.request_id.get()
+    return ErrorEnvelope(ErrorBody(error.message, error.type, error.param, error.code), shown_id)
 
 
 def respond(error: ServiceError) -> Response:

@@ -26,6 +26,7 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 REQUEST_ID_KEY = "stoker.request_id"
+_CLIENT_ID_KEY = "stoker.client_request_id"  # of X-Request-Id: echoed and logged, never an identity
 _ROUTE_KEY = "stoker.route"
 _SCOPE_KEY = "stoker.limit"  # which limit refused it; written by `limits`
 _KEY_NAME_KEY = "stoker.key"  # the name of its API key; written by `auth`
@@ -113,16 +114,17 @@ class Entry:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if _OK_ID.fullmatch(given) else uuid.uuid4().hex
+        environ[REQUEST_ID_KEY] = request_id = uuid.uuid4().hex
+        environ[_CLIENT_ID_KEY] = client_id = given if _OK_ID.fullmatch(given) else None
         logs.request_id.set(request_id)
-        environ[REQUEST_ID_KEY] = request_id
+        logs.client_request_id.set(client_id)
         environ["wsgi.input"] = BoundedBody(environ["wsgi.input"], self._limit, self._body_timeout_s)
         _limit_silence(environ, self._client_timeout_s)
         exchange = Exchange(environ, self._metrics)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             exchange.status = status[:3]
-            return start_response(status, [*headers, ("X-Request-Id", request_id)], exc_info)
+            return start_response(status, [*headers, ("X-Request-Id", client_id or request_id)], exc_info)
 
         exchange.body = self._app(environ, start)
         return exchange
@@ -171,6 +173,7 @@ class Exchange:
         path, ms = environ.get("PATH_INFO", "")[:_MAX_LOGGED], round(seconds * 1000, 1)
         line = logs.api.bind(
             request_id=environ[REQUEST_ID_KEY],
+            client_request_id=environ[_CLIENT_ID_KEY],
             method=method,
             path=path,
             status=int(self.status),

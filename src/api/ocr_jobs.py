@@ -8,7 +8,7 @@ from typing import Literal, cast, get_args
 import msgspec
 from flask import Blueprint, Response, request
 
-from src.api import ocr_formats, ocr_shapes, ocr_upload, sse
+from src.api import auth, ocr_formats, ocr_shapes, ocr_upload, sse
 from src.api.error_handlers import envelope
 from src.api.ocr import accepted, events
 from src.api.ocr_schemas import Format
@@ -62,12 +62,18 @@ def _ask(
     name: str, action: Literal["get", "cancel"] = "get", *, pictures: bool = False
 ) -> tuple[OcrJob, list[OcrPage]]:
     pages = []
-    for event in events(service(), OcrJobRequest(request_id(), name, action, pictures=pictures), _ANSWER_S):
+    question = OcrJobRequest(request_id(), name, action, pictures=pictures, owner=_whose())
+    for event in events(service(), question, _ANSWER_S):
         if isinstance(event, OcrPage):
             pages.append(event)
         elif isinstance(event, OcrJob):
             return event, pages
     raise InternalError
+
+
+def _whose() -> str | None:
+    """Whose job it may be: the caller's; anybody's, for an admin."""
+    return None if auth.sees_all() else auth.owner()
 
 
 # ---- events
@@ -78,7 +84,8 @@ def watch(name: str) -> Response:
     """`page` and `job` events until the job has ended. `Last-Event-ID` goes on where a connection broke."""
     shared = service()
     seen = request.headers.get("Last-Event-ID", "0")
-    question = OcrJobRequest(request_id(), name, "watch", int(seen) if seen.isascii() and seen.isdigit() else 0)
+    after = int(seen) if seen.isascii() and seen.isdigit() else 0
+    question = OcrJobRequest(request_id(), name, "watch", after, owner=_whose())
     settings = shared.settings
     told = events(shared, question, settings.ocr_job_ttl, settings.sse_ping_seconds)
     first = next(told)  # an error before it is an HTTP status

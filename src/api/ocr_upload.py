@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from flask import request
 from werkzeug.datastructures import FileStorage
 
+from src.api import auth
 from src.api.ocr_schemas import OcrFields, OcrJsonRequest
 from src.api.service import json_body, request_id
 from src.errors import InvalidDocument, InvalidImage, InvalidRequest, UnsupportedMedia
@@ -53,6 +54,7 @@ class Upload:
             max_pages,
             timeout_s,
             fields.format,
+            auth.owner(),
         )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, current_app
 from msgspec.structs import replace
 
-from src.api import chat, convert, serving, sse
+from src.api import auth, chat, convert, serving, sse
 from src.api import schemas_responses as shapes
 from src.api.conversations import Conversations, Stored
 from src.api.response_items import Items
@@ -51,38 +52,45 @@ def _conversations() -> Conversations:
 def create() -> Response:
     own = ResponsesRequest.model_validate(json_body())
     kept = _conversations()
-    turns = _previous(own, kept) + turns_of(own.input)
+    turns = _previous(own, kept, auth.owner()) + turns_of(own.input)
     fields = as_chat(own, turns)
     with serving.own_names(_NAMES):
         body, generate = serving.accept(fields)
-        form = Form(generate, own, body, turns, kept)
+        form = Form(generate, own, body, turns, partial(kept.put, auth.owner()))
         writer = ResponseWriter(form) if body.stream else None
         return chat.with_ignored(serving.respond(generate, writer, form.whole), body.ignored)
 
 
 @blueprint.get("/v1/responses/<response_id>")
 def show(response_id: str) -> Response:
-    return json_response(_stored(response_id).response)
+    return json_response(_stored(_visible_owner(response_id), response_id).response)
 
 
 @blueprint.delete("/v1/responses/<response_id>")
 def delete(response_id: str) -> Response:
-    _stored(response_id)
-    _conversations().delete(response_id)
+    owner = _visible_owner(response_id)
+    _stored(owner, response_id)
+    _conversations().delete(owner, response_id)
     return json_response(shapes.Deleted(response_id))
 
 
-def _stored(response_id: str) -> Stored:
-    stored = _conversations().get(response_id)
+def _visible_owner(response_id: str) -> str:
+    """Whose response is meant: the caller's own; an admin sees those of all keys."""
+    found = _conversations().owner_of(response_id) if auth.sees_all() else None
+    return auth.owner() if found is None else found
+
+
+def _stored(owner: str, response_id: str) -> Stored:
+    stored = _conversations().get(owner, response_id)
     if stored is None:
         raise NotFound("No such response is kept here.", param="response_id")
     return stored
 
 
-def _previous(own: ResponsesRequest, kept: Conversations) -> list[dict[str, Any]]:
+def _previous(own: ResponsesRequest, kept: Conversations, owner: str) -> list[dict[str, Any]]:
     if own.previous_response_id is None:
         return []
-    stored = kept.get(own.previous_response_id)
+    stored = kept.get(owner, own.previous_response_id)
     if stored is None:
         raise InvalidRequest("No response with this id is kept here.", param="previous_response_id")
     return stored.turns
@@ -164,6 +172,9 @@ def _part(part: shapes.ContentPart | shapes.InputImage) -> dict[str, Any]:
 # ---- out
 
 
+Keep = Callable[[ResponseOut, list[dict[str, Any]]], None]
+
+
 class Form:
     """How this request's response looks, and where it is kept."""
 
@@ -173,10 +184,10 @@ class Form:
         own: ResponsesRequest,
         body: ChatCompletionRequest,
         turns: list[dict[str, Any]],
-        kept: Conversations,
+        keep: Keep,
     ) -> None:
         self.items = Items(generate.id)
-        self._turns, self._kept = turns, kept
+        self._turns, self._keep = turns, keep
         self._base = ResponseOut(
             id=f"resp_{generate.id}",
             created_at=int(time.time()),
@@ -211,7 +222,7 @@ class Form:
             usage=_usage(event.usage, self.items.reasoning_tokens),
         )
         if made.store:
-            self._kept.put(made, [*self._turns, *self._said()])
+            self._keep(made, [*self._turns, *self._said()])
         return made
 
     def failed(self, error: ServiceError) -> ResponseOut:

@@ -37,6 +37,7 @@ def service() -> Service:
 
 
 def request_id() -> str:
+    """This server's id of the request. Whatever the request makes is named after it; no client can choose it."""
     return cast(str, g.request_id)
 
 

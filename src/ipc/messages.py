@@ -211,6 +211,7 @@ class OcrDocument(Message, frozen=True):
     """A whole document, from web to the broker. `pages`: first and last of each range, from 0; empty is all of them.
 
     `as_job`: whether it is answered page by page on this connection, or becomes a job; `max_pages`: the limit for that.
+    `owner`: the name of the key that asks; a job belongs to it.
     """
 
     id: str
@@ -223,12 +224,14 @@ class OcrDocument(Message, frozen=True):
     max_pages: int = 1
     timeout_s: float = 300.0
     format: str = "json"
+    owner: str = ""
 
 
 class OcrJobRequest(Message, frozen=True):
     """Asks for a job: its state and pages, the same as they come, or its end.
 
-    `after`: pages the client has seen. `pictures`: pages come with their JPEGs, if the job made any.
+    `after`: pages the client has seen. `pictures`: pages come with their JPEGs, if the job made any. `owner`: whose job
+    it has to be; None is anybody's.
     """
 
     id: str
@@ -236,6 +239,7 @@ class OcrJobRequest(Message, frozen=True):
     action: Literal["get", "watch", "cancel"]
     after: int = 0
     pictures: bool = False
+    owner: str | None = ""
 
 
 # ---- to any back end, and to the supervisor's control socket
@@ -533,6 +537,7 @@ class OcrJob(Message, frozen=True):
     failed: int = 0
     eta_s: float | None = None
     error: Failed | None = None
+    owner: str = ""
 
 
 # ---- health

@@ -176,8 +176,8 @@ class Broker:
 
     async def _job(self, peer: Peer, request: OcrJobRequest) -> None:
         if request.action == "cancel":
-            return peer.send(await self._jobs.cancel(request.job))
-        await self._jobs.get(request.job)
+            return peer.send(await self._jobs.cancel(request.job, request.owner))
+        await self._jobs.get(request.job, request.owner)
         return await self._follow(peer, request)
 
     async def _follow(self, peer: Peer, request: OcrJobRequest) -> None:
@@ -185,7 +185,7 @@ class Broker:
         seen = request.after
         while True:
             changed = self._jobs.changed(request.job)
-            job = await self._jobs.get(request.job)
+            job = await self._jobs.get(request.job, request.owner)
             while pages := await self._jobs.pages(request.job, seen, _PAGES_AT_ONCE):
                 for page in pages:
                     peer.send(page if request.pictures else _without_picture(page))

@@ -105,16 +105,15 @@ class Jobs:
         """Take over a document in the spool.
 
         Raises:
-            Overloaded: when OCR_MAX_JOBS are unfinished.
+            Overloaded: when OCR_MAX_JOBS are unfinished, or half of them are this key's.
             BackendUnavailable: when the disk does not take it.
         """
-        if self.unfinished >= self._settings.ocr_max_jobs:
-            text = f"Too many OCR jobs: {self.unfinished} are unfinished (OCR_MAX_JOBS)."
-            raise Overloaded(text, retry_after_s=_RETRY_S)
         now, name = self._clock(), f"ocr-{uuid.uuid4().hex}"
         source = Source(document.id, str(path), document.base64, document.pages, document.options, document.priority)
         job = OcrJob(name, "queued", document.format, now, now + self._settings.ocr_job_ttl, len(document.data))
+        job = msgspec.structs.replace(job, owner=document.owner)
         try:
+            await self._check_room(document.owner)
             await self._do(self._ledger.add, job, source)
         except Unstored as error:
             logger.error("an OCR job cannot be stored: {}", error)
@@ -123,19 +122,32 @@ class Jobs:
         self._launch(name, source)
         return job
 
-    async def get(self, name: str) -> OcrJob:
-        """Raises NotFound for a job that never was, or has expired."""
+    async def _check_room(self, owner: str) -> None:
+        limit = self._settings.ocr_max_jobs
+        if self.unfinished >= limit:
+            text = f"Too many OCR jobs: {self.unfinished} are unfinished (OCR_MAX_JOBS)."
+            raise Overloaded(text, retry_after_s=_RETRY_S)
+        share = (limit + 1) // 2 if owner else limit
+        own = await self._do(self._ledger.count_unfinished, owner)
+        if own >= share:
+            text = (
+                f"Too many OCR jobs of this key: {own} are unfinished, and {share} is one key's share (OCR_MAX_JOBS)."
+            )
+            raise Overloaded(text, retry_after_s=_RETRY_S)
+
+    async def get(self, name: str, owner: str | None = None) -> OcrJob:
+        """Raises NotFound for a job that never was, has expired, or is not this owner's (None: anybody's)."""
         job = await self._do(self._ledger.get, name)
-        if job is None:
+        if job is None or owner not in (None, job.owner):
             raise NotFound("There is no such OCR job; finished ones are kept for OCR_JOB_TTL.", param="id")
         return msgspec.structs.replace(job, eta_s=self._eta_s(job))
 
     async def pages(self, name: str, after: int, count: int) -> list[OcrPage]:
         return await self._do(self._ledger.pages, name, after, count)
 
-    async def cancel(self, name: str) -> OcrJob:
-        """End an unfinished job; forget a finished one. Its last state."""
-        job = await self.get(name)
+    async def cancel(self, name: str, owner: str | None = None) -> OcrJob:
+        """End an unfinished job; forget a finished one. Its last state. Raises as `get`."""
+        job = await self.get(name, owner)
         if job.state in ENDED:
             await self._do(self._ledger.delete, name)
             return job

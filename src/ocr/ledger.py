@@ -18,10 +18,12 @@ from src.ocr.assignment import Source
 
 FILE = "ocr-jobs.sqlite"
 _BUSY_S = 10.0
+# counted by SQLite's user_version; what an older version wrote is brought here step by step
+_VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, state TEXT NOT NULL, format TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL,
-    bytes INTEGER NOT NULL, total INTEGER, source BLOB NOT NULL, error BLOB);
+    bytes INTEGER NOT NULL, total INTEGER, source BLOB NOT NULL, error BLOB, owner TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS pages (
     job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, number INTEGER NOT NULL,
     failed INTEGER NOT NULL, outcome BLOB NOT NULL, PRIMARY KEY (job, number)) WITHOUT ROWID;
@@ -29,7 +31,7 @@ CREATE INDEX IF NOT EXISTS by_sequence ON pages (job, sequence);
 """
 _JOB = """
 SELECT j.id, j.state, j.format, j.created, j.expires, j.bytes, j.total,
-    COUNT(p.number), COALESCE(SUM(p.failed), 0), j.error
+    COUNT(p.number), COALESCE(SUM(p.failed), 0), j.error, j.owner
 FROM jobs j LEFT JOIN pages p ON p.job = j.id WHERE j.id = ? GROUP BY j.id
 """
 ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled")
@@ -63,10 +65,11 @@ class Ledger:
 
     def add(self, job: OcrJob, source: Source) -> None:
         stored = _Stored(source.id, source.path, source.base64, source.ranges, source.options, source.priority)
-        row = (job.id, job.state, job.format, job.created, job.expires, job.bytes, job.total)
+        row = (job.id, job.state, job.format, job.created, job.expires, job.bytes, job.total, job.owner)
         with self._transaction() as database:
             database.execute(
-                "INSERT INTO jobs (id, state, format, created, expires, bytes, total, source) VALUES (?,?,?,?,?,?,?,?)",
+                "INSERT INTO jobs (id, state, format, created, expires, bytes, total, owner, source)"
+                " VALUES (?,?,?,?,?,?,?,?,?)",
                 (*row, msgspec.msgpack.encode(stored)),
             )
 
@@ -74,7 +77,7 @@ class Ledger:
         row = self._database.execute(_JOB, (job,)).fetchone()
         if row is None:
             return None
-        name, state, kind, created, expires, size, total, done, failed, error = row
+        name, state, kind, created, expires, size, total, done, failed, error, owner = row
         return OcrJob(
             id=name,
             state=state,
@@ -86,6 +89,7 @@ class Ledger:
             done=done,
             failed=failed,
             error=None if error is None else msgspec.msgpack.decode(error, type=Failed),
+            owner=owner,
         )
 
     def source(self, job: str) -> Source:
@@ -144,6 +148,11 @@ class Ledger:
         rows = self._database.execute(f"SELECT id FROM jobs WHERE {_UNFINISHED} ORDER BY created")  # noqa: S608  # a constant
         return [job for (job,) in rows]
 
+    def count_unfinished(self, owner: str) -> int:
+        query = f"SELECT COUNT(*) FROM jobs WHERE owner = ? AND {_UNFINISHED}"  # noqa: S608  # a constant
+        (count,) = self._database.execute(query, (owner,)).fetchone()
+        return int(count)
+
     def expired(self, now: float) -> list[str]:
         rows = self._database.execute("SELECT id FROM jobs WHERE expires <= ?", (now,))
         return [job for (job,) in rows]
@@ -195,8 +204,19 @@ def _connect(path: Path) -> sqlite3.Connection:
             "PRAGMA synchronous = NORMAL"
         )  # a crash of the process loses nothing, one of the machine a page
         database.execute("PRAGMA foreign_keys = ON")
-        database.executescript(_SCHEMA)
+        _migrate(database)
     except sqlite3.DatabaseError:
         database.close()
         raise
     return database
+
+
+def _migrate(database: sqlite3.Connection) -> None:
+    """Bring a file of any earlier version, or a new one, to this version's tables."""
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    columns = {name for _, name, *_ in database.execute("PRAGMA table_info(jobs)")}
+    if columns and "owner" not in columns:  # before version 1: jobs of nobody, which an admin alone sees
+        database.execute("ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''")
+    database.executescript(_SCHEMA)
+    if version < _VERSION:
+        database.execute(f"PRAGMA user_version = {_VERSION}")

@@ -16,13 +16,16 @@ from tests.running import Running, service
 KEY = "sk-canary-KEYSWORDFISH7"
 CANARY = "SWORDFISH"
 AUTH = {"Authorization": f"Bearer {KEY}"}
+# two clients who know nothing of each other
+NAMES = ("alice", "bob")
+KEYS = {name: f"sk-{name}-0123456789abcdef" for name in NAMES}
 
 
 @pytest.fixture(scope="session")
 def target() -> Iterator[Running]:
     """The service as an operator would open it, on the fake engine and the real OCR."""
     settings: dict[str, Any] = {
-        "api_keys": f"tester:{KEY}",
+        "api_keys": ",".join([f"tester:{KEY}", *(f"{name}:{key}" for name, key in KEYS.items())]),
         "debug": True,
         "max_body_mb": 2,
         "image_url_hosts": "example.com,.example.com,.evil.com",
@@ -43,6 +46,11 @@ def _still_answers(target: Running) -> Iterator[None]:
     status = httpx.get(f"{target.url}/v1/system/status", headers=AUTH, timeout=10).json()
     restarts = {child["name"]: child["restarts"] for child in status["children"]}
     assert restarts == {"engine:demo": {}, "ocr": {}, "web": {}}
+
+
+def as_key(name: str) -> dict[str, str]:
+    """The headers of a client."""
+    return {"Authorization": f"Bearer {KEYS[name]}"}
 
 
 def post(target: Running, path: str, body: object) -> httpx.Response:

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask, g
 
 from src.api.cache import Cache, Leader, decode
-from src.api.cache_store import MemoryStore, RedisStore
+from src.api.cache_store import Key, MemoryStore, RedisStore
 from src.api.streaming import Answering, Event, wait_admitted
 from src.errors import EngineCrashed
 from src.ipc.messages import ChatMessage, Delta, Finished, GenerateRequest, Sampling, Timings, Usage
@@ -169,29 +169,30 @@ def test_a_leader_that_is_left_keeps_nothing() -> None:
 
 
 def test_memory_is_bounded_by_number_bytes_and_age() -> None:
-    """The least recently used goes first, large ones make room, old ones are not found."""
+    """The least recently used goes first, large ones make room, one larger than all pushes nothing out; old ones go."""
     clock = Clock()
     store = MemoryStore(3, 10, 60, clock)
     for key in "abc":
-        store.put(key, b"xx")
-    assert store.get("a") == b"xx"
-    store.put("d", b"xx")
-    assert store.get("b") is None
-    store.put("e", b"123456")
-    assert (store.get("c"), store.get("d"), store.get("e")) == (None, b"xx", b"123456")
-    store.put("f", b"x" * 11)
-    assert len(store) == 0
-    store.put("a", b"x")
+        store.put(Key("", key), b"xx")
+    assert store.get(Key("", "a")) == b"xx"
+    store.put(Key("", "d"), b"xx")
+    assert store.get(Key("", "b")) is None
+    store.put(Key("", "e"), b"123456")
+    assert (store.get(Key("", "c")), store.get(Key("", "d")), store.get(Key("", "e"))) == (None, b"xx", b"123456")
+    store.put(Key("", "f"), b"x" * 11)
+    assert len(store) == 3
+    assert store.get(Key("", "f")) is None
+    store.put(Key("", "a"), b"x")
     clock.now += 61
-    assert store.get("a") is None
+    assert [store.get(Key("", key)) for key in "ade"] == [None] * 3
     assert len(store) == 0
 
 
 def test_without_redis_nothing_is_found_and_nothing_fails() -> None:
     """A Redis that is away is a miss."""
     store = RedisStore("redis://127.0.0.1:1", 60)
-    store.put("a", b"x")
-    assert store.get("a") is None
+    store.put(Key("", "a"), b"x")
+    assert store.get(Key("", "a")) is None
 
 
 def test_what_is_kept_is_what_came() -> None:

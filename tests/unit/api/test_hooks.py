@@ -84,11 +84,20 @@ def _is_access(record: Any) -> bool:
 
 
 @pytest.mark.parametrize("given", ["abc", "A.b_c-9", "x" * 64])
-def test_a_good_id_is_kept(given: str, site: Site) -> None:
-    """A client's id is echoed, and known to the views and the logs."""
+def test_a_clients_id_is_echoed_and_logged_and_is_no_identity(given: str, site: Site) -> None:
+    """The views and the logs go by an id of the server's own; the client's stands beside it in the access log."""
     response = site.call("/id", headers={"X-Request-Id": given})
     assert response.headers["X-Request-Id"] == given
-    assert response.text == f"{given} {given}"
+    own, logged = response.text.split()
+    assert own == logged
+    assert re.fullmatch("[0-9a-f]{32}", own)
+    assert [(line["request_id"], line["client_request_id"]) for line in site.lines] == [(own, given)]
+
+
+def test_two_requests_of_one_client_id_are_two(site: Site) -> None:
+    """A client that sends the same id again, or another's, gets the work of neither."""
+    first, second = (site.call("/id", headers={"X-Request-Id": "same"}).text for _ in range(2))
+    assert first != second
 
 
 @pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\tb", "é", "{x}", "<script>", "a/b"])

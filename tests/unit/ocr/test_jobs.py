@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,17 @@ from tests.unit.ocr.conftest import Run
 from tests.unit.ocr.staff import AtOnce, Staff, result, settled
 
 DOCUMENT = OcrDocument("request-1", b"a document", as_job="always", priority="low")
+
+
+# as it was before jobs had owners
+_OLD_SCHEMA = """
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY, state TEXT NOT NULL, format TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL,
+    bytes INTEGER NOT NULL, total INTEGER, source BLOB NOT NULL, error BLOB);
+CREATE TABLE pages (
+    job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, number INTEGER NOT NULL,
+    failed INTEGER NOT NULL, outcome BLOB NOT NULL, PRIMARY KEY (job, number)) WITHOUT ROWID;
+"""
 
 
 async def started(staff: Staff) -> tuple[Staff, OcrJob, Path]:
@@ -193,6 +205,59 @@ def test_a_job_waits_for_a_full_line(run: Run) -> None:
         await staff.jobs.close()
 
     run(story())
+
+
+def test_a_job_is_its_owners_alone(run: Run) -> None:
+    """To another key it does not exist: not its state, not its end. None asks for anybody's, as an admin may."""
+
+    async def story() -> None:
+        staff = await Staff().open()
+        await staff.jobs.start()
+        document = msgspec.structs.replace(DOCUMENT, owner="alice")
+        job = await staff.jobs.create(document, await staff.spool.put(b""))
+        for stranger in ("bob", ""):
+            with pytest.raises(NotFound):
+                await staff.jobs.get(job.id, stranger)
+            with pytest.raises(NotFound):
+                await staff.jobs.cancel(job.id, stranger)
+        assert (await staff.jobs.get(job.id, None)).owner == "alice"
+        assert (await staff.jobs.cancel(job.id, "alice")).state == "cancelled"
+        await staff.jobs.close()
+
+    run(story())
+
+
+def test_one_key_takes_at_most_half_of_the_jobs(run: Run) -> None:
+    """Who has filled its share is told so; another key still has room."""
+
+    async def story() -> None:
+        staff = await Staff(ocr_max_jobs=4).open()
+        await staff.jobs.start()
+        alice, bob = (msgspec.structs.replace(DOCUMENT, owner=name) for name in ("alice", "bob"))
+        for _ in range(2):
+            await staff.jobs.create(alice, await staff.spool.put(b""))
+        with pytest.raises(Overloaded, match="2 is one key's share"):
+            await staff.jobs.create(alice, await staff.spool.put(b""))
+        assert (await staff.jobs.create(bob, await staff.spool.put(b""))).state == "queued"
+        await staff.jobs.close()
+
+    run(story())
+
+
+def test_a_file_of_an_earlier_version_gets_owners(tmp_path: Path) -> None:
+    """Its jobs are kept, belong to nobody, and new ones have owners; opening it again changes nothing."""
+    old = sqlite3.connect(tmp_path / FILE)
+    old.executescript(_OLD_SCHEMA)
+    old.execute("INSERT INTO jobs VALUES ('ocr-1', 'done', 'text', 1.0, 2.0, 3, 4, x'00', NULL)")
+    old.commit()
+    old.close()
+    for _ in range(2):
+        ledger = Ledger(tmp_path)
+        job = ledger.get("ocr-1")
+        assert job is not None
+        assert (job.owner, job.state, job.total) == ("", "done", 4)
+        assert ledger.count_unfinished("") == 0
+        ledger.close()
 
 
 def test_a_full_disk_delays_a_job(run: Run) -> None:
