@@ -14,12 +14,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
 import msgspec
+from tqdm import tqdm
 
 from src.api import ocr_formats, ocr_shapes
 from src.api.ocr_schemas import Format, OcrFields
@@ -38,7 +39,6 @@ _SUFFIX: dict[Format, str] = {
 }
 _CONNECT_S = 5.0
 _AT_ONCE = 4  # files; the pages of each are read in parallel, too
-_BAR = 30
 
 
 @dataclass(frozen=True)
@@ -49,38 +49,30 @@ class Task:
     target: Path | None
 
 
-@dataclass
 class Progress:
-    """What is shown while it runs, on standard error, if that is a terminal."""
+    """Files and pages done and files that failed; a bar on standard error, if that is a terminal."""
 
-    files: int
-    shown: bool
-    done: int = 0
-    pages: int = 0
-    failed: list[str] = field(default_factory=list)
-    _lock: Lock = field(default_factory=Lock)
+    def __init__(self, files: int) -> None:
+        self.failed: list[str] = []
+        self._pages = 0
+        self._lock = Lock()
+        self._bar = tqdm(total=files, unit=" files", file=sys.stderr, disable=not sys.stderr.isatty())
 
     def page(self) -> None:
         with self._lock:
-            self.pages += 1
-            self._show()
+            self._pages += 1
+            self._bar.set_postfix(pages=self._pages)
 
     def file(self, problem: str | None = None) -> None:
         with self._lock:
-            self.done += 1
             if problem is not None:
                 self.failed.append(problem)
-                sys.stderr.write(f"{_clear(self.shown)}{problem}\n")
-            self._show()
+                tqdm.write(problem, file=sys.stderr)
+            self._bar.update()
 
-    def _show(self) -> None:
-        if not self.shown:
-            return
-        full = _BAR * self.done // max(1, self.files)
-        bar = "█" * full + "·" * (_BAR - full)
-        sys.stderr.write(f"{_clear(shown=True)}{bar} {self.done} of {self.files} files, {self.pages} pages")
-        sys.stderr.write("\n" if self.done == self.files else "")
-        sys.stderr.flush()
+    def close(self) -> None:
+        """Whatever is written next has a line of its own."""
+        self._bar.close()
 
 
 def run(paths: list[Path], fields: OcrFields, out: Path | None, settings: Settings) -> ExitCode:
@@ -97,9 +89,9 @@ def run(paths: list[Path], fields: OcrFields, out: Path | None, settings: Settin
         return ExitCode.FAILURE
     if not left:
         return ExitCode.OK
-    progress = Progress(len(left), shown=sys.stderr.isatty())
+    progress = Progress(len(left))
     try:
-        with service(settings) as socket:
+        with closing(progress), service(settings) as socket:
             _read_all(left, fields, socket, progress, settings)
     except (RuntimeError, client.ConnectError) as error:
         sys.stderr.write(f"{error}\n")
@@ -213,10 +205,6 @@ def _write(target: Path, data: bytes) -> None:
     part = target.with_name(f".{target.name}.{os.getpid()}")
     part.write_bytes(data)
     part.replace(target)
-
-
-def _clear(shown: bool) -> str:
-    return "\r\033[K" if shown else ""
 
 
 # ---- who reads

@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 from contextvars import ContextVar
-from datetime import timezone
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
@@ -124,7 +124,7 @@ def _format(record: Record) -> str:
     hidden = ("_json", "_text", "_flooded", "stream")
     extra = {key: value for key, value in record["extra"].items() if key not in hidden and value is not None}
     entry: dict[str, object] = {
-        "ts": record["time"].astimezone(timezone.utc).isoformat(timespec="milliseconds"),
+        "ts": record["time"].astimezone(UTC).isoformat(timespec="milliseconds"),
         "level": record["level"].name,
         "pid": record["process"].id,
         "where": f"{record['name']}:{record['line']}",

@@ -71,7 +71,7 @@ async def asked(where: Place, path: str, body: bytes | None = None) -> AsyncIter
     opening = asyncio.open_connection(where.host, where.port, ssl=_trust() if where.tls else None, limit=_LIMIT)
     try:
         reader, writer = await asyncio.wait_for(opening, _CONNECT_S)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         raise ConnectionError(f"no connection within {_CONNECT_S:g} s") from None
     try:
         writer.write(_request(where, path, body))

@@ -91,5 +91,5 @@ async def _is_ready(place: Place) -> bool:
 
     try:
         return await asyncio.wait_for(status(), _ASK_S) == 200
-    except (OSError, EOFError, ValueError, asyncio.TimeoutError):
+    except (OSError, EOFError, ValueError):
         return False

@@ -82,7 +82,7 @@ async def ask(
     seen.began = time.perf_counter() - start
     try:
         seen.failure = await asyncio.wait_for(_read(where, msgspec.json.encode(body), start, seen), timeout_s)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         seen.failure = f"no end within {timeout_s:g} s"
     except (EOFError, ConnectionResetError):  # asyncio's IncompleteReadError is an EOFError
         seen.failure = "broken off"

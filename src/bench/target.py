@@ -102,7 +102,7 @@ def first_model(name: str, place: Place) -> str:
     """
     try:
         return asyncio.run(asyncio.wait_for(_listed(place), _LIST_S))
-    except (OSError, EOFError, ValueError, asyncio.TimeoutError) as error:
+    except (OSError, EOFError, ValueError) as error:
         why = str(error) or type(error).__name__
         raise Unusable(f"{name} lists no models: {why}{_hint(why) or ' (--model names one)'}") from None
 

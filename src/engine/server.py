@@ -322,7 +322,7 @@ class EngineServer:
         compiling = self._loop.run_in_executor(self._grammar_threads, backend.tokenizer.grammar, request)
         try:
             return await asyncio.wait_for(asyncio.shield(compiling), self._settings.grammar_timeout)
-        except asyncio.TimeoutError:  # not the builtin one before Python 3.11
+        except TimeoutError:
             compiling.add_done_callback(lambda done: done.exception())
             seconds = self._settings.grammar_timeout
             text = f"The schema could not be compiled within {seconds:g} s (GRAMMAR_TIMEOUT)."

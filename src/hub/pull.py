@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +121,7 @@ def _bring(hub: Hub, found: Snapshot, place: Place, bits: int | None) -> None:
     total, left = sum(file.size for file in found.files), download.left(found.files, place.next)
     _require_room(place.next, left + (total * (bits + 1) // 16 if bits is not None else 0))
     sys.stderr.write(f"{found.model}, revision {found.revision[:12]}: {size(total)}, {size(left)} to fetch\n")
-    progress = Progress(total, total - left, time.monotonic, sys.stderr)
+    progress = Progress(total, total - left, sys.stderr)
     weights = tuple(file for file in found.files if snapshot.is_weights(file.name))
     others = tuple(file for file in found.files if file not in weights)
     with closing(progress):

@@ -48,7 +48,7 @@ class Service:
                 answer = await asyncio.wait_for(asked, timeout_s)
         except httpx2.ConnectError:
             raise ToolError(f"No service answers at {self._url}. Start it: python run.py --mode prod") from None
-        except (httpx2.TimeoutException, asyncio.TimeoutError):
+        except (TimeoutError, httpx2.TimeoutException):
             raise ToolError(f"{path} was not answered within {timeout_s:g} s.") from None
         except httpx2.HTTPError as error:
             raise ToolError(f"{path} broke off: {error}") from None

@@ -104,7 +104,7 @@ def _add_moves(server: MCPServer[Any], service: Service, settings: Settings) -> 
         return await service.post("/api/gpu/release", Moved, _caller(ctx), _ANSWER_S, json=_named(model_name))
 
     @server.tool(annotations=_MOVES)
-    async def update_gpu_timeout(ctx: Context, timeout: Seconds) -> Timeout:  # an argument, no deadline
+    async def update_gpu_timeout(ctx: Context, timeout: Seconds) -> Timeout:  # noqa: ASYNC109  # an argument, no deadline
         """Change how long models stay on the GPU without requests, until the service restarts."""
         return await service.post("/api/gpu/timeout", Timeout, _caller(ctx), _ANSWER_S, json={"timeout": timeout})
 

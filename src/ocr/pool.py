@@ -176,7 +176,7 @@ class Pool:
     async def _answer(self, worker: Worker) -> OcrResult | OcrContents | Failed:
         try:
             answer = await _next(worker, self._page_timeout_s)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             worker.kill()
             text = f"The page took longer than OCR_PAGE_TIMEOUT ({self._page_timeout_s:g} s)."
             raise DeadlineExceeded(text) from None
@@ -260,7 +260,7 @@ class Pool:
 
 
 async def _next(worker: Worker, timeout_s: float) -> AnyMessage | None:
-    """A worker's next message, None once it is gone; raises asyncio.TimeoutError.
+    """A worker's next message, None once it is gone; raises TimeoutError.
 
     Not `wait_for`: before Python 3.12 it may swallow a cancellation, and `close` would wait for ever.
     """
@@ -268,7 +268,7 @@ async def _next(worker: Worker, timeout_s: float) -> AnyMessage | None:
     try:
         done, _ = await asyncio.wait({receiving}, timeout=timeout_s)
         if not done:
-            raise asyncio.TimeoutError
+            raise TimeoutError
         return receiving.result()
     finally:
         receiving.cancel()
@@ -284,7 +284,7 @@ async def _hand_over(worker: Worker, request: OcrRequest | OcrInspect) -> None:
     try:
         if isinstance(await _next(worker, ACCEPT_TIMEOUT_S), Accepted):
             return
-    except asyncio.TimeoutError:
+    except TimeoutError:
         logger.error("worker {} does not respond", worker.pid)
     worker.kill()
     raise WorkerGone("it did not take the page")
@@ -299,7 +299,7 @@ async def _load(worker: Worker) -> str | None:
     await worker.start()
     try:
         report = await _next(worker, LOAD_TIMEOUT_S)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         raise WorkerGone(f"a worker did not load within {LOAD_TIMEOUT_S:g} s") from None
     if isinstance(report, Health):
         return report.engine

@@ -10,7 +10,7 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -20,7 +20,7 @@ _PARTIAL = ".part"
 
 
 def name(now: float) -> str:
-    return f"stoker-backup-{datetime.fromtimestamp(now, timezone.utc):%Y%m%dT%H%M%SZ}.tar.gz"
+    return f"stoker-backup-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}.tar.gz"
 
 
 def write(

@@ -51,7 +51,7 @@ class EngineProcesses:
         try:
             work = outcome(path, MoveWeights(to), Health, Failed)
             answer = await asyncio.wait_for(work, self._settings.start_timeout)
-        except (OSError, FramingError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError, FramingError) as error:
             raise MoveFailed(str(error) or f"no answer within {self._settings.start_timeout:g} s") from None
         if isinstance(answer, Health):
             return answer

@@ -13,7 +13,7 @@ import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -62,7 +62,7 @@ def plan(files: Iterable[LogFile], now: float, settings: LogSettings) -> Iterato
 
 
 def _is_full(file: LogFile, now: float, settings: LogSettings) -> bool:
-    today = datetime.fromtimestamp(now, timezone.utc).date()
+    today = datetime.fromtimestamp(now, UTC).date()
     return file.size >= settings.log_max_mb * 2**20 or file.began < today
 
 
@@ -138,11 +138,11 @@ def _began(path: Path, modified: float) -> date:
         with path.open("rb") as file:
             if found := _FIRST_RECORD.match(file.read(64)):
                 return date.fromisoformat(found[1].decode())
-    return datetime.fromtimestamp(modified, timezone.utc).date()
+    return datetime.fromtimestamp(modified, UTC).date()
 
 
 def _rotate(path: Path, now: float) -> None:
-    stamp = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%S")
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S")
     target = _free(path.with_name(f"{path.stem}.{stamp}.log"))
     path.rename(target)
     os.utime(target, (now, now))  # its age counts from now on

@@ -189,7 +189,7 @@ class Models:
             self._round()
             try:
                 await asyncio.wait_for(self._wake.wait(), _TICK_S)
-            except asyncio.TimeoutError:
+            except TimeoutError:
                 continue
 
     def close(self) -> None:

@@ -111,7 +111,7 @@ class SocketProbe:
     async def ask(self, timeout_s: float) -> Health:
         try:
             health = await asyncio.wait_for(self._exchange(), timeout_s)
-        except (OSError, FramingError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError, FramingError) as error:
             self.close()  # a late answer must not be taken for the next one
             raise ProbeError(str(error) or "no answer") from None
         self._check(health)
@@ -123,7 +123,7 @@ class SocketProbe:
         request = GenerateRequest("probe", self._model, _PROBE_PROMPT, max_tokens=1)
         try:
             answer = await asyncio.wait_for(outcome(self._path, request, Finished, Failed), timeout_s)
-        except (OSError, FramingError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError, FramingError) as error:
             raise ProbeError(str(error) or f"no token within {timeout_s:g} s") from None
         if isinstance(answer, Failed) and answer.code in _FAULTS:
             raise ProbeError(answer.message)
@@ -186,7 +186,7 @@ class HttpProbe:
     async def ask(self, timeout_s: float) -> None:
         try:
             await asyncio.wait_for(self._exchange_again_if_stale(), timeout_s)
-        except (OSError, ValueError, EOFError, asyncio.LimitOverrunError, asyncio.TimeoutError) as error:
+        except (TimeoutError, OSError, ValueError, EOFError, asyncio.LimitOverrunError) as error:
             self.close()
             raise ProbeError(str(error) or "no answer") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from src.batch import Progress
 from src.ocr.fake import draw
 from src.settings import ROOT
 from tests.unit.ocr import files
@@ -62,3 +64,24 @@ def test_wrong_wishes_are_refused_at_once(folder: Path, wrong: list[str]) -> Non
     assert done.returncode == 1
     assert done.stderr.strip()
     assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_gets_a_bar_and_problems_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files, pages, and a line of its own for what could not be read."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    progress = Progress(2)
+    progress.page()
+    progress.file()
+    progress.file("b.pdf: The PDF is encrypted.")
+    progress.close()
+    shown = terminal.getvalue()
+    assert "1/2" in shown
+    assert "b.pdf: The PDF is encrypted.\n" in shown
+    assert "2/2" in shown.split("\r")[-1]
+    assert "pages=1" in shown.split("\r")[-1]
+    assert progress.failed == ["b.pdf: The PDF is encrypted."]

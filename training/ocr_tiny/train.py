@@ -7,7 +7,6 @@ schedule follows steps and the seeds are fixed, so that a second run gives the s
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import numpy as np  # noqa: E402
 from mlx import nn, optimizers  # noqa: E402
 from mlx_vlm.models.glm_ocr.vision import apply_rotary_pos_emb_vision as rotate  # noqa: E402
 from PIL import Image  # noqa: E402
+from tqdm import tqdm  # noqa: E402
 
 from training.ocr_tiny import checkpoint, words  # noqa: E402
 
@@ -129,18 +129,16 @@ def train(folder: Path, steps: int) -> None:
     reader = Reader(tokenizer, config, model)
     optimizer = optimizers.AdamW(learning_rate=_RATE, weight_decay=0.01, betas=[0.9, 0.98])
     gradients = nn.value_and_grad(model, reader.loss)
-    began, recent = time.monotonic(), []
-    for step in range(steps):
-        optimizer.learning_rate = rate(step, steps)
-        texts, pictures = zip(*(words.sample(dice) for _ in range(_BATCH)), strict=True)
-        (loss, right), slope = gradients(patches(pictures), *targets(texts, tokenizer, reader.end))
-        optimizer.update(model, optimizers.clip_grad_norm(slope, 1.0)[0])
-        mx.eval(loss, right, model.state, optimizer.state)
-        recent.append(right.item())
-        if step % 50 == 49:
-            shown = f"loss {loss.item():.3f}, tokens right {np.mean(recent[-50:]):.3f}"
-            print(f"step {step + 1}: {shown}, {time.monotonic() - began:.0f} s", flush=True)
-            checkpoint.save(folder, model)
+    with tqdm(range(steps), mininterval=5.0) as bar:
+        for step in bar:
+            optimizer.learning_rate = rate(step, steps)
+            texts, pictures = zip(*(words.sample(dice) for _ in range(_BATCH)), strict=True)
+            (loss, right), slope = gradients(patches(pictures), *targets(texts, tokenizer, reader.end))
+            optimizer.update(model, optimizers.clip_grad_norm(slope, 1.0)[0])
+            mx.eval(loss, right, model.state, optimizer.state)
+            bar.set_postfix_str(f"loss {loss.item():.3f}, tokens right {right.item():.3f}")
+            if step % 50 == 49:
+                checkpoint.save(folder, model)
     print(f"{checkpoint.save(folder, model)} parameters, {steps * _BATCH} pictures seen")
 
 

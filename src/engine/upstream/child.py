@@ -93,5 +93,5 @@ class Child:
             self._process.stdin.close()
         try:
             await asyncio.wait_for(self._process.wait(), _REAP_S)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             logs.model.error("the upstream server does not end; its process group is the supervisor's to kill")

@@ -121,7 +121,7 @@ async def _answers(port: int) -> bool:
 
     try:
         return await asyncio.wait_for(status(), _ASK_S) == 200
-    except (OSError, EOFError, ValueError, asyncio.TimeoutError):
+    except (TimeoutError, OSError, EOFError, ValueError):
         return False
 
 

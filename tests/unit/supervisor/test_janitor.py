@@ -6,7 +6,7 @@ import errno
 import gzip
 import os
 import shutil
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from loguru import logger
 from src.settings import LogSettings
 from src.supervisor.janitor import Action, Janitor, LogFile, plan
 
-NOON = datetime(2026, 3, 10, 12, tzinfo=timezone.utc).timestamp()
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC).timestamp()
 TODAY = date(2026, 3, 10)
 DAY = 86400.0
 SETTINGS = LogSettings.model_validate({"log_max_mb": 1, "log_retention_days": 30})
