@@ -82,7 +82,7 @@ def _inside(folder: Path) -> list[Path]:
 def _entry(name: str, folder: Path | None, settings: Settings) -> Entry:
     folder = folder or _elsewhere(name)
     if folder is None:
-        return Entry(name, size=sum(map(_gguf_size, gguf_files(name, settings.models_path)[:1])))
+        return Entry(name, size=_gguf_bytes(gguf_files(name, settings.models_path)))
     config = _config(folder)
     return Entry(
         name,
@@ -201,6 +201,12 @@ def gguf_files(model: str, models_path: Path) -> list[Path]:
     return []
 
 
+def gguf_pieces(file: Path) -> list[Path]:
+    """A GGUF model's first file, and its others."""
+    stem, piece, count = file.name.partition("-00001-of-")
+    return sorted(file.parent.glob(f"{stem}-*-of-{count}")) if piece else [file]
+
+
 def _gguf_names(models: Path) -> Iterator[tuple[str, Path]]:
     """Files in MODELS_DIR, and folders with one of them, directly or under their owner's name."""
     for pattern in ("*.gguf", "*/*.gguf", "*/*/*.gguf"):
@@ -210,11 +216,9 @@ def _gguf_names(models: Path) -> Iterator[tuple[str, Path]]:
                 yield str((file.parent if alone else file).relative_to(models)), file
 
 
-def _gguf_size(file: Path) -> int:
-    """With its other pieces."""
-    stem, piece, count = file.name.partition("-00001-of-")
-    pieces = file.parent.glob(f"{stem}-*-of-{count}") if piece else [file]
-    return sum(map(_bytes, pieces))
+def _gguf_bytes(files: list[Path]) -> int:
+    """Of the first of these models."""
+    return sum(map(_bytes, gguf_pieces(files[0]))) if files else 0
 
 
 def _is_model(name: str) -> bool:

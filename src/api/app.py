@@ -36,7 +36,6 @@ from src.api.cache import Cache
 from src.api.inflight import InFlight
 from src.api.limits import Limits
 from src.api.own_readings import with_own
-from src.api.revisions import Revisions
 from src.api.service import EXTENSION, Service
 from src.metrics import Metrics
 from src.settings import Settings, load
@@ -66,7 +65,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         inflight,
         metrics,
         limits,
-        Cache(settings, Revisions(settings, backends), metrics),
+        Cache(settings, backends.revision, metrics),
         started=time.time(),
     )
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()

@@ -63,7 +63,8 @@ class Backends:
         self._clock = clock
         self._entries: dict[str, Entry] = {}
         self._engines: dict[str, str] = {}
-        self._scanned_at = float("-inf")
+        self._scanned_at = self._told_at = float("-inf")
+        self._revisions: dict[str, str] = {}
         self._directory = settings.runtime_path
         self._suspects: dict[str, Suspects] = {}  # by back end
         self.on_resume: Callable[[str], None] = lambda _: None
@@ -108,6 +109,12 @@ class Backends:
         if model not in self._engines:
             self._engines[model] = selection.select(model, self._settings).engine
         return self._engines[model]
+
+    def revision(self, model: str) -> str | None:
+        """What the model's engine says that it has loaded, asked for once a second at most; None: no engine tells."""
+        if self._clock() - self._told_at >= _SCAN_S:
+            self._revisions, self._told_at = _revisions(self.status()), self._clock()
+        return self._revisions.get(model)
 
     def open_chat(self, request: GenerateRequest | EmbedRequest) -> ResumableStream:
         """A request for its model's engine; it connects when it is read, and again when the engine dies.
@@ -245,12 +252,24 @@ class Backends:
         )
 
 
+def _revisions(status: SystemStatus | None) -> dict[str, str]:
+    """Of the engines that are ready, by model."""
+    ready = [child for child in status.children if child.state == "ready"] if status is not None else []
+    loaded = [child.health.model for child in ready if child.health is not None and child.health.model is not None]
+    return {model.name: model.revision for model in loaded if model.revision}
+
+
 def _ends(child: str, crash: type[ServiceError]) -> Ends:
     return Ends(
         missing=BackendUnavailable(f"{child} is not running; it is (re)started.", retry_after_s=_RETRY_S),
         lost=crash(f"{child} died under this request and did not come back in time.", retry_after_s=_RETRY_S),
         cut=crash(f"{child} died in the middle of this answer, which cannot be gone on with.", retry_after_s=_RETRY_S),
         condemned=crash(f"{child} died twice with this request alone in it. Do not send it again."),
+        replaced=crash(
+            f"{child} ended in the middle of this answer, and its model's files were replaced meanwhile: the rest would"
+            " be another model's. Send the request again.",
+            retry_after_s=_RETRY_S,
+        ),
     )
 
 

@@ -1,8 +1,9 @@
 """Answers that need not be computed twice: deterministic requests, and identical ones in flight. Web process.
 
 `chat` passes every request `through`; what comes back is iterated like a `Generation`. An answer is kept as the
-engine's own events, so that it can be streamed or sent whole. Its key covers everything that makes it: the model's
-revision, all fields of the request, and whose API key asks: nobody is answered from another's cache.
+engine's own events, so that it can be streamed or sent whole. Its key covers everything that makes it: the revision
+that the model's engine told when it took the request, all fields of the request, and whose API key asks: nobody is
+answered from another's cache, nor from other weights.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
+from typing import Protocol
 
 import msgspec
 from flask import Flask, Response, copy_current_request_context, g, request
@@ -21,13 +24,21 @@ from src.api.streaming import Answering, Event, wait_admitted
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages import Finished, GenerateRequest
 from src.metrics import Metrics
-from src.settings import Settings
+from src.settings import VERSION, Settings
 
 _LARGEST = 1 << 20
 _HEADER = "X-Cache"
 
 
-Open = Callable[[], Answering]
+class Made(Answering, Protocol):
+    """An answer that an engine makes: it tells what it has loaded."""
+
+    @property
+    def revision(self) -> str: ...
+
+
+Open = Callable[[], Made]
+KeyOf = Callable[[str], Key]  # by revision
 
 
 def install(app: Flask) -> None:
@@ -64,12 +75,14 @@ class Cache:
         directives = request.headers.get("Cache-Control", "").lower()
         if not self._on or not (seeded or generate.sampling.temperature == 0) or "no-store" in directives:
             return open_generation()
-        key = self._key(generate)
-        if key is None:
+        revision = self._revision(generate.model)
+        if revision is None:
             return open_generation()
-        return self._answer(key, open_generation, look="no-cache" not in directives)
+        key_of = partial(_key, _alike(generate), auth.owner())
+        return self._answer(key_of, revision, open_generation, look="no-cache" not in directives)
 
-    def _answer(self, key: Key, open_generation: Open, *, look: bool = True) -> Answering:
+    def _answer(self, key_of: KeyOf, revision: str, open_generation: Open, *, look: bool = True) -> Answering:
+        key = key_of(revision)
         kept = decode(self._store.get(key)) if look else None
         if kept:
             self._count("hit", "hit")
@@ -78,35 +91,34 @@ class Cache:
         if leader is not None and look:
             self._count("hit", "shared")
             # a streamed follower asks again when Flask's context is gone
-            again = copy_current_request_context(lambda: _admitted(self._answer(key, open_generation)))
+            again = copy_current_request_context(lambda: _admitted(self._answer(key_of, revision, open_generation)))
             return Follower(leader, again, self._patience_s)
         self._count("miss", "miss")
-        made = Leader(open_generation, lambda events: self._finished(key, made, events))
+        made = Leader(open_generation, lambda events: self._finished(key, key_of(made.revision), made, events))
         self._leaders[key] = made
         return made
 
-    def _finished(self, key: Key, leader: Leader, events: bytes | None) -> None:
-        if self._leaders.get(key) is leader:
-            del self._leaders[key]
-        if events is not None and len(events) <= _LARGEST:
-            self._store.put(key, events)
+    def _finished(self, asked: Key, made: Key, leader: Leader, events: bytes | None) -> None:
+        """`asked`: by the revision that was looked for; `made`: by the one whose engine answered."""
+        if self._leaders.get(asked) is leader:
+            del self._leaders[asked]
+        if events is not None and leader.revision and len(events) <= _LARGEST:
+            self._store.put(made, events)
 
     def _count(self, header: str, result: str) -> None:
         g.setdefault("cache", header)
         self._metrics.cache_requests.labels(result).inc()
 
-    def _key(self, generate: GenerateRequest) -> Key | None:
-        revision = self._revision(generate.model)
-        if revision is None:
-            return None
-        # how it is asked for does not change what is answered
-        greedy = generate.sampling.temperature == 0
-        sampling = msgspec.structs.replace(generate.sampling, seed=0) if greedy else generate.sampling
-        alike = msgspec.structs.replace(
-            generate, id="", timeout_s=None, stream=False, priority="normal", sampling=sampling
-        )
-        owner = auth.owner()
-        return Key(owner, hashlib.sha256(msgspec.msgpack.encode((revision, owner, alike))).hexdigest())
+
+def _alike(generate: GenerateRequest) -> GenerateRequest:
+    """The request without how it is asked for: that does not change what is answered."""
+    greedy = generate.sampling.temperature == 0
+    sampling = msgspec.structs.replace(generate.sampling, seed=0) if greedy else generate.sampling
+    return msgspec.structs.replace(generate, id="", timeout_s=None, stream=False, priority="normal", sampling=sampling)
+
+
+def _key(alike: GenerateRequest, owner: str, revision: str) -> Key:
+    return Key(owner, hashlib.sha256(msgspec.msgpack.encode((VERSION, revision, owner, alike))).hexdigest())
 
 
 def _admitted(answer: Answering) -> Answering:
@@ -120,7 +132,7 @@ class Leader:
     def __init__(self, open_generation: Open, on_end: Callable[[bytes | None], None]) -> None:
         self._open = open_generation
         self._on_end = on_end
-        self._inner: Answering | None = None
+        self._inner: Made | None = None
         self._events: list[Event] = []
         self.over = Signal()
         self.kept: bytes | None = None
@@ -128,6 +140,11 @@ class Leader:
     @property
     def prompt_tokens(self) -> int:
         return self._inner.prompt_tokens if self._inner is not None else 0
+
+    @property
+    def revision(self) -> str:
+        """What the engine that makes it has loaded; empty before it was taken."""
+        return self._inner.revision if self._inner is not None else ""
 
     def admitted(self) -> bool:
         try:
@@ -163,7 +180,7 @@ class Leader:
 class Follower:
     """Waits for a leader's answer; if there comes none, asks again."""
 
-    def __init__(self, leader: Leader, ask_again: Open, patience_s: float) -> None:
+    def __init__(self, leader: Leader, ask_again: Callable[[], Answering], patience_s: float) -> None:
         self._leader = leader
         self._ask_again = ask_again
         self._patience_s = patience_s

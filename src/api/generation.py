@@ -22,6 +22,7 @@ class Generation:
         self._record = record
         self._silence_s = silence_s
         self.prompt_tokens = 0
+        self.revision = ""
         self._taken = False
         self._early: list[AnyMessage] = []
 
@@ -40,7 +41,7 @@ class Generation:
                 return False
             if not isinstance(batch[0], Admitted):
                 raise InternalError
-        self.prompt_tokens = batch[0].prompt_tokens
+        self.prompt_tokens, self.revision = batch[0].prompt_tokens, batch[0].revision
         self._early, self._taken = batch[1:], True
         return True
 

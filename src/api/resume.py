@@ -71,6 +71,7 @@ class Ends:
     lost: ServiceError  # it died and did not come back in time
     cut: ServiceError  # it died in the middle of an answer whose tokens it did not tell
     condemned: ServiceError  # this request kills it: not to be tried again
+    replaced: ServiceError  # its next life has loaded other weights than the answer was begun with
 
 
 class ResumableStream:
@@ -239,8 +240,7 @@ class ResumableStream:
         if isinstance(message, Accepted | HandedOver):
             return None
         if isinstance(message, Admitted):
-            first, self._admitted = self._admitted is None, self._admitted or message
-            return message if first else None
+            return self._admit(message)
         if isinstance(message, OcrPage | Embedded):
             number = message.number if isinstance(message, OcrPage) else message.index
             new = number not in self._shown
@@ -250,6 +250,17 @@ class ResumableStream:
             return _with_earlier(message, sum(self._ended.values()))
         self._learn(message)
         return message
+
+    def _admit(self, message: Admitted) -> Admitted | None:
+        """The reader sees the first one; what has been begun by one revision of a model is not ended by another."""
+        if self._admitted is None:
+            self._admitted = message
+            return message
+        if message.revision != self._admitted.revision:
+            if self._tokens or self._shown or self._untold:
+                raise self._ends.replaced
+            self._admitted = message  # nothing has been shown but that it was taken
+        return None
 
     def _learn(self, message: AnyMessage) -> None:
         if isinstance(message, Delta):

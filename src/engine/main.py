@@ -21,6 +21,7 @@ from src import logs, selection
 from src.engine import backends
 from src.engine.backends import Backend
 from src.engine.progress import Progress
+from src.engine.revision import FilesChanged
 from src.engine.scheduler import Scheduler
 from src.engine.server import EngineServer
 from src.errors import ExitCode, ModelLoadFailed
@@ -93,8 +94,12 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer, progress
         return ExitCode.MODEL
     except MemoryError as error:
         logs.model.error("{}", error)
-        server.no_room(str(error), _LINGER_S)
+        server.postponed(str(error), _LINGER_S)
         return ExitCode.NO_MEMORY
+    except FilesChanged as error:
+        logs.model.warning("{}", error)
+        server.postponed(str(error), _LINGER_S)
+        return ExitCode.ENGINE_FAULT
     except Exception as error:  # noqa: BLE001  # process boundary, as below
         return _fault(error)
     scheduler = Scheduler(
@@ -136,7 +141,7 @@ def _give_up(server: EngineServer) -> NoReturn:
 def _load(model: str, settings: Settings, progress: Progress) -> Backend:
     try:
         return get_global_manager().get_model(lambda: backends.load(model, settings, progress), model)
-    except (ModelLoadFailed, MemoryError):
+    except (ModelLoadFailed, MemoryError, FilesChanged):
         raise
     except Exception as error:  # noqa: BLE001  # a checkpoint can make a loader raise anything
         raise _verdict(error, model) from None

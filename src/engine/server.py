@@ -147,8 +147,8 @@ class EngineServer:
         self._loop.call_soon_threadsafe(self._settled.set)
         self._told_failure.wait(linger_s)
 
-    def no_room(self, why: str, linger_s: float) -> None:
-        """The model does not fit now. The supervisor hears of it as above; who waits goes on waiting."""
+    def postponed(self, why: str, linger_s: float) -> None:
+        """The model cannot be loaded now. The supervisor hears of it as above; who waits goes on waiting."""
         self._health_detail = why
         self._told_failure.wait(linger_s)
 
@@ -277,7 +277,8 @@ class EngineServer:
         token_s = scheduler.pace.step.value
         prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic, token_s, grammar)
         sequences = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
-        peer.send(Admitted(len(sequences[0].prompt), sequences[0].max_tokens, self._fallback))
+        first = sequences[0]
+        peer.send(Admitted(len(first.prompt), first.max_tokens, self._fallback, revision=backend.info.revision))
         await self._follow(sequences, _Route(peer), scheduler)
 
     async def _embed(self, peer: Peer, request: EmbedRequest) -> None:
@@ -291,7 +292,7 @@ class EngineServer:
             work = partial(embedding.tokens, raw, request, backend)
             texts.append(await self._loop.run_in_executor(self._tokenizer_thread, work))
         job = embedding.accept(request, texts, arrived, self._settings)
-        peer.send(Admitted(job.tokens, 0, self._fallback))
+        peer.send(Admitted(job.tokens, 0, self._fallback, revision=backend.info.revision))
         route = _Collected(peer)
         await self._follow([job], route, scheduler)
         await route.send()

@@ -317,12 +317,14 @@ Fallback = Literal["cpu"]
 class Admitted(Message, frozen=True):
     """The prompt is tokenised, fits, and waits its turn. `max_tokens` is what the answer may take.
 
-    `fallback`: where it is computed, when that is not where it should be (GPU_FALLBACK).
+    `fallback`: where it is computed, when that is not where it should be (GPU_FALLBACK). `revision`: of the model's
+    files, as the engine loaded them (`ModelInfo`).
     """
 
     prompt_tokens: int
     max_tokens: int
     fallback: Fallback | None = None
+    revision: str = ""
 
 
 class Alternative(msgspec.Struct, frozen=True):
@@ -544,7 +546,10 @@ class OcrJob(Message, frozen=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """The model an engine serves. `embedding_size`: numbers in a vector of it; None when it makes none."""
+    """The model an engine serves. `embedding_size`: numbers in a vector of it; None when it makes none.
+
+    `revision` stands for the files that were loaded: equal ones give the same answers. Empty: the engine cannot tell.
+    """
 
     name: str
     context_length: int
@@ -555,6 +560,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     load_s: float | None = None
     embedding_size: int | None = None
     kv_bytes_per_token: int | None = None
+    revision: str = ""
 
 
 class DeviceReading(msgspec.Struct, frozen=True):

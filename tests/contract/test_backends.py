@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from src.engine import backends
 from src.engine.backends import Backend, Step
 from src.engine.progress import Progress
+from src.engine.revision import FilesChanged
 from src.errors import ModelLoadFailed
 from src.ipc.messages import ChatMessage, FinishReason, Sampling
 from src.settings import Settings
@@ -354,3 +356,51 @@ def test_a_model_without_room_is_refused_before_its_load(random_model: Path, mon
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory._replace(total=1000, available=1000))
     with pytest.raises(ModelLoadFailed, match=r"needs \d+ MB for its weights; this machine has 0 MB"):
         load(str(random_model))
+
+
+# ---- files that change
+
+
+class Replacing(Progress):
+    """Another revision takes the model's place while its weights are read."""
+
+    def __init__(self, folder: Path, change: Callable[[Path], None]) -> None:
+        super().__init__()
+        self._folder = folder
+        self._change = change
+
+    def begin(self, total_bytes: int) -> None:
+        super().begin(total_bytes)
+        self._change(self._folder)
+
+
+def newer(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
+
+
+def halfway(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{")
+
+
+@pytest.mark.parametrize("change", [newer, halfway])
+def test_files_that_are_replaced_while_they_are_read(
+    change: Callable[[Path], None], random_model: Path, tmp_path: Path
+) -> None:
+    """What was read may be of two revisions: it is not served, and the next try reads one of them whole."""
+    folder = Path(shutil.copytree(random_model, tmp_path / "model"))
+    settings = Settings(_env_file=None, inference_engine="mlx")
+    with pytest.raises(FilesChanged):
+        backends.load(str(folder), settings, Replacing(folder, change))
+
+
+def test_what_comes_back_to_the_device_is_what_was_there(random_model: Path, tmp_path: Path) -> None:
+    """For other weights in their place the process ends: its requests and its health tell of the old ones."""
+    folder = Path(shutil.copytree(random_model, tmp_path / "model"))
+    backend = backends.load(str(folder), Settings(_env_file=None, inference_engine="mlx"), Progress())
+    backend.to_host()
+    backend.to_device()
+    backend.to_host()
+    newer(folder)
+    with pytest.raises(FilesChanged):
+        backend.to_device()

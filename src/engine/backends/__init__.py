@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src import catalog, selection
-from src.engine import checkpoint
+from src.engine import checkpoint, revision
 from src.engine.progress import Progress
+from src.engine.revision import Revision
 from src.errors import ModelLoadFailed
 from src.gpu import blas
 from src.ipc.messages import (
@@ -333,7 +334,7 @@ def load(model: str, settings: Settings, progress: Progress) -> Backend:
     if selection.select(model, settings).engine == "fake":
         from src.engine.backends.fake import FakeBackend  # noqa: PLC0415  # engines are imported only where they run
 
-        return FakeBackend(model, settings)
+        return FakeBackend(model, settings, revision=Revision.of(revision.places(model, settings.models_path)).digest)
     try:
         library = blas.preload(settings.blas_library)  # before MLX is imported: the first definition of a symbol wins
     except OSError as error:

@@ -54,11 +54,9 @@ def victims(kept: Iterable[Kept], limit_bytes: int, now_ns: int) -> list[Kept]:
     return found
 
 
-def fingerprint(folder: Path, *facts: object) -> str:
+def fingerprint(revision: str, *facts: object) -> str:
     """Of a checkpoint's files and whatever else decides what keys and values are: another one's are of no use."""
-    files = [folder / "config.json", *folder.glob("*.safetensors")]
-    stats = sorted((file.name, (info := file.stat()).st_size, info.st_mtime_ns) for file in files)
-    return hashlib.blake2b(repr((FORMAT, stats, facts)).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(repr((FORMAT, revision, facts)).encode(), digest_size=16).hexdigest()
 
 
 class Disk:

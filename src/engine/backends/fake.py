@@ -119,8 +119,15 @@ class FakeBackend:
     embedder = None  # an echo has no meaning to compare
     kv_room = None
 
-    def __init__(self, model: str, settings: EngineSettings, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.info = ModelInfo(name=model, context_length=settings.max_model_len or 1 << 20, parameters=0)
+    def __init__(
+        self,
+        model: str,
+        settings: EngineSettings,
+        sleep: Callable[[float], None] = time.sleep,
+        revision: str = "fake",
+    ) -> None:
+        context = settings.max_model_len or 1 << 20
+        self.info = ModelInfo(name=model, context_length=context, parameters=0, revision=revision)
         self.device = DeviceReading(kind="none")
         self.tokenizer = FakeTokenizer()
         self._step_size = settings.prefill_step_size

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -48,6 +47,7 @@ from src.engine.backends.weights import (
     weight_bytes,
 )
 from src.engine.progress import Progress
+from src.engine.revision import Revision, of_checkpoint
 from src.errors import ModelLoadFailed
 from src.gpu import footprint
 from src.gpu.faults import of_gpu
@@ -85,6 +85,7 @@ class Loaded:
     defaults: Sampling
     vocabulary: Vocabulary
     room: Room
+    revision: Revision
     again: Callable[[], Any]
     open_disk: Callable[[], Disk | None]
     speculation: SpeculationPlan | None = None
@@ -274,7 +275,9 @@ def clean() -> None:
 
 def load_lm(model: str, settings: Settings, blas: str | None, progress: Progress) -> LmBackend:
     """Load a checkpoint; raises as `read`."""
-    return LmBackend(read(model, settings, blas, progress), settings)
+    found = read(model, settings, blas, progress)
+    found.revision.check()
+    return LmBackend(found, settings)
 
 
 def read(
@@ -291,10 +294,12 @@ def read(
     Raises:
         ModelLoadFailed: when it is missing, damaged, or of an unknown architecture; the reason is in the text.
         MemoryError: when there is no room for it now.
+        FilesChanged: when it was replaced meanwhile.
     """
     started = time.monotonic()
     device = choose_device(settings, blas)
     folder = checkpoint.locate(model, settings.models_path)
+    revision = of_checkpoint(folder, settings)
     config = checkpoint.read_config(folder)
     clean()
     refuse_too_large(folder, model)
@@ -310,6 +315,7 @@ def read(
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
+        revision.check()
         raise verdict(error, model) from None
     weights = weight_bytes(loaded)
     if speculation is not None:
@@ -323,6 +329,7 @@ def read(
         dtype=_dtype(loaded),
         quantization=_quantization(config),
         load_s=time.monotonic() - started,
+        revision=revision.digest,
         kv_bytes_per_token=cost.token_bytes or None,
     )
     vocabulary = Vocabulary(tokenizer, tokens)
@@ -335,19 +342,20 @@ def read(
         checkpoint.default_sampling(folder),
         vocabulary,
         room,
-        partial(_read_again, again, packing, folder, folder.stat().st_ino),
-        partial(_open_disk, settings, fingerprint(folder, mlx_lm.__version__, device.kind, info.dtype, packing)),
+        revision,
+        partial(_read_again, again, packing, revision),
+        partial(
+            _open_disk, settings, fingerprint(revision.digest, mlx_lm.__version__, device.kind, info.dtype, packing)
+        ),
         speculation,
     )
 
 
-def _read_again(
-    read: Callable[[], tuple[Any, dict[str, Any]]], packing: Packing | None, folder: Path, inode: int
-) -> Any:
+def _read_again(read: Callable[[], tuple[Any, dict[str, Any]]], packing: Packing | None, revision: Revision) -> Any:
     """The same weights; for others in their place (`run.py pull --update`) this process ends, and the next has them."""
-    if folder.stat().st_ino != inode:
-        raise RuntimeError(f"{folder} holds another revision now")
+    revision.check()
     model = read()[0]
+    revision.check()
     if packing is not None:
         packing.apply(model)
     return model

@@ -163,7 +163,9 @@ def load_vlm(model: str, settings: Settings, blas: str | None, progress: Progres
     try:
         processor = load_processor(folder, True, eos_token_ids=config.get("eos_token_id"), trust_remote_code=False)
     except Exception as error:  # noqa: BLE001  # a damaged processor raises anything
+        found.revision.check()
         raise lm.verdict(error, model) from None
+    found.revision.check()
     assert isinstance(found.tokenizer, VlmTokenizer)  # noqa: S101  # for the type checker
     found.tokenizer.see(processor, settings)
     return VlmBackend(processor, found, settings)

@@ -6,7 +6,9 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from src.errors import ModelLoadFailed
@@ -40,6 +42,13 @@ def template(engine: Literal["vllm", "llama.cpp"], settings: EngineSettings) -> 
         "Neither llama-server nor llama_cpp.server is installed. Install one (macOS: brew install llama.cpp; anywhere: "
         "pip install 'llama-cpp-python[server]'), or set LLAMA_CPP_COMMAND."
     )
+
+
+def files(argv: Iterable[str]) -> list[Path]:
+    """What the arguments name of this disk beside the program: weights, projectors, adapters, chat templates."""
+    named = [Path(word.rpartition("=")[2]).expanduser() for word in list(argv)[1:]]
+    adapters = [place for place in named if (place / "adapter_config.json").is_file()]
+    return [place for place in named if place.is_file()] + adapters
 
 
 def fill(text: str, values: dict[str, str]) -> tuple[str, ...]:

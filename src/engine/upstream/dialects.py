@@ -95,7 +95,10 @@ class _Cards(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Facts:
-    """What a server says of itself. `slots`: answers computed together; `template`: chat's; None: it is silent."""
+    """What a server says of itself. `slots`: answers computed together; `template`: chat's; None: it is silent.
+
+    `revision` (`ModelInfo`) is not the server's word: no server tells.
+    """
 
     dialect: Dialect
     model: str
@@ -108,6 +111,7 @@ class Facts:
     template: str | None = None
     takes_tools: bool = True
     reads_images: bool = True
+    revision: str = ""
 
 
 class NoSuchModel(Exception):

@@ -28,9 +28,16 @@ class Flight:
     """Written by the event loop's thread alone. Times are on its monotonic clock, seconds."""
 
     def __init__(
-        self, request: GenerateRequest, dialect: Dialect, arrived: float, budget: Budget, clock: Callable[[], float]
+        self,
+        request: GenerateRequest,
+        dialect: Dialect,
+        arrived: float,
+        budget: Budget,
+        clock: Callable[[], float],
+        revision: str = "",
     ) -> None:
         self.request = request
+        self._revision = revision
         self._arrived = arrived
         self._budget = budget
         self._clock = clock
@@ -104,7 +111,7 @@ class Flight:
     def _admit(self, peer: Peer, max_tokens: int) -> None:
         if not self._admitted:
             self._admitted = True
-            peer.send(Admitted(self._translation.prompt_tokens, max_tokens))
+            peer.send(Admitted(self._translation.prompt_tokens, max_tokens, revision=self._revision))
 
     def _stamp(self, events: Sequence[object], pace: Pace) -> None:
         if not any(isinstance(event, Delta) for event in events):

@@ -10,6 +10,7 @@ import logging
 import re
 import signal
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from loguru import logger
 
 from src import logs, selection
 from src.catalog import model_folder
+from src.engine.revision import FilesChanged, Revision, places
 from src.engine.upstream import command
 from src.engine.upstream.child import Child, free_port
 from src.engine.upstream.client import Client, Unreachable
@@ -49,6 +51,7 @@ class _Life:
         self._settings = settings
         self._child: Child | None = None
         self._client: Client | None = None
+        self._revision: Revision | None = None  # of what the child reads
 
     async def live(self) -> ExitCode:
         loop = asyncio.get_running_loop()
@@ -92,11 +95,13 @@ class _Life:
             logs.model.error("{}", error.message)
             await server.failed(error, _LINGER_S)
             return ExitCode.MODEL
-        if facts is None:
+        if facts is None or self._replaced_meanwhile():
             return ExitCode.ENGINE_FAULT
         assert self._client is not None  # noqa: S101  # it was asked for the facts
         load_s = time.monotonic() - began
-        server.ready(self._client, facts, load_s)
+        life = self._revision.digest if self._revision is not None else uuid.uuid4().hex
+        # of a server that reads no files of this disk nobody can tell what it has loaded: its answers are this life's
+        server.ready(self._client, replace(facts, revision=life), load_s)
         logs.model.info(
             "{} is ready after {:.1f} s: {} at {}",
             self._model,
@@ -110,6 +115,16 @@ class _Life:
         logs.model.error("{}; this process ends with it", why)
         return ExitCode.ENGINE_FAULT
 
+    def _replaced_meanwhile(self) -> bool:
+        """Whether the child may have read files of two revisions."""
+        try:
+            if self._revision is not None:
+                self._revision.check()
+        except FilesChanged as error:
+            logs.model.warning("{}", error)
+            return True
+        return False
+
     async def _launch(self) -> asyncio.Future[int]:
         """Start the server, or take the remote one; completes with the exit status of one that was started."""
         if self._settings.upstream_url:
@@ -118,11 +133,18 @@ class _Life:
         port = free_port()
         argv = arguments(self._model, self._engine, self._settings, port)
         logger.info("starting {}", " ".join(argv))
+        self._revision = self._own_files(argv, port)
         child = Child(argv)
         await child.start()
         self._child = child
         self._client = Client(f"http://{command.HOST}:{port}", child.key, local=True)
         return asyncio.ensure_future(child.ended())
+
+    def _own_files(self, argv: tuple[str, ...], port: int) -> Revision | None:
+        """What the child will read; None where its model does not lie on this disk, or not where this service looks."""
+        model = places(self._model, self._settings.models_path)
+        facts = [word for word in argv if word != str(port)]  # it is another one at each start
+        return Revision.of([*model, *command.files(argv)], *facts) if model else None
 
     async def _until_serving(self, server: UpstreamServer, ended: asyncio.Future[int]) -> Facts | None:
         """Ask until it serves (START_TIMEOUT is the supervisor's to keep); None if it ended, and may be tried again."""

@@ -200,7 +200,7 @@ class UpstreamServer:
         request = turn.request
         most = limit or self._settings.default_max_tokens
         allowed = budget(request, most, self._settings, self._pace.step.value)
-        flight = Flight(request, facts.dialect, turn.arrived, allowed, self._clock)
+        flight = Flight(request, facts.dialect, turn.arrived, allowed, self._clock, facts.revision)
         turn.flight = flight
         path, body = question.path(request), question.body(request, facts, limit)
         work = asyncio.ensure_future(flight.fly(client, path, body, most, peer=peer, pace=self._pace, alive=self._stir))
@@ -273,6 +273,7 @@ class UpstreamServer:
                 facts.weight_bytes,
                 quantization=facts.quantization,
                 load_s=self._load_s,
+                revision=facts.revision,
             ),
             device=DeviceReading("none", name=f"{facts.dialect.name} at {self._client.url}"),
             load=self._load(),

@@ -37,6 +37,7 @@ class Engine:
         return self
 
     prompt_tokens = 3
+    revision = "r1"
 
     def admitted(self) -> bool:
         return True
@@ -85,8 +86,10 @@ def ask(make_settings: MakeSettings, engine: Engine) -> Ask:
     settings = make_settings(enable_caching=True, cache_size=2, sse_ping_seconds=0.05)
     cache = Cache(settings, lambda _: revision[0], metrics)
 
-    def send(request: GenerateRequest, *, key: str = "", now: str = "r1", **headers: str) -> str:
-        revision[0] = now
+    def send(
+        request: GenerateRequest, *, key: str = "", now: str = "r1", told: str | None = None, **headers: str
+    ) -> str:
+        revision[0], engine.revision = now, now if told is None else told
         with app.test_request_context("/", headers=headers, environ_base={"stoker.key": key}):
             return f"{text(cache.through(request, engine.open))} {g.get('cache', '-')}"
 
@@ -114,6 +117,20 @@ def test_whatever_makes_the_answer_is_in_the_key(ask: Ask, engine: Engine, other
     """Another text, limit, stop string, API key or model revision is another answer."""
     ask(asked(), key="alice")
     assert ask(**({"request": asked(), "key": "alice"} | other)).endswith("miss")
+    assert engine.asked == 2
+
+
+def test_an_answer_is_kept_for_the_weights_that_made_it(ask: Ask, engine: Engine) -> None:
+    """The engine was replaced since it was last seen: what the new one says is not the old one's, but its own."""
+    assert ask(asked(), now="r1", told="r2") == "Hello miss"
+    assert ask(asked(), now="r1") == "Hello miss"
+    assert ask(asked(), now="r2") == "Hello hit"
+    assert engine.asked == 2
+
+
+def test_what_an_engine_that_tells_nothing_made_is_not_kept(ask: Ask, engine: Engine) -> None:
+    """Whose weights it would be kept for is unknown."""
+    assert [ask(asked(), told="") for _ in range(2)] == ["Hello miss"] * 2
     assert engine.asked == 2
 
 

@@ -30,7 +30,8 @@ from src.ipc.messages import (
 from tests.unit.api.fakes import FakeClock, FakeStream, delta, finished
 
 REQUEST = GenerateRequest("r", "demo", (ChatMessage("user", "hello"),), stream=True)
-ENDS = Ends(BackendUnavailable("missing"), EngineCrashed("lost"), EngineCrashed("cut"), EngineCrashed("condemned"))
+ENDS = Ends(BackendUnavailable("missing"), *(EngineCrashed(end) for end in ("lost", "cut", "condemned", "replaced")))
+OLD, NEW = Admitted(5, 100, revision="old"), Admitted(5, 100, revision="new")
 
 
 class FakeRoute:
@@ -165,6 +166,32 @@ def test_an_answer_whose_tokens_are_not_told_cannot_go_on() -> None:
         case.stream.receive_all(60)
     case = Case([[Accepted(), Admitted(5, 100)]], [[Admitted(5, 100)], [untold], [finished()]])
     assert case.read_all() == [Admitted(5, 100), untold, finished()]
+
+
+@pytest.mark.parametrize(
+    ("shown", "request_"),
+    [
+        (delta(1), REQUEST),
+        (Delta((), "x", untold=1), REQUEST),
+        (Embedded(0, b"a"), EmbedRequest("e", "demo", (RawPrompt("a"), RawPrompt("b")))),
+    ],
+)
+@pytest.mark.parametrize("end", [[], [[HandedOver()]]], ids=["crash", "planned"])
+def test_an_answer_is_not_ended_by_other_weights(
+    shown: AnyMessage, request_: Resumable, end: list[list[AnyMessage]]
+) -> None:
+    """The model's files were replaced under an answer that had begun: that is said, and nothing is mixed."""
+    case = Case([[Accepted(), OLD], [shown], *end], [[Accepted(), NEW, delta(2)], [finished()]])
+    case.stream = case.another(request_)
+    assert [case.stream.receive_all(60) for _ in range(2)] == [[OLD], [shown]]
+    with pytest.raises(EngineCrashed):
+        case.stream.receive_all(60)
+
+
+def test_an_answer_that_had_not_begun_is_made_by_the_new_weights() -> None:
+    """Of the old ones nothing was shown; from here on the new ones' word counts."""
+    case = Case([[OLD]], [[NEW, delta(1)]], [[NEW, delta(2)], [finished()]])
+    assert case.read_all() == [OLD, delta(1), delta(2), finished()]
 
 
 def test_waiting_is_bounded() -> None:
