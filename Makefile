@@ -91,7 +91,7 @@ soak: $(VENV)/.installed-dev ## mixed work for HOURS=24 on a service of its own,
 eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
 	$(BIN)/python -m training.demo.evaluate
 
-example: $(VENV)/.installed ## write .env.example and the README's table from the settings
+example: $(VENV)/.installed ## write .env.example and the generated pages of docs/
 	$(BIN)/python run.py config --example
 	$(BIN)/python -m tests.docs --write
 

@@ -1,7 +1,7 @@
 """Every setting, typed and bounded; the only reader of the environment.
 
-Order: environment > `.env` > default. The groups narrow what a process sees: the engine takes `EngineSettings`, never
-the whole. `load()` lists all problems at once; `.env.example` and the README's table are generated from this file.
+Order: environment > `.env` > default. A function takes the group it needs, `EngineSettings` for example. `load()` lists
+all problems at once; `.env.example` and docs/settings.md are generated from this file.
 """
 
 from __future__ import annotations
@@ -42,18 +42,26 @@ class WebSettings(BaseModel):
     worker_class: Literal["gevent"] = Field("gevent", description="Gunicorn worker class.")
     worker_connections: int = Field(1024, ge=16, le=16384, description="Open connections at most, idle ones included.")
     max_concurrent_requests: int = Field(256, ge=1, le=8192, description="Chat and OCR requests in flight at most.")
-    graceful_timeout: float = Field(60.0, ge=1, le=3600, description="Seconds running requests get at shutdown.")
-    resume_max_wait: float = Field(
-        60.0, ge=0, le=3600, description="Seconds a request waits for a dead engine's return."
+    graceful_timeout: float = Field(
+        60.0, ge=1, le=3600, description="Seconds running requests get to finish at shutdown."
     )
-    resume_progress_tokens: int = Field(8, ge=1, le=4096, description="New tokens that clear a suspect of a crash.")
+    resume_max_wait: float = Field(
+        60.0, ge=0, le=3600, description="Seconds a request waits for a crashed engine to come back."
+    )
+    resume_progress_tokens: int = Field(
+        8, ge=1, le=4096, description="New tokens after which a request is no longer a crash suspect."
+    )
     client_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds a client may neither send nor read.")
     keep_alive_timeout: float = Field(75.0, ge=1, le=3600, description="Seconds an idle connection is kept.")
     max_body_mb: int = Field(32, ge=1, le=1024, description="Largest request body, MiB.")
-    response_store_mb: int = Field(32, ge=0, le=4096, description="Memory for responses that can be gone on from, MiB.")
-    strict_fields: bool = Field(False, description="Refuse fields nobody knows, instead of naming them in a header.")
+    response_store_mb: int = Field(
+        32, ge=0, le=4096, description="Memory for stored responses (previous_response_id), MiB."
+    )
+    strict_fields: bool = Field(False, description="Refuse unknown fields instead of naming them in X-Ignored-Fields.")
     body_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds a client may take to send its body.")
-    sse_ping_seconds: float = Field(15.0, gt=0, le=600, description="Silence after which a stream sends a comment.")
+    sse_ping_seconds: float = Field(
+        15.0, gt=0, le=600, description="Seconds of silence after which a stream sends a keep-alive."
+    )
 
 
 class EngineSettings(BaseModel):
@@ -63,26 +71,26 @@ class EngineSettings(BaseModel):
         "auto", description="Chat engine; auto picks by the model's format and the machine."
     )
     upstream_url: str = Field(
-        "", description="OpenAI server that answers chat in place of one started here (engines vllm, llama.cpp)."
+        "", description="OpenAI-compatible server to use instead of starting one (engines vllm, llama.cpp)."
     )
     upstream_model: str = Field(
-        "", max_length=512, description="The model's name there; empty is its only one, or DEFAULT_MODEL."
+        "", max_length=512, description="The model's name there; empty is its only model, or DEFAULT_MODEL."
     )
     upstream_api_key: str = Field("", description="Key for UPSTREAM_URL.")
     vllm_command: str = Field(
         "vllm serve {model} --host {host} --port {port} --served-model-name {name} --max-model-len {context} "
         "--max-num-seqs {parallel} --disable-uvicorn-access-log",
         min_length=1,
-        description="Starts vLLM; an option whose value comes out empty is left out.",
+        description="Command that starts vLLM; an option with an empty value is left out.",
     )
     llama_cpp_command: str = Field(
-        "", description="Starts a GGUF server; empty is llama-server, or else python -m llama_cpp.server."
+        "", description="Command that starts a GGUF server; empty is llama-server, else python -m llama_cpp.server."
     )
     device_type: Literal["auto", "gpu", "cpu"] = Field("auto", description="Device MLX computes on.")
     device_turns: Literal["auto", "on", "off"] = Field(
-        "auto", description="Chat and OCR_MODEL compute by turns; auto does so where they share a GPU."
+        "auto", description="Chat and OCR_MODEL take turns on the device; auto does so where they share a GPU."
     )
-    require_gpu: bool = Field(False, description="Refuse to start without a GPU, instead of being slow.")
+    require_gpu: bool = Field(False, description="Refuse to start without a GPU.")
     cuda_device: Annotated[int, Field(ge=0, le=1023)] | Literal["auto"] = Field(
         "auto", description="NVIDIA GPU by its number in nvidia-smi; auto takes the least used one at start."
     )
@@ -94,39 +102,44 @@ class EngineSettings(BaseModel):
     default_model: str = Field(
         "demo", min_length=1, description="Folder under MODELS_DIR (OWNER/NAME from run.py pull), or a path."
     )
-    models_dir: Path = Field(Path("models"), description="Where local models lie.")
-    modelscope_endpoint: str = Field("https://modelscope.cn", description="Where run.py pull asks for ModelScope.")
-    max_num_seqs: int = Field(32, ge=1, le=1024, description="Sequences decoded together at most.")
+    models_dir: Path = Field(Path("models"), description="Folder of the local models.")
+    modelscope_endpoint: str = Field("https://modelscope.cn", description="ModelScope's address, for run.py pull.")
+    max_num_seqs: int = Field(32, ge=1, le=1024, description="Sequences in a batch at most.")
     max_queue_size: int = Field(256, ge=1, le=65536, description="Chat requests waiting at most; beyond it 429.")
-    prefill_step_size: int = Field(512, ge=16, le=16384, description="Prompt tokens computed between two decode steps.")
+    prefill_step_size: int = Field(
+        512, ge=16, le=16384, description="Prompt tokens per prefill chunk, between two decode steps."
+    )
     prefill_pause: float = Field(
-        0.5, ge=0, le=60, description="Seconds prompts hold up running answers at a time; 0: PREFILL_STEP_SIZE alone."
+        0.5,
+        ge=0,
+        le=60,
+        description="Seconds one prefill chunk may delay running streams; 0 leaves it to PREFILL_STEP_SIZE.",
     )
     prefix_cache_mb: int = Field(
-        2048, ge=0, le=1 << 24, description="Memory for prompts' beginnings that were computed before, MiB; 0 is off."
+        2048, ge=0, le=1 << 24, description="Memory for the prefix cache, MiB; 0 turns it off."
     )
     prefix_cache_dir: Path | None = Field(
         None,
-        description="Folder that keeps them for the next engine, in which users' prompts can be read; empty is none.",
+        description="Folder for a prefix cache that survives restarts; prompts can be read from it; empty is none.",
     )
     prefix_cache_disk_mb: int = Field(
-        8192, ge=64, le=1 << 24, description="What PREFIX_CACHE_DIR may hold, all models together, MiB."
+        8192, ge=64, le=1 << 24, description="Size of PREFIX_CACHE_DIR at most, all models together, MiB."
     )
     kv_bits: Literal["off", "8", "4"] = Field(
-        "off", description="Bits of a kept key or value, engine mlx: more chats and longer ones in the same memory."
+        "off", description="KV-cache quantization in bits, engine mlx: more and longer chats in the same memory."
     )
     kv_group_size: Literal["32", "64", "128"] = Field(
-        "64", description="Numbers that share a scale with KV_BITS; it must divide the model's head size."
+        "64", description="Values that share a scale with KV_BITS; must divide the model's head size."
     )
     speculative_method: Literal["off", "ngram", "draft_model"] = Field(
-        "off", description="Engine mlx guesses tokens ahead: as the text went before, or as DRAFT_MODEL says."
+        "off", description="Speculative decoding, engine mlx: drafts come from the text so far, or from DRAFT_MODEL."
     )
-    num_speculative_tokens: int = Field(4, ge=1, le=16, description="Tokens guessed ahead of an answer at most.")
+    num_speculative_tokens: int = Field(4, ge=1, le=16, description="Draft tokens per step and sequence at most.")
     draft_model: str = Field(
-        "", max_length=512, description="Small model of the same vocabulary that guesses for DEFAULT_MODEL."
+        "", max_length=512, description="Small model with the same vocabulary that drafts for DEFAULT_MODEL."
     )
     max_model_len: int = Field(0, ge=0, le=10_000_000, description="Context limit in tokens; 0 is the model's own.")
-    default_max_tokens: int = Field(1024, ge=1, le=1_000_000, description="max_tokens of a request that names none.")
+    default_max_tokens: int = Field(1024, ge=1, le=1_000_000, description="max_tokens of a request that sets none.")
     mlx_memory_fraction: float = Field(0.75, gt=0, le=1, description="Share of device memory MLX may take.")
     memory_budget_mb: int = Field(
         0, ge=0, le=1 << 24, description="Memory an engine may take, MiB; 0 is MLX_MEMORY_FRACTION."
@@ -136,75 +149,98 @@ class EngineSettings(BaseModel):
         gt=0,
         le=1,
         validation_alias=AliasChoices("memory_low_watermark", "pytorch_mps_low_watermark_ratio"),
-        description="Share of the memory beside the model over which caches are cleared.",
+        description="Share of the memory beside the model above which caches are cleared.",
     )
     memory_high_watermark: float = Field(
         0.7,
         gt=0,
         le=1,
         validation_alias=AliasChoices("memory_high_watermark", "pytorch_mps_high_watermark_ratio"),
-        description="Share of the memory beside the model over which nothing is admitted.",
+        description="Share of the memory beside the model above which nothing is admitted.",
     )
     memory_tidy_interval: float = Field(
-        300.0, ge=0, le=86400, description="Seconds between two clearings of memory that nothing uses; 0 is never."
+        300.0, ge=0, le=86400, description="Seconds between two releases of unused memory; 0 is never."
     )
     cpu_dequantize: Literal["auto", "always", "never"] = Field(
-        "auto", description="Turn weights into fp32 on a Linux CPU; auto does when memory allows."
+        "auto", description="Convert weights to fp32 on a Linux CPU; auto does so when memory allows."
     )
     blas_library: Path | None = Field(None, description="BLAS to load before MLX on a Linux CPU; empty finds one.")
-    request_timeout: float = Field(300.0, gt=0, le=86400, description="Seconds an answer may take at most, ever.")
-    answer_timeout: float = Field(30.0, gt=0, le=86400, description="Whole answer: seconds to begin with.")
-    answer_token_timeout: float = Field(0.2, ge=0, le=600, description="Whole answer: seconds more per max_tokens.")
-    answer_timeout_max: float = Field(180.0, gt=0, le=86400, description="Whole answer: seconds at most.")
-    stream_timeout: float = Field(60.0, gt=0, le=86400, description="Stream: seconds to begin with.")
-    stream_token_timeout: float = Field(0.3, ge=0, le=600, description="Stream: seconds more per max_tokens.")
-    stream_timeout_max: float = Field(300.0, gt=0, le=86400, description="Stream: seconds at most.")
-    stream_gap_timeout: float = Field(30.0, gt=0, le=3600, description="Stream: seconds between two tokens.")
-    image_timeout: float = Field(30.0, ge=0, le=3600, description="Seconds more for a request with images.")
-    queue_timeout: float = Field(120.0, gt=0, le=86400, description="Seconds a chat request may wait for its turn.")
-    priority_ageing: float = Field(30.0, gt=0, le=3600, description="Seconds a priority class is worth in the queue.")
+    request_timeout: float = Field(300.0, gt=0, le=86400, description="Seconds any response may take at most.")
+    answer_timeout: float = Field(
+        30.0, gt=0, le=86400, description="Response without streaming: base of its time budget, seconds."
+    )
+    answer_token_timeout: float = Field(
+        0.2, ge=0, le=600, description="Response without streaming: seconds added per token of max_tokens."
+    )
+    answer_timeout_max: float = Field(
+        180.0, gt=0, le=86400, description="Response without streaming: largest time budget, seconds."
+    )
+    stream_timeout: float = Field(60.0, gt=0, le=86400, description="Stream: base of its time budget, seconds.")
+    stream_token_timeout: float = Field(0.3, ge=0, le=600, description="Stream: seconds added per token of max_tokens.")
+    stream_timeout_max: float = Field(300.0, gt=0, le=86400, description="Stream: largest time budget, seconds.")
+    stream_gap_timeout: float = Field(30.0, gt=0, le=3600, description="Stream: seconds between two tokens at most.")
+    image_timeout: float = Field(
+        30.0, ge=0, le=3600, description="Seconds added to the time budget of a request with images."
+    )
+    queue_timeout: float = Field(120.0, gt=0, le=86400, description="Seconds a chat request may wait in the queue.")
+    priority_ageing: float = Field(
+        30.0, gt=0, le=3600, description="Seconds in the queue that make up for one priority class."
+    )
     grammar_timeout: float = Field(5.0, gt=0, le=600, description="Seconds a schema may take to compile.")
-    grammar_max_kb: int = Field(256, ge=1, le=16384, description="Largest schema of an answer's form, KiB.")
+    grammar_max_kb: int = Field(
+        256, ge=1, le=16384, description="Largest schema or grammar of a structured output, KiB."
+    )
     image_max_megapixels: float = Field(40.0, gt=0, le=400, description="Largest image of a chat, megapixels.")
     image_max_side: int = Field(
-        2048, ge=64, le=16384, description="Longer images of a chat are made this small, pixels."
+        2048, ge=64, le=16384, description="Longer side to which images of a chat are scaled down, pixels."
     )
-    client_buffer_kb: int = Field(1024, ge=16, le=1 << 20, description="Unread answer a slow client may pile up, KiB.")
+    client_buffer_kb: int = Field(
+        1024, ge=16, le=1 << 20, description="Output buffered for a slow client, KiB; beyond it the client is dropped."
+    )
 
 
 class ModelSettings(BaseModel):
-    """Models: which may be asked for, and when they come and go."""
+    """Models: which can be requested, and when they are loaded, offloaded and unloaded."""
 
     lazy_load: bool = Field(True, description="Load a model at its first request; false loads DEFAULT_MODEL at start.")
-    pinned_models: str = Field("", description="Models loaded at start that never leave, comma-separated.")
+    pinned_models: str = Field("", description="Models loaded at start and never evicted, comma-separated.")
     allowed_models: str = Field(
-        "", description="Hugging Face ids that requests may name beside local models, comma-separated."
+        "", description="Hugging Face ids that requests may name besides local models, comma-separated."
     )
     max_concurrent_models: int = Field(2, ge=1, le=64, description="Models on the device at once.")
     max_warm_models: int = Field(
-        2, ge=0, le=64, description="Offloaded models whose process waits warm; beyond it the longest idle ends."
+        2,
+        ge=0,
+        le=64,
+        description="Offloaded models that stay warm in host memory; beyond it the longest idle is unloaded.",
     )
     models_memory_mb: int = Field(
         0, ge=0, le=1 << 24, description="Weights on the device together, MiB; 0 is MLX_MEMORY_FRACTION of the memory."
     )
     model_turn: float = Field(
-        5.0, ge=0, le=3600, description="Seconds a busy model keeps its place while requests wait for another."
+        5.0, ge=0, le=3600, description="Seconds a busy model keeps the device while requests wait for another."
     )
     gpu_idle_timeout: float = Field(
-        600.0, ge=0, le=31_536_000, description="Seconds without requests until weights leave the device; 0 is never."
+        600.0,
+        ge=0,
+        le=31_536_000,
+        description="Seconds without requests until a model is offloaded from the device; 0 is never.",
     )
     model_unload_timeout: float = Field(
-        3600.0, ge=0, le=31_536_000, description="Seconds without requests until a model's process ends; 0 is never."
+        3600.0,
+        ge=0,
+        le=31_536_000,
+        description="Seconds without requests until a model is unloaded and its process ends; 0 is never.",
     )
-    offload_after_request: bool = Field(False, description="Leave the device after each request: it is shared.")
+    offload_after_request: bool = Field(False, description="Offload the model after each request, for a shared device.")
     background_idle_seconds: float = Field(
-        300.0, ge=0, le=86400, description="Seconds without other load until background requests run."
+        300.0, ge=0, le=86400, description="Seconds without other requests until background requests run."
     )
     background_pause_seconds: float = Field(
         10.0, ge=0, le=86400, description="Seconds between two background requests."
     )
     background_timeout: float = Field(
-        3600.0, gt=0, le=31_536_000, description="Seconds a background request may wait for its turn."
+        3600.0, gt=0, le=31_536_000, description="Seconds a background request may wait in the queue."
     )
 
 
@@ -220,43 +256,48 @@ class OcrSettings(BaseModel):
     ocr_language: str = Field(
         "en",
         pattern=r"^[a-z]{2}(-[A-Za-z]{2,8})?$",
-        description="What tesseract reads when a request names no language.",
+        description="Language tesseract reads when a request names none.",
     )
-    ocr_fallback: bool = Field(True, description="Pages on which a model loops or crashes are read by rapidocr.")
-    ocr_max_tokens: int = Field(4096, ge=16, le=65536, description="Tokens a model may write for one page.")
+    ocr_fallback: bool = Field(True, description="Read pages on which a model loops or crashes with rapidocr.")
+    ocr_max_tokens: int = Field(4096, ge=16, le=65536, description="Tokens a model may generate for one page.")
     ocr_batch: int = Field(
-        4, ge=1, le=32, description="Pages of a document a vision model reads at once, if its batched text is right."
+        4,
+        ge=1,
+        le=32,
+        description="Pages of a document a vision model reads in one batch, if its batches give the right text.",
     )
     ocr_workers: Annotated[int, Field(ge=0, le=64)] | Literal["auto"] = Field(
         "auto", description="Worker processes, one loaded model each; 0 turns OCR off; auto follows load and memory."
     )
-    ocr_nice: int = Field(10, ge=0, le=19, description="How far workers stand back for chat and all else on the CPU.")
-    ocr_max_concurrent: int = Field(8, ge=1, le=256, description="Pages admitted to the workers at once.")
+    ocr_nice: int = Field(10, ge=0, le=19, description="Niceness of OCR workers: higher values leave the CPU to chat.")
+    ocr_max_concurrent: int = Field(8, ge=1, le=256, description="Pages in the workers at once.")
     ocr_queue_size: int = Field(128, ge=1, le=4096, description="Pages waiting at most; beyond it 429.")
     ocr_queue_timeout: float = Field(30.0, gt=0, le=3600, description="Seconds a page may wait before it gets 429.")
     ocr_page_timeout: float = Field(160.0, gt=0, le=3600, description="Seconds a worker may spend on one page.")
-    ocr_max_megapixels: float = Field(40.0, gt=0, le=400, description="Largest picture that is decoded, megapixels.")
+    ocr_max_megapixels: float = Field(40.0, gt=0, le=400, description="Largest image that is decoded, megapixels.")
     ocr_dpi: int = Field(150, ge=36, le=600, description="Resolution at which PDF pages are rendered, dots per inch.")
-    ocr_max_pages: int = Field(1000, ge=1, le=100_000, description="Pages of one document that are read at most.")
-    ocr_sync_pages: int = Field(20, ge=1, le=1000, description="Pages one request is answered for; beyond it, a job.")
+    ocr_max_pages: int = Field(1000, ge=1, le=100_000, description="Pages of one document at most.")
+    ocr_sync_pages: int = Field(
+        20, ge=1, le=1000, description="Pages of one synchronous request at most; beyond it, a job."
+    )
     ocr_max_jobs: int = Field(100, ge=1, le=10_000, description="Unfinished OCR jobs at most; beyond it 429.")
     ocr_job_ttl: float = Field(86400.0, ge=1, le=31_536_000, description="Seconds a finished job is kept.")
     ocr_recycle_pages: int = Field(500, ge=1, le=1_000_000, description="Pages after which a worker is replaced.")
     ocr_worker_memory_mb: int = Field(
-        2048, ge=256, le=1 << 20, description="Memory a worker may take beside its model, MiB."
+        2048, ge=256, le=1 << 20, description="Memory a worker may take besides its model, MiB."
     )
 
 
 class LogSettings(BaseModel):
     """Logs: one JSON line per record."""
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level that is logged.")
     enable_log_file: bool = Field(True, description="Write files under LOG_DIR, not only the console.")
     log_dir: Path = Field(Path("logs"), description="Folder of the log files.")
     log_retention_days: int = Field(30, ge=1, le=3650, description="Days after which rotated logs are deleted.")
     log_max_mb: int = Field(200, ge=1, le=10240, description="Size at which a log file is rotated, MiB.")
     log_total_mb: int = Field(
-        4096, ge=1, le=1 << 24, description="All rotated logs together, MiB; beyond it the oldest go."
+        4096, ge=1, le=1 << 24, description="All rotated logs together, MiB; beyond it the oldest are deleted."
     )
 
     @field_validator("log_level", mode="before")
@@ -271,50 +312,69 @@ class SupervisorSettings(BaseModel):
     runtime_dir: Path | None = Field(None, description="Private folder for sockets; empty is one under /tmp.")
     start_timeout: float = Field(600.0, gt=0, le=86400, description="Seconds a process may take until it is ready.")
     heartbeat_interval: float = Field(1.0, ge=0.05, le=60, description="Seconds between two heartbeats.")
-    heartbeat_timeout: float = Field(10.0, ge=0.1, le=600, description="Seconds without an answer that mean a hang.")
-    engine_stall_timeout: float = Field(60.0, ge=0.1, le=3600, description="Seconds one engine step may take.")
-    health_probe_interval: float = Field(
-        60.0, ge=0, le=86400, description="Seconds between test generations of an idle engine; 0 turns them off."
+    heartbeat_timeout: float = Field(
+        10.0, ge=0.1, le=600, description="Seconds without a heartbeat after which a process counts as hung."
     )
-    health_probe_timeout: float = Field(30.0, gt=0, le=3600, description="Seconds a test generation may take.")
+    engine_stall_timeout: float = Field(
+        60.0, ge=0.1, le=3600, description="Seconds one engine step may take until the engine counts as hung."
+    )
+    health_probe_interval: float = Field(
+        60.0,
+        ge=0,
+        le=86400,
+        description="Seconds between health probes (test generations) of an idle engine; 0 turns them off.",
+    )
+    health_probe_timeout: float = Field(30.0, gt=0, le=3600, description="Seconds a health probe may take.")
     memory_recycle_after: float = Field(
-        30.0, gt=0, le=86400, description="Seconds over MEMORY_HIGH_WATERMARK until an engine is replaced."
+        30.0, gt=0, le=86400, description="Seconds above MEMORY_HIGH_WATERMARK until an engine is replaced."
     )
     gpu_fallback: Literal["off", "cpu"] = Field(
-        "off", description="Where an engine goes on that GPU errors keep killing; off waits for the GPU."
+        "off", description="Where an engine runs after repeated GPU errors; off waits for the GPU."
     )
     engine_max_tokens: int = Field(
-        0, ge=0, le=1 << 50, description="Tokens after which an engine is renewed as planned; 0 is never."
+        0, ge=0, le=1 << 50, description="Tokens after which an engine is recycled; 0 is never."
     )
     engine_max_requests: int = Field(
-        0, ge=0, le=1 << 50, description="Answers after which an engine is renewed as planned; 0 is never."
+        0, ge=0, le=1 << 50, description="Requests after which an engine is recycled; 0 is never."
     )
     engine_max_growth_mb: int = Field(
-        0, ge=0, le=1 << 24, description="Lasting growth beside the model that renews an engine, MiB; 0 is never."
+        0, ge=0, le=1 << 24, description="Lasting memory growth after which an engine is recycled, MiB; 0 is never."
     )
     engine_drain_timeout: float = Field(
-        30.0, gt=0, le=3600, description="Seconds a renewed engine's last answers get before they move to the new one."
+        30.0,
+        gt=0,
+        le=3600,
+        description="Seconds the requests of a recycled engine get before they move to the new one.",
     )
-    restart_backoff_max: float = Field(60.0, gt=0, le=3600, description="Longest pause before a restart, seconds.")
-    restart_free: int = Field(3, ge=0, le=100, description="Restarts per minute that come without a pause.")
-    crash_limit: int = Field(8, ge=1, le=1000, description="Crashes within CRASH_WINDOW that open the breaker.")
+    restart_backoff_max: float = Field(60.0, gt=0, le=3600, description="Longest back-off before a restart, seconds.")
+    restart_free: int = Field(3, ge=0, le=100, description="Restarts per minute without back-off.")
+    crash_limit: int = Field(8, ge=1, le=1000, description="Crashes within CRASH_WINDOW that open the circuit breaker.")
     crash_window: float = Field(300.0, gt=0, le=86400, description="Seconds over which crashes are counted.")
-    breaker_retry: float = Field(300.0, gt=0, le=86400, description="Seconds until an opened breaker tries once more.")
+    breaker_retry: float = Field(
+        300.0, gt=0, le=86400, description="Seconds until an open circuit breaker allows another start."
+    )
     stop_timeout: float = Field(10.0, gt=0, le=3600, description="Seconds a back end gets to stop before it is killed.")
 
 
 class SecuritySettings(BaseModel):
-    """Security: who may ask, how much, and what is answered from memory."""
+    """Security: authentication, limits and the response cache."""
 
-    api_keys: str = Field("", description="Keys, separated by commas, each `name:key` or bare; any key closes the API.")
+    api_keys: str = Field(
+        "", description="API keys, comma-separated, each `name:key` or bare; with any key set, every request needs one."
+    )
     api_keys_file: Path | None = Field(None, description="File of `name digest` lines; `run.py key new NAME` adds one.")
-    stoker_api_key: str = Field("", description="Key that run.py mcp shows the service over stdio, once keys are set.")
+    stoker_api_key: str = Field(
+        "", description="Key that run.py mcp sends to the service over stdio, once keys are set."
+    )
     bench_api_keys: str = Field(
-        "", description="Keys that run.py bench shows the servers it measures, in the order of --url, comma-separated."
+        "",
+        description="Keys that run.py bench sends to the servers it measures, in the order of --url, comma-separated.",
     )
     allow_unauthenticated: bool = Field(False, description="Listen beyond this machine although no key is set.")
-    trusted_proxies: str = Field("", description="Addresses whose X-Forwarded-For is believed, comma-separated.")
-    cors_origins: str = Field("", description="Origins of web pages that may ask, comma-separated; empty is none.")
+    trusted_proxies: str = Field("", description="Proxies whose X-Forwarded-For is trusted, comma-separated.")
+    cors_origins: str = Field(
+        "", description="Origins of web pages allowed to call the API (CORS), comma-separated; empty is none."
+    )
     rate_limit_requests: int = Field(
         0, ge=0, le=1_000_000, description="Requests per minute and key (or address); 0 is no limit."
     )
@@ -328,14 +388,16 @@ class SecuritySettings(BaseModel):
         0, ge=0, le=8192, description="Chat and OCR requests in flight per key (or address); 0 is no limit."
     )
     rate_limit_failed_logins: int = Field(
-        20, ge=1, le=1_000_000, description="Wrong keys per minute and address that get 401; the others get 429."
+        20, ge=1, le=1_000_000, description="Wrong keys per minute and address that are answered 401; beyond it 429."
     )
-    enable_caching: bool = Field(False, description="Answer repeated requests at temperature 0 or with a seed again.")
-    cache_size: int = Field(1000, ge=1, le=1_000_000, description="Answers kept in memory at most.")
-    cache_mb: int = Field(64, ge=1, le=65536, description="Memory the kept answers may take, MiB.")
-    cache_ttl: float = Field(3600.0, gt=0, le=31_536_000, description="Seconds an answer is kept.")
+    enable_caching: bool = Field(
+        False, description="Response cache for repeated requests at temperature 0 or with a seed."
+    )
+    cache_size: int = Field(1000, ge=1, le=1_000_000, description="Cached responses at most.")
+    cache_mb: int = Field(64, ge=1, le=65536, description="Memory for cached responses, MiB.")
+    cache_ttl: float = Field(3600.0, gt=0, le=31_536_000, description="Seconds a response is cached.")
     redis_url: str = Field(
-        "", description="Where several instances share limits and cache; empty keeps both in memory."
+        "", description="Redis in which several instances share limits and response cache; empty keeps both in memory."
     )
     max_messages: int = Field(2048, ge=1, le=65536, description="Messages of one request at most.")
     max_content_parts: int = Field(256, ge=1, le=65536, description="Content parts of one message at most.")
@@ -349,7 +411,7 @@ class SecuritySettings(BaseModel):
         " `http://name` for plain HTTP; empty is none.",
     )
     image_url_timeout: float = Field(
-        10.0, gt=0, le=600, description="Seconds the images of a request may take to be fetched."
+        10.0, gt=0, le=600, description="Seconds fetching the images of a request may take."
     )
 
     @field_validator("image_url_hosts")
@@ -475,17 +537,6 @@ def example() -> str:
                 "",
             ]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def markdown() -> str:
-    """The README's table of settings."""
-    rows = ["| Setting | Default | Meaning |", "|---|---|---|"]
-    for group in GROUPS:
-        rows.append(f"| **{(group.__doc__ or '').rstrip('.')}** | | |")
-        for name, field in group.model_fields.items():
-            help_text = f"{field.description}{_choices(field.annotation)}".replace("|", "\\|")
-            rows.append(f"| `{name.upper()}` | `{_shown(field.default) or ' '}` | {help_text} |")
-    return "\n".join(rows) + "\n"
 
 
 def _shown(value: object) -> str:

@@ -1,24 +1,33 @@
-"""Keeps generated text in step with the code: the README's table of settings, docs/errors.md, docs/compatibility.md.
+"""Keeps generated text in step with the code: docs/settings.md, docs/errors.md, docs/compatibility.md.
 
 `python -m tests.docs --write` writes them (`make example`); `tests/unit/test_docs.py` fails when one is stale.
 """
 
 from __future__ import annotations
 
-import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
 
 from src.api.schemas import NO_EFFECT, UNSUPPORTED, ChatCompletionRequest
 from src.engine.backends import ALWAYS, REFUSES
 from src.errors import ServiceError
-from src.settings import ROOT, markdown
+from src.settings import GROUPS, ROOT
 
-README = ROOT / "README.md"
+SETTINGS = ROOT / "docs" / "settings.md"
 ERRORS = ROOT / "docs" / "errors.md"
 COMPATIBILITY = ROOT / "docs" / "compatibility.md"
-_BLOCK = re.compile(r"(<!-- settings -->\n).*?(<!-- /settings -->)", re.DOTALL)
 
+_SETTINGS_HEAD = """# Settings
+
+Settings come from the environment or from `.env` in the checkout; the environment wins. Every one is listed in
+`.env.example`. A bad value stops the start with all problems listed. `python run.py config` shows the effective values
+and where each comes from. (Generated from `src/settings.py` by `make example`.)
+"""
 _ERRORS_HEAD = """# Errors
 
 Every error is `{"error": {"message", "type", "param", "code"}, "request_id"}`; `param` names the field, `code` is one
@@ -57,9 +66,36 @@ expected to fail, since a model without knowledge cannot end an agent's loop or 
 """
 
 
-def with_settings(text: str) -> str:
-    """The README with the table of settings as the code has it now."""
-    return _BLOCK.sub(lambda match: f"{match[1]}{markdown()}{match[2]}", text)
+def settings() -> str:
+    """docs/settings.md."""
+    return _SETTINGS_HEAD + "".join(_group(group) for group in GROUPS)
+
+
+def _group(group: type[BaseModel]) -> str:
+    title, _, purpose = (group.__doc__ or "").partition(": ")
+    rows = [f"\n## {title}\n", f"{purpose[0].upper()}{purpose[1:]}\n"]
+    rows += ["| Setting | Default | Values | Meaning |", "|---|---|---|---|"]
+    for name, field in group.model_fields.items():
+        default = "" if field.default is None else str(field.default)
+        shown = default.lower() if isinstance(field.default, bool) else default
+        cells = [f"`{name.upper()}`", f"`{shown}`" if shown else "", _values(field.annotation, field.metadata)]
+        rows.append(" | ".join(["|", *cells, f"{field.description}".replace("|", "\\|"), "|"]).replace("| |", "|"))
+    return "\n".join(rows) + "\n"
+
+
+def _values(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    """What a setting takes: choices, or bounds of a number."""
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is Annotated:
+        base, *more = get_args(annotation)
+        return _values(base, [each for one in more for each in getattr(one, "metadata", [one])])
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(filter(None, map(_values, get_args(annotation))))
+    if annotation is bool:
+        return "`true`, `false`"
+    found = {name: getattr(one, name) for one in metadata for name in ("ge", "gt", "le", "lt") if hasattr(one, name)}
+    return f"{'above ' if 'gt' in found else ''}{found.get('ge', found.get('gt'))} to {found['le']}" if found else ""
 
 
 def kinds(kind: type[ServiceError] = ServiceError) -> list[type[ServiceError]]:
@@ -99,8 +135,7 @@ def _honoured(refused: str | None) -> str:
 
 def generated() -> dict[Path, str]:
     """Each generated file and its text."""
-    readme = with_settings(README.read_text(encoding="utf-8"))
-    return {README: readme, ERRORS: error_table(), COMPATIBILITY: compatibility()}
+    return {SETTINGS: settings(), ERRORS: error_table(), COMPATIBILITY: compatibility()}
 
 
 if __name__ == "__main__" and "--write" in sys.argv:

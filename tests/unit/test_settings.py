@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from src import settings
 from src.settings import GROUPS, ROOT, Settings, SettingsError
+from tests import docs
 from tests.conftest import MakeSettings
 
 FIELDS = {name: field for group in GROUPS for name, field in group.model_fields.items()}
@@ -170,7 +171,7 @@ def test_the_example_file_is_the_defaults() -> None:
     assert settings.load(ROOT / ".env.example") == Settings(_env_file=None)
 
 
-@pytest.mark.parametrize("text", [settings.example(), settings.markdown()], ids=["example", "table"])
+@pytest.mark.parametrize("text", [settings.example(), docs.settings()], ids=["example", "page"])
 def test_generated_texts_name_every_setting(text: str) -> None:
     """No setting is missing from what users read."""
     assert [name for name in FIELDS if name.upper() not in text] == []
