@@ -17,10 +17,19 @@ from src.api.places import Place
 from src.api.resume import Ends, NotYet, Resumable, ResumableStream
 from src.api.suspects import Suspects
 from src.catalog import Entry
-from src.errors import BackendUnavailable, EngineCrashed, InvalidRequest, ModelNotFound, OcrCrashed, ServiceError
+from src.errors import (
+    BackendUnavailable,
+    DeadlineExceeded,
+    EngineCrashed,
+    InvalidRequest,
+    ModelNotFound,
+    OcrCrashed,
+    ServiceError,
+)
 from src.ipc import client, runtime
 from src.ipc.client import Stream
 from src.ipc.messages import (
+    AnyMessage,
     ChildStatus,
     Detokenized,
     DetokenizeRequest,
@@ -50,6 +59,7 @@ _CONNECT_S = 2.0
 _SEND_S = 30.0
 _STATUS_S = 2.0
 _QUESTION_S = 30.0
+_LOOK_S = 0.1  # how soon a question is taken back whose client has left
 _SCAN_S = 1.0
 _RETRY_S = 3.0
 _FAILED_RETRY_S = 30.0
@@ -143,9 +153,7 @@ class Backends:
         asking = self._resumable(message, route, EngineCrashed, Suspects(self._settings.resume_progress_tokens))
         try:
             route.hold(self._settings.queue_timeout + self._settings.start_timeout, still)
-            answer = asking.receive_all(_QUESTION_S)[0]
-        except client.WaitTimeout:
-            raise missing from None
+            answer = self._wait_answer(asking, still)
         finally:
             asking.close()
         if isinstance(answer, Failed):
@@ -153,6 +161,18 @@ class Backends:
         if not isinstance(answer, Tokenized | Detokenized):
             raise missing
         return answer
+
+    def _wait_answer(self, asking: ResumableStream, still: Callable[[], None]) -> AnyMessage:
+        """A question waits for its turn at the tokenizer, as long as its client does."""
+        patience_s = self._settings.queue_timeout + _QUESTION_S
+        deadline = self._clock() + patience_s
+        while self._clock() < deadline:
+            still()
+            try:
+                return asking.receive_all(_LOOK_S)[0]
+            except client.WaitTimeout:
+                continue
+        raise DeadlineExceeded(f"The engine did not answer within {patience_s:g} s.")
 
     def load(self, model: str, still: Callable[[], None]) -> None:
         """Have a model brought to the device, also when that failed a moment ago; returns when it is there.

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response
 from msgspec.structs import replace
 
-from src.api import chat, convert, error_handlers, serving, sse
+from src.api import auth, chat, convert, error_handlers, serving, sse
 from src.api.interest import interest
 from src.api.schemas_completions import (
     Completion,
@@ -31,8 +31,6 @@ from src.ipc.messages import (
     Finished,
     GenerateRequest,
     RawPrompt,
-    Tokenized,
-    TokenizeRequest,
     TokenLogprob,
     Usage,
 )
@@ -194,9 +192,7 @@ def tokenize() -> Response:
     _, generate = serving.accept({name: value for name, value in fields.items() if value is not None})
     if body.prompt is not None:
         generate = replace(generate, raw_prompt=RawPrompt(text=body.prompt))
-    with interest() as still:
-        answer = service().backends.ask_engine(generate.model, TokenizeRequest(generate), still)
-    assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
+    answer = serving.tokens_of(generate)
     return json_response(TokenizeOut(answer.tokens, len(answer.tokens), answer.context_length))
 
 
@@ -205,6 +201,6 @@ def detokenize() -> Response:
     body = DetokenizeBody.model_validate(json_body())
     model = body.model or service().settings.default_model
     with interest() as still:
-        answer = service().backends.ask_engine(model, DetokenizeRequest(model, tuple(body.tokens)), still)
+        answer = service().backends.ask_engine(model, DetokenizeRequest(model, tuple(body.tokens), auth.salt()), still)
     assert isinstance(answer, Detokenized)  # noqa: S101  # the question decides what answers it
     return json_response(DetokenizeOut(answer.text))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from flask import Blueprint, Response
 
 from src import logs
-from src.api import chat, convert
+from src.api import auth, chat, convert
 from src.api.answer import ClientGone
 from src.api.schemas_embeddings import EmbeddingOut, EmbeddingsOut, EmbeddingsRequest, EmbeddingUsage
 from src.api.service import Service, json_body, json_response, request_id, service
@@ -47,6 +47,7 @@ def _to_embed(body: EmbeddingsRequest, default_model: str) -> EmbedRequest:
         body.dimensions,
         convert.priority(body.priority, headers.priority),
         convert.timeout(body.timeout, headers.timeout),
+        salt=auth.salt(),
     )
 
 

@@ -10,13 +10,12 @@ from flask import Blueprint, Response
 
 from src.api import chat, convert, serving, sse
 from src.api import schemas_messages as shapes
-from src.api.interest import interest
 from src.api.schemas import Wire
 from src.api.schemas_messages import CountRequest, MessageOutput, MessagesRequest
-from src.api.service import json_body, json_response, service
+from src.api.service import json_body, json_response
 from src.api.streaming import Event
 from src.errors import InvalidRequest, ServiceError
-from src.ipc.messages import CallDelta, Delta, Finished, GenerateRequest, Tokenized, TokenizeRequest, Usage
+from src.ipc.messages import CallDelta, Delta, Finished, GenerateRequest, Usage
 
 blueprint = Blueprint("messages", __name__)
 
@@ -44,10 +43,7 @@ def count() -> Response:
     fields = as_chat(CountRequest.model_validate(json_body()))
     with serving.own_names(_NAMES):
         _, generate = serving.accept(fields)
-    with interest() as still:
-        answer = service().backends.ask_engine(generate.model, TokenizeRequest(generate), still)
-    assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
-    return json_response(shapes.TokenCount(len(answer.tokens)))
+    return json_response(shapes.TokenCount(len(serving.tokens_of(generate).tokens)))
 
 
 def as_chat(own: MessagesRequest) -> dict[str, Any]:

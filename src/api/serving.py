@@ -12,16 +12,18 @@ from typing import Any
 
 import gevent
 from flask import Response
+from msgspec.structs import replace
 from pydantic import ValidationError
 
-from src.api import chat, convert, error_handlers, sse
+from src.api import auth, chat, convert, error_handlers, sse
 from src.api.answer import ClientGone
 from src.api.generation import Generation
+from src.api.interest import interest
 from src.api.schemas import ChatCompletionRequest, Wire
 from src.api.service import json_response, service
 from src.api.streaming import Event, StreamWriter, stream, wait_admitted
 from src.errors import InvalidRequest, ServiceError, UnsupportedValue
-from src.ipc.messages import GenerateRequest
+from src.ipc.messages import GenerateRequest, Tokenized, TokenizeRequest
 
 
 def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateRequest]:
@@ -29,6 +31,15 @@ def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateReque
     body = ChatCompletionRequest.model_validate(fields)
     with service().inflight.reading():
         return body, chat.accept(body)
+
+
+def tokens_of(generate: GenerateRequest) -> Tokenized:
+    """The tokens a request would be answered with; waits for its model, and no longer than its client."""
+    question = TokenizeRequest(replace(generate, salt=auth.salt()))
+    with interest() as still:
+        answer = service().backends.ask_engine(generate.model, question, still)
+    assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
+    return answer
 
 
 @contextmanager

@@ -32,13 +32,14 @@ def prepare(
     token_s: float | None,
     grammar: Grammar | None = None,
 ) -> list[Sequence]:
-    """Tokenise and check; raises as `prompt.prepare`."""
+    """Tokenise once for all choices, and check; raises as `prompt.encode` and `prompt.prepare`."""
     backend.tokenizer.check(request.sampling)
+    encoded = prompt.encode(request, backend, clock)
     group = Group(len(request.choices)) if len(request.choices) > 1 else None
     sequences = []
     for choice in request.choices or (None,):
         mine = request if choice is None else alone(request, choice)
-        sequence = prompt.prepare(mine, backend, settings, clock, token_s)
+        sequence = prompt.prepare(mine, encoded, backend, settings, token_s)
         sequence.index, sequence.group = choice.index if choice is not None else 0, group
         sequence.grammar = grammar
         sequences.append(sequence)

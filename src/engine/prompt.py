@@ -1,11 +1,13 @@
 """From a request to a sequence: chat template, token ids, length check, time budget. Runs on the tokenizer thread.
 
-A resumed answer is replayed here: its tokens go behind the prompt, and its text stream is brought to where it was.
+The choices of a request share one `Prompt`. A resumed answer is replayed here: its tokens go behind the prompt, and its
+text stream is brought to where it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from src.engine.backends import Backend
 from src.engine.deadlines import budget
@@ -16,38 +18,48 @@ from src.ipc.messages import FinishReason, GenerateRequest
 from src.settings import EngineSettings
 
 
+@dataclass(frozen=True)
+class Prompt:
+    """A request's token ids, and what of it is no text."""
+
+    tokens: list[int]
+    media: object | None
+    arrived: float
+
+
+def encode(request: GenerateRequest, backend: Backend, clock: Callable[[], float]) -> Prompt:
+    """Raises InvalidRequest for a conversation that the template refuses, or that is empty."""
+    arrived = clock()
+    tokens = backend.tokenizer.encode(request)
+    if not tokens:
+        raise InvalidRequest("The prompt is empty: it has no tokens.", param="messages")
+    return Prompt(tokens, backend.tokenizer.media(request), arrived)
+
+
 def prepare(
-    request: GenerateRequest,
-    backend: Backend,
-    settings: EngineSettings,
-    clock: Callable[[], float],
-    token_s: float | None,
+    request: GenerateRequest, prompt: Prompt, backend: Backend, settings: EngineSettings, token_s: float | None
 ) -> Sequence:
-    """Tokenise and check; `token_s` is the engine's measured pace.
+    """The sequence of one answer; `token_s` is the engine's measured pace.
 
     Raises:
-        InvalidRequest: for a conversation the template refuses or that is empty.
         ContextLengthExceeded: when prompt and answer do not fit the model.
     """
-    arrived = clock()
-    prompt = backend.tokenizer.encode(request)
-    if not prompt:
-        raise InvalidRequest("The prompt is empty: it has no tokens.", param="messages")
     context = backend.info.context_length
-    max_tokens = answer_budget(len(prompt), request.max_tokens, settings.default_max_tokens, context)
-    text = TextStream(backend.tokenizer.detokenizer(), request.stop, backend.tokenizer.reader(request, prompt))
-    whole = [*prompt, *request.prefix]
+    max_tokens = answer_budget(len(prompt.tokens), request.max_tokens, settings.default_max_tokens, context)
+    reader = backend.tokenizer.reader(request, prompt.tokens)
+    text = TextStream(backend.tokenizer.detokenizer(), request.stop, reader)
+    whole = [*prompt.tokens, *request.prefix] if request.prefix else prompt.tokens
     return Sequence(
         request,
         whole,
         max_tokens,
         text,
-        arrived,
+        prompt.arrived,
         budget(request, max_tokens, settings, token_s),
         over=replay(request.prefix, text, max_tokens, backend.end_tokens),
         prefill_left=len(whole),
         completion_tokens=len(request.prefix),
-        media=backend.tokenizer.media(request),
+        media=prompt.media,
     )
 
 

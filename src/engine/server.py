@@ -1,8 +1,8 @@
 """The engine's I/O thread: connections in, events out. It never touches MLX.
 
 Each request is one connection and one task; the peer closing cancels its sequence. Tokenising happens on a thread of
-its own. The scheduler's events arrive once per step (`publish`) and go to their connections. The socket is bound
-before the model is loaded: requests wait for it, pings are told how it stands.
+its own (`encoding`). The scheduler's events arrive once per step (`publish`) and go to their connections. The socket is
+bound before the model is loaded: requests wait for it, pings are told how it stands.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import threading
 import time
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from src.engine import choices, embedding
-from src.engine.backends import Backend, Grammar, is_constrained
+from src.engine import embedding, room
+from src.engine.backends import Backend, is_constrained
+from src.engine.encoding import Encoding
+from src.engine.fair_queue import PeerGone
 from src.engine.guard import MemoryGuard
 from src.engine.progress import Progress
 from src.engine.scheduler import Event, Scheduler, Work
-from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, Overloaded, ServiceError
+from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, ServiceError
 from src.gpu import footprint
 from src.gpu.watermarks import Watermarks
 from src.ipc.messages import (
@@ -111,12 +111,11 @@ class EngineServer:
         self._backend: Backend | None = None
         self._scheduler: Scheduler | None = None
         self._guard: MemoryGuard | None = None
-        self._open: set[Peer] = set()
+        self._open: dict[Peer, int] = {}  # sequences of the requests that are running or waiting
         self._handing_over = False
         self._routes: dict[Work, _Route] = {}
         self._lag = threading.BoundedSemaphore(_MAX_LAG)
-        self._tokenizer_thread = ThreadPoolExecutor(1, thread_name_prefix="tokenizer")
-        self._grammar_threads = ThreadPoolExecutor(2, thread_name_prefix="grammar")
+        self._encoding = Encoding(settings)
         self._bound = threading.Event()
         self._told_failure = threading.Event()
         self._bind_error: Exception | None = None
@@ -169,8 +168,7 @@ class EngineServer:
         """Close the socket and end the thread."""
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(_START_TIMEOUT_S)
-        for threads in (self._tokenizer_thread, self._grammar_threads):
-            threads.shutdown(wait=False, cancel_futures=True)
+        self._encoding.shutdown()
 
     # ---- I/O thread
 
@@ -225,9 +223,8 @@ class EngineServer:
         return None
 
     async def _work(self, peer: Peer, request: GenerateRequest | EmbedRequest) -> None:
-        self._open.add(peer)
         try:
-            self._check_room()
+            self._enter(peer, request)
             await _first(self._settled, peer.gone, self._settings.queue_timeout)
             if not peer.gone.done():
                 if isinstance(request, EmbedRequest):
@@ -236,8 +233,10 @@ class EngineServer:
                     await self._generate(peer, request)
         except ServiceError as error:
             peer.send(Failed.of(error))
+        except PeerGone:
+            return
         finally:
-            self._open.discard(peer)
+            self._open.pop(peer, None)
 
     async def _move(self, peer: Peer, message: MoveWeights) -> None:
         """Answered when it is done; the supervisor's patience is the deadline."""
@@ -259,24 +258,24 @@ class EngineServer:
             await _first(self._settled, peer.gone)
             if not peer.gone.done():
                 model = message.request.model if isinstance(message, TokenizeRequest) else message.model
-                work = partial(choices.translate, message, self._loaded(model)[0])
-                peer.send(await self._loop.run_in_executor(self._tokenizer_thread, work))
+                backend, _ = self._loaded(model)
+                peer.send(await self._encoding.translate(message, backend, peer.gone))
         except ServiceError as error:
             peer.send(Failed.of(error))
+        except PeerGone:
+            return
 
-    def _check_room(self) -> None:
-        limit = self._settings.max_num_seqs + self._settings.max_queue_size
-        if len(self._open) > limit:
-            text = f"Too many chat requests: {limit} are running or waiting (MAX_NUM_SEQS + MAX_QUEUE_SIZE)."
-            raise Overloaded(text, retry_after_s=self._scheduler.retry_after_s() if self._scheduler else 1.0)
+    def _enter(self, peer: Peer, request: GenerateRequest | EmbedRequest) -> None:
+        """Count a request's sequences; raises Overloaded when there is no room for them."""
+        wait_s = self._scheduler.retry_after_s() if self._scheduler else 1.0
+        self._open[peer] = room.check(request, sum(self._open.values()), self._settings, wait_s)
 
     async def _generate(self, peer: Peer, request: GenerateRequest) -> None:
         resumed = bool(request.prefix) or any(choice.prefix for choice in request.choices)
         backend, scheduler = self._accept(peer, request.model, resumed=resumed)
-        grammar = await self._grammar(request, backend) if is_constrained(request) else None
-        token_s = scheduler.pace.step.value
-        prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic, token_s, grammar)
-        sequences = await self._loop.run_in_executor(self._tokenizer_thread, prepare)
+        encoding, token_s = self._encoding, scheduler.pace.step.value
+        grammar = await encoding.grammar(request, backend, peer.gone) if is_constrained(request) else None
+        sequences = await encoding.sequences(request, backend, token_s, grammar, peer.gone)
         first = sequences[0]
         peer.send(Admitted(len(first.prompt), first.max_tokens, self._fallback, revision=backend.info.revision))
         await self._follow(sequences, _Route(peer), scheduler)
@@ -285,12 +284,7 @@ class EngineServer:
         arrived = time.monotonic()
         backend, scheduler = self._accept(peer, request.model, resumed=request.again)
         embedding.check(request, backend)
-        texts: list[list[int]] = []
-        for raw in request.inputs:  # one by one: between them the thread is others'
-            if peer.gone.done():
-                return
-            work = partial(embedding.tokens, raw, request, backend)
-            texts.append(await self._loop.run_in_executor(self._tokenizer_thread, work))
+        texts = await self._encoding.texts(request, backend, peer.gone)
         job = embedding.accept(request, texts, arrived, self._settings)
         peer.send(Admitted(job.tokens, 0, self._fallback, revision=backend.info.revision))
         route = _Collected(peer)
@@ -317,17 +311,6 @@ class EngineServer:
                 del self._routes[work]
                 if not route.done.is_set() or len(works) > 1:
                     scheduler.cancel(work)
-
-    async def _grammar(self, request: GenerateRequest, backend: Backend) -> Grammar | None:
-        """Compiled on threads of its own: a schema made to be slow delays nobody's prompt, and not for ever."""
-        compiling = self._loop.run_in_executor(self._grammar_threads, backend.tokenizer.grammar, request)
-        try:
-            return await asyncio.wait_for(asyncio.shield(compiling), self._settings.grammar_timeout)
-        except TimeoutError:
-            compiling.add_done_callback(lambda done: done.exception())
-            seconds = self._settings.grammar_timeout
-            text = f"The schema could not be compiled within {seconds:g} s (GRAMMAR_TIMEOUT)."
-            raise InvalidRequest(text, param="response_format") from None
 
     def _loaded(self, model: str) -> tuple[Backend, Scheduler]:
         if self._failure is not None:

@@ -139,6 +139,7 @@ class GenerateRequest(Message, frozen=True):
 
 class EmbedRequest(Message, frozen=True):
     """Asks for a vector of each text. `again`: it was in an engine that died, and is put whole to the next one.
+    `salt`: as a `GenerateRequest`'s.
 
     `dimensions` cuts the vectors to their first so many numbers, before they are brought to length 1.
     """
@@ -150,6 +151,7 @@ class EmbedRequest(Message, frozen=True):
     priority: Priority = "normal"
     timeout_s: float | None = None
     again: bool = False
+    salt: str = ""
 
 
 class TokenizeRequest(Message, frozen=True):
@@ -159,10 +161,11 @@ class TokenizeRequest(Message, frozen=True):
 
 
 class DetokenizeRequest(Message, frozen=True):
-    """Asks for the text of tokens."""
+    """Asks for the text of tokens. `salt`: as a `GenerateRequest`'s."""
 
     model: str
     tokens: tuple[int, ...]
+    salt: str = ""
 
 
 # ---- to the OCR broker

@@ -128,6 +128,19 @@ class Tokenizer(Protocol):
         """A request's prompt: its conversation with its tools, or its raw prompt; raises as `encode_chat`."""
         ...
 
+    def text(self, request: GenerateRequest) -> str:
+        """The text that `encode` makes token ids of; raises as it."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, or of a piece of one."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Bytes of the longest vocabulary entry. The first call may take long."""
+        ...
+
     def media(self, request: GenerateRequest) -> object | None:
         """What of the request that was just encoded is no text, as the backend takes it."""
         ...

@@ -72,6 +72,15 @@ class FakeTokenizer:
             return self.encode_chat(request.messages)
         return list(raw.tokens) or list((raw.text or "").encode())
 
+    def text(self, request: GenerateRequest) -> str:
+        raw = request.raw_prompt
+        return "".join(message.content for message in request.messages) if raw is None else raw.text or ""
+
+    def count(self, text: str) -> int:
+        return len(text.encode())
+
+    longest = 1
+
     def media(self, request: GenerateRequest) -> None:  # as the protocol
         """There never are pictures."""
 

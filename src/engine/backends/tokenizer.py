@@ -53,6 +53,20 @@ class LmTokenizer:
             raise UnsupportedValue(text, param="reasoning_effort")
         return prompt
 
+    def text(self, request: GenerateRequest) -> str:
+        if request.raw_prompt is not None:
+            return request.raw_prompt.text or ""
+        if not self._wrapped.has_chat_template:
+            return ""  # `encode` says so
+        return str(self._templated(request.messages, tokenize=False, **self._options(request)))
+
+    def count(self, text: str) -> int:
+        return len(self._encoded(text))
+
+    @property
+    def longest(self) -> int:
+        return self._vocabulary.longest
+
     def _silenced(self, request: GenerateRequest, prompt: list[int]) -> list[int]:
         """The thinking that the template opened is closed; a free answer would only open it again."""
         if not is_constrained(request):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from llguidance import LLTokenizer
@@ -13,6 +13,7 @@ from src.engine.backends.scores import RowScores
 from src.ipc.messages import Alternative, TokenLogprob
 
 _CACHED = 1 << 16
+_CHARACTER_BYTES = 4
 
 
 class Vocabulary:
@@ -23,6 +24,11 @@ class Vocabulary:
         self._tokenizer = tokenizer
         self.grammar_tokenizer = _grammar_tokenizer(tokenizer, size)
         self.text_of = lru_cache(_CACHED)(self._text_of)
+
+    @cached_property
+    def longest(self) -> int:
+        """Bytes of the longest entry; a token for what is unknown may stand for a whole character."""
+        return max(_CHARACTER_BYTES, *(len(self._text_of(token)) for token in range(self.size)))
 
     def _text_of(self, token: int) -> bytes:
         """The bytes of one token: maybe half a character."""

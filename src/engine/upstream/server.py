@@ -17,8 +17,10 @@ from typing import Any
 import psutil
 from loguru import logger
 
+from src.engine import room, text_bound
 from src.engine.deadlines import budget
 from src.engine.pace import Pace
+from src.engine.text_bound import TextBound
 from src.engine.upstream import question, refusals, tokens
 from src.engine.upstream.client import Client, Unreachable
 from src.engine.upstream.dialects import Facts, refuse
@@ -32,7 +34,6 @@ from src.errors import (
     InvalidRequest,
     ModelLoadFailed,
     ModelNotFound,
-    Overloaded,
     ServiceError,
 )
 from src.ipc.messages import (
@@ -55,6 +56,8 @@ from src.ipc.server import Peer, Server
 from src.settings import Settings
 
 _LOADING_RETRY_S = 10.0
+# no server tells its vocabulary; entries of well-known models have up to 128
+_LONGEST_TOKEN_BYTES = 256
 _ALIVE_S = 5.0
 _LOOK_S = 0.25  # a deadline comes nearer with the first token of a stream
 _EXIT_S = 2.0  # a server that dies breaks its connections a moment before its end is known
@@ -86,7 +89,7 @@ class UpstreamServer:
         self._facts: Facts | None = None
         self._line = Line(settings.max_num_seqs, settings.priority_ageing, clock)
         self._pace = Pace()
-        self._open = 0
+        self._open: dict[Peer, int] = {}  # sequences of the requests that are running or waiting
         self._steps = self._tokens = self._answers = 0
         self._handing_over = False
         self.idle = asyncio.Event()
@@ -135,36 +138,47 @@ class UpstreamServer:
         return None
 
     async def _answer(self, peer: Peer, message: GenerateRequest | TokenizeRequest | DetokenizeRequest) -> None:
-        self._open += 1
         self.idle.clear()
         try:
-            self._check_room()
+            self._enter(peer, message)
             await _first(self._settled.wait(), peer.gone, timeout_s=self._settings.queue_timeout)
             if peer.gone.done():
                 return
             if isinstance(message, GenerateRequest):
                 await self._generate(peer, message)
             else:
-                model = message.request.model if isinstance(message, TokenizeRequest) else message.model
-                peer.send(await tokens.translate(message, *self._loaded(model)))
+                await self._translate(peer, message)
         except ServiceError as error:
             peer.send(Failed.of(error))
         except Unreachable as error:
             await self._mourn(str(error))
             peer.send(Failed.of(_broken()))
         finally:
-            self._open -= 1
+            self._open.pop(peer, None)
             if not self._open:
                 self.idle.set()
 
-    def _check_room(self) -> None:
-        limit = self._settings.max_num_seqs + self._settings.max_queue_size
-        if self._open > limit:
-            text = f"Too many chat requests: {limit} are running or waiting (MAX_NUM_SEQS + MAX_QUEUE_SIZE)."
-            raise Overloaded(text, retry_after_s=self._pace.wait_s(self._line.waiting, self._line.places))
+    def _enter(self, peer: Peer, message: GenerateRequest | TokenizeRequest | DetokenizeRequest) -> None:
+        """Count a request's sequences; raises Overloaded when there is no room for them."""
+        wait_s = self._pace.wait_s(self._line.waiting, self._line.places)
+        self._open[peer] = room.check(message, sum(self._open.values()), self._settings, wait_s)
+
+    async def _translate(self, peer: Peer, message: TokenizeRequest | DetokenizeRequest) -> None:
+        """Nobody is asked for a client that has left."""
+        model = message.request.model if isinstance(message, TokenizeRequest) else message.model
+        client, facts = self._loaded(model)
+        _check_length(message, facts)
+        asking = asyncio.ensure_future(tokens.translate(message, client, facts))
+        try:
+            await _first(asking, peer.gone)
+            if asking.done():
+                peer.send(asking.result())
+        finally:
+            asking.cancel()
 
     async def _generate(self, peer: Peer, request: GenerateRequest) -> None:
         client, facts = self._loaded(request.model)
+        _check_length(request, facts)
         refuse(request, facts)
         peer.send(Accepted())
         if self._line.running == 0:
@@ -285,6 +299,17 @@ class UpstreamServer:
         return EngineLoad(
             self._line.running, self._line.waiting, age_s, self._steps, self._tokens, answers=self._answers
         )
+
+
+def _check_length(message: GenerateRequest | TokenizeRequest | DetokenizeRequest, facts: Facts) -> None:
+    """Raises ContextLengthExceeded for what the server beneath would only read to refuse it."""
+    if not facts.context_length:
+        return None
+    if isinstance(message, DetokenizeRequest):
+        return text_bound.check_ids(len(message.tokens), facts.context_length)
+    request = message.request if isinstance(message, TokenizeRequest) else message
+    bound = TextBound(facts.context_length, _LONGEST_TOKEN_BYTES)
+    return bound.check_bytes(text_bound.request_size(request), text_bound.param_of(request))
 
 
 async def _reason(client: Client, facts: Facts, flight: Flight) -> ServiceError:

@@ -8,7 +8,7 @@ import pytest
 from src.engine.backends.fake import END, FakeBackend
 from src.engine.deadlines import budget
 from src.engine.pace import Pace
-from src.engine.prompt import prepare
+from src.engine.prompt import encode, prepare
 from src.ipc.messages import ChatMessage, FinishReason, GenerateRequest
 from tests.conftest import MakeSettings
 
@@ -49,7 +49,7 @@ def test_a_resumed_answer_goes_on(make_settings: MakeSettings) -> None:
     settings = make_settings()
     backend = FakeBackend("m", settings)
     request = msgspec.structs.replace(REQUEST, prefix=(104, 101), max_tokens=10)
-    sequence = prepare(request, backend, settings, lambda: 0.0, None)
+    sequence = prepare(request, encode(request, backend, lambda: 0.0), backend, settings, None)
     assert sequence.prompt[-2:] == [104, 101]
     assert (sequence.completion_tokens, sequence.over) == (2, None)
     finished = sequence.finished("stop", 1.0)
@@ -70,9 +70,8 @@ def test_only_the_outcome_was_lost(
 ) -> None:
     """An answer whose last token was already sent ends at once when it is resumed."""
     settings = make_settings()
-    sequence = prepare(
-        msgspec.structs.replace(REQUEST, **changes), FakeBackend("m", settings), settings, lambda: 0.0, None
-    )
+    request, backend = msgspec.structs.replace(REQUEST, **changes), FakeBackend("m", settings)
+    sequence = prepare(request, encode(request, backend, lambda: 0.0), backend, settings, None)
     assert sequence.over == over
 
 

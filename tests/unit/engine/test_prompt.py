@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from src import catalog
-from src.engine import checkpoint
+from src.engine import checkpoint, choices
+from src.engine.backends.fake import FakeBackend, FakeTokenizer
 from src.engine.prompt import answer_budget
 from src.errors import ContextLengthExceeded, ModelLoadFailed
+from src.ipc.messages import ChatMessage, Choice, GenerateRequest
+from tests.conftest import MakeSettings
 
 
 @pytest.mark.parametrize(
@@ -27,6 +30,26 @@ def test_what_does_not_fit_is_refused_with_its_numbers(prompt: int, asked: int |
     with pytest.raises(ContextLengthExceeded, match=f"{prompt} tokens.*100") as caught:
         answer_budget(prompt, asked, default=50, context=100)
     assert caught.value.param == param
+
+
+def test_the_choices_of_a_request_share_its_prompt(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is encoded once however many answers are asked for; what was sent of one goes behind its own."""
+    settings, encoded = make_settings(), []
+
+    def encode(tokenizer: FakeTokenizer, request: GenerateRequest) -> list[int]:
+        encoded.append(request.id)
+        return tokenizer.encode_chat(request.messages)
+
+    monkeypatch.setattr(FakeTokenizer, "encode", encode)
+    wanted = (Choice(0), Choice(1, (104,)), Choice(2))
+    request = GenerateRequest("r", "m", (ChatMessage("user", "hello"),), choices=wanted)
+    first, second, third = choices.prepare(request, FakeBackend("m", settings), settings, lambda: 0.0, None)
+    assert encoded == ["r"]
+    assert first.prompt is third.prompt
+    assert second.prompt == [*first.prompt, 104]
+    assert {each.request.sampling.seed for each in (first, second, third)} != {0}
 
 
 def folder(base: Path, config: object = None) -> Path:

@@ -407,6 +407,37 @@ def test_tokens(make_settings: MakeSettings) -> None:
     asyncio.run(case())
 
 
+def test_a_text_that_cannot_fit_is_not_passed_on(make_settings: MakeSettings) -> None:
+    """More bytes, or ids, than the server's context can hold are refused here; it is not asked."""
+    text = "x" * (512 * 256 + 1)
+
+    async def case() -> None:
+        async with engine(make_settings()) as on:
+            messages = (ask(text), TokenizeRequest(ask(text)), DetokenizeRequest("demo", (1,) * 513))
+            for message in messages:
+                failed = await on.last(message)
+                assert isinstance(failed, Failed)
+                assert (failed.code, "512" in failed.message) == ("context_length_exceeded", True)
+            assert on.standin.asked == []
+
+    asyncio.run(case())
+
+
+def test_answers_are_counted_not_requests(make_settings: MakeSettings) -> None:
+    """A request of n answers takes the room of n."""
+
+    async def case() -> None:
+        async with engine(make_settings(max_num_seqs=1, max_queue_size=2), hang) as on:
+            inside = await on.send(ask(choices=(Choice(0), Choice(1))))
+            await on.until(running=1)
+            failed = await on.last(ask(choices=(Choice(0), Choice(1))))
+            assert isinstance(failed, Failed)
+            assert failed.code == "overloaded"
+            inside[1].close()
+
+    asyncio.run(case())
+
+
 def test_what_it_would_ignore_is_refused(make_settings: MakeSettings) -> None:
     """A wish the server would take and not fulfil never reaches it."""
 

@@ -1,0 +1,113 @@
+"""What requests need before they are submitted: token ids, text of tokens, compiled grammars. Engine's I/O thread.
+
+The work itself is done on threads of its own, by turns between the owners of requests (their salts): one text, or a
+piece of a long one, at a time on the tokenizer thread. What cannot fit the model is refused before it is encoded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+
+from src.engine import choices, embedding, text_bound
+from src.engine.backends import Backend, Grammar
+from src.engine.fair_queue import Bounds, FairExecutor, WorkTimeout
+from src.engine.sequence import Sequence
+from src.engine.text_bound import TextBound
+from src.errors import InvalidRequest
+from src.ipc.messages import (
+    Detokenized,
+    DetokenizeRequest,
+    EmbedRequest,
+    GenerateRequest,
+    Tokenized,
+    TokenizeRequest,
+)
+from src.settings import EngineSettings
+
+Gone = asyncio.Future[None]
+
+# one owner leaves a slot for the others, and a compilation that overran its time a thread for the next
+_GRAMMAR_SLOTS = 3
+_GRAMMAR_SPARE = 4
+# questions take turns with the same owner's answers, of which MAX_QUEUE_SIZE admits so many
+_QUESTIONS = ":questions"
+
+
+class Encoding:
+    """All methods raise PeerGone once `gone` is done, and Overloaded when too much of one owner's waits."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._settings = settings
+        waiting = settings.max_num_seqs + settings.max_queue_size
+        tokenizing = Bounds(1, waiting, settings.queue_timeout, per_owner=1)
+        compiling = Bounds(
+            _GRAMMAR_SLOTS, waiting, settings.queue_timeout, per_owner=_GRAMMAR_SLOTS - 1, spare=_GRAMMAR_SPARE
+        )
+        self._tokenizer = FairExecutor("the tokenizer", tokenizing)
+        self._compiler = FairExecutor("the grammar compiler", compiling)
+
+    def shutdown(self) -> None:
+        self._tokenizer.shutdown()
+        self._compiler.shutdown()
+
+    async def sequences(
+        self, request: GenerateRequest, backend: Backend, token_s: float | None, grammar: Grammar | None, gone: Gone
+    ) -> list[Sequence]:
+        """A request's sequences, ready to be submitted; raises as `choices.prepare`."""
+        await self._check_length(request, backend, request.salt, gone)
+        prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic, token_s, grammar)
+        return await self._tokenizer.run(request.salt, prepare, gone)
+
+    async def texts(self, request: EmbedRequest, backend: Backend, gone: Gone) -> list[list[int]]:
+        """The token ids of each text to be embedded; raises as `embedding.tokens`."""
+        found: list[list[int]] = []
+        for raw in request.inputs:  # one by one: between them the thread is others'
+            asked = GenerateRequest(request.id, request.model, (), raw_prompt=raw)
+            await self._check_length(asked, backend, request.salt, gone, "input")
+            work = partial(embedding.tokens, raw, request, backend)
+            found.append(await self._tokenizer.run(request.salt, work, gone))
+        return found
+
+    async def translate(
+        self, message: TokenizeRequest | DetokenizeRequest, backend: Backend, gone: Gone
+    ) -> Tokenized | Detokenized:
+        """The answer to a question that computes nothing; raises as `choices.translate`."""
+        salt = message.request.salt if isinstance(message, TokenizeRequest) else message.salt
+        owner = salt + _QUESTIONS
+        if isinstance(message, TokenizeRequest):
+            await self._check_length(message.request, backend, owner, gone)
+        else:
+            text_bound.check_ids(len(message.tokens), backend.info.context_length)
+        return await self._tokenizer.run(owner, partial(choices.translate, message, backend), gone)
+
+    async def grammar(self, request: GenerateRequest, backend: Backend, gone: Gone) -> Grammar | None:
+        """What the answer must follow; a schema's time counts from the start of its own compilation.
+
+        Raises:
+            InvalidRequest: it took too long, or cannot be followed.
+        """
+        seconds = self._settings.grammar_timeout
+        try:
+            work = partial(backend.tokenizer.grammar, request)
+            return await self._compiler.run(request.salt, work, gone, timeout_s=seconds)
+        except WorkTimeout:
+            text = f"The schema could not be compiled within {seconds:g} s (GRAMMAR_TIMEOUT)."
+            raise InvalidRequest(text, param="response_format") from None
+
+    async def _check_length(
+        self, request: GenerateRequest, backend: Backend, owner: str, gone: Gone, param: str = ""
+    ) -> None:
+        """Raises ContextLengthExceeded for a text that cannot fit: by its bytes, then piece by piece."""
+        if not text_bound.is_long(text_bound.request_size(request), backend.info.context_length):
+            return
+        param = param or text_bound.param_of(request)
+        tokenizer, run = backend.tokenizer, self._tokenizer.run
+        longest = await run(owner, lambda: tokenizer.longest, gone)
+        text = await run(owner, partial(tokenizer.text, request), gone)
+        bound, size, tokens = TextBound(backend.info.context_length, longest), text_bound.size(text), 0
+        bound.check_bytes(size, param)
+        for piece in text_bound.pieces(text):
+            tokens += await run(owner, partial(tokenizer.count, piece), gone)
+            bound.check_tokens(tokens, size, param)

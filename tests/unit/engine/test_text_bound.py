@@ -1,0 +1,65 @@
+"""Texts that are refused before they are encoded, and how many answers have room."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.engine import room, text_bound
+from src.engine.text_bound import TextBound
+from src.errors import ContextLengthExceeded, InvalidRequest, Overloaded
+from src.ipc.messages import ChatMessage, Choice, EmbedRequest, GenerateRequest, RawPrompt, Tool, ToolCall
+from tests.conftest import MakeSettings
+
+BOUND = TextBound(context=100, longest=8)
+
+
+def test_a_text_of_more_bytes_than_the_context_is_refused_with_its_numbers() -> None:
+    """The size, the context and the longest token are told; one byte less passes."""
+    BOUND.check_bytes(800, "messages")
+    with pytest.raises(ContextLengthExceeded, match=r"801 bytes.*100 tokens.*8 bytes.*800") as caught:
+        BOUND.check_bytes(801, "prompt")
+    assert caught.value.param == "prompt"
+
+
+def test_pieces_are_counted_until_it_is_certain() -> None:
+    """Pieces have a little more tokens than the whole: only twice the context is certain."""
+    BOUND.check_tokens(200, 700, "messages")
+    with pytest.raises(ContextLengthExceeded, match=r"700 bytes.*more than 200 tokens.*context is 100"):
+        BOUND.check_tokens(201, 700, "messages")
+
+
+def test_usual_texts_are_not_counted_first() -> None:
+    """Four bytes a token, as text has them, are encoded at once."""
+    assert not text_bound.is_long(400, 100)
+    assert text_bound.is_long(401, 100)
+
+
+def test_pieces_make_up_the_text() -> None:
+    """Nothing is left out, and no piece is long."""
+    text = "wörd " * 50_000
+    cut = list(text_bound.pieces(text))
+    assert "".join(cut) == text
+    assert max(map(len, cut)) <= 1 << 16
+
+
+def test_all_text_of_a_request_counts() -> None:
+    """Turns, reasoning, calls and tools, in bytes; pictures do not."""
+    turn = ChatMessage("user", "é", reasoning="abc", tool_calls=(ToolCall("1", "f", "{}"),))
+    request = GenerateRequest("r", "m", (turn,), tools=(Tool("g", "doc", "{  }"),))
+    assert text_bound.request_size(request) == 2 + 3 + 1 + 2 + 1 + 3 + 4
+    assert text_bound.request_size(GenerateRequest("r", "m", (), raw_prompt=RawPrompt("abcd"))) == 4
+    assert text_bound.request_size(GenerateRequest("r", "m", (), raw_prompt=RawPrompt(tokens=(1, 2)))) == 0
+
+
+def test_sequences_are_counted(make_settings: MakeSettings) -> None:
+    """Each of `n` answers takes room; more than there ever is are a 400, more than there is now a 429."""
+    settings = make_settings(max_num_seqs=2, max_queue_size=4)
+    four = GenerateRequest("r", "m", (), choices=tuple(map(Choice, range(4))))
+    assert room.check(four, 2, settings, 1.0) == 4
+    assert room.check(EmbedRequest("e", "m", (RawPrompt("a"),) * 9), 5, settings, 1.0) == 1
+    with pytest.raises(Overloaded, match=r"3 of 6 .*MAX_QUEUE_SIZE.*4 more") as caught:
+        room.check(four, 3, settings, 7.0)
+    assert caught.value.retry_after_s == 7.0
+    with pytest.raises(InvalidRequest, match="n asks for 7 answers; at most 6") as refused:
+        room.check(GenerateRequest("r", "m", (), choices=tuple(map(Choice, range(7)))), 0, settings, 1.0)
+    assert refused.value.param == "n"
