@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     key = commands.add_parser("key", help="make an API key: `key new NAME` adds its digest to API_KEYS_FILE")
     key.add_argument("action", choices=("new",))
     key.add_argument("name", metavar="NAME", help="who will use it, for logs and metrics")
+    key.add_argument("--role", choices=keys.ROLES, default="user", help="what it may do (docs/security.md); user")
     service = commands.add_parser("install-service", help="write systemd units or a launchd job for this machine")
     service.add_argument("--user", action="store_true", help="for this user alone, without root")
     saved = commands.add_parser("backup", help="write settings, digests of keys and logs into one archive")
@@ -208,7 +209,7 @@ def _dispatch(options: argparse.Namespace, settings: Settings) -> ExitCode:
         "config": lambda: write_example() if options.example else show_config(settings),
         "doctor": lambda: doctor(settings),
         "install-service": lambda: install_service(settings, user=options.user),
-        "key": lambda: new_key(options.name, settings),
+        "key": lambda: new_key(options.name, settings, options.role),
         "mcp": lambda: offer_tools(options, settings),
         "models": lambda: list_models(settings, as_json=options.json),
         "ocr": lambda: read(options, settings),
@@ -287,17 +288,17 @@ def write_example(path: Path = ROOT / ".env.example") -> ExitCode:
 # ---- keys
 
 
-def new_key(name: str, settings: Settings) -> ExitCode:
+def new_key(name: str, settings: Settings, role: keys.Role = "user") -> ExitCode:
     """The key is shown this once; only its digest is kept."""
     path = settings.api_keys_path or ROOT / "api_keys"
     try:
-        key, line = keys.create(name)
+        key, line = keys.create(name, role)
         keys.append(path, line)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return ExitCode.FAILURE
     print(key)
-    print(f"Its digest is in {path}; the key is shown only now.", file=sys.stderr)
+    print(f"Its role is {role}. Its digest is in {path}; the key is shown only now.", file=sys.stderr)
     if settings.api_keys_path is None:
         print(f"Set API_KEYS_FILE={path} in .env, then restart.", file=sys.stderr)
     else:

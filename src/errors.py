@@ -15,6 +15,7 @@ Only `api/error_handlers.py` turns one into HTTP.
     │  ├─ PayloadTooLarge 413
     │  └─ UnsupportedMedia 415
     ├─ AuthenticationFailed 401     no key, or an unknown one
+    ├─ PermissionDenied 403         a key whose role does not reach so far
     ├─ Overloaded 429              + Retry-After
     │  └─ RateLimited              this key or address has used up its share
     ├─ BackendUnavailable 503      + Retry-After
@@ -133,6 +134,14 @@ class AuthenticationFailed(ServiceError):
     status = 401
     type = "invalid_request_error"  # as OpenAI calls it
     code = "invalid_api_key"
+
+
+class PermissionDenied(ServiceError):
+    """The key is right, but its role does not allow this route."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "permission_denied"
 
 
 class RateLimited(Overloaded):

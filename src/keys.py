@@ -1,7 +1,8 @@
 """API keys: read, made, compared. Web asks it who calls; the command line makes keys; the supervisor checks them.
 
-Only SHA-256 digests are kept (a fast hash is right for keys of 256 random bits). A file holds `name digest` lines;
-the API_KEYS setting holds the keys themselves, each as `name:key` or bare.
+Only SHA-256 digests are kept (a fast hash is right for keys of 256 random bits). A file holds `name digest role` lines;
+the API_KEYS setting holds the keys themselves, each as `name:role:key`. Whatever has no role is an admin's until the
+next version: so were all keys before there were roles.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from src.settings import SecuritySettings, SettingsError
+
+# inference and what it made; everything; `/metrics` alone
+Role = Literal["user", "admin", "metrics"]
+ROLES: tuple[Role, ...] = get_args(Role)
+_ROLE_NAMES = "user, admin or metrics"
 
 PREFIX = "sk-stoker-"
 SECRET_BYTES = 32
@@ -30,21 +37,38 @@ _MOST_LENGTH = 512
 
 
 @dataclass(frozen=True)
-class KeyRing:
-    """Who may ask: digest → name. Empty means that nobody needs a key."""
+class Key:
+    """What is known of a key. `assumed`: its role is not written down; it is `admin`, but sees no other keys' work."""
 
-    names: dict[bytes, str]
+    name: str
+    role: Role
+    assumed: bool = False
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """Who may ask: digest → key. Empty means that nobody needs a key."""
+
+    keys: dict[bytes, Key]
 
     def __bool__(self) -> bool:
-        return bool(self.names)
+        return bool(self.keys)
 
-    def owner(self, presented: bytes) -> str | None:
+    def find(self, presented: bytes) -> Key | None:
         """Whose key this is. Every digest is compared, so that the time taken tells nothing."""
         found, given = None, hashlib.sha256(presented[:_MOST_LENGTH]).digest()
-        for digest, name in self.names.items():
+        for digest, key in self.keys.items():
             if hmac.compare_digest(digest, given):
-                found = name
+                found = key
         return found
+
+    @property
+    def names(self) -> list[str]:
+        return sorted({key.name for key in self.keys.values()})
+
+    @property
+    def without_role(self) -> list[str]:
+        return sorted({key.name for key in self.keys.values() if key.assumed})
 
 
 def load(settings: SecuritySettings) -> KeyRing:
@@ -53,20 +77,26 @@ def load(settings: SecuritySettings) -> KeyRing:
     Raises:
         SettingsError: with every problem; no key is repeated in it.
     """
-    names: dict[bytes, str] = {}
+    ring: dict[bytes, Key] = {}
     problems: list[str] = []
     for at, entry in enumerate(filter(None, map(str.strip, settings.api_keys.split(","))), 1):
-        name, _, key = entry.rpartition(":")
-        problems += _problems(f"API_KEYS: key {at}", name or f"key{at}", key)
-        names[hashlib.sha256(key.encode()).digest()] = name or f"key{at}"
+        label, _, key = entry.rpartition(":")
+        name, _, role = label.partition(":")
+        problems += _problems(f"API_KEYS: key {at}", name or f"key{at}", role, key)
+        ring[hashlib.sha256(key.encode()).digest()] = _with_role(name or f"key{at}", role)
     if settings.api_keys_path is not None:
-        problems += _read(settings.api_keys_path, names)
+        problems += _read(settings.api_keys_path, ring)
     if problems:
         raise SettingsError(problems)
-    return KeyRing(names)
+    return KeyRing(ring)
 
 
-def create(name: str) -> tuple[str, str]:
+def _with_role(name: str, role: str) -> Key:
+    known = next((one for one in ROLES if one == role), None)
+    return Key(name, "admin", assumed=True) if known is None else Key(name, known)
+
+
+def create(name: str, role: Role = "user") -> tuple[str, str]:
     """A new key, and the line that stands for it in the file.
 
     Raises:
@@ -75,7 +105,7 @@ def create(name: str) -> tuple[str, str]:
     if not _NAME.fullmatch(name):
         raise ValueError("a key's name is 1 to 32 letters, digits, '.', '_' or '-'")
     key = PREFIX + secrets.token_urlsafe(32)
-    return key, f"{name} {hashlib.sha256(key.encode()).hexdigest()}\n"
+    return key, f"{name} {hashlib.sha256(key.encode()).hexdigest()} {role}\n"
 
 
 def append(path: Path, line: str) -> None:
@@ -130,10 +160,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _problems(where: str, name: str, key: str) -> list[str]:
+def _problems(where: str, name: str, role: str, key: str) -> list[str]:
     problems = []
     if not _NAME.fullmatch(name):
         problems.append(f"{where}: its name is 1 to 32 letters, digits, '.', '_' or '-'")
+    if role and role not in ROLES:
+        problems.append(f"{where}: its role is {_ROLE_NAMES} (`name:role:key`)")
     if not _LEAST_LENGTH <= len(key) <= _MOST_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
         problems.append(
             f"{where}: a key is {_LEAST_LENGTH} to {_MOST_LENGTH} printable ASCII characters without spaces"
@@ -141,7 +173,7 @@ def _problems(where: str, name: str, key: str) -> list[str]:
     return problems
 
 
-def _read(path: Path, names: dict[bytes, str]) -> list[str]:
+def _read(path: Path, ring: dict[bytes, Key]) -> list[str]:
     try:
         mode = path.stat().st_mode
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -154,8 +186,20 @@ def _read(path: Path, names: dict[bytes, str]) -> list[str]:
         entry = line.partition("#")[0].split()
         if not entry:
             continue
-        if len(entry) == 2 and _NAME.fullmatch(entry[0]) and _DIGEST.fullmatch(entry[1]):
-            names[bytes.fromhex(entry[1])] = entry[0]
+        key = _key_of(entry)
+        if key is None:
+            problems.append(
+                f"API_KEYS_FILE: line {at} is not `name sha256-digest role` (the role is {_ROLE_NAMES}); "
+                "`run.py key new NAME --role ROLE` writes such lines"
+            )
         else:
-            problems.append(f"API_KEYS_FILE: line {at} is not `name sha256-digest`; `run.py key new` writes such lines")
+            ring[bytes.fromhex(entry[1])] = key
     return problems
+
+
+def _key_of(entry: list[str]) -> Key | None:
+    """A line of the file; None for one that is wrong."""
+    if len(entry) not in (2, 3) or not _NAME.fullmatch(entry[0]) or not _DIGEST.fullmatch(entry[1]):
+        return None
+    role = entry[2] if len(entry) == 3 else ""
+    return _with_role(entry[0], role) if not role or role in ROLES else None

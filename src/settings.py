@@ -360,9 +360,12 @@ class SecuritySettings(BaseModel):
     """Security: authentication, limits and the response cache."""
 
     api_keys: str = Field(
-        "", description="API keys, comma-separated, each `name:key` or bare; with any key set, every request needs one."
+        "",
+        description="API keys, comma-separated, each `name:role:key` (docs/security.md); with any key set, every request needs one.",
     )
-    api_keys_file: Path | None = Field(None, description="File of `name digest` lines; `run.py key new NAME` adds one.")
+    api_keys_file: Path | None = Field(
+        None, description="File of `name digest role` lines; `run.py key new NAME --role ROLE` adds one."
+    )
     stoker_api_key: str = Field(
         "", description="Key that run.py mcp sends to the service over stdio, once keys are set."
     )

@@ -1,7 +1,7 @@
-"""Who asks: a key on every route but the health routes, as soon as one is set. Web process; installed by `app.py`.
+"""Who asks, and whether that is enough: a key on every route but the health routes, as soon as one is set, and a role.
 
-Default deny: what is not on `OPEN` needs a key, routes that do not exist included. The name of the key (never the key)
-goes to the access log and the limits through the WSGI environment.
+Web process; installed by `app.py`. The table of roles is `roles.ROUTES`. The name of the key (never the key) goes to
+the access log and the limits through the WSGI environment.
 """
 
 from __future__ import annotations
@@ -10,43 +10,66 @@ import hmac
 from typing import cast
 
 from flask import Flask, current_app, request
+from loguru import logger
 
+from src.api import roles
 from src.api.limits import Limits
-from src.errors import AuthenticationFailed
-from src.keys import KeyRing
+from src.api.local import is_local
+from src.errors import AuthenticationFailed, PermissionDenied
+from src.keys import Key, KeyRing
 from src.metrics import Metrics
 
-OPEN = frozenset({"/livez", "/readyz", "/health"})
 KEY_NAME = "stoker.key"
 _SCHEME = "bearer "
 _SALTING = "stoker.salting"
-_SEES_ALL = "stoker.sees_all"
+_CALLER = "stoker.caller"
+# without keys
+_LOCAL, _REMOTE = Key("", "admin"), Key("", "user")
 
 
 def install(app: Flask, ring: KeyRing, limits: Limits, metrics: Metrics, secret: bytes) -> None:
-    """Refuse whoever brings no key. After the CORS hook, which answers browsers' preflights.
+    """Refuse whoever may not ask. After the CORS hook, which answers browsers' preflights.
 
     With the `secret`, nobody who reads the wire or the prefix cache's files can tell whose a salt is.
     """
-    if not ring:
-        return
     app.extensions[_SALTING] = secret
-    for name in ring.names.values():
+    for name in ring.names:
         metrics.key_requests.labels(name)
+    if ring.without_role:
+        text = "API keys without a role act as admin until the next version; give each one (docs/security.md): {}"
+        logger.warning(text, ", ".join(ring.without_role))
+    app.before_request(lambda: _check(ring, limits, metrics))
 
-    def check() -> None:
-        if request.url_rule is not None and request.url_rule.rule in OPEN:
-            return
-        header = request.environ.get("HTTP_AUTHORIZATION", "")
-        name = ring.owner(_presented(header))
-        if name is None:
-            metrics.auth_failures.labels("unknown" if header else "missing").inc()
-            limits.count_failed_login()
-            raise _refusal(missing=not header)
-        request.environ[KEY_NAME] = name
-        metrics.key_requests.labels(name).inc()
 
-    app.before_request(check)
+def _check(ring: KeyRing, limits: Limits, metrics: Metrics) -> None:
+    needed = roles.access(request.method, request.url_rule.rule if request.url_rule is not None else None)
+    if ring and needed == "open":
+        return
+    caller = _authenticate(ring, limits, metrics) if ring else _LOCAL if is_local(request.environ) else _REMOTE
+    request.environ[_CALLER] = caller
+    if not roles.allows(needed, caller.role):
+        whose = (
+            f"The key {caller.name!r} has the role" if ring else "Without keys, other machines and pages have the role"
+        )
+        raise PermissionDenied(f"{whose} {caller.role!r}; this route needs {needed!r} (docs/security.md).")
+
+
+def _authenticate(ring: KeyRing, limits: Limits, metrics: Metrics) -> Key:
+    header = request.environ.get("HTTP_AUTHORIZATION", "")
+    key = ring.find(_presented(header))
+    if key is None:
+        metrics.auth_failures.labels("unknown" if header else "missing").inc()
+        limits.count_failed_login()
+        raise _refusal(missing=not header)
+    request.environ[KEY_NAME] = key.name
+    metrics.key_requests.labels(key.name).inc()
+    return key
+
+
+def is_admin() -> bool:
+    """Whether this request may know of processes, paths and reasons."""
+    caller: Key | None = request.environ.get(_CALLER)
+    return caller is not None and caller.role == "admin"
 
 
 def owner() -> str:
@@ -58,8 +81,8 @@ def owner() -> str:
 
 
 def sees_all() -> bool:
-    """Whether this request may see, and end, what belongs to others: it comes from an admin."""
-    return bool(request.environ.get(_SEES_ALL, False))
+    """Whether this request may see, and end, what belongs to others: an admin's, by name and not for lack of a role."""
+    return is_admin() and not request.environ[_CALLER].assumed
 
 
 def salt() -> str:

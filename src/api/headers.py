@@ -14,6 +14,7 @@ from flask import Flask, Response, g, request
 from flask_cors import CORS
 
 from src.api.hooks import Environ, StartResponse, WsgiApp
+from src.api.local import FORWARDED_KEY
 from src.ipc.messages import Fallback
 from src.settings import SecuritySettings, SettingsError
 
@@ -84,6 +85,7 @@ class Forwarded:
             last = environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
             with suppress(ValueError):  # a proxy that names nobody asks for itself
                 environ["REMOTE_ADDR"] = str(ipaddress.ip_address(last))
+                environ[FORWARDED_KEY] = True
         return self._app(environ, start_response)
 
 

@@ -7,6 +7,7 @@ import time
 from flask import Blueprint, Response
 
 from src import catalog
+from src.api import auth
 from src.api.interest import interest
 from src.api.schemas import EmbeddingCard, LoadOut, ModelBody, ModelCard, ModelList
 from src.api.service import json_body, json_response, service
@@ -81,7 +82,7 @@ def _card(entry: catalog.Entry, status: SystemStatus | None) -> ModelCard:
         entry.name,
         created,
         state=model.state,
-        detail=model.detail,
+        detail=model.detail if auth.is_admin() else None,  # it may name paths
         size_bytes=model.size_bytes or None,
         context_length=loaded.context_length if loaded is not None else entry.context_length,
         capabilities=entry.capabilities if vectors is None else (*entry.capabilities, "embeddings"),

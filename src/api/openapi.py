@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from src.api import (
     ocr_schemas,
+    roles,
     schemas,
     schemas_completions,
     schemas_embeddings,
@@ -27,6 +28,7 @@ _PYDANTIC_REF = "#/components/schemas/{model}"
 ERRORS = {
     "400": "The request is wrong; `param` names the field.",
     "401": "The API key is missing or wrong.",
+    "403": "The key's role does not allow this route.",
     "404": "No such model, object or route.",
     "405": "Another method; `Allow` names those there are.",
     "413": "The body exceeds MAX_BODY_MB.",
@@ -35,6 +37,14 @@ ERRORS = {
     "500": "Ours; the log has the details under the request id.",
     "503": "The back end is (re)starting; `Retry-After` says when to try again.",
     "504": "The time budget is over.",
+}
+
+
+_ACCESS: dict[roles.Access, str] = {
+    "open": "Needs no key.",
+    "user": "Needs the role `user` or `admin`.",
+    "metrics": "Needs the role `metrics` or `admin`.",
+    "admin": "Needs the role `admin`.",
 }
 
 
@@ -140,6 +150,15 @@ ROUTES = (
 )
 
 
+def access_text(route: Route) -> str:
+    """Who may ask for it."""
+    return _ACCESS[_needed(route)]
+
+
+def _needed(route: Route) -> roles.Access:
+    return roles.ROUTES.get((route.method.upper(), route.path), "admin")
+
+
 def document() -> dict[str, Any]:
     """The whole description, OpenAPI 3.1."""
     answers = [route.answer for route in ROUTES if route.answer is not None]
@@ -153,12 +172,22 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Stoker", "version": VERSION, "description": "An OpenAI-compatible chat and OCR server."},
         "paths": paths,
-        "components": {"schemas": {**components, **defined.get("$defs", {})}},
+        "components": {
+            "schemas": {**components, **defined.get("$defs", {})},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    operation: dict[str, Any] = {"summary": route.summary, "responses": {"200": _good(route), **_bad(route)}}
+    needed = _needed(route)
+    operation: dict[str, Any] = {
+        "summary": route.summary,
+        "description": _ACCESS[needed],
+        "x-role": needed,
+        "security": [] if needed == "open" else [{"key": []}],
+        "responses": {"200": _good(route), **_bad(route)},
+    }
     parameters = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
     if parameters:
         operation["parameters"] = [

@@ -52,7 +52,8 @@ def _page() -> str:
 
 
 def _route(route: openapi.Route, schemas: dict[str, Any]) -> str:
-    head = f"<code>{route.method.upper()} {escape(route.path)}</code> {escape(route.summary)}"
+    access = f"<small>{escape(openapi.access_text(route))}</small>"
+    head = f"<code>{route.method.upper()} {escape(route.path)}</code> {escape(route.summary)} {access}"
     if route.body is None:
         return f"<p>{head}</p>"
     schema = schemas[route.body.__name__]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from flask import Blueprint, Response
 
+from src.api import auth
 from src.api.schemas import Wire
 from src.api.service import json_response, service
 from src.gpu import report
@@ -35,6 +36,21 @@ class Unsupervised(Wire, frozen=True):
     reason: str
 
 
+class PartState(Wire, frozen=True):
+    name: str
+    state: str
+
+
+class ReducedStatus(Wire, frozen=True):
+    """What a user is told: which processes and models there are and how they are; no pids, memory, paths or reasons."""
+
+    version: str
+    uptime_s: float
+    children: tuple[PartState, ...]
+    models: tuple[PartState, ...]
+    background_paused: bool
+
+
 @blueprint.get("/livez")
 def livez() -> Response:
     """This process answers."""
@@ -56,7 +72,19 @@ def system_status() -> Response:
     status = service().backends.status()
     if status is None:
         return json_response(Unsupervised("unavailable", "the supervisor does not answer"), _UNAVAILABLE)
+    if not auth.is_admin():
+        return json_response(_reduced(status))
     return Response(msgspec.json.encode(status), mimetype="application/json")
+
+
+def _reduced(status: SystemStatus) -> ReducedStatus:
+    return ReducedStatus(
+        status.version,
+        status.uptime_s,
+        tuple(PartState(child.name, child.state) for child in status.children),
+        tuple(PartState(model.name, model.state) for model in status.models),
+        status.background_paused,
+    )
 
 
 @blueprint.get("/api/gpu-status")
@@ -97,7 +125,7 @@ def _not_ready(status: SystemStatus | None, default_model: str) -> dict[str, str
     for model in status.models:
         child = status.child(model.child)
         if model.state == "failed" and (model.pinned or model.name == default_model):
-            reasons[model.child] = f"failed: {model.detail}"
+            reasons[model.child] = _with_detail("failed", model.detail)
         elif child is not None and child.state != "ready" and model.state in _EXPECTED:
             reasons[model.child] = _why(child)
         elif model.wanted or (model.pinned and model.state != "gpu"):
@@ -106,4 +134,9 @@ def _not_ready(status: SystemStatus | None, default_model: str) -> dict[str, str
 
 
 def _why(child: ChildStatus) -> str:
-    return f"{child.state}: {child.detail}" if child.detail else child.state
+    return _with_detail(child.state, child.detail)
+
+
+def _with_detail(state: str, detail: str | None) -> str:
+    """The reason too, for an admin: it may name paths, and anybody may ask the health routes."""
+    return f"{state}: {detail}" if detail and auth.is_admin() else state

@@ -41,7 +41,7 @@ def service(settings: Settings, model: str) -> Iterator[Place]:
         own |= {"default_model": model, "lazy_load": False, "ocr_workers": 0, "enable_log_file": False}
         _check(settings.model_copy(update=own))
         console = Path(folder) / "console"
-        process = _start({**own, "api_keys": f"bench:{key}"}, console)
+        process = _start({**own, "api_keys": f"bench:user:{key}"}, console)
         try:
             place = Place("127.0.0.1", port, key=key)
             _wait(place, process, console, settings.start_timeout)

@@ -41,7 +41,7 @@ def http(settings: Settings, host: str, port: int) -> ExitCode:
     if exposed is not None:
         sys.stderr.write(f"{exposed}\n")
         return ExitCode.CONFIG
-    server = tools.build(Service(address(settings), None), settings, local=False)
+    server = tools.build(Service(address(settings), None, remote=not keys.is_loopback(host)), settings, local=False)
     app = server.streamable_http_app(host=host, stateless_http=True, max_request_body_size=settings.max_body_mb << 20)
     config = uvicorn.Config(
         Guard(app, ring),
@@ -64,7 +64,7 @@ class Guard:
         self._ring = ring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._ring or self._ring.owner(_presented(scope)) is not None:
+        if scope["type"] != "http" or not self._ring or self._ring.find(_presented(scope)) is not None:
             await self._app(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": 401, "headers": _REFUSAL_HEADERS})

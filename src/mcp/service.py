@@ -21,11 +21,15 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class Service:
-    """One service at one address. `key` is shown for callers who cannot bring one; None: each brings its own."""
+    """One service at one address. `key` is shown for callers who cannot bring one; None: each brings its own.
 
-    def __init__(self, url: str, key: str | None) -> None:
+    `remote`: callers may be on other machines. The service is told, so that they are not taken for this one's admin.
+    """
+
+    def __init__(self, url: str, key: str | None, *, remote: bool = False) -> None:
         self._url = url
         self._key = key
+        self._via = {"Via": "1.1 stoker-mcp"} if remote else {}
 
     async def get(self, path: str, shape: type[Answer], authorization: str | None, timeout_s: float) -> Answer:
         return self._decode(path, await self._ask("GET", path, authorization, timeout_s), shape)
@@ -59,7 +63,7 @@ class Service:
     def _headers(self, authorization: str | None) -> dict[str, str]:
         if authorization is None and self._key:
             authorization = f"Bearer {self._key}"
-        return {"Accept": "application/json"} | ({"Authorization": authorization} if authorization else {})
+        return {"Accept": "application/json"} | self._via | ({"Authorization": authorization} if authorization else {})
 
     def _refusal(self, answer: httpx2.Response) -> str:
         text = f"{answer.status_code}: {_reason(answer)}"

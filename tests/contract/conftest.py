@@ -116,9 +116,9 @@ class Service:
         self.settings = settings
         self.app: Flask = create_app(settings)
         self.engine: Engine | None = None
-        self.http = httpx.Client(transport=httpx.WSGITransport(app=self.app), base_url="http://stoker")
+        self.http = httpx.Client(transport=httpx.WSGITransport(app=self.app), base_url="http://localhost")
         self.openai = openai.OpenAI(
-            base_url="http://stoker/v1", api_key="none", max_retries=0, http_client=cast(Any, self.http)
+            base_url="http://localhost/v1", api_key="none", max_retries=0, http_client=cast(Any, self.http)
         )
 
     @property

@@ -77,6 +77,7 @@ PROVOKED: dict[str, Provoke] = {
     "invalid_document": raising(InvalidDocument("This document is damaged.", param="file")),
     "client_too_slow": raising(ClientTooSlow("The answer was not read.")),
     "invalid_api_key": asking(settings={"api_keys": "name:" + "k" * 40}),
+    "permission_denied": sending("GET", "/metrics", headers={"Host": "elsewhere.example"}),
     "rate_limit_exceeded": limited,
     "request_timeout": raising(RequestTimeout("The body came too slowly.")),
     "not_found": sending("GET", "/v1/nowhere"),

@@ -94,7 +94,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running,
     program, port, folder = tools.need("prometheus"), free_port(), tmp_path_factory.mktemp("prometheus")
     key = "sk-prometheus-0123456789"
     (folder / "key").write_text(key)
-    with service(inference_engine="fake", ocr_workers=0, api_keys=f"prometheus:{key}") as running:
+    with service(inference_engine="fake", ocr_workers=0, api_keys=f"prometheus:metrics:{key}") as running:
         text = (_FOLDER / "prometheus.yml").read_text().replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")
         text = text.replace("15s", "3s").replace("rules/", f"{folder}/").replace("    # auth", "    auth")
         text = text.replace(

@@ -20,7 +20,7 @@ _BOB = {"Authorization": "Bearer sk-bob-0123456789abc"}
 _SETTINGS: dict[str, Any] = {
     "inference_engine": "fake",
     "ocr_workers": 0,
-    "api_keys": "alice:sk-alice-0123456789,bob:sk-bob-0123456789abc",
+    "api_keys": "alice:user:sk-alice-0123456789,bob:user:sk-bob-0123456789abc",
     "rate_limit_requests": 12,
     "rate_limit_concurrent": 2,
     "enable_caching": True,

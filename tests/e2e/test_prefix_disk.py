@@ -25,7 +25,7 @@ _QUESTION = "Tell me about the harbour, its boats, and the people who work there
 @pytest.fixture
 def keeping(random_model: Path, tmp_path: Path) -> Iterator[Running]:
     settings: dict[str, Any] = {"prefix_cache_dir": tmp_path / "kept", "prefix_cache_disk_mb": 64, "ocr_workers": 0}
-    keys = f"alice:{_ALICE},bob:{_BOB}"
+    keys = f"alice:user:{_ALICE},bob:user:{_BOB}"
     with service(default_model=random_model, api_keys=keys, heartbeat_interval=0.2, **settings) as running:
         yield running
 

@@ -16,20 +16,21 @@ from tests.running import Running, service
 KEY = "sk-canary-KEYSWORDFISH7"
 CANARY = "SWORDFISH"
 AUTH = {"Authorization": f"Bearer {KEY}"}
-# two clients who know nothing of each other
-NAMES = ("alice", "bob")
-KEYS = {name: f"sk-{name}-0123456789abcdef" for name in NAMES}
+# two clients who know nothing of each other, and a Prometheus; `tester`, with KEY, is the admin
+ROLES = {"alice": "user", "bob": "user", "prom": "metrics", "tester": "admin"}
+KEYS = {name: KEY if name == "tester" else f"sk-{name}-0123456789abcdef" for name in ROLES}
 
 
 @pytest.fixture(scope="session")
 def target() -> Iterator[Running]:
     """The service as an operator would open it, on the fake engine and the real OCR."""
     settings: dict[str, Any] = {
-        "api_keys": ",".join([f"tester:{KEY}", *(f"{name}:{key}" for name, key in KEYS.items())]),
+        "api_keys": ",".join(f"{name}:{role}:{KEYS[name]}" for name, role in ROLES.items()),
         "debug": True,
         "max_body_mb": 2,
         "image_url_hosts": "example.com,.example.com,.evil.com",
         "keep_alive_timeout": 3,
+        "response_store_mb": 4,
     }
     with service(
         inference_engine="fake", ocr_workers=1, body_timeout=2, rate_limit_failed_logins=100_000, ready=None, **settings

@@ -98,3 +98,25 @@ def test_a_job_is_its_owners_alone(target: Running) -> None:
     assert ask(target, "GET", f"/v1/ocr/jobs/{job}/result", "alice").status_code == 200
     assert ask(target, "DELETE", f"/v1/ocr/jobs/{job}", "alice").status_code == 200
     assert ask(target, "GET", f"/v1/ocr/jobs/{job}", "alice").status_code == 404
+
+
+def test_an_admin_sees_what_keys_have_made(target: Running) -> None:
+    """It reads and ends another key's response and job; it does not go on from them in another's name."""
+    made = respond(target, "alice", "hers").json()["id"]
+    assert text_of(ask(target, "GET", f"/v1/responses/{made}", "tester")) == "hers"
+    refused(respond(target, "tester", "x", previous_response_id=made))
+    assert ask(target, "DELETE", f"/v1/responses/{made}", "tester").status_code == 200
+    assert ask(target, "GET", f"/v1/responses/{made}", "alice").status_code == 404
+    files = {"file": ("x.png", pictures.line("Berth 13"))}
+    job = httpx.post(f"{target.url}/v1/ocr/jobs", files=files, headers=as_key("alice"), timeout=30).json()["id"]
+    assert ask(target, "GET", f"/v1/ocr/jobs/{job}", "tester").status_code == 200
+    assert ask(target, "DELETE", f"/v1/ocr/jobs/{job}", "tester").status_code == 200
+
+
+def test_a_key_cannot_push_out_what_another_keeps(target: Running) -> None:
+    """Bob fills the whole store (RESPONSE_STORE_MB) several times over; Alice's response is still there."""
+    made = respond(target, "alice", "hers").json()["id"]
+    kept = [respond(target, "bob", "x" * 250_000, max_output_tokens=1).json()["id"] for _ in range(20)]
+    assert ask(target, "GET", f"/v1/responses/{kept[0]}", "bob").status_code == 404
+    assert ask(target, "GET", f"/v1/responses/{kept[-1]}", "bob").status_code == 200
+    assert ask(target, "GET", f"/v1/responses/{made}", "alice").status_code == 200

@@ -10,6 +10,7 @@ import pytest
 
 from src import cli, keys
 from src.errors import ExitCode
+from src.keys import Key, Role
 from src.settings import SecuritySettings, SettingsError, load
 from tests.conftest import MakeSettings
 
@@ -20,11 +21,13 @@ def test_a_new_key_opens_and_only_its_digest_is_kept(tmp_path: Path) -> None:
     made = {name: keys.create(name) for name in ("alice", "bob")}
     for _, line in made.values():
         keys.append(path, line)
-    ring = keys.load(SecuritySettings(api_keys_file=path, api_keys="carol:sk-0123456789abcdef"))
-    assert {name: ring.owner(key.encode()) for name, (key, _) in made.items()} == {"alice": "alice", "bob": "bob"}
-    assert ring.owner(b"sk-0123456789abcdef") == "carol"
-    assert ring.owner(b"") is None
-    assert ring.owner("ключ".encode()) is None
+    ring = keys.load(SecuritySettings(api_keys_file=path, api_keys="carol:metrics:sk-0123456789abcdef"))
+    assert {name: ring.find(key.encode()) for name, (key, _) in made.items()} == {
+        name: Key(name, "user") for name in ("alice", "bob")
+    }
+    assert ring.find(b"sk-0123456789abcdef") == Key("carol", "metrics")
+    assert ring.find(b"") is None
+    assert ring.find("ключ".encode()) is None
     assert path.stat().st_mode & 0o777 == 0o600
     assert not [key for key, _ in made.values() if key in path.read_text()]
     assert len(made["alice"][0]) > 50
@@ -34,6 +37,8 @@ def test_a_new_key_opens_and_only_its_digest_is_kept(tmp_path: Path) -> None:
     ("text", "mode", "problem"),
     [
         ("alice sk-plain-key\n", 0o600, "line 1 is not"),
+        ("alice " + "0" * 64 + " root\n", 0o600, "line 1 is not"),
+        ("alice " + "0" * 64 + " user admin\n", 0o600, "line 1 is not"),
         ("# me\n\nalice " + "0" * 63 + "\n", 0o600, "line 3 is not"),
         (f"alice {hashlib.sha256(b'x').hexdigest()}\n", 0o644, "chmod 600"),
     ],
@@ -48,8 +53,32 @@ def test_a_bad_file_of_keys_says_where(tmp_path: Path, text: str, mode: int, pro
     assert "sk-plain" not in str(caught.value)
 
 
+def test_what_has_no_role_is_an_admins_for_one_version(tmp_path: Path) -> None:
+    """Old files and settings go on as they did, are named as such, and written roles are not assumed."""
+    path = tmp_path / "keys"
+    keys.append(path, f"alice {hashlib.sha256(b'a' * 20).hexdigest()}\n")
+    keys.append(path, f"bob {hashlib.sha256(b'b' * 20).hexdigest()} admin\n")
+    ring = keys.load(SecuritySettings(api_keys_file=path, api_keys=f"{'c' * 20},dora:{'d' * 20}"))
+    found = {text: ring.find(text.encode() * 20) for text in "abcd"}
+    assert found == {
+        "a": Key("alice", "admin", assumed=True),
+        "b": Key("bob", "admin"),
+        "c": Key("key1", "admin", assumed=True),
+        "d": Key("dora", "admin", assumed=True),
+    }
+    assert ring.without_role == ["alice", "dora", "key1"]
+
+
 @pytest.mark.parametrize(
-    "text", ["short", "a b:sk-0123456789abcdef", "alice:sk-0123456789é234567", "alice:" + "x" * 600]
+    "text",
+    [
+        "alice:root:sk-0123456789abcdef",
+        "alice:admin:x:sk-0123456789abcdef",
+        "short",
+        "a b:sk-0123456789abcdef",
+        "alice:sk-0123456789é234567",
+        "alice:" + "x" * 600,
+    ],
 )
 def test_bad_keys_in_the_settings_are_refused_unseen(text: str) -> None:
     """A key that could be guessed or not be sent is a problem, told without the key."""
@@ -94,8 +123,20 @@ def test_key_new_prints_the_key_once(
     settings = make_settings(api_keys_file=tmp_path / "keys")
     assert cli.new_key("laptop", settings) == ExitCode.OK
     key = capsys.readouterr().out.strip()
-    assert keys.load(settings).owner(key.encode()) == "laptop"
+    assert keys.load(settings).find(key.encode()) == Key("laptop", "user")
     assert cli.new_key("no spaces", settings) == ExitCode.FAILURE
+
+
+@pytest.mark.parametrize("role", keys.ROLES)
+def test_key_new_writes_the_role(
+    role: Role, make_settings: MakeSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--role` is in the line of the file, and is what the key may do; without it a key is a user's."""
+    settings = make_settings(api_keys_file=tmp_path / "keys")
+    options = cli._parser().parse_args(["key", "new", "laptop", "--role", role])
+    assert cli.new_key(options.name, settings, options.role) == ExitCode.OK
+    assert keys.load(settings).find(capsys.readouterr().out.strip().encode()) == Key("laptop", role)
+    assert cli._parser().parse_args(["key", "new", "laptop"]).role == "user"
 
 
 def test_systemd_credentials_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +144,7 @@ def test_systemd_credentials_are_found(tmp_path: Path, monkeypatch: pytest.Monke
     key, line = keys.create("vault")
     keys.append(tmp_path / "api_keys", line)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    assert keys.load(load()).owner(key.encode()) == "vault"
+    assert keys.load(load()).find(key.encode()) == Key("vault", "user")
 
 
 def test_a_lasting_secret_is_everyones_and_nobody_elses(tmp_path: Path) -> None:

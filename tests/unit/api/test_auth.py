@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
-from src.api.auth import KEY_NAME, OPEN, salt
+from src.api.auth import KEY_NAME, salt
 from tests.unit.api.conftest import MakeApp
 
 _KEY = "sk-test-0123456789abcdef"
@@ -16,23 +15,11 @@ _KEY = "sk-test-0123456789abcdef"
 
 @pytest.fixture
 def closed(make_app: MakeApp) -> Flask:
-    return make_app(api_keys=f"alice:{_KEY}, {_KEY}-2", rate_limit_failed_logins=1000)
+    return make_app(api_keys=f"alice:user:{_KEY}, {_KEY}-2", rate_limit_failed_logins=1000)
 
 
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
-
-
-def test_every_route_needs_a_key_but_the_health_routes(closed: Flask) -> None:
-    """Default deny, walked along the table of routes: a new route is closed without anyone thinking of it."""
-    client = closed.test_client()
-    for rule in closed.url_map.iter_rules():
-        path = re.sub(r"<[^>]+>", "x", rule.rule)
-        for method in (rule.methods or set()) - {"HEAD"}:
-            status = client.open(path, method=method).status_code
-            assert (status == 401) == (rule.rule not in OPEN), (method, path, status)
-    assert client.get("/no/such/route").status_code == 401
-    assert {"/livez", "/readyz", "/health"} == OPEN
 
 
 def test_a_right_key_opens_and_names_its_owner(closed: Flask) -> None:

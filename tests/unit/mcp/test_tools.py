@@ -387,3 +387,10 @@ def test_keys_that_cannot_be_read_stop_it(settings: Settings, capsys: pytest.Cap
     wrong = settings.model_copy(update={"api_keys": "short"})
     assert main.http(wrong, "127.0.0.1", free_port()) == ExitCode.CONFIG
     assert "API_KEYS" in capsys.readouterr().err
+
+
+def test_a_service_is_told_when_callers_may_be_elsewhere(settings: Settings) -> None:
+    """Without keys it would take whoever comes through loopback for this machine's admin (`api/local`)."""
+    local, remote = Service(address(settings), None), Service(address(settings), None, remote=True)
+    assert "Via" not in local._headers(None)
+    assert remote._headers(None)["Via"] == "1.1 stoker-mcp"
