@@ -5,7 +5,6 @@ The engine always streams, so that a client that leaves ends its answer in eithe
 
 from __future__ import annotations
 
-import re
 import time
 
 from flask import Blueprint, Response, request
@@ -17,7 +16,7 @@ from src.api.answer import Answer
 from src.api.convert import ChunkWriter
 from src.api.fetch import Fetcher
 from src.api.generation import Generation
-from src.api.headers import note_fallback
+from src.api.headers import note_fallback, of_names
 from src.api.recorder import Recorder
 from src.api.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service
@@ -30,7 +29,6 @@ blueprint = Blueprint("chat", __name__)
 
 # the engine keeps the deadline; only this much later do we stop waiting for its word
 _GRACE_S = 30.0
-_NO_HEADER_TEXT = re.compile("[^ -~]")
 
 
 @blueprint.post("/v1/chat/completions")
@@ -69,7 +67,7 @@ def headers() -> convert.Headers:
 def with_ignored(response: Response, ignored: list[str]) -> Response:
     """Name the fields nobody knows."""
     if ignored:
-        response.headers["X-Ignored-Fields"] = named = _NO_HEADER_TEXT.sub("?", ", ".join(ignored))[:512]
+        response.headers["X-Ignored-Fields"] = named = of_names(ignored)
         logger.debug("ignored, for nobody knows them: {}", named)
     return response
 

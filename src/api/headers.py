@@ -7,6 +7,7 @@ credentials are ever allowed: a key is sent by the page's own code or not at all
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -26,6 +27,8 @@ _SECURITY = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_NO_HEADER_TEXT = re.compile("[^ -~]")
+_LONGEST = 512
 _EXPOSED = ["X-Request-Id", "X-Ignored-Fields", "X-Cache", "X-Device-Fallback", "Retry-After"]
 
 
@@ -60,6 +63,11 @@ def _secure(response: Response) -> Response:
     for name, value in _SECURITY.items():
         response.headers.setdefault(name, value)
     return response
+
+
+def of_names(names: Iterable[str]) -> str:
+    """Names that a client chose as a header's value: one line of printable ASCII, cut where it gets too long."""
+    return _NO_HEADER_TEXT.sub("?", ", ".join(names))[:_LONGEST]
 
 
 def note_fallback(device: Fallback) -> None:

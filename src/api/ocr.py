@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 
 from src.api import ocr_formats, ocr_shapes, ocr_upload
 from src.api.answer import Answer, ClientGone
+from src.api.headers import of_names
 from src.api.ocr_upload import Upload
 from src.api.service import Service, json_response, request_id, service
 from src.errors import InternalError, OcrCrashed, Overloaded, ServiceError
@@ -54,7 +55,7 @@ def accepted(job: OcrJob, upload: Upload) -> Response:
 
 def _naming_ignored(response: Response, upload: Upload) -> Response:
     if upload.fields.ignored:
-        response.headers["X-Ignored-Fields"] = ", ".join(upload.fields.ignored)
+        response.headers["X-Ignored-Fields"] = of_names(upload.fields.ignored)
     return response
 
 

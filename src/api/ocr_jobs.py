@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import re
+from collections.abc import Iterator
+from itertools import chain
 from typing import Literal, cast, get_args
 
 import msgspec
@@ -13,12 +15,14 @@ from src.api.error_handlers import envelope
 from src.api.ocr import accepted, events
 from src.api.ocr_schemas import Format
 from src.api.service import json_response, request_id, service
-from src.errors import InternalError, InvalidRequest, ServiceError
+from src.api.streaming import to_its_end
+from src.errors import InternalError, InvalidRequest
 from src.ipc.messages import AnyMessage, OcrJob, OcrJobRequest, OcrPage
 
 blueprint = Blueprint("ocr_jobs", __name__)
 
 _ANSWER_S = 60.0
+_EVENT_ID = re.compile("[0-9]{1,15}")  # fits the wire
 _ENDED = ("done", "failed", "cancelled")
 
 
@@ -83,28 +87,26 @@ def _whose() -> str | None:
 def watch(name: str) -> Response:
     """`page` and `job` events until the job has ended. `Last-Event-ID` goes on where a connection broke."""
     shared = service()
-    seen = request.headers.get("Last-Event-ID", "0")
-    after = int(seen) if seen.isascii() and seen.isdigit() else 0
-    question = OcrJobRequest(request_id(), name, "watch", after, owner=_whose())
+    question = OcrJobRequest(request_id(), name, "watch", _seen(), owner=_whose())
     settings = shared.settings
     told = events(shared, question, settings.ocr_job_ttl, settings.sse_ping_seconds)
     first = next(told)  # an error before it is an HTTP status
-    return sse.response(_stream(first, told))
+    response = sse.response(to_its_end(_chunks(first, told), lambda error: sse.event(envelope(error)), told.close))
+    response.call_on_close(told.close)  # a generator that was never started never reaches its `finally`
+    return response
 
 
-def _stream(first: AnyMessage, told: Generator[AnyMessage, None, None]) -> Iterator[bytes]:
-    try:
-        yield _event(first)
-        if _is_end(first):
+def _seen() -> int:
+    """The last event a client has; all are sent again where it names none that could be."""
+    named = _EVENT_ID.fullmatch(request.headers.get("Last-Event-ID", ""))
+    return int(named[0]) if named else 0
+
+
+def _chunks(first: AnyMessage, told: Iterator[AnyMessage]) -> Iterator[bytes]:
+    for message in chain([first], told):
+        yield _event(message)
+        if _is_end(message):
             return
-        for message in told:
-            yield _event(message)
-            if _is_end(message):
-                return
-    except ServiceError as error:
-        yield sse.event(envelope(error))
-    finally:
-        told.close()
 
 
 def _is_end(message: AnyMessage) -> bool:

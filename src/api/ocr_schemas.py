@@ -18,6 +18,8 @@ from src.ipc.pages import Ranges
 
 Format = Literal["json", "text", "markdown", "hocr", "alto", "pdf"]
 
+PageNumber = Annotated[int, Field(lt=10_000_000)]  # fits the wire; what is negative is told by `pages`
+
 # fields of Mistral's API that cannot change the answer here
 _NO_EFFECT = frozenset({"id", "image_limit", "image_min_size"})
 # its fields that are not honoured, with the values that ask for nothing
@@ -40,7 +42,7 @@ class OcrFields(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     model: str | None = Field(None, max_length=512)
-    pages: Annotated[str, Field(max_length=2048)] | Annotated[list[int], Field(max_length=10_000)] | None = None
+    pages: Annotated[str, Field(max_length=2048)] | Annotated[list[PageNumber], Field(max_length=10_000)] | None = None
     dpi: int | None = Field(None, ge=36, le=600)
     language: str | None = Field(None, min_length=2, max_length=16, pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,8})?$")
     force_ocr: bool = False

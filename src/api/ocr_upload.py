@@ -13,13 +13,14 @@ from werkzeug.datastructures import FileStorage
 
 from src.api import auth
 from src.api.ocr_schemas import OcrFields, OcrJsonRequest
-from src.api.service import json_body, request_id
-from src.errors import InvalidDocument, InvalidImage, InvalidRequest, UnsupportedMedia
+from src.api.service import json_body, request_id, service
+from src.errors import InvalidDocument, InvalidImage, InvalidRequest, UnsupportedMedia, UnsupportedValue
 from src.ipc import images, pages
 from src.ipc.messages import OcrDocument, OcrRequest, Presence, Priority
 
 _URL = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _HEAD = 64
+_LONGEST_PARAM = 64
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def receive() -> Upload:
     """
     upload = _from_json() if request.mimetype == "application/json" else _from_form()
     upload.fields.refuse_unsupported()
+    if upload.fields.ignored and service().settings.strict_fields:
+        raise UnsupportedValue("Unknown field (STRICT_FIELDS).", param=upload.fields.ignored[0][:_LONGEST_PARAM])
     upload.fields.ranges()  # so that a bad selection is refused before anything is sent on
     return upload
 

@@ -1,11 +1,11 @@
-"""A generation as server-sent events: one loop for every endpoint, whatever its events look like.
+"""Streams of server-sent events: one way to end for every endpoint, whatever its events look like.
 
 Runs in the request's greenlet; a client that left ends it, and an error after the first byte is one event.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from loguru import logger
@@ -57,22 +57,33 @@ def wait_admitted(generation: Answering, *, once: bool) -> None:
 
 def stream(generation: Answering, writer: StreamWriter) -> Iterator[bytes]:
     """The bytes of one answer; ends the generation however it ends."""
-    try:
-        while not generation.admitted():
+    return to_its_end(_chunks(generation, writer), writer.failed, generation.close)
+
+
+def _chunks(generation: Answering, writer: StreamWriter) -> Iterator[bytes]:
+    while not generation.admitted():
+        yield sse.PING
+    yield writer.begin(generation.prompt_tokens)
+    for batch in generation.batches():
+        if encoded := b"".join(map(writer.event, batch)):
+            yield encoded
+        elif not batch:
             yield sse.PING
-        yield writer.begin(generation.prompt_tokens)
-        for batch in generation.batches():
-            if encoded := b"".join(map(writer.event, batch)):
-                yield encoded
-            elif not batch:
-                yield sse.PING
-        yield writer.end()
+    yield writer.end()
+
+
+def to_its_end(
+    chunks: Iterator[bytes], failed: Callable[[ServiceError], bytes], close: Callable[[], None]
+) -> Iterator[bytes]:
+    """These bytes; for a client that left nothing more, for an error one last event. `close` is called in the end."""
+    try:
+        yield from chunks
     except ClientGone:
         return
     except ServiceError as error:
-        yield writer.failed(error)
+        yield failed(error)
     except Exception:  # noqa: BLE001  # the response has begun: an error event is the only honest end
         logger.exception("a stream failed")
-        yield writer.failed(InternalError())
+        yield failed(InternalError())
     finally:
-        generation.close()
+        close()
