@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -28,7 +29,8 @@ class Recorder:
         self._request = request
         self._labels = labels
         self._clock = clock
-        self._began = self._last = clock()
+        self._began = clock()
+        self._last: dict[int, float] = {}  # when each choice last had a token
         self._inter_token = metrics.inter_token.labels(*self._labels)
         self._tokens = 0
         self._by_choice = [0] * (1 + max((choice.index for choice in request.choices), default=0))
@@ -37,15 +39,14 @@ class Recorder:
         self._outcome: str | None = None
 
     def events(self, events: Sequence[Delta | ChoiceEnded | Finished]) -> None:
-        """Count what came together; tokens of one batch share the time since the last one."""
+        """Count what came together; a choice's tokens of one batch share the time since its last one."""
         now = self._clock()
-        tokens = 0
+        tokens: Counter[int] = Counter()
         for event in events:
             if isinstance(event, Delta):
-                tokens += event.count
-                self._by_choice[event.index] += event.count
-        if tokens:
-            self._count_tokens(tokens, now)
+                tokens[event.index] += event.count
+        for index, count in (+tokens).items():
+            self._count_tokens(index, count, now)
         if events and isinstance(events[-1], Finished):
             self._finished(events[-1], now)
 
@@ -64,15 +65,17 @@ class Recorder:
             self._metrics.disconnects.labels("decode" if self._tokens else "prefill").inc()
             self._end("abort")
 
-    def _count_tokens(self, tokens: int, now: float) -> None:
-        first = self._tokens == 0
-        if first:
+    def _count_tokens(self, index: int, count: int, now: float) -> None:
+        """A choice has one gap less than tokens; those that come with its first one were not waited for."""
+        if self._tokens == 0:
             self._metrics.ttft.labels(*self._labels).observe(now - self._began)
-        else:
-            for _ in range(tokens):
-                self._inter_token.observe((now - self._last) / tokens)
-        self._tokens += tokens
-        self._last = now
+        last = self._last.get(index)
+        seconds = 0.0 if last is None else (now - last) / count
+        for _ in range(count - (last is None)):
+            self._inter_token.observe(seconds)
+        self._tokens += count
+        self._by_choice[index] += count
+        self._last[index] = now
 
     def _finished(self, event: Finished, now: float) -> None:
         metrics, labels, timings = self._metrics, self._labels, event.timings
@@ -84,14 +87,16 @@ class Recorder:
         metrics.prefill_time.labels(*labels).observe(timings.prefill_s)
         metrics.decode_time.labels(*labels).observe(timings.decode_s)
         metrics.inference_time.labels(*labels).observe(timings.prefill_s + timings.decode_s)
-        if event.usage.completion_tokens > 1:
-            metrics.token_time.labels(*labels).observe(timings.decode_s / (event.usage.completion_tokens - 1))
+        # an upstream server's pieces need not be single tokens; choices are computed side by side
+        longest = max(self._by_choice) if len(self._by_choice) > 1 else event.usage.completion_tokens
+        if longest > 1:
+            metrics.token_time.labels(*labels).observe(timings.decode_s / (longest - 1))
         metrics.choices.labels(*labels).observe(len(self._by_choice))
-        metrics.longest_answer.labels(*labels).observe(max(self._by_choice))
+        metrics.longest_answer.labels(*labels).observe(longest)
         if self._request.max_tokens is not None:
             metrics.max_tokens.labels(*labels).observe(self._request.max_tokens)
         self._prompt_tokens = event.usage.prompt_tokens
-        self._tokens = event.usage.completion_tokens  # an upstream server's pieces need not be single tokens
+        self._tokens = event.usage.completion_tokens
         self._end(event.reason, prompt_tokens=event.usage.prompt_tokens)
 
     def _end(self, outcome: str, **facts: object) -> None:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from loguru import logger
+from msgspec.structs import replace
 
 from src.api.recorder import Recorder
 from src.errors import DeadlineExceeded, EngineCrashed
-from src.ipc.messages import ChatMessage, GenerateRequest, Sampling
+from src.ipc.messages import ChatMessage, Choice, Delta, GenerateRequest, Sampling
 from src.metrics import FINISH_REASONS, Metrics, Readings
 from tests.unit.api.fakes import REQUEST, FakeClock, delta, finished
 
@@ -22,10 +23,11 @@ LABELS = {"model_name": "demo", "engine": "fake"}
 class Case:
     """A recorder, its clock, and the values it left in the metrics."""
 
-    def __init__(self) -> None:
+    def __init__(self, choices: int = 1) -> None:
         self.clock = FakeClock()
         self.metrics = Metrics(Readings)
-        self.record = Recorder(self.metrics, REQUEST, ("demo", "fake"), self.clock)
+        request = replace(REQUEST, choices=tuple(map(Choice, range(choices))))
+        self.record = Recorder(self.metrics, request, ("demo", "fake"), self.clock)
 
     def value(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"stoker_{name}", {**LABELS, **labels}) or 0.0
@@ -95,13 +97,38 @@ def test_tokens_that_come_together_share_the_time() -> None:
 
 
 def test_a_first_batch_of_several_tokens() -> None:
-    """The first token is timed once, whatever came with it."""
+    """The first token is timed once; those that came with it are gaps that nobody waited for."""
     case = Case()
     case.clock.now += 3
     case.record.events([delta(1, 2, 3)])
     assert case.value("time_to_first_token_seconds_count") == 1
     assert case.value("time_to_first_token_seconds_sum") == 3
-    assert case.value("inter_token_latency_seconds_count") == 0
+    assert case.value("inter_token_latency_seconds_count") == 2
+    assert case.value("inter_token_latency_seconds_sum") == 0
+
+
+def test_choices_are_timed_each_by_itself() -> None:
+    """Four choices, a token each every two seconds: three gaps of two seconds for each, and so much per token."""
+    case = Case(choices=4)
+    for _ in range(4):
+        case.clock.now += 2
+        case.record.events([Delta((1,), "x", index) for index in range(4)])
+    case.record.events([finished(completion=16)])
+    assert case.value("time_to_first_token_seconds_count") == 1
+    assert case.value("inter_token_latency_seconds_count") == 12
+    assert case.value("inter_token_latency_seconds_sum") == 24
+    assert case.value("request_time_per_output_token_seconds_sum") == pytest.approx(2.0 / 3)
+    assert case.value("request_max_num_generation_tokens_sum") == 4
+
+
+def test_a_choice_that_begins_later() -> None:
+    """Its first token is no gap of another's."""
+    case = Case(choices=2)
+    case.record.events([Delta((1,), "x", 0)])
+    case.clock.now += 5
+    case.record.events([Delta((1,), "x", 0), Delta((1,), "x", 1)])
+    assert case.value("inter_token_latency_seconds_count") == 1
+    assert case.value("inter_token_latency_seconds_sum") == 5
 
 
 @pytest.mark.parametrize(("events", "phase", "other"), [([], "prefill", "decode"), ([delta(1)], "decode", "prefill")])
