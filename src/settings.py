@@ -7,6 +7,7 @@ all problems at once; `.env.example` and docs/settings.md are generated from thi
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 VERSION = "0.1.0"
 SUPERVISED = "STOKER_SUPERVISED"
@@ -40,7 +43,15 @@ class WebSettings(BaseModel):
     debug: bool = Field(False, description="Log at DEBUG, whatever LOG_LEVEL says.")
     workers: int = Field(1, ge=1, le=1, description="Web processes. One gevent worker serves all connections.")
     worker_class: Literal["gevent"] = Field("gevent", description="Gunicorn worker class.")
-    worker_connections: int = Field(1024, ge=16, le=16384, description="Open connections at most, idle ones included.")
+    worker_connections: int = Field(
+        1024, ge=16, le=16384, description="Open connections at most; beyond it the longest idle one is closed."
+    )
+    max_connections_per_address: int = Field(
+        512,
+        ge=0,
+        le=16384,
+        description="Open connections per address at most, TRUSTED_PROXIES exempt; 0 is no limit.",
+    )
     max_concurrent_requests: int = Field(256, ge=1, le=8192, description="Chat and OCR requests in flight at most.")
     graceful_timeout: float = Field(
         60.0, ge=1, le=3600, description="Seconds running requests get to finish at shutdown."
@@ -356,12 +367,17 @@ class SupervisorSettings(BaseModel):
     stop_timeout: float = Field(10.0, gt=0, le=3600, description="Seconds a back end gets to stop before it is killed.")
 
 
+def _networks(text: str) -> tuple[Network, ...]:
+    """A list of addresses and networks; raises ValueError for an entry that is neither."""
+    return tuple(ipaddress.ip_network(entry) for entry in map(str.strip, text.split(",")) if entry)
+
+
 class SecuritySettings(BaseModel):
     """Security: authentication, limits and the response cache."""
 
     api_keys: str = Field(
         "",
-        description="API keys, comma-separated, each `name:role:key` (docs/security.md); with any key set, every request needs one.",
+        description="API keys, comma-separated, each `name:role:key` (docs/security.md); once set, requests need one.",
     )
     api_keys_file: Path | None = Field(
         None, description="File of `name digest role` lines; `run.py key new NAME --role ROLE` adds one."
@@ -374,7 +390,11 @@ class SecuritySettings(BaseModel):
         description="Keys that run.py bench sends to the servers it measures, in the order of --url, comma-separated.",
     )
     allow_unauthenticated: bool = Field(False, description="Listen beyond this machine although no key is set.")
-    trusted_proxies: str = Field("", description="Proxies whose X-Forwarded-For is trusted, comma-separated.")
+    trusted_proxies: str = Field(
+        "",
+        max_length=4096,
+        description="Addresses and networks (10.0.0.0/8) whose X-Forwarded-For is trusted, comma-separated.",
+    )
     cors_origins: str = Field(
         "", description="Origins of web pages allowed to call the API (CORS), comma-separated; empty is none."
     )
@@ -424,6 +444,16 @@ class SecuritySettings(BaseModel):
             if not _HOST_ENTRY.fullmatch(entry.lower()):
                 raise ValueError(f"{entry!r} is no host (images.example.com, .example.com, http://example.com)")
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies(cls, value: str) -> str:
+        _networks(value)
+        return value
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        return _networks(self.trusted_proxies)
 
     @property
     def api_keys_path(self) -> Path | None:

@@ -1,4 +1,4 @@
-"""What every response says to a browser, whom CORS lets in, and which proxy's word on an address counts.
+"""What every response says to a browser, and whom CORS lets in.
 
 Web process; installed by `app.py`. CORS is off unless CORS_ORIGINS lists origins; `*` is no origin here, and no
 credentials are ever allowed: a key is sent by the page's own code or not at all.
@@ -6,16 +6,13 @@ credentials are ever allowed: a key is sent by the page's own code or not at all
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 
 from flask import Flask, Response, g, request
 from flask_cors import CORS
 
-from src.api.hooks import Environ, StartResponse, WsgiApp
-from src.api.local import FORWARDED_KEY
+from src.api.forwarded import Forwarded, TrustedProxies
 from src.ipc.messages import Fallback
 from src.settings import SecuritySettings, SettingsError
 
@@ -36,12 +33,12 @@ def install(app: Flask, settings: SecuritySettings) -> None:
     """Before authentication: a preflight brings no key.
 
     Raises:
-        SettingsError: an origin or address is none.
+        SettingsError: an origin is none.
     """
     app.after_request(_secure)
     app.after_request(_tell_fallback)
-    if proxies := _split(settings.trusted_proxies):
-        app.wsgi_app = Forwarded(app.wsgi_app, frozenset(map(_address, proxies)))  # type: ignore[method-assign]
+    if proxies := TrustedProxies(settings.trusted_networks):
+        app.wsgi_app = Forwarded(app.wsgi_app, proxies)  # type: ignore[method-assign]
     origins = _split(settings.cors_origins)
     if not origins:
         return
@@ -81,28 +78,5 @@ def _tell_fallback(response: Response) -> Response:
     return response
 
 
-class Forwarded:
-    """Takes the client's address from X-Forwarded-For, if a trusted proxy sends it. Its last entry is the proxy's."""
-
-    def __init__(self, app: WsgiApp, proxies: frozenset[str]) -> None:
-        self._app = app
-        self._proxies = proxies
-
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("REMOTE_ADDR") in self._proxies:
-            last = environ.get("HTTP_X_FORWARDED_FOR", "").rpartition(",")[2].strip()
-            with suppress(ValueError):  # a proxy that names nobody asks for itself
-                environ["REMOTE_ADDR"] = str(ipaddress.ip_address(last))
-                environ[FORWARDED_KEY] = True
-        return self._app(environ, start_response)
-
-
 def _split(text: str) -> list[str]:
     return [entry for entry in map(str.strip, text.split(",")) if entry]
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise SettingsError([f"TRUSTED_PROXIES: {text!r} is no address"]) from None

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -17,26 +18,52 @@ import gevent
 from loguru import logger
 
 from src.api import greenlets
+from src.api.connections import RESERVE, Connections
+from src.api.forwarded import TrustedProxies
 from src.api.launch import BackendsKeeper
 from src.api.service import EXTENSION, Service
-from src.settings import supervised
+from src.settings import Settings, supervised
 
 _LAG_TICK_S = 0.5
 # end streams this long before gunicorn would cut them
 _POLITE_S = 3.0
 _READ = 1
+_OTHER_FILES = 128  # logs, listeners, the event loop's own
 
 
 def after_init(worker: Any) -> None:
     """What each worker runs beside its requests; called in the patched worker, once."""
     service: Service = worker.wsgi.extensions[EXTENSION]
     greenlets.count_from_now()
+    worker.connections = _bounded(service.settings)
+    _allow_files(service.settings)
     _drain_on_term(service, worker.cfg.graceful_timeout)
     gevent.spawn(_watch_lag, service.metrics.lag.observe, time.monotonic)
     if supervised():
         _end_with_supervisor(service, os.getppid())
     else:
         gevent.spawn(BackendsKeeper(service.settings, os.getppid()).run)
+
+
+def _bounded(settings: Settings) -> Connections:
+    proxies = TrustedProxies(settings.trusted_networks)
+    return Connections(settings.worker_connections, settings.max_connections_per_address, proxies)
+
+
+def _allow_files(settings: Settings) -> None:
+    """Raise this process's limit of open files to what its connections, and theirs to the back ends, may need."""
+    needed = settings.worker_connections + RESERVE + 2 * settings.max_concurrent_requests + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        logger.warning(
+            "{} open files are allowed, WORKER_CONNECTIONS and MAX_CONCURRENT_REQUESTS may need {}: raise the hard"
+            " limit (ulimit -Hn, LimitNOFILE) or lower the settings",
+            allowed,
+            needed,
+        )
 
 
 def _drain_on_term(service: Service, graceful_s: float) -> None:

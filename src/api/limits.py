@@ -16,9 +16,9 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.errors import StorageError
 from loguru import logger
 
-from src.api import error_handlers
+from src.api import connections, error_handlers
 from src.api.leases import Leases, MemoryLeases, RedisLeases
-from src.errors import RateLimited, ServiceError
+from src.errors import Overloaded, RateLimited, ServiceError
 from src.metrics import Metrics
 from src.settings import SecuritySettings
 
@@ -64,6 +64,7 @@ class Limits:
         """After authentication: it says whose requests these are."""
         self._limiter.init_app(app)
         app.register_error_handler(RateLimitExceeded, self._over_requests)
+        app.before_request(self._check_connections)
         app.before_request(self._before)
         app.after_request(self._after)
 
@@ -87,6 +88,17 @@ class Limits:
                 self._charge(self._tokens, owner, tokens)
 
         return spend
+
+    def _check_connections(self) -> None:
+        """All connections that may be open are at work; only probes are answered beyond them."""
+        which = connections.over.get()
+        if which is None or _is_probe():
+            return
+        setting = {"address": "MAX_CONNECTIONS_PER_ADDRESS", "total": "WORKER_CONNECTIONS"}[which]
+        whose = " of this address" if which == "address" else ""
+        text = f"All connections{whose} are at work ({setting})."
+        request.environ[SCOPE] = "connections"
+        raise (RateLimited if which == "address" else Overloaded)(text, retry_after_s=_LEASE_RETRY_S)
 
     def _before(self) -> None:
         if request.method != "POST" or not request.path.startswith(_WORK):

@@ -1,41 +1,60 @@
 """Gunicorn's side of the web process: the worker class and its logger.
 
-Gunicorn imports this in its unpatched master: nothing of ours, and nothing that opens sockets, is imported here.
+Gunicorn imports this in its unpatched master: nothing of ours that opens sockets or reads settings is imported here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import gevent
 from gunicorn.glogging import Logger
-from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.ggevent import GeventWorker
+
+from src.api.connections import RESERVE, Connection, Connections, over
 
 _IDLE_TICK_S = 0.2
 _LISTENERS_CLOSED_S = 1.2  # GeventWorker.run notices `alive = False` within a second
 
 
 class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A gevent worker whose idle keep-alive connections do not hold up its end."""
+    """A gevent worker that bounds its connections, and whose idle ones do not hold up its end."""
 
     def init_process(self) -> None:
-        self._idle: set[Any] = set()
+        self.connections = Connections(self.worker_connections, 0)  # until `lifetime` has read the settings
+        self._current: dict[Any, Connection] = {}  # by greenlet
+        self.worker_connections += RESERVE  # the pool's; who goes at the cap is ours to say
         super().init_process()
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        greenlet = gevent.getcurrent()
+        connection = self.connections.open(_host(addr), lambda: _end_input(client))
+        self._current[greenlet] = connection
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            del self._current[greenlet]
+            self.connections.remove(connection)
 
     @contextlib.contextmanager
     def timeout_ctx(self) -> Iterator[None]:
         """Entered only while waiting for a request's head: who is inside is idle."""
-        greenlet = gevent.getcurrent()
-        self._idle.add(greenlet)
+        connection = self._current[gevent.getcurrent()]
+        self.connections.wait(connection)
         try:
             with gevent.Timeout(self.cfg.keepalive, False):
                 yield
         finally:
-            self._idle.discard(greenlet)
+            over.set(self.connections.begin(connection))
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+        if over.get() is not None:
+            req.force_close()
+        return super().handle_request(listener_name, req, sock, addr)
 
     def run(self) -> None:
         gevent.spawn(self._reap_idle)
@@ -46,9 +65,19 @@ class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type
             gevent.sleep(_IDLE_TICK_S)
         gevent.sleep(_LISTENERS_CLOSED_S)
         while True:
-            for greenlet in list(self._idle):
-                greenlet.kill(NoMoreData(b""), block=False)
+            self.connections.close_idle()
             gevent.sleep(_IDLE_TICK_S)
+
+
+def _host(addr: Any) -> str:
+    """The peer's address; "" of a Unix socket's."""
+    return str(addr[0]) if isinstance(addr, tuple) else ""
+
+
+def _end_input(client: Any) -> None:
+    """Whoever waits for this client's next request reads its end; one that has just come is still read, and served."""
+    with contextlib.suppress(OSError):
+        client.shutdown(socket.SHUT_RD)
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]

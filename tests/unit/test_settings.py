@@ -27,6 +27,7 @@ READ_AS = {
     "models_dir": "models_path",
     "runtime_dir": "runtime_path",
     "api_keys_file": "api_keys_path",
+    "trusted_proxies": "trusted_networks",
 }
 # fields with one allowed value: they say what is so, and refuse a wish for anything else
 ONE_VALUE = {"worker_class"}
@@ -203,3 +204,10 @@ def test_a_supervised_process_knows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not settings.supervised()
     monkeypatch.setenv(settings.SUPERVISED, "1")
     assert settings.supervised()
+
+
+@pytest.mark.parametrize("entry", ["10.0.0.1/8", "proxy.example.com", "10.0.0.0/33", "1.2.3.4:80", "all"])
+def test_what_is_no_network_stops_the_start(make_settings: MakeSettings, entry: str) -> None:
+    """TRUSTED_PROXIES is believed: each entry must say exactly who."""
+    with pytest.raises(ValidationError, match="trusted_proxies"):
+        make_settings(trusted_proxies=f"127.0.0.1,{entry}")

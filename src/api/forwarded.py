@@ -1,0 +1,78 @@
+"""Whose address a request comes from: the right-most in X-Forwarded-For that is no trusted proxy's.
+
+Web process; `headers` installs the middleware, `worker`'s connection limits exempt the same proxies.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from src.api.hooks import Environ, StartResponse, WsgiApp
+from src.api.local import FORWARDED_KEY
+
+Address = IPv4Address | IPv6Address
+
+
+class TrustedProxies:
+    """The networks of TRUSTED_PROXIES."""
+
+    def __init__(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
+        self._networks = tuple(networks)
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def __contains__(self, address: object) -> bool:
+        return isinstance(address, str) and self._trusts(_parse(address))
+
+    def client(self, peer: str, forwarded: str) -> str:
+        """The client's address: from the peer leftwards, through any number of trusted proxies.
+
+        An entry that is no address was not written by a proxy that can be trusted with one: the walk ends before it.
+        """
+        here = _parse(peer)
+        if not self._trusts(here):
+            return peer
+        for entry in reversed(forwarded.split(",")):
+            found = _parse(entry)
+            if found is None:
+                break
+            here = found
+            if not self._trusts(here):
+                break
+        return str(here)
+
+    def _trusts(self, address: Address | None) -> bool:
+        return address is not None and any(address in network for network in self._networks)
+
+
+class Forwarded:
+    """Puts the client's address where the rest looks for it: REMOTE_ADDR."""
+
+    def __init__(self, app: WsgiApp, proxies: TrustedProxies) -> None:
+        self._app = app
+        self._proxies = proxies
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        peer = environ.get("REMOTE_ADDR", "")
+        client = self._proxies.client(peer, environ.get("HTTP_X_FORWARDED_FOR", ""))
+        if client != peer:
+            environ["REMOTE_ADDR"], environ[FORWARDED_KEY] = client, True
+        return self._app(environ, start_response)
+
+
+def _parse(text: str) -> Address | None:
+    """An address as proxies write it: `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]:80`; else None."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
