@@ -40,8 +40,6 @@ from src.api.service import EXTENSION, Service
 from src.metrics import Metrics
 from src.settings import Settings, load
 
-_LEASE_MARGIN_S = 60.0
-
 
 class _AnyPath(PathConverter):
     """The rest of a path, whatever it begins with."""
@@ -55,7 +53,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     backends = backends or Backends(settings)
     inflight = InFlight(settings.max_concurrent_requests)
     metrics = Metrics(lambda: with_own(backends.readings(), inflight))
-    limits = Limits(settings, metrics, lease_s=chat.longest_s(settings, background=False) + _LEASE_MARGIN_S)
+    limits = Limits(settings, metrics)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # a model may be a folder: its name begins with a slash
     app.url_map.converters["path"] = _AnyPath

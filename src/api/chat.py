@@ -122,10 +122,7 @@ def _streamed(generation: Answering, generate: GenerateRequest, body: ChatComple
         include_usage=include_usage,
         system_fingerprint=convert.fingerprint(generate.model, service().backends.engine_name(generate.model)),
     )
-    response = sse.response(stream(generation, _ChunkStream(writer, body.n or 1)))
-    # a generator that was never started never reaches its `finally`
-    response.call_on_close(generation.close)
-    return response
+    return stream(generation, _ChunkStream(writer, body.n or 1))
 
 
 class _ChunkStream:

@@ -39,14 +39,14 @@ _HEADERS = {
 class Limits:
     """One per web process; `install` hooks it up."""
 
-    def __init__(self, settings: SecuritySettings, metrics: Metrics, *, lease_s: float) -> None:
+    def __init__(self, settings: SecuritySettings, metrics: Metrics) -> None:
         self._metrics = metrics
         self._concurrent = settings.rate_limit_concurrent
         self._requests = settings.rate_limit_requests
         self._tokens = _per_minute(settings.rate_limit_tokens)
         self._failures = RateLimitItemPerMinute(settings.rate_limit_failed_logins, namespace="login")
         url = settings.redis_url
-        self._leases: Leases = RedisLeases(url, lease_s) if url else MemoryLeases()
+        self._leases: Leases = RedisLeases(url) if url else MemoryLeases()
         self._limiter = Limiter(
             who,
             application_limits=[f"{self._requests}/minute"] if self._requests else [],

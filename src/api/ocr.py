@@ -104,6 +104,18 @@ def events(
     shared: Service, question: OcrRequest | OcrDocument | OcrJobRequest, timeout_s: float, silence_s: float = _SILENCE_S
 ) -> Generator[AnyMessage, None, None]:
     """What the broker says to a question, until the caller has its outcome and stops; raises as `Answer`."""
+    told = batches(shared, question, timeout_s, silence_s)
+    try:
+        for batch in told:
+            yield from batch
+    finally:
+        told.close()
+
+
+def batches(
+    shared: Service, question: OcrRequest | OcrDocument | OcrJobRequest, timeout_s: float, silence_s: float
+) -> Generator[list[AnyMessage], None, None]:
+    """As `events`, what came together; nothing, after a silence."""
     if not isinstance(question, OcrJobRequest) and question.priority == "background":
         timeout_s += shared.settings.background_timeout  # it waits for a quiet time first
     answer = Answer(
@@ -115,7 +127,7 @@ def events(
     )
     try:
         while True:
-            yield from answer.next_batch(silence_s) or ()
+            yield answer.next_batch(silence_s) or []
     except ClientGone:
         shared.metrics.disconnects.labels("ocr").inc()
         raise

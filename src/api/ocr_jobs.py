@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Literal, cast, get_args
 
@@ -12,11 +12,11 @@ from flask import Blueprint, Response, request
 
 from src.api import auth, ocr_formats, ocr_shapes, ocr_upload, sse
 from src.api.error_handlers import envelope
-from src.api.ocr import accepted, events
+from src.api.ocr import accepted, batches, events
 from src.api.ocr_schemas import Format
 from src.api.service import json_response, request_id, service
-from src.api.streaming import to_its_end
-from src.errors import InternalError, InvalidRequest
+from src.api.streaming import respond
+from src.errors import InternalError, InvalidRequest, ServiceError
 from src.ipc.messages import AnyMessage, OcrJob, OcrJobRequest, OcrPage
 
 blueprint = Blueprint("ocr_jobs", __name__)
@@ -89,11 +89,9 @@ def watch(name: str) -> Response:
     shared = service()
     question = OcrJobRequest(request_id(), name, "watch", _seen(), owner=_whose())
     settings = shared.settings
-    told = events(shared, question, settings.ocr_job_ttl, settings.sse_ping_seconds)
+    told = batches(shared, question, settings.ocr_job_ttl, settings.sse_ping_seconds)
     first = next(told)  # an error before it is an HTTP status
-    response = sse.response(to_its_end(_chunks(first, told), lambda error: sse.event(envelope(error)), told.close))
-    response.call_on_close(told.close)  # a generator that was never started never reaches its `finally`
-    return response
+    return respond(_encoded(chain([first], told)), _failed, told.close)
 
 
 def _seen() -> int:
@@ -102,11 +100,15 @@ def _seen() -> int:
     return int(named[0]) if named else 0
 
 
-def _chunks(first: AnyMessage, told: Iterator[AnyMessage]) -> Iterator[bytes]:
-    for message in chain([first], told):
-        yield _event(message)
-        if _is_end(message):
+def _encoded(told: Iterable[list[AnyMessage]]) -> Iterator[bytes]:
+    for batch in told:
+        yield b"".join(map(_event, batch)) or sse.PING
+        if any(map(_is_end, batch)):
             return
+
+
+def _failed(error: ServiceError) -> bytes:
+    return sse.event(envelope(error))
 
 
 def _is_end(message: AnyMessage) -> bool:
@@ -119,4 +121,4 @@ def _event(message: AnyMessage) -> bytes:
         return b"id: %d\nevent: page\ndata: %s\n\n" % (message.sequence, data)
     if isinstance(message, OcrJob):
         return b"event: job\ndata: %s\n\n" % msgspec.json.encode(ocr_shapes.job_out(message))
-    return sse.PING
+    return b""

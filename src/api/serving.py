@@ -15,7 +15,7 @@ from flask import Response
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from src.api import auth, chat, convert, error_handlers, sse
+from src.api import auth, chat, convert, error_handlers
 from src.api.answer import ClientGone
 from src.api.generation import Generation
 from src.api.interest import interest
@@ -92,10 +92,7 @@ def respond(generate: GenerateRequest, writer: StreamWriter | None, whole: Calla
     generation = admitted(generate, once=writer is not None)
     if writer is None:
         return json_response(whole(collect(generation)))
-    response = sse.response(stream(generation, writer))
-    # a generator that was never started never reaches its `finally`
-    response.call_on_close(generation.close)
-    return response
+    return stream(generation, writer)
 
 
 def admitted(generate: GenerateRequest, *, once: bool = False) -> Generation:

@@ -1,4 +1,4 @@
-"""Streams of server-sent events: one way to end for every endpoint, whatever its events look like.
+"""Whatever comes bit by bit as server-sent events: one loop for every endpoint, whatever its events look like.
 
 Runs in the request's greenlet; a client that left ends it, and an error after the first byte is one event.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from flask import Response
 from loguru import logger
 
 from src.api import sse
@@ -16,6 +17,7 @@ from src.errors import InternalError, ServiceError
 from src.ipc.messages import ChoiceEnded, Delta, Finished
 
 Event = Delta | ChoiceEnded | Finished
+Failed = Callable[[ServiceError], bytes]
 
 
 class Answering(Protocol):
@@ -55,12 +57,12 @@ def wait_admitted(generation: Answering, *, once: bool) -> None:
             return
 
 
-def stream(generation: Answering, writer: StreamWriter) -> Iterator[bytes]:
-    """The bytes of one answer; ends the generation however it ends."""
-    return to_its_end(_chunks(generation, writer), writer.failed, generation.close)
+def stream(generation: Answering, writer: StreamWriter) -> Response:
+    """One answer as a stream; ends the generation however it ends."""
+    return respond(_encoded(generation, writer), writer.failed, generation.close)
 
 
-def _chunks(generation: Answering, writer: StreamWriter) -> Iterator[bytes]:
+def _encoded(generation: Answering, writer: StreamWriter) -> Iterator[bytes]:
     while not generation.admitted():
         yield sse.PING
     yield writer.begin(generation.prompt_tokens)
@@ -72,10 +74,15 @@ def _chunks(generation: Answering, writer: StreamWriter) -> Iterator[bytes]:
     yield writer.end()
 
 
-def to_its_end(
-    chunks: Iterator[bytes], failed: Callable[[ServiceError], bytes], close: Callable[[], None]
-) -> Iterator[bytes]:
-    """These bytes; for a client that left nothing more, for an error one last event. `close` is called in the end."""
+def respond(chunks: Iterator[bytes], failed: Failed, close: Callable[[], None]) -> Response:
+    """The one loop beneath every stream: `failed` makes an event of an error, `close` is for every end."""
+    response = sse.response(_until_over(chunks, failed, close))
+    # a generator that was never started never reaches its `finally`
+    response.call_on_close(close)
+    return response
+
+
+def _until_over(chunks: Iterator[bytes], failed: Failed, close: Callable[[], None]) -> Iterator[bytes]:
     try:
         yield from chunks
     except ClientGone:

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gevent
 import httpx
 import pytest
 
+from src.api.leases import RedisLeases
 from tests.deploy import tools
 from tests.running import Running, service
 
@@ -92,3 +94,40 @@ def test_when_redis_goes_the_service_stays(folder: Path) -> None:
         assert statuses == [200] * 5 + [429] * 2
     finally:
         started.__exit__(None, None, None)
+
+
+def test_a_lease_lasts_as_long_as_its_request(tmp_path: Path) -> None:
+    """Renewed while it is held, however long that is; of an instance that was killed it ends by itself."""
+    with tools.redis_server(tmp_path) as url:
+        first, second, killed = (RedisLeases(url, lease_s=0.6) for _ in range(3))
+        held = first.take("key:alice", 1)
+        assert held is not None
+        gevent.sleep(1.5)
+        assert second.take("key:alice", 1) is None
+        first.give_back("key:alice", held)
+        assert killed.take("key:alice", 1) is not None
+        assert killed._renewer is not None
+        killed._renewer.kill()
+        assert second.take("key:alice", 1) is None
+        gevent.sleep(0.8)
+        assert second.take("key:alice", 1) is not None
+
+
+def test_a_lease_that_is_given_back_while_it_is_renewed_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The renewal that was under way does not bring it back."""
+    with tools.redis_server(tmp_path) as url:
+        leases = RedisLeases(url)
+        held = leases.take("key:bob", 1)
+        assert held is not None
+        pipeline = leases._redis.pipeline
+
+        def given_back_meanwhile() -> Any:
+            leases.give_back("key:bob", held)
+            return pipeline()
+
+        with monkeypatch.context() as patch:
+            patch.setattr(leases._redis, "pipeline", given_back_meanwhile)
+            leases.renew()
+        assert leases.take("key:bob", 1) is not None
