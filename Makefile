@@ -2,8 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# the one version both requirements name; the headless build goes last, so that cv2 needs no system library
-OPENCV := $(shell sed -n 's/^opencv-python-headless==//p' requirements.txt)
 SOURCES := src tests training run.py gunicorn.conf.py
 
 .PHONY: help serve dev venv test check format lint types imports chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-llama bench-llama soak lock eval-demo example clean
@@ -19,12 +17,15 @@ dev: venv ## start it with reload and DEBUG logs
 
 venv: $(VENV)/.installed ## make .venv with what the service needs
 
-$(VENV)/.installed: requirements.txt
+# by requirements.lock, which names everything (so no dependencies are resolved): every file has the hash that it had
+# when the tests ran. The headless build of OpenCV goes last, so
+# that cv2 needs no system library
+$(VENV)/.installed: requirements.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (mlx-lm asks for it): make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps opencv-python-headless==$(OPENCV)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
+	sed -n '/^opencv-python-headless==/,/# via/p' requirements.lock > $(VENV)/opencv.lock
+	$(BIN)/python -m pip install --quiet --require-hashes --force-reinstall --no-deps -r $(VENV)/opencv.lock
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt

@@ -27,7 +27,7 @@ from src.api.ocr_schemas import Format, OcrFields
 from src.errors import ExitCode, OcrCrashed, ServiceError
 from src.ipc import client, images, runtime
 from src.ipc.messages import Failed, Health, OcrDocument, OcrFinished, OcrPage, OcrResult, OcrTaken, Ping
-from src.settings import ROOT, Settings, child_environment
+from src.settings import ROOT, Settings, process_environment
 
 _SUFFIX: dict[Format, str] = {
     "json": ".json",
@@ -222,7 +222,9 @@ def service(settings: Settings) -> Iterator[Path]:
         yield running
         return
     with tempfile.TemporaryDirectory(prefix="stoker-", dir="/tmp") as folder:  # private; short, for a socket
-        environment = child_environment(RUNTIME_DIR=folder, ENABLE_LOG_FILE="false", LOG_LEVEL="ERROR")
+        environment = process_environment(
+            "ocr", settings, RUNTIME_DIR=folder, ENABLE_LOG_FILE="false", LOG_LEVEL="ERROR"
+        )
         broker = subprocess.Popen(
             [sys.executable, "-m", "src.ocr.main"], cwd=ROOT, env=environment, stdin=subprocess.PIPE
         )

@@ -20,6 +20,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 VERSION = "0.1.0"
 SUPERVISED = "STOKER_SUPERVISED"
+PROCESS = "STOKER_PROCESS"  # the kind of process the supervisor started: `load` gives it its groups alone
 WEB_FD = "STOKER_WEB_FD"
 _FIRST_FD = 3  # where systemd puts the sockets it hands over
 ROOT = Path(__file__).resolve().parent.parent
@@ -285,6 +286,9 @@ class OcrSettings(BaseModel):
     ocr_queue_size: int = Field(128, ge=1, le=4096, description="Pages waiting at most; beyond it 429.")
     ocr_queue_timeout: float = Field(30.0, gt=0, le=3600, description="Seconds a page may wait before it gets 429.")
     ocr_page_timeout: float = Field(160.0, gt=0, le=3600, description="Seconds a worker may spend on one page.")
+    ocr_draw_timeout: float = Field(
+        20.0, gt=0, le=3600, description="CPU seconds a PDF page may take to be opened or drawn; beyond it 400."
+    )
     ocr_max_megapixels: float = Field(40.0, gt=0, le=400, description="Largest image that is decoded, megapixels.")
     ocr_dpi: int = Field(150, ge=36, le=600, description="Resolution at which PDF pages are rendered, dots per inch.")
     ocr_max_pages: int = Field(1000, ge=1, le=100_000, description="Pages of one document at most.")
@@ -322,6 +326,9 @@ class SupervisorSettings(BaseModel):
 
     runtime_dir: Path | None = Field(None, description="Private folder for sockets; empty is one under /tmp.")
     start_timeout: float = Field(600.0, gt=0, le=86400, description="Seconds a process may take until it is ready.")
+    start_stall_timeout: float = Field(
+        180.0, ge=0, le=86400, description="Seconds a start may make no progress, such as bytes read; 0: START_TIMEOUT."
+    )
     heartbeat_interval: float = Field(1.0, ge=0.05, le=60, description="Seconds between two heartbeats.")
     heartbeat_timeout: float = Field(
         10.0, ge=0.1, le=600, description="Seconds without a heartbeat after which a process counts as hung."
@@ -522,10 +529,17 @@ def load(env_file: Path | None = None) -> Settings:
     Raises:
         SettingsError: with every problem, one line each.
     """
+    process = _process()
     try:
-        return Settings(_env_file=env_file) if env_file else Settings()
+        if process in ("engine", "ocr"):  # what they may have stands in their environment
+            return Settings(_env_file=None)
+        settings = Settings(_env_file=env_file) if env_file else Settings()
     except ValidationError as error:
         raise SettingsError([_problem(dict(item)) for item in error.errors()]) from None
+    if process is None:
+        return settings
+    withheld = Settings.model_fields.keys() - _names_for(process)
+    return settings.model_copy(update={name: Settings.model_fields[name].default for name in withheld})
 
 
 def _problem(item: dict[str, Any]) -> str:
@@ -587,6 +601,52 @@ def child_environment(**changes: str) -> dict[str, str]:
     """The environment for a process we start: ours, without what belongs to this process alone (systemd's sockets)."""
     hidden = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
     return {key: value for key, value in os.environ.items() if key not in hidden} | changes
+
+
+ProcessKind = Literal["web", "engine", "ocr"]
+_BACK_END = (EngineSettings, ModelSettings, OcrSettings, LogSettings, SupervisorSettings)
+_COMMAND_LINE_KEYS = frozenset({"stoker_api_key", "bench_api_keys"})
+# not settings of ours, but keys all the same; engine and OCR fetch nothing and know no client
+_FOREIGN_KEYS = frozenset({"CREDENTIALS_DIRECTORY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "MODELSCOPE_API_TOKEN"})
+
+
+def _names_for(kind: ProcessKind) -> frozenset[str]:
+    """The settings a kind of process has. Who parses hostile files holds no key and no URL of a store."""
+    if kind == "web":
+        return frozenset(Settings.model_fields) - {"upstream_api_key"} - _COMMAND_LINE_KEYS
+    names = frozenset(name for group in _BACK_END for name in group.model_fields) | {"debug"}
+    return names if kind == "engine" else names - {"upstream_url", "upstream_api_key"}
+
+
+def process_environment(kind: ProcessKind, settings: Settings, **changes: str) -> dict[str, str]:
+    """The environment for a process of the service: the settings of its groups alone.
+
+    Web reads `.env` itself, again at each reload. The others never do: what is set is handed to them.
+    """
+    ours, allowed, inherited = _setting_names(), _names_for(kind), child_environment()
+    if kind == "web":
+        kept = {key: value for key, value in inherited.items() if ours.get(key.lower(), "debug") in allowed}
+        return kept | {PROCESS: kind} | changes
+    kept = {key: value for key, value in inherited.items() if key.lower() not in ours and key not in _FOREIGN_KEYS}
+    handed = {name.upper(): _shown(getattr(settings, name)) for name in settings.model_fields_set & allowed}
+    return kept | handed | {PROCESS: kind} | changes
+
+
+def _setting_names() -> dict[str, str]:
+    """Each name that a setting may have in the environment, and the setting."""
+    aliases = {
+        str(alias): name
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.validation_alias, AliasChoices)
+        for alias in field.validation_alias.choices
+    }
+    return {name: name for name in Settings.model_fields} | aliases
+
+
+def _process() -> ProcessKind | None:
+    """What the supervisor started this process as."""
+    kinds: tuple[ProcessKind, ...] = ("web", "engine", "ocr")
+    return next((kind for kind in kinds if os.environ.get(PROCESS) == kind), None)
 
 
 def foreign_environment(**changes: str) -> dict[str, str]:

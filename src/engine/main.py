@@ -87,7 +87,9 @@ def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback |
 def _load_and_run(model: str, settings: Settings, server: EngineServer, progress: Progress) -> ExitCode:
     signal.signal(signal.SIGTERM, lambda *_: _give_up(server))  # loading can be given up at any point
     try:
+        progress.step()  # what an engine imports is in
         backend = _load(model, settings, progress)
+        progress.step()
     except ModelLoadFailed as error:
         logs.model.error("{}", error.message)
         server.failed(error, _LINGER_S)
@@ -115,7 +117,7 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer, progress
         device=lease.turns(settings, "cpu" if backend.device.kind == "cpu" else "gpu"),
     )
     try:
-        warm_up(backend)
+        warm_up(backend, progress)
         server.ready(backend, scheduler)
         logs.model.info("{} is ready: {}", model, backend.info)
         signal.signal(signal.SIGTERM, lambda *_: scheduler.stop())
@@ -172,11 +174,11 @@ def _unloaded() -> Backend:
     raise RuntimeError("the manager has let go of the model")
 
 
-def warm_up(backend: Backend) -> None:
+def warm_up(backend: Backend, progress: Progress) -> None:
     """A short generation by the real thing: kernels are compiled, buffers allocated, a broken model is found."""
     backend.insert(_WARM_UP_PROMPT, _WARM_UP_TOKENS, Sampling(temperature=0.0))
     while not any(token.finish for token in backend.step().tokens):
-        pass
+        progress.step()
 
 
 if __name__ == "__main__":

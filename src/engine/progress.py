@@ -9,12 +9,12 @@ from src.ipc.messages import LoadProgress
 
 
 class Progress:
-    """Bytes of weights that are in memory, of how many, since when."""
+    """Bytes of weights that are in memory, of how many, since when; and steps of the work beside."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began = clock()
-        self._total = self._done = 0
+        self._total = self._done = self._steps = 0
 
     def begin(self, total_bytes: int) -> None:
         self._total, self._done, self._began = total_bytes, 0, self._clock()
@@ -22,8 +22,9 @@ class Progress:
     def add(self, count: int) -> None:
         self._done += count
 
-    def reading(self) -> LoadProgress | None:
-        """None before the size is known."""
-        if not self._total:
-            return None
-        return LoadProgress(min(self._done, self._total), self._total, self._clock() - self._began)
+    def step(self) -> None:
+        """Something other than reading is done: the start goes on."""
+        self._steps += 1
+
+    def reading(self) -> LoadProgress:
+        return LoadProgress(min(self._done, self._total), self._total, self._clock() - self._began, self._steps)

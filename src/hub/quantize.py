@@ -11,7 +11,7 @@ from typing import Any
 
 from src.errors import ExitCode
 from src.hub.snapshot import PullError
-from src.settings import ROOT, child_environment
+from src.settings import ROOT, foreign_environment
 
 _DEADLINE_S = 4 * 3600.0  # the largest models read and write for an hour
 
@@ -28,7 +28,7 @@ def convert(source: Path, target: Path, bits: int, config: dict[str, Any]) -> No
         done = subprocess.run(
             [*argv, "-q", "--q-bits", str(bits)],
             cwd=ROOT,
-            env=child_environment(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1"),
+            env=foreign_environment(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1"),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

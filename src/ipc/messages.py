@@ -506,6 +506,12 @@ class OcrContents(Message, frozen=True):
     pages: int
 
 
+class OcrGivenUp(Message, frozen=True):
+    """A worker's last answer: the page's outcome, with which the worker ends. The page is not tried again."""
+
+    outcome: Failed
+
+
 class OcrTaken(Message, frozen=True):
     """A document was accepted: its kind, and the numbers (from 0) of the pages that will come, in any order."""
 
@@ -724,11 +730,15 @@ class GpuSample(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class LoadProgress(msgspec.Struct, frozen=True):
-    """How far the loading of weights is: bytes, and seconds since it began."""
+    """How far the loading of weights is: bytes, and seconds since it began. `total_bytes` is 0 before it is known.
+
+    `steps` counts the work beside reading, such as the steps of the warm-up: it tells a slow start from a hung one.
+    """
 
     done_bytes: int
     total_bytes: int
     seconds: float
+    steps: int = 0
 
     @property
     def eta_s(self) -> float | None:
@@ -852,6 +862,7 @@ AnyMessage = (
     | Failed
     | OcrResult
     | OcrContents
+    | OcrGivenUp
     | OcrTaken
     | OcrPage
     | OcrFinished

@@ -42,6 +42,7 @@ def main() -> int:
         return ExitCode.CONFIG
     logs.configure("ocr", config, config.level)
     lifeline.watch(lambda: os._exit(ExitCode.PARENT_GONE))
+    lifeline.die_with_parent()  # also while it hangs; pages are put again, jobs go on with the next broker
     try:
         asyncio.run(_run(config))
     except AddressInUse as error:

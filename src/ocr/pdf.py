@@ -1,7 +1,7 @@
 """PDF files, through PDFium: pages as pixels, and the text they carry themselves. Runs in an OCR worker only.
 
 PDFium is native code over hostile input: this process may die of it, and is replaced. Pages are measured before they
-are rendered, pictures in them before they are decoded.
+are rendered, pictures in them before they are decoded; what is not seen before, `guard` ends.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pypdfium2 import raw
 
 from src.errors import InvalidDocument
 from src.ocr import layout
+from src.ocr.guard import OPENING, Guard, unguarded
 from src.ocr.limits import Limits
 from src.ocr.reading import Line, Pixels, Polygon, Reading
 
@@ -42,13 +43,15 @@ class PdfFile:
 
     kind = "pdf"
 
-    def __init__(self, source: Path | bytes, limits: Limits) -> None:
+    def __init__(self, source: Path | bytes, limits: Limits, guard: Guard = unguarded) -> None:
         self._limits = limits
+        self._guard = guard
         try:
-            self._document = pypdfium2.PdfDocument(source)
-            self._has_forms = self._document.get_formtype() not in (None, raw.FORMTYPE_NONE)
-            if self._has_forms:
-                self._document.init_forms()
+            with guard(OPENING):
+                self._document = pypdfium2.PdfDocument(source)
+                self._has_forms = self._document.get_formtype() not in (None, raw.FORMTYPE_NONE)
+                if self._has_forms:
+                    self._document.init_forms()
         except pypdfium2.PdfiumError as error:
             raise InvalidDocument(_why(error), param="file") from None
         self.pages = len(self._document)
@@ -69,14 +72,20 @@ class PdfFile:
         """
         with _damage_is_refused():
             page = self._page(number)
-            self._check_pictures(page)
-            with closing(page.render(scale=self._scale(page, dpi))) as bitmap:
+            with self._guard(OPENING):
+                self._check_pictures(page)
+            with self._guard(1), closing(page.render(scale=self._scale(page, dpi))) as bitmap:
                 return _bgr(bitmap)
 
     def text(self, number: int, dpi: int) -> tuple[Reading, Size] | None:
         """The page's own text, if it has one that is good, and the size to which its places refer."""
-        with _damage_is_refused(), closing(self._page(number).get_textpage()) as text:
+        with _damage_is_refused():
             page = self._page(number)
+            with self._guard(1):
+                return self._own_text(page, dpi)
+
+    def _own_text(self, page: pypdfium2.PdfPage, dpi: int) -> tuple[Reading, Size] | None:
+        with closing(page.get_textpage()) as text:
             words = str(text.get_text_range(errors="replace"))
             if not _is_good(words) or _is_turned(page, text) or (len(words) < _SCAN_TEXT and self._is_scan(page)):
                 return None
@@ -93,7 +102,8 @@ class PdfFile:
         """Kept open until another is asked for: opening a page means parsing all that is drawn on it."""
         if self._current is None or self._current[0] != number:
             self._leave_page()
-            self._current = number, self._open(number)
+            with self._guard(OPENING):
+                self._current = number, self._open(number)
         return self._current[1]
 
     def _open(self, number: int) -> pypdfium2.PdfPage:

@@ -22,6 +22,7 @@ from src.ipc.messages import (
     Failed,
     Health,
     OcrContents,
+    OcrGivenUp,
     OcrInspect,
     OcrRequest,
     OcrResult,
@@ -159,6 +160,9 @@ class Pool:
             raise WorkerGone("it died before it was given the page")
         await _hand_over(worker, request)
         answer = await self._answer(worker)
+        if isinstance(answer, OcrGivenUp):
+            worker.kill()  # it ends by itself; its place stays taken until the next one is there
+            return answer.outcome
         if slot.worker is worker:
             self._put_back(slot, worker)
         return answer
@@ -173,14 +177,14 @@ class Pool:
         self.recycled += 1
         worker.kill()
 
-    async def _answer(self, worker: Worker) -> OcrResult | OcrContents | Failed:
+    async def _answer(self, worker: Worker) -> OcrResult | OcrContents | OcrGivenUp | Failed:
         try:
             answer = await _next(worker, self._page_timeout_s)
         except TimeoutError:
             worker.kill()
             text = f"The page took longer than OCR_PAGE_TIMEOUT ({self._page_timeout_s:g} s)."
             raise DeadlineExceeded(text) from None
-        if not isinstance(answer, OcrResult | OcrContents | Failed):
+        if not isinstance(answer, OcrResult | OcrContents | OcrGivenUp | Failed):
             worker.kill()
             raise WorkerCrashed("it died on the page")
         return answer

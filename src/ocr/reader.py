@@ -16,6 +16,7 @@ from src.errors import InternalError, ServiceError, UnsupportedValue
 from src.ipc.messages import Failed, OcrContents, OcrInspect, OcrLine, OcrOptions, OcrRequest, OcrResult, OcrTimings
 from src.ocr import documents
 from src.ocr.ahead import Ahead
+from src.ocr.guard import Guard, unguarded
 from src.ocr.limits import Limits
 from src.ocr.reading import Pixels, Reading
 from src.ocr.recognizers import BatchRecognizer, Recognizer
@@ -28,14 +29,18 @@ class Reader:
     """One recognizer, a second one to fall back to (loaded when it is first needed), and the open documents."""
 
     def __init__(
-        self, recognizer: Recognizer, limits: Limits, fallback: Callable[[], Recognizer] | None = None
+        self,
+        recognizer: Recognizer,
+        limits: Limits,
+        fallback: Callable[[], Recognizer] | None = None,
+        guard: Guard = unguarded,
     ) -> None:
         self._recognizer = recognizer
         self._limits = limits
         self._load_fallback = fallback
         self._fallback: Recognizer | None = None
         self._ahead = Ahead(recognizer) if isinstance(recognizer, BatchRecognizer) and recognizer.at_once > 1 else None
-        self._shelf = Shelf(limits)
+        self._shelf = Shelf(limits, guard)
 
     def answer(self, request: OcrRequest | OcrInspect) -> OcrResult | OcrContents | Failed:
         """The one answer; nothing is raised."""

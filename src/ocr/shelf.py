@@ -13,6 +13,7 @@ from src.errors import InvalidDocument
 from src.ipc import images
 from src.ocr import documents
 from src.ocr.frames import ImageFile, ZipOfImages
+from src.ocr.guard import Guard, unguarded
 from src.ocr.limits import Limits
 from src.ocr.pdf import PdfFile
 from src.ocr.reading import Pixels, Reading
@@ -36,8 +37,9 @@ class Document(Protocol):
 class Shelf:
     """The last documents used, by path."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, guard: Guard = unguarded) -> None:
         self._limits = limits
+        self._guard = guard
         self._open: OrderedDict[str, Document] = OrderedDict()
 
     def get(self, path: str, *, base64_text: bool) -> Document:
@@ -46,7 +48,9 @@ class Shelf:
         Raises:
             InvalidDocument, InvalidImage: when it cannot be.
         """
-        document = self._open.pop(path, None) or open_document(Path(path), self._limits, base64_text=base64_text)
+        document = self._open.pop(path, None)
+        if document is None:
+            document = open_document(Path(path), self._limits, base64_text=base64_text, guard=self._guard)
         self._open[path] = document
         while len(self._open) > _OPEN:
             self._open.popitem(last=False)[1].close()
@@ -57,7 +61,7 @@ class Shelf:
             self._open.popitem()[1].close()
 
 
-def open_document(path: Path, limits: Limits, *, base64_text: bool = False) -> Document:
+def open_document(path: Path, limits: Limits, *, base64_text: bool = False, guard: Guard = unguarded) -> Document:
     """By its first bytes, and by nothing else: what a file is called, or also is, does not count."""
     try:
         with path.open("rb") as file:
@@ -67,7 +71,7 @@ def open_document(path: Path, limits: Limits, *, base64_text: bool = False) -> D
     data = documents.from_base64(path.read_bytes()) if base64_text else None
     kind = images.kind(head if data is None else data[: images.HEAD_BYTES])
     if kind == "pdf":
-        return PdfFile(path if data is None else data, limits)
+        return PdfFile(path if data is None else data, limits, guard)
     data = path.read_bytes() if data is None else data
     if kind == "zip":
         return ZipOfImages(data, limits)

@@ -20,15 +20,18 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import NoReturn
 
 import psutil
 
 from src import logs
-from src.errors import ExitCode, ModelLoadFailed
+from src.errors import ExitCode, InvalidDocument, ModelLoadFailed
 from src.gpu import get_global_manager
+from src.ipc import lifeline
 from src.ipc.framing import Decoder, encode
-from src.ipc.messages import Accepted, AnyMessage, Failed, Health, MemoryReading, OcrInspect, OcrRequest
+from src.ipc.messages import Accepted, AnyMessage, Failed, Health, MemoryReading, OcrGivenUp, OcrInspect, OcrRequest
 from src.ocr import choice, recognizers
+from src.ocr.guard import PageGuard
 from src.ocr.heap import Heap
 from src.ocr.limits import Limits
 from src.ocr.reader import Reader
@@ -50,12 +53,18 @@ def main(sock: socket.socket, settings: Settings) -> None:
         if not choice.choose(settings).on_gpu:  # whose drivers reserve far more than they use
             _limit_memory(settings.ocr_worker_memory_mb)
         fallback = recognizers.fallback(settings)
-        serve(channel, Reader(recognizer, Limits.of(settings), fallback), recognizer.idle)
+        guard = PageGuard(
+            partial(_give_up, channel),
+            cpu_s=settings.ocr_draw_timeout,
+            memory_bytes=(settings.ocr_worker_memory_mb << 20) // 2,
+        )
+        serve(channel, Reader(recognizer, Limits.of(settings), fallback, guard), recognizer.idle)
 
 
 def _settle_in(nice: int) -> None:
     """End with the broker, leave Ctrl-C to it, and keep what libraries print off its standard output."""
     threading.Thread(target=_end_with_parent, name="lifeline", daemon=True).start()
+    lifeline.die_with_parent()  # also while it hangs in a library
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(nice)  # chat streams to people; on a CPU, pages wait for it
     faulthandler.enable()
@@ -67,6 +76,14 @@ def _end_with_parent() -> None:
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
     os._exit(ExitCode.PARENT_GONE)
+
+
+def _give_up(channel: Channel, error: InvalidDocument) -> NoReturn:
+    """Native code works on a page and cannot be stopped: answer in its place, and end."""
+    logs.model.warning("a page is given up, and its worker with it: {}", error.message)
+    with suppress(OSError):  # the broker is gone
+        channel.send(OcrGivenUp(Failed.of(error)))
+    os._exit(ExitCode.FAILURE)
 
 
 def _memory() -> MemoryReading:

@@ -24,6 +24,7 @@ from src.supervisor.effects import Effects, Probe, ProbeError, Process
 from src.supervisor.relief import Relief
 from src.supervisor.restarts import End, Reason, RestartPolicy, end_of
 from src.supervisor.specs import ChildSpec
+from src.supervisor.starting import StartWatch
 from src.supervisor.watchdog import Silence
 from src.supervisor.wear import Wear
 
@@ -200,14 +201,16 @@ class Child:
         return None
 
     async def _until_ready(self, process: Process, probe: Probe) -> None:
-        deadline = self._started_at + self._settings.start_timeout
-        while self._clock() < deadline:
-            if await self._answers(process, probe) and (self._health is None or self._health.state == "ready"):
+        watch, why = StartWatch(self._settings, self._started_at), None
+        while why is None:
+            answered = await self._answers(process, probe)
+            if answered and (self._health is None or self._health.state == "ready"):
                 self._ready_at = self._clock()
                 self._enter("ready")
                 return
             await self._unless_over(process, asyncio.sleep(_START_POLL_S))
-        raise _Unfit("start", f"not ready within {self._settings.start_timeout:g} s")
+            why = watch.why_hung(self._health, self._clock(), answered=answered)
+        raise _Unfit("start", why)
 
     async def _while_well(self, process: Process, probe: Probe) -> None:
         """Heartbeats. Ends by an exception only."""

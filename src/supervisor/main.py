@@ -32,10 +32,10 @@ from src.settings import (
     WEB_FD,
     Settings,
     SettingsError,
-    child_environment,
     listen_fd,
     load,
     notify_socket,
+    process_environment,
 )
 from src.supervisor import control, lock, port, specs
 from src.supervisor.child import Child
@@ -130,9 +130,12 @@ class Supervisor:
         debug = {"DEBUG": "true", "GRACEFUL_TIMEOUT": str(settings.graceful_timeout)} if settings.debug else {}
         held = {WEB_FD: str(listen_fd())} if listen_fd() is not None else {}
         self._gpus = Gpus(settings)
-        environment = child_environment(**{SUPERVISED: "1"}, **debug, **held, **self._gpus.environment)
+        changes = {SUPERVISED: "1"} | debug | held | self._gpus.environment
         self._children = Children(
-            Local(environment), settings, on_change=self._changed, on_fault=lambda: self._end(ExitCode.FAILURE)
+            Local(lambda kind: process_environment(kind, settings, **changes)),
+            settings,
+            on_change=self._changed,
+            on_fault=lambda: self._end(ExitCode.FAILURE),
         )
         self.models = Models(
             settings,

@@ -467,7 +467,8 @@ class Models:
         if entry.place.target != "gpu" and not self._restarting(entry):
             return None
         child = self._engines.status(entry.place.name)
-        return child.health.progress if child is not None and child.health is not None else None
+        progress = child.health.progress if child is not None and child.health is not None else None
+        return progress if progress is not None and progress.total_bytes else None
 
     def _status(self, entry: Entry) -> ModelStatus:
         place, restarting = entry.place, self._restarting(entry)

@@ -22,7 +22,7 @@ import psutil
 from src.ipc import client, runtime
 from src.ipc.messages import StatusRequest, SystemStatus
 from src.ocr import choice
-from src.settings import ROOT, VERSION, Settings, SettingsError, child_environment
+from src.settings import ROOT, VERSION, Settings, SettingsError, process_environment
 from src.supervisor import port
 from src.supervisor.gpus import Gpus
 from src.supervisor.table import gpu_lines, size
@@ -74,7 +74,7 @@ def _engine(settings: Settings, environment: dict[str, str]) -> Iterator[Finding
         done = subprocess.run(
             argv,
             cwd=ROOT,
-            env=child_environment(**environment),
+            env=process_environment("engine", settings, **environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +21,7 @@ from src.errors import DeadlineExceeded, InternalError
 from src.ipc import runtime
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages import AnyMessage, ChatMessage, Failed, Finished, GenerateRequest, Health, Message, Ping
-from src.settings import ROOT
+from src.settings import ROOT, ProcessKind
 from src.supervisor.effects import Probe, ProbeError
 from src.supervisor.specs import ChildSpec
 
@@ -33,9 +34,9 @@ _FAULTS = frozenset({DeadlineExceeded.code, InternalError.code})
 
 
 class Local:
-    """Starts processes on this machine, with this environment."""
+    """Starts processes on this machine, each with the environment of its kind."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: Callable[[ProcessKind], dict[str, str]]) -> None:
         self._environment = environment
 
     def spawn(self, spec: ChildSpec) -> LocalProcess:
@@ -43,7 +44,7 @@ class Local:
         popen = subprocess.Popen(
             spec.argv,
             cwd=ROOT,
-            env=self._environment,
+            env=self._environment(spec.kind),
             stdin=subprocess.PIPE,
             start_new_session=True,
             pass_fds=spec.pass_fds,

@@ -12,6 +12,7 @@ from src.ipc.messages import Health
 from src.settings import SupervisorSettings
 from src.supervisor.effects import Effects, ProbeError
 from src.supervisor.specs import ChildSpec, beside
+from src.supervisor.starting import StartWatch
 
 _POLL_S = 0.1
 
@@ -48,15 +49,17 @@ class Relief:
 
     async def _until_ready(self) -> str | None:
         """None when it is; what is wrong when it is not in time."""
-        deadline = self.started_at + self._settings.start_timeout
-        said = "no answer"
-        while self._clock() < deadline and not self.process.exited.done():
+        watch, why, said = StartWatch(self._settings, self.started_at), None, "no answer"
+        while why is None and not self.process.exited.done():
+            answered = False
             try:
                 self.health = await self._probe.ask(self._settings.heartbeat_timeout)
+                answered = True
                 if self.health is None or self.health.state == "ready":
                     return None
                 said = self.health.detail or self.health.state
             except ProbeError as error:
                 said = str(error)
             await asyncio.sleep(_POLL_S)
-        return f"not ready within {self._settings.start_timeout:g} s: {said}"
+            why = watch.why_hung(self.health, self._clock(), answered=answered)
+        return f"{why or 'it has ended'}: {said}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from src.ipc import runtime
-from src.settings import Settings, listen_fd
+from src.settings import ProcessKind, Settings, listen_fd
 
 ENGINE, OCR = "engine", "ocr"
 
@@ -35,6 +35,13 @@ class ChildSpec:
     model: str | None = None  # what a test generation asks for
     pass_fds: tuple[int, ...] = ()
     without_gpu: tuple[str, ...] | None = None
+
+    @property
+    def kind(self) -> ProcessKind:
+        """Whose settings it gets."""
+        if self.model is not None or self.name.partition(":")[0] == ENGINE:
+            return "engine"
+        return "ocr" if self.name == OCR else "web"
 
 
 def service(settings: Settings, directory: Path, *, with_web: bool) -> tuple[ChildSpec, ...]:

@@ -90,7 +90,7 @@ class Engine:
             publish=self._server.publish,
             clock=time.monotonic,
         )
-        warm_up(backend)
+        warm_up(backend, Progress())
         self._server.ready(backend, self._scheduler)
         self._ready.set()
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -213,6 +214,52 @@ def test_a_hung_engine_does_not_outlive_its_supervisor(running: Running) -> None
     running.process.kill()
     running.process.wait(10)
     until(lambda: not alive(engine), 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's part of it")
+def test_a_hung_broker_and_its_worker_do_not_outlive_their_supervisor(running: Running) -> None:
+    """Stopped, they cannot hear that their parents are gone: the kernel ends them."""
+    broker = running.pid("ocr")
+    below = psutil.Process(broker).children()
+    hung = [broker, *(child.pid for child in below if "resource_tracker" not in " ".join(child.cmdline()))]
+    assert len(hung) >= 2
+    for pid in hung:
+        os.kill(pid, signal.SIGSTOP)
+    running.process.kill()
+    running.process.wait(10)
+    until(lambda: not any(map(alive, hung)), 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_no_back_end_holds_a_key_or_the_url_of_a_store() -> None:
+    """Who runs models and parses hostile files has nothing to give away; web, which checks keys, has those."""
+    secret = uuid.uuid4().hex
+    hidden: dict[str, Any] = {
+        "api_keys": f"alice:{secret}",
+        "redis_url": f"redis://:{secret}@127.0.0.1:9/0",
+        "upstream_api_key": secret,
+        "stoker_api_key": secret,
+        "bench_api_keys": secret,
+    }
+    with service(inference_engine="fake", ocr_engine="fake", **hidden) as running:
+        found = {}
+        for process in running.processes():
+            text = Path(f"/proc/{process.pid}/environ").read_bytes()
+            found[process.pid] = {name for name in hidden if name.upper().encode() + b"=" in text}
+        table = _children_by_key(running, secret)
+        for name in ("engine", "ocr"):
+            top = psutil.Process(table[name])
+            everybody = [top, *top.children(recursive=True)]
+            held = {process.pid: found[process.pid] for process in everybody}
+            own = {"upstream_api_key"} if name == "engine" else set()
+            assert held == dict.fromkeys(held, own), name
+            assert name == "engine" or len(held) >= 2
+        assert found[table["web"]] == {"api_keys", "redis_url"}
+
+
+def _children_by_key(running: Running, key: str) -> dict[str, int]:
+    reply = httpx.get(f"{running.url}/v1/system/status", headers={"Authorization": f"Bearer {key}"}, timeout=10)
+    return {child["name"].partition(":")[0]: child["pid"] for child in reply.json()["children"]}
 
 
 def alive(pid: int) -> bool:

@@ -211,3 +211,69 @@ def test_what_is_no_network_stops_the_start(make_settings: MakeSettings, entry: 
     """TRUSTED_PROXIES is believed: each entry must say exactly who."""
     with pytest.raises(ValidationError, match="trusted_proxies"):
         make_settings(trusted_proxies=f"127.0.0.1,{entry}")
+
+
+KEYS = {
+    "API_KEYS": "alice:secret",
+    "api_keys_file": "/etc/keys",
+    "REDIS_URL": "redis://:secret@store",
+    "STOKER_API_KEY": "secret",
+    "BENCH_API_KEYS": "secret",
+    "UPSTREAM_API_KEY": "secret",
+    "UPSTREAM_URL": "http://user:secret@host",
+    "HF_TOKEN": "secret",
+    "CREDENTIALS_DIRECTORY": "/run/credentials",
+}
+
+
+@pytest.fixture
+def secretive(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTORCH_MPS_LOW_WATERMARK_RATIO", "0.25")
+    monkeypatch.setenv("HOST", "0.0.0.0")  # only read
+    monkeypatch.setenv("STOKER_TEST", "kept")
+    return settings.load()
+
+
+@pytest.mark.parametrize(
+    ("kind", "held"),
+    [
+        ("ocr", set()),
+        ("engine", {"UPSTREAM_API_KEY", "UPSTREAM_URL"}),
+        ("web", set(KEYS) - {"STOKER_API_KEY", "BENCH_API_KEYS", "UPSTREAM_API_KEY"}),
+    ],
+)
+def test_processes_get_the_settings_of_their_groups_alone(
+    kind: settings.ProcessKind, held: set[str], secretive: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither their environment nor what they load of it holds others' keys or URLs of stores."""
+    made = settings.process_environment(kind, secretive, CHANGE="1")
+    assert set(KEYS) & set(made) == held
+    assert (made["STOKER_TEST"], made["CHANGE"]) == ("kept", "1")
+    for name in [*KEYS, "HOST", "PYTORCH_MPS_LOW_WATERMARK_RATIO"]:
+        monkeypatch.delenv(name)
+    for name, value in made.items():
+        monkeypatch.setenv(name, value)
+    loaded = settings.load()
+    assert loaded.memory_low_watermark == 0.25
+    for name in set(KEYS) - {"HF_TOKEN", "CREDENTIALS_DIRECTORY"}:
+        assert bool(getattr(loaded, name.lower())) == (name in held), name
+
+
+def test_what_stands_in_the_file_reaches_the_back_ends_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They never read `.env`, where keys stand: the supervisor hands them what is theirs; web drops what is not."""
+    file = tmp_path / ".env"
+    file.write_text("API_KEYS=alice:secret\nUPSTREAM_API_KEY=secret\nMAX_NUM_SEQS=7\nLOG_DIR=elsewhere\n")
+    monkeypatch.setitem(Settings.model_config, "env_file", file)
+    made = settings.process_environment("ocr", settings.load())
+    assert (made["MAX_NUM_SEQS"], made["LOG_DIR"]) == ("7", "elsewhere")
+    monkeypatch.setenv(settings.PROCESS, "ocr")
+    assert (settings.load().api_keys, settings.load().max_num_seqs) == (
+        "",
+        Settings.model_fields["max_num_seqs"].default,
+    )
+    monkeypatch.setenv(settings.PROCESS, "web")
+    assert (settings.load().api_keys, settings.load().upstream_api_key) == ("alice:secret", "")

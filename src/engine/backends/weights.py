@@ -71,7 +71,7 @@ def read_model(
         mx.eval(piece)
         progress.add(sum(array.nbytes for array in piece))
     if float32 is not None:
-        make_float32(model, float32)
+        make_float32(model, float32, progress)
     return model, config
 
 
@@ -99,7 +99,7 @@ def parameter_count(model: Any) -> int:
     return total
 
 
-def make_float32(model: Any, policy: str) -> bool:
+def make_float32(model: Any, policy: str, progress: Progress) -> bool:
     """Turn all weights into fp32 if the policy (`auto`, `always`, `never`) and the free memory allow.
 
     Returns:
@@ -112,7 +112,9 @@ def make_float32(model: Any, policy: str) -> bool:
         return False
     dequantize_model(model)
     model.set_dtype(mx.float32)
-    mx.eval(model.parameters())
+    for piece in _pieces([array for _, array in tree_flatten(model.parameters())]):
+        mx.eval(piece)
+        progress.step()
     return True
 
 

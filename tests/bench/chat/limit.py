@@ -23,6 +23,7 @@ from mlx_lm.models.cache import make_prompt_cache  # noqa: E402
 from mlx_lm.utils import load  # noqa: E402
 
 from src.engine.backends.weights import make_float32  # noqa: E402
+from src.engine.progress import Progress  # noqa: E402
 
 _CHUNK = 512
 
@@ -58,7 +59,7 @@ def _prefill(model: Any, rows: int, prompt: int) -> tuple[list[Any], list[float]
 
 def main(folder: Path) -> None:
     model, _ = load(str(folder))
-    make_float32(model, "auto")
+    make_float32(model, "auto", Progress())
     mx.disable_compile()
     measure(model, 1, 32, 4)  # warm
     for line in sys.stdin:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from src.errors import ExitCode
-from src.ipc.messages import ChildState, EngineLoad, Health
+from src.ipc.messages import ChildState, EngineLoad, Health, LoadProgress
 from src.settings import SupervisorSettings
 from src.supervisor.child import Child
 from src.supervisor.effects import ProbeError
@@ -199,6 +199,47 @@ async def test_a_start_has_a_deadline() -> None:
     await asyncio.sleep(2)
     assert life.child.status().restarts == {"start": 1}
     await life.end()
+
+
+def loading(done_bytes: int, steps: int = 0) -> Health:
+    return msgspec.structs.replace(health("loading"), progress=LoadProgress(done_bytes, 1 << 40, 1.0, steps))
+
+
+@in_virtual_time
+async def test_a_start_that_gets_nowhere_is_ended_long_before_its_deadline() -> None:
+    """No more bytes, no more steps: hung. The reason says how far it came."""
+    life = Life(lambda pid: FakeProcess(pid, loading(3 << 20)), start_timeout=600, start_stall_timeout=60)
+    await asyncio.sleep(58)
+    assert life.child.status().restarts == {}
+    await asyncio.sleep(4)
+    assert life.child.status().restarts == {"start": 1}
+    assert life.child.last_end is not None
+    assert life.child.last_end.detail == "no progress for 60 s while it started (3 MiB read)"
+    await life.end()
+
+
+@in_virtual_time
+async def test_a_slow_start_is_left_alone() -> None:
+    """Bytes that come, however few, and steps of its warm-up are progress; a slow disk is no hang."""
+    life = Life(lambda pid: FakeProcess(pid, loading(0)), start_timeout=3600, start_stall_timeout=60)
+    for done in range(1, 40):
+        await asyncio.sleep(50)
+        life.process.said = loading(min(done, 20), max(0, done - 20))
+    assert (life.child.state, life.child.status().restarts) == ("starting", {})
+    await life.end()
+
+
+@pytest.mark.parametrize(("said", "restarts"), [(REFUSED, {"start": 1}), (health("loading"), {})])
+def test_a_start_that_tells_no_progress(said: Health | ProbeError, restarts: dict[str, int]) -> None:
+    """Silence is none. Who answers, but has none to tell (an upstream server), has START_TIMEOUT alone."""
+
+    async def test() -> None:
+        life = Life(lambda pid: FakeProcess(pid, said), start_timeout=600, start_stall_timeout=60)
+        await asyncio.sleep(70)
+        assert life.child.status().restarts == restarts
+        await life.end()
+
+    virtual.run(test())
 
 
 @in_virtual_time

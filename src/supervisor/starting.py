@@ -1,0 +1,33 @@
+"""Whether a process that starts still gets anywhere: pure policy, one `StartWatch` per start, for `child` and `relief`.
+
+Progress is what the process tells: bytes of weights read, then pieces of work such as warm-up steps. One that answers
+but tells no progress (an upstream server, the OCR broker) has START_TIMEOUT alone; one that does not answer makes none.
+"""
+
+from __future__ import annotations
+
+from src.ipc.messages import Health
+from src.settings import SupervisorSettings
+
+
+class StartWatch:
+    """Told of each try to ask the process, from its start on. Seconds on one clock."""
+
+    def __init__(self, settings: SupervisorSettings, started_at: float) -> None:
+        self._limit_s = settings.start_stall_timeout
+        self._deadline = started_at + settings.start_timeout
+        self._start_s = settings.start_timeout
+        self._moved_at = started_at
+        self._mark = (0, 0)
+
+    def why_hung(self, health: Health | None, now: float, *, answered: bool) -> str | None:
+        """Why it is given up, in words; None while it may still get ready."""
+        progress = health.progress if answered and health is not None else None
+        mark = (progress.done_bytes, progress.steps) if progress is not None else self._mark
+        if mark != self._mark or (answered and progress is None):
+            self._mark, self._moved_at = mark, now
+        if now >= self._deadline:
+            return f"not ready within {self._start_s:g} s"
+        if self._limit_s and now - self._moved_at >= self._limit_s:
+            return f"no progress for {self._limit_s:g} s while it started ({self._mark[0] >> 20} MiB read)"
+        return None
