@@ -114,7 +114,7 @@ class PayloadTooLarge(InvalidRequest):
 
 
 class UnsupportedMedia(InvalidRequest):
-    """A content type this route does not take."""
+    """A content type this route does not take, or a Content-Encoding that is not supported."""
 
     status = 415
     code = "unsupported_media_type"

@@ -19,6 +19,7 @@ from src.api import (
     chat,
     completions,
     embeddings,
+    encodings,
     error_handlers,
     gpu,
     headers,
@@ -28,6 +29,7 @@ from src.api import (
     ocr,
     ocr_jobs,
     pages,
+    paths,
     responses,
     system,
 )
@@ -68,9 +70,11 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     )
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
+    paths.install(app)
     hooks.install(app, metrics, settings.max_body_mb << 20, settings.body_timeout, settings.client_timeout)
     headers.install(app, settings)
     auth.install(app, keys.load(settings), limits, metrics, _salt_secret(settings))
+    encodings.install(app)
     limits.install(app)
     cache.install(app)
     for module in (chat, completions, messages, responses, embeddings, ocr, ocr_jobs, models, gpu, system, pages):

@@ -7,7 +7,8 @@ the access log and the limits through the WSGI environment.
 from __future__ import annotations
 
 import hmac
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from flask import Flask, current_app, request
 from loguru import logger
@@ -20,7 +21,7 @@ from src.keys import Key, KeyRing
 from src.metrics import Metrics
 
 KEY_NAME = "stoker.key"
-_SCHEME = "bearer "
+_SCHEME = "bearer"
 _SALTING = "stoker.salting"
 _CALLER = "stoker.caller"
 # without keys
@@ -55,12 +56,12 @@ def _check(ring: KeyRing, limits: Limits, metrics: Metrics) -> None:
 
 
 def _authenticate(ring: KeyRing, limits: Limits, metrics: Metrics) -> Key:
-    header = request.environ.get("HTTP_AUTHORIZATION", "")
-    key = ring.find(_presented(header))
+    presented = _presented(request.environ)
+    key = None if presented is None else ring.find(presented)
     if key is None:
-        metrics.auth_failures.labels("unknown" if header else "missing").inc()
+        metrics.auth_failures.labels("missing" if presented is None else "unknown").inc()
         limits.count_failed_login()
-        raise _refusal(missing=not header)
+        raise _refusal(missing=presented is None)
     request.environ[KEY_NAME] = key.name
     metrics.key_requests.labels(key.name).inc()
     return key
@@ -94,14 +95,29 @@ def salt() -> str:
     return hmac.new(secret, name.encode(), "sha256").hexdigest()[:32]
 
 
-def _presented(header: str) -> bytes:
-    """The key as bytes: WSGI's text is latin-1, and comparing text beyond ASCII would raise."""
-    if header[: len(_SCHEME)].lower() != _SCHEME:
+def _presented(environ: Mapping[str, Any]) -> bytes | None:
+    """The key that was sent, in either header; None without one. Two that differ are no key: nobody can say whose
+    request it is. As bytes: WSGI's text is latin-1, and comparing text beyond ASCII would raise."""
+    sent = {key for key in (_bearer(environ.get("HTTP_AUTHORIZATION", "")), _plain(environ)) if key is not None}
+    if not sent:
+        return None
+    return sent.pop() if len(sent) == 1 else b""
+
+
+def _bearer(header: str) -> bytes | None:
+    """Of `Authorization`; another scheme brings a wrong key, an empty header or token none."""
+    scheme, _, token = header.strip().partition(" ")
+    if scheme.lower() not in ("", _SCHEME):
         return b""
-    return header[len(_SCHEME) :].strip().encode("latin-1", "replace")
+    return token.strip().encode("latin-1", "replace") or None
+
+
+def _plain(environ: Mapping[str, Any]) -> bytes | None:
+    """Of `x-api-key`, as Anthropic's clients send it."""
+    return str(environ.get("HTTP_X_API_KEY", "")).strip().encode("latin-1", "replace") or None
 
 
 def _refusal(*, missing: bool) -> AuthenticationFailed:
     if missing:
-        return AuthenticationFailed("An API key is needed: send it as `Authorization: Bearer KEY`.")
+        return AuthenticationFailed("An API key is needed: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`.")
     return AuthenticationFailed("The API key is wrong.")

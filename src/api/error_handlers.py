@@ -6,19 +6,19 @@ import math
 import re
 
 import msgspec
-from flask import Flask, Response
+from flask import Flask, Response, request
 from loguru import logger
 from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from src import logs
+from src.api import paths
 from src.api.answer import ClientGone
 from src.api.schemas import ErrorBody, ErrorEnvelope
 from src.errors import (
     InternalError,
     InvalidRequest,
     MethodNotAllowed,
-    NotFound,
     PayloadTooLarge,
     ServiceError,
     UnsupportedMedia,
@@ -80,12 +80,13 @@ def _path(loc: tuple[int | str, ...]) -> str:
 def _http(error: HTTPException) -> Response:
     """Flask's own refusals, in our envelope. Their texts are werkzeug's, without user input."""
     kinds: dict[int, type[ServiceError]] = {
-        404: NotFound,
         405: MethodNotAllowed,
         413: PayloadTooLarge,
         415: UnsupportedMedia,
     }
     status = error.code or 500
+    if status == 404:
+        return respond(paths.no_such_route(request.path))
     kind = kinds.get(status, InvalidRequest if status < 500 else InternalError)
     response = respond(InternalError() if kind is InternalError else kind(error.description or error.name))
     allow = error.get_response().headers.get("Allow")

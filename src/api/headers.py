@@ -44,7 +44,15 @@ def install(app: Flask, settings: SecuritySettings) -> None:
         return
     if wrong := [origin for origin in origins if "*" in origin or "://" not in origin]:
         raise SettingsError([f"CORS_ORIGINS: {origin!r} is no origin (https://app.example.com)" for origin in wrong])
-    CORS(app, origins=origins, supports_credentials=False, expose_headers=_EXPOSED, max_age=600)
+    # a page from the internet asks a server on this network: browsers want that said, for listed origins alone
+    CORS(
+        app,
+        origins=origins,
+        supports_credentials=False,
+        expose_headers=_EXPOSED,
+        max_age=600,
+        allow_private_network=True,
+    )
     app.before_request(lambda: _preflight(frozenset(origins)))
 
 

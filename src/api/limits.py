@@ -27,8 +27,8 @@ _STRATEGY = "sliding-window-counter"
 _REDIS_WAIT_S = 1
 _WINDOW_S = 60.0
 _LEASE_RETRY_S = 1.0
-# what is posted below it takes a back end's time
-_WORK = "/v1/"
+# what is posted to these routes takes a back end's time
+_WORK = ("/v1/", "/api/chat", "/api/generate", "/api/embed")
 _HEADERS = {
     HeaderNames.LIMIT: "x-ratelimit-limit-requests",
     HeaderNames.REMAINING: "x-ratelimit-remaining-requests",
@@ -101,7 +101,8 @@ class Limits:
         raise (RateLimited if which == "address" else Overloaded)(text, retry_after_s=_LEASE_RETRY_S)
 
     def _before(self) -> None:
-        if request.method != "POST" or not request.path.startswith(_WORK):
+        route = request.url_rule.rule if request.url_rule is not None else request.path
+        if request.method != "POST" or not route.startswith(_WORK):
             return
         if self._tokens is not None and not self._test(self._tokens, who()):
             text = f"The limit of {self._tokens.amount} tokens per minute is reached."

@@ -30,8 +30,11 @@ def list_models() -> Response:
 
 @blueprint.get("/v1/models/<path:name>")
 def show_model(name: str) -> Response:
+    if not name.strip("/"):  # as clients ask that join paths carelessly
+        return list_models()
     backends = service().backends
-    return json_response(_card(backends.check_model(name), backends.status()))
+    found = name if name in backends.models else name.rstrip("/")
+    return json_response(_card(backends.check_model(found), backends.status()))
 
 
 @blueprint.post("/v1/models/load")

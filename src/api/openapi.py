@@ -144,6 +144,7 @@ ROUTES = (
     Route("get", "/livez", "200 while the web process answers."),
     Route("get", "/api/gpu-status", "Device, memory, BLAS, loaded models."),
     Route("get", "/v1/system/status", "Every process: state, restarts, load, memory."),
+    Route("get", "/version", "The version of this service."),
     Route("get", "/metrics", "For Prometheus."),
     Route("get", "/openapi.json", "This description."),
     Route("get", "/docs", "A page of documentation."),

@@ -19,6 +19,7 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/livez"): "open",
     ("GET", "/readyz"): "open",
     ("GET", "/health"): "open",
+    ("HEAD", "/"): "open",
     # inference
     ("POST", "/v1/chat/completions"): "user",
     ("POST", "/v1/completions"): "user",
@@ -41,6 +42,7 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/v1/models"): "user",
     ("GET", "/v1/models/{name}"): "user",
     ("GET", "/v1/system/status"): "user",
+    ("GET", "/version"): "user",
     ("GET", "/openapi.json"): "user",
     ("GET", "/docs"): "user",
     # operation
@@ -64,7 +66,8 @@ def access(method: str, rule: str | None) -> Access:
     path = _PARAMETER.sub(r"{\1}", rule)
     if method == "OPTIONS":  # only says which methods there are
         return min((found for (_, one), found in ROUTES.items() if one == path), key=_ORDER.index, default="admin")
-    return ROUTES.get(("GET" if method == "HEAD" else method, path), "admin")
+    asked = ("GET", path) if method == "HEAD" and ("HEAD", path) not in ROUTES else (method, path)
+    return ROUTES.get(asked, "admin")
 
 
 _ORDER: tuple[Access, ...] = ("open", "user", "metrics", "admin")

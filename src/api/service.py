@@ -19,6 +19,8 @@ from src.metrics import Metrics
 from src.settings import Settings
 
 EXTENSION = "stoker"
+# Windows' tools put it before UTF-8 text; RFC 8259 lets a reader pass over it
+_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ def json_body(*, optional: bool = False) -> dict[str, object]:
         UnsupportedMedia: for another content type.
         InvalidRequest: for malformed JSON, NaN, wrong encoding, nesting without end, parts beyond all measure.
     """
-    if optional and not request.content_length:
+    is_json = request.mimetype == "application/json"
+    data = request.get_data(cache=False) if is_json or optional else b""
+    if optional and not data:
         return {}
-    if request.mimetype != "application/json":
+    if not is_json:
         raise UnsupportedMedia("Content-Type must be application/json.")
     try:
-        body = msgspec.json.decode(request.get_data(cache=False))
+        body = msgspec.json.decode(data.removeprefix(_BOM))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise InvalidRequest("The body is not valid JSON.", param="body") from None
     if not isinstance(body, dict):

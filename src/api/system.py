@@ -12,6 +12,7 @@ from src.gpu import report
 from src.gpu.machine import read_host
 from src.ipc.messages import ChildStatus, Health, SystemStatus
 from src.metrics import CONTENT_TYPE
+from src.settings import VERSION
 
 blueprint = Blueprint("system", __name__)
 
@@ -51,6 +52,10 @@ class ReducedStatus(Wire, frozen=True):
     background_paused: bool
 
 
+class Version(Wire, frozen=True):
+    version: str
+
+
 @blueprint.get("/livez")
 def livez() -> Response:
     """This process answers."""
@@ -65,6 +70,17 @@ def readyz() -> Response:
     if service().inflight.draining:
         reasons["web"] = "shutting down"
     return json_response(Ready("unavailable" if reasons else "ok", reasons), _UNAVAILABLE if reasons else 200)
+
+
+@blueprint.get("/version")
+def version() -> Response:
+    return json_response(Version(VERSION))
+
+
+@blueprint.route("/", methods=["HEAD"])
+def root() -> Response:
+    """Clients ask whether there is a server before they ask anything else; the answer says nothing but that."""
+    return Response(status=200)
 
 
 @blueprint.get("/v1/system/status")

@@ -6,19 +6,48 @@ Gunicorn imports this in its unpatched master: nothing of ours that opens socket
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import socket
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import gevent
 from gunicorn.glogging import Logger
+from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from src.api.connections import RESERVE, Connection, Connections, over
 
 _IDLE_TICK_S = 0.2
 _LISTENERS_CLOSED_S = 1.2  # GeventWorker.run notices `alive = False` within a second
+
+
+# what is refused before the application sees it; the first that fits. No text repeats what came.
+_REFUSALS: tuple[tuple[type[Exception], int, str, str, str], ...] = (
+    (errors.InvalidResponseHeader, 500, "Internal Server Error", "internal_error", "An internal error occurred."),
+    (errors.ExpectationFailed, 417, "Expectation Failed", "invalid_value", "Expect: only 100-continue is supported."),
+    (errors.LimitRequestLine, 414, "URI Too Long", "invalid_value", "The request line is too long."),
+    (
+        errors.LimitRequestHeaders,
+        431,
+        "Request Header Fields Too Large",
+        "invalid_value",
+        "The headers are too many or too long.",
+    ),
+    (
+        errors.UnsupportedTransferCoding,
+        501,
+        "Not Implemented",
+        "unsupported_value",
+        "Transfer-Encoding: only chunked is supported.",
+    ),
+    (errors.ForbiddenProxyRequest, 403, "Forbidden", "forbidden", "This proxy is not listed."),
+    (errors.ParseException, 400, "Bad Request", "invalid_value", "The request is not valid HTTP."),
+    (Exception, 500, "Internal Server Error", "internal_error", "An internal error occurred."),
+)
+_WRITE_S = 5.0
 
 
 class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -56,6 +85,15 @@ class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type
             req.force_close()
         return super().handle_request(listener_name, req, sock, addr)
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ARG002  # gunicorn's
+        """Answer what never reaches the application in the same envelope as everything else."""
+        _, status, reason, code, text = next(entry for entry in _REFUSALS if isinstance(exc, entry[0]))
+        log = self.log.warning if status != 500 else self.log.exception
+        log("request refused before the application: %s from %s", type(exc).__name__, (addr or ("",))[0])
+        with contextlib.suppress(OSError):
+            client.settimeout(_WRITE_S)
+            client.sendall(refusal(status, reason, code, text, uuid.uuid4().hex))
+
     def run(self) -> None:
         gevent.spawn(self._reap_idle)
         super().run()
@@ -78,6 +116,18 @@ def _end_input(client: Any) -> None:
     """Whoever waits for this client's next request reads its end; one that has just come is still read, and served."""
     with contextlib.suppress(OSError):
         client.shutdown(socket.SHUT_RD)
+
+
+def refusal(status: int, reason: str, code: str, text: str, request_id: str) -> bytes:
+    """A whole response with an error, which ends its connection."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    error = {"message": text, "type": kind, "param": None, "code": code}
+    body = json.dumps({"error": error, "request_id": request_id}).encode()
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"X-Content-Type-Options: nosniff\r\nX-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("latin-1") + body
 
 
 class GunicornLogger(Logger):  # type: ignore[misc]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import openai
 import pytest
+import zstandard
 from werkzeug.test import create_environ, run_wsgi_app
 
 from src.api.schemas import UNSUPPORTED
@@ -50,7 +54,7 @@ MALFORMED: dict[str, bytes] = {
     "invalid UTF-8": b'{"messages": "\xff\xfe"}',
     "a lone surrogate": b'{"messages": "\\ud800"}',
     "UTF-16": '{"messages": []}'.encode("utf-16"),
-    "a byte order mark": b'\xef\xbb\xbf{"messages": []}',
+    "two byte order marks": b'\xef\xbb\xbf\xef\xbb\xbf{"messages": []}',
     "deep lists": b"[" * 100_000,
     "deep objects": b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
     "a list": b"[]",
@@ -65,6 +69,22 @@ def test_a_body_that_is_no_request(body: bytes, service: Service) -> None:
     response = service.http.post(CHAT, content=body, headers={"Content-Type": "application/json"})
     check(response, 400, "invalid_value", "body")
     assert service.works()
+
+
+@pytest.mark.parametrize("coding", [None, "gzip", "deflate", "zstd"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_body_may_be_compressed_and_begin_with_a_mark(mark: bytes, coding: str | None, service: Service) -> None:
+    """Windows' tools write a byte order mark, Codex may compress: the request is the same."""
+    coders: dict[str | None, Callable[[bytes], bytes]] = {
+        "gzip": gzip.compress,
+        "deflate": zlib.compress,
+        "zstd": zstandard.compress,
+        None: bytes,
+    }
+    data = coders[coding](mark + b'{"messages": [{"role": "user", "content": "as ever"}]}')
+    headers = {"Content-Type": "application/json", **({"Content-Encoding": coding} if coding else {})}
+    response = service.http.post(CHAT, content=data, headers=headers)
+    assert response.json()["choices"][0]["message"]["content"] == "as ever"
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=b", "", None])

@@ -45,6 +45,38 @@ def test_a_wrong_key_is_a_401_that_repeats_nothing(closed: Flask, header: str) -
     assert _KEY not in reply.text
 
 
+@pytest.mark.parametrize(
+    ("authorization", "x_api_key", "status"),
+    [
+        (None, _KEY, 200),
+        ("", _KEY, 200),
+        ("Bearer ", _KEY, 200),
+        ("Bearer", f" {_KEY} ", 200),
+        (f"Bearer {_KEY}", None, 200),
+        (f"Bearer {_KEY}", "", 200),
+        (f"Bearer {_KEY}", _KEY, 200),
+        (f"bearer  {_KEY}", _KEY, 200),
+        (f"Bearer {_KEY}", f"{_KEY}-2", 401),
+        (f"Bearer {_KEY}", "wrong", 401),
+        ("Bearer wrong", _KEY, 401),
+        (f"Basic {_KEY}", _KEY, 401),
+        (None, "wrong", 401),
+        (None, "", 401),
+        ("", "", 401),
+        (None, "é", 401),
+        (None, f"Bearer {_KEY}", 401),
+    ],
+)
+def test_a_key_is_taken_from_either_header(
+    closed: Flask, authorization: str | None, x_api_key: str | None, status: int
+) -> None:
+    """Anthropic's clients send `x-api-key`. Empty is absent; two keys that differ are none."""
+    given = {"Authorization": authorization, "x-api-key": x_api_key}
+    headers = {name: value for name, value in given.items() if value is not None}
+    for method, path in (("GET", "/v1/models"), ("GET", "/metrics")):
+        assert closed.test_client().open(path, method=method, headers=headers).status_code == status
+
+
 def test_wrong_keys_are_limited_by_address_and_right_ones_pass(make_app: MakeApp) -> None:
     """After the third wrong key a minute: 429. Who has a key is never locked out by who has none."""
     client = make_app(api_keys=_KEY, rate_limit_failed_logins=3).test_client()

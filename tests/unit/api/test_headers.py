@@ -41,6 +41,17 @@ def test_cors_lets_in_the_listed_origins_alone(make_app: MakeApp) -> None:
     assert client.get("/v1/models", headers={"Origin": "https://app.example.com"}).status_code == 401
 
 
+def test_a_page_may_ask_a_private_network_from_listed_origins_alone(make_app: MakeApp) -> None:
+    """Browsers ask before a public page reaches a private address; others get no word of it."""
+    client = make_app(cors_origins="https://app.example.com").test_client()
+    asked = {**_PREFLIGHT, "Access-Control-Request-Private-Network": "true"}
+    allowed = "Access-Control-Allow-Private-Network"
+    assert client.options("/v1/chat/completions", headers=asked).headers[allowed] == "true"
+    assert allowed not in client.options("/v1/chat/completions", headers=_PREFLIGHT).headers
+    other = {**asked, "Origin": "https://evil.example"}
+    assert client.options("/v1/chat/completions", headers=other).headers.get(allowed) != "true"
+
+
 @pytest.mark.parametrize("changes", [{"cors_origins": "*"}, {"cors_origins": "app"}])
 def test_what_is_no_origin_stops_the_start(make_app: MakeApp, changes: dict[str, str]) -> None:
     """`*` and half-written values are refused by name."""

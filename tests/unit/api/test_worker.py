@@ -1,0 +1,60 @@
+"""What gunicorn refuses before the application sees it has the application's envelope."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from gunicorn.http import errors
+
+from src.api.worker import ServiceWorker
+
+
+def refused(error: Exception) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Status, headers and body of what a client is sent for this error."""
+    ours, theirs = socket.socketpair()
+    worker = ServiceWorker.__new__(ServiceWorker)
+    worker.log = Mock()
+    with ours, theirs:
+        worker.handle_error(None, ours, ("192.0.2.1", 1), error)
+        ours.close()
+        head, _, body = theirs.makefile("rb").read().partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    return int(first.split()[1]), dict(line.split(": ", 1) for line in lines), json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.ExpectationFailed("200-<maybe>"), 417),
+        (errors.LimitRequestLine(9, 8), 414),
+        (errors.LimitRequestHeaders("<many>"), 431),
+        (errors.InvalidHeader("<X>"), 400),
+        (errors.InvalidRequestLine("<GET>"), 400),
+        (errors.InvalidRequestMethod("<get>"), 400),
+        (errors.UnsupportedTransferCoding("<br>"), 501),
+        (errors.InvalidResponseHeader("<X>"), 500),
+        (ValueError("<a bug>"), 500),
+    ],
+)
+def test_an_early_refusal_is_in_the_envelope(error: Exception, status: int) -> None:
+    """Its status, JSON, an id, the end of the connection, and nothing of what the client sent."""
+    found, headers, body = refused(error)
+    assert (found, headers["Content-Type"], headers["Connection"]) == (status, "application/json", "close")
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    assert body["request_id"] == headers["X-Request-Id"]
+    assert "<" not in json.dumps(body)
+
+
+def test_a_client_that_is_gone_needs_no_answer() -> None:
+    """Its closed socket is no error of ours."""
+    ours, theirs = socket.socketpair()
+    ours.close()
+    theirs.close()
+    worker = ServiceWorker.__new__(ServiceWorker)
+    worker.log = Mock()
+    worker.handle_error(None, ours, None, errors.ExpectationFailed("x"))
+    assert worker.log.warning.call_count == 1
