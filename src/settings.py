@@ -69,7 +69,9 @@ class WebSettings(BaseModel):
     response_store_mb: int = Field(
         32, ge=0, le=4096, description="Memory for stored responses (previous_response_id), MiB."
     )
-    strict_fields: bool = Field(False, description="Refuse unknown fields instead of naming them in X-Ignored-Fields.")
+    strict_fields: bool = Field(
+        False, description="Refuse advisory and unknown fields instead of naming them in X-Ignored-Fields."
+    )
     body_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds a client may take to send its body.")
     sse_ping_seconds: float = Field(
         15.0, gt=0, le=600, description="Seconds of silence after which a stream sends a keep-alive."

@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from src.api.schemas import NO_EFFECT, UNSUPPORTED, ChatCompletionRequest
-from src.engine.backends import ALWAYS, REFUSES
+from src.api import fields
+from src.api.fields import ALWAYS, FIELDS, REFUSES, SETS_ASIDE, WIRES
+from src.api.schemas import ChatCompletionRequest, Labels
 from src.errors import ServiceError
 from src.settings import GROUPS, ROOT
 
@@ -38,10 +39,28 @@ has its test in `tests/contract/test_error_table.py`.)
 """
 _COMPATIBILITY_HEAD = """# Compatibility
 
-What each engine does with each field of `POST /v1/chat/completions`. `/v1/completions`, `/v1/responses` and
-`/v1/messages` are translations onto it and take the same fields under their own names. A field that is neither here
-nor known to the endpoint is named in `X-Ignored-Fields`, or refused under `STRICT_FIELDS=true`. (Generated from the
-code; `tests/contract/test_compatibility.py` tries the cells of `mlx` and `fake`.)
+(Generated from `src/api/fields.py`; `tests/contract/test_compatibility.py` tries the cells of `mlx` and `fake`.)
+
+## Classes of fields
+
+Each field of a request is of one class:
+
+* **honoured**: it does what its API says;
+* **translated**: it is honoured under another name;
+* **advisory**: leaving it aside does not change what the answer means. It is set aside and disclosed: named in
+  `X-Ignored-Fields`, counted in `stoker_ignored_fields_total{field}`, in the debug log; a 400 under
+  `STRICT_FIELDS=true`. Fields that nobody knows are treated likewise;
+* **refused**: a 400 that names it.
+
+`docs/adr/0020-three-classes-of-fields.md` says why each advisory field is one. Beside them, hosted tools (types that
+begin with {hosted}) are advisory beside the client's own tools, and refused alone.
+
+"""
+_ENGINES_HEAD = """
+## Fields by engine
+
+What each engine does with the fields of `POST /v1/chat/completions`. `/v1/completions`, `/v1/responses` and
+`/v1/messages` are translations onto it: under their own names, the same is true of theirs.
 
 """
 
@@ -115,22 +134,38 @@ def error_table() -> str:
 
 def compatibility() -> str:
     """docs/compatibility.md."""
+    hosted = ", ".join(f"`{kind}`" for kind in fields.HOSTED_TOOLS)
+    head = _COMPATIBILITY_HEAD.replace("{hosted}", hosted)
+    return head + _wires() + _ENGINES_HEAD + _engines() + _COMPATIBILITY_TAIL
+
+
+def _wires() -> str:
+    """The classes of all fields, a column for each wire."""
+    rows = [f"| Field | {' | '.join(f'`{wire}`' for wire in WIRES)} | |", "|---" * (len(WIRES) + 2) + "|"]
+    for name in dict.fromkeys(field.name for field in FIELDS):
+        by_wire = {wire: field for field in FIELDS if field.name == name for wire in field.wires}
+        cells = [by_wire[wire].kind if wire in by_wire else "–" for wire in WIRES]
+        notes = "; ".join(dict.fromkeys(field.why for field in by_wire.values() if field.why))
+        rows.append(f"| `{name}` | {' | '.join(cells)} | {notes} |")
+    return "\n".join(rows) + "\n"
+
+
+def _engines() -> str:
     engines = list(REFUSES)
     rows = [f"| Field | {' | '.join(f'`{engine}`' for engine in engines)} |", "|---" * (len(engines) + 1) + "|"]
-    for name in (name for name in ChatCompletionRequest.model_fields if name not in NO_EFFECT):
-        cells = [_honoured(REFUSES[engine].get(name)) for engine in engines]
+    names = [name for name in ChatCompletionRequest.model_fields if name not in Labels.model_fields]
+    for name in (*names, "POST /v1/embeddings"):
+        cells = [_cell(engine, name.removeprefix("POST ")) for engine in engines]
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
-    rows += [f"| `{name}` |{' refused |' * len(engines)}" for name in UNSUPPORTED]
-    rows += [f"| `{name}` |{' taken, no effect |' * len(engines)}" for name in sorted(NO_EFFECT)]
-    cells = [_honoured(REFUSES[engine].get("/v1/embeddings")) for engine in engines]
-    rows.append(f"| `POST /v1/embeddings` | {' | '.join(cells)} |")
-    return _COMPATIBILITY_HEAD + "\n".join(rows) + "\n" + _COMPATIBILITY_TAIL
+    return "\n".join(rows) + "\n"
 
 
-def _honoured(refused: str | None) -> str:
+def _cell(engine: str, name: str) -> str:
+    refused, aside = REFUSES[engine].get(name), SETS_ASIDE[engine].get(name)
     if refused == ALWAYS:
         return "refused"
-    return "honoured" if refused is None else f"honoured; refused {refused}"
+    parts = ["honoured", f"advisory {aside}" if aside else "", f"refused {refused}" if refused else ""]
+    return "; ".join(filter(None, parts))
 
 
 def generated() -> dict[Path, str]:

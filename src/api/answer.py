@@ -51,11 +51,13 @@ class Answer:
         crashed: ServiceError,
         timeout_s: float,
         on_fallback: Callable[[Fallback], None] = lambda _: None,
+        on_set_aside: Callable[[tuple[str, ...]], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._inflight = inflight
         self._crashed = crashed
         self._on_fallback = on_fallback
+        self._on_set_aside = on_set_aside
         self._clock = clock
         self._deadline = clock() + timeout_s
         self._timeout_s = timeout_s
@@ -105,9 +107,15 @@ class Answer:
             if isinstance(message, Failed):
                 self._failure = message.error()
                 return batch[:at] or self.next_batch(0.0) or []
-            if isinstance(message, Admitted) and message.fallback is not None:
-                self._on_fallback(message.fallback)
+            if isinstance(message, Admitted):
+                self._disclose(message)
         return batch
+
+    def _disclose(self, admitted: Admitted) -> None:
+        if admitted.fallback is not None:
+            self._on_fallback(admitted.fallback)
+        if admitted.set_aside:
+            self._on_set_aside(admitted.set_aside)
 
     def close(self) -> None:
         """Free everything; the back end forgets the request. May be called again."""

@@ -18,6 +18,7 @@ from src.api import (
     cache,
     chat,
     completions,
+    disclosure,
     embeddings,
     encodings,
     error_handlers,
@@ -73,6 +74,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     paths.install(app)
     hooks.install(app, metrics, settings.max_body_mb << 20, settings.body_timeout, settings.client_timeout)
     headers.install(app, settings)
+    disclosure.install(app)
     auth.install(app, keys.load(settings), limits, metrics, _salt_secret(settings))
     encodings.install(app)
     limits.install(app)

@@ -8,20 +8,19 @@ from __future__ import annotations
 import time
 
 from flask import Blueprint, Response, request
-from loguru import logger
 from msgspec.structs import replace
 
-from src.api import auth, convert, error_handlers, sse
+from src.api import auth, convert, disclosure, error_handlers, sse
 from src.api.answer import Answer
 from src.api.convert import ChunkWriter
 from src.api.fetch import Fetcher
 from src.api.generation import Generation
-from src.api.headers import note_fallback, of_names
+from src.api.headers import note_fallback
 from src.api.recorder import Recorder
 from src.api.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service
 from src.api.streaming import Answering, Event, stream, wait_admitted
-from src.errors import EngineCrashed, InvalidRequest, ServiceError, UnsupportedValue
+from src.errors import EngineCrashed, InvalidRequest, ServiceError
 from src.ipc.messages import ChoiceEnded, Delta, EmbedRequest, GenerateRequest
 from src.settings import Settings
 
@@ -35,46 +34,34 @@ _GRACE_S = 30.0
 def create() -> Response:
     shared = service()
     with shared.inflight.reading():
-        body = ChatCompletionRequest.model_validate(json_body())
+        body = ChatCompletionRequest.model_validate(disclosure.settle("chat", json_body()))
         generate = accept(body)
+    if body.max_completion_tokens is not None:
+        disclosure.rename(max_tokens=("max_completion_tokens",))
     seeded = body.seed is not None
     generation = shared.cache.through(generate, lambda: open_generation(shared, generate), seeded=seeded)
     try:
         wait_admitted(generation, once=bool(body.stream))
-        response = _streamed(generation, generate, body) if body.stream else _whole(generation, generate)
+        return _streamed(generation, generate, body) if body.stream else _whole(generation, generate)
     except BaseException:
         generation.close()
         raise
-    return with_ignored(response, body.ignored)
 
 
 def accept(body: ChatCompletionRequest) -> GenerateRequest:
     """A body that is checked, as the engine's request; images it names by URL are fetched."""
     settings = service().settings
     service().backends.check_model(body.model or settings.default_model)
-    refuse_unknown(body.ignored, strict=settings.strict_fields)
     if body.images > settings.max_images:
         text = f"The request has {body.images} images, at most {settings.max_images} are taken (MAX_IMAGES)."
         raise InvalidRequest(text, param="messages")
-    return convert.to_generate(body, request_id(), settings.default_model, headers(), Fetcher(settings))
+    made = convert.to_generate(body, request_id(), settings.default_model, headers(), Fetcher(settings))
+    return replace(made, strict=settings.strict_fields)
 
 
 def headers() -> convert.Headers:
     """What the request's headers ask for."""
     return convert.Headers(request.headers.get("X-Priority"), request.headers.get("X-Request-Timeout"))
-
-
-def with_ignored(response: Response, ignored: list[str]) -> Response:
-    """Name the fields nobody knows."""
-    if ignored:
-        response.headers["X-Ignored-Fields"] = named = of_names(ignored)
-        logger.debug("ignored, for nobody knows them: {}", named)
-    return response
-
-
-def refuse_unknown(ignored: list[str], *, strict: bool) -> None:
-    if strict and ignored:
-        raise UnsupportedValue("Nobody knows this field (STRICT_FIELDS).", param=ignored[0][:64])
 
 
 def longest_s(settings: Settings, *, background: bool) -> float:
@@ -99,6 +86,7 @@ def open_answer(shared: Service, asked: GenerateRequest | EmbedRequest) -> Answe
         crashed=EngineCrashed("The engine died while it worked on this request; it is restarted.", retry_after_s=3.0),
         timeout_s=longest_s(shared.settings, background=asked.priority == "background") + _GRACE_S,
         on_fallback=note_fallback,
+        on_set_aside=disclosure.note_engine,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response
 from msgspec.structs import replace
 
-from src.api import auth, chat, convert, error_handlers, serving, sse
+from src.api import auth, convert, disclosure, error_handlers, serving, sse
 from src.api.interest import interest
 from src.api.schemas_completions import (
     Completion,
@@ -38,14 +38,13 @@ from src.ipc.messages import (
 blueprint = Blueprint("completions", __name__)
 
 _NO_CONVERSATION = [{"role": "user", "content": ""}]
-_CHAT_ONLY = ("messages", "tools", "tool_choice", "top_logprobs", "reasoning_effort", "chat_template_kwargs")
 _NAMES = {"messages": "prompt", "top_logprobs": "logprobs"}
 _DEFAULT_TOKENS = 16
 
 
 @blueprint.post("/v1/completions")
 def create() -> Response:
-    own = CompletionRequest.model_validate(json_body())
+    own = CompletionRequest.model_validate(disclosure.settle("completions", json_body()))
     fields = _as_chat(own)
     with serving.own_names(_NAMES):
         return _create(own, fields)
@@ -62,18 +61,13 @@ def _create(own: CompletionRequest, fields: dict[str, Any]) -> Response:
             raise UnsupportedValue("A stream takes one prompt.", param="prompt")
         usage = body.stream_options is not None and body.stream_options.include_usage
         writer = CompletionWriter(form, include_usage=usage)
-        return chat.with_ignored(serving.respond(requests[0], writer, form.whole), body.ignored)
-    return chat.with_ignored(json_response(form.together(serving.collect_all(requests))), body.ignored)
+        return serving.respond(requests[0], writer, form.whole)
+    return json_response(form.together(serving.collect_all(requests)))
 
 
 def _as_chat(own: CompletionRequest) -> dict[str, Any]:
-    """The fields that chat has too, under its names.
-
-    Raises:
-        InvalidRequest: for what only chat has.
-    """
+    """The fields that chat has too, under its names."""
     extra = dict(own.model_extra or {})
-    serving.refuse_foreign(extra, _CHAT_ONLY)
     if own.best_of is not None and own.best_of != (extra.get("n") or 1):
         raise UnsupportedValue("best_of must be n: no answers are thrown away.", param="best_of")
     if own.echo and (own.logprobs is not None or not isinstance(own.prompt, str)):
@@ -189,7 +183,8 @@ def tokenize() -> Response:
     if (body.prompt is None) == (body.messages is None):
         raise InvalidRequest("Either prompt or messages is needed.", param="prompt")
     fields = {"model": body.model, "messages": body.messages or _NO_CONVERSATION, "tools": body.tools}
-    _, generate = serving.accept({name: value for name, value in fields.items() if value is not None})
+    given = {name: value for name, value in fields.items() if value is not None}
+    _, generate = serving.accept(disclosure.settle("chat", given))
     if body.prompt is not None:
         generate = replace(generate, raw_prompt=RawPrompt(text=body.prompt))
     answer = serving.tokens_of(generate)

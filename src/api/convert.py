@@ -53,7 +53,6 @@ def to_generate(
     Raises:
         InvalidRequest: for what the schema cannot say.
     """
-    body.refuse_unsupported()
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
@@ -70,6 +69,7 @@ def to_generate(
         json_schema=wishes.json_schema(body),
         thinking=wishes.thinking(body),
         reasoning_effort=body.reasoning_effort,
+        template_options=wishes.template_options(body),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=stop,
         stream=bool(body.stream),

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from flask import Blueprint, Response
 
 from src import logs
-from src.api import auth, chat, convert
+from src.api import auth, chat, convert, disclosure
 from src.api.answer import ClientGone
 from src.api.schemas_embeddings import EmbeddingOut, EmbeddingsOut, EmbeddingsRequest, EmbeddingUsage
 from src.api.service import Service, json_body, json_response, request_id, service
@@ -25,17 +25,15 @@ blueprint = Blueprint("embeddings", __name__)
 def create() -> Response:
     shared = service()
     with shared.inflight.reading():
-        body = EmbeddingsRequest.model_validate(json_body())
+        body = EmbeddingsRequest.model_validate(disclosure.settle("embeddings", json_body()))
     shared.backends.check_model(body.model or shared.settings.default_model)
-    chat.refuse_unknown(body.ignored, strict=shared.settings.strict_fields)
     asked = _to_embed(body, shared.settings.default_model)
     with _counted(shared, asked):
         vectors, finished = _ask(shared, asked)
     _count(shared, asked, finished)
     made = tuple(EmbeddingOut(at, _shown(vector, body)) for at, vector in sorted(vectors.items()))
     tokens = finished.usage.prompt_tokens
-    answer = EmbeddingsOut(made, asked.model, EmbeddingUsage(tokens, tokens))
-    return chat.with_ignored(json_response(answer), body.ignored)
+    return json_response(EmbeddingsOut(made, asked.model, EmbeddingUsage(tokens, tokens)))
 
 
 def _to_embed(body: EmbeddingsRequest, default_model: str) -> EmbedRequest:

@@ -72,7 +72,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part.isidentifier() and part not in ("str", "int") and not _OURS.fullmatch(part):
+        elif part.isidentifier() and part not in ("str", "int", "bool", "float") and not _OURS.fullmatch(part):
             path += f".{part}" if path else part
     return path
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, has_request_context, request
 from flask_cors import CORS
 
 from src.api.forwarded import Forwarded, TrustedProxies
@@ -76,8 +76,9 @@ def of_names(names: Iterable[str]) -> str:
 
 
 def note_fallback(device: Fallback) -> None:
-    """This answer is computed where it should not have to be."""
-    g.fallback = device
+    """This answer is computed where it should not have to be. A stream whose head has gone cannot say so any more."""
+    if has_request_context():
+        g.fallback = device
 
 
 def _tell_fallback(response: Response) -> Response:

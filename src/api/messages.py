@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
-from src.api import chat, convert, serving, sse
+from src.api import convert, disclosure, serving, sse
 from src.api import schemas_messages as shapes
 from src.api.schemas import Wire
 from src.api.schemas_messages import CountRequest, MessageOutput, MessagesRequest
@@ -20,27 +20,24 @@ from src.ipc.messages import CallDelta, Delta, Finished, GenerateRequest, Usage
 blueprint = Blueprint("messages", __name__)
 
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use"}
-_CHAT_ONLY = ("n", "logprobs", "top_logprobs", "response_format", "stream_options", "max_completion_tokens", "stop")
-_UNSUPPORTED = ("container", "mcp_servers", "context_management", "inference_geo", "speed", "diagnostics")
-_NO_EFFECT = ("cache_control", "user_profile_id", "workspace_id")
 _NAMES = {"reasoning_effort": "thinking", "stop": "stop_sequences", "response_format": "output_config.format"}
 _NO_INPUT = msgspec.Raw(b"{}")
 
 
 @blueprint.post("/v1/messages")
 def create() -> Response:
-    own = MessagesRequest.model_validate(json_body())
+    own = MessagesRequest.model_validate(disclosure.settle("messages", json_body()))
     fields = as_chat(own)
     with serving.own_names(_NAMES):
-        body, generate = serving.accept(fields)
+        _, generate = serving.accept(fields)
         form = _Form(generate)
         writer = MessageWriter(form) if own.stream else None
-        return chat.with_ignored(serving.respond(generate, writer, form.whole), body.ignored)
+        return serving.respond(generate, writer, form.whole)
 
 
 @blueprint.post("/v1/messages/count_tokens")
 def count() -> Response:
-    fields = as_chat(CountRequest.model_validate(json_body()))
+    fields = as_chat(CountRequest.model_validate(disclosure.settle("messages", json_body())))
     with serving.own_names(_NAMES):
         _, generate = serving.accept(fields)
     return json_response(shapes.TokenCount(len(serving.tokens_of(generate).tokens)))
@@ -49,9 +46,6 @@ def count() -> Response:
 def as_chat(own: MessagesRequest) -> dict[str, Any]:
     """The same wish in chat's words."""
     extra = own.model_extra or {}
-    serving.refuse_foreign(extra, _CHAT_ONLY)
-    serving.refuse_unsupported(extra, _UNSUPPORTED)
-    extra = {name: value for name, value in extra.items() if name not in (*_UNSUPPORTED, *_NO_EFFECT)}
     turns = [] if own.system is None else [{"role": "system", "content": _text(own.system)}]
     for turn in own.messages:
         turns += _turns(turn)

@@ -11,7 +11,7 @@ import msgspec
 from flask import Blueprint, Response, current_app
 from msgspec.structs import replace
 
-from src.api import auth, chat, convert, serving, sse
+from src.api import auth, convert, disclosure, serving, sse
 from src.api import schemas_responses as shapes
 from src.api.conversations import Conversations, Stored
 from src.api.response_items import Items
@@ -19,16 +19,11 @@ from src.api.schemas import ChatCompletionRequest
 from src.api.schemas_responses import ResponseEvent, ResponseOut, ResponsesRequest
 from src.api.service import json_body, json_response, service
 from src.api.streaming import Event
-from src.errors import InvalidRequest, NotFound, ServiceError, UnsupportedValue
+from src.errors import InvalidRequest, NotFound, ServiceError
 from src.ipc.messages import Delta, Finished, GenerateRequest, Usage
 
 blueprint = Blueprint("responses", __name__)
 
-_CHAT_ONLY = (
-    *("messages", "n", "logprobs", "response_format", "max_tokens", "max_completion_tokens"),
-    *("reasoning_effort",),
-)
-_UNSUPPORTED = ("conversation", "prompt", "context_management", "max_tool_calls", "access_programs", "image")
 _NAMES = {
     "messages": "input",
     "max_tokens": "max_output_tokens",
@@ -50,7 +45,7 @@ def _conversations() -> Conversations:
 
 @blueprint.post("/v1/responses")
 def create() -> Response:
-    own = ResponsesRequest.model_validate(json_body())
+    own = ResponsesRequest.model_validate(disclosure.settle("responses", json_body()))
     kept = _conversations()
     turns = _previous(own, kept, auth.owner()) + turns_of(own.input)
     fields = as_chat(own, turns)
@@ -58,7 +53,7 @@ def create() -> Response:
         body, generate = serving.accept(fields)
         form = Form(generate, own, body, turns, partial(kept.put, auth.owner()))
         writer = ResponseWriter(form) if body.stream else None
-        return chat.with_ignored(serving.respond(generate, writer, form.whole), body.ignored)
+        return serving.respond(generate, writer, form.whole)
 
 
 @blueprint.get("/v1/responses/<response_id>")
@@ -102,11 +97,6 @@ def _previous(own: ResponsesRequest, kept: Conversations, owner: str) -> list[di
 def as_chat(own: ResponsesRequest, turns: list[dict[str, Any]]) -> dict[str, Any]:
     """The same wish in chat's words."""
     extra = own.model_extra or {}
-    serving.refuse_foreign(extra, _CHAT_ONLY)
-    serving.refuse_unsupported(extra, _UNSUPPORTED)
-    extra = {name: value for name, value in extra.items() if name not in _UNSUPPORTED}
-    if extra.get("top_logprobs"):
-        raise UnsupportedValue("top_logprobs is not supported here; /v1/chat/completions has it.", param="top_logprobs")
     first = [] if own.instructions is None else [{"role": "system", "content": own.instructions}]
     choice = own.tool_choice
     if isinstance(choice, shapes.NamedTool):

@@ -1,6 +1,6 @@
 """OpenAI's shapes, in and out. Requests are strict pydantic models; responses are msgspec structs, quick to encode.
 
-Every field of a request is honoured, refused by name, or on the list of those without effect.
+`fields` says what each field of a request is; what it sets aside never comes here.
 """
 
 from __future__ import annotations
@@ -10,20 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from src.errors import UnsupportedValue
 from src.ipc.messages import Priority
-
-# fields of the API this engine does not honour, with the values that ask for nothing
-UNSUPPORTED: dict[str, tuple[object, ...]] = {
-    "functions": ([],),
-    "function_call": ("none", "auto"),
-    "modalities": (["text"],),
-    "audio": (),
-    "prediction": (),
-    "web_search_options": (),
-    "verbosity": ("medium",),
-    "moderation": (),
-}
 
 MAX_CHOICES = 128
 MAX_TOOLS = 128
@@ -33,8 +20,8 @@ class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class WithoutEffect(_Strict):
-    """Fields that cannot change an answer here: checked, and set aside. `service_tier` asks for a priority."""
+class Labels(_Strict):
+    """Fields that ask for nothing of an answer but `service_tier`, which asks for a priority."""
 
     user: str | None = None
     metadata: dict[str, Any] | None = None
@@ -44,9 +31,6 @@ class WithoutEffect(_Strict):
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
     prompt_cache_options: dict[str, Any] | None = None
-
-
-NO_EFFECT = frozenset(WithoutEffect.model_fields)
 
 
 class TextPart(_Strict):
@@ -107,6 +91,9 @@ class Turn(_Strict):
     function_call: None = None
 
 
+SwitchName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
+
+
 class FunctionDef(_Strict):
     """A function the model may call."""
 
@@ -146,8 +133,11 @@ class ResponseFormat(_Strict):
     json_schema: JsonSchemaIn | None = None
 
 
-class TemplateOptions(_Strict):
-    """What vLLM's clients send to turn thinking off."""
+class TemplateOptions(BaseModel):
+    """Switches for a model's chat template, as vLLM's clients send them."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    __pydantic_extra__: dict[SwitchName, bool | int | float | Annotated[str, Field(max_length=1024)] | None]
 
     enable_thinking: bool | None = None
 
@@ -162,10 +152,8 @@ TokenId = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 
 
-class ChatCompletionRequest(WithoutEffect):
+class ChatCompletionRequest(Labels):
     """Body of POST /v1/chat/completions. Bounds are OpenAI's."""
-
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     model: str | None = Field(None, max_length=512)
     messages: list[Turn] = Field(min_length=1, max_length=2048)
@@ -200,26 +188,11 @@ class ChatCompletionRequest(WithoutEffect):
     reasoning_effort: ReasoningEffort | None = None
     chat_template_kwargs: TemplateOptions | None = None
 
-    def refuse_unsupported(self) -> None:
-        """Raise `UnsupportedValue` for the first field that asks for what this engine cannot do."""
-        for name, value in self.extra.items():
-            if name in UNSUPPORTED and value is not None and value not in UNSUPPORTED[name]:
-                raise UnsupportedValue(f"{name!r} with this value is not supported by this engine.", param=name)
-
     @property
     def images(self) -> int:
         """How many it shows, in all its turns."""
         parts = (part for turn in self.messages if isinstance(turn.content, list) for part in turn.content)
         return sum(isinstance(part, ImageUrlPart) for part in parts)
-
-    @property
-    def extra(self) -> dict[str, Any]:
-        return self.model_extra or {}
-
-    @property
-    def ignored(self) -> list[str]:
-        """Fields nobody knows, to be named in the response's header."""
-        return sorted(set(self.extra) - set(UNSUPPORTED))
 
 
 class ModelBody(BaseModel):

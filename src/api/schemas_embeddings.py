@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from src.api.schemas import Wire, WithoutEffect
+from src.api.schemas import Labels, Wire
 from src.api.schemas_completions import TokenIds
 from src.ipc.messages import Priority
 
@@ -14,10 +14,8 @@ MAX_INPUTS = 2048
 Text = Annotated[str, Field(min_length=1)]
 
 
-class EmbeddingsRequest(WithoutEffect):
+class EmbeddingsRequest(Labels):
     """Body of POST /v1/embeddings. Bounds are OpenAI's."""
-
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     model: str | None = Field(None, max_length=512)
     input: (
@@ -30,11 +28,6 @@ class EmbeddingsRequest(WithoutEffect):
     dimensions: int | None = Field(None, ge=1, le=1_000_000)
     priority: Priority | None = None
     timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
-
-    @property
-    def ignored(self) -> list[str]:
-        """Fields nobody knows."""
-        return sorted(self.model_extra or ())
 
 
 class EmbeddingOut(Wire, frozen=True):

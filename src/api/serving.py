@@ -15,14 +15,14 @@ from flask import Response
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from src.api import auth, chat, convert, error_handlers
+from src.api import auth, chat, convert, disclosure, error_handlers
 from src.api.answer import ClientGone
 from src.api.generation import Generation
 from src.api.interest import interest
 from src.api.schemas import ChatCompletionRequest, Wire
 from src.api.service import json_response, service
 from src.api.streaming import Event, StreamWriter, stream, wait_admitted
-from src.errors import InvalidRequest, ServiceError, UnsupportedValue
+from src.errors import ServiceError
 from src.ipc.messages import GenerateRequest, Tokenized, TokenizeRequest
 
 
@@ -44,7 +44,8 @@ def tokens_of(generate: GenerateRequest) -> Tokenized:
 
 @contextmanager
 def own_names(names: dict[str, str]) -> Iterator[None]:
-    """Errors name the fields as this endpoint has them, not as chat has."""
+    """Errors, and what is set aside, name the fields as this endpoint has them, not as chat has."""
+    disclosure.rename(**{chats: (own,) for chats, own in names.items()})
     try:
         yield
     except ValidationError as error:
@@ -60,20 +61,6 @@ def _renamed(error: ServiceError, names: dict[str, str]) -> ServiceError:
         error.param = names[head[0]] + was[head.end() :]
         error.message = error.message.replace(repr(was), repr(error.param))
     return error
-
-
-def refuse_unsupported(fields: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Raise `UnsupportedValue` for a field of this API that cannot be honoured."""
-    for name in names:
-        if fields.get(name) not in (None, [], {}):
-            raise UnsupportedValue(f"{name!r} is not supported here.", param=name)
-
-
-def refuse_foreign(fields: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Raise `InvalidRequest` for a field that only chat has: it would get through to chat unseen."""
-    for name in names:
-        if fields.get(name) is not None:
-            raise InvalidRequest(f"{name!r} belongs to /v1/chat/completions.", param=name)
 
 
 def content_of(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:

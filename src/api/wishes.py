@@ -9,6 +9,7 @@ from src.errors import InvalidRequest
 from src.ipc.messages import Choice, Sampling, Tool, ToolChoice
 
 _SEEDS = 1 << 63
+_MAX_SWITCHES = 32
 # {} would be any JSON value; json_object promises an object
 _ANY_OBJECT = '{"type":"object"}'
 
@@ -91,6 +92,16 @@ def _choice(body: ChatCompletionRequest, names: list[str]) -> ToolChoice:
             raise InvalidRequest("tool_choice names a tool that is not in tools.", param="tool_choice")
         return ToolChoice("named", wish.function.name, False)
     return ToolChoice("required", None, parallel)
+
+
+def template_options(body: ChatCompletionRequest) -> dict[str, bool | int | float | str]:
+    """Switches for the chat template, beyond those that have fields of their own."""
+    given = body.chat_template_kwargs.model_extra if body.chat_template_kwargs is not None else None
+    if given and len(given) > _MAX_SWITCHES:
+        raise InvalidRequest(
+            f"chat_template_kwargs has more than {_MAX_SWITCHES} entries.", param="chat_template_kwargs"
+        )
+    return {name: value for name, value in (given or {}).items() if value is not None}
 
 
 def thinking(body: ChatCompletionRequest) -> bool | None:

@@ -13,7 +13,7 @@ from src.engine.backends import Backend
 from src.engine.deadlines import budget
 from src.engine.sequence import Sequence
 from src.engine.text import TextStream
-from src.errors import ContextLengthExceeded, InvalidRequest
+from src.errors import ContextLengthExceeded, InvalidRequest, UnsupportedValue
 from src.ipc.messages import FinishReason, GenerateRequest
 from src.settings import EngineSettings
 
@@ -45,7 +45,8 @@ def prepare(
         ContextLengthExceeded: when prompt and answer do not fit the model.
     """
     context = backend.info.context_length
-    max_tokens = answer_budget(len(prompt.tokens), request.max_tokens, settings.default_max_tokens, context)
+    asked, strict = request.max_tokens, request.strict
+    max_tokens = answer_budget(len(prompt.tokens), asked, settings.default_max_tokens, context, strict=strict)
     reader = backend.tokenizer.reader(request, prompt.tokens)
     text = TextStream(backend.tokenizer.detokenizer(), request.stop, reader)
     whole = [*prompt.tokens, *request.prefix] if request.prefix else prompt.tokens
@@ -60,7 +61,16 @@ def prepare(
         prefill_left=len(whole),
         completion_tokens=len(request.prefix),
         media=prompt.media,
+        set_aside=_set_aside(request, prompt.tokens, backend, cut=asked is not None and max_tokens < asked),
     )
+
+
+def _set_aside(request: GenerateRequest, prompt: list[int], backend: Backend, *, cut: bool) -> tuple[str, ...]:
+    """What the answer is made without; raises UnsupportedValue where nothing may be."""
+    names = (*backend.tokenizer.set_aside(request, prompt), *(("max_tokens",) if cut else ()))
+    if names and request.strict:
+        raise UnsupportedValue("This model has no use for this field (STRICT_FIELDS).", param=names[0])
+    return names
 
 
 def replay(prefix: tuple[int, ...], text: TextStream, max_tokens: int, ends: frozenset[int]) -> FinishReason | None:
@@ -74,11 +84,11 @@ def replay(prefix: tuple[int, ...], text: TextStream, max_tokens: int, ends: fro
     return "length" if len(prefix) >= max_tokens else None
 
 
-def answer_budget(prompt: int, asked: int | None, default: int, context: int) -> int:
-    """Tokens the answer may take: what was asked, if it fits; without a wish, the default or what is left.
+def answer_budget(prompt: int, asked: int | None, default: int, context: int, *, strict: bool = False) -> int:
+    """Tokens the answer may take: what was asked (unless given, the default), but no more than the context has left.
 
     Raises:
-        ContextLengthExceeded: naming the numbers.
+        ContextLengthExceeded: naming the numbers; `strict`: also where an asked length would have to be cut.
     """
     left = context - prompt
     if left < 1:
@@ -86,11 +96,9 @@ def answer_budget(prompt: int, asked: int | None, default: int, context: int) ->
             f"The prompt has {prompt} tokens; the model's context is {context}, and an answer needs at least one.",
             param="messages",
         )
-    if asked is None:
-        return min(default, left)
-    if asked > left:
+    if asked is not None and asked > left and strict:
         raise ContextLengthExceeded(
             f"The prompt has {prompt} tokens and max_tokens asks for {asked}; the model's context is {context}.",
             param="max_tokens",
         )
-    return asked
+    return min(default if asked is None else asked, left)

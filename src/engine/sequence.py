@@ -43,7 +43,10 @@ class Status(Enum):
 
 @dataclass(eq=False)
 class Sequence:
-    """Times are on the scheduler's monotonic clock, seconds. `prompt` ends with the prefix of a resumed answer."""
+    """Times are on the scheduler's monotonic clock, seconds. `prompt` ends with the prefix of a resumed answer.
+
+    `set_aside`: fields of the request that this model has no use for.
+    """
 
     request: GenerateRequest
     prompt: list[int]
@@ -64,6 +67,7 @@ class Sequence:
     group: Group | None = None
     grammar: Grammar | None = None
     media: object | None = None
+    set_aside: tuple[str, ...] = ()
 
     @property
     def length(self) -> int:

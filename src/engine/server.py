@@ -277,7 +277,8 @@ class EngineServer:
         grammar = await encoding.grammar(request, backend, peer.gone) if is_constrained(request) else None
         sequences = await encoding.sequences(request, backend, token_s, grammar, peer.gone)
         first = sequences[0]
-        peer.send(Admitted(len(first.prompt), first.max_tokens, self._fallback, revision=backend.info.revision))
+        revision = backend.info.revision
+        peer.send(Admitted(len(first.prompt), first.max_tokens, self._fallback, revision, first.set_aside))
         await self._follow(sequences, _Route(peer), scheduler)
 
     async def _embed(self, peer: Peer, request: EmbedRequest) -> None:

@@ -112,7 +112,8 @@ class GenerateRequest(Message, frozen=True):
     sent and `spent_s` the seconds that were spent on them: the answer goes on after both. `choices` asks for several
     answers; each has a prefix of its own, and one that has ended is left out. `json_schema` is the text of a schema
     the answer must follow. With a `raw_prompt` there are no messages: the model goes on with that text. What was
-    computed for one `salt` is used for no other: it stands for the API key.
+    computed for one `salt` is used for no other: it stands for the API key. `strict`: a field that would be set aside
+    fails the request (STRICT_FIELDS). `template_options`: switches for the model's chat template, if it knows them.
     """
 
     id: str
@@ -133,8 +134,10 @@ class GenerateRequest(Message, frozen=True):
     json_schema: str | None = None
     thinking: bool | None = None
     reasoning_effort: str | None = None
+    template_options: dict[str, bool | int | float | str] = {}
     raw_prompt: RawPrompt | None = None
     salt: str = ""
+    strict: bool = False
 
 
 class EmbedRequest(Message, frozen=True):
@@ -321,13 +324,15 @@ class Admitted(Message, frozen=True):
     """The prompt is tokenised, fits, and waits its turn. `max_tokens` is what the answer may take.
 
     `fallback`: where it is computed, when that is not where it should be (GPU_FALLBACK). `revision`: of the model's
-    files, as the engine loaded them (`ModelInfo`).
+    files, as the engine loaded them (`ModelInfo`). `set_aside`: fields of the request, by chat's names, that this model
+    has no use for.
     """
 
     prompt_tokens: int
     max_tokens: int
     fallback: Fallback | None = None
     revision: str = ""
+    set_aside: tuple[str, ...] = ()
 
 
 class Alternative(msgspec.Struct, frozen=True):

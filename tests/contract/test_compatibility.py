@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from src.api.schemas import NO_EFFECT, UNSUPPORTED, ChatCompletionRequest
-from src.engine.backends import REFUSES
+from src.api.fields import REFUSED as NOBODY_TAKES
+from src.api.fields import REFUSES, SETS_ASIDE
+from src.api.schemas import ChatCompletionRequest, Labels
 from src.gpu import blas
 from tests.contract.conftest import Service
 from tests.contract.test_openai import TOOLS, start
@@ -49,8 +50,12 @@ PLAIN: dict[str, dict[str, Any]] = {
     "chat_template_kwargs": {"chat_template_kwargs": {"enable_thinking": False}},
     "metadata": {"metadata": {"a": "b"}},
     "store": {"store": False},
+    "service_tier": {"service_tier": "flex"},
     "prompt_cache_options": {"prompt_cache_options": {}},
-    **{name: {name: "x"} for name in NO_EFFECT - {"metadata", "store", "prompt_cache_options"}},
+    **{
+        name: {name: "x"}
+        for name in Labels.model_fields.keys() - {"metadata", "store", "prompt_cache_options", "service_tier"}
+    },
 }
 _DOT = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
@@ -63,12 +68,24 @@ REFUSED: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("mlx", "messages"): {"messages": PICTURED},
     ("fake", "messages"): {"messages": PICTURED},
-    ("mlx", "reasoning_effort"): {"reasoning_effort": "high"},
     ("fake", "response_format"): {"response_format": JSON},
     ("fake", "tool_choice"): {"tools": TOOLS, "tool_choice": "required"},
 }
+# what each engine sets aside, and the name it is disclosed by
+ASIDE: dict[tuple[str, str], tuple[dict[str, Any], str]] = {
+    **{(engine, "max_tokens"): ({"max_tokens": 9_000_000}, "max_tokens") for engine in HERE},
+    **{
+        (engine, "max_completion_tokens"): ({"max_completion_tokens": 9_000_000}, "max_completion_tokens")
+        for engine in HERE
+    },
+    ("mlx", "reasoning_effort"): ({"reasoning_effort": "high"}, "reasoning_effort"),
+    ("mlx", "chat_template_kwargs"): (
+        {"chat_template_kwargs": {"preserve_thinking": True}},
+        "chat_template_kwargs.preserve_thinking",
+    ),
+}
 # shown elsewhere: these need a model of another kind
-ELSEWHERE = {("mlx", "tools"), ("mlx", "/v1/embeddings"), ("fake", "/v1/embeddings")}
+ELSEWHERE = {*{("mlx", "tools"), ("mlx", "reasoning_effort"), ("mlx", "/v1/embeddings"), ("fake", "/v1/embeddings")}}
 
 
 @pytest.fixture(scope="module", params=HERE)
@@ -83,6 +100,7 @@ def test_every_field_is_looked_at() -> None:
     assert {*PLAIN, "model", "messages"} == set(ChatCompletionRequest.model_fields)
     said = {(engine, field) for engine in HERE for field in REFUSES[engine]}
     assert said == {*REFUSED, *ELSEWHERE}
+    assert set(ASIDE) == {(engine, field) for engine in HERE for field in SETS_ASIDE[engine]}
 
 
 @pytest.mark.parametrize("field", sorted(PLAIN))
@@ -94,7 +112,7 @@ def test_what_is_honoured_is_taken(field: str, service: Service) -> None:
     assert '"error"' not in response.text
 
 
-@pytest.mark.parametrize("field", sorted(UNSUPPORTED))
+@pytest.mark.parametrize("field", sorted(field.name for field in NOBODY_TAKES if "chat" in field.wires))
 def test_what_nobody_takes(field: str, service: Service) -> None:
     refused = service.chat("hello", **{field: {"something": "else"}})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, field)
@@ -107,6 +125,18 @@ def test_what_is_refused_is_named(engine: str, field: str, service: Service) -> 
         refused = service.chat("hello", max_tokens=5, **REFUSED[engine, field])
         assert refused.status_code == 400, refused.text
         assert str(refused.json()["error"]["param"]).startswith(field)
+
+
+@pytest.mark.parametrize(("engine", "field"), sorted(ASIDE))
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_set_aside_is_disclosed(engine: str, field: str, stream: bool, service: Service) -> None:
+    """In the header, by the client's own name, and in the metrics."""
+    if service.settings.inference_engine == engine:
+        fields, name = ASIDE[engine, field]
+        taken = service.chat("hello", stream=stream, **{"stop": ["e"], **fields})
+        assert (taken.status_code, taken.headers["X-Ignored-Fields"]) == (200, name), taken.text
+        label = name.partition(".")[0]
+        assert f'stoker_ignored_fields_total{{field="{label}"}}' in service.http.get("/metrics").text
 
 
 def test_a_template_without_tools(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

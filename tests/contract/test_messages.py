@@ -153,4 +153,4 @@ def test_refusals_use_this_apis_names(start_service: StartService) -> None:
     assert refused["param"] == "output_config.format"
     reply = service.http.post("/v1/messages", json={**body, "cache_control": {"type": "ephemeral"}, "mcp_servers": []})
     assert reply.status_code == 200
-    assert "X-Ignored-Fields" not in reply.headers
+    assert reply.headers["X-Ignored-Fields"] == "cache_control"

@@ -148,21 +148,16 @@ def test_the_store_is_bounded(start_service: StartService) -> None:
         ({"input": 5}, "input"),
         ({"input": []}, "input"),
         ({"input": "x" * 2000}, "input"),
-        ({"input": "x", "max_output_tokens": 2000}, "max_output_tokens"),
         ({"input": "x", "text": {"format": {"type": "json_object"}}}, "text.format"),
         ({"input": "x", "conversation": "c"}, "conversation"),
         ({"input": "x", "prompt": {"id": "p"}}, "prompt"),
-        ({"input": "x", "max_tool_calls": 2}, "max_tool_calls"),
-        ({"input": "x", "context_management": [{"type": "compaction"}]}, "context_management"),
         ({"input": [{"type": "image_generation_call"}]}, "input"),
         ({"input": "x", "tools": [{"type": "web_search"}]}, "tools"),
-        ({"input": "x", "truncation": "auto"}, "truncation"),
         ({"input": "x", "background": True}, "background"),
         ({"input": "x", "top_logprobs": 3}, "top_logprobs"),
         ({"input": "x", "max_output_tokens": 0}, "max_output_tokens"),
         ({"input": "x", "n": 2}, "n"),
         ({"input": "x", "text": {"format": {"type": "yaml"}}}, "text"),
-        ({"input": "x", "reasoning": {"summary": "auto"}}, "reasoning"),
         ({}, "input"),
     ],
 )
@@ -173,6 +168,30 @@ def test_what_is_wrong_is_named(fields: dict[str, Any], param: str, start_servic
     assert reply.status_code == 400, reply.text
     assert str(reply.json()["error"]["param"]).startswith(param)
     assert service.works()
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"max_output_tokens": 2000}, "max_output_tokens"),
+        ({"max_tool_calls": 2}, "max_tool_calls"),
+        ({"context_management": [{"type": "compaction"}]}, "context_management"),
+        ({"truncation": "auto"}, "truncation"),
+        ({"reasoning": {"summary": "auto"}}, "reasoning.summary"),
+        ({"text": {"verbosity": "low"}}, "text.verbosity"),
+        ({"client_metadata": {"a": "b"}}, "client_metadata"),
+    ],
+)
+def test_a_hint_is_set_aside_and_named(fields: dict[str, Any], name: str, start_service: StartService) -> None:
+    """What agents send in every turn does not refuse it; where nothing may be set aside, it does, by that name."""
+    reply = start_service(max_model_len=1000).http.post(ROUTE, json={"input": "x", **fields})
+    assert (reply.status_code, reply.headers["X-Ignored-Fields"]) == (200, name), reply.text
+
+
+def test_a_prompt_too_long_to_be_cut_is_refused(start_service: StartService) -> None:
+    """`truncation: auto` is set aside while the prompt fits; a prompt that does not is not cut."""
+    reply = start_service(max_model_len=1000).http.post(ROUTE, json={"input": "x" * 2000, "truncation": "auto"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "context_length_exceeded")
 
 
 def test_what_has_no_effect_is_taken(service: Service) -> None:

@@ -16,7 +16,6 @@ import pytest
 
 from src.engine.backends import Backend
 from src.engine.text import TextStream
-from src.errors import UnsupportedValue
 from src.ipc.messages import ChatMessage, GenerateRequest, Sampling, Tool, ToolChoice
 from src.settings import Settings
 from tests.contract.conftest import Service
@@ -152,8 +151,8 @@ def test_a_model_that_always_thinks(thinker: Callable[[str], Path]) -> None:
         for request in (asking(), asking(thinking=False)):
             for made in answers(backend, request):
                 jsonschema.validate(json.loads(read(backend, request, made)[0]), PERSON)
-        with pytest.raises(UnsupportedValue):
-            backend.tokenizer.encode(asking(None, thinking=False))
+        unasked = asking(None, thinking=False)
+        assert backend.tokenizer.set_aside(unasked, backend.tokenizer.encode(unasked)) == ("reasoning_effort",)
     finally:
         backend.close()
 
@@ -165,8 +164,11 @@ def test_a_model_that_knows_no_thinking(random_model: Path) -> None:
         request = asking()
         for made in answers(backend, request):
             assert read(backend, request, made)[1] == ""
-        with pytest.raises(UnsupportedValue, match="no switch"):
-            backend.tokenizer.encode(asking(thinking=True))
+        wished = asking(thinking=True)
+        prompt = backend.tokenizer.encode(wished)
+        assert prompt == backend.tokenizer.encode(request)
+        assert backend.tokenizer.set_aside(wished, prompt) == ("reasoning_effort",)
+        assert backend.tokenizer.set_aside(request, prompt) == ()
     finally:
         backend.close()
 

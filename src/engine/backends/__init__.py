@@ -141,6 +141,10 @@ class Tokenizer(Protocol):
         """Bytes of the longest vocabulary entry. The first call may take long."""
         ...
 
+    def set_aside(self, request: GenerateRequest, prompt: list[int]) -> tuple[str, ...]:
+        """Fields of a request that was encoded which this model has no use for, by chat's names."""
+        ...
+
     def media(self, request: GenerateRequest) -> object | None:
         """What of the request that was just encoded is no text, as the backend takes it."""
         ...
@@ -292,50 +296,6 @@ class Backend(Protocol):
 def is_constrained(request: GenerateRequest) -> bool:
     """Whether the answer must have a form: a grammar has to be compiled before it can begin."""
     return request.json_schema is not None or request.tool_choice.mode in ("required", "named")
-
-
-# what an engine refuses by name, and when, beyond what nobody takes (api/schemas.UNSUPPORTED): each engine here is a
-# column of docs/compatibility.md
-ALWAYS = "always"
-REFUSES: dict[str, dict[str, str]] = {
-    "mlx": {
-        "messages": "when they hold images",
-        "tools": "when the model's template knows none (a tool that must be called needs no template)",
-        "response_format": "for keywords that llguidance does not know",
-        "reasoning_effort": "when the model's template has no switch, or before a form when its thinking has no mark",
-        "/v1/embeddings": "for a model whose last hidden state mlx-lm keeps to itself",
-    },
-    "mlx vision": {
-        "messages": "when an image is no `data:` URL, nor of `IMAGE_URL_HOSTS`",
-        "tools": "when the model's template knows none (a tool that must be called needs no template)",
-        "response_format": "for keywords that llguidance does not know",
-        "reasoning_effort": "when the model's template has no switch, or before a form when its thinking has no mark",
-        "/v1/embeddings": ALWAYS,
-    },
-    "vllm": {
-        "messages": "when they hold images and the model sees none",
-        "tools": "unless its command names a `--tool-call-parser`, or a tool must be called",
-        "/v1/embeddings": ALWAYS,
-    },
-    "llama.cpp": {
-        "messages": "when they hold images and the server has no projector (`--mmproj`); by llama_cpp.server",
-        "n": "beyond the server's slots; any but 1 by llama_cpp.server",
-        "logprobs": "with tools",
-        "top_logprobs": "with tools",
-        "logit_bias": "for ids beyond the vocabulary",
-        "ignore_eos": "by llama_cpp.server",
-        "tools": "when the model's template knows none; by llama_cpp.server, unless one must be called",
-        "reasoning_effort": "when the model's template has no switch; by llama_cpp.server",
-        "chat_template_kwargs": "by llama_cpp.server",
-        "/v1/embeddings": ALWAYS,
-    },
-    "fake": {
-        "messages": "when they hold images",
-        "/v1/embeddings": ALWAYS,
-        "response_format": "but for `text`",
-        "tool_choice": "`required` or a name, unless the message is the call",
-    },
-}
 
 
 def load(model: str, settings: Settings, progress: Progress) -> Backend:

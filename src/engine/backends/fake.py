@@ -81,6 +81,10 @@ class FakeTokenizer:
 
     longest = 1
 
+    def set_aside(self, request: GenerateRequest, prompt: list[int]) -> tuple[str, ...]:  # noqa: ARG002  # as the protocol
+        """There is no template that could have switches."""
+        return tuple(f"chat_template_kwargs.{name}" for name in request.template_options)
+
     def media(self, request: GenerateRequest) -> None:  # as the protocol
         """There never are pictures."""
 

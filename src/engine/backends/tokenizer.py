@@ -6,6 +6,7 @@ Used on the tokenizer thread (grammars: on the grammar threads); detokenizers an
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence as Seq
 from typing import Any
 
@@ -22,6 +23,8 @@ from src.ipc.messages import ChatMessage, GenerateRequest, ImagePart, RawPrompt,
 
 _SWITCHES = ("enable_thinking", "thinking")
 _SPACERS = ("\n", "\n\n", " ")
+# what a template is rendered with: no switches of it
+_NO_SWITCHES = frozenset(("messages", "tools", "documents", "add_generation_prompt", "continue_final_message"))
 
 
 class LmTokenizer:
@@ -47,8 +50,8 @@ class LmTokenizer:
             raise UnsupportedValue("This model's chat template knows no tools.", param="tools")
         prompt = self._render(request.messages, self._options(request))
         if self._thinks(prompt):
-            return prompt if request.thinking is not False else self._silenced(request, prompt)
-        if request.thinking and is_constrained(request) and not self._may_begin_to_think:
+            return self._silenced(prompt) if request.thinking is False and is_constrained(request) else prompt
+        if request.thinking and self._has_switch and is_constrained(request) and not self._may_begin_to_think:
             text = "This model cannot reason before an answer of a given form."
             raise UnsupportedValue(text, param="reasoning_effort")
         return prompt
@@ -67,10 +70,23 @@ class LmTokenizer:
     def longest(self) -> int:
         return self._vocabulary.longest
 
-    def _silenced(self, request: GenerateRequest, prompt: list[int]) -> list[int]:
-        """The thinking that the template opened is closed; a free answer would only open it again."""
-        if not is_constrained(request):
-            raise UnsupportedValue("This model always thinks.", param="reasoning_effort")
+    def set_aside(self, request: GenerateRequest, prompt: list[int]) -> tuple[str, ...]:
+        unknown = [name for name in request.template_options if not self._knows(name)]
+        names = tuple(f"chat_template_kwargs.{name}" for name in unknown)
+        return ("reasoning_effort", *names) if self._cannot_choose(request, prompt) else names
+
+    def _cannot_choose(self, request: GenerateRequest, prompt: list[int]) -> bool:
+        """Whether this model thinks, or does not, whatever the request wishes."""
+        if request.thinking is None or request.raw_prompt is not None:
+            return False
+        return not self._has_switch if request.thinking else self._thinks(prompt)
+
+    def _knows(self, name: str) -> bool:
+        """Whether the template speaks of this switch."""
+        return name not in _NO_SWITCHES and re.search(rf"\b{re.escape(name)}\b", self._template) is not None
+
+    def _silenced(self, prompt: list[int]) -> list[int]:
+        """The thinking that the template opened is closed before a form; a free answer would only open it again."""
         return [*prompt, *self._encoded(f"{self._wrapped.think_end}\n\n")]
 
     def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
@@ -94,11 +110,9 @@ class LmTokenizer:
             options["tools"] = [tool_json(tool) for tool in request.tools]
         if request.thinking is not None:
             options["enable_thinking"] = request.thinking
-        if request.thinking:
-            if not self._has_switch:
-                raise UnsupportedValue("This model has no switch for its reasoning.", param="reasoning_effort")
+        if request.thinking and self._has_switch:
             options["reasoning_effort"] = request.reasoning_effort
-        return options
+        return {name: value for name, value in request.template_options.items() if self._knows(name)} | options
 
     @property
     def _has_switch(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from src.engine.upstream.calls import is_forced
 from src.errors import UnsupportedValue
@@ -23,7 +24,8 @@ class Dialect:
 
     `always` goes with every request, `usage` into its stream_options. `seeds`: how many there are. `lacks`: fields it
     would take and ignore. `forces_tools`: whether a tool that must be called is, whatever the model and the command.
-    `tokens`: where text becomes token ids. `apart`: what keeps one API key's prompts out of what another's compute.
+    `switches`: whether its chat template can be given any. `cuts_answers`: an answer's length is cut to the context
+    without a word. `tokens`: where text becomes token ids. `apart`: keeps one API key's prompts out of another's.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Dialect:
     lacks: frozenset[str] = frozenset()
     forces_tools: bool = True
     raw_schema: bool = True
+    switches: bool = True
+    cuts_answers: bool = False
     least_logprobs: int = 0
     tokens: str = "/tokenize"
     apart: Callable[[str], dict[str, Any]] = lambda _: {}
@@ -55,6 +59,7 @@ LLAMA_SERVER = Dialect(
     lacks=frozenset({"logprobs with tools"}),
     forces_tools=False,
     raw_schema=False,
+    cuts_answers=True,
     least_logprobs=1,
     apart=lambda _: {"cache_prompt": False},  # its cache of prompts knows no owners
 )
@@ -63,9 +68,10 @@ LLAMA_CPP_PYTHON = Dialect(
     always={"repeat_penalty": 1.0},  # its own default, 1.1, is no other server's
     repetition_penalty="repeat_penalty",
     seeds=(1 << 32) - 1,
-    lacks=frozenset({"n", "ignore_eos", "tools", "reasoning_effort", "prompt", "response_format of a prompt"}),
+    lacks=frozenset({"n", "ignore_eos", "tools", "prompt", "response_format of a prompt"}),
     forces_tools=False,
     raw_schema=False,
+    switches=False,
     least_logprobs=1,
     tokens="/extras/tokenize",
 )
@@ -150,7 +156,6 @@ def refuse(request: GenerateRequest, facts: Facts) -> None:
         "n": len(request.choices) > 1,
         "ignore_eos": request.sampling.ignore_eos,
         "tools": bool(request.tools) and not is_forced(request),
-        "reasoning_effort": request.thinking is not None or request.reasoning_effort is not None,
         "prompt": request.raw_prompt is not None and bool(request.raw_prompt.tokens),
         "response_format of a prompt": request.raw_prompt is not None and request.json_schema is not None,
         "logprobs with tools": request.sampling.logprobs is not None and bool(request.tools),
@@ -170,6 +175,30 @@ def _refuse_by_model(request: GenerateRequest, facts: Facts) -> None:
         raise UnsupportedValue("This model reads no images.", param="messages")
     if request.tools and not facts.takes_tools:
         raise UnsupportedValue("This model's chat template knows no tools.", param="tools")
-    wished = request.thinking is not None or request.reasoning_effort is not None
-    if wished and facts.template is not None and not any(name in facts.template for name in _SWITCHES):
-        raise UnsupportedValue("This model has no switch for its reasoning.", param="reasoning_effort")
+
+
+def fit(request: GenerateRequest, facts: Facts) -> tuple[GenerateRequest, tuple[str, ...]]:
+    """The request without what this server or its model has no use for, and the names of that.
+
+    Raises:
+        UnsupportedValue: the first of them, where nothing may be set aside.
+    """
+    names: list[str] = []
+    if (request.thinking is not None or request.reasoning_effort is not None) and not _has_switch(facts, *_SWITCHES):
+        names.append("reasoning_effort")
+        request = replace(request, thinking=None, reasoning_effort=None)
+    unknown = [name for name in request.template_options if not _has_switch(facts, name)]
+    known = {name: value for name, value in request.template_options.items() if name not in unknown}
+    names += [f"chat_template_kwargs.{name}" for name in unknown]
+    if facts.dialect.cuts_answers and (request.max_tokens or 0) > (facts.context_length or 1 << 62):
+        names.append("max_tokens")
+    if names and request.strict:
+        raise UnsupportedValue("This model has no use for this field (STRICT_FIELDS).", param=names[0])
+    return replace(request, template_options=known), tuple(names)
+
+
+def _has_switch(facts: Facts, *names: str) -> bool:
+    """Whether the model's chat template speaks of one; a server that does not show it may."""
+    if not facts.dialect.switches:
+        return False
+    return facts.template is None or any(name in facts.template for name in names)

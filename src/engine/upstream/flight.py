@@ -35,9 +35,11 @@ class Flight:
         budget: Budget,
         clock: Callable[[], float],
         revision: str = "",
+        set_aside: tuple[str, ...] = (),
     ) -> None:
         self.request = request
         self._revision = revision
+        self._set_aside = set_aside
         self._arrived = arrived
         self._budget = budget
         self._clock = clock
@@ -111,7 +113,8 @@ class Flight:
     def _admit(self, peer: Peer, max_tokens: int) -> None:
         if not self._admitted:
             self._admitted = True
-            peer.send(Admitted(self._translation.prompt_tokens, max_tokens, revision=self._revision))
+            admitted = Admitted(self._translation.prompt_tokens, max_tokens, None, self._revision, self._set_aside)
+            peer.send(admitted)
 
     def _stamp(self, events: Sequence[object], pace: Pace) -> None:
         if not any(isinstance(event, Delta) for event in events):

@@ -16,11 +16,12 @@ from src.ipc.messages import GenerateRequest
 
 @dataclass(eq=False)
 class Turn:
-    """One request's place."""
+    """One request's place. `set_aside`: what of it is not asked of the server."""
 
     request: GenerateRequest
     arrived: float
     called: asyncio.Future[None]
+    set_aside: tuple[str, ...] = ()
     flight: Flight | None = None
 
     @property
@@ -46,9 +47,9 @@ class Line:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def enter(self, request: GenerateRequest) -> Turn:
+    def enter(self, request: GenerateRequest, set_aside: tuple[str, ...] = ()) -> Turn:
         """A place in the line; its turn has come when `called` is done."""
-        turn = Turn(request, self._clock(), asyncio.get_running_loop().create_future())
+        turn = Turn(request, self._clock(), asyncio.get_running_loop().create_future(), set_aside)
         self._waiting.push(turn)
         self._call()
         return turn

@@ -43,11 +43,13 @@ def prompt(request: GenerateRequest, dialect: Dialect) -> dict[str, Any]:
     raw = request.raw_prompt
     if raw is not None:
         return {"prompt": list(raw.tokens) or raw.text or ""}
-    options = {} if request.thinking is None else {"chat_template_kwargs": {"enable_thinking": request.thinking}}
+    switches = dict(request.template_options)
+    if request.thinking is not None:
+        switches["enable_thinking"] = request.thinking
     return {
         "messages": [_message(turn) for turn in request.messages],
         **_tools(request, dialect),
-        **options,
+        "chat_template_kwargs": switches or None,
         "reasoning_effort": request.reasoning_effort,
     }
 

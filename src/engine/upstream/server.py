@@ -23,7 +23,7 @@ from src.engine.pace import Pace
 from src.engine.text_bound import TextBound
 from src.engine.upstream import question, refusals, tokens
 from src.engine.upstream.client import Client, Unreachable
-from src.engine.upstream.dialects import Facts, refuse
+from src.engine.upstream.dialects import Facts, fit, refuse
 from src.engine.upstream.flight import BrokenOff, Flight
 from src.engine.upstream.line import Line, Turn
 from src.errors import (
@@ -180,10 +180,11 @@ class UpstreamServer:
         client, facts = self._loaded(request.model)
         _check_length(request, facts)
         refuse(request, facts)
+        request, set_aside = fit(request, facts)
         peer.send(Accepted())
         if self._line.running == 0:
             self._stirred = self._clock()
-        turn = self._line.enter(request)
+        turn = self._line.enter(request, set_aside)
         try:
             await _first(turn.called, peer.gone, timeout_s=self._settings.queue_timeout)
             if peer.gone.done():
@@ -206,15 +207,17 @@ class UpstreamServer:
             await self._fly(peer, turn, client, facts, limit)
         except ContextLengthExceeded:
             if request.max_tokens is not None:
-                raise
-            # nobody asked for that length: the server knows what is left
+                if request.strict:
+                    raise
+                turn.set_aside += ("max_tokens",)
+            # the server knows what is left; a prompt that is too long fails again
             await self._fly(peer, turn, client, facts, None)
 
     async def _fly(self, peer: Peer, turn: Turn, client: Client, facts: Facts, limit: int | None) -> None:
         request = turn.request
         most = limit or self._settings.default_max_tokens
         allowed = budget(request, most, self._settings, self._pace.step.value)
-        flight = Flight(request, facts.dialect, turn.arrived, allowed, self._clock, facts.revision)
+        flight = Flight(request, facts.dialect, turn.arrived, allowed, self._clock, facts.revision, turn.set_aside)
         turn.flight = flight
         path, body = question.path(request), question.body(request, facts, limit)
         work = asyncio.ensure_future(flight.fly(client, path, body, most, peer=peer, pace=self._pace, alive=self._stir))

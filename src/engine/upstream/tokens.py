@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from src.engine.upstream import question, refusals
 from src.engine.upstream.client import Client, Reply
-from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, Facts
+from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, Facts, fit
 from src.errors import ContextLengthExceeded, ServiceError, UnsupportedValue
 from src.ipc.messages import Detokenized, DetokenizeRequest, GenerateRequest, Tokenized, TokenizeRequest
 
@@ -36,7 +37,7 @@ async def translate(
 
 
 async def _tokens(request: GenerateRequest, client: Client, facts: Facts) -> _Reply:
-    given = question.prompt(request, facts.dialect)
+    given = question.prompt(fit(replace(request, strict=False), facts)[0], facts.dialect)
     if facts.dialect is LLAMA_SERVER:
         text = given["prompt"] if request.raw_prompt else (await _ask(client, "/apply-template", given)).prompt
         return await _ask(client, "/tokenize", {"content": text, "add_special": True, "parse_special": True})

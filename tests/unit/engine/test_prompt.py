@@ -17,10 +17,10 @@ from tests.conftest import MakeSettings
 
 
 @pytest.mark.parametrize(
-    ("prompt", "asked", "budget"), [(10, None, 50), (80, None, 20), (10, 90, 90), (99, 1, 1), (10, 7, 7)]
+    ("prompt", "asked", "budget"), [(10, None, 50), (80, None, 20), (10, 90, 90), (99, 1, 1), (10, 7, 7), (10, 91, 90)]
 )
 def test_answer_budget(prompt: int, asked: int | None, budget: int) -> None:
-    """What was asked if it fits; else the default, or what the context leaves."""
+    """What was asked, or the default, but no more than the context leaves."""
     assert answer_budget(prompt, asked, default=50, context=100) == budget
 
 
@@ -28,7 +28,7 @@ def test_answer_budget(prompt: int, asked: int | None, budget: int) -> None:
 def test_what_does_not_fit_is_refused_with_its_numbers(prompt: int, asked: int | None, param: str) -> None:
     """A prompt or a wish beyond the context is an error naming the parameter and the figures."""
     with pytest.raises(ContextLengthExceeded, match=f"{prompt} tokens.*100") as caught:
-        answer_budget(prompt, asked, default=50, context=100)
+        answer_budget(prompt, asked, default=50, context=100, strict=True)
     assert caught.value.param == param
 
 

@@ -16,6 +16,7 @@ from src.engine.upstream.dialects import (
     Dialect,
     Facts,
     NoSuchModel,
+    fit,
     recognise,
     refuse,
 )
@@ -188,7 +189,6 @@ def test_prompts_without_a_conversation() -> None:
         (LLAMA_CPP_PYTHON, {"choices": (Choice(0), Choice(1))}, "n"),
         (LLAMA_CPP_PYTHON, {"sampling": Sampling(ignore_eos=True)}, "ignore_eos"),
         (LLAMA_CPP_PYTHON, {"tools": TOOLS}, "tools"),
-        (LLAMA_CPP_PYTHON, {"thinking": True}, "reasoning_effort"),
         (LLAMA_CPP_PYTHON, {"raw_prompt": RawPrompt(tokens=(1,))}, "prompt"),
         (LLAMA_CPP_PYTHON, {"raw_prompt": RawPrompt("x"), "json_schema": "{}"}, "response_format"),
     ],
@@ -201,16 +201,47 @@ def test_what_would_be_ignored_is_refused(dialect: Dialect, fields: dict[str, An
     refuse(ask(**fields), Facts(VLLM, "served"))
 
 
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [({"tools": TOOLS}, "tools"), ({"reasoning_effort": "low", "thinking": True}, "reasoning_effort")],
-)
-def test_what_the_template_does_not_know_is_refused(fields: dict[str, Any], param: str) -> None:
+def test_tools_that_the_template_does_not_know_are_refused() -> None:
     """llama-server tells the model's template: a wish that it would swallow is a 400."""
-    refuse(ask(**fields), Facts(LLAMA_SERVER, "m", template="{% if enable_thinking %}"))
+    refuse(ask(tools=TOOLS), Facts(LLAMA_SERVER, "m", template="{% if enable_thinking %}"))
     with pytest.raises(UnsupportedValue) as refused:
-        refuse(ask(**fields), Facts(LLAMA_SERVER, "m", template="plain", takes_tools=False))
-    assert refused.value.param == param
+        refuse(ask(tools=TOOLS), Facts(LLAMA_SERVER, "m", template="plain", takes_tools=False))
+    assert refused.value.param == "tools"
+
+
+SWITCHED: list[tuple[dict[str, Any], str]] = [
+    ({"reasoning_effort": "low", "thinking": True}, "reasoning_effort"),
+    ({"thinking": False}, "reasoning_effort"),
+    ({"template_options": {"preserve_thinking": True}}, "chat_template_kwargs.preserve_thinking"),
+]
+
+
+@pytest.mark.parametrize(("fields", "name"), SWITCHED)
+@pytest.mark.parametrize("facts", [Facts(LLAMA_SERVER, "m", template="plain"), Facts(LLAMA_CPP_PYTHON, "m")])
+def test_a_switch_that_the_template_does_not_know_is_set_aside(fields: dict[str, Any], name: str, facts: Facts) -> None:
+    """It is not sent, and it is named; where nothing may be set aside, it is refused by that name."""
+    made, names = fit(ask(**fields), facts)
+    assert names == (name,)
+    sent = question.prompt(made, facts.dialect)
+    assert (sent["chat_template_kwargs"], sent["reasoning_effort"]) == (None, None)
+    with pytest.raises(UnsupportedValue) as refused:
+        fit(ask(**fields, strict=True), facts)
+    assert refused.value.param == name
+
+
+@pytest.mark.parametrize(("fields", "name"), SWITCHED)
+def test_a_switch_that_the_template_knows_is_sent(fields: dict[str, Any], name: str) -> None:
+    facts = Facts(LLAMA_SERVER, "m", template="{% if enable_thinking and preserve_thinking %}")
+    made, names = fit(ask(**fields), facts)
+    assert (made, names) == (ask(**fields), ())
+    assert question.prompt(made, facts.dialect)["chat_template_kwargs"], name
+
+
+def test_a_length_beyond_the_context_is_named() -> None:
+    """llama-server cuts it without a word; a server that refuses it is asked again without one."""
+    assert fit(ask(max_tokens=101), Facts(LLAMA_SERVER, "m", 100))[1] == ("max_tokens",)
+    assert fit(ask(max_tokens=100), Facts(LLAMA_SERVER, "m", 100))[1] == ()
+    assert fit(ask(max_tokens=101), Facts(VLLM, "m", 100))[1] == ()
 
 
 @pytest.mark.parametrize(

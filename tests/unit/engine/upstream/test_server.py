@@ -193,8 +193,8 @@ def test_a_refusal_is_an_outcome(answer: bytes, code: str, param: str | None, ma
     asyncio.run(case())
 
 
-def test_a_length_nobody_asked_for_gives_way(make_settings: MakeSettings) -> None:
-    """The default max_tokens beyond the context is our doing: the server is asked again without it. A wish is a 400."""
+def test_a_length_beyond_the_context_gives_way(make_settings: MakeSettings) -> None:
+    """The server is asked again without it, and a wish is disclosed; under STRICT_FIELDS it is a 400."""
 
     async def small(asked: Asked, writer: asyncio.StreamWriter) -> None:
         if asked.body.get("max_tokens", 0) > 500:
@@ -205,7 +205,8 @@ def test_a_length_nobody_asked_for_gives_way(make_settings: MakeSettings) -> Non
     async def case() -> None:
         async with engine(make_settings(), small) as on:
             assert isinstance(await on.last(ask()), Finished)
-            failed = await on.last(ask(max_tokens=501))
+            assert isinstance(await on.last(ask(max_tokens=501)), Finished)
+            failed = await on.last(ask(max_tokens=501, strict=True))
             assert isinstance(failed, Failed)
             assert (failed.code, failed.param) == ("context_length_exceeded", "max_tokens")
 

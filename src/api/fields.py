@@ -1,0 +1,285 @@
+"""Every field of a request, by wire: honoured, translated, advisory (set aside and disclosed) or refused. Pure.
+
+One table for all wires and engines: `disclosure` sorts bodies by it; docs/compatibility.md and tests come from it.
+docs/adr/0020 says what may become advisory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from src.errors import InvalidRequest, UnsupportedValue
+
+FieldClass = Literal["honoured", "translated", "advisory", "refused"]
+WireName = Literal["chat", "completions", "responses", "messages", "embeddings"]
+WIRES: tuple[WireName, ...] = get_args(WireName)
+OTHER = "other"  # label of a field that is not in the table
+
+# what generates; embeddings have few fields
+_ANSWERS: tuple[WireName, ...] = ("chat", "completions", "responses", "messages")
+_TURNS: tuple[WireName, ...] = ("chat", "responses", "messages")
+_OPENAI: tuple[WireName, ...] = ("chat", "completions", "responses")
+# where a mark for a prompt cache may stand, on any wire; never inside a tool's schema or a call's arguments
+_BLOCKS = ("", "system[].", "messages[].", "messages[].content[].", "messages[].content[].content[].")
+_MARKED = (*_BLOCKS, "tools[].", "tools[].function.", "input[].", "input[].content[].", "input[].output[].")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One row. `neutral` values ask for nothing; `taken` ones are honoured although the rest is not.
+
+    `paths`: where it stands in a body, `NAME[]` for each entry of a list; its name alone unless given.
+    """
+
+    name: str
+    kind: FieldClass
+    wires: tuple[WireName, ...]
+    neutral: tuple[object, ...] = ()
+    taken: tuple[object, ...] = ()
+    paths: tuple[str, ...] = ()
+    why: str = ""
+
+    def asks(self, value: object) -> bool:
+        """Whether this value asks for what is set aside or refused."""
+        return value is not None and value not in self.neutral
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return self.paths or (self.name,)
+
+
+def _marks(name: str) -> tuple[str, ...]:
+    return tuple(f"{place}{name}" for place in _MARKED)
+
+
+def _rows(kind: FieldClass, names: str, *wires: WireName, why: str = "") -> tuple[Field, ...]:
+    return tuple(Field(name, kind, wires or _ANSWERS, why=why) for name in names.split())
+
+
+_LABEL = "a label of the client's own: nothing is asked of the answer"
+_SHARED = "prompts share what was computed anyway"
+
+HONOURED: tuple[Field, ...] = (
+    *_rows("honoured", "model timeout priority", *WIRES),
+    *_rows("honoured", "stream temperature top_p top_k min_p seed logit_bias ignore_eos"),
+    *_rows("honoured", "frequency_penalty presence_penalty repetition_penalty"),
+    *_rows("honoured", "chat_template_kwargs", "chat", "responses", "messages"),
+    *_rows("honoured", "user metadata safety_identifier", *WIRES, why=_LABEL),
+    *_rows("honoured", "prompt_cache_key prompt_cache_retention prompt_cache_options", *WIRES, why=_SHARED),
+    *_rows("honoured", "max_tokens", "chat", "completions", "messages"),
+    *_rows("honoured", "max_completion_tokens", "chat", "completions"),
+    *_rows("honoured", "stop stream_options", "chat", "completions", "responses"),
+    *_rows("honoured", "n logprobs response_format", "chat", "completions"),
+    *_rows("honoured", "tools tool_choice", "chat", "responses", "messages"),
+    *_rows("honoured", "parallel_tool_calls", *_OPENAI),
+    *_rows("honoured", "messages", "chat", "messages"),
+    *_rows("honoured", "top_logprobs reasoning_effort", "chat"),
+    *_rows("honoured", "prompt echo best_of suffix", "completions"),
+    *_rows("honoured", "input", "responses", "embeddings"),
+    *_rows("honoured", "encoding_format dimensions", "embeddings"),
+    *_rows("honoured", "instructions max_output_tokens text reasoning", "responses"),
+    *_rows("honoured", "previous_response_id background include store", "responses"),
+    *_rows("honoured", "system stop_sequences thinking output_config output_format", "messages"),
+)
+
+TRANSLATED: tuple[Field, ...] = ()
+
+ADVISORY: tuple[Field, ...] = (
+    Field("verbosity", "advisory", ("chat", "completions"), neutral=("medium",)),
+    Field("text.verbosity", "advisory", ("responses",), neutral=("medium",)),
+    Field("reasoning.summary", "advisory", ("responses",), neutral=("none",)),
+    Field("reasoning.generate_summary", "advisory", ("responses",), neutral=("none",)),
+    Field("truncation", "advisory", ("responses",), neutral=("disabled",), why="while the prompt fits"),
+    Field("max_tool_calls", "advisory", ("responses",)),
+    Field("context_management", "advisory", ("responses", "messages"), neutral=([], {})),
+    Field("diagnostics", "advisory", ("messages",), neutral=({},)),
+    Field("thinking.budget_tokens", "advisory", ("messages",)),
+    Field("thinking.display", "advisory", ("messages",)),
+    Field("speed", "advisory", ("messages",), neutral=("standard",)),
+    Field("user_profile_id", "advisory", ("messages",)),
+    Field("workspace_id", "advisory", ("messages",)),
+    Field("client_metadata", "advisory", WIRES, neutral=({},)),
+    Field("service_tier", "advisory", WIRES, ("auto", "default", "standard_only"), ("priority", "flex")),
+    Field("store", "advisory", ("chat", "completions", "messages", "embeddings"), neutral=(False,)),
+    Field("cache_control", "advisory", _TURNS, paths=_marks("cache_control")),
+    Field("prompt_cache_breakpoint", "advisory", _TURNS, paths=_marks("prompt_cache_breakpoint")),
+    Field("reasoning_details", "advisory", ("chat",), neutral=([],), paths=("messages[].reasoning_details",)),
+)
+
+_HOSTED_WHY = "nothing here can do it"
+REFUSED: tuple[Field, ...] = (
+    Field("functions", "refused", ("chat",), neutral=([],)),
+    Field("function_call", "refused", ("chat",), neutral=("none", "auto")),
+    Field("modalities", "refused", _OPENAI, neutral=(["text"],)),
+    *_rows("refused", "audio prediction web_search_options moderation", *_OPENAI),
+    Field("top_logprobs", "refused", ("responses",), neutral=(0,), why="/v1/chat/completions has it"),
+    Field("conversation", "refused", ("responses",), neutral=({},)),
+    Field("prompt", "refused", ("responses",), neutral=({},)),
+    Field("access_programs", "refused", ("responses",), neutral=([], {})),
+    Field("image", "refused", ("responses",), neutral=({},)),
+    Field("container", "refused", ("messages",), neutral=({},), why=_HOSTED_WHY),
+    Field("mcp_servers", "refused", ("messages",), neutral=([],), why=_HOSTED_WHY),
+    Field("inference_geo", "refused", ("messages",), why="a promise about a place"),
+    Field("thread", "refused", ("messages",), why="threads are not kept"),
+)
+
+FIELDS: tuple[Field, ...] = (*HONOURED, *TRANSLATED, *ADVISORY, *REFUSED)
+
+# what only chat has: on another wire it would get through to it unseen
+FOREIGN: dict[WireName, tuple[str, ...]] = {
+    "chat": (),
+    "completions": (
+        *("messages", "tools", "tool_choice", "top_logprobs", "reasoning_effort", "functions", "function_call"),
+        *("continue_final_message", "add_generation_prompt", "chat_template_kwargs"),
+    ),
+    "responses": (
+        *("messages", "n", "logprobs", "response_format", "max_tokens", "max_completion_tokens", "reasoning_effort"),
+        *("functions", "function_call", "continue_final_message", "add_generation_prompt"),
+    ),
+    "embeddings": (),
+    "messages": (
+        *("n", "logprobs", "top_logprobs", "response_format", "stream_options", "max_completion_tokens", "stop"),
+        *("reasoning_effort", "functions", "function_call", "continue_final_message", "add_generation_prompt"),
+    ),
+}
+
+# tools that another provider runs itself, by how their type begins: beside the client's own they are set aside
+HOSTED_TOOLS = (
+    *("web_search", "web_fetch", "tool_search", "code_execution", "code_interpreter", "file_search"),
+    *("image_generation", "advisor"),
+)
+
+ALWAYS = "always"
+# what an engine refuses by name, and when, beyond what nobody takes: each is a column of docs/compatibility.md
+REFUSES: dict[str, dict[str, str]] = {
+    "mlx": {
+        "messages": "when they hold images",
+        "tools": "when the model's template knows none (a tool that must be called needs no template)",
+        "response_format": "for keywords that llguidance does not know",
+        "reasoning_effort": "before a form when the model's thinking has no mark",
+        "/v1/embeddings": "for a model whose last hidden state mlx-lm keeps to itself",
+    },
+    "mlx vision": {
+        "messages": "when an image is no `data:` URL, nor of `IMAGE_URL_HOSTS`",
+        "tools": "when the model's template knows none (a tool that must be called needs no template)",
+        "response_format": "for keywords that llguidance does not know",
+        "reasoning_effort": "before a form when the model's thinking has no mark",
+        "/v1/embeddings": ALWAYS,
+    },
+    "vllm": {
+        "messages": "when they hold images and the model sees none",
+        "tools": "unless its command names a `--tool-call-parser`, or a tool must be called",
+        "/v1/embeddings": ALWAYS,
+    },
+    "llama.cpp": {
+        "messages": "when they hold images and the server has no projector (`--mmproj`); by llama_cpp.server",
+        "n": "beyond the server's slots; any but 1 by llama_cpp.server",
+        "logprobs": "with tools",
+        "top_logprobs": "with tools",
+        "logit_bias": "for ids beyond the vocabulary",
+        "ignore_eos": "by llama_cpp.server",
+        "tools": "when the model's template knows none; by llama_cpp.server, unless one must be called",
+        "/v1/embeddings": ALWAYS,
+    },
+    "fake": {
+        "messages": "when they hold images",
+        "/v1/embeddings": ALWAYS,
+        "response_format": "but for `text`",
+        "tool_choice": "`required` or a name, unless the message is the call",
+    },
+}
+# what an engine sets aside and discloses
+_CUT = {"max_tokens": "cut to what the context has left", "max_completion_tokens": "cut to what the context has left"}
+_NO_SWITCH = "when the model's template has no switch"
+_SWITCHES = {"reasoning_effort": _NO_SWITCH, "chat_template_kwargs": "switches that the model's template does not know"}
+SETS_ASIDE: dict[str, dict[str, str]] = {
+    "mlx": {**_CUT, **_SWITCHES},
+    "mlx vision": {**_CUT, **_SWITCHES},
+    "vllm": {**_CUT, "reasoning_effort": _NO_SWITCH},
+    "llama.cpp": {**_CUT, "reasoning_effort": f"{_NO_SWITCH}; by llama_cpp.server"},
+    "fake": _CUT,
+}
+
+
+def of_wire(wire: WireName) -> tuple[Field, ...]:
+    return tuple(field for field in FIELDS if wire in field.wires)
+
+
+_SORTED = {wire: tuple(field for field in of_wire(wire) if field.kind in ("advisory", "refused")) for wire in WIRES}
+_KNOWN = {
+    wire: {*FOREIGN[wire], *(place.partition(".")[0].removesuffix("[]") for f in of_wire(wire) for place in f.places)}
+    for wire in WIRES
+}
+_NAMES = {field.name for field in FIELDS}
+
+
+def sort(wire: WireName, body: dict[str, Any]) -> list[str]:
+    """Take out of `body` what is set aside on this wire, and name it: advisory fields and unknown ones.
+
+    Raises:
+        UnsupportedValue: a field that is refused.
+        InvalidRequest: a field of chat's that this wire does not have.
+    """
+    for name in FOREIGN[wire]:
+        if body.pop(name, None) is not None:
+            raise InvalidRequest(f"{name!r} belongs to /v1/chat/completions.", param=name)
+    aside = [field.name for field in _SORTED[wire] if _take_out(field, body)]
+    unknown = sorted(name for name in body if name not in _KNOWN[wire])
+    for name in unknown:
+        del body[name]
+    return [*aside, *unknown]
+
+
+def _take_out(field: Field, body: dict[str, Any]) -> bool:
+    """Whether the field was there and asked for something; it is there no more, unless its value is honoured."""
+    asked = False
+    for holder, key in (found for place in field.places for found in _holders(body, place.split("."))):
+        if field.taken and holder[key] in field.taken:
+            continue
+        asks = field.asks(holder.pop(key))
+        if asks and field.kind == "refused":
+            why = f": {field.why}" if field.why else ""
+            raise UnsupportedValue(f"{field.name!r} is not supported here{why}.", param=field.name)
+        asked = asked or asks
+    return asked
+
+
+def _holders(body: Any, path: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The objects that have the field at the end of a path."""
+    head, *rest = path
+    if not isinstance(body, dict):
+        return
+    if not rest:
+        if head in body:
+            yield body, head
+        return
+    inner = body.get(head.removesuffix("[]"))
+    for one in inner if head.endswith("[]") and isinstance(inner, list) else (inner,):
+        yield from _holders(one, rest)
+
+
+def label(name: str) -> str:
+    """A field's name as a metric's label: the table's own word, or `other`; never a client's text."""
+    head = re.split(r"[.\[]", name, maxsplit=1)[0]
+    return next((known for known in (name, head) if known in _NAMES), OTHER)
+
+
+def is_hosted(kind: object) -> bool:
+    """Whether a tool of this type would be run by the provider."""
+    return isinstance(kind, str) and kind.startswith(HOSTED_TOOLS)
+
+
+def split_tools(tools: list[Any]) -> tuple[list[Any], list[str]]:
+    """The client's own tools, and the names of hosted ones, which are set aside beside them.
+
+    Raises:
+        UnsupportedValue: there are only hosted ones: an answer without them would be another.
+    """
+    hosted = [tool["type"] for tool in tools if isinstance(tool, dict) and is_hosted(tool.get("type"))]
+    own = [tool for tool in tools if not (isinstance(tool, dict) and is_hosted(tool.get("type")))]
+    if hosted and not own:
+        raise UnsupportedValue(f"This server runs no {hosted[0]!r} tool, and no other tool is offered.", param="tools")
+    return own, [f"tools.{kind}" for kind in hosted]
