@@ -26,7 +26,10 @@ from src.api import ocr_formats, ocr_shapes
 from src.api.ocr_schemas import Format, OcrFields
 from src.errors import ExitCode, OcrCrashed, ServiceError
 from src.ipc import client, images, runtime
-from src.ipc.messages import Failed, Health, OcrDocument, OcrFinished, OcrPage, OcrResult, OcrTaken, Ping
+from src.ipc.messages.base import Failed
+from src.ipc.messages.control import Ping
+from src.ipc.messages.ocr import OcrDocument, OcrFinished, OcrPage, OcrResult, OcrTaken
+from src.ipc.messages.status import Health
 from src.settings import ROOT, Settings, process_environment
 
 _SUFFIX: dict[Format, str] = {

@@ -18,17 +18,10 @@ from src import settings as configuration
 from src.errors import ExitCode, ServiceError
 from src.hub import inventory
 from src.ipc import client, runtime
-from src.ipc.messages import (
-    Accepted,
-    AnyMessage,
-    Failed,
-    RestartRequest,
-    StatusRequest,
-    StopRequest,
-    SystemStatus,
-    TrimRequest,
-    UseModel,
-)
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.control import RestartRequest, StatusRequest, StopRequest, TrimRequest, UseModel
+from src.ipc.messages.status import SystemStatus
+from src.ipc.messages.wire import AnyMessage
 from src.settings import ROOT, Settings, SettingsError
 from src.supervisor import backup, install
 from src.supervisor import main as supervisor

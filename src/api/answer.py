@@ -15,7 +15,9 @@ from src.api.disconnect import ClientWatch
 from src.api.inflight import InFlight
 from src.errors import DeadlineExceeded, ServiceError, ShuttingDown
 from src.ipc.client import Cancelled, Disconnected, WaitTimeout
-from src.ipc.messages import Admitted, AnyMessage, Failed, Fallback
+from src.ipc.messages.base import Failed, Fallback
+from src.ipc.messages.chat import Admitted
+from src.ipc.messages.wire import AnyMessage
 
 
 class ClientGone(Exception):

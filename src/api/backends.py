@@ -28,30 +28,19 @@ from src.errors import (
 )
 from src.ipc import client, runtime
 from src.ipc.client import Stream
-from src.ipc.messages import (
-    AnyMessage,
-    ChildStatus,
+from src.ipc.messages.base import Failed
+from src.ipc.messages.chat import (
     Detokenized,
     DetokenizeRequest,
     EmbedRequest,
-    EngineLoad,
-    Failed,
     GenerateRequest,
-    KvReading,
-    ModelStatus,
-    MoveModel,
-    OcrDocument,
-    OcrJobRequest,
-    OcrRequest,
-    PauseBackground,
-    PrefixReading,
-    SetIdleTimeout,
-    StatusRequest,
-    SystemStatus,
     Tokenized,
     TokenizeRequest,
-    UseModel,
 )
+from src.ipc.messages.control import MoveModel, PauseBackground, SetIdleTimeout, StatusRequest, UseModel
+from src.ipc.messages.ocr import OcrDocument, OcrJobRequest, OcrRequest
+from src.ipc.messages.status import ChildStatus, EngineLoad, KvReading, ModelStatus, PrefixReading, SystemStatus
+from src.ipc.messages.wire import AnyMessage
 from src.metrics import UNKNOWN, ModelReading, PrefixCounts, Readings
 from src.settings import Settings
 

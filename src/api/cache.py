@@ -22,7 +22,7 @@ from src.api import auth
 from src.api.cache_store import Key, MemoryStore, RedisStore, Store
 from src.api.streaming import Answering, Event, wait_admitted
 from src.ipc.framing import Decoder, FramingError, encode
-from src.ipc.messages import Finished, GenerateRequest
+from src.ipc.messages.chat import Finished, GenerateRequest
 from src.metrics import Metrics
 from src.settings import VERSION, Settings
 

@@ -21,7 +21,7 @@ from src.api.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service
 from src.api.streaming import Answering, Event, stream, wait_admitted
 from src.errors import EngineCrashed, InvalidRequest, ServiceError
-from src.ipc.messages import ChoiceEnded, Delta, EmbedRequest, GenerateRequest
+from src.ipc.messages.chat import ChoiceEnded, Delta, EmbedRequest, GenerateRequest
 from src.settings import Settings
 
 blueprint = Blueprint("chat", __name__)

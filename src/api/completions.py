@@ -23,7 +23,7 @@ from src.api.schemas_completions import (
 from src.api.service import json_body, json_response, service
 from src.api.streaming import Event
 from src.errors import InvalidRequest, ServiceError, UnsupportedValue
-from src.ipc.messages import (
+from src.ipc.messages.chat import (
     ChoiceEnded,
     Delta,
     Detokenized,

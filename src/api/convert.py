@@ -15,7 +15,8 @@ from src.api import schemas, wishes
 from src.api.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
 from src.errors import InvalidImage, InvalidRequest
 from src.ipc import images
-from src.ipc.messages import (
+from src.ipc.messages.base import Priority
+from src.ipc.messages.chat import (
     Alternative,
     CallDelta,
     ChatMessage,
@@ -24,7 +25,6 @@ from src.ipc.messages import (
     Finished,
     GenerateRequest,
     ImagePart,
-    Priority,
     TokenLogprob,
     ToolCall,
     Usage,

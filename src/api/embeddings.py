@@ -16,7 +16,7 @@ from src.api import auth, chat, convert, disclosure
 from src.api.answer import ClientGone
 from src.api.schemas_embeddings import EmbeddingOut, EmbeddingsOut, EmbeddingsRequest, EmbeddingUsage
 from src.api.service import Service, json_body, json_response, request_id, service
-from src.ipc.messages import Embedded, EmbedRequest, Finished, RawPrompt
+from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, RawPrompt
 
 blueprint = Blueprint("embeddings", __name__)
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from src.api.answer import Answer
 from src.api.recorder import Recorder
 from src.errors import InternalError
-from src.ipc.messages import Admitted, AnyMessage, ChoiceEnded, Delta, Finished
+from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, Finished
+from src.ipc.messages.wire import AnyMessage
 
 
 class Generation:

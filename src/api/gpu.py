@@ -14,15 +14,8 @@ from src.errors import BackendUnavailable
 from src.gpu import Residence
 from src.gpu.frameworks import DeviceMemory
 from src.gpu.lifecycle import Location
-from src.ipc.messages import (
-    ChildStatus,
-    ModelState,
-    ModelStatus,
-    MoveModel,
-    PauseBackground,
-    SetIdleTimeout,
-    SystemStatus,
-)
+from src.ipc.messages.control import MoveModel, PauseBackground, SetIdleTimeout
+from src.ipc.messages.status import ChildStatus, ModelState, ModelStatus, SystemStatus
 
 blueprint = Blueprint("gpu", __name__)
 

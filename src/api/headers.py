@@ -13,7 +13,7 @@ from flask import Flask, Response, g, has_request_context, request
 from flask_cors import CORS
 
 from src.api.forwarded import Forwarded, TrustedProxies
-from src.ipc.messages import Fallback
+from src.ipc.messages.base import Fallback
 from src.settings import SecuritySettings, SettingsError
 
 _SECURITY = {

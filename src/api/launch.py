@@ -13,7 +13,7 @@ import gevent
 from loguru import logger
 
 from src.ipc import client, runtime
-from src.ipc.messages import StatusRequest
+from src.ipc.messages.control import StatusRequest
 from src.settings import ROOT, Settings, child_environment
 
 _CHECK_S = 2.0

@@ -15,7 +15,7 @@ from src.api.schemas_messages import CountRequest, MessageOutput, MessagesReques
 from src.api.service import json_body, json_response
 from src.api.streaming import Event
 from src.errors import InvalidRequest, ServiceError
-from src.ipc.messages import CallDelta, Delta, Finished, GenerateRequest, Usage
+from src.ipc.messages.chat import CallDelta, Delta, Finished, GenerateRequest, Usage
 
 blueprint = Blueprint("messages", __name__)
 

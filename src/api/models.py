@@ -11,7 +11,8 @@ from src.api import auth
 from src.api.interest import interest
 from src.api.schemas import EmbeddingCard, LoadOut, ModelBody, ModelCard, ModelList
 from src.api.service import json_body, json_response, service
-from src.ipc.messages import ModelStatus, MoveModel, SystemStatus
+from src.ipc.messages.control import MoveModel
+from src.ipc.messages.status import ModelStatus, SystemStatus
 
 blueprint = Blueprint("models", __name__)
 

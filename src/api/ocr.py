@@ -14,9 +14,8 @@ from src.api.headers import of_names
 from src.api.ocr_upload import Upload
 from src.api.service import Service, json_response, request_id, service
 from src.errors import InternalError, OcrCrashed, Overloaded, ServiceError
-from src.ipc.messages import (
-    AnyMessage,
-    Failed,
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import (
     OcrDocument,
     OcrFinished,
     OcrJob,
@@ -26,6 +25,7 @@ from src.ipc.messages import (
     OcrResult,
     Presence,
 )
+from src.ipc.messages.wire import AnyMessage
 
 blueprint = Blueprint("ocr", __name__)
 

@@ -15,7 +15,7 @@ from src.api import ocr_pdf, ocr_shapes
 from src.api.ocr_schemas import Format
 from src.api.service import json_response
 from src.errors import InvalidRequest
-from src.ipc.messages import OcrLine, OcrPage, OcrResult
+from src.ipc.messages.ocr import OcrLine, OcrPage, OcrResult
 
 FAILED_PAGES = "X-Ocr-Failed-Pages"
 _MIMETYPES: dict[str, str] = {

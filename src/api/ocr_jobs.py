@@ -17,7 +17,8 @@ from src.api.ocr_schemas import Format
 from src.api.service import json_response, request_id, service
 from src.api.streaming import respond
 from src.errors import InternalError, InvalidRequest, ServiceError
-from src.ipc.messages import AnyMessage, OcrJob, OcrJobRequest, OcrPage
+from src.ipc.messages.ocr import OcrJob, OcrJobRequest, OcrPage
+from src.ipc.messages.wire import AnyMessage
 
 blueprint = Blueprint("ocr_jobs", __name__)
 

@@ -9,7 +9,7 @@ import math
 import zlib
 from collections.abc import Sequence
 
-from src.ipc.messages import OcrLine, OcrResult
+from src.ipc.messages.ocr import OcrLine, OcrResult
 
 _DPI = 150  # of pictures that do not say
 _WIDTH = 0.5  # of a character, in heights

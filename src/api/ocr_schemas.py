@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from src.api.schemas import ErrorBody, Wire
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc import pages
-from src.ipc.messages import OcrOptions, Priority
+from src.ipc.messages.base import Priority
+from src.ipc.messages.ocr import OcrOptions
 from src.ipc.pages import Ranges
 
 Format = Literal["json", "text", "markdown", "hocr", "alto", "pdf"]

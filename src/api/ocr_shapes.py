@@ -18,7 +18,8 @@ from src.api.ocr_schemas import (
     UsageInfo,
 )
 from src.api.schemas import ErrorBody
-from src.ipc.messages import Failed, OcrJob, OcrLine, OcrPage, OcrResult, OcrTimings
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrJob, OcrLine, OcrPage, OcrResult, OcrTimings
 
 
 def document(name: str, pages: Sequence[OcrPage], size: int) -> OcrDocumentOut:

@@ -16,7 +16,8 @@ from src.api.ocr_schemas import OcrFields, OcrJsonRequest
 from src.api.service import json_body, request_id, service
 from src.errors import InvalidDocument, InvalidImage, InvalidRequest, UnsupportedMedia, UnsupportedValue
 from src.ipc import images, pages
-from src.ipc.messages import OcrDocument, OcrRequest, Presence, Priority
+from src.ipc.messages.base import Priority
+from src.ipc.messages.ocr import OcrDocument, OcrRequest, Presence
 
 _URL = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _HEAD = 64

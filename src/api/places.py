@@ -12,7 +12,8 @@ from pathlib import Path
 
 from src.errors import BackendUnavailable
 from src.ipc import client
-from src.ipc.messages import Failed, StatusRequest, UseModel
+from src.ipc.messages.base import Failed
+from src.ipc.messages.control import StatusRequest, UseModel
 
 _CONNECT_S = 2.0
 _SEND_S = 5.0

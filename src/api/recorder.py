@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from src import logs
 from src.errors import ServiceError
-from src.ipc.messages import ChoiceEnded, Delta, Finished, GenerateRequest
+from src.ipc.messages.chat import ChoiceEnded, Delta, Finished, GenerateRequest
 from src.metrics import Metrics
 
 

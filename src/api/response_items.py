@@ -18,7 +18,7 @@ from src.api.schemas_responses import (
     ReasoningText,
     ResponseEvent,
 )
-from src.ipc.messages import CallDelta, Delta
+from src.ipc.messages.chat import CallDelta, Delta
 
 _EVENTS = {"message": "output_text", "reasoning": "reasoning_text", "function_call": "function_call_arguments"}
 _PREFIX = {"message": "msg", "reasoning": "rs", "function_call": "fc"}

@@ -20,7 +20,7 @@ from src.api.schemas_responses import ResponseEvent, ResponseOut, ResponsesReque
 from src.api.service import json_body, json_response, service
 from src.api.streaming import Event
 from src.errors import InvalidRequest, NotFound, ServiceError
-from src.ipc.messages import Delta, Finished, GenerateRequest, Usage
+from src.ipc.messages.chat import Delta, Finished, GenerateRequest, Usage
 
 blueprint = Blueprint("responses", __name__)
 

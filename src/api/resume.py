@@ -19,25 +19,22 @@ import msgspec
 from src.api.suspects import Suspects
 from src.errors import ServiceError
 from src.ipc.client import Cancelled, ConnectError, Disconnected, Stream, WaitTimeout
-from src.ipc.messages import (
-    Accepted,
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.chat import (
     Admitted,
-    AnyMessage,
     Choice,
     ChoiceEnded,
     Delta,
     DetokenizeRequest,
     Embedded,
     EmbedRequest,
-    Failed,
     Finished,
     GenerateRequest,
     HandedOver,
-    OcrDocument,
-    OcrPage,
-    OcrRequest,
     TokenizeRequest,
 )
+from src.ipc.messages.ocr import OcrDocument, OcrPage, OcrRequest
+from src.ipc.messages.wire import AnyMessage
 
 Resumable = GenerateRequest | EmbedRequest | TokenizeRequest | DetokenizeRequest | OcrRequest | OcrDocument
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from src.ipc.messages import Priority
+from src.ipc.messages.base import Priority
 
 MAX_CHOICES = 128
 MAX_TOOLS = 128

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from src.api.schemas import Labels, Wire
 from src.api.schemas_completions import TokenIds
-from src.ipc.messages import Priority
+from src.ipc.messages.base import Priority
 
 MAX_INPUTS = 2048
 Text = Annotated[str, Field(min_length=1)]

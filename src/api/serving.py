@@ -23,7 +23,7 @@ from src.api.schemas import ChatCompletionRequest, Wire
 from src.api.service import json_response, service
 from src.api.streaming import Event, StreamWriter, stream, wait_admitted
 from src.errors import ServiceError
-from src.ipc.messages import GenerateRequest, Tokenized, TokenizeRequest
+from src.ipc.messages.chat import GenerateRequest, Tokenized, TokenizeRequest
 
 
 def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateRequest]:

@@ -14,7 +14,7 @@ from loguru import logger
 from src.api import sse
 from src.api.answer import ClientGone
 from src.errors import InternalError, ServiceError
-from src.ipc.messages import ChoiceEnded, Delta, Finished
+from src.ipc.messages.chat import ChoiceEnded, Delta, Finished
 
 Event = Delta | ChoiceEnded | Finished
 Failed = Callable[[ServiceError], bytes]

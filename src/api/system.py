@@ -10,7 +10,7 @@ from src.api.schemas import Wire
 from src.api.service import json_response, service
 from src.gpu import report
 from src.gpu.machine import read_host
-from src.ipc.messages import ChildStatus, Health, SystemStatus
+from src.ipc.messages.status import ChildStatus, Health, SystemStatus
 from src.metrics import CONTENT_TYPE
 from src.settings import VERSION
 

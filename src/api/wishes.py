@@ -6,7 +6,7 @@ import json
 
 from src.api.schemas import ChatCompletionRequest, NamedToolChoice, ToolIn
 from src.errors import InvalidRequest
-from src.ipc.messages import Choice, Sampling, Tool, ToolChoice
+from src.ipc.messages.chat import Choice, Sampling, Tool, ToolChoice
 
 _SEEDS = 1 << 63
 _MAX_SWITCHES = 32

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import ModelLoadFailed
-from src.ipc.messages import Sampling
+from src.ipc.messages.chat import Sampling
 from src.settings import ROOT
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")

@@ -10,7 +10,7 @@ from src.engine import prompt
 from src.engine.backends import Backend, Grammar
 from src.engine.sequence import Group, Sequence
 from src.errors import InvalidRequest
-from src.ipc.messages import (
+from src.ipc.messages.chat import (
     Choice,
     Detokenized,
     DetokenizeRequest,

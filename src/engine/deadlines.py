@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from src.ipc.messages import EmbedRequest, GenerateRequest
+from src.ipc.messages.chat import EmbedRequest, GenerateRequest
 from src.settings import EngineSettings
 
 # the measured speed is an average; an answer may be this much slower

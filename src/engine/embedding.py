@@ -16,7 +16,8 @@ from src.engine.backends import Backend, Embedder, Pass
 from src.engine.deadlines import Budget, embedding_budget
 from src.engine.waiting import Waiting
 from src.errors import ContextLengthExceeded, DeadlineExceeded, InternalError, InvalidRequest, UnsupportedValue
-from src.ipc.messages import Embedded, EmbedRequest, Failed, Finished, GenerateRequest, RawPrompt, Timings, Usage
+from src.ipc.messages.base import Failed
+from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, GenerateRequest, RawPrompt, Timings, Usage
 from src.settings import EngineSettings
 
 

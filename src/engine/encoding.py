@@ -16,7 +16,7 @@ from src.engine.fair_queue import Bounds, FairExecutor, WorkTimeout
 from src.engine.sequence import Sequence
 from src.engine.text_bound import TextBound
 from src.errors import InvalidRequest
-from src.ipc.messages import (
+from src.ipc.messages.chat import (
     Detokenized,
     DetokenizeRequest,
     EmbedRequest,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from src import logs
 from src.errors import BackendUnavailable
 from src.gpu.watermarks import Level, Watermarks, explain, footprint, level
-from src.ipc.messages import MemoryReading
+from src.ipc.messages.status import MemoryReading
 
 _RETRY_S = 5.0
 

@@ -28,7 +28,8 @@ from src.errors import ExitCode, ModelLoadFailed
 from src.gpu import get_global_manager, lease
 from src.gpu.faults import of_gpu
 from src.ipc import lifeline, runtime
-from src.ipc.messages import Fallback, Sampling
+from src.ipc.messages.base import Fallback
+from src.ipc.messages.chat import Sampling
 from src.ipc.server import AddressInUse
 from src.settings import Settings, SettingsError, load
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from src import raster
 from src.ipc import images
-from src.ipc.messages import ImagePart
+from src.ipc.messages.chat import ImagePart
 
 
 def decode(data: bytes, param: str, *, max_megapixels: float, max_side: int) -> Image.Image:

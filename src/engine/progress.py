@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from src.ipc.messages import LoadProgress
+from src.ipc.messages.status import LoadProgress
 
 
 class Progress:

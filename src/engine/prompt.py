@@ -14,7 +14,7 @@ from src.engine.deadlines import budget
 from src.engine.sequence import Sequence
 from src.engine.text import TextStream
 from src.errors import ContextLengthExceeded, InvalidRequest, UnsupportedValue
-from src.ipc.messages import FinishReason, GenerateRequest
+from src.ipc.messages.chat import FinishReason, GenerateRequest
 from src.settings import EngineSettings
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from src.errors import InvalidRequest, Overloaded
-from src.ipc.messages import GenerateRequest
+from src.ipc.messages.chat import GenerateRequest
 from src.settings import EngineSettings
 
 

@@ -22,16 +22,9 @@ from src.engine.sequence import Sequence, Status
 from src.engine.waiting import Waiting
 from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest
 from src.gpu import Movable
-from src.ipc.messages import (
-    ChoiceEnded,
-    Delta,
-    Embedded,
-    EngineLoad,
-    Failed,
-    Finished,
-    FinishReason,
-    SpeculationReading,
-)
+from src.ipc.messages.base import Failed
+from src.ipc.messages.chat import ChoiceEnded, Delta, Embedded, Finished, FinishReason
+from src.ipc.messages.status import EngineLoad, SpeculationReading
 
 _IDLE_WAIT_S = 1.0
 _FETCH_S = 0.5  # of a turn, where PREFILL_PAUSE names none

@@ -10,7 +10,7 @@ import msgspec
 from src.engine.backends import Grammar
 from src.engine.deadlines import Budget
 from src.engine.text import TextStream
-from src.ipc.messages import ChoiceEnded, Finished, FinishReason, GenerateRequest, Timings, Usage
+from src.ipc.messages.chat import ChoiceEnded, Finished, FinishReason, GenerateRequest, Timings, Usage
 
 
 class Group:

@@ -28,27 +28,21 @@ from src.engine.scheduler import Event, Scheduler, Work
 from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, ServiceError
 from src.gpu import footprint
 from src.gpu.watermarks import Watermarks
-from src.ipc.messages import (
-    Accepted,
+from src.ipc.messages.base import Accepted, Failed, Fallback
+from src.ipc.messages.chat import (
     Admitted,
-    BackendState,
     ChoiceEnded,
     Delta,
     DetokenizeRequest,
-    DeviceReading,
     Embedded,
     EmbedRequest,
-    Failed,
-    Fallback,
     Finished,
     GenerateRequest,
     HandedOver,
-    Health,
-    MoveWeights,
-    Ping,
     TokenizeRequest,
-    TrimRequest,
 )
+from src.ipc.messages.control import MoveWeights, Ping, TrimRequest
+from src.ipc.messages.status import BackendState, DeviceReading, Health
 from src.ipc.server import Peer, Server
 from src.settings import Settings
 

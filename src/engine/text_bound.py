@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from src.errors import ContextLengthExceeded
-from src.ipc.messages import ChatMessage, GenerateRequest
+from src.ipc.messages.chat import ChatMessage, GenerateRequest
 
 # texts of fewer bytes a token are encoded at once; most are
 _USUAL_TOKEN_BYTES = 4

@@ -11,7 +11,8 @@ from bisect import insort
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from src.ipc.messages import EmbedRequest, GenerateRequest, Priority
+from src.ipc.messages.base import Priority
+from src.ipc.messages.chat import EmbedRequest, GenerateRequest
 
 # a background request has waited for its time before it came here; it never overtakes anybody
 _RANK: dict[Priority, float] = {"high": -1, "normal": 0, "low": 1, "background": math.inf}

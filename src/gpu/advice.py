@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from src.gpu.machine import Host
-from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health
+from src.ipc.messages.status import DeviceReading, GpuReading, GpuSample, Health
 
 NOT_RUNNING = "the engine is not ready; only it can ask the device"
 OCR_PAGE_BYTES = 700 << 20  # the embedded recognizer on a large page

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from src.ipc.messages import MemoryReading
+from src.ipc.messages.status import MemoryReading
 
 _ROLLUP = Path("/proc/self/smaps_rollup")
 _KEPT = re.compile(rb"^(?:Pss_Anon|Pss_Shmem|SwapPss): +(\d+) kB$", re.MULTILINE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 
-from src.ipc.messages import GpuReading, GpuSample
+from src.ipc.messages.status import GpuReading, GpuSample
 
 # -c, not -k PerformanceStatistics: with a depth of 1 that never reaches the GPU
 ARGV = ("/usr/sbin/ioreg", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from src.ipc.messages import GpuProcess, GpuReading, GpuSample
+from src.ipc.messages.status import GpuProcess, GpuReading, GpuSample
 
 
 class Nvml:

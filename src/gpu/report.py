@@ -8,7 +8,7 @@ import msgspec
 
 from src.gpu.advice import NOT_RUNNING, Recommendations, on_gpu, recommend
 from src.gpu.machine import Host
-from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health
+from src.ipc.messages.status import DeviceReading, GpuReading, GpuSample, Health
 
 # what an engine will compute on where there is no GPU, before there is one to tell
 _PROCESSOR = DeviceReading("cpu", metal_available=False, cuda_available=False)

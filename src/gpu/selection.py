@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from src.ipc.messages import GpuReading
+from src.ipc.messages.status import GpuReading
 from src.settings import SettingsError
 
 

@@ -16,7 +16,7 @@ import msgspec
 from src.gpu import ioreg
 from src.gpu.machine import gpu_kind
 from src.gpu.nvml import Nvml
-from src.ipc.messages import GpuSample
+from src.ipc.messages.status import GpuSample
 
 _EVERY_S = 2.0
 _STALE_S = 15.0

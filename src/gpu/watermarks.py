@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from src.ipc.messages import MemoryReading
+from src.ipc.messages.status import MemoryReading
 
 Level = Literal["normal", "low", "high"]
 

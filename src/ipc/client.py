@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from src.ipc.framing import Decoder, FramingError, encode
-from src.ipc.messages import AnyMessage
+from src.ipc.messages.wire import AnyMessage
 
 _CHUNK = 1 << 18
 

@@ -9,7 +9,7 @@ import struct
 
 import msgspec
 
-from src.ipc.messages import AnyMessage
+from src.ipc.messages.wire import AnyMessage
 
 # a 1 GiB body (the settings' bound) with room for the rest of the message
 MAX_FRAME_BYTES = (1 << 30) + (1 << 16)

@@ -18,7 +18,8 @@ from loguru import logger
 from src.errors import InternalError
 from src.ipc import runtime
 from src.ipc.framing import Decoder, FramingError, encode
-from src.ipc.messages import AnyMessage, Failed
+from src.ipc.messages.base import Failed
+from src.ipc.messages.wire import AnyMessage
 
 _BACKLOG = 512
 _PROBE_TIMEOUT_S = 1.0

@@ -22,7 +22,8 @@ from src.errors import (
     ServiceError,
     ShuttingDown,
 )
-from src.ipc.messages import Failed, OcrContents, OcrInspect, OcrRequest, OcrResult, Priority
+from src.ipc.messages.base import Failed, Priority
+from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrRequest, OcrResult
 from src.ocr.line import Line
 from src.ocr.pool import Pool, Slot, WorkerCrashed, WorkerGone
 from src.settings import OcrSettings

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from src.ipc.messages import OcrOptions, OcrRequest
+from src.ipc.messages.ocr import OcrOptions, OcrRequest
 from src.ocr.reading import Pixels, Reading
 from src.ocr.recognizers import BatchRecognizer
 

@@ -13,7 +13,8 @@ from itertools import islice
 
 from src.errors import BackendUnavailable, InternalError, Overloaded, PayloadTooLarge, ServiceError
 from src.ipc import pages
-from src.ipc.messages import Failed, OcrContents, OcrInspect, OcrOptions, OcrRequest, OcrResult, Priority
+from src.ipc.messages.base import Failed, Priority
+from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrOptions, OcrRequest, OcrResult
 from src.ipc.pages import Ranges
 from src.ocr.admission import Admission, Page
 

@@ -17,22 +17,20 @@ from loguru import logger
 
 from src import logs
 from src.errors import InvalidRequest, PayloadTooLarge, ServiceError
-from src.ipc.messages import (
-    AnyMessage,
-    Failed,
-    Health,
-    MemoryReading,
+from src.ipc.messages.base import Failed
+from src.ipc.messages.control import Ping
+from src.ipc.messages.ocr import (
     OcrDocument,
     OcrFinished,
     OcrJob,
     OcrJobRequest,
-    OcrLoad,
     OcrPage,
     OcrRequest,
     OcrResult,
     OcrTaken,
-    Ping,
 )
+from src.ipc.messages.status import Health, MemoryReading, OcrLoad
+from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
 from src.ocr.admission import Admission
 from src.ocr.assignment import Assignment, Source

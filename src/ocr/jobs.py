@@ -19,7 +19,8 @@ import msgspec
 from loguru import logger
 
 from src.errors import BackendUnavailable, InternalError, NotFound, Overloaded, ServiceError, ShuttingDown
-from src.ipc.messages import Failed, OcrDocument, OcrJob, OcrPage, OcrResult
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrDocument, OcrJob, OcrPage, OcrResult
 from src.ocr.admission import Admission
 from src.ocr.assignment import Assignment, Source
 from src.ocr.ledger import ENDED, Ledger, Unstored

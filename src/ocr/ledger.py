@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 from loguru import logger
 
-from src.ipc.messages import Failed, JobState, OcrJob, OcrOptions, OcrPage, OcrResult, Priority
+from src.ipc.messages.base import Failed, Priority
+from src.ipc.messages.ocr import JobState, OcrJob, OcrOptions, OcrPage, OcrResult
 from src.ocr.assignment import Source
 
 FILE = "ocr-jobs.sqlite"

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from src.ipc.messages import Priority
+from src.ipc.messages.base import Priority
 
 AGE_S = 20.0
 _RANK: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2, "background": 3}

@@ -15,18 +15,10 @@ from typing import Protocol
 from loguru import logger
 
 from src.errors import DeadlineExceeded
-from src.ipc.messages import (
-    Accepted,
-    AnyMessage,
-    BackendState,
-    Failed,
-    Health,
-    OcrContents,
-    OcrGivenUp,
-    OcrInspect,
-    OcrRequest,
-    OcrResult,
-)
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.ocr import OcrContents, OcrGivenUp, OcrInspect, OcrRequest, OcrResult
+from src.ipc.messages.status import BackendState, Health
+from src.ipc.messages.wire import AnyMessage
 
 LOAD_TIMEOUT_S = 120.0
 ACCEPT_TIMEOUT_S = 10.0

@@ -14,7 +14,7 @@ import psutil
 from loguru import logger
 
 from src.ipc.framing import Decoder, FramingError, encode
-from src.ipc.messages import AnyMessage
+from src.ipc.messages.wire import AnyMessage
 from src.settings import Settings
 
 _REAP_TIMEOUT_S = 5.0

@@ -13,7 +13,8 @@ from loguru import logger
 
 from src import logs
 from src.errors import InternalError, ServiceError, UnsupportedValue
-from src.ipc.messages import Failed, OcrContents, OcrInspect, OcrLine, OcrOptions, OcrRequest, OcrResult, OcrTimings
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrLine, OcrOptions, OcrRequest, OcrResult, OcrTimings
 from src.ocr import documents
 from src.ocr.ahead import Ahead
 from src.ocr.guard import Guard, unguarded

@@ -29,7 +29,10 @@ from src.errors import ExitCode, InvalidDocument, ModelLoadFailed
 from src.gpu import get_global_manager
 from src.ipc import lifeline
 from src.ipc.framing import Decoder, encode
-from src.ipc.messages import Accepted, AnyMessage, Failed, Health, MemoryReading, OcrGivenUp, OcrInspect, OcrRequest
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.ocr import OcrGivenUp, OcrInspect, OcrRequest
+from src.ipc.messages.status import Health, MemoryReading
+from src.ipc.messages.wire import AnyMessage
 from src.ocr import choice, recognizers
 from src.ocr.guard import PageGuard
 from src.ocr.heap import Heap

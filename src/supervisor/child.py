@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from loguru import logger
 
-from src.ipc.messages import ChildState, ChildStatus, Health
+from src.ipc.messages.status import ChildState, ChildStatus, Health
 from src.settings import SupervisorSettings
 from src.supervisor.effects import Effects, Probe, ProbeError, Process
 from src.supervisor.relief import Relief

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loguru import logger
 
-from src.ipc.messages import ChildState, ChildStatus, Health
+from src.ipc.messages.status import ChildState, ChildStatus, Health
 from src.settings import SupervisorSettings
 from src.supervisor import watchdog
 from src.supervisor.child import Child

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Protocol
 
 from src.errors import NotFound, ServiceError, UnsupportedValue
-from src.ipc.messages import (
-    Accepted,
-    AnyMessage,
-    Failed,
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.control import (
     MoveModel,
     PauseBackground,
     RestartRequest,
     SetIdleTimeout,
     StatusRequest,
     StopRequest,
-    SystemStatus,
     UseModel,
 )
+from src.ipc.messages.status import SystemStatus
+from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Handler, Peer
 from src.supervisor.models import Models
 

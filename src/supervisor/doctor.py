@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from src.ipc.messages import ChildStatus, Health, SystemStatus
+from src.ipc.messages.status import ChildStatus, Health, SystemStatus
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from src.ipc.messages import Health
+from src.ipc.messages.status import Health
 from src.supervisor.specs import ChildSpec
 
 

@@ -8,7 +8,9 @@ from typing import Literal
 
 from src.ipc import runtime
 from src.ipc.framing import FramingError
-from src.ipc.messages import ChildStatus, Failed, Health, MoveWeights
+from src.ipc.messages.base import Failed
+from src.ipc.messages.control import MoveWeights
+from src.ipc.messages.status import ChildStatus, Health
 from src.settings import Settings
 from src.supervisor import specs
 from src.supervisor.children import Children

@@ -10,7 +10,7 @@ from src.gpu.advice import no_gpu_warning
 from src.gpu.machine import read_host
 from src.gpu.selection import Selection, select
 from src.gpu.watch import GpuWatch
-from src.ipc.messages import GpuSample
+from src.ipc.messages.status import GpuSample
 from src.settings import Settings, SettingsError, cuda_visible_devices
 
 _FIRST_S = 5.0  # NVML needs a second or two when nothing else holds the driver

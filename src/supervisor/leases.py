@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from src.errors import BackendUnavailable, DeadlineExceeded, ServiceError
 from src.gpu.lifecycle import Location
-from src.ipc.messages import ModelState, UseModel
+from src.ipc.messages.control import UseModel
+from src.ipc.messages.status import ModelState
 from src.supervisor.turns import Place
 
 _ROOM_RETRY_S = 5.0

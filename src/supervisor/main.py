@@ -23,7 +23,7 @@ from loguru import logger
 from src import keys, logs
 from src.errors import ExitCode
 from src.ipc import runtime
-from src.ipc.messages import SystemStatus
+from src.ipc.messages.status import SystemStatus
 from src.ipc.server import AddressInUse, Server
 from src.settings import (
     ROOT,

@@ -16,15 +16,9 @@ from loguru import logger
 from src import catalog
 from src.errors import BackendUnavailable, ModelLoadFailed, ModelNotFound, ServiceError
 from src.gpu.lifecycle import IdleTimes, Location
-from src.ipc.messages import (
-    Accepted,
-    ChildState,
-    ChildStatus,
-    Failed,
-    LoadProgress,
-    ModelStatus,
-    UseModel,
-)
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.control import UseModel
+from src.ipc.messages.status import ChildState, ChildStatus, LoadProgress, ModelStatus
 from src.ipc.server import Peer
 from src.settings import Settings
 from src.supervisor.background import Background

@@ -20,7 +20,8 @@ import msgspec
 import psutil
 
 from src.ipc import client, runtime
-from src.ipc.messages import StatusRequest, SystemStatus
+from src.ipc.messages.control import StatusRequest
+from src.ipc.messages.status import SystemStatus
 from src.ocr import choice
 from src.settings import ROOT, VERSION, Settings, SettingsError, process_environment
 from src.supervisor import port

@@ -20,7 +20,11 @@ import psutil
 from src.errors import DeadlineExceeded, InternalError
 from src.ipc import runtime
 from src.ipc.framing import Decoder, FramingError, encode
-from src.ipc.messages import AnyMessage, ChatMessage, Failed, Finished, GenerateRequest, Health, Message, Ping
+from src.ipc.messages.base import Failed, Message
+from src.ipc.messages.chat import ChatMessage, Finished, GenerateRequest
+from src.ipc.messages.control import Ping
+from src.ipc.messages.status import Health
+from src.ipc.messages.wire import AnyMessage
 from src.settings import ROOT, ProcessKind
 from src.supervisor.effects import Probe, ProbeError
 from src.supervisor.specs import ChildSpec

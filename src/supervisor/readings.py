@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from src.ipc.messages import ChildStatus, DeviceReading, GpuReading, GpuSample
+from src.ipc.messages.status import ChildStatus, DeviceReading, GpuReading, GpuSample
 
 
 class HostReading(msgspec.Struct, frozen=True):

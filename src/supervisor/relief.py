@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from src.ipc.messages import Health
+from src.ipc.messages.status import Health
 from src.settings import SupervisorSettings
 from src.supervisor.effects import Effects, ProbeError
 from src.supervisor.specs import ChildSpec, beside

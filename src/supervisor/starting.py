@@ -6,7 +6,7 @@ but tells no progress (an upstream server, the OCR broker) has START_TIMEOUT alo
 
 from __future__ import annotations
 
-from src.ipc.messages import Health
+from src.ipc.messages.status import Health
 from src.settings import SupervisorSettings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from src.ipc.messages import ChildStatus, GpuReading, GpuSample, LoadProgress, ModelStatus, SystemStatus
+from src.ipc.messages.status import ChildStatus, GpuReading, GpuSample, LoadProgress, ModelStatus, SystemStatus
 
 _HEAD = ("PROCESS", "STATE", "PID", "UPTIME", "RESTARTS", "RUNNING", "WAITING", "MEMORY", "DETAIL")
 _MODELS = ("MODEL", "STATE", "SIZE", "RUNNING", "WAITING", "IDLE", "DETAIL")

@@ -6,7 +6,7 @@ By tokens, by answers, or by memory that stays: the least it took in a while, be
 from __future__ import annotations
 
 from src.gpu.watermarks import fits, footprint
-from src.ipc.messages import Health
+from src.ipc.messages.status import Health
 from src.settings import SupervisorSettings
 
 _WINDOW_S = 60.0  # caches of running requests come and go within it

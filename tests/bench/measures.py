@@ -19,7 +19,9 @@ import httpx
 import psutil
 
 from src.ipc import client, runtime
-from src.ipc.messages import ChatMessage, Delta, Finished, GenerateRequest, Health, Ping
+from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest
+from src.ipc.messages.control import Ping
+from src.ipc.messages.status import Health
 from src.settings import ROOT
 from tests.bench import streams
 from tests.e2e import pictures

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from src.gpu import blas
-from src.ipc.messages import ChatMessage, GenerateRequest, Sampling
+from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling
 from src.settings import ROOT, Settings
 from tests.bench.measures import Row
 

@@ -26,7 +26,8 @@ from src.engine import backends  # noqa: E402
 from src.engine.backends.lm import LmBackend  # noqa: E402
 from src.engine.backends.speculation import Line  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402
-from src.ipc.messages import ChatMessage, GenerateRequest, Sampling, SpeculationReading  # noqa: E402
+from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling  # noqa: E402
+from src.ipc.messages.status import SpeculationReading  # noqa: E402
 from src.settings import ROOT, Settings  # noqa: E402
 from tests.bench.chat import model  # noqa: E402
 

@@ -24,7 +24,7 @@ from src.engine.progress import Progress
 from src.engine.scheduler import Scheduler
 from src.engine.server import EngineServer
 from src.ipc import runtime
-from src.ipc.messages import EngineLoad
+from src.ipc.messages.status import EngineLoad
 from src.settings import Settings
 from tests.conftest import MakeSettings
 

@@ -20,7 +20,7 @@ from src.engine.backends import Backend, Step
 from src.engine.progress import Progress
 from src.engine.revision import FilesChanged
 from src.errors import ModelLoadFailed
-from src.ipc.messages import ChatMessage, FinishReason, Sampling
+from src.ipc.messages.chat import ChatMessage, FinishReason, Sampling
 from src.settings import Settings
 
 GREEDY = Sampling(temperature=0.0)

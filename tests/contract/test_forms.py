@@ -15,7 +15,7 @@ from llguidance import LLParserLimits
 from src.engine.backends import Backend, constraint
 from src.engine.text import TextStream
 from src.errors import InvalidRequest, UnsupportedValue
-from src.ipc.messages import ChatMessage, GenerateRequest, Sampling, Tool, ToolChoice
+from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling, Tool, ToolChoice
 from tests.contract.test_backends import GREEDY, TEXTS, Batch, Made, alone, load, prompt, text_tokens
 
 ROOM = 700

@@ -13,18 +13,9 @@ import pytest
 
 from src.errors import InvalidImage, Overloaded
 from src.ipc import runtime
-from src.ipc.messages import (
-    AnyMessage,
-    Failed,
-    OcrDocument,
-    OcrFinished,
-    OcrLine,
-    OcrPage,
-    OcrRequest,
-    OcrResult,
-    OcrTaken,
-    OcrTimings,
-)
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrDocument, OcrFinished, OcrLine, OcrPage, OcrRequest, OcrResult, OcrTaken, OcrTimings
+from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer, Server
 from tests.contract.conftest import PATIENCE_S, Service, StartService
 from tests.contract.test_errors import check

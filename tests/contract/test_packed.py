@@ -25,7 +25,7 @@ from src.engine.backends.lm import LmBackend  # noqa: E402
 from src.engine.backends.packed import Packing, pack  # noqa: E402
 from src.engine.backends.sampling import Row  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402
-from src.ipc.messages import Sampling  # noqa: E402
+from src.ipc.messages.chat import Sampling  # noqa: E402
 from src.settings import Settings  # noqa: E402
 from tests.contract import test_prefix as plain  # noqa: E402
 from tests.contract.test_prefix import KINDS, SYSTEM, Engine, alone, speaking, tokens  # noqa: E402

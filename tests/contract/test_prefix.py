@@ -29,7 +29,7 @@ from src.engine.backends.rows import RowGenerator  # noqa: E402
 from src.engine.backends.sampling import Row  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402
 from src.engine.scheduler import Event, Scheduler  # noqa: E402
-from src.ipc.messages import ChatMessage, Choice, Finished, GenerateRequest, Sampling  # noqa: E402
+from src.ipc.messages.chat import ChatMessage, Choice, Finished, GenerateRequest, Sampling  # noqa: E402
 from src.settings import Settings  # noqa: E402
 
 VOCABULARY, LENGTH, CHUNK = 97, 12, 32

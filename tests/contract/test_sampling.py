@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from src.engine.backends import Backend
-from src.ipc.messages import GenerateRequest, Sampling
+from src.ipc.messages.chat import GenerateRequest, Sampling
 from tests.contract.test_backends import GREEDY, TEXTS, Batch, Made, load, prompt
 
 SEEDED = Sampling(temperature=1.0, top_p=0.95, frequency_penalty=0.5, repetition_penalty=1.1, seed=7)

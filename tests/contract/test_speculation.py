@@ -39,7 +39,8 @@ from src.engine.progress import Progress  # noqa: E402
 from src.engine.scheduler import Event, Scheduler  # noqa: E402
 from src.engine.worth import Costs  # noqa: E402
 from src.errors import ModelLoadFailed  # noqa: E402
-from src.ipc.messages import ChatMessage, Delta, Finished, GenerateRequest, Sampling, SpeculationReading  # noqa: E402
+from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest, Sampling  # noqa: E402
+from src.ipc.messages.status import SpeculationReading  # noqa: E402
 from src.settings import Settings  # noqa: E402
 from tests.contract.test_prefix import BY_STATE, VOCABULARY, every_token, speaking, tokens  # noqa: E402
 

@@ -16,7 +16,7 @@ import pytest
 
 from src.engine.backends import Backend
 from src.engine.text import TextStream
-from src.ipc.messages import ChatMessage, GenerateRequest, Sampling, Tool, ToolChoice
+from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling, Tool, ToolChoice
 from src.settings import Settings
 from tests.contract.conftest import Service
 from tests.contract.test_backends import Batch, Made, load

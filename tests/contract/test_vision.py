@@ -17,7 +17,7 @@ from src.engine import backends, pictures
 from src.engine.backends.vlm import VlmBackend
 from src.engine.progress import Progress
 from src.errors import InvalidImage
-from src.ipc.messages import ChatMessage, GenerateRequest, Sampling
+from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling
 from src.settings import Settings
 from tests.contract.conftest import Service, StartService
 from training.ocr_tiny import words as printed

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from src.ipc import client, runtime
-from src.ipc.messages import Accepted, RestartRequest
+from src.ipc.messages.base import Accepted
+from src.ipc.messages.control import RestartRequest
 from tests.e2e.test_faults import answered, stream, text, until
 from tests.running import Running, service
 

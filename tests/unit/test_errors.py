@@ -8,7 +8,7 @@ import pytest
 
 from src import errors
 from src.errors import ExitCode, InternalError, ServiceError, from_code
-from src.ipc.messages import Failed
+from src.ipc.messages.base import Failed
 
 
 def tree(cls: type[ServiceError]) -> list[type[ServiceError]]:

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from src.ipc.messages import HistogramReading
+from src.ipc.messages.status import HistogramReading
 from src.metrics import FINISH_REASONS, OCR_RESULTS, RESTART_REASONS, Metrics, ModelReading, PrefixCounts, Readings
 from src.supervisor.restarts import Reason
 

@@ -19,19 +19,14 @@ from src.engine.progress import Progress
 from src.engine.revision import Revision
 from src.errors import ModelLoadFailed
 from src.gpu import blas
-from src.ipc.messages import (
-    CallDelta,
-    ChatMessage,
+from src.ipc.messages.chat import CallDelta, ChatMessage, FinishReason, GenerateRequest, Sampling, TokenLogprob
+from src.ipc.messages.status import (
     DeviceReading,
-    FinishReason,
-    GenerateRequest,
     KvReading,
     MemoryReading,
     ModelInfo,
     PrefixReading,
-    Sampling,
     SpeculationReading,
-    TokenLogprob,
 )
 from src.settings import Settings
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from src.engine.backends import Pieces
 from src.engine.backends.forced import Braces
-from src.ipc.messages import CallDelta
+from src.ipc.messages.chat import CallDelta
 
 # the calls in a text, names and arguments as JSON text; None when it cannot be read
 Parse = Callable[[str], list[tuple[str, str]] | None]

@@ -19,7 +19,7 @@ from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask_par
 
 from src.engine.backends.thinking import Gate, Thoughts
 from src.errors import InvalidRequest, UnsupportedValue
-from src.ipc.messages import GenerateRequest, Tool
+from src.ipc.messages.chat import GenerateRequest, Tool
 
 # at most one space between tokens: an endless run of white space is valid JSON too, and a small model may like it
 _WHITESPACE = {"whitespace_pattern": "[ ]?"}

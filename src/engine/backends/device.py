@@ -10,7 +10,7 @@ import mlx.core as mx
 import psutil
 
 from src.errors import ModelLoadFailed
-from src.ipc.messages import DeviceReading
+from src.ipc.messages.status import DeviceReading
 from src.settings import EngineSettings
 
 

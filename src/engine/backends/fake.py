@@ -23,18 +23,8 @@ from src.engine.backends.forced import NamedReader, RequiredReader, new_call_id
 from src.engine.chunks import chunk
 from src.errors import UnsupportedValue
 from src.gpu import footprint
-from src.ipc.messages import (
-    Alternative,
-    ChatMessage,
-    DeviceReading,
-    GenerateRequest,
-    KvReading,
-    MemoryReading,
-    ModelInfo,
-    PrefixReading,
-    Sampling,
-    TokenLogprob,
-)
+from src.ipc.messages.chat import Alternative, ChatMessage, GenerateRequest, Sampling, TokenLogprob
+from src.ipc.messages.status import DeviceReading, KvReading, MemoryReading, ModelInfo, PrefixReading
 from src.settings import EngineSettings
 
 END = 256

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable
 
 from src.engine.backends import Pieces
-from src.ipc.messages import CallDelta
+from src.ipc.messages.chat import CallDelta
 
 _HEAD = re.compile(r'[\[,]?\{"name":"([^"]+)","arguments":')
 

@@ -51,15 +51,8 @@ from src.engine.revision import Revision, of_checkpoint
 from src.errors import ModelLoadFailed
 from src.gpu import footprint
 from src.gpu.faults import of_gpu
-from src.ipc.messages import (
-    DeviceReading,
-    KvReading,
-    MemoryReading,
-    ModelInfo,
-    PrefixReading,
-    Sampling,
-    TokenLogprob,
-)
+from src.ipc.messages.chat import Sampling, TokenLogprob
+from src.ipc.messages.status import DeviceReading, KvReading, MemoryReading, ModelInfo, PrefixReading
 from src.settings import EngineSettings, Settings
 
 # the prefix cache takes at most a quarter of the memory beside the weights

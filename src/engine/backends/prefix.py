@@ -24,7 +24,7 @@ from src.engine.backends.blockfile import BLOCK, names
 from src.engine.backends.disk import Disk
 from src.engine.backends.kv import leaves
 from src.engine.backends.radix import Node, RadixTree
-from src.ipc.messages import PrefixReading
+from src.ipc.messages.status import PrefixReading
 
 Cache = list[Any]
 LEAST = 16  # tokens for which looking up and copying is worth it

@@ -16,7 +16,7 @@ from src.engine.backends import Pieces, Reader, is_constrained
 from src.engine.backends.calls import Calls, Section, section
 from src.engine.backends.forced import NamedReader, RequiredReader
 from src.engine.backends.thinking import ThoughtReader
-from src.ipc.messages import GenerateRequest, Tool
+from src.ipc.messages.chat import GenerateRequest, Tool
 
 _NORMAL, _THINKING, _TOOL = "normal", "reasoning", "tool"
 

@@ -21,7 +21,7 @@ from src.engine.backends.sampling import BatchSampler, Row
 from src.engine.lookup import Lookup
 from src.engine.tokens import common_prefix
 from src.engine.worth import Costs, Rate, worth
-from src.ipc.messages import SpeculationReading
+from src.ipc.messages.status import SpeculationReading
 
 # positions of the step by which the cost of one is measured; how often, and for how long at most
 _WIDE, _TIMES, _MEASURE_S = 16, 12, 0.5

@@ -19,7 +19,7 @@ from src.engine.backends.reading import reader, tool_json
 from src.engine.backends.thinking import Thoughts
 from src.engine.backends.vocabulary import Vocabulary
 from src.errors import InvalidRequest, UnsupportedValue
-from src.ipc.messages import ChatMessage, GenerateRequest, ImagePart, RawPrompt, Sampling
+from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, RawPrompt, Sampling
 
 _SWITCHES = ("enable_thinking", "thinking")
 _SPACERS = ("\n", "\n\n", " ")

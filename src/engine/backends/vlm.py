@@ -27,7 +27,7 @@ from src.engine.backends.tokenizer import LmTokenizer, turn_json
 from src.engine.backends.vision import Media, VisionRows
 from src.engine.progress import Progress
 from src.errors import InvalidRequest, ModelLoadFailed
-from src.ipc.messages import ChatMessage, GenerateRequest, ImagePart
+from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart
 from src.settings import EngineSettings, Settings, work_offline
 
 _PROBE_TOKENS = 8

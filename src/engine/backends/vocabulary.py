@@ -10,7 +10,7 @@ from llguidance.hf import from_tokenizer
 from loguru import logger
 
 from src.engine.backends.scores import RowScores
-from src.ipc.messages import Alternative, TokenLogprob
+from src.ipc.messages.chat import Alternative, TokenLogprob
 
 _CACHED = 1 << 16
 _CHARACTER_BYTES = 4

@@ -9,7 +9,7 @@ import msgspec
 from src.engine.upstream import calls
 from src.engine.upstream.dialects import Dialect
 from src.engine.upstream.refusals import from_event
-from src.ipc.messages import (
+from src.ipc.messages.chat import (
     Alternative,
     CallDelta,
     ChoiceEnded,

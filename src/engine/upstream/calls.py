@@ -9,7 +9,7 @@ import msgspec
 
 from src.engine.backends import Pieces, Reader
 from src.engine.backends.forced import NamedReader, new_call_id
-from src.ipc.messages import CallDelta, GenerateRequest
+from src.ipc.messages.chat import CallDelta, GenerateRequest
 
 
 def is_forced(request: GenerateRequest) -> bool:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from src.engine.upstream.calls import is_forced
 from src.errors import UnsupportedValue
-from src.ipc.messages import GenerateRequest
+from src.ipc.messages.chat import GenerateRequest
 
 
 @dataclass(frozen=True)

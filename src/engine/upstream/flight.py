@@ -13,7 +13,7 @@ from src.engine.upstream.answer import Translation
 from src.engine.upstream.client import Client
 from src.engine.upstream.dialects import Dialect
 from src.errors import DeadlineExceeded
-from src.ipc.messages import Admitted, ChoiceEnded, Delta, GenerateRequest, Timings
+from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, GenerateRequest, Timings
 from src.ipc.server import Peer
 
 # a server that is silent after its 200 works on the prompt; our client is told so, though not how long the prompt is

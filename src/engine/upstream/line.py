@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from src.engine.upstream.flight import Flight
 from src.engine.waiting import Waiting
-from src.ipc.messages import GenerateRequest
+from src.ipc.messages.chat import GenerateRequest
 
 
 @dataclass(eq=False)

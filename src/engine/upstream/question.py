@@ -8,7 +8,7 @@ import msgspec
 
 from src.engine.upstream import calls
 from src.engine.upstream.dialects import Dialect, Facts
-from src.ipc.messages import ChatMessage, GenerateRequest, ImagePart, Sampling, Tool
+from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, Sampling, Tool
 
 CHAT = "/v1/chat/completions"
 RAW = "/v1/completions"

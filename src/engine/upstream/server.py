@@ -36,22 +36,10 @@ from src.errors import (
     ModelNotFound,
     ServiceError,
 )
-from src.ipc.messages import (
-    Accepted,
-    BackendState,
-    DetokenizeRequest,
-    DeviceReading,
-    EngineLoad,
-    Failed,
-    GenerateRequest,
-    HandedOver,
-    Health,
-    MemoryReading,
-    ModelInfo,
-    Ping,
-    TokenizeRequest,
-    TrimRequest,
-)
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.chat import DetokenizeRequest, GenerateRequest, HandedOver, TokenizeRequest
+from src.ipc.messages.control import Ping, TrimRequest
+from src.ipc.messages.status import BackendState, DeviceReading, EngineLoad, Health, MemoryReading, ModelInfo
 from src.ipc.server import Peer, Server
 from src.settings import Settings
 

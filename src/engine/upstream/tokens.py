@@ -11,7 +11,7 @@ from src.engine.upstream import question, refusals
 from src.engine.upstream.client import Client, Reply
 from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, Facts, fit
 from src.errors import ContextLengthExceeded, ServiceError, UnsupportedValue
-from src.ipc.messages import Detokenized, DetokenizeRequest, GenerateRequest, Tokenized, TokenizeRequest
+from src.ipc.messages.chat import Detokenized, DetokenizeRequest, GenerateRequest, Tokenized, TokenizeRequest
 
 
 class _Reply(msgspec.Struct):

@@ -8,16 +8,12 @@ from typing import cast
 
 from src.api.backends import Backends
 from src.ipc.client import Cancelled, Disconnected, Stream, WaitTimeout
-from src.ipc.messages import (
-    AnyMessage,
+from src.ipc.messages.chat import Delta, Finished, FinishReason, GenerateRequest, Timings, Usage
+from src.ipc.messages.status import (
     ChildState,
     ChildStatus,
-    Delta,
     DeviceReading,
     EngineLoad,
-    Finished,
-    FinishReason,
-    GenerateRequest,
     Health,
     MemoryReading,
     ModelInfo,
@@ -25,9 +21,8 @@ from src.ipc.messages import (
     ModelStatus,
     OcrLoad,
     SystemStatus,
-    Timings,
-    Usage,
 )
+from src.ipc.messages.wire import AnyMessage
 from src.settings import Settings
 
 REQUEST = GenerateRequest("req-1", "demo", ())

@@ -17,7 +17,9 @@ from src.errors import (
     ShuttingDown,
 )
 from src.ipc.client import Stream
-from src.ipc.messages import Admitted, AnyMessage, Delta, Failed
+from src.ipc.messages.base import Failed
+from src.ipc.messages.chat import Admitted, Delta
+from src.ipc.messages.wire import AnyMessage
 from tests.unit.api.fakes import FakeClock, FakeStream, delta, finished
 
 CRASHED = EngineCrashed("the engine died", retry_after_s=3.0)

@@ -8,7 +8,9 @@ import pytest
 
 from src.api.backends import Backends
 from src.errors import BackendUnavailable, ModelNotFound
-from src.ipc.messages import GenerateRequest, OcrRequest, SystemStatus
+from src.ipc.messages.chat import GenerateRequest
+from src.ipc.messages.ocr import OcrRequest
+from src.ipc.messages.status import SystemStatus
 from src.metrics import ModelReading
 from tests.conftest import MakeSettings
 from tests.unit.api.fakes import TableBackends, table

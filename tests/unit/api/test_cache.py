@@ -14,7 +14,7 @@ from src.api.cache import Cache, Leader, decode
 from src.api.cache_store import Key, MemoryStore, RedisStore
 from src.api.streaming import Answering, Event, wait_admitted
 from src.errors import EngineCrashed
-from src.ipc.messages import ChatMessage, Delta, Finished, GenerateRequest, Sampling, Timings, Usage
+from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest, Sampling, Timings, Usage
 from src.metrics import Metrics, Readings
 from tests.conftest import MakeSettings
 from tests.unit.clock import Clock

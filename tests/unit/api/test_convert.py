@@ -11,7 +11,7 @@ from src.api import convert
 from src.api.convert import ChunkWriter
 from src.api.schemas import ChatCompletionRequest
 from src.errors import InvalidRequest
-from src.ipc.messages import ChatMessage, GenerateRequest, ImagePart, Sampling, ToolChoice, Usage
+from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, Sampling, ToolChoice, Usage
 from tests.unit.api.fakes import delta, finished
 
 HELLO = [{"role": "user", "content": "hello"}]

@@ -10,7 +10,9 @@ from src.api.inflight import InFlight
 from src.api.recorder import Recorder
 from src.api.streaming import wait_admitted
 from src.errors import ContextLengthExceeded, EngineCrashed, InternalError
-from src.ipc.messages import Admitted, AnyMessage, Failed
+from src.ipc.messages.base import Failed
+from src.ipc.messages.chat import Admitted
+from src.ipc.messages.wire import AnyMessage
 from src.metrics import Metrics, Readings
 from tests.unit.api.fakes import REQUEST, FakeClock, FakeStream, delta, finished
 

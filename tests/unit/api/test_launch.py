@@ -11,7 +11,8 @@ import pytest
 from src.api import launch
 from src.api.launch import BackendsKeeper
 from src.ipc import client
-from src.ipc.messages import Accepted, AnyMessage
+from src.ipc.messages.base import Accepted
+from src.ipc.messages.wire import AnyMessage
 from tests.conftest import MakeSettings
 
 MASTER = 4242

@@ -15,7 +15,8 @@ from PIL import Image
 from src.api import ocr_formats, ocr_shapes
 from src.api.ocr_schemas import Format, OcrDocumentOut
 from src.errors import InvalidRequest
-from src.ipc.messages import Failed, OcrLine, OcrPage, OcrResult, OcrTimings
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrLine, OcrPage, OcrResult, OcrTimings
 
 TEXTS = ("Invoice <No. 7> & Co", "金额 42 €", 'said "no"')
 

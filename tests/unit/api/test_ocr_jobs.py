@@ -14,7 +14,8 @@ from src.api.app import create_app
 from src.api.backends import Backends
 from src.api.resume import ResumableStream
 from src.ipc.client import Stream
-from src.ipc.messages import AnyMessage, OcrDocument, OcrJob, OcrJobRequest, OcrRequest
+from src.ipc.messages.ocr import OcrDocument, OcrJob, OcrJobRequest, OcrRequest
+from src.ipc.messages.wire import AnyMessage
 from src.settings import Settings
 from tests.conftest import MakeSettings
 from tests.unit.api.fakes import FakeClock, FakeStream

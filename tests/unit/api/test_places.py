@@ -13,7 +13,9 @@ import pytest
 from src.api.answer import ClientGone
 from src.api.places import Place
 from src.ipc.client import Cancelled
-from src.ipc.messages import AnyMessage, StatusRequest, SystemStatus, UseModel
+from src.ipc.messages.control import StatusRequest, UseModel
+from src.ipc.messages.status import SystemStatus
+from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
 from tests.unit.clock import Clock
 from tests.unit.ipc.conftest import ServerThread

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from src.api.recorder import Recorder
 from src.errors import DeadlineExceeded, EngineCrashed
-from src.ipc.messages import ChatMessage, Choice, Delta, GenerateRequest, Sampling
+from src.ipc.messages.chat import ChatMessage, Choice, Delta, GenerateRequest, Sampling
 from src.metrics import FINISH_REASONS, Metrics, Readings
 from tests.unit.api.fakes import REQUEST, FakeClock, delta, finished
 

@@ -13,10 +13,9 @@ from src.api.resume import Ends, Resumable, ResumableStream
 from src.api.suspects import Suspects
 from src.errors import BackendUnavailable, EngineCrashed, ServiceError
 from src.ipc.client import Cancelled, ConnectError, Stream, WaitTimeout
-from src.ipc.messages import (
-    Accepted,
+from src.ipc.messages.base import Accepted
+from src.ipc.messages.chat import (
     Admitted,
-    AnyMessage,
     ChatMessage,
     ChoiceEnded,
     Delta,
@@ -24,9 +23,10 @@ from src.ipc.messages import (
     EmbedRequest,
     GenerateRequest,
     HandedOver,
-    OcrDocument,
     RawPrompt,
 )
+from src.ipc.messages.ocr import OcrDocument
+from src.ipc.messages.wire import AnyMessage
 from tests.unit.api.fakes import FakeClock, FakeStream, delta, finished
 
 REQUEST = GenerateRequest("r", "demo", (ChatMessage("user", "hello"),), stream=True)

@@ -11,7 +11,8 @@ from src.api import ocr_jobs, sse
 from src.api.answer import ClientGone
 from src.api.streaming import respond
 from src.errors import EngineCrashed
-from src.ipc.messages import AnyMessage, OcrJob, OcrPage, OcrResult, OcrTimings
+from src.ipc.messages.ocr import OcrJob, OcrPage, OcrResult, OcrTimings
+from src.ipc.messages.wire import AnyMessage
 from tests.unit.api.conftest import MakeApp
 
 RUNNING, DONE = (OcrJob("j", state, "json", 1.0, 2.0, 3, total=1) for state in ("running", "done"))

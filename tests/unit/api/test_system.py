@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from src.api.app import create_app
 from src.api.service import EXTENSION
-from src.ipc.messages import DeviceReading, MemoryReading, SystemStatus
+from src.ipc.messages.status import DeviceReading, MemoryReading, SystemStatus
 from tests.conftest import MakeSettings
 from tests.unit.api.fakes import TableBackends, table
 

@@ -9,7 +9,7 @@ from src.engine.backends.fake import END, FakeBackend
 from src.engine.deadlines import budget
 from src.engine.pace import Pace
 from src.engine.prompt import encode, prepare
-from src.ipc.messages import ChatMessage, FinishReason, GenerateRequest
+from src.ipc.messages.chat import ChatMessage, FinishReason, GenerateRequest
 from tests.conftest import MakeSettings
 
 REQUEST = GenerateRequest("r", "m", (ChatMessage("user", "hello"),))

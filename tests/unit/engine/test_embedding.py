@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from src.engine.deadlines import Budget
 from src.engine.embedding import Embedding, unit
 from src.engine.sequence import Status
-from src.ipc.messages import Embedded, EmbedRequest, Failed, Finished, Priority, RawPrompt
+from src.ipc.messages.base import Failed, Priority
+from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, RawPrompt
 from tests.unit.engine.test_scheduler import Bench
 
 

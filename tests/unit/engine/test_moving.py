@@ -7,7 +7,7 @@ from pathlib import Path
 from src.engine import backends
 from src.engine.progress import Progress
 from src.engine.scheduler import Scheduler
-from src.ipc.messages import Sampling
+from src.ipc.messages.chat import Sampling
 from src.settings import Settings
 from tests.unit.engine.test_scheduler import Bench
 

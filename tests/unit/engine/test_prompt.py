@@ -12,7 +12,7 @@ from src.engine import checkpoint, choices
 from src.engine.backends.fake import FakeBackend, FakeTokenizer
 from src.engine.prompt import answer_budget
 from src.errors import ContextLengthExceeded, ModelLoadFailed
-from src.ipc.messages import ChatMessage, Choice, GenerateRequest
+from src.ipc.messages.chat import ChatMessage, Choice, GenerateRequest
 from tests.conftest import MakeSettings
 
 

@@ -16,24 +16,25 @@ from src.engine.scheduler import Event, Scheduler, Work
 from src.engine.sequence import Group, Sequence, Status
 from src.engine.text import TextStream
 from src.engine.tokens import common_prefix
-from src.ipc.messages import (
+from src.ipc.messages.base import Failed, Priority
+from src.ipc.messages.chat import (
     ChatMessage,
     ChoiceEnded,
     Delta,
-    DeviceReading,
     Embedded,
-    Failed,
     Finished,
     FinishReason,
     GenerateRequest,
+    Sampling,
+    Usage,
+)
+from src.ipc.messages.status import (
+    DeviceReading,
     KvReading,
     MemoryReading,
     ModelInfo,
     PrefixReading,
-    Priority,
-    Sampling,
     SpeculationReading,
-    Usage,
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 from src.engine import room, text_bound
 from src.engine.text_bound import TextBound
 from src.errors import ContextLengthExceeded, InvalidRequest, Overloaded
-from src.ipc.messages import ChatMessage, Choice, EmbedRequest, GenerateRequest, RawPrompt, Tool, ToolCall
+from src.ipc.messages.chat import ChatMessage, Choice, EmbedRequest, GenerateRequest, RawPrompt, Tool, ToolCall
 from tests.conftest import MakeSettings
 
 BOUND = TextBound(context=100, longest=8)

@@ -8,7 +8,7 @@ import pytest
 
 from src.gpu.advice import no_gpu_warning, recommend
 from src.gpu.machine import Host
-from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health, MemoryReading, ModelInfo
+from src.ipc.messages.status import DeviceReading, GpuReading, GpuSample, Health, MemoryReading, ModelInfo
 
 GB = 1 << 30
 MAC = Host("darwin", 12, 64 * GB, 40 * GB, 1.0)

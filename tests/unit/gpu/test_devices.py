@@ -12,7 +12,7 @@ import pytest
 from src.gpu import ioreg, machine, watch
 from src.gpu.nvml import Nvml
 from src.gpu.selection import select
-from src.ipc.messages import GpuProcess, GpuReading, GpuSample
+from src.ipc.messages.status import GpuProcess, GpuReading, GpuSample
 from src.settings import SettingsError
 from tests.unit.clock import Clock
 from tests.unit.gpu import recorded

@@ -12,7 +12,7 @@ from src.gpu import ioreg, report
 from src.gpu.machine import Host, read_host
 from src.gpu.report import GpuReport
 from src.gpu.watch import NO_GPU
-from src.ipc.messages import DeviceReading, GpuReading, GpuSample, Health, MemoryReading, ModelInfo
+from src.ipc.messages.status import DeviceReading, GpuReading, GpuSample, Health, MemoryReading, ModelInfo
 
 LINUX = Host("linux", 8, 64 << 30, 32 << 30, 1.0)
 MAC = Host("darwin", 12, 64 << 30, 3 << 30, 1.0)

@@ -7,7 +7,7 @@ import pytest
 from src.engine.guard import MemoryGuard
 from src.errors import BackendUnavailable
 from src.gpu.watermarks import Level, Watermarks, fits, footprint, level
-from src.ipc.messages import MemoryReading
+from src.ipc.messages.status import MemoryReading
 
 _GB = 1 << 30
 MARKS = Watermarks(budget_bytes=24 * _GB, low=0.5, high=0.7)

@@ -18,7 +18,10 @@ from src.errors import InternalError
 from src.ipc import client, runtime
 from src.ipc.client import Cancelled, ConnectError, Disconnected, Stream, WaitTimeout
 from src.ipc.framing import encode
-from src.ipc.messages import Accepted, AnyMessage, Delta, Failed, Ping, StatusRequest, StopRequest
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.chat import Delta
+from src.ipc.messages.control import Ping, StatusRequest, StopRequest
+from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import AddressInUse, Peer
 from tests.unit.ipc.conftest import PATIENCE_S, Serve, ServerThread
 

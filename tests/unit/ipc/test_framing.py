@@ -10,31 +10,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.ipc.framing import MAX_FRAME_BYTES, Decoder, FramingError, encode
-from src.ipc.messages import (
-    Accepted,
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.chat import (
     Admitted,
-    AnyMessage,
     ChatMessage,
-    ChildStatus,
     ChoiceEnded,
     Delta,
     Detokenized,
     DetokenizeRequest,
-    DeviceReading,
     Embedded,
     EmbedRequest,
-    EngineLoad,
-    Failed,
     Finished,
     GenerateRequest,
     HandedOver,
-    Health,
-    LoadProgress,
-    MemoryReading,
-    ModelInfo,
-    ModelStatus,
+    RawPrompt,
+    Sampling,
+    Timings,
+    Tokenized,
+    TokenizeRequest,
+    Usage,
+)
+from src.ipc.messages.control import (
     MoveModel,
     MoveWeights,
+    PauseBackground,
+    Ping,
+    RestartRequest,
+    SetIdleTimeout,
+    StatusRequest,
+    StopRequest,
+    TrimRequest,
+    UseModel,
+)
+from src.ipc.messages.ocr import (
     OcrContents,
     OcrDocument,
     OcrFinished,
@@ -42,28 +50,25 @@ from src.ipc.messages import (
     OcrJob,
     OcrJobRequest,
     OcrLine,
-    OcrLoad,
     OcrPage,
     OcrRequest,
     OcrResult,
     OcrTaken,
     OcrTimings,
-    PauseBackground,
-    Ping,
-    RawPrompt,
-    RestartRequest,
-    Sampling,
-    SetIdleTimeout,
-    StatusRequest,
-    StopRequest,
-    SystemStatus,
-    Timings,
-    Tokenized,
-    TokenizeRequest,
-    TrimRequest,
-    Usage,
-    UseModel,
 )
+from src.ipc.messages.status import (
+    ChildStatus,
+    DeviceReading,
+    EngineLoad,
+    Health,
+    LoadProgress,
+    MemoryReading,
+    ModelInfo,
+    ModelStatus,
+    OcrLoad,
+    SystemStatus,
+)
+from src.ipc.messages.wire import AnyMessage
 
 HEALTH = Health(
     "ready",

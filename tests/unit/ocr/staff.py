@@ -10,17 +10,10 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-from src.ipc.messages import (
-    Accepted,
-    AnyMessage,
-    Failed,
-    Health,
-    MemoryReading,
-    OcrInspect,
-    OcrRequest,
-    OcrResult,
-    OcrTimings,
-)
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.ocr import OcrInspect, OcrRequest, OcrResult, OcrTimings
+from src.ipc.messages.status import Health, MemoryReading
+from src.ipc.messages.wire import AnyMessage
 from src.ocr.admission import Admission, Page
 from src.ocr.jobs import Jobs
 from src.ocr.ledger import Ledger

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from src.errors import ModelLoadFailed, Overloaded, ShuttingDown
-from src.ipc.messages import OcrRequest, OcrResult, Priority
+from src.ipc.messages.base import Priority
+from src.ipc.messages.ocr import OcrRequest, OcrResult
 from tests.unit.ocr.conftest import Run
 from tests.unit.ocr.staff import Staff, failure, result, settled, text
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.ipc.messages import Failed, OcrContents, OcrOptions, OcrRequest, OcrResult
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrContents, OcrOptions, OcrRequest, OcrResult
 from src.ocr import vlm_batch
 from src.ocr.fake import FakeRecognizer, draw
 from src.ocr.limits import Limits

@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from src.ipc.messages import AnyMessage, Failed, Health, OcrLoad, OcrRequest, OcrResult, Ping, StatusRequest
+from src.ipc.messages.base import Failed
+from src.ipc.messages.control import Ping, StatusRequest
+from src.ipc.messages.ocr import OcrRequest, OcrResult
+from src.ipc.messages.status import Health, OcrLoad
+from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
 from src.ocr.broker import Broker
 from tests.unit.ocr.conftest import Run

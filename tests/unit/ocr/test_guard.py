@@ -13,7 +13,9 @@ import pytest
 
 from src.errors import InvalidDocument
 from src.ipc import client
-from src.ipc.messages import AnyMessage, Failed, OcrDocument, OcrPage, OcrResult
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrDocument, OcrPage, OcrResult
+from src.ipc.messages.wire import AnyMessage
 from src.ocr.guard import PageGuard, Usage
 from tests.unit.ocr.test_main import OcrProcess, until
 

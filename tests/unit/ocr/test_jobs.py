@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from src.errors import BackendUnavailable, NotFound, Overloaded
-from src.ipc.messages import Failed, OcrContents, OcrDocument, OcrInspect, OcrJob, OcrRequest
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrContents, OcrDocument, OcrInspect, OcrJob, OcrRequest
 from src.ocr.jobs import Jobs
 from src.ocr.ledger import FILE, Ledger
 from tests.unit.ocr.conftest import Run

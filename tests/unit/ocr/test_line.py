@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from src.ipc.messages import Priority
+from src.ipc.messages.base import Priority
 from src.ocr.line import AGE_S, Line
 
 

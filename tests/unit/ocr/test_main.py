@@ -19,7 +19,11 @@ import pytest
 
 from src.errors import ExitCode
 from src.ipc import client, runtime
-from src.ipc.messages import AnyMessage, Failed, Health, OcrLoad, OcrRequest, OcrResult, Ping
+from src.ipc.messages.base import Failed
+from src.ipc.messages.control import Ping
+from src.ipc.messages.ocr import OcrRequest, OcrResult
+from src.ipc.messages.status import Health, OcrLoad
+from src.ipc.messages.wire import AnyMessage
 from src.ocr.fake import draw
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from src.ipc.messages import Failed
+from src.ipc.messages.base import Failed
 from tests.unit.ocr.conftest import Run
 from tests.unit.ocr.staff import READY, Staff, settled
 

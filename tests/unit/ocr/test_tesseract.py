@@ -19,7 +19,8 @@ import pytest
 from PIL import Image
 
 from src.errors import DeadlineExceeded, ModelLoadFailed
-from src.ipc.messages import Failed, OcrOptions, OcrRequest, OcrResult
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrOptions, OcrRequest, OcrResult
 from src.ocr import choice, recognizers, tesseract_tsv
 from src.ocr.limits import Limits
 from src.ocr.reader import Reader

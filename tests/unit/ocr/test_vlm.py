@@ -11,7 +11,8 @@ import pytest
 
 from src.errors import ModelLoadFailed
 from src.gpu import ModelManager
-from src.ipc.messages import Failed, OcrRequest, OcrResult
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrRequest, OcrResult
 from src.ocr import choice, loops, recognizers, vlm_models
 from src.ocr.fake import FakeRecognizer, draw
 from src.ocr.limits import Limits

@@ -13,7 +13,10 @@ import pytest
 from loguru import logger
 
 from src.ipc.framing import Decoder, encode
-from src.ipc.messages import Accepted, AnyMessage, Failed, OcrContents, OcrRequest, OcrResult, Ping
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.control import Ping
+from src.ipc.messages.ocr import OcrContents, OcrRequest, OcrResult
+from src.ipc.messages.wire import AnyMessage
 from src.ocr import recognizers, worker
 from src.ocr.fake import FakeRecognizer, draw
 from src.ocr.limits import Limits

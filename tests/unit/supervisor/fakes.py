@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from src.ipc.messages import EngineLoad, Health, MemoryReading
+from src.ipc.messages.status import EngineLoad, Health, MemoryReading
 from src.supervisor.effects import Probe, ProbeError
 from src.supervisor.specs import ChildSpec
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 
 from src.ipc import client, runtime
-from src.ipc.messages import ChildStatus, StatusRequest, SystemStatus
+from src.ipc.messages.control import StatusRequest
+from src.ipc.messages.status import ChildStatus, SystemStatus
 from src.settings import ROOT
 from src.supervisor.processes import lives
 

@@ -6,7 +6,10 @@ import asyncio
 from typing import Any, Literal, cast
 
 from src import catalog
-from src.ipc.messages import Accepted, AnyMessage, ChildState, ChildStatus, Failed, Health, MemoryReading, UseModel
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.control import UseModel
+from src.ipc.messages.status import ChildState, ChildStatus, Health, MemoryReading
+from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
 from src.settings import Settings
 from src.supervisor.models import Models, MoveFailed

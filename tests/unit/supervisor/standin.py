@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from src.ipc import lifeline
-from src.ipc.messages import Health, MemoryReading, Ping
+from src.ipc.messages.control import Ping
+from src.ipc.messages.status import Health, MemoryReading
 from src.ipc.server import Peer, Server
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from src.errors import ExitCode
-from src.ipc.messages import ChildState, EngineLoad, Health, LoadProgress
+from src.ipc.messages.status import ChildState, EngineLoad, Health, LoadProgress
 from src.settings import SupervisorSettings
 from src.supervisor.child import Child
 from src.supervisor.effects import ProbeError

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from src.ipc.messages import (
+from src.ipc.messages.base import Fallback
+from src.ipc.messages.status import (
     ChildState,
     ChildStatus,
     EngineLoad,
-    Fallback,
     Health,
     MemoryReading,
     ModelStatus,

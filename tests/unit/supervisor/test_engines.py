@@ -10,7 +10,9 @@ from typing import cast
 import pytest
 
 from src.ipc import runtime
-from src.ipc.messages import ChildStatus, Failed, Health, MemoryReading, MoveWeights
+from src.ipc.messages.base import Failed
+from src.ipc.messages.control import MoveWeights
+from src.ipc.messages.status import ChildStatus, Health, MemoryReading
 from src.ipc.server import Peer, Server
 from src.settings import Settings
 from src.supervisor.children import Children

@@ -17,7 +17,7 @@ from src.gpu.ioreg import parse
 from src.gpu.machine import gpu_kind
 from src.gpu.nvml import Nvml
 from src.gpu.watch import NO_GPU, GpuWatch, Source
-from src.ipc.messages import GpuSample, SystemStatus
+from src.ipc.messages.status import GpuSample, SystemStatus
 from src.settings import ROOT, SettingsError, child_environment
 from src.supervisor.gpus import Gpus
 from src.supervisor.table import gpu_lines, render

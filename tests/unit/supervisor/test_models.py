@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from src.errors import ModelNotFound
-from src.ipc.messages import UseModel
+from src.ipc.messages.control import UseModel
 from src.supervisor.models import Models
 from tests.unit.supervisor import virtual
 from tests.unit.supervisor.model_world import LOAD_S, MOVE_S, Asker, FakeEngines, make

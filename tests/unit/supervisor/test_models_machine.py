@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from src.ipc.messages import UseModel
+from src.ipc.messages.control import UseModel
 from tests.unit.supervisor.model_world import LOAD_S, Asker, make
 from tests.unit.supervisor.virtual import VirtualLoop
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from src.ipc.messages import Health, MemoryReading
+from src.ipc.messages.status import Health, MemoryReading
 from src.ipc.server import Peer, Server
 from src.supervisor.effects import ProbeError
 from src.supervisor.processes import HttpProbe, SocketProbe

@@ -13,7 +13,8 @@ import pytest
 
 from src.errors import ExitCode
 from src.ipc import client, runtime
-from src.ipc.messages import Accepted, Failed, Ping, StopRequest
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.control import Ping, StopRequest
 from src.supervisor.processes import lives
 from tests.unit.supervisor import harness
 from tests.unit.supervisor.harness import Service, eventually

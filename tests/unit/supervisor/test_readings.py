@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from src.gpu.watch import NO_GPU
-from src.ipc.messages import (
+from src.ipc.messages.status import (
     ChildStatus,
     DeviceReading,
     EngineLoad,

@@ -17,7 +17,7 @@ from src.supervisor.reload import Sources, concerned
         (["ocr/broker.py"], {"ocr"}),
         (["api/chat.py"], {"web"}),
         (["api/chat.py", "ocr/pool.py"], {"web", "ocr"}),
-        (["ipc/messages.py"], {"engine", "ocr", "web"}),
+        (["ipc/messages/"], {"engine", "ocr", "web"}),
         (["settings.py"], {"engine", "ocr", "web"}),
         (["supervisor/main.py", "cli.py"], set()),
         ([], set()),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from src.ipc.messages import EngineLoad, Health
+from src.ipc.messages.status import EngineLoad, Health
 from tests.unit.supervisor.fakes import SPEC, FakeProcess, health
 from tests.unit.supervisor.test_child import Life, in_virtual_time
 

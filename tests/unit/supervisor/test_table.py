@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.ipc.messages import (
+from src.ipc.messages.status import (
     ChildStatus,
     EngineLoad,
     Health,

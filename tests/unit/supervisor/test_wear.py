@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from src.ipc.messages import DeviceReading, EngineLoad, Health, MemoryReading
+from src.ipc.messages.status import DeviceReading, EngineLoad, Health, MemoryReading
 from src.settings import SupervisorSettings
 from src.supervisor.wear import Wear
 from tests.unit.supervisor.fakes import health

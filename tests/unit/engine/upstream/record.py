@@ -14,7 +14,7 @@ import httpx
 from src.engine.upstream import question
 from src.engine.upstream.client import Client
 from src.engine.upstream.dialects import Facts, recognise
-from src.ipc.messages import ChatMessage, Choice, GenerateRequest, RawPrompt, Sampling, Tool, ToolChoice
+from src.ipc.messages.chat import ChatMessage, Choice, GenerateRequest, RawPrompt, Sampling, Tool, ToolChoice
 
 _GREEDY = Sampling(temperature=0.0)
 _SCORED = Sampling(temperature=0.0, logprobs=2)

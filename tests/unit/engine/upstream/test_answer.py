@@ -11,7 +11,7 @@ from src.engine.upstream.answer import Translation
 from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, OPENAI, VLLM
 from src.engine.upstream.sse import DONE, Events
 from src.errors import InternalError
-from src.ipc.messages import ChoiceEnded, Delta, Finished, Timings, ToolCall, Usage
+from src.ipc.messages.chat import ChoiceEnded, Delta, Finished, Timings, ToolCall, Usage
 from tests.unit.engine.upstream.record import REQUESTS
 
 DIALECTS = {dialect.name: dialect for dialect in (VLLM, LLAMA_SERVER, LLAMA_CPP_PYTHON)}

@@ -21,7 +21,7 @@ from src.engine.upstream.dialects import (
     refuse,
 )
 from src.errors import UnsupportedValue
-from src.ipc.messages import (
+from src.ipc.messages.chat import (
     ChatMessage,
     Choice,
     GenerateRequest,

@@ -15,28 +15,27 @@ from src.engine.upstream.dialects import LLAMA_SERVER, VLLM, Dialect, Facts
 from src.engine.upstream.server import UpstreamServer
 from src.errors import ModelLoadFailed
 from src.ipc.framing import Decoder, encode
-from src.ipc.messages import (
-    Accepted,
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.chat import (
     Admitted,
-    AnyMessage,
     ChatMessage,
     Choice,
     ChoiceEnded,
     Delta,
     Detokenized,
     DetokenizeRequest,
-    Failed,
     Finished,
     GenerateRequest,
     HandedOver,
-    Health,
-    Ping,
     RawPrompt,
     Sampling,
     Tokenized,
     TokenizeRequest,
     Usage,
 )
+from src.ipc.messages.control import Ping
+from src.ipc.messages.status import Health
+from src.ipc.messages.wire import AnyMessage
 from src.settings import Settings
 from tests.conftest import MakeSettings
 from tests.unit.engine.upstream.standin import DONE, HEAD, Asked, Script, Standin, echo, piece, usage, whole

@@ -1,0 +1,88 @@
+"""All messages as one type, as `framing` decodes them."""
+
+from __future__ import annotations
+
+from src.ipc.messages.base import Accepted, Failed
+from src.ipc.messages.chat import (
+    Admitted,
+    ChoiceEnded,
+    Delta,
+    Detokenized,
+    DetokenizeRequest,
+    Embedded,
+    EmbedRequest,
+    Finished,
+    GenerateRequest,
+    HandedOver,
+    Tokenized,
+    TokenizeRequest,
+)
+from src.ipc.messages.control import (
+    MoveModel,
+    MoveWeights,
+    PauseBackground,
+    Ping,
+    RestartRequest,
+    SetIdleTimeout,
+    StatusRequest,
+    StopRequest,
+    TrimRequest,
+    UseModel,
+)
+from src.ipc.messages.ocr import (
+    OcrContents,
+    OcrDocument,
+    OcrFinished,
+    OcrGivenUp,
+    OcrInspect,
+    OcrJob,
+    OcrJobRequest,
+    OcrPage,
+    OcrRequest,
+    OcrResult,
+    OcrTaken,
+)
+from src.ipc.messages.status import Health, SystemStatus
+
+BackendRequest = GenerateRequest | EmbedRequest | OcrRequest | OcrDocument | OcrJobRequest
+
+
+AnyMessage = (
+    GenerateRequest
+    | EmbedRequest
+    | TokenizeRequest
+    | DetokenizeRequest
+    | Tokenized
+    | Detokenized
+    | OcrRequest
+    | OcrInspect
+    | OcrDocument
+    | OcrJobRequest
+    | Ping
+    | StatusRequest
+    | RestartRequest
+    | UseModel
+    | MoveModel
+    | SetIdleTimeout
+    | PauseBackground
+    | MoveWeights
+    | TrimRequest
+    | StopRequest
+    | Accepted
+    | Admitted
+    | Delta
+    | Embedded
+    | ChoiceEnded
+    | HandedOver
+    | Finished
+    | Failed
+    | OcrResult
+    | OcrContents
+    | OcrGivenUp
+    | OcrTaken
+    | OcrPage
+    | OcrFinished
+    | OcrJob
+    | Health
+    | SystemStatus
+)
