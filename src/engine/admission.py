@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from src.engine.backends import KvRoom
+from src.engine.backend import KvRoom
 from src.engine.sequence import Sequence
 from src.engine.tokens import common_prefix
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from src.engine import prompt
-from src.engine.backends import Backend, Grammar
+from src.engine.backend import Backend, Grammar
 from src.engine.sequence import Group, Sequence
 from src.errors import InvalidRequest
 from src.ipc.messages.chat import (

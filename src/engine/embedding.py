@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from src.engine.backends import Backend, Embedder, Pass
+from src.engine.backend import Backend, Embedder, Pass
 from src.engine.deadlines import Budget, embedding_budget
 from src.engine.waiting import Waiting
 from src.errors import ContextLengthExceeded, DeadlineExceeded, InternalError, InvalidRequest, UnsupportedValue

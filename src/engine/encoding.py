@@ -11,7 +11,7 @@ import time
 from functools import partial
 
 from src.engine import choices, embedding, text_bound
-from src.engine.backends import Backend, Grammar
+from src.engine.backend import Backend, Grammar
 from src.engine.fair_queue import Bounds, FairExecutor, WorkTimeout
 from src.engine.sequence import Sequence
 from src.engine.text_bound import TextBound

@@ -18,8 +18,8 @@ from typing import NoReturn
 from loguru import logger
 
 from src import logs, selection
-from src.engine import backends
-from src.engine.backends import Backend
+from src.engine import loading
+from src.engine.backend import Backend
 from src.engine.progress import Progress
 from src.engine.revision import FilesChanged
 from src.engine.scheduler import Scheduler
@@ -143,7 +143,7 @@ def _give_up(server: EngineServer) -> NoReturn:
 
 def _load(model: str, settings: Settings, progress: Progress) -> Backend:
     try:
-        return get_global_manager().get_model(lambda: backends.load(model, settings, progress), model)
+        return get_global_manager().get_model(lambda: loading.load(model, settings, progress), model)
     except (ModelLoadFailed, MemoryError, FilesChanged):
         raise
     except Exception as error:  # noqa: BLE001  # a checkpoint can make a loader raise anything

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from src.engine.backends import Backend
+from src.engine.backend import Backend
 from src.engine.deadlines import budget
 from src.engine.sequence import Sequence
 from src.engine.text import TextStream

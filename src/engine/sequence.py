@@ -7,7 +7,7 @@ from enum import Enum
 
 import msgspec
 
-from src.engine.backends import Grammar
+from src.engine.backend import Grammar
 from src.engine.deadlines import Budget
 from src.engine.text import TextStream
 from src.ipc.messages.chat import ChoiceEnded, Finished, FinishReason, GenerateRequest, Timings, Usage

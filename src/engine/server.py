@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from src.engine import embedding, room
-from src.engine.backends import Backend, is_constrained
+from src.engine.backend import Backend, is_constrained
 from src.engine.encoding import Encoding
 from src.engine.fair_queue import PeerGone
 from src.engine.guard import MemoryGuard

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from src.engine.backends import Detokenizer, Pieces, Reader
+from src.engine.backend import Detokenizer, Pieces, Reader
 
 _NOTHING = Pieces()
 

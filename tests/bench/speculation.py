@@ -22,7 +22,8 @@ from src.gpu import blas
 
 blas.preload()  # before MLX is imported
 
-from src.engine import backends  # noqa: E402
+from src.engine import loading  # noqa: E402
+from src.engine.backend import Step  # noqa: E402
 from src.engine.backends.lm import LmBackend  # noqa: E402
 from src.engine.backends.speculation import Line  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402
@@ -66,7 +67,7 @@ class Told:
 
 def load(folder: Path, **changes: Any) -> LmBackend:
     settings = Settings(_env_file=None, inference_engine="mlx", prefix_cache_mb=0, **changes)
-    backend = backends.load(str(folder), settings, Progress())
+    backend = loading.load(str(folder), settings, Progress())
     assert isinstance(backend, LmBackend)
     return backend
 
@@ -80,7 +81,7 @@ class Answers:
         self.steps = 0
         self.count = SpeculationReading()
 
-    def add(self, step: backends.Step) -> bool:
+    def add(self, step: Step) -> bool:
         """Take a step in; whether prompts are still computed."""
         self.steps += 1
         self.count += step.speculation or SpeculationReading()

@@ -17,7 +17,7 @@ from flask import Flask
 from src.api.app import create_app
 from src.api.inflight import InFlight
 from src.api.service import EXTENSION
-from src.engine import backends
+from src.engine import loading
 from src.engine.backends.fake import FakeBackend
 from src.engine.main import warm_up
 from src.engine.progress import Progress
@@ -82,7 +82,7 @@ class Engine:
         settings = self._settings
         fake = settings.inference_engine == "fake"
         model = settings.default_model
-        backend = FakeBackend(model, settings, self._sleep) if fake else backends.load(model, settings, Progress())
+        backend = FakeBackend(model, settings, self._sleep) if fake else loading.load(model, settings, Progress())
         self._scheduler = Scheduler(
             backend,
             max_num_seqs=settings.max_num_seqs,

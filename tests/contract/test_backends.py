@@ -15,8 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from src.engine import backends
-from src.engine.backends import Backend, Step
+from src.engine import loading
+from src.engine.backend import Backend, Step
 from src.engine.progress import Progress
 from src.engine.revision import FilesChanged
 from src.errors import ModelLoadFailed
@@ -74,7 +74,7 @@ class Batch:
 def load(model: str, **changes: Any) -> Backend:
     engine = "fake" if model == "demo" else "mlx"
     fields = {"inference_engine": engine, "prefill_step_size": PREFILL_STEP, "max_num_seqs": 16, **changes}
-    return backends.load(model, Settings(_env_file=None, **fields), Progress())
+    return loading.load(model, Settings(_env_file=None, **fields), Progress())
 
 
 @pytest.fixture(scope="module", params=["fake", "mlx", "packed"])
@@ -391,13 +391,13 @@ def test_files_that_are_replaced_while_they_are_read(
     folder = Path(shutil.copytree(random_model, tmp_path / "model"))
     settings = Settings(_env_file=None, inference_engine="mlx")
     with pytest.raises(FilesChanged):
-        backends.load(str(folder), settings, Replacing(folder, change))
+        loading.load(str(folder), settings, Replacing(folder, change))
 
 
 def test_what_comes_back_to_the_device_is_what_was_there(random_model: Path, tmp_path: Path) -> None:
     """For other weights in their place the process ends: its requests and its health tell of the old ones."""
     folder = Path(shutil.copytree(random_model, tmp_path / "model"))
-    backend = backends.load(str(folder), Settings(_env_file=None, inference_engine="mlx"), Progress())
+    backend = loading.load(str(folder), Settings(_env_file=None, inference_engine="mlx"), Progress())
     backend.to_host()
     backend.to_device()
     backend.to_host()

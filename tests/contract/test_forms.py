@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from llguidance import LLParserLimits
 
-from src.engine.backends import Backend, constraint
+from src.engine.backend import Backend
+from src.engine.backends import constraint
 from src.engine.text import TextStream
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling, Tool, ToolChoice

@@ -19,7 +19,7 @@ from loguru import logger  # noqa: E402
 from mlx_lm.models import cache as lm  # noqa: E402
 from mlx_lm.models import deepseek_v3, gpt_oss  # noqa: E402
 
-from src.engine import backends  # noqa: E402
+from src.engine import loading  # noqa: E402
 from src.engine.backends.kv import KvCost, leaves, measure  # noqa: E402
 from src.engine.backends.lm import LmBackend  # noqa: E402
 from src.engine.backends.packed import Packing, pack  # noqa: E402
@@ -206,7 +206,7 @@ def test_a_model_that_cannot_is_served_as_it_is(make: Callable[..., Any], sizes:
 
 def engine(model: Path, bits: str, **changes: Any) -> LmBackend:
     settings = Settings(_env_file=None, inference_engine="mlx", kv_bits=bits, kv_group_size="32", **changes)
-    backend = backends.load(str(model), settings, Progress())
+    backend = loading.load(str(model), settings, Progress())
     assert isinstance(backend, LmBackend)
     return backend
 

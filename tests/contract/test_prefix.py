@@ -20,7 +20,7 @@ from mlx.utils import tree_flatten, tree_unflatten  # noqa: E402
 from mlx_lm.models import falcon_h1, gemma3_text, lfm2, qwen3, qwen3_next  # noqa: E402
 from mlx_lm.models.cache import ChunkedKVCache  # noqa: E402
 
-from src.engine import backends, choices  # noqa: E402
+from src.engine import choices, loading  # noqa: E402
 from src.engine.backends.disk import Disk  # noqa: E402
 from src.engine.backends.kv import KvCost, measure  # noqa: E402
 from src.engine.backends.prefix import PrefixCache, layers_reusable  # noqa: E402
@@ -310,7 +310,7 @@ class Owner:
 
     def __init__(self, model: Path, **changes: Any) -> None:
         self.settings = Settings(_env_file=None, inference_engine="mlx", max_num_seqs=16, **changes)
-        self.backend = backends.load(str(model), self.settings, Progress())
+        self.backend = loading.load(str(model), self.settings, Progress())
         self.outcomes: list[Finished] = []
         self.scheduler = Scheduler(
             self.backend,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from src.engine.backends import Backend
+from src.engine.backend import Backend
 from src.ipc.messages.chat import GenerateRequest, Sampling
 from tests.contract.test_backends import GREEDY, TEXTS, Batch, Made, load, prompt
 

@@ -20,7 +20,7 @@ blas.preload()  # before anything imports MLX
 
 import mlx.core as mx  # noqa: E402
 
-from src.engine import backends, choices  # noqa: E402
+from src.engine import choices, loading  # noqa: E402
 from src.engine.backends import ragged  # noqa: E402
 from src.engine.backends.draft import DraftModel  # noqa: E402
 from src.engine.backends.packed import Packing, pack  # noqa: E402
@@ -354,7 +354,7 @@ class Owner:
     def __init__(self, model: Path, **changes: Any) -> None:
         values: dict[str, Any] = {"inference_engine": "mlx", "max_num_seqs": 8, "default_model": str(model), **changes}
         self.settings = Settings(_env_file=None, **values)
-        self.backend = backends.load(str(model), self.settings, Progress())
+        self.backend = loading.load(str(model), self.settings, Progress())
         self.text: dict[str, str] = {}
         self.outcomes: dict[str, Finished] = {}
         self.scheduler = Scheduler(

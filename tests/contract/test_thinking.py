@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from src.engine.backends import Backend
+from src.engine.backend import Backend
 from src.engine.text import TextStream
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling, Tool, ToolChoice
 from src.settings import Settings

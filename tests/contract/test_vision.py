@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from src.api import fetch
-from src.engine import backends, pictures
+from src.engine import loading, pictures
 from src.engine.backends.vlm import VlmBackend
 from src.engine.progress import Progress
 from src.errors import InvalidImage
@@ -27,7 +27,7 @@ TASK = "Text Recognition:"
 
 @pytest.fixture(scope="module")
 def backend() -> VlmBackend:
-    loaded = backends.load("ocr-tiny", Settings(_env_file=None), Progress())
+    loaded = loading.load("ocr-tiny", Settings(_env_file=None), Progress())
     assert isinstance(loaded, VlmBackend)
     return loaded
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from src.engine.backends import Pieces
+from src.engine.backend import Pieces
 from src.engine.backends.forced import Braces
 from src.ipc.messages.chat import CallDelta
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
-from src.engine.backends import Grammar, Reader, Step, Token
+from src.engine.backend import Grammar, Reader, Step, Token
 from src.engine.backends.forced import NamedReader, RequiredReader, new_call_id
 from src.engine.chunks import chunk
 from src.errors import UnsupportedValue

@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Callable
 
-from src.engine.backends import Pieces
+from src.engine.backend import Pieces
 from src.ipc.messages.chat import CallDelta
 
 _HEAD = re.compile(r'[\[,]?\{"name":"([^"]+)","arguments":')

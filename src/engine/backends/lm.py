@@ -23,7 +23,8 @@ from msgspec.structs import replace
 
 from src import catalog
 from src.engine import checkpoint
-from src.engine.backends import Grammar, KvRoom, Step, Token, constraint, kv, packed
+from src.engine.backend import Grammar, KvRoom, Step, Token
+from src.engine.backends import constraint, kv, packed
 from src.engine.backends.device import choose_device
 from src.engine.backends.disk import Disk, fingerprint
 from src.engine.backends.embedding import MeanPooler

@@ -12,7 +12,7 @@ from typing import Any
 from loguru import logger
 from mlx_lm.generate import TextStateMachine, make_text_state_machine
 
-from src.engine.backends import Pieces, Reader, is_constrained
+from src.engine.backend import Pieces, Reader, is_constrained
 from src.engine.backends.calls import Calls, Section, section
 from src.engine.backends.forced import NamedReader, RequiredReader
 from src.engine.backends.thinking import ThoughtReader

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from src.engine.backends import Pieces, Reader
+from src.engine.backend import Pieces, Reader
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from loguru import logger
 
-from src.engine.backends import is_constrained
+from src.engine.backend import is_constrained
 from src.engine.backends.constraint import Grammar, Grammars
 from src.engine.backends.forced import new_call_id
 from src.engine.backends.reading import reader, tool_json

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from src.engine import backends
+from src.engine import loading
+from src.engine.backend import Backend
 from src.engine.progress import Progress
 from src.engine.scheduler import Scheduler
 from src.ipc.messages.chat import Sampling
@@ -12,7 +13,7 @@ from src.settings import Settings
 from tests.unit.engine.test_scheduler import Bench
 
 
-def greedy(backend: backends.Backend) -> list[int]:
+def greedy(backend: Backend) -> list[int]:
     backend.insert([5, 6, 7, 8, 9], 24, Sampling(temperature=0.0))
     tokens: list[int] = []
     while len(tokens) < 24:
@@ -30,7 +31,7 @@ def test_weights_leave_and_come_back_with_the_same_text(random_model: Path) -> N
     settings = Settings(_env_file=None, inference_engine="mlx", prefix_cache_mb=64)
     clock = iter(range(1000))
     progress = Progress(lambda: float(next(clock)))
-    backend = backends.load(str(random_model), settings, progress)
+    backend = loading.load(str(random_model), settings, progress)
     reading = progress.reading()
     assert reading is not None
     assert reading.done_bytes == reading.total_bytes > 0

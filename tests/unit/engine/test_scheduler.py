@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from src.engine.admission import fits_memory
-from src.engine.backends import Embedder, Grammar, KvRoom, Step, Token
+from src.engine.backend import Embedder, Grammar, KvRoom, Step, Token
 from src.engine.backends.fake import FakeDetokenizer, FakeTokenizer
 from src.engine.chunks import chunk
 from src.engine.deadlines import Budget

@@ -1,0 +1,35 @@
+"""Picks and loads the engine of a model. Owner thread; engines are imported only where they run."""
+
+from __future__ import annotations
+
+from src import catalog, selection
+from src.engine import checkpoint, revision
+from src.engine.backend import Backend
+from src.engine.progress import Progress
+from src.engine.revision import Revision
+from src.errors import ModelLoadFailed
+from src.gpu import blas
+from src.settings import Settings
+
+
+def load(model: str, settings: Settings, progress: Progress) -> Backend:
+    """Load a model with the engine of the settings; `progress` follows its bytes.
+
+    Raises:
+        ModelLoadFailed: with a reason that can be shown.
+    """
+    if selection.select(model, settings).engine == "fake":
+        from src.engine.backends.fake import FakeBackend  # noqa: PLC0415  # engines are imported only where they run
+
+        return FakeBackend(model, settings, revision=Revision.of(revision.places(model, settings.models_path)).digest)
+    try:
+        library = blas.preload(settings.blas_library)  # before MLX is imported: the first definition of a symbol wins
+    except OSError as error:
+        raise ModelLoadFailed(f"BLAS_LIBRARY cannot be loaded: {error}") from None
+    if catalog.reads_images(checkpoint.read_config(checkpoint.locate(model, settings.models_path))):
+        from src.engine.backends.vlm import load_vlm  # noqa: PLC0415
+
+        return load_vlm(model, settings, library, progress)
+    from src.engine.backends.lm import load_lm  # noqa: PLC0415
+
+    return load_lm(model, settings, library, progress)
