@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from src import logs
 from src.api import paths
 from src.api.answer import ClientGone
-from src.api.schemas import ErrorBody, ErrorEnvelope
+from src.api.wire import ErrorBody, ErrorEnvelope
 from src.errors import (
     InternalError,
     InvalidRequest,

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from src.api.schemas import ErrorBody, Wire
+from src.api.wire import ErrorBody, Wire
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc import pages
 from src.ipc.messages.base import Priority

@@ -17,7 +17,7 @@ from src.api.ocr_schemas import (
     OcrTimingsOut,
     UsageInfo,
 )
-from src.api.schemas import ErrorBody
+from src.api.wire import ErrorBody
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrJob, OcrLine, OcrPage, OcrResult, OcrTimings
 

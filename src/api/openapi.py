@@ -18,7 +18,7 @@ from src.api import (
     schemas_messages,
     schemas_responses,
 )
-from src.api.schemas import Wire
+from src.api.wire import ErrorEnvelope, Wire
 from src.settings import VERSION
 
 _REF = "#/components/schemas/{name}"
@@ -163,7 +163,7 @@ def _needed(route: Route) -> roles.Access:
 def document() -> dict[str, Any]:
     """The whole description, OpenAPI 3.1."""
     answers = [route.answer for route in ROUTES if route.answer is not None]
-    _, components = msgspec.json.schema_components([*answers, schemas.ErrorEnvelope], ref_template=_REF)
+    _, components = msgspec.json.schema_components([*answers, ErrorEnvelope], ref_template=_REF)
     bodies = [(route.body, "validation") for route in ROUTES if route.body is not None]
     _, defined = models_json_schema(bodies, ref_template=_PYDANTIC_REF)  # type: ignore[arg-type]  # a literal widens
     paths: dict[str, dict[str, Any]] = {}
@@ -209,7 +209,7 @@ def _good(route: Route) -> dict[str, Any]:
 def _bad(route: Route) -> dict[str, Any]:
     if route.answer is None and route.body is None:
         return {"503": {"description": ERRORS["503"]}}
-    content = _json(schemas.ErrorEnvelope)
+    content = _json(ErrorEnvelope)
     return {status: {"description": text, "content": content} for status, text in ERRORS.items()}
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from src.api.wire import Wire
 from src.ipc.messages.base import Priority
 
 MAX_CHOICES = 128
@@ -222,10 +223,6 @@ class TimeoutBody(BaseModel):
 # ---- responses
 
 
-class Wire(msgspec.Struct, frozen=True):
-    """Base of what is sent."""
-
-
 class FunctionOut(Wire, frozen=True):
     name: str
     arguments: str
@@ -331,18 +328,6 @@ class ChatCompletionChunk(Wire, frozen=True):
     usage: UsageOut | None | msgspec.UnsetType = msgspec.UNSET
     object: str = "chat.completion.chunk"
     system_fingerprint: str | None = None
-
-
-class ErrorBody(Wire, frozen=True):
-    message: str
-    type: str
-    param: str | None
-    code: str
-
-
-class ErrorEnvelope(Wire, frozen=True):
-    error: ErrorBody
-    request_id: str | None = None
 
 
 class EmbeddingCard(Wire, frozen=True):

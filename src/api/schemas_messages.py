@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from src.api.schemas import Wire
+from src.api.wire import Wire
 
 
 class _Open(BaseModel):

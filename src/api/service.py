@@ -13,7 +13,7 @@ from src.api.backends import Backends
 from src.api.cache import Cache
 from src.api.inflight import InFlight
 from src.api.limits import Limits
-from src.api.schemas import Wire
+from src.api.wire import Wire
 from src.errors import InvalidRequest, UnsupportedMedia
 from src.metrics import Metrics
 from src.settings import Settings

@@ -19,9 +19,10 @@ from src.api import auth, chat, convert, disclosure, error_handlers
 from src.api.answer import ClientGone
 from src.api.generation import Generation
 from src.api.interest import interest
-from src.api.schemas import ChatCompletionRequest, Wire
+from src.api.schemas import ChatCompletionRequest
 from src.api.service import json_response, service
 from src.api.streaming import Event, StreamWriter, stream, wait_admitted
+from src.api.wire import Wire
 from src.errors import ServiceError
 from src.ipc.messages.chat import GenerateRequest, Tokenized, TokenizeRequest
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from flask import Response
 
-from src.api.schemas import Wire
+from src.api.wire import Wire
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"

@@ -6,8 +6,8 @@ import msgspec
 from flask import Blueprint, Response
 
 from src.api import auth
-from src.api.schemas import Wire
 from src.api.service import json_response, service
+from src.api.wire import Wire
 from src.gpu import report
 from src.gpu.machine import read_host
 from src.ipc.messages.status import ChildStatus, Health, SystemStatus
