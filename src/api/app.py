@@ -14,30 +14,26 @@ from werkzeug.routing import PathConverter
 
 from src import keys
 from src.api import (
-    auth,
     cache,
     chat,
     completions,
     disclosure,
     embeddings,
-    encodings,
     error_handlers,
     gpu,
-    headers,
-    hooks,
     messages,
     models,
     ocr,
     ocr_jobs,
     pages,
-    paths,
     responses,
     system,
 )
 from src.api.backends import Backends
 from src.api.cache import Cache
+from src.api.edge import auth, cors, encodings, middleware, paths
+from src.api.edge.rate_limits import Limits
 from src.api.inflight import InFlight
-from src.api.limits import Limits
 from src.api.own_readings import with_own
 from src.api.service import EXTENSION, Service
 from src.metrics import Metrics
@@ -72,8 +68,8 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
     paths.install(app)
-    hooks.install(app, metrics, settings.max_body_mb << 20, settings.body_timeout, settings.client_timeout)
-    headers.install(app, settings)
+    middleware.install(app, metrics, settings.max_body_mb << 20, settings.body_timeout, settings.client_timeout)
+    cors.install(app, settings)
     disclosure.install(app)
     auth.install(app, keys.load(settings), limits, metrics, _salt_secret(settings))
     encodings.install(app)

@@ -18,8 +18,8 @@ import msgspec
 from flask import Flask, Response, copy_current_request_context, g, request
 from gevent.event import Event as Signal
 
-from src.api import auth
 from src.api.cache_store import Key, MemoryStore, RedisStore, Store
+from src.api.edge import auth
 from src.api.streaming import Answering, Event, wait_admitted
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages.chat import Finished, GenerateRequest

@@ -10,12 +10,13 @@ import time
 from flask import Blueprint, Response, request
 from msgspec.structs import replace
 
-from src.api import auth, convert, disclosure, error_handlers, sse
+from src.api import convert, disclosure, error_handlers, sse
 from src.api.answer import Answer
 from src.api.convert import ChunkWriter
+from src.api.edge import auth
+from src.api.edge.cors import note_fallback
 from src.api.fetch import Fetcher
 from src.api.generation import Generation
-from src.api.headers import note_fallback
 from src.api.recorder import Recorder
 from src.api.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service

@@ -8,7 +8,8 @@ from typing import Any
 from flask import Blueprint, Response
 from msgspec.structs import replace
 
-from src.api import auth, convert, disclosure, error_handlers, serving, sse
+from src.api import convert, disclosure, error_handlers, serving, sse
+from src.api.edge import auth
 from src.api.interest import interest
 from src.api.schemas_completions import (
     Completion,

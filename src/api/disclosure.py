@@ -11,8 +11,8 @@ from flask import Flask, Response, g, has_request_context
 from loguru import logger
 
 from src.api import fields
+from src.api.edge.cors import of_names
 from src.api.fields import WireName
-from src.api.headers import of_names
 from src.api.service import service
 from src.errors import UnsupportedValue
 

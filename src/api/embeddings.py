@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from flask import Blueprint, Response
 
 from src import logs
-from src.api import auth, chat, convert, disclosure
+from src.api import chat, convert, disclosure
 from src.api.answer import ClientGone
+from src.api.edge import auth
 from src.api.schemas_embeddings import EmbeddingOut, EmbeddingsOut, EmbeddingsRequest, EmbeddingUsage
 from src.api.service import Service, json_body, json_response, request_id, service
 from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, RawPrompt

@@ -18,8 +18,8 @@ import gevent
 from loguru import logger
 
 from src.api import greenlets
-from src.api.connections import RESERVE, Connections
-from src.api.forwarded import TrustedProxies
+from src.api.edge.connection_limits import RESERVE, Connections
+from src.api.edge.forwarded import TrustedProxies
 from src.api.launch import BackendsKeeper
 from src.api.service import EXTENSION, Service
 from src.settings import Settings, supervised

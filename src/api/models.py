@@ -7,7 +7,7 @@ import time
 from flask import Blueprint, Response
 
 from src import catalog
-from src.api import auth
+from src.api.edge import auth
 from src.api.interest import interest
 from src.api.schemas import EmbeddingCard, LoadOut, ModelBody, ModelCard, ModelList
 from src.api.service import json_body, json_response, service

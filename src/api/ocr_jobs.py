@@ -10,7 +10,8 @@ from typing import Literal, cast, get_args
 import msgspec
 from flask import Blueprint, Response, request
 
-from src.api import auth, ocr_formats, ocr_shapes, ocr_upload, sse
+from src.api import ocr_formats, ocr_shapes, ocr_upload, sse
+from src.api.edge import auth
 from src.api.error_handlers import envelope
 from src.api.ocr import accepted, batches, events
 from src.api.ocr_schemas import Format

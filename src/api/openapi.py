@@ -9,15 +9,8 @@ import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from src.api import (
-    ocr_schemas,
-    roles,
-    schemas,
-    schemas_completions,
-    schemas_embeddings,
-    schemas_messages,
-    schemas_responses,
-)
+from src.api import ocr_schemas, schemas, schemas_completions, schemas_embeddings, schemas_messages, schemas_responses
+from src.api.edge import roles
 from src.api.wire import ErrorEnvelope, Wire
 from src.settings import VERSION
 

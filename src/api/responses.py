@@ -11,9 +11,10 @@ import msgspec
 from flask import Blueprint, Response, current_app
 from msgspec.structs import replace
 
-from src.api import auth, convert, disclosure, serving, sse
+from src.api import convert, disclosure, serving, sse
 from src.api import schemas_responses as shapes
 from src.api.conversations import Conversations, Stored
+from src.api.edge import auth
 from src.api.response_items import Items
 from src.api.schemas import ChatCompletionRequest
 from src.api.schemas_responses import ResponseEvent, ResponseOut, ResponsesRequest

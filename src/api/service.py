@@ -8,11 +8,11 @@ from typing import cast
 import msgspec
 from flask import Response, current_app, g, request
 
-from src.api import bounds
 from src.api.backends import Backends
 from src.api.cache import Cache
+from src.api.edge import body_bounds
+from src.api.edge.rate_limits import Limits
 from src.api.inflight import InFlight
-from src.api.limits import Limits
 from src.api.wire import Wire
 from src.errors import InvalidRequest, UnsupportedMedia
 from src.metrics import Metrics
@@ -62,7 +62,7 @@ def json_body(*, optional: bool = False) -> dict[str, object]:
         raise InvalidRequest("The body is not valid JSON.", param="body") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.", param="body")
-    bounds.check(body, service().settings)
+    body_bounds.check(body, service().settings)
     return body
 
 

@@ -15,8 +15,9 @@ from flask import Response
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from src.api import auth, chat, convert, disclosure, error_handlers
+from src.api import chat, convert, disclosure, error_handlers
 from src.api.answer import ClientGone
+from src.api.edge import auth
 from src.api.generation import Generation
 from src.api.interest import interest
 from src.api.schemas import ChatCompletionRequest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from flask import Blueprint, Response
 
-from src.api import auth
+from src.api.edge import auth
 from src.api.service import json_response, service
 from src.api.wire import Wire
 from src.gpu import report

@@ -18,7 +18,7 @@ from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
-from src.api.connections import RESERVE, Connection, Connections, over
+from src.api.edge.connection_limits import RESERVE, Connection, Connections, over
 
 _IDLE_TICK_S = 0.2
 _LISTENERS_CLOSED_S = 1.2  # GeventWorker.run notices `alive = False` within a second

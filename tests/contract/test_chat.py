@@ -10,7 +10,7 @@ import pytest
 from loguru import logger
 from werkzeug.test import create_environ
 
-from src.api.hooks import Exchange
+from src.api.edge.middleware import Exchange
 from tests.contract.conftest import Service, StartService, text_of
 
 CHAT = "/v1/chat/completions"

@@ -11,7 +11,7 @@ import gevent
 import httpx
 import pytest
 
-from src.api.leases import RedisLeases
+from src.api.edge.concurrency import RedisLeases
 from tests.deploy import tools
 from tests.running import Running, service
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from src.api.auth import KEY_NAME, salt
+from src.api.edge.auth import KEY_NAME, salt
 from tests.unit.api.conftest import MakeApp
 
 _KEY = "sk-test-0123456789abcdef"

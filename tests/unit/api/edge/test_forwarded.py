@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from src.api.forwarded import TrustedProxies
+from src.api.edge.forwarded import TrustedProxies
 
 TRUSTED = TrustedProxies([ipaddress.ip_network(each) for each in ("10.0.0.0/8", "192.0.2.7", "2001:db8::/32")])
 

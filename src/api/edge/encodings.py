@@ -16,7 +16,7 @@ import gevent
 import zstandard
 from flask import Flask, request
 
-from src.api.hooks import BoundedBody, Environ, too_large
+from src.api.edge.middleware import BoundedBody, Environ, too_large
 from src.errors import InvalidRequest, UnsupportedMedia
 
 _PIECE = 1 << 16

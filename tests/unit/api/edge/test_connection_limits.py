@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from src.api.connections import Connection, Connections
+from src.api.edge.connection_limits import Connection, Connections
 
 
 class Case:

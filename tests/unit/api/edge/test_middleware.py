@@ -15,8 +15,9 @@ from loguru import logger
 from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 
 from src import logs
-from src.api import error_handlers, hooks
-from src.api.hooks import BoundedBody, Exchange
+from src.api import error_handlers
+from src.api.edge import middleware
+from src.api.edge.middleware import BoundedBody, Exchange
 from src.errors import InvalidRequest, Overloaded, PayloadTooLarge
 from src.metrics import Metrics, Readings
 
@@ -31,7 +32,7 @@ class Site:
         self.lines: list[dict[str, Any]] = []
         self.app = Flask(__name__)
         error_handlers.register(self.app)
-        hooks.install(self.app, self.metrics, LIMIT, 60.0)
+        middleware.install(self.app, self.metrics, LIMIT, 60.0)
         route = self.app.add_url_rule
         route("/echo", "echo", self._echo, methods=["POST"])
         route("/form", "form", self._file, methods=["POST"])

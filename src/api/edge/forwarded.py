@@ -9,8 +9,8 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from src.api.hooks import Environ, StartResponse, WsgiApp
-from src.api.local import FORWARDED_KEY
+from src.api.edge.local import FORWARDED_KEY
+from src.api.edge.middleware import Environ, StartResponse, WsgiApp
 
 Address = IPv4Address | IPv6Address
 

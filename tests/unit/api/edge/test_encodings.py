@@ -14,7 +14,8 @@ import zstandard
 from flask import Flask, request
 from werkzeug.test import TestResponse
 
-from src.api import encodings, error_handlers, hooks
+from src.api import error_handlers
+from src.api.edge import encodings, middleware
 from src.metrics import Metrics, Readings
 
 LIMIT = 1 << 20
@@ -49,7 +50,7 @@ def app() -> Flask:
     """A route that says how much it was sent."""
     app = Flask(__name__)
     error_handlers.register(app)
-    hooks.install(app, Metrics(Readings), LIMIT, 60.0)
+    middleware.install(app, Metrics(Readings), LIMIT, 60.0)
     encodings.install(app)
     app.add_url_rule("/echo", "echo", _echo, methods=["POST"])
     app.add_url_rule("/deaf", "deaf", lambda: "", methods=["POST"])

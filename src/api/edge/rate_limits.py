@@ -16,8 +16,9 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.errors import StorageError
 from loguru import logger
 
-from src.api import connections, error_handlers
-from src.api.leases import Leases, MemoryLeases, RedisLeases
+from src.api import error_handlers
+from src.api.edge import connection_limits
+from src.api.edge.concurrency import Leases, MemoryLeases, RedisLeases
 from src.errors import Overloaded, RateLimited, ServiceError
 from src.metrics import Metrics
 from src.settings import SecuritySettings
@@ -91,7 +92,7 @@ class Limits:
 
     def _check_connections(self) -> None:
         """All connections that may be open are at work; only probes are answered beyond them."""
-        which = connections.over.get()
+        which = connection_limits.over.get()
         if which is None or _is_probe():
             return
         setting = {"address": "MAX_CONNECTIONS_PER_ADDRESS", "total": "WORKER_CONNECTIONS"}[which]

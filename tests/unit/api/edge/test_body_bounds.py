@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.api import bounds
+from src.api.edge import body_bounds
 from src.errors import InvalidRequest
 from src.settings import SecuritySettings
 
@@ -34,11 +34,11 @@ def nested(levels: int) -> object:
 def test_what_is_too_large_is_refused_by_name(body: dict[str, object], param: str) -> None:
     """A list, schema or nesting beyond its bound is a 400 that names the field."""
     with pytest.raises(InvalidRequest) as caught:
-        bounds.check(body, _LIMITS)
+        body_bounds.check(body, _LIMITS)
     assert caught.value.param == param
 
 
 def test_what_fits_passes() -> None:
     """Bodies within their bounds, or of wrong types (the schema's business), are not touched."""
-    assert bounds.check({"messages": [{"content": ["x"] * 3}] * 4, "tools": [{}] * 2}, _LIMITS) is None  # type: ignore[func-returns-value]
-    assert bounds.check({"messages": "x" * 99, "tools": 7, "response_format": nested(20)}, _LIMITS) is None  # type: ignore[func-returns-value]
+    assert body_bounds.check({"messages": [{"content": ["x"] * 3}] * 4, "tools": [{}] * 2}, _LIMITS) is None  # type: ignore[func-returns-value]
+    assert body_bounds.check({"messages": "x" * 99, "tools": 7, "response_format": nested(20)}, _LIMITS) is None  # type: ignore[func-returns-value]

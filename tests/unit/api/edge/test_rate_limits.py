@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from flask import Flask, Response
 
-from src.api.leases import MemoryLeases
+from src.api.edge.concurrency import MemoryLeases
 from src.api.service import EXTENSION, Service
 from tests.unit.api.conftest import MakeApp
 

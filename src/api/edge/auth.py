@@ -13,9 +13,9 @@ from typing import Any, cast
 from flask import Flask, current_app, request
 from loguru import logger
 
-from src.api import roles
-from src.api.limits import Limits
-from src.api.local import is_local
+from src.api.edge import roles
+from src.api.edge.local import is_local
+from src.api.edge.rate_limits import Limits
 from src.errors import AuthenticationFailed, PermissionDenied
 from src.keys import Key, KeyRing
 from src.metrics import Metrics
