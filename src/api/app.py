@@ -29,11 +29,11 @@ from src.api import (
     responses,
     system,
 )
-from src.api.backends import Backends
 from src.api.cache import Cache
 from src.api.edge import auth, cors, encodings, middleware, paths
 from src.api.edge.rate_limits import Limits
-from src.api.inflight import InFlight
+from src.api.generation.connections import Backends
+from src.api.generation.inflight import InFlight
 from src.api.own_readings import with_own
 from src.api.service import EXTENSION, Service
 from src.metrics import Metrics

@@ -20,7 +20,7 @@ from gevent.event import Event as Signal
 
 from src.api.cache_store import Key, MemoryStore, RedisStore, Store
 from src.api.edge import auth
-from src.api.streaming import Answering, Event, wait_admitted
+from src.api.generation.streaming import Answering, Event, wait_admitted
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages.chat import Finished, GenerateRequest
 from src.metrics import Metrics

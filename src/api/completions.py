@@ -8,8 +8,10 @@ from typing import Any
 from flask import Blueprint, Response
 from msgspec.structs import replace
 
-from src.api import convert, disclosure, error_handlers, serving, sse
+from src.api import convert, disclosure, error_handlers, serving
 from src.api.edge import auth
+from src.api.generation import sse
+from src.api.generation.streaming import Event
 from src.api.interest import interest
 from src.api.schemas_completions import (
     Completion,
@@ -22,7 +24,6 @@ from src.api.schemas_completions import (
     TokenizeOut,
 )
 from src.api.service import json_body, json_response, service
-from src.api.streaming import Event
 from src.errors import InvalidRequest, ServiceError, UnsupportedValue
 from src.ipc.messages.chat import (
     ChoiceEnded,

@@ -13,8 +13,8 @@ from flask import Blueprint, Response
 
 from src import logs
 from src.api import chat, convert, disclosure
-from src.api.answer import ClientGone
 from src.api.edge import auth
+from src.api.generation.answer import ClientGone
 from src.api.schemas_embeddings import EmbeddingOut, EmbeddingsOut, EmbeddingsRequest, EmbeddingUsage
 from src.api.service import Service, json_body, json_response, request_id, service
 from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, RawPrompt

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from flask import request
 
-from src.api.answer import ClientGone
-from src.api.disconnect import ClientWatch
+from src.api.generation.answer import ClientGone
+from src.api.generation.client_watch import ClientWatch
 from src.api.service import service
 from src.errors import ShuttingDown
 

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
-from src.api import convert, disclosure, serving, sse
+from src.api import convert, disclosure, serving
 from src.api import schemas_messages as shapes
+from src.api.generation import sse
+from src.api.generation.streaming import Event
 from src.api.schemas_messages import CountRequest, MessageOutput, MessagesRequest
 from src.api.service import json_body, json_response
-from src.api.streaming import Event
 from src.api.wire import Wire
 from src.errors import InvalidRequest, ServiceError
 from src.ipc.messages.chat import CallDelta, Delta, Finished, GenerateRequest, Usage

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from flask import Blueprint, Response, request
 
 from src.api import ocr_formats, ocr_shapes, ocr_upload
-from src.api.answer import Answer, ClientGone
 from src.api.edge.cors import of_names
+from src.api.generation.answer import Answer, ClientGone
 from src.api.ocr_upload import Upload
 from src.api.service import Service, json_response, request_id, service
 from src.errors import InternalError, OcrCrashed, Overloaded, ServiceError

@@ -10,13 +10,14 @@ from typing import Literal, cast, get_args
 import msgspec
 from flask import Blueprint, Response, request
 
-from src.api import ocr_formats, ocr_shapes, ocr_upload, sse
+from src.api import ocr_formats, ocr_shapes, ocr_upload
 from src.api.edge import auth
 from src.api.error_handlers import envelope
+from src.api.generation import sse
+from src.api.generation.streaming import respond
 from src.api.ocr import accepted, batches, events
 from src.api.ocr_schemas import Format
 from src.api.service import json_response, request_id, service
-from src.api.streaming import respond
 from src.errors import InternalError, InvalidRequest, ServiceError
 from src.ipc.messages.ocr import OcrJob, OcrJobRequest, OcrPage
 from src.ipc.messages.wire import AnyMessage

@@ -8,7 +8,7 @@ from importlib import metadata
 
 from src import logs
 from src.api import greenlets
-from src.api.inflight import InFlight
+from src.api.generation.inflight import InFlight
 from src.gpu.machine import read_host
 from src.metrics import Readings
 from src.settings import VERSION

@@ -11,15 +11,16 @@ import msgspec
 from flask import Blueprint, Response, current_app
 from msgspec.structs import replace
 
-from src.api import convert, disclosure, serving, sse
+from src.api import convert, disclosure, serving
 from src.api import schemas_responses as shapes
 from src.api.conversations import Conversations, Stored
 from src.api.edge import auth
+from src.api.generation import sse
+from src.api.generation.streaming import Event
 from src.api.response_items import Items
 from src.api.schemas import ChatCompletionRequest
 from src.api.schemas_responses import ResponseEvent, ResponseOut, ResponsesRequest
 from src.api.service import json_body, json_response, service
-from src.api.streaming import Event
 from src.errors import InvalidRequest, NotFound, ServiceError
 from src.ipc.messages.chat import Delta, Finished, GenerateRequest, Usage
 

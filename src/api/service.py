@@ -8,11 +8,11 @@ from typing import cast
 import msgspec
 from flask import Response, current_app, g, request
 
-from src.api.backends import Backends
 from src.api.cache import Cache
 from src.api.edge import body_bounds
 from src.api.edge.rate_limits import Limits
-from src.api.inflight import InFlight
+from src.api.generation.connections import Backends
+from src.api.generation.inflight import InFlight
 from src.api.wire import Wire
 from src.errors import InvalidRequest, UnsupportedMedia
 from src.metrics import Metrics

@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 
 from src.api.app import create_app
-from src.api.inflight import InFlight
+from src.api.generation.inflight import InFlight
 from src.api.service import EXTENSION
 from src.engine import loading
 from src.engine.backends.fake import FakeBackend

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import cast
 
-from src.api.backends import Backends
+from src.api.generation.connections import Backends
 from src.ipc.client import Cancelled, Disconnected, Stream, WaitTimeout
 from src.ipc.messages.chat import Delta, Finished, FinishReason, GenerateRequest, Timings, Usage
 from src.ipc.messages.status import (

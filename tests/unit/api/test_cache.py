@@ -12,7 +12,7 @@ from flask import Flask, g
 
 from src.api.cache import Cache, Leader, decode
 from src.api.cache_store import Key, MemoryStore, RedisStore
-from src.api.streaming import Answering, Event, wait_admitted
+from src.api.generation.streaming import Answering, Event, wait_admitted
 from src.errors import EngineCrashed
 from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest, Sampling, Timings, Usage
 from src.metrics import Metrics, Readings

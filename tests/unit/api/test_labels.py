@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from src.api.backends import Backends
+from src.api.generation.connections import Backends
 from tests.conftest import MakeSettings
 from tests.unit.api.conftest import MakeApp
 

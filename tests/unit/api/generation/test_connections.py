@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from src.api.backends import Backends
+from src.api.generation.connections import Backends
 from src.errors import BackendUnavailable, ModelNotFound
 from src.ipc.messages.chat import GenerateRequest
 from src.ipc.messages.ocr import OcrRequest

@@ -13,9 +13,9 @@ from pathlib import Path
 from msgspec.structs import asdict
 
 from src import catalog, selection
-from src.api.places import Place
-from src.api.resume import Ends, NotYet, Resumable, ResumableStream
-from src.api.suspects import Suspects
+from src.api.generation.model_lease import Place
+from src.api.generation.resume import Ends, NotYet, Resumable, ResumableStream
+from src.api.generation.suspects import Suspects
 from src.catalog import Entry
 from src.errors import (
     BackendUnavailable,

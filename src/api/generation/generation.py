@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from src.api.answer import Answer
-from src.api.recorder import Recorder
+from src.api.generation.answer import Answer
+from src.api.generation.recorder import Recorder
 from src.errors import InternalError
 from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, Finished
 from src.ipc.messages.wire import AnyMessage

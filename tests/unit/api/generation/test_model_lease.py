@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from src.api.answer import ClientGone
-from src.api.places import Place
+from src.api.generation.answer import ClientGone
+from src.api.generation.model_lease import Place
 from src.ipc.client import Cancelled
 from src.ipc.messages.control import StatusRequest, UseModel
 from src.ipc.messages.status import SystemStatus
@@ -80,7 +80,7 @@ def test_who_waits_for_a_place_may_be_told_to_stop(runtime_dir: Path) -> None:
 
 def test_a_supervisor_that_stands_still_gives_no_places(deaf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a few seconds of silence the request goes to the engine without."""
-    monkeypatch.setattr("src.api.places._ANSWER_S", 0.1)
+    monkeypatch.setattr("src.api.generation.model_lease._ANSWER_S", 0.1)
     clock = Clock()
     place = Place(deaf, UseModel("demo"), clock)
     assert not place.hold()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from src.api import sse
+from src.api.generation import sse
 from src.api.schemas import DeltaOut
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from src.api.inflight import InFlight
+from src.api.generation.inflight import InFlight
 from src.errors import Overloaded, ShuttingDown
 from tests.unit.clock import Clock
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from src.api.answer import Answer, Cause, ClientGone
-from src.api.inflight import InFlight
+from src.api.generation.answer import Answer, Cause, ClientGone
+from src.api.generation.inflight import InFlight
 from src.errors import (
     BackendUnavailable,
     DeadlineExceeded,

@@ -11,8 +11,8 @@ from typing import Protocol
 from flask import Response
 from loguru import logger
 
-from src.api import sse
-from src.api.answer import ClientGone
+from src.api.generation import sse
+from src.api.generation.answer import ClientGone
 from src.errors import InternalError, ServiceError
 from src.ipc.messages.chat import ChoiceEnded, Delta, Finished
 

@@ -8,7 +8,7 @@ import pytest
 from loguru import logger
 from msgspec.structs import replace
 
-from src.api.recorder import Recorder
+from src.api.generation.recorder import Recorder
 from src.errors import DeadlineExceeded, EngineCrashed
 from src.ipc.messages.chat import ChatMessage, Choice, Delta, GenerateRequest, Sampling
 from src.metrics import FINISH_REASONS, Metrics, Readings

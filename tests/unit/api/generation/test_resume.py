@@ -9,8 +9,8 @@ from contextlib import suppress
 import msgspec
 import pytest
 
-from src.api.resume import Ends, Resumable, ResumableStream
-from src.api.suspects import Suspects
+from src.api.generation.resume import Ends, Resumable, ResumableStream
+from src.api.generation.suspects import Suspects
 from src.errors import BackendUnavailable, EngineCrashed, ServiceError
 from src.ipc.client import Cancelled, ConnectError, Stream, WaitTimeout
 from src.ipc.messages.base import Accepted

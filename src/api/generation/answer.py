@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Protocol
 
-from src.api.disconnect import ClientWatch
-from src.api.inflight import InFlight
+from src.api.generation.client_watch import ClientWatch
+from src.api.generation.inflight import InFlight
 from src.errors import DeadlineExceeded, ServiceError, ShuttingDown
 from src.ipc.client import Cancelled, Disconnected, WaitTimeout
 from src.ipc.messages.base import Failed, Fallback

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import msgspec
 
-from src.api.suspects import Suspects
+from src.api.generation.suspects import Suspects
 from src.errors import ServiceError
 from src.ipc.client import Cancelled, ConnectError, Disconnected, Stream, WaitTimeout
 from src.ipc.messages.base import Accepted, Failed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.api.suspects import Suspect, Suspects
+from src.api.generation.suspects import Suspect, Suspects
 
 _PROGRESS = 4
 

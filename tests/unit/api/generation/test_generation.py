@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from src.api.answer import Answer
-from src.api.generation import Generation
-from src.api.inflight import InFlight
-from src.api.recorder import Recorder
-from src.api.streaming import wait_admitted
+from src.api.generation.answer import Answer
+from src.api.generation.generation import Generation
+from src.api.generation.inflight import InFlight
+from src.api.generation.recorder import Recorder
+from src.api.generation.streaming import wait_admitted
 from src.errors import ContextLengthExceeded, EngineCrashed, InternalError
 from src.ipc.messages.base import Failed
 from src.ipc.messages.chat import Admitted
