@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from src.api import fields
-from src.api.fields import ALWAYS, FIELDS, REFUSES, SETS_ASIDE, WIRES
-from src.api.schemas import ChatCompletionRequest, Labels
+from src.api.openai import fields
+from src.api.openai.fields import ALWAYS, FIELDS, REFUSES, SETS_ASIDE, WIRES
+from src.api.openai.schemas import ChatCompletionRequest, Labels
 from src.errors import ServiceError
 from src.settings import GROUPS, ROOT
 

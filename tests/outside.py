@@ -1,4 +1,4 @@
-"""One server on loopback that stands in for the whole internet, for `src.api.fetch`."""
+"""One server on loopback that stands in for the whole internet, for `src.api.openai.fetch`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import gevent
 from gevent import socket
 from gevent.server import StreamServer
 
-from src.api.fetch import Fetcher, Network
+from src.api.openai.fetch import Fetcher, Network
 from src.settings import Settings
 
 HOST = "images.example.com"

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
-from src.api import convert, disclosure, serving
 from src.api import schemas_messages as shapes
 from src.api.generation import sse
 from src.api.generation.streaming import Event
+from src.api.openai import convert, disclosure, translation
 from src.api.schemas_messages import CountRequest, MessageOutput, MessagesRequest
 from src.api.service import json_body, json_response
 from src.api.wire import Wire
@@ -29,19 +29,19 @@ _NO_INPUT = msgspec.Raw(b"{}")
 def create() -> Response:
     own = MessagesRequest.model_validate(disclosure.settle("messages", json_body()))
     fields = as_chat(own)
-    with serving.own_names(_NAMES):
-        _, generate = serving.accept(fields)
+    with translation.own_names(_NAMES):
+        _, generate = translation.accept(fields)
         form = _Form(generate)
         writer = MessageWriter(form) if own.stream else None
-        return serving.respond(generate, writer, form.whole)
+        return translation.respond(generate, writer, form.whole)
 
 
 @blueprint.post("/v1/messages/count_tokens")
 def count() -> Response:
     fields = as_chat(CountRequest.model_validate(disclosure.settle("messages", json_body())))
-    with serving.own_names(_NAMES):
-        _, generate = serving.accept(fields)
-    return json_response(shapes.TokenCount(len(serving.tokens_of(generate).tokens)))
+    with translation.own_names(_NAMES):
+        _, generate = translation.accept(fields)
+    return json_response(shapes.TokenCount(len(translation.tokens_of(generate).tokens)))
 
 
 def as_chat(own: MessagesRequest) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _turns(turn: shapes.AnthropicTurn) -> list[dict[str, Any]]:
             spoken.setdefault("tool_calls", []).append(call)
         else:
             results.append({"role": "tool", "tool_call_id": block.tool_use_id, "content": _text(block.content)})
-    content = serving.content_of(parts)
+    content = translation.content_of(parts)
     return [*results, spoken | {"content": content}] if len(spoken) > 1 or content or not results else results
 
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from src import catalog
 from src.api.edge import auth
 from src.api.interest import interest
-from src.api.schemas import EmbeddingCard, LoadOut, ModelBody, ModelCard, ModelList
+from src.api.openai.schemas import EmbeddingCard, LoadOut, ModelBody, ModelCard, ModelList
 from src.api.service import json_body, json_response, service
 from src.ipc.messages.control import MoveModel
 from src.ipc.messages.status import ModelStatus, SystemStatus

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from src.api.fields import REFUSED as NOBODY_TAKES
-from src.api.fields import REFUSES, SETS_ASIDE
-from src.api.schemas import ChatCompletionRequest, Labels
+from src.api.openai.fields import REFUSED as NOBODY_TAKES
+from src.api.openai.fields import REFUSES, SETS_ASIDE
+from src.api.openai.schemas import ChatCompletionRequest, Labels
 from src.gpu import blas
 from tests.contract.conftest import Service
 from tests.contract.test_openai import TOOLS, start

@@ -17,7 +17,7 @@ import zstandard
 from werkzeug.test import create_environ, run_wsgi_app
 
 from tests.contract.conftest import Service, StartService, events, text_of
-from tests.unit.api.test_schemas import ASKING, WRONG
+from tests.unit.api.openai.test_schemas import ASKING, WRONG
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "hello"}]

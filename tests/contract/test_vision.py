@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.api import fetch
+from src.api.openai import fetch
 from src.engine import loading, pictures
 from src.engine.backends.vlm import VlmBackend
 from src.engine.progress import Progress

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from src import logs
-from src.api.schemas import ChatCompletionRequest
+from src.api.openai.schemas import ChatCompletionRequest
 from src.settings import ROOT, Settings
 from tests import names
 from training.demo import phrases

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from src.api.generation import sse
-from src.api.schemas import DeltaOut
+from src.api.openai.schemas import DeltaOut
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from src.api import fields
-from src.api.fields import ADVISORY, FIELDS, FOREIGN, REFUSED, WIRES, WireName
-from src.api.schemas import ChatCompletionRequest
-from src.api.schemas_completions import CompletionRequest
-from src.api.schemas_embeddings import EmbeddingsRequest
+from src.api.openai import fields
+from src.api.openai.fields import ADVISORY, FIELDS, FOREIGN, REFUSED, WIRES, WireName
+from src.api.openai.schemas import ChatCompletionRequest
+from src.api.openai.schemas_completions import CompletionRequest
+from src.api.openai.schemas_embeddings import EmbeddingsRequest
+from src.api.openai.schemas_responses import ResponsesRequest
 from src.api.schemas_messages import MessagesRequest
-from src.api.schemas_responses import ResponsesRequest
 from src.errors import InvalidRequest, UnsupportedValue
 from src.settings import ROOT
-from tests.unit.api.test_schemas import ASKING
+from tests.unit.api.openai.test_schemas import ASKING
 
 MODELS: dict[WireName, Any] = {
     "chat": ChatCompletionRequest,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.api.image_urls import is_public, target
+from src.api.openai.image_urls import is_public, target
 from src.errors import InvalidRequest, UnsupportedValue
 from src.settings import Settings
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from src.api.schemas_responses import ResponseOut
+from src.api.openai.schemas_responses import ResponseOut
 from src.api.shares import SharedStore
 
 

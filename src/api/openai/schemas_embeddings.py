@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from src.api.schemas import Labels
-from src.api.schemas_completions import TokenIds
+from src.api.openai.schemas import Labels
+from src.api.openai.schemas_completions import TokenIds
 from src.api.wire import Wire
 from src.ipc.messages.base import Priority
 

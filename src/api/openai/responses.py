@@ -11,15 +11,15 @@ import msgspec
 from flask import Blueprint, Response, current_app
 from msgspec.structs import replace
 
-from src.api import convert, disclosure, serving
-from src.api import schemas_responses as shapes
-from src.api.conversations import Conversations, Stored
 from src.api.edge import auth
 from src.api.generation import sse
 from src.api.generation.streaming import Event
-from src.api.response_items import Items
-from src.api.schemas import ChatCompletionRequest
-from src.api.schemas_responses import ResponseEvent, ResponseOut, ResponsesRequest
+from src.api.openai import convert, disclosure, translation
+from src.api.openai import schemas_responses as shapes
+from src.api.openai.response_items import Items
+from src.api.openai.response_store import Conversations, Stored
+from src.api.openai.schemas import ChatCompletionRequest
+from src.api.openai.schemas_responses import ResponseEvent, ResponseOut, ResponsesRequest
 from src.api.service import json_body, json_response, service
 from src.errors import InvalidRequest, NotFound, ServiceError
 from src.ipc.messages.chat import Delta, Finished, GenerateRequest, Usage
@@ -51,11 +51,11 @@ def create() -> Response:
     kept = _conversations()
     turns = _previous(own, kept, auth.owner()) + turns_of(own.input)
     fields = as_chat(own, turns)
-    with serving.own_names(_NAMES):
-        body, generate = serving.accept(fields)
+    with translation.own_names(_NAMES):
+        body, generate = translation.accept(fields)
         form = Form(generate, own, body, turns, partial(kept.put, auth.owner()))
         writer = ResponseWriter(form) if body.stream else None
-        return serving.respond(generate, writer, form.whole)
+        return translation.respond(generate, writer, form.whole)
 
 
 @blueprint.get("/v1/responses/<response_id>")
@@ -152,7 +152,7 @@ def turns_of(given: str | Iterable[shapes.Item]) -> list[dict[str, Any]]:
 
 
 def _content(content: str | list[shapes.ContentPart | shapes.InputImage]) -> str | list[dict[str, Any]]:
-    return content if isinstance(content, str) else serving.content_of([_part(part) for part in content])
+    return content if isinstance(content, str) else translation.content_of([_part(part) for part in content])
 
 
 def _part(part: shapes.ContentPart | shapes.InputImage) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from typing import Any
 from flask import Blueprint, Response
 from msgspec.structs import replace
 
-from src.api import convert, disclosure, error_handlers, serving
+from src.api import error_handlers
 from src.api.edge import auth
 from src.api.generation import sse
 from src.api.generation.streaming import Event
 from src.api.interest import interest
-from src.api.schemas_completions import (
+from src.api.openai import convert, disclosure, translation
+from src.api.openai.schemas_completions import (
     Completion,
     CompletionChoice,
     CompletionLogprobs,
@@ -48,12 +49,12 @@ _DEFAULT_TOKENS = 16
 def create() -> Response:
     own = CompletionRequest.model_validate(disclosure.settle("completions", json_body()))
     fields = _as_chat(own)
-    with serving.own_names(_NAMES):
+    with translation.own_names(_NAMES):
         return _create(own, fields)
 
 
 def _create(own: CompletionRequest, fields: dict[str, Any]) -> Response:
-    body, generate = serving.accept(fields)
+    body, generate = translation.accept(fields)
     requests = [replace(generate, raw_prompt=raw) for raw in _prompts(own)]
     for at, each in enumerate(requests[1:], 1):
         requests[at] = replace(each, id=f"{generate.id}-{at}")
@@ -63,8 +64,8 @@ def _create(own: CompletionRequest, fields: dict[str, Any]) -> Response:
             raise UnsupportedValue("A stream takes one prompt.", param="prompt")
         usage = body.stream_options is not None and body.stream_options.include_usage
         writer = CompletionWriter(form, include_usage=usage)
-        return serving.respond(requests[0], writer, form.whole)
-    return json_response(form.together(serving.collect_all(requests)))
+        return translation.respond(requests[0], writer, form.whole)
+    return json_response(form.together(translation.collect_all(requests)))
 
 
 def _as_chat(own: CompletionRequest) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class _Form:
     def __init__(self, generate: GenerateRequest, own: CompletionRequest, choices: int) -> None:
         self._id, self._model = f"cmpl-{generate.id}", generate.model
         self._created = int(time.time())
-        self._fingerprint = serving.fingerprint(generate)
+        self._fingerprint = translation.fingerprint(generate)
         self.echo = own.prompt if own.echo and isinstance(own.prompt, str) else ""
         self.choices = choices
 
@@ -186,10 +187,10 @@ def tokenize() -> Response:
         raise InvalidRequest("Either prompt or messages is needed.", param="prompt")
     fields = {"model": body.model, "messages": body.messages or _NO_CONVERSATION, "tools": body.tools}
     given = {name: value for name, value in fields.items() if value is not None}
-    _, generate = serving.accept(disclosure.settle("chat", given))
+    _, generate = translation.accept(disclosure.settle("chat", given))
     if body.prompt is not None:
         generate = replace(generate, raw_prompt=RawPrompt(text=body.prompt))
-    answer = serving.tokens_of(generate)
+    answer = translation.tokens_of(generate)
     return json_response(TokenizeOut(answer.tokens, len(answer.tokens), answer.context_length))
 
 

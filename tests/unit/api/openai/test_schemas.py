@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from src.api.error_handlers import from_validation
-from src.api.schemas import ChatCompletionRequest, Labels
+from src.api.openai.schemas import ChatCompletionRequest, Labels
 
 HELLO = [{"role": "user", "content": "hello"}]
 

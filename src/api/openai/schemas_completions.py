@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from src.api.schemas import UsageOut
+from src.api.openai.schemas import UsageOut
 from src.api.wire import Wire
 
 TokenIds = Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(min_length=1, max_length=1_000_000)]

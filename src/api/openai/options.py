@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from src.api.schemas import ChatCompletionRequest, NamedToolChoice, ToolIn
+from src.api.openai.schemas import ChatCompletionRequest, NamedToolChoice, ToolIn
 from src.errors import InvalidRequest
 from src.ipc.messages.chat import Choice, Sampling, Tool, ToolChoice
 

@@ -11,8 +11,8 @@ from typing import cast, get_args
 
 import msgspec
 
-from src.api import schemas, wishes
-from src.api.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
+from src.api.openai import options, schemas
+from src.api.openai.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
 from src.errors import InvalidImage, InvalidRequest
 from src.ipc import images
 from src.ipc.messages.base import Priority
@@ -56,20 +56,20 @@ def to_generate(
     if body.stream_options is not None and not body.stream:
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
-    offered, choice = wishes.tools(body)
+    offered, choice = options.tools(body)
     messages = tuple(_message(turn, at, fetch) for at, turn in enumerate(body.messages))
     return GenerateRequest(
         id=request_id,
         model=body.model or default_model,
         messages=messages,
-        sampling=wishes.sampling(body, random.getrandbits(63)),  # samples, not secrets
-        choices=wishes.choices(body),
+        sampling=options.sampling(body, random.getrandbits(63)),  # samples, not secrets
+        choices=options.choices(body),
         tools=offered,
         tool_choice=choice,
-        json_schema=wishes.json_schema(body),
-        thinking=wishes.thinking(body),
+        json_schema=options.json_schema(body),
+        thinking=options.thinking(body),
         reasoning_effort=body.reasoning_effort,
-        template_options=wishes.template_options(body),
+        template_options=options.template_options(body),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=stop,
         stream=bool(body.stream),

@@ -21,8 +21,8 @@ from gevent.lock import BoundedSemaphore
 from gevent.ssl import SSLContext
 from loguru import logger
 
-from src.api import image_urls
-from src.api.image_urls import Target
+from src.api.openai import image_urls
+from src.api.openai.image_urls import Target
 from src.errors import InvalidImage
 from src.ipc import images
 from src.settings import VERSION, Settings

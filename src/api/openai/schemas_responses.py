@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from src.api.schemas import ReasoningEffort
+from src.api.openai.schemas import ReasoningEffort
 from src.api.wire import Wire
 
 MAX_ITEMS = 4096

@@ -15,13 +15,14 @@ from flask import Response
 from msgspec.structs import replace
 from pydantic import ValidationError
 
-from src.api import chat, convert, disclosure, error_handlers
+from src.api import error_handlers
 from src.api.edge import auth
 from src.api.generation.answer import ClientGone
 from src.api.generation.generation import Generation
 from src.api.generation.streaming import Event, StreamWriter, stream, wait_admitted
 from src.api.interest import interest
-from src.api.schemas import ChatCompletionRequest
+from src.api.openai import chat, convert, disclosure
+from src.api.openai.schemas import ChatCompletionRequest
 from src.api.service import json_response, service
 from src.api.wire import Wire
 from src.errors import ServiceError

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from src.api import convert
-from src.api.convert import ChunkWriter
-from src.api.schemas import ChatCompletionRequest
+from src.api.openai import convert
+from src.api.openai.convert import ChunkWriter
+from src.api.openai.schemas import ChatCompletionRequest
 from src.errors import InvalidRequest
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, Sampling, ToolChoice, Usage
 from tests.unit.api.fakes import delta, finished

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET, UnsetType
 
-from src.api.schemas_responses import (
+from src.api.openai.schemas_responses import (
     CallOutItem,
     MessageOutItem,
     OutItem,

@@ -10,9 +10,9 @@ from typing import Any
 from flask import Flask, Response, g, has_request_context
 from loguru import logger
 
-from src.api import fields
 from src.api.edge.cors import of_names
-from src.api.fields import WireName
+from src.api.openai import fields
+from src.api.openai.fields import WireName
 from src.api.service import service
 from src.errors import UnsupportedValue
 

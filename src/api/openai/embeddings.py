@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from flask import Blueprint, Response
 
 from src import logs
-from src.api import chat, convert, disclosure
 from src.api.edge import auth
 from src.api.generation.answer import ClientGone
-from src.api.schemas_embeddings import EmbeddingOut, EmbeddingsOut, EmbeddingsRequest, EmbeddingUsage
+from src.api.openai import chat, convert, disclosure
+from src.api.openai.schemas_embeddings import EmbeddingOut, EmbeddingsOut, EmbeddingsRequest, EmbeddingUsage
 from src.api.service import Service, json_body, json_response, request_id, service
 from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, RawPrompt
 

@@ -14,7 +14,7 @@ from gevent import socket
 from gevent.ssl import SSLContext
 from loguru import logger
 
-from src.api import fetch
+from src.api.openai import fetch
 from src.errors import InvalidImage
 from tests.outside import HOST, PNG, PUBLIC, Outside, answer
 from tests.outside import outside as internet

@@ -10,17 +10,18 @@ import time
 from flask import Blueprint, Response, request
 from msgspec.structs import replace
 
-from src.api import convert, disclosure, error_handlers
-from src.api.convert import ChunkWriter
+from src.api import error_handlers
 from src.api.edge import auth
 from src.api.edge.cors import note_fallback
-from src.api.fetch import Fetcher
 from src.api.generation import sse
 from src.api.generation.answer import Answer
 from src.api.generation.generation import Generation
 from src.api.generation.recorder import Recorder
 from src.api.generation.streaming import Answering, Event, stream, wait_admitted
-from src.api.schemas import ChatCompletionRequest
+from src.api.openai import convert, disclosure
+from src.api.openai.convert import ChunkWriter
+from src.api.openai.fetch import Fetcher
+from src.api.openai.schemas import ChatCompletionRequest
 from src.api.service import Service, json_body, json_response, request_id, service
 from src.errors import EngineCrashed, InvalidRequest, ServiceError
 from src.ipc.messages.chat import ChoiceEnded, Delta, EmbedRequest, GenerateRequest
