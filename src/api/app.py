@@ -13,7 +13,8 @@ from loguru import logger
 from werkzeug.routing import PathConverter
 
 from src import keys
-from src.api import cache, error_handlers, gpu, messages, models, ocr, ocr_jobs, pages, system
+from src.api import cache, error_handlers, gpu, models, ocr, ocr_jobs, pages, system
+from src.api.anthropic import messages
 from src.api.cache import Cache
 from src.api.edge import auth, cors, encodings, middleware, paths
 from src.api.edge.rate_limits import Limits

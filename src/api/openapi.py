@@ -9,7 +9,8 @@ import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from src.api import ocr_schemas, schemas_messages
+from src.api import ocr_schemas
+from src.api.anthropic import schemas as schemas_messages
 from src.api.edge import roles
 from src.api.openai import schemas, schemas_completions, schemas_embeddings, schemas_responses
 from src.api.wire import ErrorEnvelope, Wire

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from src.api.anthropic.schemas import MessagesRequest
 from src.api.openai import fields
 from src.api.openai.fields import ADVISORY, FIELDS, FOREIGN, REFUSED, WIRES, WireName
 from src.api.openai.schemas import ChatCompletionRequest
 from src.api.openai.schemas_completions import CompletionRequest
 from src.api.openai.schemas_embeddings import EmbeddingsRequest
 from src.api.openai.schemas_responses import ResponsesRequest
-from src.api.schemas_messages import MessagesRequest
 from src.errors import InvalidRequest, UnsupportedValue
 from src.settings import ROOT
 from tests.unit.api.openai.test_schemas import ASKING

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
-from src.api import schemas_messages as shapes
+from src.api.anthropic import schemas as shapes
+from src.api.anthropic.schemas import CountRequest, MessageOutput, MessagesRequest
 from src.api.generation import sse
 from src.api.generation.streaming import Event
 from src.api.openai import convert, disclosure, translation
-from src.api.schemas_messages import CountRequest, MessageOutput, MessagesRequest
 from src.api.service import json_body, json_response
 from src.api.wire import Wire
 from src.errors import InvalidRequest, ServiceError
