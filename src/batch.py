@@ -22,8 +22,8 @@ from threading import Lock
 import msgspec
 from tqdm import tqdm
 
-from src.api import ocr_formats, ocr_shapes
-from src.api.ocr_schemas import Format, OcrFields
+from src.api.ocr import formats, shapes
+from src.api.ocr.schemas import Format, OcrFields
 from src.errors import ExitCode, OcrCrashed, ServiceError
 from src.ipc import client, images, runtime
 from src.ipc.messages.base import Failed
@@ -197,9 +197,9 @@ def _pages(document: OcrDocument, socket: Path, settings: Settings, on_page: Cal
 
 def render(name: str, pages: list[OcrPage], size: int, wanted: Format) -> bytes:
     if wanted == "json":
-        return msgspec.json.encode(ocr_shapes.document(name, pages, size)) + b"\n"
+        return msgspec.json.encode(shapes.document(name, pages, size)) + b"\n"
     ordered = sorted(pages, key=lambda page: page.number)
-    return ocr_formats.render([(p.number, p.outcome) for p in ordered if isinstance(p.outcome, OcrResult)], wanted)
+    return formats.render([(p.number, p.outcome) for p in ordered if isinstance(p.outcome, OcrResult)], wanted)
 
 
 def _write(target: Path, data: bytes) -> None:

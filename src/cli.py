@@ -179,7 +179,7 @@ def read(options: argparse.Namespace, settings: Settings) -> ExitCode:
     from pydantic import ValidationError  # noqa: PLC0415  # for this command only
 
     from src import batch  # noqa: PLC0415  # it brings Flask, which the supervisor does without
-    from src.api.ocr_schemas import OcrFields  # noqa: PLC0415  # as above
+    from src.api.ocr.schemas import OcrFields  # noqa: PLC0415  # as above
 
     names = ("pages", "dpi", "language", "force_ocr")
     given = {name: getattr(options, name) for name in names if getattr(options, name)}

@@ -13,13 +13,15 @@ from loguru import logger
 from werkzeug.routing import PathConverter
 
 from src import keys
-from src.api import cache, error_handlers, gpu, models, ocr, ocr_jobs, pages, system
+from src.api import cache, error_handlers, gpu, models, pages, system
 from src.api.anthropic import messages
 from src.api.cache import Cache
 from src.api.edge import auth, cors, encodings, middleware, paths
 from src.api.edge.rate_limits import Limits
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight
+from src.api.ocr import jobs as ocr_jobs
+from src.api.ocr import view as ocr
 from src.api.openai import chat, completions, disclosure, embeddings, responses
 from src.api.own_readings import with_own
 from src.api.service import EXTENSION, Service

@@ -9,9 +9,9 @@ import msgspec
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from src.api import ocr_schemas
 from src.api.anthropic import schemas as schemas_messages
 from src.api.edge import roles
+from src.api.ocr import schemas as ocr_schemas
 from src.api.openai import schemas, schemas_completions, schemas_embeddings, schemas_responses
 from src.api.wire import ErrorEnvelope, Wire
 from src.settings import VERSION

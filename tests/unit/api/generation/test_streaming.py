@@ -7,10 +7,10 @@ from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
-from src.api import ocr_jobs
 from src.api.generation import sse
 from src.api.generation.answer import ClientGone
 from src.api.generation.streaming import respond
+from src.api.ocr import jobs as ocr_jobs
 from src.errors import EngineCrashed
 from src.ipc.messages.ocr import OcrJob, OcrPage, OcrResult, OcrTimings
 from src.ipc.messages.wire import AnyMessage

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 from flask import Blueprint, Response, request
 
-from src.api import ocr_formats, ocr_shapes, ocr_upload
 from src.api.edge.cors import of_names
 from src.api.generation.answer import Answer, ClientGone
-from src.api.ocr_upload import Upload
+from src.api.ocr import formats, shapes
+from src.api.ocr import upload as ocr_upload
+from src.api.ocr.upload import Upload
 from src.api.service import Service, json_response, request_id, service
 from src.errors import InternalError, OcrCrashed, Overloaded, ServiceError
 from src.ipc.messages.base import Failed
@@ -48,7 +49,7 @@ def read() -> Response:
 
 def accepted(job: OcrJob, upload: Upload) -> Response:
     """202: where the job can be asked for."""
-    response = json_response(ocr_shapes.job_out(job), 202)
+    response = json_response(shapes.job_out(job), 202)
     response.headers["Location"] = f"/v1/ocr/jobs/{job.id}"
     return _naming_ignored(response, upload)
 
@@ -65,7 +66,7 @@ def _answer(pages: list[OcrPage], upload: Upload) -> Response:
     if errors and len(errors) == len(pages):
         first = errors[0]
         raise first.error()
-    return ocr_formats.response(request_id(), pages, len(upload.data), upload.fields.format)
+    return formats.response(request_id(), pages, len(upload.data), upload.fields.format)
 
 
 def _image(shared: Service, upload: Upload) -> list[OcrPage]:

@@ -11,8 +11,8 @@ from xml.sax.saxutils import quoteattr
 
 from flask import Response
 
-from src.api import ocr_pdf, ocr_shapes
-from src.api.ocr_schemas import Format
+from src.api.ocr import pdf, shapes
+from src.api.ocr.schemas import Format
 from src.api.service import json_response
 from src.errors import InvalidRequest
 from src.ipc.messages.ocr import OcrLine, OcrPage, OcrResult
@@ -41,7 +41,7 @@ _ALTO_HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 def response(name: str, pages: Sequence[OcrPage], size: int, wanted: Format) -> Response:
     """The document as `wanted`. What is no JSON names the pages that could not be read in a header."""
     if wanted == "json":
-        return json_response(ocr_shapes.document(name, pages, size))
+        return json_response(shapes.document(name, pages, size))
     ordered = sorted(pages, key=lambda page: page.number)
     read = [(page.number, page.outcome) for page in ordered if isinstance(page.outcome, OcrResult)]
     answer = Response(render(read, wanted), content_type=_MIMETYPES[wanted])
@@ -55,7 +55,7 @@ def render(pages: Sequence[tuple[int, OcrResult]], wanted: Format) -> bytes:
     if wanted == "pdf":
         if not all(result.picture for _, result in pages):
             raise InvalidRequest("A searchable PDF must be asked for when the document is sent.", param="format")
-        return ocr_pdf.write([result for _, result in pages])
+        return pdf.write([result for _, result in pages])
     if wanted == "hocr":
         return (_HOCR_HEAD + "".join(_hocr_page(number, page) for number, page in pages) + "</body></html>\n").encode()
     if wanted == "alto":
@@ -76,7 +76,7 @@ def _hocr_page(number: int, page: OcrResult) -> str:
 
 def _hocr_line(number: int, at: int, line: OcrLine) -> str:
     facts = []
-    if (place := ocr_shapes.box(line)) is not None:
+    if (place := shapes.box(line)) is not None:
         facts.append("bbox " + " ".join(str(round(edge)) for edge in place))
     if line.confidence is not None:
         facts.append(f"x_confs {line.confidence * 100:.0f}")
@@ -94,7 +94,7 @@ def _alto_page(number: int, page: OcrResult) -> str:
 
 def _alto_line(line: OcrLine) -> str:
     place = ""
-    if (edges := ocr_shapes.box(line)) is not None:
+    if (edges := shapes.box(line)) is not None:
         left, top, right, bottom = (round(edge) for edge in edges)
         place = f' HPOS="{left}" VPOS="{top}" WIDTH="{right - left}" HEIGHT="{bottom - top}"'
     sure = "" if line.confidence is None else f' WC="{line.confidence:.2f}"'

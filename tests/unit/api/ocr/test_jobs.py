@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from src.api import ocr_jobs
 from src.api.app import create_app
 from src.api.generation.answer import ClientGone
 from src.api.generation.connections import Backends
 from src.api.generation.resume import ResumableStream
+from src.api.ocr import jobs as ocr_jobs
 from src.ipc.client import Stream
 from src.ipc.messages.ocr import OcrDocument, OcrJob, OcrJobRequest, OcrRequest
 from src.ipc.messages.wire import AnyMessage

@@ -10,13 +10,14 @@ from typing import Literal, cast, get_args
 import msgspec
 from flask import Blueprint, Response, request
 
-from src.api import ocr_formats, ocr_shapes, ocr_upload
 from src.api.edge import auth
 from src.api.error_handlers import envelope
 from src.api.generation import sse
 from src.api.generation.streaming import respond
-from src.api.ocr import accepted, batches, events
-from src.api.ocr_schemas import Format
+from src.api.ocr import formats, shapes
+from src.api.ocr import upload as ocr_upload
+from src.api.ocr.schemas import Format
+from src.api.ocr.view import accepted, batches, events
 from src.api.service import json_response, request_id, service
 from src.errors import InternalError, InvalidRequest, ServiceError
 from src.ipc.messages.ocr import OcrJob, OcrJobRequest, OcrPage
@@ -44,7 +45,7 @@ def create() -> Response:
 @blueprint.get("/v1/ocr/jobs/<name>")
 def show(name: str) -> Response:
     job, pages = _ask(name)
-    return json_response(ocr_shapes.job_out(job, pages))
+    return json_response(shapes.job_out(job, pages))
 
 
 @blueprint.get("/v1/ocr/jobs/<name>/result")
@@ -56,13 +57,13 @@ def result(name: str) -> Response:
     wanted = request.args.get("format", job.format)
     if wanted not in get_args(Format):
         raise InvalidRequest(f"Invalid value for 'format': one of {', '.join(get_args(Format))}.", param="format")
-    return ocr_formats.response(job.id, pages, job.bytes, cast("Format", wanted))
+    return formats.response(job.id, pages, job.bytes, cast("Format", wanted))
 
 
 @blueprint.delete("/v1/ocr/jobs/<name>")
 def cancel(name: str) -> Response:
     job, _ = _ask(name, "cancel")
-    return json_response(ocr_shapes.job_out(job))
+    return json_response(shapes.job_out(job))
 
 
 def _ask(
@@ -120,8 +121,8 @@ def _is_end(message: AnyMessage) -> bool:
 
 def _event(message: AnyMessage) -> bytes:
     if isinstance(message, OcrPage):
-        data = msgspec.json.encode(ocr_shapes.page_out(message))
+        data = msgspec.json.encode(shapes.page_out(message))
         return b"id: %d\nevent: page\ndata: %s\n\n" % (message.sequence, data)
     if isinstance(message, OcrJob):
-        return b"event: job\ndata: %s\n\n" % msgspec.json.encode(ocr_shapes.job_out(message))
+        return b"event: job\ndata: %s\n\n" % msgspec.json.encode(shapes.job_out(message))
     return b""

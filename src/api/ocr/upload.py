@@ -12,7 +12,7 @@ from flask import request
 from werkzeug.datastructures import FileStorage
 
 from src.api.edge import auth
-from src.api.ocr_schemas import OcrFields, OcrJsonRequest
+from src.api.ocr.schemas import OcrFields, OcrJsonRequest
 from src.api.service import json_body, request_id, service
 from src.errors import InvalidDocument, InvalidImage, InvalidRequest, UnsupportedMedia, UnsupportedValue
 from src.ipc import images, pages

@@ -7,7 +7,7 @@ from statistics import fmean
 
 import msgspec
 
-from src.api.ocr_schemas import (
+from src.api.ocr.schemas import (
     Dimensions,
     OcrDocumentOut,
     OcrJobOut,

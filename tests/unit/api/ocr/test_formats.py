@@ -12,8 +12,8 @@ import pytest
 from flask import Flask
 from PIL import Image
 
-from src.api import ocr_formats, ocr_shapes
-from src.api.ocr_schemas import Format, OcrDocumentOut
+from src.api.ocr import formats, shapes
+from src.api.ocr.schemas import Format, OcrDocumentOut
 from src.errors import InvalidRequest
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrLine, OcrPage, OcrResult, OcrTimings
@@ -42,7 +42,7 @@ def context() -> Iterator[None]:
 
 
 def body(wanted: Format, *pages: OcrPage) -> bytes:
-    return ocr_formats.response("doc", pages, 99, wanted).get_data()
+    return formats.response("doc", pages, 99, wanted).get_data()
 
 
 def test_json_is_mistrals_shape_and_lines() -> None:
@@ -62,7 +62,7 @@ def test_json_is_mistrals_shape_and_lines() -> None:
 
 def test_one_page_stands_on_top_too() -> None:
     """For one image the answer can be read without looking into pages."""
-    answer: OcrDocumentOut = ocr_shapes.document("doc", [page(0)], 99)
+    answer: OcrDocumentOut = shapes.document("doc", [page(0)], 99)
     assert (answer.text, answer.width, answer.height, answer.rotation) == ("\n".join(TEXTS), 300, 200, 0)
     assert answer.lines == answer.pages[0].lines
 
@@ -112,5 +112,5 @@ def test_a_pdf_needs_pictures() -> None:
 
 def test_failed_pages_are_named_in_a_header() -> None:
     """Formats without room for errors do not hide them."""
-    answer = ocr_formats.response("doc", [page(0), FAILED], 99, "text")
-    assert answer.headers[ocr_formats.FAILED_PAGES] == "2"
+    answer = formats.response("doc", [page(0), FAILED], 99, "text")
+    assert answer.headers[formats.FAILED_PAGES] == "2"
