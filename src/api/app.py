@@ -13,9 +13,10 @@ from loguru import logger
 from werkzeug.routing import PathConverter
 
 from src import keys
-from src.api import cache, error_handlers, gpu, models, pages, system
+from src.api import error_handlers, gpu, models, pages, system
 from src.api.anthropic import messages
-from src.api.cache import Cache
+from src.api.cache import cache
+from src.api.cache.cache import Cache
 from src.api.edge import auth, cors, encodings, middleware, paths
 from src.api.edge.rate_limits import Limits
 from src.api.generation.connections import Backends

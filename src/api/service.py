@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 from flask import Response, current_app, g, request
 
-from src.api.cache import Cache
+from src.api.cache.cache import Cache
 from src.api.edge import body_bounds
 from src.api.edge.rate_limits import Limits
 from src.api.generation.connections import Backends

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from src.api.cache.shares import SharedStore
 from src.api.openai.schemas_responses import ResponseOut
-from src.api.shares import SharedStore
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import msgspec
 from flask import Flask, Response, copy_current_request_context, g, request
 from gevent.event import Event as Signal
 
-from src.api.cache_store import Key, MemoryStore, RedisStore, Store
+from src.api.cache.stores import Key, MemoryStore, RedisStore, Store
 from src.api.edge import auth
 from src.api.generation.streaming import Answering, Event, wait_admitted
 from src.ipc.framing import Decoder, FramingError, encode

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from src.api.shares import SharedStore
+from src.api.cache.shares import SharedStore
 
 
 def kept(store: SharedStore[str], owner: str, *keys: str) -> list[str]:

@@ -10,8 +10,8 @@ import gevent.event
 import pytest
 from flask import Flask, g
 
-from src.api.cache import Cache, Leader, decode
-from src.api.cache_store import Key, MemoryStore, RedisStore
+from src.api.cache.cache import Cache, Leader, decode
+from src.api.cache.stores import Key, MemoryStore, RedisStore
 from src.api.generation.streaming import Answering, Event, wait_admitted
 from src.errors import EngineCrashed
 from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest, Sampling, Timings, Usage

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 import redis
 from loguru import logger
 
-from src.api.shares import SharedStore
+from src.api.cache.shares import SharedStore
 
 _WAIT_S = 1.0
 _PREFIX = "stoker:answer:"
