@@ -13,7 +13,7 @@ from loguru import logger
 from werkzeug.routing import PathConverter
 
 from src import keys
-from src.api import error_handlers, gpu, models, pages, system
+from src.api import error_handlers
 from src.api.anthropic import messages
 from src.api.cache import cache
 from src.api.cache.cache import Cache
@@ -24,7 +24,9 @@ from src.api.generation.inflight import InFlight
 from src.api.ocr import jobs as ocr_jobs
 from src.api.ocr import view as ocr
 from src.api.openai import chat, completions, disclosure, embeddings, responses
-from src.api.own_readings import with_own
+from src.api.operations import docs as pages
+from src.api.operations import gpu, models, system
+from src.api.operations.metrics import with_own
 from src.api.service import EXTENSION, Service
 from src.metrics import Metrics
 from src.settings import Settings, load

@@ -17,10 +17,10 @@ from typing import Any
 import gevent
 from loguru import logger
 
-from src.api import greenlets
 from src.api.edge.connection_limits import RESERVE, Connections
 from src.api.edge.forwarded import TrustedProxies
 from src.api.launch import BackendsKeeper
+from src.api.operations import greenlets
 from src.api.service import EXTENSION, Service
 from src.settings import Settings, supervised
 

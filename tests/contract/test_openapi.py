@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from src.api import openapi
+from src.api.operations import openapi
 from tests.contract.conftest import Service, StartService
 
 EXAMPLES = 25

@@ -11,9 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from loguru import logger
 
-from src.api import openapi
 from src.api.edge import auth, roles
 from src.api.edge.local import FORWARDED_KEY, is_local
+from src.api.operations import openapi
 from src.api.service import EXTENSION
 from tests.unit.api.conftest import MakeApp
 from tests.unit.api.fakes import table

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
-from src.api import greenlets
+from src.api.operations import greenlets
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ from functools import lru_cache
 from importlib import metadata
 
 from src import logs
-from src.api import greenlets
 from src.api.generation.inflight import InFlight
+from src.api.operations import greenlets
 from src.gpu.machine import read_host
 from src.metrics import Readings
 from src.settings import VERSION

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response
 
-from src.api import openapi
+from src.api.operations import openapi
 
 blueprint = Blueprint("pages", __name__)
 
