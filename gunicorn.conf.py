@@ -20,7 +20,7 @@ except SettingsError as error:
 
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}" if web_fd() is None else f"fd://{web_fd()}"
-worker_class = {"gevent": "src.api.worker.ServiceWorker"}[_settings.worker_class]
+worker_class = {"gevent": "src.api.process.worker.ServiceWorker"}[_settings.worker_class]
 workers = _settings.workers
 worker_connections = _settings.worker_connections
 timeout = 60  # of a blocked event loop, not of a request
@@ -37,7 +37,7 @@ forwarded_allow_ips = "127.0.0.1"
 header_map = "drop"
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # the heartbeat file, off the disk
 control_socket_disable = True
-logger_class = "src.api.worker.GunicornLogger"
+logger_class = "src.api.process.worker.GunicornLogger"
 loglevel = _settings.level.lower()
 accesslog = None
 proc_name = "stoker-web"
@@ -65,7 +65,7 @@ def _bound_host(address: Any) -> str:
 
 def post_worker_init(worker: Any) -> None:
     # imported here: the master must load nothing that expects gevent's patches
-    from src.api import lifetime  # noqa: PLC0415
+    from src.api.process import lifetime  # noqa: PLC0415
 
     logs.configure("web", _settings, _settings.level)
     lifetime.after_init(worker)

@@ -19,8 +19,8 @@ from loguru import logger
 
 from src.api.edge.connection_limits import RESERVE, Connections
 from src.api.edge.forwarded import TrustedProxies
-from src.api.launch import BackendsKeeper
 from src.api.operations import greenlets
+from src.api.process.launch import BackendsKeeper
 from src.api.service import EXTENSION, Service
 from src.settings import Settings, supervised
 

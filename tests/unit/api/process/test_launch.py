@@ -8,8 +8,8 @@ from typing import Any
 import gevent
 import pytest
 
-from src.api import launch
-from src.api.launch import BackendsKeeper
+from src.api.process import launch
+from src.api.process.launch import BackendsKeeper
 from src.ipc import client
 from src.ipc.messages.base import Accepted
 from src.ipc.messages.wire import AnyMessage

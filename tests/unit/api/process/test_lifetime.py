@@ -9,8 +9,8 @@ from types import FrameType
 import gevent
 import pytest
 
-from src.api import lifetime
 from src.api.app import create_app
+from src.api.process import lifetime
 from src.api.service import EXTENSION, Service
 from src.errors import ShuttingDown
 from tests.conftest import MakeSettings

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 from gunicorn.http import errors
 
-from src.api.worker import ServiceWorker
+from src.api.process.worker import ServiceWorker
 
 
 def refused(error: Exception) -> tuple[int, dict[str, str], dict[str, Any]]:
