@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from src.engine.backend import Backend, Embedder, Pass
 from src.engine.deadlines import Budget, embedding_budget
-from src.engine.waiting import Waiting
+from src.engine.queue import Waiting
 from src.errors import ContextLengthExceeded, DeadlineExceeded, InternalError, InvalidRequest, UnsupportedValue
 from src.ipc.messages.base import Failed
 from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, GenerateRequest, RawPrompt, Timings, Usage

@@ -19,7 +19,7 @@ def load(model: str, settings: Settings, progress: Progress) -> Backend:
         ModelLoadFailed: with a reason that can be shown.
     """
     if selection.select(model, settings).engine == "fake":
-        from src.engine.backends.fake import FakeBackend  # noqa: PLC0415  # engines are imported only where they run
+        from src.engine.fake import FakeBackend  # noqa: PLC0415  # engines are imported only where they run
 
         return FakeBackend(model, settings, revision=Revision.of(revision.places(model, settings.models_path)).digest)
     try:

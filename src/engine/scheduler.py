@@ -18,8 +18,8 @@ from src.engine.chunks import fits_prefill, prefill_budget
 from src.engine.embedding import Embedding, Embeddings
 from src.engine.pace import Pace
 from src.engine.phases import Phases
+from src.engine.queue import Waiting
 from src.engine.sequence import Sequence, Status
-from src.engine.waiting import Waiting
 from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest
 from src.gpu import Movable
 from src.ipc.messages.base import Failed

@@ -18,7 +18,7 @@ from src.api.app import create_app
 from src.api.generation.inflight import InFlight
 from src.api.service import EXTENSION
 from src.engine import loading
-from src.engine.backends.fake import FakeBackend
+from src.engine.fake import FakeBackend
 from src.engine.main import warm_up
 from src.engine.progress import Progress
 from src.engine.scheduler import Scheduler

@@ -9,8 +9,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from src.engine.queue import Waiting
 from src.engine.upstream.flight import Flight
-from src.engine.waiting import Waiting
 from src.ipc.messages.chat import GenerateRequest
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from src.engine.backends.fake import END, FakeBackend
 from src.engine.deadlines import budget
+from src.engine.fake import END, FakeBackend
 from src.engine.pace import Pace
 from src.engine.prompt import encode, prepare
 from src.ipc.messages.chat import ChatMessage, FinishReason, GenerateRequest

@@ -9,7 +9,7 @@ import pytest
 
 from src import catalog
 from src.engine import checkpoint, choices
-from src.engine.backends.fake import FakeBackend, FakeTokenizer
+from src.engine.fake import FakeBackend, FakeTokenizer
 from src.engine.prompt import answer_budget
 from src.errors import ContextLengthExceeded, ModelLoadFailed
 from src.ipc.messages.chat import ChatMessage, Choice, GenerateRequest

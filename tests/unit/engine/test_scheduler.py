@@ -9,9 +9,9 @@ import pytest
 
 from src.engine.admission import fits_memory
 from src.engine.backend import Embedder, Grammar, KvRoom, Step, Token
-from src.engine.backends.fake import FakeDetokenizer, FakeTokenizer
 from src.engine.chunks import chunk
 from src.engine.deadlines import Budget
+from src.engine.fake import FakeDetokenizer, FakeTokenizer
 from src.engine.scheduler import Event, Scheduler, Work
 from src.engine.sequence import Group, Sequence, Status
 from src.engine.text import TextStream

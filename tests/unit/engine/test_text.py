@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.engine.backends.fake import FakeDetokenizer
+from src.engine.fake import FakeDetokenizer
 from src.engine.text import StopStrings, TextStream
 
 
