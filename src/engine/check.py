@@ -40,7 +40,7 @@ def examine(model: str, settings: Settings) -> dict[str, str | None]:
         return facts | _upstream_facts(model, chosen.engine, settings)
     facts["blas"] = blas.preload(settings.blas_library)
     try:
-        from src.engine.backends.device import choose_device  # noqa: PLC0415  # imports MLX
+        from src.engine.mlx.device import choose_device  # noqa: PLC0415  # imports MLX
 
         device = choose_device(settings, facts["blas"])
         facts |= {"device": device.kind, "device_name": device.name, "mlx_version": device.mlx_version}

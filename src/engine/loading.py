@@ -27,9 +27,9 @@ def load(model: str, settings: Settings, progress: Progress) -> Backend:
     except OSError as error:
         raise ModelLoadFailed(f"BLAS_LIBRARY cannot be loaded: {error}") from None
     if catalog.reads_images(checkpoint.read_config(checkpoint.locate(model, settings.models_path))):
-        from src.engine.backends.vlm import load_vlm  # noqa: PLC0415
+        from src.engine.mlx.vlm import load_vlm  # noqa: PLC0415
 
         return load_vlm(model, settings, library, progress)
-    from src.engine.backends.lm import load_lm  # noqa: PLC0415
+    from src.engine.mlx.lm import load_lm  # noqa: PLC0415
 
     return load_lm(model, settings, library, progress)

@@ -46,8 +46,8 @@ def main() -> None:
     import mlx.core as mx
     from mlx_lm.models import qwen3
 
-    from src.engine.backends import kv
-    from src.engine.backends.packed import Packing, pack
+    from src.engine.mlx import kv
+    from src.engine.mlx.packed import Packing, pack
 
     if not mx.metal.is_available():
         mx.disable_compile()

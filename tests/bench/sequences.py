@@ -72,8 +72,8 @@ def _held(backend: object, settings: Settings, wish: Sampling, count: int) -> tu
     import mlx.core as mx
 
     from src.engine import choices
-    from src.engine.backends.lm import LmBackend
-    from src.engine.backends.weights import give_back
+    from src.engine.mlx.lm import LmBackend
+    from src.engine.mlx.weights import give_back
     from src.engine.scheduler import Scheduler
 
     assert isinstance(backend, LmBackend)

@@ -156,7 +156,7 @@ def test_a_template_without_tools(random_model: Path, tmp_path_factory: pytest.T
 def test_a_model_that_keeps_its_state_to_itself() -> None:
     """No vectors are made of a model whose layers are not where mlx-lm's are."""
     blas.preload()  # before anything imports MLX
-    from src.engine.backends.embedding import MeanPooler
+    from src.engine.mlx.embedding import MeanPooler
 
     class Odd:
         """Its body wants more than tokens."""

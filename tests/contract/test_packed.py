@@ -20,10 +20,10 @@ from mlx_lm.models import cache as lm  # noqa: E402
 from mlx_lm.models import deepseek_v3, gpt_oss  # noqa: E402
 
 from src.engine import loading  # noqa: E402
-from src.engine.backends.kv import KvCost, leaves, measure  # noqa: E402
-from src.engine.backends.lm import LmBackend  # noqa: E402
-from src.engine.backends.packed import Packing, pack  # noqa: E402
-from src.engine.backends.sampling import Row  # noqa: E402
+from src.engine.mlx.kv import KvCost, leaves, measure  # noqa: E402
+from src.engine.mlx.lm import LmBackend  # noqa: E402
+from src.engine.mlx.packed import Packing, pack  # noqa: E402
+from src.engine.mlx.sampling import Row  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402
 from src.ipc.messages.chat import Sampling  # noqa: E402
 from src.settings import Settings  # noqa: E402

@@ -22,11 +22,11 @@ from mlx_lm.models.cache import ChunkedKVCache  # noqa: E402
 
 from src.engine import choices, loading  # noqa: E402
 from src.engine.backends.disk import Disk  # noqa: E402
-from src.engine.backends.kv import KvCost, measure  # noqa: E402
 from src.engine.backends.prefix import PrefixCache, layers_reusable  # noqa: E402
-from src.engine.backends.rowbatch import suitable  # noqa: E402
-from src.engine.backends.rows import RowGenerator  # noqa: E402
-from src.engine.backends.sampling import Row  # noqa: E402
+from src.engine.mlx.batch import suitable  # noqa: E402
+from src.engine.mlx.kv import KvCost, measure  # noqa: E402
+from src.engine.mlx.rows import RowGenerator  # noqa: E402
+from src.engine.mlx.sampling import Row  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402
 from src.engine.scheduler import Event, Scheduler  # noqa: E402
 from src.ipc.messages.chat import ChatMessage, Choice, Finished, GenerateRequest, Sampling  # noqa: E402

@@ -21,13 +21,8 @@ blas.preload()  # before anything imports MLX
 import mlx.core as mx  # noqa: E402
 
 from src.engine import choices, loading  # noqa: E402
-from src.engine.backends import ragged  # noqa: E402
 from src.engine.backends.draft import DraftModel  # noqa: E402
-from src.engine.backends.packed import Packing, pack  # noqa: E402
 from src.engine.backends.prefix import PrefixCache  # noqa: E402
-from src.engine.backends.rowbatch import suitable  # noqa: E402
-from src.engine.backends.rows import RowGenerator  # noqa: E402
-from src.engine.backends.sampling import Row  # noqa: E402
 from src.engine.backends.speculation import (  # noqa: E402
     Drafter,
     LookupDrafter,
@@ -35,6 +30,11 @@ from src.engine.backends.speculation import (  # noqa: E402
     Speculator,
     measure,
 )
+from src.engine.mlx import ragged  # noqa: E402
+from src.engine.mlx.batch import suitable  # noqa: E402
+from src.engine.mlx.packed import Packing, pack  # noqa: E402
+from src.engine.mlx.rows import RowGenerator  # noqa: E402
+from src.engine.mlx.sampling import Row  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402
 from src.engine.scheduler import Event, Scheduler  # noqa: E402
 from src.engine.worth import Costs  # noqa: E402

@@ -14,7 +14,7 @@ from PIL import Image
 
 from src.api.openai import fetch
 from src.engine import loading, pictures
-from src.engine.backends.vlm import VlmBackend
+from src.engine.mlx.vlm import VlmBackend
 from src.engine.progress import Progress
 from src.errors import InvalidImage
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling

@@ -22,8 +22,8 @@ from src import logs
 from src.engine.backends import blocks
 from src.engine.backends.blockfile import BLOCK, names
 from src.engine.backends.disk import Disk
-from src.engine.backends.kv import leaves
 from src.engine.backends.radix import Node, RadixTree
+from src.engine.mlx.kv import leaves
 from src.ipc.messages.status import PrefixReading
 
 Cache = list[Any]

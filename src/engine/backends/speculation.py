@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
-from src.engine.backends import ragged
-from src.engine.backends.rowbatch import RowBatch
-from src.engine.backends.sampling import BatchSampler, Row
 from src.engine.lookup import Lookup
+from src.engine.mlx import ragged
+from src.engine.mlx.batch import RowBatch
+from src.engine.mlx.sampling import BatchSampler, Row
 from src.engine.tokens import common_prefix
 from src.engine.worth import Costs, Rate, worth
 from src.ipc.messages.status import SpeculationReading

@@ -15,12 +15,12 @@ from mlx_lm.utils import load_tokenizer
 
 from src import logs
 from src.engine import checkpoint
-from src.engine.backends import kv, ragged
 from src.engine.backends.draft import DraftModel
-from src.engine.backends.kv import KvCost
 from src.engine.backends.speculation import Drafter, LookupDrafter, Speculator, measure
-from src.engine.backends.weights import read_model, refuse_too_large, weight_bytes
 from src.engine.lookup import TOKEN_BYTES
+from src.engine.mlx import kv, ragged
+from src.engine.mlx.kv import KvCost
+from src.engine.mlx.weights import read_model, refuse_too_large, weight_bytes
 from src.engine.progress import Progress
 from src.engine.worth import Costs
 from src.errors import ModelLoadFailed

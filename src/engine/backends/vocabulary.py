@@ -9,7 +9,7 @@ from llguidance import LLTokenizer
 from llguidance.hf import from_tokenizer
 from loguru import logger
 
-from src.engine.backends.scores import RowScores
+from src.engine.mlx.scores import RowScores
 from src.ipc.messages.chat import Alternative, TokenLogprob
 
 _CACHED = 1 << 16

@@ -22,7 +22,7 @@ import mlx.core as mx  # noqa: E402
 from mlx_lm.models.cache import make_prompt_cache  # noqa: E402
 from mlx_lm.utils import load  # noqa: E402
 
-from src.engine.backends.weights import make_float32  # noqa: E402
+from src.engine.mlx.weights import make_float32  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402
 
 _CHUNK = 512

@@ -16,9 +16,9 @@ import numpy as np
 from mlx_vlm.generate.ar import BatchGenerator, _split_prompt_kwargs_per_row
 from mlx_vlm.generate.common import _chunked_prefill_enabled
 
-from src.engine.backends.rows import Reply
-from src.engine.backends.sampling import BatchSampler, Row
-from src.engine.backends.scores import RowScores, Scores
+from src.engine.mlx.rows import Reply
+from src.engine.mlx.sampling import BatchSampler, Row
+from src.engine.mlx.scores import RowScores, Scores
 
 Arrays = dict[str, Any]
 _PIXELS = "pixel_values"

@@ -13,8 +13,8 @@ import mlx.core as mx
 from mlx_lm.generate import GenerationBatch, PromptProcessingBatch
 from mlx_lm.models.cache import BatchKVCache
 
-from src.engine.backends.sampling import BatchSampler, Row
-from src.engine.backends.scores import RowScores, Scores
+from src.engine.mlx.sampling import BatchSampler, Row
+from src.engine.mlx.scores import RowScores, Scores
 
 # with more rows a step is long, and its threads only stand in each other's way when it begins early (measured)
 _EARLY_ROWS = 8

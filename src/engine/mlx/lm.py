@@ -24,21 +24,22 @@ from msgspec.structs import replace
 from src import catalog
 from src.engine import checkpoint
 from src.engine.backend import Grammar, KvRoom, Step, Token
-from src.engine.backends import constraint, kv, packed
-from src.engine.backends.device import choose_device
+from src.engine.backends import constraint
 from src.engine.backends.disk import Disk, fingerprint
-from src.engine.backends.embedding import MeanPooler
-from src.engine.backends.packed import Packing
 from src.engine.backends.prefix import PrefixCache
-from src.engine.backends.rowbatch import suitable
-from src.engine.backends.rows import RowGenerator, Rows
-from src.engine.backends.sampling import Row
-from src.engine.backends.scores import RowScores
 from src.engine.backends.speculation import SpeculativeBatch, Speculator
 from src.engine.backends.speculation_plan import SpeculationPlan, Target, plan
 from src.engine.backends.tokenizer import LmTokenizer
 from src.engine.backends.vocabulary import Vocabulary
-from src.engine.backends.weights import (
+from src.engine.mlx import kv, packed
+from src.engine.mlx.batch import suitable
+from src.engine.mlx.device import choose_device
+from src.engine.mlx.embedding import MeanPooler
+from src.engine.mlx.packed import Packing
+from src.engine.mlx.rows import RowGenerator, Rows
+from src.engine.mlx.sampling import Row
+from src.engine.mlx.scores import RowScores
+from src.engine.mlx.weights import (
     Load,
     give_back,
     load_text,

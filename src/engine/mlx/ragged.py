@@ -16,8 +16,8 @@ import numpy as np
 from mlx_lm.models.cache import KVCache, make_prompt_cache
 from numpy.typing import NDArray
 
-from src.engine.backends.kv import leaves
-from src.engine.backends.packed import PackedKV
+from src.engine.mlx.kv import leaves
+from src.engine.mlx.packed import PackedKV
 
 Order = NDArray[np.int64]  # which token of a row stands where, from its left padding on; those beyond are in order
 

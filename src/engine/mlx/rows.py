@@ -14,10 +14,10 @@ import mlx.core as mx
 from mlx_lm.generate import BatchGenerator, PromptProcessingBatch
 
 from src.engine.backends.prefix import PrefixCache
-from src.engine.backends.rowbatch import RowBatch
-from src.engine.backends.sampling import Row
-from src.engine.backends.scores import RowScores
 from src.engine.chunks import chunk
+from src.engine.mlx.batch import RowBatch
+from src.engine.mlx.sampling import Row
+from src.engine.mlx.scores import RowScores
 
 # one step in so many is divided into forward pass and sampling, at the price of waiting between them
 _MEASURED = 32

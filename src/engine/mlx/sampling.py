@@ -16,7 +16,7 @@ import mlx.core as mx
 import numpy as np
 
 from src.engine.backends.constraint import Matcher, token_masks
-from src.engine.backends.drawing import Drawing, Wish
+from src.engine.mlx.draw import Drawing, Wish
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))

@@ -15,7 +15,7 @@ from loguru import logger
 from mlx_lm.models import cache as lm
 
 from src import logs
-from src.engine.backends import kv
+from src.engine.mlx import kv
 from src.settings import EngineSettings
 
 # for more new tokens of a row than these, unpacking what it has costs less than computing with packed words (measured)

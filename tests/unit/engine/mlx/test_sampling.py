@@ -15,9 +15,9 @@ blas.preload()  # before anything imports MLX
 import mlx.core as mx  # noqa: E402
 from mlx_lm.sample_utils import make_logits_processors, make_sampler  # noqa: E402
 
-from src.engine.backends.drawing import Drawing, Wish  # noqa: E402
-from src.engine.backends.sampling import BatchSampler, Row, uniforms  # noqa: E402
-from src.engine.backends.scores import Scores  # noqa: E402
+from src.engine.mlx.draw import Drawing, Wish  # noqa: E402
+from src.engine.mlx.sampling import BatchSampler, Row, uniforms  # noqa: E402
+from src.engine.mlx.scores import Scores  # noqa: E402
 
 DRAWS = 20_000
 SMALL = 64
