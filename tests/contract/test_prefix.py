@@ -21,10 +21,10 @@ from mlx_lm.models import falcon_h1, gemma3_text, lfm2, qwen3, qwen3_next  # noq
 from mlx_lm.models.cache import ChunkedKVCache  # noqa: E402
 
 from src.engine import choices, loading  # noqa: E402
-from src.engine.backends.disk import Disk  # noqa: E402
-from src.engine.backends.prefix import PrefixCache, layers_reusable  # noqa: E402
 from src.engine.mlx.batch import suitable  # noqa: E402
 from src.engine.mlx.kv import KvCost, measure  # noqa: E402
+from src.engine.mlx.prefix.cache import PrefixCache, layers_reusable  # noqa: E402
+from src.engine.mlx.prefix.disk import Disk  # noqa: E402
 from src.engine.mlx.rows import RowGenerator  # noqa: E402
 from src.engine.mlx.sampling import Row  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402

@@ -16,10 +16,10 @@ blas.preload()  # before anything imports MLX
 
 import mlx.core as mx  # noqa: E402
 
-from src.engine.backends import blocks, disk  # noqa: E402
-from src.engine.backends.blockfile import BLOCK, Array, names, unpack  # noqa: E402
-from src.engine.backends.disk import Disk  # noqa: E402
 from src.engine.mlx.packed import Packing  # noqa: E402
+from src.engine.mlx.prefix import blocks, disk  # noqa: E402
+from src.engine.mlx.prefix.blockfile import BLOCK, Array, names, unpack  # noqa: E402
+from src.engine.mlx.prefix.disk import Disk  # noqa: E402
 from src.ipc.messages.status import PrefixReading  # noqa: E402
 from tests.contract.test_prefix import (  # noqa: E402
     LENGTH,

@@ -13,8 +13,8 @@ blas.preload()  # before anything imports MLX
 
 import mlx.core as mx  # noqa: E402
 
-from src.engine.backends.prefix import PrefixCache  # noqa: E402
 from src.engine.mlx.batch import HostBatch, RowBatch, suitable  # noqa: E402
+from src.engine.mlx.prefix.cache import PrefixCache  # noqa: E402
 from src.engine.mlx.rows import RowGenerator  # noqa: E402
 from src.engine.mlx.sampling import Row  # noqa: E402
 from tests.contract.test_prefix import CHUNK, KINDS, LIMIT, SYSTEM, every_token, speaking, tokens  # noqa: E402

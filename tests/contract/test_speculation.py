@@ -22,7 +22,6 @@ import mlx.core as mx  # noqa: E402
 
 from src.engine import choices, loading  # noqa: E402
 from src.engine.backends.draft import DraftModel  # noqa: E402
-from src.engine.backends.prefix import PrefixCache  # noqa: E402
 from src.engine.backends.speculation import (  # noqa: E402
     Drafter,
     LookupDrafter,
@@ -33,6 +32,7 @@ from src.engine.backends.speculation import (  # noqa: E402
 from src.engine.mlx import ragged  # noqa: E402
 from src.engine.mlx.batch import suitable  # noqa: E402
 from src.engine.mlx.packed import Packing, pack  # noqa: E402
+from src.engine.mlx.prefix.cache import PrefixCache  # noqa: E402
 from src.engine.mlx.rows import RowGenerator  # noqa: E402
 from src.engine.mlx.sampling import Row  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402

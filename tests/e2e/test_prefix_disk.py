@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from src.engine.backends.blockfile import BLOCK
+from src.engine.mlx.prefix.blockfile import BLOCK
 from tests.running import Running, service
 
 pytestmark = pytest.mark.e2e

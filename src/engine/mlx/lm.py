@@ -25,8 +25,6 @@ from src import catalog
 from src.engine import checkpoint
 from src.engine.backend import Grammar, KvRoom, Step, Token
 from src.engine.backends import constraint
-from src.engine.backends.disk import Disk, fingerprint
-from src.engine.backends.prefix import PrefixCache
 from src.engine.backends.speculation import SpeculativeBatch, Speculator
 from src.engine.backends.speculation_plan import SpeculationPlan, Target, plan
 from src.engine.backends.tokenizer import LmTokenizer
@@ -36,6 +34,8 @@ from src.engine.mlx.batch import suitable
 from src.engine.mlx.device import choose_device
 from src.engine.mlx.embedding import MeanPooler
 from src.engine.mlx.packed import Packing
+from src.engine.mlx.prefix.cache import PrefixCache
+from src.engine.mlx.prefix.disk import Disk, fingerprint
 from src.engine.mlx.rows import RowGenerator, Rows
 from src.engine.mlx.sampling import Row
 from src.engine.mlx.scores import RowScores

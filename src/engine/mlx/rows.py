@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator, PromptProcessingBatch
 
-from src.engine.backends.prefix import PrefixCache
 from src.engine.chunks import chunk
 from src.engine.mlx.batch import RowBatch
+from src.engine.mlx.prefix.cache import PrefixCache
 from src.engine.mlx.sampling import Row
 from src.engine.mlx.scores import RowScores
 

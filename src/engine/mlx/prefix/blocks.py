@@ -13,7 +13,7 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
-from src.engine.backends.blockfile import ITEM_BYTES, Array
+from src.engine.mlx.prefix.blockfile import ITEM_BYTES, Array
 
 Kv = list[tuple[mx.array, mx.array]]  # by layer; the last axis but one is tokens
 _CODES = {

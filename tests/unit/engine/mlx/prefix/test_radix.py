@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from src.engine.backends.radix import RadixTree
+from src.engine.mlx.prefix.radix import RadixTree
 from src.engine.tokens import common_prefix
 
 LIMIT = 1000

@@ -20,7 +20,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from src import logs
-from src.engine.backends.blockfile import FORMAT, Array, Buffer, Damaged, pack, unpack
+from src.engine.mlx.prefix.blockfile import FORMAT, Array, Buffer, Damaged, pack, unpack
 from src.ipc.runtime import check_own
 
 _BACKLOG_BYTES = 128 << 20  # copied for the writer at most; what comes while it is behind is not kept

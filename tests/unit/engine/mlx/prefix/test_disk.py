@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from src.engine.backends import disk as module
-from src.engine.backends.blockfile import BLOCK, Array, Buffer, Damaged, names, pack, unpack
-from src.engine.backends.disk import Disk, Kept, fingerprint, victims
+from src.engine.mlx.prefix import disk as module
+from src.engine.mlx.prefix.blockfile import BLOCK, Array, Buffer, Damaged, names, pack, unpack
+from src.engine.mlx.prefix.disk import Disk, Kept, fingerprint, victims
 from src.settings import ROOT
 
 LIMIT = 1 << 20
@@ -96,7 +96,7 @@ def test_every_damaged_byte_is_noticed() -> None:
 @pytest.mark.parametrize("change", [{"format": "0"}, {"block": "other"}])
 def test_another_version_or_block_is_refused(change: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     if "format" in change:
-        monkeypatch.setattr("src.engine.backends.blockfile.FORMAT", 0)
+        monkeypatch.setattr("src.engine.mlx.prefix.blockfile.FORMAT", 0)
     whole = b"".join(pack(change.get("block", "name"), ARRAYS))
     monkeypatch.undo()
     with pytest.raises(Damaged):
@@ -287,8 +287,8 @@ def test_a_writer_that_is_killed_leaves_whole_files(tmp_path: Path) -> None:
     """kill -9 while it writes as fast as it can: each file that has a block's name is a block."""
     code = f"""
 import itertools, pathlib
-from src.engine.backends.blockfile import Array
-from src.engine.backends.disk import Disk
+from src.engine.mlx.prefix.blockfile import Array
+from src.engine.mlx.prefix.disk import Disk
 disk = Disk(pathlib.Path({str(tmp_path / "kept")!r}), {MODEL!r}, 1 << 40)
 for n in itertools.count():
     disk.write(f"{{n:032x}}", lambda: {{"0.0": Array("U8", (1 << 20,), bytes(1 << 20))}})

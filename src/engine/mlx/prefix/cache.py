@@ -19,11 +19,11 @@ import mlx.core as mx
 from mlx_lm.models import cache as lm
 
 from src import logs
-from src.engine.backends import blocks
-from src.engine.backends.blockfile import BLOCK, names
-from src.engine.backends.disk import Disk
-from src.engine.backends.radix import Node, RadixTree
 from src.engine.mlx.kv import leaves
+from src.engine.mlx.prefix import blocks
+from src.engine.mlx.prefix.blockfile import BLOCK, names
+from src.engine.mlx.prefix.disk import Disk
+from src.engine.mlx.prefix.radix import Node, RadixTree
 from src.ipc.messages.status import PrefixReading
 
 Cache = list[Any]
