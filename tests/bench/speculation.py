@@ -24,8 +24,8 @@ blas.preload()  # before MLX is imported
 
 from src.engine import loading  # noqa: E402
 from src.engine.backend import Step  # noqa: E402
-from src.engine.backends.speculation import Line  # noqa: E402
 from src.engine.mlx.lm import LmBackend  # noqa: E402
+from src.engine.mlx.speculation.batch import Line  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling  # noqa: E402
 from src.ipc.messages.status import SpeculationReading  # noqa: E402

@@ -21,23 +21,23 @@ blas.preload()  # before anything imports MLX
 import mlx.core as mx  # noqa: E402
 
 from src.engine import choices, loading  # noqa: E402
-from src.engine.backends.draft import DraftModel  # noqa: E402
-from src.engine.backends.speculation import (  # noqa: E402
-    Drafter,
-    LookupDrafter,
-    SpeculativeBatch,
-    Speculator,
-    measure,
-)
 from src.engine.mlx import ragged  # noqa: E402
 from src.engine.mlx.batch import suitable  # noqa: E402
 from src.engine.mlx.packed import Packing, pack  # noqa: E402
 from src.engine.mlx.prefix.cache import PrefixCache  # noqa: E402
 from src.engine.mlx.rows import RowGenerator  # noqa: E402
 from src.engine.mlx.sampling import Row  # noqa: E402
+from src.engine.mlx.speculation.batch import (  # noqa: E402
+    Drafter,
+    LookupDrafter,
+    SpeculativeBatch,
+    Speculator,
+    measure,
+)
+from src.engine.mlx.speculation.depth import Costs  # noqa: E402
+from src.engine.mlx.speculation.draft import DraftModel  # noqa: E402
 from src.engine.progress import Progress  # noqa: E402
 from src.engine.scheduler import Event, Scheduler  # noqa: E402
-from src.engine.worth import Costs  # noqa: E402
 from src.errors import ModelLoadFailed  # noqa: E402
 from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest, Sampling  # noqa: E402
 from src.ipc.messages.status import SpeculationReading  # noqa: E402

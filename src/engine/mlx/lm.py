@@ -25,8 +25,6 @@ from src import catalog
 from src.engine import checkpoint
 from src.engine.backend import Grammar, KvRoom, Step, Token
 from src.engine.backends import constraint
-from src.engine.backends.speculation import SpeculativeBatch, Speculator
-from src.engine.backends.speculation_plan import SpeculationPlan, Target, plan
 from src.engine.backends.tokenizer import LmTokenizer
 from src.engine.backends.vocabulary import Vocabulary
 from src.engine.mlx import kv, packed
@@ -39,6 +37,8 @@ from src.engine.mlx.prefix.disk import Disk, fingerprint
 from src.engine.mlx.rows import RowGenerator, Rows
 from src.engine.mlx.sampling import Row
 from src.engine.mlx.scores import RowScores
+from src.engine.mlx.speculation.batch import SpeculativeBatch, Speculator
+from src.engine.mlx.speculation.plan import SpeculationPlan, Target, plan
 from src.engine.mlx.weights import (
     Load,
     give_back,

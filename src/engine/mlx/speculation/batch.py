@@ -15,12 +15,12 @@ from typing import Any, Protocol
 import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
-from src.engine.lookup import Lookup
 from src.engine.mlx import ragged
 from src.engine.mlx.batch import RowBatch
 from src.engine.mlx.sampling import BatchSampler, Row
+from src.engine.mlx.speculation.depth import Costs, Rate, worth
+from src.engine.mlx.speculation.ngram import Lookup
 from src.engine.tokens import common_prefix
-from src.engine.worth import Costs, Rate, worth
 from src.ipc.messages.status import SpeculationReading
 
 # positions of the step by which the cost of one is measured; how often, and for how long at most

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.engine.worth import Costs, Rate, expected, worth
+from src.engine.mlx.speculation.depth import Costs, Rate, expected, worth
 
 # a step's time lies in reading the weights
 READING = Costs(1.0, 0.001)

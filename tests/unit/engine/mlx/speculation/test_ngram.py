@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from src.engine.lookup import Lookup
+from src.engine.mlx.speculation.ngram import Lookup
 
 
 def slowly(tokens: list[int], most: int) -> list[int]:

@@ -14,9 +14,9 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
-from src.engine.backends.speculation import Line
 from src.engine.mlx import ragged
 from src.engine.mlx.sampling import BatchSampler, Row
+from src.engine.mlx.speculation.batch import Line
 from src.engine.tokens import common_prefix
 
 # tokens a row may be behind those it shares a batch with

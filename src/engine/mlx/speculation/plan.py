@@ -15,14 +15,14 @@ from mlx_lm.utils import load_tokenizer
 
 from src import logs
 from src.engine import checkpoint
-from src.engine.backends.draft import DraftModel
-from src.engine.backends.speculation import Drafter, LookupDrafter, Speculator, measure
-from src.engine.lookup import TOKEN_BYTES
 from src.engine.mlx import kv, ragged
 from src.engine.mlx.kv import KvCost
+from src.engine.mlx.speculation.batch import Drafter, LookupDrafter, Speculator, measure
+from src.engine.mlx.speculation.depth import Costs
+from src.engine.mlx.speculation.draft import DraftModel
+from src.engine.mlx.speculation.ngram import TOKEN_BYTES
 from src.engine.mlx.weights import read_model, refuse_too_large, weight_bytes
 from src.engine.progress import Progress
-from src.engine.worth import Costs
 from src.errors import ModelLoadFailed
 from src.settings import EngineSettings, Settings
 
