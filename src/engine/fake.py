@@ -19,8 +19,8 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
 from src.engine.backend import Grammar, Reader, Step, Token
-from src.engine.backends.forced import NamedReader, RequiredReader, new_call_id
 from src.engine.chunks import chunk
+from src.engine.mlx.text.forced import NamedReader, RequiredReader, new_call_id
 from src.errors import UnsupportedValue
 from src.gpu import footprint
 from src.ipc.messages.chat import Alternative, ChatMessage, GenerateRequest, Sampling, TokenLogprob

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from llguidance import LLParserLimits
 
 from src.engine.backend import Backend
-from src.engine.backends import constraint
+from src.engine.mlx.text import grammar as constraint
 from src.engine.text import TextStream
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling, Tool, ToolChoice
@@ -216,7 +216,7 @@ def test_an_object_has_the_properties_it_names(schema: dict[str, Any], backend: 
 
 def test_an_object_that_says_so_has_others() -> None:
     """What a schema says of other properties is kept, also through allOf."""
-    from src.engine.backends.constraint import closed
+    from src.engine.mlx.text.grammar import closed
 
     open_ended = {"type": "object", "properties": {"a": {}}, "additionalProperties": {"type": "integer"}}
     both: dict[str, Any] = {"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]}

@@ -24,9 +24,6 @@ from msgspec.structs import replace
 from src import catalog
 from src.engine import checkpoint
 from src.engine.backend import Grammar, KvRoom, Step, Token
-from src.engine.backends import constraint
-from src.engine.backends.tokenizer import LmTokenizer
-from src.engine.backends.vocabulary import Vocabulary
 from src.engine.mlx import kv, packed
 from src.engine.mlx.batch import suitable
 from src.engine.mlx.device import choose_device
@@ -39,6 +36,9 @@ from src.engine.mlx.sampling import Row
 from src.engine.mlx.scores import RowScores
 from src.engine.mlx.speculation.batch import SpeculativeBatch, Speculator
 from src.engine.mlx.speculation.plan import SpeculationPlan, Target, plan
+from src.engine.mlx.text import grammar as constraint
+from src.engine.mlx.text.tokenizer import LmTokenizer
+from src.engine.mlx.text.vocabulary import Vocabulary
 from src.engine.mlx.weights import (
     Load,
     give_back,

@@ -15,8 +15,8 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from src.engine.backends.constraint import Matcher, token_masks
 from src.engine.mlx.draw import Drawing, Wish
+from src.engine.mlx.text.grammar import Matcher, token_masks
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))

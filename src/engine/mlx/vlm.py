@@ -19,11 +19,11 @@ from PIL import Image
 
 from src import logs
 from src.engine import checkpoint, pictures
-from src.engine.backends.tokenizer import LmTokenizer, turn_json
 from src.engine.mlx import lm
 from src.engine.mlx.lm import LmBackend, Loaded, Present
 from src.engine.mlx.prefix.cache import PrefixCache
 from src.engine.mlx.sampling import Row
+from src.engine.mlx.text.tokenizer import LmTokenizer, turn_json
 from src.engine.mlx.vision import Media, VisionRows
 from src.engine.progress import Progress
 from src.errors import InvalidRequest, ModelLoadFailed

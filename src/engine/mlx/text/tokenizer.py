@@ -13,11 +13,11 @@ from typing import Any
 from loguru import logger
 
 from src.engine.backend import is_constrained
-from src.engine.backends.constraint import Grammar, Grammars
-from src.engine.backends.forced import new_call_id
-from src.engine.backends.reading import reader, tool_json
-from src.engine.backends.thinking import Thoughts
-from src.engine.backends.vocabulary import Vocabulary
+from src.engine.mlx.text.forced import new_call_id
+from src.engine.mlx.text.grammar import Grammar, Grammars
+from src.engine.mlx.text.reading import reader, tool_json
+from src.engine.mlx.text.thinking import Thoughts
+from src.engine.mlx.text.vocabulary import Vocabulary
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, RawPrompt, Sampling
 

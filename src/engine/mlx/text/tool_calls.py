@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from src.engine.backend import Pieces
-from src.engine.backends.forced import Braces
+from src.engine.mlx.text.forced import Braces
 from src.ipc.messages.chat import CallDelta
 
 # the calls in a text, names and arguments as JSON text; None when it cannot be read

@@ -25,7 +25,7 @@ from mlx_lm.tool_parsers import (  # noqa: E402
 )
 
 from src.engine.backend import Pieces, Reader  # noqa: E402
-from src.engine.backends.reading import reader  # noqa: E402
+from src.engine.mlx.text.reading import reader  # noqa: E402
 from src.engine.text import TextStream  # noqa: E402
 from src.ipc.messages.chat import GenerateRequest, Tool, ToolChoice  # noqa: E402
 

@@ -17,7 +17,7 @@ import numpy as np
 from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask_par
 
-from src.engine.backends.thinking import Gate, Thoughts
+from src.engine.mlx.text.thinking import Gate, Thoughts
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc.messages.chat import GenerateRequest, Tool
 

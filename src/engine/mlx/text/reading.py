@@ -13,9 +13,9 @@ from loguru import logger
 from mlx_lm.generate import TextStateMachine, make_text_state_machine
 
 from src.engine.backend import Pieces, Reader, is_constrained
-from src.engine.backends.calls import Calls, Section, section
-from src.engine.backends.forced import NamedReader, RequiredReader
-from src.engine.backends.thinking import ThoughtReader
+from src.engine.mlx.text.forced import NamedReader, RequiredReader
+from src.engine.mlx.text.thinking import ThoughtReader
+from src.engine.mlx.text.tool_calls import Calls, Section, section
 from src.ipc.messages.chat import GenerateRequest, Tool
 
 _NORMAL, _THINKING, _TOOL = "normal", "reasoning", "tool"
