@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from src.bench.http import Place, asked
-from src.engine.upstream.child import free_port
+from src.engine.upstream.process import free_port
 from src.settings import ROOT, Settings, child_environment
 from src.supervisor.preflight import findings
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from src.bench.http import Place, Reply, asked
-from src.engine.upstream.sse import DONE, Events
+from src.engine.upstream.stream import DONE, Events
 
 _WORDS = 160  # of a server's refusal, for the reader
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import httpx2
 
-from src.engine.upstream import refusals
-from src.engine.upstream.sse import DONE, Events
+from src.engine.upstream import errors
+from src.engine.upstream.stream import DONE, Events
 
 _CONNECT_S = 5.0
 _ANSWER_S = 30.0
@@ -62,7 +62,7 @@ class Client:
                 if response.status_code != 200:
                     refused = await response.aread()
                     wait = response.headers.get("retry-after")
-                    raise refusals.from_status(response.status_code, refused, wait)
+                    raise errors.from_status(response.status_code, refused, wait)
                 yield _batches(response)
         except httpx2.TransportError as error:
             raise Unreachable(_words(error)) from None

@@ -22,9 +22,9 @@ from src import logs, selection
 from src.catalog import model_folder
 from src.engine.revision import FilesChanged, Revision, places
 from src.engine.upstream import command
-from src.engine.upstream.child import Child, free_port
 from src.engine.upstream.client import Client, Unreachable
 from src.engine.upstream.dialects import LLAMA_SERVER, Facts, NoSuchModel, recognise
+from src.engine.upstream.process import Child, free_port
 from src.engine.upstream.server import UpstreamServer
 from src.errors import ExitCode, ModelLoadFailed
 from src.settings import Settings

@@ -21,11 +21,12 @@ from src.engine import room, text_bound
 from src.engine.deadlines import budget
 from src.engine.pace import Pace
 from src.engine.text_bound import TextBound
-from src.engine.upstream import question, refusals, tokens
+from src.engine.upstream import errors, tokens
+from src.engine.upstream import request as question
 from src.engine.upstream.client import Client, Unreachable
 from src.engine.upstream.dialects import Facts, fit, refuse
-from src.engine.upstream.flight import BrokenOff, Flight
-from src.engine.upstream.line import Line, Turn
+from src.engine.upstream.exchange import BrokenOff, Flight
+from src.engine.upstream.queue import Line, Turn
 from src.errors import (
     BackendUnavailable,
     ContextLengthExceeded,
@@ -309,7 +310,7 @@ async def _reason(client: Client, facts: Facts, flight: Flight) -> ServiceError:
         body = question.body(flight.request, facts, 1, stream=False)
         reply = await client.post(question.path(flight.request), body)
         if reply.status != 200:
-            return refusals.from_status(reply.status, reply.body, reply.retry_after)
+            return errors.from_status(reply.status, reply.body, reply.retry_after)
     return _broken()
 
 

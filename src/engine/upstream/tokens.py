@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from src.engine.upstream import question, refusals
+from src.engine.upstream import errors
+from src.engine.upstream import request as question
 from src.engine.upstream.client import Client, Reply
 from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, Facts, fit
 from src.errors import ContextLengthExceeded, ServiceError, UnsupportedValue
@@ -61,5 +62,5 @@ async def _ask(client: Client, path: str, fields: dict[str, Any]) -> _Reply:
 def _refused(reply: Reply, path: str) -> ServiceError:
     if reply.status in (404, 405, 501):
         return UnsupportedValue(f"The server beneath this engine has no {path}.", param="model")
-    error = refusals.from_status(reply.status, reply.body, reply.retry_after)
+    error = errors.from_status(reply.status, reply.body, reply.retry_after)
     return error if not isinstance(error, ContextLengthExceeded) else UnsupportedValue(error.message, param="messages")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from src.engine.upstream import question
+from src.engine.upstream import request as question
 from src.engine.upstream.client import Client
 from src.engine.upstream.dialects import Facts, recognise
 from src.ipc.messages.chat import ChatMessage, Choice, GenerateRequest, RawPrompt, Sampling, Tool, ToolChoice

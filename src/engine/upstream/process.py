@@ -49,7 +49,7 @@ class Child:
         # the key goes by the environment, which only this user can read; a command line everybody can
         keys = dict.fromkeys(_KEY_NAMES, self.key)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "src.engine.upstream.leash", *self._argv),
+            *(sys.executable, "-m", "src.engine.upstream.parent_death", *self._argv),
             cwd=ROOT,
             env=foreign_environment(**keys, PYTHONUNBUFFERED="1"),
             stdin=asyncio.subprocess.PIPE,

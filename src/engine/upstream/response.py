@@ -8,7 +8,7 @@ import msgspec
 
 from src.engine.upstream import calls
 from src.engine.upstream.dialects import Dialect
-from src.engine.upstream.refusals import from_event
+from src.engine.upstream.errors import from_event
 from src.ipc.messages.chat import (
     Alternative,
     CallDelta,

@@ -9,9 +9,9 @@ import msgspec
 
 from src.engine.deadlines import Budget
 from src.engine.pace import Pace
-from src.engine.upstream.answer import Translation
 from src.engine.upstream.client import Client
 from src.engine.upstream.dialects import Dialect
+from src.engine.upstream.response import Translation
 from src.errors import DeadlineExceeded
 from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, GenerateRequest, Timings
 from src.ipc.server import Peer

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from src.engine.upstream.answer import Translation
 from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, OPENAI, VLLM
-from src.engine.upstream.sse import DONE, Events
+from src.engine.upstream.response import Translation
+from src.engine.upstream.stream import DONE, Events
 from src.errors import InternalError
 from src.ipc.messages.chat import ChoiceEnded, Delta, Finished, Timings, ToolCall, Usage
 from tests.unit.engine.upstream.record import REQUESTS

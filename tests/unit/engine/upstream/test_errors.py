@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from src.engine.upstream.refusals import from_event, from_status
+from src.engine.upstream.errors import from_event, from_status
 
 
 @pytest.mark.parametrize(

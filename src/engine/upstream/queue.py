@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from src.engine.queue import Waiting
-from src.engine.upstream.flight import Flight
+from src.engine.upstream.exchange import Flight
 from src.ipc.messages.chat import GenerateRequest
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from src.engine.upstream import question
+from src.engine.upstream import request as question
 from src.engine.upstream.dialects import (
     LLAMA_CPP_PYTHON,
     LLAMA_SERVER,
