@@ -24,8 +24,9 @@ from tqdm import tqdm
 
 from src.api.ocr import formats, shapes
 from src.api.ocr.schemas import Format, OcrFields
+from src.documents import kinds
 from src.errors import ExitCode, OcrCrashed, ServiceError
-from src.ipc import client, images, runtime
+from src.ipc import client, runtime
 from src.ipc.messages.base import Failed
 from src.ipc.messages.control import Ping
 from src.ipc.messages.ocr import OcrDocument, OcrFinished, OcrPage, OcrResult, OcrTaken
@@ -118,10 +119,10 @@ def _target(name: Path, out: Path | None, wanted: Format) -> Path | None:
     return None if out is None else out / name.with_name(name.name + _SUFFIX[wanted])
 
 
-def _kind(path: Path) -> images.DocumentKind | None:
+def _kind(path: Path) -> kinds.DocumentKind | None:
     try:
         with path.open("rb") as file:
-            return images.kind(file.read(images.HEAD_BYTES))
+            return kinds.kind(file.read(kinds.HEAD_BYTES))
     except OSError:
         return None
 

@@ -10,8 +10,7 @@ import io
 
 from PIL import Image
 
-from src import raster
-from src.ipc import images
+from src.documents import kinds, raster
 from src.ipc.messages.chat import ImagePart
 
 
@@ -21,7 +20,7 @@ def decode(data: bytes, param: str, *, max_megapixels: float, max_side: int) -> 
     Raises:
         InvalidImage: no picture, a damaged one, or one that is too large.
     """
-    is_file = images.kind(data[: images.HEAD_BYTES]) is not None  # what begins as a file does is no base64 of one
+    is_file = kinds.kind(data[: kinds.HEAD_BYTES]) is not None  # what begins as a file does is no base64 of one
     image = raster.opened(data if is_file else raster.from_base64(data, param), param)
     raster.check_size(image, max_megapixels, "IMAGE_MAX_MEGAPIXELS", param)
     with raster.decoding(param):

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
+from src.documents import pages
+from src.documents.pages import Ranges
 from src.errors import BackendUnavailable, InternalError, Overloaded, PayloadTooLarge, ServiceError
-from src.ipc import pages
 from src.ipc.messages.base import Failed, Priority
 from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrOptions, OcrRequest, OcrResult
-from src.ipc.pages import Ranges
 from src.ocr.admission import Admission, Page
 
 OnPage = Callable[[int, "OcrResult | Failed"], Awaitable[None]]

@@ -8,7 +8,7 @@ import numpy as np
 from loguru import logger
 from PIL import Image
 
-from src import raster
+from src.documents import raster
 from src.errors import InvalidImage
 from src.ocr.reading import Pixels
 

@@ -8,8 +8,8 @@ import zipfile
 import zlib
 from pathlib import PurePosixPath
 
+from src.documents import kinds
 from src.errors import InvalidDocument, InvalidImage
-from src.ipc import images
 from src.ocr import documents
 from src.ocr.limits import Limits
 from src.ocr.reading import Pixels
@@ -74,7 +74,7 @@ class ZipOfImages:
     def _kind(self, member: zipfile.ZipInfo) -> str | None:
         try:
             with self._archive.open(member) as file:
-                return images.kind(file.read(images.HEAD_BYTES))
+                return kinds.kind(file.read(kinds.HEAD_BYTES))
         except _UNREADABLE:
             return None
 

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Protocol
 
+from src.documents import kinds
 from src.errors import InvalidDocument
-from src.ipc import images
 from src.ocr import documents
 from src.ocr.frames import ImageFile, ZipOfImages
 from src.ocr.guard import Guard, unguarded
@@ -65,17 +65,17 @@ def open_document(path: Path, limits: Limits, *, base64_text: bool = False, guar
     """By its first bytes, and by nothing else: what a file is called, or also is, does not count."""
     try:
         with path.open("rb") as file:
-            head = file.read(images.HEAD_BYTES)
+            head = file.read(kinds.HEAD_BYTES)
     except FileNotFoundError:
         raise InvalidDocument("The document is gone: nobody wants it any more.", param="file") from None
     data = documents.from_base64(path.read_bytes()) if base64_text else None
-    kind = images.kind(head if data is None else data[: images.HEAD_BYTES])
+    kind = kinds.kind(head if data is None else data[: kinds.HEAD_BYTES])
     if kind == "pdf":
         return PdfFile(path if data is None else data, limits, guard)
     data = path.read_bytes() if data is None else data
     if kind == "zip":
         return ZipOfImages(data, limits)
     if kind is None:
-        what = "is empty (0 bytes)" if not data else f"is not a {images.FORMATS} file"
+        what = "is empty (0 bytes)" if not data else f"is not a {kinds.FORMATS} file"
         raise InvalidDocument(f"The file {what}.", param="file")
     return ImageFile(kind, data, limits)

@@ -11,11 +11,11 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from src.api.wire import ErrorBody, Wire
+from src.documents import pages
+from src.documents.pages import Ranges
 from src.errors import InvalidRequest, UnsupportedValue
-from src.ipc import pages
 from src.ipc.messages.base import Priority
 from src.ipc.messages.ocr import OcrOptions
-from src.ipc.pages import Ranges
 
 Format = Literal["json", "text", "markdown", "hocr", "alto", "pdf"]
 

@@ -14,8 +14,8 @@ from werkzeug.datastructures import FileStorage
 from src.api.edge import auth
 from src.api.ocr.schemas import OcrFields, OcrJsonRequest
 from src.api.service import json_body, request_id, service
+from src.documents import kinds, pages
 from src.errors import InvalidDocument, InvalidImage, InvalidRequest, UnsupportedMedia, UnsupportedValue
-from src.ipc import images, pages
 from src.ipc.messages.base import Priority
 from src.ipc.messages.ocr import OcrDocument, OcrRequest, Presence
 
@@ -30,12 +30,12 @@ class Upload:
 
     data: bytes
     base64: bool
-    kind: images.DocumentKind
+    kind: kinds.DocumentKind
     fields: OcrFields
 
     @property
     def paged(self) -> bool:
-        return self.kind in images.PAGED
+        return self.kind in kinds.PAGED
 
     def page(self) -> OcrRequest:
         """A file that is one image, as one page."""
@@ -81,9 +81,9 @@ def _from_json() -> Upload:
     if _URL.match(text[:_HEAD]):
         raise InvalidRequest("Only data: URLs and base64 are read; nothing is fetched.", param=param)
     data = text.encode("ascii", "replace")
-    kind = images.kind(images.base64_head(data))
+    kind = kinds.kind(kinds.base64_head(data))
     if kind is None:
-        text = f"{param} must hold the base64 text or data URL of a {images.FORMATS} file."
+        text = f"{param} must hold the base64 text or data URL of a {kinds.FORMATS} file."
         raise InvalidImage(text, param=param) if param == "image" else InvalidDocument(text, param=param)
     return Upload(data, base64=True, kind=kind, fields=body)
 
@@ -96,8 +96,8 @@ def _from_form() -> Upload:
         raise InvalidRequest("Missing required parameter: 'file'.", param="file")
     fields = OcrFields.model_validate({**request.args.to_dict(), **request.form.to_dict()})
     data = file.read()
-    kind = images.kind(data[: images.HEAD_BYTES])
+    kind = kinds.kind(data[: kinds.HEAD_BYTES])
     if kind is None:
-        what = "is empty (0 bytes)" if not data else f"is not a {images.FORMATS} file"
+        what = "is empty (0 bytes)" if not data else f"is not a {kinds.FORMATS} file"
         raise InvalidImage(f"The file {what}.", param="file")
     return Upload(data, base64=False, kind=kind, fields=fields)

@@ -13,8 +13,8 @@ import msgspec
 
 from src.api.openai import options, schemas
 from src.api.openai.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
+from src.documents import kinds
 from src.errors import InvalidImage, InvalidRequest
-from src.ipc import images
 from src.ipc.messages.base import Priority
 from src.ipc.messages.chat import (
     Alternative,
@@ -143,7 +143,7 @@ def _part(
     data = part.image_url.url.encode()
     if data[:5].lower() != b"data:":
         return ImagePart(fetch(part.image_url.url, param))
-    if images.kind(images.base64_head(data)) is None:
+    if kinds.kind(kinds.base64_head(data)) is None:
         raise InvalidImage("The data: URL holds no image, or none in base64.", param=param)
     return ImagePart(data)
 

@@ -23,8 +23,8 @@ from loguru import logger
 
 from src.api.openai import image_urls
 from src.api.openai.image_urls import Target
+from src.documents import kinds
 from src.errors import InvalidImage
-from src.ipc import images
 from src.settings import VERSION, Settings
 
 _AT_ONCE = 16
@@ -144,7 +144,7 @@ def _check_head(answer: HTTPResponse, most: int) -> None:
 
 def _body(answer: HTTPResponse, most: int) -> bytes:
     data = bytearray(answer.read(_CHUNK))
-    if images.kind(bytes(data[: images.HEAD_BYTES])) not in _KINDS:
+    if kinds.kind(bytes(data[: kinds.HEAD_BYTES])) not in _KINDS:
         raise _Refused("what its host sent is no image")
     while len(data) <= most and (chunk := answer.read(_CHUNK)):
         data += chunk

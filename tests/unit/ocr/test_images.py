@@ -8,7 +8,7 @@ import io
 import pytest
 from PIL import Image
 
-from src.ipc import images
+from src.documents import kinds
 
 
 def encoded(pil_format: str) -> bytes:
@@ -20,34 +20,34 @@ def encoded(pil_format: str) -> bytes:
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "tiff", "bmp", "gif"])
 def test_each_format_is_known_by_its_head(kind: str) -> None:
     """Every format we read is told from its first bytes alone."""
-    assert images.kind(encoded(kind)[: images.HEAD_BYTES]) == kind
+    assert kinds.kind(encoded(kind)[: kinds.HEAD_BYTES]) == kind
 
 
 @pytest.mark.parametrize("data", [b"", b"BM", b"BMW is a car, not a picture", b" %PDF-1.7", b"<svg/>", b"RIFF1234WAVE"])
 def test_other_files_are_none(data: bytes) -> None:
     """What is no image of ours has no kind."""
-    assert images.kind(data) is None
+    assert kinds.kind(data) is None
 
 
 def test_other_image_formats_are_none() -> None:
     """ICO is an image, but none we promise to read."""
-    assert images.kind(encoded("ico")) is None
+    assert kinds.kind(encoded("ico")) is None
 
 
 def test_documents_are_told_by_their_first_byte_on() -> None:
     """What begins as one thing is that thing, whatever else a tool may find in it."""
-    assert images.kind(b"%PDF-1.7\nPK\x03\x04") == "pdf"
-    assert images.kind(b"PK\x03\x04%PDF-1.7") == "zip"
+    assert kinds.kind(b"%PDF-1.7\nPK\x03\x04") == "pdf"
+    assert kinds.kind(b"PK\x03\x04%PDF-1.7") == "zip"
 
 
 @pytest.mark.parametrize("prefix", [b"", b"data:image/png;base64,", b"DATA:image/png;name=a.png;BASE64,"])
 def test_base64_and_data_urls_show_their_head(prefix: bytes) -> None:
     """The kind is told from base64 text without decoding the whole, wrapped lines included."""
     data = encoded("png") * 4
-    assert images.base64_head(prefix + base64.encodebytes(data)) == data[: images.HEAD_BYTES]
+    assert kinds.base64_head(prefix + base64.encodebytes(data)) == data[: kinds.HEAD_BYTES]
 
 
 @pytest.mark.parametrize("text", [b"", b"data:image/png,raw", b"data:;base64", b"data:" + b"x" * 500, b"===="])
 def test_no_base64_has_no_head(text: bytes) -> None:
     """Text that is no base64 gives nothing rather than an error."""
-    assert images.base64_head(text) == b""
+    assert kinds.base64_head(text) == b""

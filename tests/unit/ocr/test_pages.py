@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.documents import pages
 from src.errors import InvalidRequest
-from src.ipc import pages
 
 
 @pytest.mark.parametrize(

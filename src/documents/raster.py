@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 import numpy as np
 from PIL import Image, ImageOps, ImageStat
 
+from src.documents import kinds
 from src.errors import InvalidImage
-from src.ipc import images
 
 # Pillow only warns where we refuse, and raises where a setting may allow: `check_size` decides alone.
 Image.MAX_IMAGE_PIXELS = None
@@ -38,7 +38,7 @@ def decoding(param: str) -> Iterator[None]:
 
 def from_base64(text: bytes, param: str) -> bytes:
     """The bytes that base64 text or a data URL stands for. Raises InvalidImage."""
-    start = images.base64_start(text)
+    start = kinds.base64_start(text)
     try:
         if start >= 0:
             return base64.b64decode(b"".join(text[start:].split()), validate=True)
@@ -51,7 +51,7 @@ def opened(data: bytes, param: str) -> Image.Image:
     """An image file of which only the header is read. Raises InvalidImage."""
     if not data:
         raise InvalidImage("The image is empty (0 bytes).", param=param)
-    kind = images.kind(data[: images.HEAD_BYTES])
+    kind = kinds.kind(data[: kinds.HEAD_BYTES])
     if kind is None or kind in ("pdf", "zip"):
         raise InvalidImage("The file is not a PNG, JPEG, WebP, TIFF, BMP or GIF image.", param=param)
     try:
