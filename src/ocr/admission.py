@@ -24,8 +24,8 @@ from src.errors import (
 )
 from src.ipc.messages.base import Failed, Priority
 from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrRequest, OcrResult
-from src.ocr.line import Line
 from src.ocr.pool import Pool, Slot, WorkerCrashed, WorkerGone
+from src.ocr.queue import Line
 from src.settings import OcrSettings
 
 _FIRST_GUESS_S = 2.0

@@ -33,9 +33,9 @@ from src.ipc.messages.status import Health, MemoryReading, OcrLoad
 from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
 from src.ocr.admission import Admission
-from src.ocr.assignment import Assignment, Source
+from src.ocr.document_run import Assignment, Source
+from src.ocr.job_store import ENDED
 from src.ocr.jobs import Jobs
-from src.ocr.ledger import ENDED
 from src.ocr.pool import Pool
 from src.ocr.spool import Spool
 from src.settings import OcrSettings

@@ -22,8 +22,8 @@ from src.errors import BackendUnavailable, InternalError, NotFound, Overloaded, 
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrDocument, OcrJob, OcrPage, OcrResult
 from src.ocr.admission import Admission
-from src.ocr.assignment import Assignment, Source
-from src.ocr.ledger import ENDED, Ledger, Unstored
+from src.ocr.document_run import Assignment, Source
+from src.ocr.job_store import ENDED, Ledger, Unstored
 from src.ocr.spool import Spool
 from src.settings import OcrSettings
 

@@ -19,11 +19,11 @@ from src import logs, settings
 from src.errors import ExitCode
 from src.ipc import lifeline, runtime
 from src.ipc.server import AddressInUse, Server
-from src.ocr import choice, sizing
+from src.ocr import engine_choice, sizing
 from src.ocr.admission import Admission
 from src.ocr.broker import Broker
+from src.ocr.job_store import Ledger
 from src.ocr.jobs import Jobs
-from src.ocr.ledger import Ledger
 from src.ocr.pool import Pool, Wear
 from src.ocr.process import WorkerProcess
 from src.ocr.spool import Spool
@@ -56,12 +56,12 @@ async def _run(config: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    chosen = choice.choose(config)
+    chosen = engine_choice.choose(config)
     limits = sizing.bounds(
         config,
         cores=os.cpu_count() or 1,
         memory_bytes=psutil.virtual_memory().total,
-        model_bytes=choice.model_bytes(config),
+        model_bytes=engine_choice.model_bytes(config),
         on_gpu=chosen.on_gpu,
     )
     wear = Wear(config.ocr_recycle_pages, (config.ocr_worker_memory_mb << 20) / 2)

@@ -16,12 +16,12 @@ from src.errors import InternalError, ServiceError, UnsupportedValue
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrLine, OcrOptions, OcrRequest, OcrResult, OcrTimings
 from src.ocr import documents
-from src.ocr.ahead import Ahead
 from src.ocr.guard import Guard, unguarded
 from src.ocr.limits import Limits
+from src.ocr.open_documents import Shelf
+from src.ocr.read_ahead import Ahead
 from src.ocr.reading import Pixels, Reading
 from src.ocr.recognizers import BatchRecognizer, Recognizer
-from src.ocr.shelf import Shelf
 
 _JPEG_QUALITY = 80
 

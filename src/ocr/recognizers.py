@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from src.gpu import lease
-from src.ocr import choice
+from src.ocr import engine_choice
 from src.ocr.reading import Pixels, Reading
 from src.settings import Settings
 
@@ -39,7 +39,7 @@ class BatchRecognizer(Recognizer, Protocol):
 
 def load(settings: Settings) -> Recognizer:
     """Import, load and warm up the engine that the settings mean; raises whatever its library does."""
-    engine = choice.choose(settings).engine
+    engine = engine_choice.choose(settings).engine
     if engine == "fake":
         from src.ocr.fake import FakeRecognizer  # noqa: PLC0415  # only the chosen engine is imported
 
@@ -47,9 +47,13 @@ def load(settings: Settings) -> Recognizer:
     if engine == "mlx_vlm":
         from src.ocr.vlm import VlmRecognizer  # noqa: PLC0415  # as above
 
-        turns = lease.turns(settings, "gpu" if choice.has_gpu() else "cpu")
+        turns = lease.turns(settings, "gpu" if engine_choice.has_gpu() else "cpu")
         return VlmRecognizer(
-            choice.model_path(settings), settings.ocr_max_tokens, settings.blas_library, turns, settings.ocr_batch
+            engine_choice.model_path(settings),
+            settings.ocr_max_tokens,
+            settings.blas_library,
+            turns,
+            settings.ocr_batch,
         )
     if engine == "tesseract":
         from src.ocr.tesseract import TesseractRecognizer  # noqa: PLC0415  # as above
@@ -60,7 +64,7 @@ def load(settings: Settings) -> Recognizer:
 
 def fallback(settings: Settings) -> Callable[[], Recognizer] | None:
     """How to load the embedded engine beside a model that may loop."""
-    return _embedded if settings.ocr_fallback and choice.choose(settings).engine == "mlx_vlm" else None
+    return _embedded if settings.ocr_fallback and engine_choice.choose(settings).engine == "mlx_vlm" else None
 
 
 def _embedded() -> Recognizer:

@@ -33,7 +33,7 @@ from src.ipc.messages.base import Accepted, Failed
 from src.ipc.messages.ocr import OcrGivenUp, OcrInspect, OcrRequest
 from src.ipc.messages.status import Health, MemoryReading
 from src.ipc.messages.wire import AnyMessage
-from src.ocr import choice, recognizers
+from src.ocr import engine_choice, recognizers
 from src.ocr.guard import PageGuard
 from src.ocr.heap import Heap
 from src.ocr.limits import Limits
@@ -53,7 +53,7 @@ def main(sock: socket.socket, settings: Settings) -> None:
         channel = Channel(sock)
         recognizer = _load(channel, settings)
         channel.send(Health("ready", os.getpid(), _memory(), engine=recognizer.name))
-        if not choice.choose(settings).on_gpu:  # whose drivers reserve far more than they use
+        if not engine_choice.choose(settings).on_gpu:  # whose drivers reserve far more than they use
             _limit_memory(settings.ocr_worker_memory_mb)
         fallback = recognizers.fallback(settings)
         guard = PageGuard(
@@ -104,7 +104,9 @@ def _load(channel: Channel, settings: Settings) -> Resident:
     started = time.monotonic()
     try:
         load = partial(recognizers.load, settings)
-        recognizer = Resident(load, get_global_manager(), idle_timeout(settings, on_gpu=choice.choose(settings).on_gpu))
+        recognizer = Resident(
+            load, get_global_manager(), idle_timeout(settings, on_gpu=engine_choice.choose(settings).on_gpu)
+        )
     except ModelLoadFailed as error:
         logs.model.error("{}", error.message)
         channel.send(Failed.of(error))

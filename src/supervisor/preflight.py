@@ -22,7 +22,7 @@ import psutil
 from src.ipc import client, runtime
 from src.ipc.messages.control import StatusRequest
 from src.ipc.messages.status import SystemStatus
-from src.ocr import choice
+from src.ocr import engine_choice
 from src.settings import ROOT, VERSION, Settings, SettingsError, process_environment
 from src.supervisor import port
 from src.supervisor.gpus import Gpus
@@ -107,12 +107,12 @@ def engine_findings(output: str, errors: str) -> Iterator[Finding]:
 def _ocr(settings: Settings) -> Finding:
     if settings.ocr_workers == 0:
         return Finding("ocr", "off (OCR_WORKERS=0)")
-    chosen = choice.choose(settings)
+    chosen = engine_choice.choose(settings)
     packages = _OCR_PACKAGES[chosen.engine]
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         return Finding("ocr", chosen.engine, f"not installed: {', '.join(missing)}")
-    if chosen.engine == "mlx_vlm" and not (choice.model_path(settings) / "config.json").is_file():
+    if chosen.engine == "mlx_vlm" and not (engine_choice.model_path(settings) / "config.json").is_file():
         return Finding("ocr", chosen.engine, "OCR_MODEL names no folder with a model")
     if chosen.engine == "tesseract" and which("tesseract") is None:
         return Finding("ocr", chosen.engine, "not installed: the program tesseract (Debian: tesseract-ocr)")

@@ -15,8 +15,8 @@ from src.ipc.messages.ocr import OcrInspect, OcrRequest, OcrResult, OcrTimings
 from src.ipc.messages.status import Health, MemoryReading
 from src.ipc.messages.wire import AnyMessage
 from src.ocr.admission import Admission, Page
+from src.ocr.job_store import Ledger
 from src.ocr.jobs import Jobs
-from src.ocr.ledger import Ledger
 from src.ocr.pool import Pool, Wear
 from src.ocr.spool import Spool
 from src.settings import OcrSettings

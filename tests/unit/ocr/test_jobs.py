@@ -12,8 +12,8 @@ import pytest
 from src.errors import BackendUnavailable, NotFound, Overloaded
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrContents, OcrDocument, OcrInspect, OcrJob, OcrRequest
+from src.ocr.job_store import FILE, Ledger
 from src.ocr.jobs import Jobs
-from src.ocr.ledger import FILE, Ledger
 from tests.unit.ocr.conftest import Run
 from tests.unit.ocr.staff import AtOnce, Staff, result, settled
 

@@ -21,7 +21,7 @@ from PIL import Image
 from src.errors import DeadlineExceeded, ModelLoadFailed
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrOptions, OcrRequest, OcrResult
-from src.ocr import choice, recognizers, tesseract_tsv
+from src.ocr import engine_choice, recognizers, tesseract_tsv
 from src.ocr.limits import Limits
 from src.ocr.reader import Reader
 from src.ocr.reading import Pixels
@@ -98,8 +98,8 @@ def test_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_auto_is_never_tesseract(make_settings: MakeSettings) -> None:
     """The embedded models are always there, and read photographs and turned pages better."""
-    assert choice.choose(make_settings()).engine == "rapidocr"
-    chosen = choice.choose(make_settings(ocr_engine="tesseract"))
+    assert engine_choice.choose(make_settings()).engine == "rapidocr"
+    chosen = engine_choice.choose(make_settings(ocr_engine="tesseract"))
     assert chosen.shown == ("tesseract", "OCR_ENGINE says so")
 
 

@@ -13,7 +13,8 @@ from src.errors import ModelLoadFailed
 from src.gpu import ModelManager
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrRequest, OcrResult
-from src.ocr import choice, loops, recognizers, vlm_models
+from src.ocr import engine_choice as choice
+from src.ocr import loops, recognizers, vlm_models
 from src.ocr.fake import FakeRecognizer, draw
 from src.ocr.limits import Limits
 from src.ocr.reader import Reader

@@ -14,7 +14,7 @@ from PIL import Image
 
 from src.errors import InvalidDocument, InvalidImage
 from src.ocr.limits import Limits
-from src.ocr.shelf import Document, Shelf, open_document
+from src.ocr.open_documents import Document, Shelf, open_document
 from tests.unit.ocr import files
 
 LETTER = "Dear harbour office\nthe north pier is closed\nuntil Thursday next week"

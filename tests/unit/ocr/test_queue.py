@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from src.ipc.messages.base import Priority
-from src.ocr.line import AGE_S, Line
+from src.ocr.queue import AGE_S, Line
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ from loguru import logger
 
 from src.ipc.messages.base import Failed, Priority
 from src.ipc.messages.ocr import JobState, OcrJob, OcrOptions, OcrPage, OcrResult
-from src.ocr.assignment import Source
+from src.ocr.document_run import Source
 
 FILE = "ocr-jobs.sqlite"
 _BUSY_S = 10.0
