@@ -20,13 +20,13 @@ from loguru import logger
 
 from src.ipc.messages.status import ChildState, ChildStatus, Health
 from src.settings import SupervisorSettings
-from src.supervisor.effects import Effects, Probe, ProbeError, Process
-from src.supervisor.relief import Relief
+from src.supervisor.launcher import Effects, Probe, ProbeError, Process
+from src.supervisor.recycle import Wear
 from src.supervisor.restarts import End, Reason, RestartPolicy, end_of
 from src.supervisor.specs import ChildSpec
+from src.supervisor.standby import Relief
 from src.supervisor.starting import StartWatch
 from src.supervisor.watchdog import Silence
-from src.supervisor.wear import Wear
 
 _START_POLL_S = 0.1
 _DUMP_S = 1.0  # what faulthandler gets to write its stacks

@@ -22,7 +22,7 @@ from src.ipc.messages.status import ChildState, ChildStatus, LoadProgress, Model
 from src.ipc.server import Peer
 from src.settings import Settings
 from src.supervisor.background import Background
-from src.supervisor.known import Known
+from src.supervisor.catalog_cache import Known
 from src.supervisor.leases import Entry, Lease
 from src.supervisor.table import far, size
 from src.supervisor.turns import Limits, Place, decide

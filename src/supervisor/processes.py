@@ -26,7 +26,7 @@ from src.ipc.messages.control import Ping
 from src.ipc.messages.status import Health
 from src.ipc.messages.wire import AnyMessage
 from src.settings import ROOT, ProcessKind
-from src.supervisor.effects import Probe, ProbeError
+from src.supervisor.launcher import Probe, ProbeError
 from src.supervisor.specs import ChildSpec
 
 Answer = TypeVar("Answer", bound=Message)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from src.ipc.messages.status import EngineLoad, Health, MemoryReading
-from src.supervisor.effects import Probe, ProbeError
+from src.supervisor.launcher import Probe, ProbeError
 from src.supervisor.specs import ChildSpec
 
 SPEC = ChildSpec("engine", ("engine",), Path("/nowhere/engine.sock"), stop_order=0, stop_grace_s=5.0)

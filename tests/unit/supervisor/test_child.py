@@ -15,7 +15,7 @@ from src.errors import ExitCode
 from src.ipc.messages.status import ChildState, EngineLoad, Health, LoadProgress
 from src.settings import SupervisorSettings
 from src.supervisor.child import Child
-from src.supervisor.effects import ProbeError
+from src.supervisor.launcher import ProbeError
 from src.supervisor.specs import ChildSpec
 from tests.unit.supervisor import virtual
 from tests.unit.supervisor.fakes import SPEC, FakeProcess, World, busy, health

@@ -12,7 +12,7 @@ import pytest
 
 from src.ipc.messages.status import Health, MemoryReading
 from src.ipc.server import Peer, Server
-from src.supervisor.effects import ProbeError
+from src.supervisor.launcher import ProbeError
 from src.supervisor.processes import HttpProbe, SocketProbe
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -7,7 +7,7 @@ import pytest
 
 from src.ipc.messages.status import DeviceReading, EngineLoad, Health, MemoryReading
 from src.settings import SupervisorSettings
-from src.supervisor.wear import Wear
+from src.supervisor.recycle import Wear
 from tests.unit.supervisor.fakes import health
 
 _MB = 1 << 20

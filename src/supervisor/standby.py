@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from src.ipc.messages.status import Health
 from src.settings import SupervisorSettings
-from src.supervisor.effects import Effects, ProbeError
+from src.supervisor.launcher import Effects, ProbeError
 from src.supervisor.specs import ChildSpec, beside
 from src.supervisor.starting import StartWatch
 
