@@ -15,6 +15,8 @@ import psutil
 
 from src import keys
 from src import settings as configuration
+from src.commands import backup, install
+from src.commands.doctor import Remedy, remedies
 from src.errors import ExitCode, ServiceError
 from src.hub import inventory
 from src.ipc import client, runtime
@@ -23,9 +25,7 @@ from src.ipc.messages.control import RestartRequest, StatusRequest, StopRequest,
 from src.ipc.messages.status import SystemStatus
 from src.ipc.messages.wire import AnyMessage
 from src.settings import ROOT, Settings, SettingsError
-from src.supervisor import backup, install
 from src.supervisor import main as supervisor
-from src.supervisor.doctor import Remedy, remedies
 from src.supervisor.preflight import Finding, findings
 from src.supervisor.processes import lives
 from src.supervisor.table import align, render

@@ -15,8 +15,8 @@ import httpx
 import psutil
 import pytest
 
+from src.commands import install
 from src.settings import ROOT, Settings
-from src.supervisor import install
 from tests.deploy import tools
 from tests.running import Running, free_port, service
 

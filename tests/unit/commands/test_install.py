@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from src import cli
+from src.commands import install
 from src.errors import ExitCode
 from src.settings import ROOT
-from src.supervisor import install
 from tests.conftest import MakeSettings
 
 

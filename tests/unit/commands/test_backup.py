@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from src import cli
+from src.commands import backup
 from src.errors import ExitCode
-from src.supervisor import backup
 from tests.conftest import MakeSettings
 
 

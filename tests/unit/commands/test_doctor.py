@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from src.commands.doctor import remedies
 from src.ipc.messages.base import Fallback
 from src.ipc.messages.status import (
     ChildState,
@@ -15,7 +16,6 @@ from src.ipc.messages.status import (
     ModelStatus,
     SystemStatus,
 )
-from src.supervisor.doctor import remedies
 
 IDLE = EngineLoad(running=0, waiting=0, step_age_s=0, steps=1, tokens=1)
 HEALTH = Health("ready", 7, MemoryReading(1), load=IDLE)
