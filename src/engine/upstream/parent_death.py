@@ -1,4 +1,4 @@
-"""`python -m src.engine.upstream.parent_death ARGV…`: runs a server that does not know that it must end with its parent.
+"""`python -m src.engine.upstream.parent_death ARGV…`: runs a server that does not end with its parent by itself.
 
 Whoever started this holds the other end of its standard input. When that end closes, for whatever reason, the server is
 asked to end, then killed with all below it; so a server whose engine was killed holds no GPU memory.

@@ -275,7 +275,7 @@ class SystemStatus(Message, frozen=True):
     gpu: GpuSample | None = None
     models: tuple[ModelStatus, ...] = ()
     background_paused: bool = False
-    restarts: dict[str, dict[str, int]] = {}
+    restarts: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
 
     def child(self, name: str) -> ChildStatus | None:
         return next((child for child in self.children if child.name == name), None)
