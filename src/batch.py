@@ -53,7 +53,7 @@ class Task:
     target: Path | None
 
 
-class Progress:
+class BatchProgress:
     """Files and pages done and files that failed; a bar on standard error, if that is a terminal."""
 
     def __init__(self, files: int) -> None:
@@ -93,7 +93,7 @@ def run(paths: list[Path], fields: OcrFields, out: Path | None, settings: Settin
         return ExitCode.FAILURE
     if not left:
         return ExitCode.OK
-    progress = Progress(len(left))
+    progress = BatchProgress(len(left))
     try:
         with closing(progress), service(settings) as socket:
             _read_all(left, fields, socket, progress, settings)
@@ -127,7 +127,7 @@ def _kind(path: Path) -> kinds.DocumentKind | None:
         return None
 
 
-def _read_all(tasks: list[Task], fields: OcrFields, socket: Path, progress: Progress, settings: Settings) -> None:
+def _read_all(tasks: list[Task], fields: OcrFields, socket: Path, progress: BatchProgress, settings: Settings) -> None:
     with ThreadPoolExecutor(_AT_ONCE) as crowd:
         answers = [crowd.submit(_attempt, task, fields, socket, progress, settings) for task in tasks]
         for task, answer in zip(tasks, answers, strict=True):
@@ -137,7 +137,7 @@ def _read_all(tasks: list[Task], fields: OcrFields, socket: Path, progress: Prog
                 sys.stdout.flush()
 
 
-def _attempt(task: Task, fields: OcrFields, socket: Path, progress: Progress, settings: Settings) -> bytes | None:
+def _attempt(task: Task, fields: OcrFields, socket: Path, progress: BatchProgress, settings: Settings) -> bytes | None:
     """The answer, which has been written if it has a target; None when there is none."""
     try:
         pages, size = read(task.source, fields, socket, settings, progress.page)

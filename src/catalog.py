@@ -32,7 +32,7 @@ class _Tensor(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """A model that may be named. `folder` is None where nothing lies on this disk (yet); bytes of its weights."""
 
     name: str
@@ -42,7 +42,7 @@ class Entry:
     capabilities: tuple[Capability, ...] = ("chat",)
 
 
-def entries(settings: Settings) -> dict[str, Entry]:
+def entries(settings: Settings) -> dict[str, CatalogEntry]:
     """All models of these settings, the default one first."""
     local = {str(folder.relative_to(settings.models_path)): folder for folder in _folders(settings.models_path)}
     named = [settings.default_model, *names(settings.pinned_models), *names(settings.allowed_models)]
@@ -79,12 +79,12 @@ def _inside(folder: Path) -> list[Path]:
         return []
 
 
-def _entry(name: str, folder: Path | None, settings: Settings) -> Entry:
+def _entry(name: str, folder: Path | None, settings: Settings) -> CatalogEntry:
     folder = folder or _elsewhere(name)
     if folder is None:
-        return Entry(name, size=_gguf_bytes(gguf_files(name, settings.models_path)))
+        return CatalogEntry(name, size=_gguf_bytes(gguf_files(name, settings.models_path)))
     config = _config(folder)
-    return Entry(
+    return CatalogEntry(
         name,
         folder,
         sum(map(_bytes, folder.glob("*.safetensors"))),

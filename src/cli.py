@@ -21,7 +21,7 @@ from src.errors import ExitCode, ServiceError
 from src.hub import inventory
 from src.ipc import client, runtime
 from src.ipc.messages.base import Accepted, Failed
-from src.ipc.messages.control import RestartRequest, StatusRequest, StopRequest, TrimRequest, UseModel
+from src.ipc.messages.control import AcquireModel, RestartRequest, StatusRequest, StopRequest, TrimRequest
 from src.ipc.messages.status import SystemStatus
 from src.ipc.messages.wire import AnyMessage
 from src.settings import ROOT, Settings, SettingsError
@@ -157,7 +157,9 @@ def measure(options: argparse.Namespace, settings: Settings) -> ExitCode:
 
     given = {name: getattr(options, name) for name in ("streams", "prompt", "tokens", "rounds")}
     urls, models = tuple(options.url), tuple(options.model)
-    wish = bench.Wish(urls, models, kind=options.workload, timeout_s=options.timeout, as_json=options.json, **given)
+    wish = bench.BenchOptions(
+        urls, models, kind=options.workload, timeout_s=options.timeout, as_json=options.json, **given
+    )
     return bench.run(wish, settings)
 
 
@@ -165,7 +167,7 @@ def get(options: argparse.Namespace, settings: Settings) -> ExitCode:
     """Fetch a model."""
     from src.hub import pull  # noqa: PLC0415  # for this command only: it brings an HTTP client
 
-    return pull.run(pull.Wish(options.model, options.source, options.quantize, options.update), settings)
+    return pull.run(pull.PullOptions(options.model, options.source, options.quantize, options.update), settings)
 
 
 def list_models(settings: Settings, *, as_json: bool) -> ExitCode:
@@ -377,7 +379,7 @@ def doctor(settings: Settings) -> ExitCode:
 def _carry_out(remedy: Remedy, settings: Settings) -> bool:
     control = runtime.control_socket(settings.runtime_path)
     if remedy.act == "load":
-        return _told(remedy, control, UseModel(remedy.name, retry=True), "it is there now", "loading it")
+        return _told(remedy, control, AcquireModel(remedy.name, retry=True), "it is there now", "loading it")
     if remedy.act == "restart":
         return _told(remedy, control, RestartRequest(remedy.name), "restarting it")
     engine = runtime.engine_socket(settings.runtime_path, remedy.name.partition(":")[2])

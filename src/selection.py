@@ -28,7 +28,7 @@ _OF_MLX = ("kv_bits", "speculative_method", "prefix_cache_dir")
 
 
 @dataclass(frozen=True)
-class Selection:
+class EngineSelection:
     """An engine, and the reason in words."""
 
     engine: Engine
@@ -44,12 +44,12 @@ class Machine:
     mlx_cuda: bool = False
 
 
-def select(model: str, settings: Settings) -> Selection:
+def select(model: str, settings: Settings) -> EngineSelection:
     """The engine for a model under these settings, on this machine."""
     if settings.inference_engine != "auto":
-        return Selection(settings.inference_engine, "INFERENCE_ENGINE names it")
+        return EngineSelection(settings.inference_engine, "INFERENCE_ENGINE names it")
     if settings.upstream_url and model == settings.default_model:
-        return Selection("vllm", "UPSTREAM_URL names a server for DEFAULT_MODEL")
+        return EngineSelection("vllm", "UPSTREAM_URL names a server for DEFAULT_MODEL")
     return decide(model_format(model, settings.models_path), this_machine())
 
 
@@ -60,15 +60,15 @@ def unmet(engine: Engine, settings: Settings) -> tuple[str, ...]:
     return () if engine == "mlx" else wished
 
 
-def decide(form: Format, machine: Machine) -> Selection:
+def decide(form: Format, machine: Machine) -> EngineSelection:
     """What `auto` means."""
     if form == "gguf":
-        return Selection("llama.cpp", "the model is in GGUF format")
+        return EngineSelection("llama.cpp", "the model is in GGUF format")
     if form == "mlx":
-        return Selection("mlx", "the weights are quantised in MLX's own format")
+        return EngineSelection("mlx", "the weights are quantised in MLX's own format")
     if machine.nvidia and machine.vllm and not machine.mlx_cuda:
-        return Selection("vllm", "an NVIDIA GPU and vLLM are here, and MLX is without CUDA")
-    return Selection("mlx", "the engine for safetensors on this machine")
+        return EngineSelection("vllm", "an NVIDIA GPU and vLLM are here, and MLX is without CUDA")
+    return EngineSelection("mlx", "the engine for safetensors on this machine")
 
 
 def this_machine() -> Machine:

@@ -18,7 +18,7 @@ from src.api.anthropic import messages
 from src.api.cache import cache
 from src.api.cache.cache import Cache
 from src.api.edge import auth, cors, encodings, middleware, paths
-from src.api.edge.rate_limits import Limits
+from src.api.edge.rate_limits import RateLimits
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight
 from src.api.ocr import jobs as ocr_jobs
@@ -44,7 +44,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     backends = backends or Backends(settings)
     inflight = InFlight(settings.max_concurrent_requests)
     metrics = Metrics(lambda: with_own(backends.readings(), inflight))
-    limits = Limits(settings, metrics)
+    limits = RateLimits(settings, metrics)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # a model may be a folder: its name begins with a slash
     app.url_map.converters["path"] = _AnyPath

@@ -10,7 +10,7 @@ from flask import Response, current_app, g, request
 
 from src.api.cache.cache import Cache
 from src.api.edge import body_bounds
-from src.api.edge.rate_limits import Limits
+from src.api.edge.rate_limits import RateLimits
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight
 from src.api.wire import Wire
@@ -29,7 +29,7 @@ class Service:
     backends: Backends
     inflight: InFlight
     metrics: Metrics
-    limits: Limits
+    limits: RateLimits
     cache: Cache
     started: float
 

@@ -17,7 +17,7 @@ _LIMIT = 1 << 22
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerAddress:
     """Where a server listens. `root` is the path before /v1; `key` never shows in a repr."""
 
     host: str
@@ -30,7 +30,7 @@ class Place:
         return f"{self.host}:{self.port}{self.root}"
 
 
-def place(url: str, key: str = "") -> Place:
+def place(url: str, key: str = "") -> ServerAddress:
     """The place of `http://HOST:PORT`, with or without /v1 at its end.
 
     Raises:
@@ -41,11 +41,11 @@ def place(url: str, key: str = "") -> Place:
         raise ValueError(f"{url!r} is no address of a server: http://HOST:PORT or https://HOST/PATH")
     tls = parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
-    return Place(parts.hostname, port, parts.path.rstrip("/").removesuffix("/v1"), tls, key)
+    return ServerAddress(parts.hostname, port, parts.path.rstrip("/").removesuffix("/v1"), tls, key)
 
 
 @dataclass(frozen=True)
-class Reply:
+class HttpResponse:
     """A status, and the body as it comes."""
 
     status: int
@@ -62,7 +62,7 @@ def _trust() -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def asked(where: Place, path: str, body: bytes | None = None) -> AsyncIterator[Reply]:
+async def asked(where: ServerAddress, path: str, body: bytes | None = None) -> AsyncIterator[HttpResponse]:
     """GET `path`, or POST `body` to it. Its deadline is the caller's, but for the connection.
 
     Raises:
@@ -78,12 +78,12 @@ async def asked(where: Place, path: str, body: bytes | None = None) -> AsyncIter
         status, headers = await _head(reader)
         chunked = "chunked" in headers.get("transfer-encoding", "").lower()
         size = int(headers["content-length"]) if "content-length" in headers else None
-        yield Reply(status, _chunks(reader) if chunked else _plain(reader, size))
+        yield HttpResponse(status, _chunks(reader) if chunked else _plain(reader, size))
     finally:
         writer.transport.abort()  # what is left unread is nobody's
 
 
-def _request(where: Place, path: str, body: bytes | None) -> bytes:
+def _request(where: ServerAddress, path: str, body: bytes | None) -> bytes:
     host = f"[{where.host}]" if ":" in where.host else where.host
     lines = [
         f"{'GET' if body is None else 'POST'} {where.root}{path} HTTP/1.1",

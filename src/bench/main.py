@@ -18,14 +18,14 @@ from src.bench import own, report
 from src.bench.http import place
 from src.bench.own import Unusable
 from src.bench.report import Report, Result
-from src.bench.target import Target, first_model, ready
+from src.bench.target import BenchTarget, first_model, ready
 from src.bench.workloads import Kind, Prompts, Workload, workload
 from src.errors import ExitCode
 from src.settings import Settings
 
 
 @dataclass(frozen=True)
-class Wish:
+class BenchOptions:
     """What is to be measured. No `urls`: this service, started for it. `models`: one for all, or one for each URL."""
 
     urls: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Wish:
         return [workload(self.kind, streams, self.prompt, self.tokens) for streams in self.streams]
 
 
-def run(wish: Wish, settings: Settings) -> ExitCode:
+def run(wish: BenchOptions, settings: Settings) -> ExitCode:
     """Measure and print; FAILURE when a server cannot be measured, or gave no token in some round."""
     try:
         with _ended_by_sigterm(), ExitStack() as stack:
@@ -66,7 +66,7 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _targets(wish: Wish, settings: Settings, stack: ExitStack) -> list[Target]:
+def _targets(wish: BenchOptions, settings: Settings, stack: ExitStack) -> list[BenchTarget]:
     if not wish.urls:
         return [_own(wish, settings, stack)]
     if len(wish.models) not in (0, 1, len(wish.urls)):
@@ -77,7 +77,7 @@ def _targets(wish: Wish, settings: Settings, stack: ExitStack) -> list[Target]:
     return _told_apart([_there(wish, url, key, model) for url, key, model in asked])
 
 
-def _told_apart(targets: list[Target]) -> list[Target]:
+def _told_apart(targets: list[BenchTarget]) -> list[BenchTarget]:
     """Two models of one server are named, too."""
     if len({target.name for target in targets}) < len(targets):
         targets = [replace(target, name=f"{target.name} {target.model}") for target in targets]
@@ -86,13 +86,13 @@ def _told_apart(targets: list[Target]) -> list[Target]:
     return targets
 
 
-def _own(wish: Wish, settings: Settings, stack: ExitStack) -> Target:
+def _own(wish: BenchOptions, settings: Settings, stack: ExitStack) -> BenchTarget:
     if len(wish.models) > 1:
         raise Unusable("without --url one model is measured")
     model = wish.models[0] if wish.models else settings.default_model
     _say(f"starting this service with {model}")
     where = stack.enter_context(own.service(settings, model))
-    return Target("stoker", where, model, Prompts(_tokenizer(model, settings)), wish.timeout_s)
+    return BenchTarget("stoker", where, model, Prompts(_tokenizer(model, settings)), wish.timeout_s)
 
 
 def _tokenizer(model: str, settings: Settings) -> Path | None:
@@ -104,7 +104,7 @@ def _tokenizer(model: str, settings: Settings) -> Path | None:
     return file if file.is_file() else None
 
 
-def _there(wish: Wish, url: str, key: str, model: str) -> Target:
+def _there(wish: BenchOptions, url: str, key: str, model: str) -> BenchTarget:
     try:
         where = place(url, key)
     except ValueError as error:
@@ -112,10 +112,10 @@ def _there(wish: Wish, url: str, key: str, model: str) -> Target:
     name = repr(where)
     # it may know the prompts of an earlier run, or those of another URL that leads to it
     prompts = Prompts(seed=secrets.randbits(32))
-    return Target(name, where, model or first_model(name, where), prompts, wish.timeout_s)
+    return BenchTarget(name, where, model or first_model(name, where), prompts, wish.timeout_s)
 
 
-def _measure(wish: Wish, targets: Sequence[Target]) -> Report:
+def _measure(wish: BenchOptions, targets: Sequence[BenchTarget]) -> Report:
     before = psutil.getloadavg()[0]
     results: list[Result] = []
     for work in wish.works():

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from src.bench.http import Place, asked
+from src.bench.http import ServerAddress, asked
 from src.engine.upstream.process import free_port
 from src.settings import ROOT, Settings, child_environment
 from src.supervisor.preflight import findings
@@ -29,7 +29,7 @@ class Unusable(Exception):
 
 
 @contextmanager
-def service(settings: Settings, model: str) -> Iterator[Place]:
+def service(settings: Settings, model: str) -> Iterator[ServerAddress]:
     """Where it listens, once `model` is loaded. Without OCR, and closed to all but us.
 
     Raises:
@@ -43,7 +43,7 @@ def service(settings: Settings, model: str) -> Iterator[Place]:
         console = Path(folder) / "console"
         process = _start({**own, "api_keys": f"bench:user:{key}"}, console)
         try:
-            place = Place("127.0.0.1", port, key=key)
+            place = ServerAddress("127.0.0.1", port, key=key)
             _wait(place, process, console, settings.start_timeout)
             yield place
         finally:
@@ -75,7 +75,7 @@ def _reap(process: subprocess.Popen[bytes], timeout_s: float) -> None:
         process.wait()
 
 
-def _wait(place: Place, process: subprocess.Popen[bytes], console: Path, timeout_s: float) -> None:
+def _wait(place: ServerAddress, process: subprocess.Popen[bytes], console: Path, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not asyncio.run(_is_ready(place)):
         if process.poll() is not None or time.monotonic() > deadline:
@@ -84,7 +84,7 @@ def _wait(place: Place, process: subprocess.Popen[bytes], console: Path, timeout
         time.sleep(_POLL_S)
 
 
-async def _is_ready(place: Place) -> bool:
+async def _is_ready(place: ServerAddress) -> bool:
     async def status() -> int:
         async with asked(place, "/readyz") as reply:
             return reply.status

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from src.bench.http import Place, Reply, asked
+from src.bench.http import HttpResponse, ServerAddress, asked
 from src.engine.upstream.stream import DONE, Events
 
 _WORDS = 160  # of a server's refusal, for the reader
@@ -21,12 +21,12 @@ class _Delta(msgspec.Struct):
     reasoning: str | None = None
 
 
-class _Choice(msgspec.Struct):
+class _StreamedChoice(msgspec.Struct):
     delta: _Delta = msgspec.field(default_factory=_Delta)
     finish_reason: str | None = None
 
 
-class Usage(msgspec.Struct):
+class ReportedUsage(msgspec.Struct):
     """What the server counted."""
 
     prompt_tokens: int = 0
@@ -34,8 +34,8 @@ class Usage(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: Usage | None = None
+    choices: list[_StreamedChoice] = []
+    usage: ReportedUsage | None = None
     error: object = None
 
 
@@ -51,7 +51,7 @@ class Outcome(msgspec.Struct):
     end: float = 0.0
     gaps: list[float] = []
     events: int = 0
-    usage: Usage | None = None
+    usage: ReportedUsage | None = None
     finish: str | None = None
     failure: str | None = None
 
@@ -75,7 +75,7 @@ class Outcome(msgspec.Struct):
 
 
 async def ask(
-    where: Place, body: dict[str, Any], start: float, timeout_s: float, seen: Outcome | None = None
+    where: ServerAddress, body: dict[str, Any], start: float, timeout_s: float, seen: Outcome | None = None
 ) -> Outcome:
     """Put one request and read its answer to the end; into `seen`, for who wants to look on."""
     seen = Outcome() if seen is None else seen
@@ -94,7 +94,7 @@ async def ask(
     return seen
 
 
-async def _read(where: Place, body: bytes, start: float, seen: Outcome) -> str | None:
+async def _read(where: ServerAddress, body: bytes, start: float, seen: Outcome) -> str | None:
     """What went wrong, if the server said so."""
     async with asked(where, "/v1/chat/completions", body) as reply:
         if reply.status != 200:
@@ -106,7 +106,7 @@ async def _read(where: Place, body: bytes, start: float, seen: Outcome) -> str |
     return None if seen.finish is not None else "broken off"
 
 
-async def _events(reply: Reply) -> AsyncIterator[_Chunk]:
+async def _events(reply: HttpResponse) -> AsyncIterator[_Chunk]:
     events, decoder = Events(), msgspec.json.Decoder(_Chunk)
     async for data in reply.body:
         for event in events.feed(data):

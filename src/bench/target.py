@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from src.bench.figures import Round, round_of
-from src.bench.http import Place, asked
+from src.bench.http import ServerAddress, asked
 from src.bench.own import Unusable
 from src.bench.stream import Outcome, ask, words
 from src.bench.workloads import Prompts, Workload
@@ -32,11 +32,11 @@ class _Models(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Target:
+class BenchTarget:
     """One server with one model. `without`: fields it refuses; `notes`: what a reader of its figures must know."""
 
     name: str
-    place: Place
+    place: ServerAddress
     model: str
     prompts: Prompts = field(default_factory=Prompts)
     timeout_s: float = 300.0
@@ -64,7 +64,7 @@ class Target:
         return {name: value for name, value in (body | {"ignore_eos": True}).items() if name not in self.without}
 
 
-def ready(target: Target, prompt: int) -> Target:
+def ready(target: BenchTarget, prompt: int) -> BenchTarget:
     """The target as it is to be asked: found out with a short answer to a prompt of that size.
 
     Raises:
@@ -94,7 +94,7 @@ def _notes(without: tuple[str, ...], seen: Outcome) -> list[str]:
     return found
 
 
-def first_model(name: str, place: Place) -> str:
+def first_model(name: str, place: ServerAddress) -> str:
     """The one a server lists first.
 
     Raises:
@@ -111,7 +111,7 @@ def _hint(why: str) -> str:
     return " (BENCH_API_KEYS holds the keys)" if why.startswith("401") else ""
 
 
-async def _listed(place: Place) -> str:
+async def _listed(place: ServerAddress) -> str:
     async with asked(place, "/v1/models") as reply:
         body = await reply.whole()
         if reply.status != 200:

@@ -70,7 +70,7 @@ class Pieces:
         return Pieces(self.text + other.text, self.reasoning + other.reasoning, self.calls + other.calls)
 
 
-class Reader(Protocol):
+class OutputParser(Protocol):
     """Sorts an answer's text as it comes; of one answer, and replayed with it."""
 
     @property
@@ -143,7 +143,7 @@ class Tokenizer(Protocol):
 
     def detokenizer(self) -> Detokenizer: ...
 
-    def reader(self, request: GenerateRequest, prompt: list[int]) -> Reader | None:
+    def reader(self, request: GenerateRequest, prompt: list[int]) -> OutputParser | None:
         """What sorts the answer's text; None when all of it is the answer."""
         ...
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
-from src.engine.backend import Grammar, Reader, Step, Token
+from src.engine.backend import Grammar, OutputParser, Step, Token
 from src.engine.chunks import chunk
 from src.engine.mlx.text.forced import NamedReader, RequiredReader, new_call_id
 from src.errors import UnsupportedValue
@@ -37,7 +37,7 @@ _GPU_ERROR = (
 
 
 @dataclass
-class _Answer:
+class _FakeAnswer:
     """A sequence being answered."""
 
     script: dict[str, float]
@@ -81,7 +81,7 @@ class FakeTokenizer:
     def decode(self, tokens: Seq[int]) -> str:
         return bytes(token for token in tokens if token < END).decode(errors="replace")
 
-    def reader(self, request: GenerateRequest, prompt: list[int]) -> Reader | None:  # noqa: ARG002  # as the protocol
+    def reader(self, request: GenerateRequest, prompt: list[int]) -> OutputParser | None:  # noqa: ARG002  # as the protocol
         """An echo has no marks; a tool that must be called is called with it."""
         if request.tool_choice.mode == "named" and request.tool_choice.name is not None:
             return NamedReader(request.tool_choice.name, new_call_id)
@@ -137,7 +137,7 @@ class FakeBackend:
         sleep(_script(model).get("load", 0.0))
         self._on_gpu = settings.device_type != "cpu"
         self._sleep = sleep
-        self._answers: dict[int, _Answer] = {}
+        self._answers: dict[int, _FakeAnswer] = {}
         self._next_uid = 0
         self._leak: list[bytes] = []
 
@@ -167,7 +167,7 @@ class FakeBackend:
         if "count" in script:
             answer = (answer * (int(script["count"]) // max(1, len(answer)) + 1))[: int(script["count"])]
         self._next_uid += 1
-        self._answers[self._next_uid] = _Answer(
+        self._answers[self._next_uid] = _FakeAnswer(
             script, answer, prefix + max_tokens, len(prompt), made=prefix, scored=sampling.logprobs is not None
         )
         return self._next_uid
@@ -187,7 +187,7 @@ class FakeBackend:
                 tokens.append(self._advance(uid, answer))
         return Step(tokens, prefill_left)
 
-    def _advance(self, uid: int, answer: _Answer) -> Token:
+    def _advance(self, uid: int, answer: _FakeAnswer) -> Token:
         ended = answer.made >= len(answer.text)
         token = END if ended else answer.text[answer.made]
         answer.made += 1

@@ -5,14 +5,14 @@ from __future__ import annotations
 from src import catalog, selection
 from src.engine import checkpoint, revision
 from src.engine.backend import Backend
-from src.engine.progress import Progress
+from src.engine.progress import LoadMeter
 from src.engine.revision import Revision
 from src.errors import ModelLoadFailed
 from src.gpu import blas
 from src.settings import Settings
 
 
-def load(model: str, settings: Settings, progress: Progress) -> Backend:
+def load(model: str, settings: Settings, progress: LoadMeter) -> Backend:
     """Load a model with the engine of the settings; `progress` follows its bytes.
 
     Raises:

@@ -20,7 +20,7 @@ from loguru import logger
 from src import logs, selection
 from src.engine import loading
 from src.engine.backend import Backend
-from src.engine.progress import Progress
+from src.engine.progress import LoadMeter
 from src.engine.revision import FilesChanged
 from src.engine.scheduler import Scheduler
 from src.engine.server import EngineServer
@@ -70,7 +70,7 @@ def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback |
             from src.engine.upstream.main import run  # noqa: PLC0415  # engines are imported only where they run
 
             return run(path, model, chosen.engine, settings)
-        progress = Progress()
+        progress = LoadMeter()
         server = EngineServer(path, model, settings, progress, fallback)
         server.start()
     except runtime.RuntimeDirError as error:
@@ -85,7 +85,7 @@ def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback |
         server.stop()
 
 
-def _load_and_run(model: str, settings: Settings, server: EngineServer, progress: Progress) -> ExitCode:
+def _load_and_run(model: str, settings: Settings, server: EngineServer, progress: LoadMeter) -> ExitCode:
     signal.signal(signal.SIGTERM, lambda *_: _give_up(server))  # loading can be given up at any point
     try:
         progress.step()  # what an engine imports is in
@@ -141,7 +141,7 @@ def _give_up(server: EngineServer) -> NoReturn:
     sys.exit(ExitCode.OK)
 
 
-def _load(model: str, settings: Settings, progress: Progress) -> Backend:
+def _load(model: str, settings: Settings, progress: LoadMeter) -> Backend:
     try:
         return get_global_manager().get_model(lambda: loading.load(model, settings, progress), model)
     except (ModelLoadFailed, MemoryError, FilesChanged):
@@ -175,7 +175,7 @@ def _unloaded() -> Backend:
     raise RuntimeError("the manager has let go of the model")
 
 
-def warm_up(backend: Backend, progress: Progress) -> None:
+def warm_up(backend: Backend, progress: LoadMeter) -> None:
     """A short generation by the real thing: kernels are compiled, buffers allocated, a broken model is found."""
     backend.insert(_WARM_UP_PROMPT, _WARM_UP_TOKENS, Sampling(temperature=0.0))
     while not any(token.finish for token in backend.step().tokens):

@@ -18,7 +18,7 @@ class Average:
         self.value = seconds if self.value is None else self.value + _WEIGHT * (seconds - self.value)
 
 
-class Pace:
+class StepTimes:
     """Seconds a decode step takes, a prompt's token takes, and a request spends running."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from src.ipc.messages.status import LoadProgress
 
 
-class Progress:
+class LoadMeter:
     """Bytes of weights that are in memory, of how many, since when; and steps of the work beside."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

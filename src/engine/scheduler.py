@@ -16,7 +16,7 @@ from src.engine.admission import fits_memory, waits_for_prefix
 from src.engine.backend import Backend, Step, Token
 from src.engine.chunks import fits_prefill, prefill_budget
 from src.engine.embedding import Embedding, Embeddings
-from src.engine.pace import Pace
+from src.engine.pace import StepTimes
 from src.engine.phases import Phases
 from src.engine.queue import Waiting
 from src.engine.sequence import Sequence, Status
@@ -106,7 +106,7 @@ class Scheduler:
         self._guessed: SpeculationReading | None = None
         self._turn_began = clock()
         self._entering = 0  # 1 while the backend takes a sequence in: it may hang there
-        self.pace = Pace()
+        self.pace = StepTimes()
         self._phases = Phases(self._turn_began)
 
     # ---- any thread

@@ -23,7 +23,7 @@ from src.engine.backend import Backend, is_constrained
 from src.engine.encoding import Encoding
 from src.engine.fair_queue import PeerGone
 from src.engine.guard import MemoryGuard
-from src.engine.progress import Progress
+from src.engine.progress import LoadMeter
 from src.engine.scheduler import Event, Scheduler, Work
 from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, ServiceError
 from src.gpu import footprint
@@ -55,7 +55,7 @@ _LOADING_RETRY_S = 10.0
 _READS_S = 30.0
 
 
-class _Route:
+class _Subscriber:
     """Where the events of a piece of work go."""
 
     def __init__(self, peer: Peer) -> None:
@@ -66,7 +66,7 @@ class _Route:
         self.peer.send(message)
 
 
-class _Collected(_Route):
+class _Collected(_Subscriber):
     """Keeps what comes until all is there: vectors are large, and made faster than they are read."""
 
     def __init__(self, peer: Peer) -> None:
@@ -92,13 +92,13 @@ class EngineServer:
         path: Path,
         model: str,
         settings: Settings,
-        progress: Progress | None = None,
+        progress: LoadMeter | None = None,
         fallback: Fallback | None = None,
     ) -> None:
         self._path = path
         self._model = model
         self._settings = settings
-        self._progress = progress or Progress()
+        self._progress = progress or LoadMeter()
         self._fallback = fallback
         self._health_detail: str | None = None
         self._failure: ModelLoadFailed | None = None
@@ -107,7 +107,7 @@ class EngineServer:
         self._guard: MemoryGuard | None = None
         self._open: dict[Peer, int] = {}  # sequences of the requests that are running or waiting
         self._handing_over = False
-        self._routes: dict[Work, _Route] = {}
+        self._routes: dict[Work, _Subscriber] = {}
         self._lag = threading.BoundedSemaphore(_MAX_LAG)
         self._encoding = Encoding(settings)
         self._bound = threading.Event()
@@ -273,7 +273,7 @@ class EngineServer:
         first = sequences[0]
         revision = backend.info.revision
         peer.send(Admitted(len(first.prompt), first.max_tokens, self._fallback, revision, first.set_aside))
-        await self._follow(sequences, _Route(peer), scheduler)
+        await self._follow(sequences, _Subscriber(peer), scheduler)
 
     async def _embed(self, peer: Peer, request: EmbedRequest) -> None:
         arrived = time.monotonic()
@@ -294,7 +294,7 @@ class EngineServer:
         peer.send(Accepted())
         return backend, scheduler
 
-    async def _follow(self, works: Seq[Work], route: _Route, scheduler: Scheduler) -> None:
+    async def _follow(self, works: Seq[Work], route: _Subscriber, scheduler: Scheduler) -> None:
         """Until the outcome, or until the peer is gone."""
         self._routes |= dict.fromkeys(works, route)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from src.engine.backend import Detokenizer, Pieces, Reader
+from src.engine.backend import Detokenizer, OutputParser, Pieces
 
 _NOTHING = Pieces()
 
@@ -44,7 +44,7 @@ class StopStrings:
 class TextStream:
     """One answer's text. With a reader, what is not the answer itself is set aside until it is asked for."""
 
-    def __init__(self, detokenizer: Detokenizer, stops: tuple[str, ...], reader: Reader | None = None) -> None:
+    def __init__(self, detokenizer: Detokenizer, stops: tuple[str, ...], reader: OutputParser | None = None) -> None:
         self._detokenizer = detokenizer
         self._stops = StopStrings(stops)
         self._reader = reader
@@ -79,7 +79,7 @@ class TextStream:
         pieces, self._aside = self._aside, _NOTHING
         return pieces
 
-    def _sorted(self, reader: Reader, text: str, *, last: bool) -> str:
+    def _sorted(self, reader: OutputParser, text: str, *, last: bool) -> str:
         pieces = reader.push(text) if text else _NOTHING
         if last:
             pieces += reader.flush()

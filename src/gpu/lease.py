@@ -44,7 +44,7 @@ def turns(settings: Settings, device: Literal["gpu", "cpu"]) -> Turns:
     """The turns on this device; nobody waits where no OCR model computes beside chat."""
     two = bool(settings.ocr_model) and settings.ocr_workers != 0 and settings.ocr_engine in ("auto", "mlx_vlm")
     wanted = device == "gpu" if settings.device_turns == "auto" else settings.device_turns == "on"
-    return Lease(runtime.device_lease(settings.runtime_path)).turn if two and wanted else alone
+    return DeviceLease(runtime.device_lease(settings.runtime_path)).turn if two and wanted else alone
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-class Lease:
+class DeviceLease:
     """One process's way to its turns; for one thread, and one object a process: record locks are the process's own."""
 
     def __init__(

@@ -14,7 +14,7 @@ from src.settings import SettingsError
 
 
 @dataclass(frozen=True)
-class Selection:
+class GpuSelection:
     """The chosen GPU by NVML's number, None when CUDA is left to choose; the reason in words."""
 
     index: int | None
@@ -22,14 +22,14 @@ class Selection:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def select(gpus: Sequence[GpuReading], wanted: int | Literal["auto"], visible: str, preset: str | None) -> Selection:
+def select(gpus: Sequence[GpuReading], wanted: int | Literal["auto"], visible: str, preset: str | None) -> GpuSelection:
     """Choose. `visible` is NVIDIA_VISIBLE_DEVICES, `preset` a CUDA_VISIBLE_DEVICES that is there already.
 
     Raises:
         SettingsError: for a GPU that is not there, or that NVIDIA_VISIBLE_DEVICES keeps from us.
     """
     if visible in ("none", "void"):
-        return Selection(None, f"NVIDIA_VISIBLE_DEVICES={visible}", {"CUDA_VISIBLE_DEVICES": ""})
+        return GpuSelection(None, f"NVIDIA_VISIBLE_DEVICES={visible}", {"CUDA_VISIBLE_DEVICES": ""})
     allowed = _allowed(gpus, visible)
     if wanted != "auto":
         if wanted not in {gpu.index for gpu in allowed}:
@@ -37,16 +37,16 @@ def select(gpus: Sequence[GpuReading], wanted: int | Literal["auto"], visible: s
             raise SettingsError([f"CUDA_DEVICE: there is no GPU {wanted} for us; there are: {there}"])
         return _chosen(wanted, "CUDA_DEVICE names it")
     if preset is not None:
-        return Selection(None, f"CUDA_VISIBLE_DEVICES={preset} is set")
+        return GpuSelection(None, f"CUDA_VISIBLE_DEVICES={preset} is set")
     if not allowed:
-        return Selection(None, "there is none to choose from")
+        return GpuSelection(None, "there is none to choose from")
     best = min(allowed, key=_load)
     return _chosen(best.index, "the only one" if len(allowed) == 1 else f"the least used of {len(allowed)}")
 
 
-def _chosen(index: int, why: str) -> Selection:
+def _chosen(index: int, why: str) -> GpuSelection:
     # CUDA's own numbers go by speed, NVML's by bus
-    return Selection(index, why, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(index)})
+    return GpuSelection(index, why, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(index)})
 
 
 def _allowed(gpus: Sequence[GpuReading], visible: str) -> Sequence[GpuReading]:

@@ -19,7 +19,7 @@ from src.supervisor.table import align, size
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "*.tiktoken", "vocab.json", "vocab.txt")
 
 
-class Local(msgspec.Struct, frozen=True):
+class LocalModel(msgspec.Struct, frozen=True):
     """A model in MODELS_DIR. `missing`: files that are not there, or not in full; what is unknown is null."""
 
     name: str
@@ -32,7 +32,7 @@ class Local(msgspec.Struct, frozen=True):
     revision: str | None
 
 
-def models(models_path: Path) -> Iterator[Local]:
+def models(models_path: Path) -> Iterator[LocalModel]:
     """All of them, by name. One that was never fetched to its end is listed, one that is being updated only once."""
     found = dict(place.unfinished(models_path))
     for depth in ("*", "*/*"):
@@ -42,13 +42,13 @@ def models(models_path: Path) -> Iterator[Local]:
         yield describe(name, found[name])
 
 
-def render(found: list[Local]) -> str:
+def render(found: list[LocalModel]) -> str:
     """The table of `run.py models`."""
     head = ("MODEL", "SIZE", "ARCHITECTURE", "WEIGHTS", "CONTEXT", "REVISION", "STATE")
     return align([head, *map(_row, found)])
 
 
-def _row(model: Local) -> tuple[str, ...]:
+def _row(model: LocalModel) -> tuple[str, ...]:
     return (
         model.name,
         size(model.size_bytes),
@@ -60,13 +60,13 @@ def _row(model: Local) -> tuple[str, ...]:
     )
 
 
-def describe(name: str, folder: Path) -> Local:
+def describe(name: str, folder: Path) -> LocalModel:
     try:
         config = checkpoint.read_config(folder)
     except ModelLoadFailed:
         config = {}
     record = snapshot.read(folder)
-    return Local(
+    return LocalModel(
         name=name,
         size_bytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
         architecture=config.get("model_type"),

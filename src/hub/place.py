@@ -20,7 +20,7 @@ from src.hub.snapshot import RECORD, PullError
 _PULLING = ".pulling"
 
 
-class Place:
+class ModelFolder:
     """A model's folder, and the one where the next is made."""
 
     def __init__(self, models_path: Path, name: str) -> None:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from src.supervisor.table import size
 
 
-class Progress:
+class PullProgress:
     """Counts bytes from several threads."""
 
     def __init__(self, total: int, done: int, out: TextIO) -> None:

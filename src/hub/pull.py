@@ -16,8 +16,8 @@ from src.engine import checkpoint
 from src.errors import ExitCode, ModelLoadFailed
 from src.hub import download, inventory, quantize, snapshot
 from src.hub.modelscope import ModelScope
-from src.hub.place import Place
-from src.hub.progress import Progress
+from src.hub.place import ModelFolder
+from src.hub.progress import PullProgress
 from src.hub.snapshot import Hub, PullError, Snapshot, Source
 from src.settings import Settings
 from src.supervisor.table import size
@@ -26,7 +26,7 @@ _SPARE_BYTES = 256 << 20  # a disk is never filled to the brim: logs are written
 
 
 @dataclass(frozen=True)
-class Wish:
+class PullOptions:
     """What was asked for. `source` None: where it came from before, else Hugging Face."""
 
     model: str
@@ -40,7 +40,7 @@ class Wish:
         return self.model if self.bits is None else f"{self.model}-{self.bits}bit"
 
 
-def run(wish: Wish, settings: Settings) -> ExitCode:
+def run(wish: PullOptions, settings: Settings) -> ExitCode:
     """The command."""
     try:
         told = pull(wish, settings)
@@ -61,13 +61,13 @@ def _sorry(text: str, code: ExitCode) -> ExitCode:
     return code
 
 
-def pull(wish: Wish, settings: Settings) -> str:
+def pull(wish: PullOptions, settings: Settings) -> str:
     """Bring it, and say what became of it.
 
     Raises:
         PullError: it cannot be had; ModelLoadFailed: what is here cannot be read; OSError: the disk says no.
     """
-    full, final = Place(settings.models_path, wish.model), Place(settings.models_path, wish.name)
+    full, final = ModelFolder(settings.models_path, wish.model), ModelFolder(settings.models_path, wish.name)
     on_hub = snapshot.is_hub_id(wish.model)
     bits = wish.bits if _is_whole(full.folder) else None
     if not on_hub and bits is None:
@@ -84,7 +84,7 @@ def _is_whole(folder: Path) -> bool:
     return (folder / "config.json").is_file() and not inventory.missing(folder)
 
 
-def _fetched(wish: Wish, full: Place, final: Place, settings: Settings) -> str:
+def _fetched(wish: PullOptions, full: ModelFolder, final: ModelFolder, settings: Settings) -> str:
     here = snapshot.read(final.folder)
     hub = _hub(wish.source or (here.source if here is not None else "huggingface"), settings)
     found = snapshot.checked(hub.snapshot(wish.model))
@@ -114,14 +114,14 @@ def _hub(source: Source, settings: Settings) -> Hub:
     return HuggingFace()
 
 
-def _bring(hub: Hub, found: Snapshot, place: Place, bits: int | None) -> None:
+def _bring(hub: Hub, found: Snapshot, place: ModelFolder, bits: int | None) -> None:
     """All files into the place's next folder: configuration first, so that what it forbids costs no weights."""
     place.next.mkdir(exist_ok=True)
     _prepare(found, place)
     total, left = sum(file.size for file in found.files), download.left(found.files, place.next)
     _require_room(place.next, left + (total * (bits + 1) // 16 if bits is not None else 0))
     sys.stderr.write(f"{found.model}, revision {found.revision[:12]}: {size(total)}, {size(left)} to fetch\n")
-    progress = Progress(total, total - left, sys.stderr)
+    progress = PullProgress(total, total - left, sys.stderr)
     weights = tuple(file for file in found.files if snapshot.is_weights(file.name))
     others = tuple(file for file in found.files if file not in weights)
     with closing(progress):
@@ -133,7 +133,7 @@ def _bring(hub: Hub, found: Snapshot, place: Place, bits: int | None) -> None:
         raise PullError(f"{found.model} is not complete on the hub: {', '.join(lacking)}.", ExitCode.MODEL)
 
 
-def _prepare(found: Snapshot, place: Place) -> None:
+def _prepare(found: Snapshot, place: ModelFolder) -> None:
     """Keep what earlier tries and the revision that is served have in common with this one; nothing else."""
     files = {file.name: file for file in found.files}
     begun = snapshot.read(place.next)
@@ -161,7 +161,7 @@ def _refuse_quantized(model: str, folder: Path) -> None:
         raise PullError(f"{model} is quantised already ({has}): pull it without --quantize.", ExitCode.MODEL)
 
 
-def _quantized(wish: Wish, bits: int, source: Path, final: Place) -> str:
+def _quantized(wish: PullOptions, bits: int, source: Path, final: ModelFolder) -> str:
     _refuse_quantized(wish.model, source)
     _require_room(source, inventory.describe(wish.model, source).size_bytes * (bits + 1) // 16)
     shutil.rmtree(final.next, ignore_errors=True)
@@ -173,7 +173,7 @@ def _quantized(wish: Wish, bits: int, source: Path, final: Place) -> str:
     return _done(wish, final.folder)
 
 
-def _done(wish: Wish, folder: Path) -> str:
+def _done(wish: PullOptions, folder: Path) -> str:
     return (
         f"{wish.name} is in {folder}. A request names it as its model; "
         f"to make it the default, set DEFAULT_MODEL={wish.name} in .env, then restart."

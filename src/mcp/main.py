@@ -12,7 +12,7 @@ from src import keys
 from src.errors import ExitCode
 from src.keys import KeyRing
 from src.mcp import tools
-from src.mcp.service import Service, address
+from src.mcp.service import ServiceClient, address
 from src.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _REFUSAL_HEADERS = [(b"content-type", b"application/json"), (b"www-authenticate"
 
 def stdio(settings: Settings) -> ExitCode:
     """Until standard input ends. Standard output belongs to the protocol: what is logged goes to standard error."""
-    server = tools.build(Service(address(settings), settings.stoker_api_key), settings, local=True)
+    server = tools.build(ServiceClient(address(settings), settings.stoker_api_key), settings, local=True)
     asyncio.run(server.run_stdio_async())
     return ExitCode.OK
 
@@ -41,7 +41,9 @@ def http(settings: Settings, host: str, port: int) -> ExitCode:
     if exposed is not None:
         sys.stderr.write(f"{exposed}\n")
         return ExitCode.CONFIG
-    server = tools.build(Service(address(settings), None, remote=not keys.is_loopback(host)), settings, local=False)
+    server = tools.build(
+        ServiceClient(address(settings), None, remote=not keys.is_loopback(host)), settings, local=False
+    )
     app = server.streamable_http_app(host=host, stateless_http=True, max_request_body_size=settings.max_body_mb << 20)
     config = uvicorn.Config(
         Guard(app, ring),

@@ -20,7 +20,7 @@ _UNAUTHORIZED = 401
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
-class Service:
+class ServiceClient:
     """One service at one address. `key` is shown for callers who cannot bring one; None: each brings its own.
 
     `remote`: callers may be on other machines. The service is told, so that they are not taken for this one's admin.

@@ -7,11 +7,11 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class _Answer(BaseModel):
+class _ToolAnswer(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-class Progress(_Answer):
+class ProgressOut(_ToolAnswer):
     """Of a load under way; `eta_seconds` null while unknown."""
 
     done_bytes: int | None = None
@@ -19,7 +19,7 @@ class Progress(_Answer):
     eta_seconds: float | None = None
 
 
-class Model(_Answer):
+class ModelOut(_ToolAnswer):
     """`state`: where it is, such as unloaded, loading, gpu, cpu, failed; `detail`: why, if something is wrong."""
 
     id: str
@@ -27,16 +27,16 @@ class Model(_Answer):
     detail: str | None = None
     size_bytes: int | None = None
     context_length: int | None = None
-    progress: Progress | None = None
+    progress: ProgressOut | None = None
 
 
-class Models(_Answer):
+class ModelsOut(_ToolAnswer):
     """Those that can be asked for by name."""
 
-    data: list[Model]
+    data: list[ModelOut]
 
 
-class Device(_Answer):
+class Device(_ToolAnswer):
     """`device`: metal, cuda or cpu; null while no engine runs that could ask it."""
 
     device: str | None = None
@@ -46,12 +46,12 @@ class Device(_Answer):
     memory_bytes: dict[str, int | None] = Field(default_factory=dict)
 
 
-class Recommendations(_Answer):
+class RecommendationsOut(_ToolAnswer):
     max_concurrent: int | None = None
     performance_warning: str | None = None
 
 
-class Memory(_Answer):
+class Memory(_ToolAnswer):
     """Gigabytes on one device."""
 
     allocated_gb: float | None = None
@@ -59,7 +59,7 @@ class Memory(_Answer):
     total_gb: float | None = None
 
 
-class Residence(_Answer):
+class ResidenceOut(_ToolAnswer):
     """`location`: gpu, cpu or unloaded."""
 
     location: str
@@ -68,15 +68,15 @@ class Residence(_Answer):
     gpu_memory: dict[str, Memory] = Field(default_factory=dict)
 
 
-class GpuStatus(BaseModel):
+class GpuStatusOut(BaseModel):
     """The device, and where each model is."""
 
     gpu_status: Device
-    recommendations: Recommendations
-    models: dict[str, Residence]
+    recommendations: RecommendationsOut
+    models: dict[str, ResidenceOut]
 
 
-class Moved(_Answer):
+class MovedOut(_ToolAnswer):
     """`models`: where each is now. `pending`: those that leave when their running requests have ended."""
 
     success: bool
@@ -84,14 +84,14 @@ class Moved(_Answer):
     pending: list[str] = Field(default_factory=list)
 
 
-class Timeout(_Answer):
+class Timeout(_ToolAnswer):
     """Seconds without requests until models leave the device."""
 
     success: bool
     timeout: float
 
 
-class Process(_Answer):
+class ProcessOut(_ToolAnswer):
     """One process of the service. `restarts` counts by reason."""
 
     name: str
@@ -102,13 +102,13 @@ class Process(_Answer):
     detail: str | None = None
 
 
-class System(_Answer):
+class System(_ToolAnswer):
     version: str
     uptime_s: float
-    children: list[Process]
+    children: list[ProcessOut]
 
 
-class Page(BaseModel):
+class PageOut(BaseModel):
     """`error` when this page could not be read."""
 
     index: int
@@ -117,9 +117,9 @@ class Page(BaseModel):
     error: dict[str, object] | None = None
 
 
-class Document(BaseModel):
+class DocumentOut(BaseModel):
     """What was read, in reading order. Places of words are left out: they would fill a context."""
 
     text: str
     model: str
-    pages: list[Page]
+    pages: list[PageOut]

@@ -13,16 +13,16 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, Field, RootModel
 
-from src.mcp.service import Service
+from src.mcp.service import ServiceClient
 from src.mcp.shapes import (
     Device,
-    Document,
-    GpuStatus,
-    Model,
-    Models,
-    Moved,
-    Recommendations,
-    Residence,
+    DocumentOut,
+    GpuStatusOut,
+    ModelOut,
+    ModelsOut,
+    MovedOut,
+    RecommendationsOut,
+    ResidenceOut,
     System,
     Timeout,
 )
@@ -45,14 +45,14 @@ Seconds = Annotated[float, Field(ge=0, le=31_536_000, description="Seconds witho
 
 class _GpuReport(BaseModel):
     gpu_status: Device
-    recommendations: Recommendations
+    recommendations: RecommendationsOut
 
 
-class _Residences(RootModel[dict[str, Residence]]):
+class _Residences(RootModel[dict[str, ResidenceOut]]):
     pass
 
 
-def build(service: Service, settings: Settings, *, local: bool) -> MCPServer[Any]:
+def build(service: ServiceClient, settings: Settings, *, local: bool) -> MCPServer[Any]:
     """The server. `local`: its client is a program on this machine, started by the one who owns its files."""
     server: MCPServer[Any] = MCPServer("stoker", version=VERSION, instructions=_INSTRUCTIONS, log_level="WARNING")
     _add_looks(server, service)
@@ -61,18 +61,18 @@ def build(service: Service, settings: Settings, *, local: bool) -> MCPServer[Any
     return server
 
 
-def _add_looks(server: MCPServer[Any], service: Service) -> None:
+def _add_looks(server: MCPServer[Any], service: ServiceClient) -> None:
     @server.tool(annotations=_LOOKS)
-    async def get_gpu_status(ctx: Context) -> GpuStatus:
+    async def get_gpu_status(ctx: Context) -> GpuStatusOut:
         """The device, its memory and load, how many requests are recommended, and where each model is."""
         report = await service.get("/api/gpu-status", _GpuReport, _caller(ctx), _ANSWER_S)
         models = await service.get("/api/gpu/status", _Residences, _caller(ctx), _ANSWER_S)
-        return GpuStatus(gpu_status=report.gpu_status, recommendations=report.recommendations, models=models.root)
+        return GpuStatusOut(gpu_status=report.gpu_status, recommendations=report.recommendations, models=models.root)
 
     @server.tool(annotations=_LOOKS)
-    async def list_models(ctx: Context) -> Models:
+    async def list_models(ctx: Context) -> ModelsOut:
         """The models that can be asked for, with state, size and context length."""
-        return await service.get("/v1/models", Models, _caller(ctx), _ANSWER_S)
+        return await service.get("/v1/models", ModelsOut, _caller(ctx), _ANSWER_S)
 
     @server.tool(annotations=_LOOKS)
     async def system_status(ctx: Context) -> System:
@@ -80,28 +80,30 @@ def _add_looks(server: MCPServer[Any], service: Service) -> None:
         return await service.get("/v1/system/status", System, _caller(ctx), _ANSWER_S)
 
 
-def _add_moves(server: MCPServer[Any], service: Service, settings: Settings) -> None:
+def _add_moves(server: MCPServer[Any], service: ServiceClient, settings: Settings) -> None:
     load_s = settings.start_timeout + _MARGIN_S
 
     @server.tool(annotations=_MOVES)
-    async def load_model(ctx: Context, model_name: ModelName) -> Model:
+    async def load_model(ctx: Context, model_name: ModelName) -> ModelOut:
         """Bring a model to the GPU; answers when it is there."""
-        return await service.post("/v1/models/load", Model, _caller(ctx), load_s, json={"model_name": model_name})
+        return await service.post("/v1/models/load", ModelOut, _caller(ctx), load_s, json={"model_name": model_name})
 
     @server.tool(annotations=_MOVES)
-    async def unload_model(ctx: Context, model_name: ModelName) -> Model:
+    async def unload_model(ctx: Context, model_name: ModelName) -> ModelOut:
         """End a model's process, which gives all its memory back."""
-        return await service.post("/v1/models/unload", Model, _caller(ctx), _ANSWER_S, json={"model_name": model_name})
+        return await service.post(
+            "/v1/models/unload", ModelOut, _caller(ctx), _ANSWER_S, json={"model_name": model_name}
+        )
 
     @server.tool(annotations=_MOVES)
-    async def offload_gpu(ctx: Context, model_name: OneModel = None) -> Moved:
+    async def offload_gpu(ctx: Context, model_name: OneModel = None) -> MovedOut:
         """Move models from the GPU to host memory, from where they come back fast."""
-        return await service.post("/api/gpu/offload", Moved, _caller(ctx), _ANSWER_S, json=_named(model_name))
+        return await service.post("/api/gpu/offload", MovedOut, _caller(ctx), _ANSWER_S, json=_named(model_name))
 
     @server.tool(annotations=_MOVES)
-    async def release_gpu(ctx: Context, model_name: OneModel = None) -> Moved:
+    async def release_gpu(ctx: Context, model_name: OneModel = None) -> MovedOut:
         """Unload models, from the GPU and from host memory."""
-        return await service.post("/api/gpu/release", Moved, _caller(ctx), _ANSWER_S, json=_named(model_name))
+        return await service.post("/api/gpu/release", MovedOut, _caller(ctx), _ANSWER_S, json=_named(model_name))
 
     @server.tool(annotations=_MOVES)
     async def update_gpu_timeout(ctx: Context, timeout: Seconds) -> Timeout:  # noqa: ASYNC109  # an argument, no deadline
@@ -109,19 +111,19 @@ def _add_moves(server: MCPServer[Any], service: Service, settings: Settings) -> 
         return await service.post("/api/gpu/timeout", Timeout, _caller(ctx), _ANSWER_S, json={"timeout": timeout})
 
 
-def _add_ocr(server: MCPServer[Any], service: Service, settings: Settings, *, local: bool) -> None:
+def _add_ocr(server: MCPServer[Any], service: ServiceClient, settings: Settings, *, local: bool) -> None:
     deadline_s = settings.ocr_queue_timeout + settings.ocr_sync_pages * settings.ocr_page_timeout + _MARGIN_S
     limit = settings.max_body_mb << 20
 
     @server.tool(annotations=_LOOKS)
     async def ocr_image(
         ctx: Context, path: FilePath = None, image_base64: Picture = None, pages: Pages = None
-    ) -> Document:
+    ) -> DocumentOut:
         """Read the text of an image or a PDF: give its path or its content."""
         name, data = await _content(path, image_base64, limit, local=local)
         fields = {} if pages is None else {"pages": pages}
         files = {"file": (name, data)}
-        return await service.post("/v1/ocr", Document, _caller(ctx), deadline_s, files=files, data=fields)
+        return await service.post("/v1/ocr", DocumentOut, _caller(ctx), deadline_s, files=files, data=fields)
 
 
 async def _content(path: str | None, image_base64: str | None, limit: int, *, local: bool) -> tuple[str, bytes]:

@@ -25,7 +25,7 @@ from src.errors import (
 from src.ipc.messages.base import Failed, Priority
 from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrRequest, OcrResult
 from src.ocr.pool import Pool, Slot, WorkerCrashed, WorkerGone
-from src.ocr.queue import Line
+from src.ocr.queue import PageQueue
 from src.settings import OcrSettings
 
 _FIRST_GUESS_S = 2.0
@@ -35,7 +35,7 @@ _STOPPING = "The service is stopping."
 
 
 @dataclass(eq=False)
-class Page:
+class QueuedPage:
     """One request on its way. Times are the event loop's. `crashed`: a worker died on it."""
 
     request: OcrRequest | OcrInspect
@@ -59,8 +59,8 @@ class Admission:
     def __init__(self, settings: OcrSettings, pool: Pool) -> None:
         self._settings = settings
         self._pool = pool
-        self._waiting: Line[Page] = Line()
-        self._reading: dict[asyncio.Task[None], Page] = {}
+        self._waiting: PageQueue[QueuedPage] = PageQueue()
+        self._reading: dict[asyncio.Task[None], QueuedPage] = {}
         self._mean_page_s = _FIRST_GUESS_S
         self._closed = False
         self.pages = 0
@@ -94,7 +94,7 @@ class Admission:
 
     def submit(
         self, request: OcrRequest | OcrInspect, priority: Priority = "normal", wait_s: float | None = None
-    ) -> Page:
+    ) -> QueuedPage:
         """Put a page at the end of its class; its `outcome` will complete. `wait_s`: OCR_QUEUE_TIMEOUT, if not given.
 
         Raises:
@@ -104,13 +104,13 @@ class Admission:
         loop = asyncio.get_running_loop()
         now = loop.time()
         wait_until = now + (self._settings.ocr_queue_timeout if wait_s is None else wait_s)
-        page = Page(request, loop.create_future(), now, wait_until, priority)
+        page = QueuedPage(request, loop.create_future(), now, wait_until, priority)
         self._waiting.add(page)
         self._limit_wait(page)
         self.pump()
         return page
 
-    def abandon(self, page: Page) -> None:
+    def abandon(self, page: QueuedPage) -> None:
         """Nobody wants the page any more: leave the line; a worker that reads it finishes for nothing."""
         page.outcome.cancel()
         self._leave_line(page)
@@ -144,19 +144,19 @@ class Admission:
         if self.waiting >= self._settings.ocr_queue_size:
             raise self._overloaded(f"{self.waiting} pages are waiting (OCR_QUEUE_SIZE)")
 
-    def _limit_wait(self, page: Page) -> None:
+    def _limit_wait(self, page: QueuedPage) -> None:
         page.expiry = asyncio.get_running_loop().call_at(page.wait_until, self._expire, page)
 
-    def _leave_line(self, page: Page) -> None:
+    def _leave_line(self, page: QueuedPage) -> None:
         if page.expiry is not None:
             page.expiry.cancel()
         self._waiting.remove(page)
 
-    def _expire(self, page: Page) -> None:
+    def _expire(self, page: QueuedPage) -> None:
         self._leave_line(page)
         page.settle(Failed.of(self._waited_too_long(page)))
 
-    def _waited_too_long(self, page: Page) -> ServiceError:
+    def _waited_too_long(self, page: QueuedPage) -> ServiceError:
         limit = f"OCR_QUEUE_TIMEOUT ({self._settings.ocr_queue_timeout:g} s)"
         if page.crashed:
             return OcrCrashed(f"The OCR worker died on this page, and no other was free within {limit}.")
@@ -183,7 +183,7 @@ class Admission:
 
     # ---- being read
 
-    def _begin(self, page: Page, slot: Slot) -> None:
+    def _begin(self, page: QueuedPage, slot: Slot) -> None:
         self._leave_line(page)
         page.queue_s = asyncio.get_running_loop().time() - page.arrived
         task = asyncio.create_task(self._read(page, slot))
@@ -194,7 +194,7 @@ class Admission:
         del self._reading[task]
         self.pump()
 
-    async def _read(self, page: Page, slot: Slot) -> None:
+    async def _read(self, page: QueuedPage, slot: Slot) -> None:
         try:
             self._count(await self._pool.read(slot, page.request), page)
         except WorkerCrashed:
@@ -207,7 +207,7 @@ class Admission:
             logger.exception("a page was lost")
             self._fail(page, InternalError())
 
-    def _count(self, answer: OcrResult | OcrContents | Failed, page: Page) -> None:
+    def _count(self, answer: OcrResult | OcrContents | Failed, page: QueuedPage) -> None:
         if isinstance(answer, Failed):
             self.failures += 1
             page.settle(answer)
@@ -222,7 +222,7 @@ class Admission:
         timings = msgspec.structs.replace(answer.timings, queue_s=page.queue_s)
         page.settle(msgspec.structs.replace(answer, timings=timings))
 
-    def _crashed(self, page: Page) -> None:
+    def _crashed(self, page: QueuedPage) -> None:
         """One more try; a page that kills twice fails alone."""
         if page.crashed:
             self._fail(page, OcrCrashed("The OCR worker died on this page, and another on its retry."))
@@ -233,7 +233,7 @@ class Admission:
         page.wait_until = asyncio.get_running_loop().time() + self._settings.ocr_queue_timeout
         self._again(page, "its worker died on it")
 
-    def _again(self, page: Page, why: object) -> None:
+    def _again(self, page: QueuedPage, why: object) -> None:
         """Back to the head of the line, if anyone still wants it."""
         if page.outcome.done() or self._closed:
             return
@@ -241,6 +241,6 @@ class Admission:
         self._waiting.put_back(page)
         self._limit_wait(page)
 
-    def _fail(self, page: Page, error: ServiceError) -> None:
+    def _fail(self, page: QueuedPage, error: ServiceError) -> None:
         self.failures += 1
         page.settle(Failed.of(error))

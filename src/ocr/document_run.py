@@ -16,7 +16,7 @@ from src.documents.pages import Ranges
 from src.errors import BackendUnavailable, InternalError, Overloaded, PayloadTooLarge, ServiceError
 from src.ipc.messages.base import Failed, Priority
 from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrOptions, OcrRequest, OcrResult
-from src.ocr.admission import Admission, Page
+from src.ocr.admission import Admission, QueuedPage
 
 OnPage = Callable[[int, "OcrResult | Failed"], Awaitable[None]]
 
@@ -91,7 +91,10 @@ class Assignment:
         Raises:
             ServiceError: no page can be read at all, or the service is stopping.
         """
-        todo, running = deque(numbers), dict[asyncio.Future["OcrResult | OcrContents | Failed"], tuple[int, Page]]()
+        todo, running = (
+            deque(numbers),
+            dict[asyncio.Future["OcrResult | OcrContents | Failed"], tuple[int, QueuedPage]](),
+        )
         try:
             while todo or running:
                 await self._submit(todo, running)
@@ -104,7 +107,7 @@ class Assignment:
                 self._admission.abandon(page)
 
     async def _submit(
-        self, todo: deque[int], running: dict[asyncio.Future[OcrResult | OcrContents | Failed], tuple[int, Page]]
+        self, todo: deque[int], running: dict[asyncio.Future[OcrResult | OcrContents | Failed], tuple[int, QueuedPage]]
     ) -> None:
         """As many as keep the workers busy; the others leave the line to other documents."""
         try:

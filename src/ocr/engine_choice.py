@@ -13,7 +13,7 @@ from src.settings import ROOT, Settings
 
 
 @dataclass(frozen=True)
-class Choice:
+class RecognizerChoice:
     """An engine, and the reason in words."""
 
     engine: str
@@ -28,15 +28,15 @@ class Choice:
         return self.engine == "mlx_vlm" and has_gpu()
 
 
-def choose(settings: Settings) -> Choice:
+def choose(settings: Settings) -> RecognizerChoice:
     """OCR_ENGINE, or what is best here."""
     if settings.ocr_engine != "auto":
-        return Choice(settings.ocr_engine, "OCR_ENGINE says so")
+        return RecognizerChoice(settings.ocr_engine, "OCR_ENGINE says so")
     if not settings.ocr_model:
-        return Choice("rapidocr", "no OCR_MODEL is set; the embedded models need nothing")
+        return RecognizerChoice("rapidocr", "no OCR_MODEL is set; the embedded models need nothing")
     if not has_gpu():
-        return Choice("rapidocr", "OCR_MODEL is set, but a vision model on a CPU takes minutes a page")
-    return Choice("mlx_vlm", "OCR_MODEL is set, and there is a GPU")
+        return RecognizerChoice("rapidocr", "OCR_MODEL is set, but a vision model on a CPU takes minutes a page")
+    return RecognizerChoice("mlx_vlm", "OCR_MODEL is set, and there is a GPU")
 
 
 def has_gpu() -> bool:

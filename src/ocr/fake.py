@@ -12,7 +12,7 @@ import struct
 import time
 import zlib
 
-from src.ocr.reading import Line, Pixels, Reading
+from src.ocr.reading import Pixels, Reading, TextLine
 
 _PREFIX = "fake: "
 _HEIGHT = 8
@@ -31,7 +31,7 @@ class FakeRecognizer:
         _act(script)
         text = script.get("text", f"a page of {width} × {height} pixels")
         box = ((0.0, 0.0), (float(width), 0.0), (float(width), float(height)), (0.0, float(height)))
-        return Reading(text, (Line(text, 1.0, box),))
+        return Reading(text, (TextLine(text, 1.0, box),))
 
 
 def _script(page: Pixels) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from src.documents import kinds
 from src.errors import InvalidDocument, InvalidImage
 from src.ocr import documents
-from src.ocr.limits import Limits
+from src.ocr.limits import DocumentLimits
 from src.ocr.reading import Pixels
 
 _CHUNK = 1 << 20
@@ -22,7 +22,7 @@ _UNREADABLE = (OSError, RuntimeError, ValueError, EOFError, NotImplementedError,
 class ImageFile:
     """One image: one page, or, of a TIFF, as many as it has frames. Of an animation, the first frame."""
 
-    def __init__(self, kind: str, data: bytes, limits: Limits) -> None:
+    def __init__(self, kind: str, data: bytes, limits: DocumentLimits) -> None:
         self.kind = kind
         self._data = data
         self._limits = limits
@@ -47,7 +47,7 @@ class ZipOfImages:
 
     kind = "zip"
 
-    def __init__(self, data: bytes, limits: Limits) -> None:
+    def __init__(self, data: bytes, limits: DocumentLimits) -> None:
         self._limits = limits
         try:
             self._archive = zipfile.ZipFile(io.BytesIO(data))

@@ -35,7 +35,7 @@ _RETRY_S = 30.0
 
 
 @dataclass
-class _Running:
+class _RunningJob:
     """A job under way. `began` and `done` count this run only: what its ETA is made of."""
 
     task: asyncio.Task[None]
@@ -64,7 +64,7 @@ class Jobs:
         self._clock = clock
         self._thread = thread or ThreadPoolExecutor(1, "ocr-ledger")
         self._turns = asyncio.Semaphore(_AT_ONCE)
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, _RunningJob] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._taken_up = False
 
@@ -165,7 +165,7 @@ class Jobs:
 
     def _launch(self, name: str, source: Source) -> None:
         task = asyncio.create_task(self._run(name, source))
-        self._running[name] = _Running(task, Path(source.path))
+        self._running[name] = _RunningJob(task, Path(source.path))
         task.add_done_callback(lambda _: self._finished(name))
 
     def _finished(self, name: str) -> None:

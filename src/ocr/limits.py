@@ -10,7 +10,7 @@ _MAX_MEMBER_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
-class Limits:
+class DocumentLimits:
     """`max_member_bytes`: what one file of a ZIP may expand to."""
 
     max_megapixels: float = 40.0
@@ -19,5 +19,5 @@ class Limits:
     max_member_bytes: int = _MAX_MEMBER_BYTES
 
     @classmethod
-    def of(cls, settings: OcrSettings) -> Limits:
+    def of(cls, settings: OcrSettings) -> DocumentLimits:
         return cls(settings.ocr_max_megapixels, settings.ocr_max_pages, settings.ocr_dpi)

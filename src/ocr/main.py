@@ -24,7 +24,7 @@ from src.ocr.admission import Admission
 from src.ocr.broker import Broker
 from src.ocr.job_store import Ledger
 from src.ocr.jobs import Jobs
-from src.ocr.pool import Pool, Wear
+from src.ocr.pool import Pool, WorkerRecycling
 from src.ocr.process import WorkerProcess
 from src.ocr.spool import Spool
 from src.settings import Settings
@@ -64,7 +64,7 @@ async def _run(config: Settings) -> None:
         model_bytes=engine_choice.model_bytes(config),
         on_gpu=chosen.on_gpu,
     )
-    wear = Wear(config.ocr_recycle_pages, (config.ocr_worker_memory_mb << 20) / 2)
+    wear = WorkerRecycling(config.ocr_recycle_pages, (config.ocr_worker_memory_mb << 20) / 2)
     pool = Pool(limits.least, config.ocr_page_timeout, lambda: WorkerProcess(config), wear)
     admission, spool = Admission(config, pool), Spool(config.runtime_path)
     jobs = Jobs(config, admission, Ledger(config.runtime_path), spool)

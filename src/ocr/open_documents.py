@@ -14,7 +14,7 @@ from src.errors import InvalidDocument
 from src.ocr import documents
 from src.ocr.frames import ImageFile, ZipOfImages
 from src.ocr.guard import Guard, unguarded
-from src.ocr.limits import Limits
+from src.ocr.limits import DocumentLimits
 from src.ocr.pdf import PdfFile
 from src.ocr.reading import Pixels, Reading
 
@@ -37,7 +37,7 @@ class Document(Protocol):
 class Shelf:
     """The last documents used, by path."""
 
-    def __init__(self, limits: Limits, guard: Guard = unguarded) -> None:
+    def __init__(self, limits: DocumentLimits, guard: Guard = unguarded) -> None:
         self._limits = limits
         self._guard = guard
         self._open: OrderedDict[str, Document] = OrderedDict()
@@ -61,7 +61,9 @@ class Shelf:
             self._open.popitem()[1].close()
 
 
-def open_document(path: Path, limits: Limits, *, base64_text: bool = False, guard: Guard = unguarded) -> Document:
+def open_document(
+    path: Path, limits: DocumentLimits, *, base64_text: bool = False, guard: Guard = unguarded
+) -> Document:
     """By its first bytes, and by nothing else: what a file is called, or also is, does not count."""
     try:
         with path.open("rb") as file:

@@ -20,8 +20,8 @@ from pypdfium2 import raw
 from src.errors import InvalidDocument
 from src.ocr import layout
 from src.ocr.guard import OPENING, Guard, unguarded
-from src.ocr.limits import Limits
-from src.ocr.reading import Line, Pixels, Polygon, Reading
+from src.ocr.limits import DocumentLimits
+from src.ocr.reading import Pixels, Polygon, Reading, TextLine
 
 Size = tuple[int, int]  # width and height
 Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
@@ -43,7 +43,7 @@ class PdfFile:
 
     kind = "pdf"
 
-    def __init__(self, source: Path | bytes, limits: Limits, guard: Guard = unguarded) -> None:
+    def __init__(self, source: Path | bytes, limits: DocumentLimits, guard: Guard = unguarded) -> None:
         self._limits = limits
         self._guard = guard
         try:
@@ -201,7 +201,7 @@ def _reading(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage, size: Size) -
     arranged = layout.arrange([polygon for _, polygon in runs])
     rows = [[runs[index] for index in row] for row in arranged.rows]
     lines = tuple(
-        Line(" ".join(words for words, _ in row), None, _around([polygon for _, polygon in row])) for row in rows
+        TextLine(" ".join(words for words, _ in row), None, _around([polygon for _, polygon in row])) for row in rows
     )
     return Reading("\n".join(line.text for line in lines), lines) if lines else None
 

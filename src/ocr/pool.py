@@ -54,7 +54,7 @@ class Worker(Protocol):
 
 
 @dataclass(frozen=True)
-class Wear:
+class WorkerRecycling:
     """When a worker is replaced: after so many pages, or when it holds so much more than when it was new."""
 
     pages: float = inf
@@ -87,11 +87,11 @@ class Pool:
     """The workers and their places. `on_change` is called when a worker is loaded or lost."""
 
     def __init__(
-        self, size: int, page_timeout_s: float, new_worker: Callable[[], Worker], wear: Wear | None = None
+        self, size: int, page_timeout_s: float, new_worker: Callable[[], Worker], wear: WorkerRecycling | None = None
     ) -> None:
         self._page_timeout_s = page_timeout_s
         self._new_worker = new_worker
-        self._wear = wear or Wear()
+        self._wear = wear or WorkerRecycling()
         self._slots = [Slot() for _ in range(size)]
         self._started = False
         self._past_starts = 0  # of places that are no more

@@ -28,7 +28,7 @@ class Waiter(Protocol):
 T = TypeVar("T", bound=Waiter)
 
 
-class Line(Generic[T]):
+class PageQueue(Generic[T]):
     """Those who come back (`put_back`) go before all others."""
 
     def __init__(self) -> None:

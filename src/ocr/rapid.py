@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rapidocr.ch_ppocr_rec import TextRecInput
 
 from src.ocr import layout
-from src.ocr.reading import Line, Pixels, Polygon, Reading
+from src.ocr.reading import Pixels, Polygon, Reading, TextLine
 
 Boxes = NDArray[np.float32]  # n x 4 corners x (x, y), clockwise from the line's start
 
@@ -104,7 +104,7 @@ class RapidRecognizer:
         found = self._recognize(upright.pixels, boxes)
         arranged = layout.arrange([polygon for polygon, _, _ in found])
         lines = tuple(
-            Line(text, round(score, 4), frame.back(polygon, upright.rotation))
+            TextLine(text, round(score, 4), frame.back(polygon, upright.rotation))
             for polygon, text, score in (found[index] for index in arranged.order)
         )
         text = "\n".join(" ".join(found[index][1] for index in row) for row in arranged.rows)

@@ -17,7 +17,7 @@ from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrLine, OcrOptions, OcrRequest, OcrResult, OcrTimings
 from src.ocr import documents
 from src.ocr.guard import Guard, unguarded
-from src.ocr.limits import Limits
+from src.ocr.limits import DocumentLimits
 from src.ocr.open_documents import Shelf
 from src.ocr.read_ahead import Ahead
 from src.ocr.reading import Pixels, Reading
@@ -26,13 +26,13 @@ from src.ocr.recognizers import BatchRecognizer, Recognizer
 _JPEG_QUALITY = 80
 
 
-class Reader:
+class PageReader:
     """One recognizer, a second one to fall back to (loaded when it is first needed), and the open documents."""
 
     def __init__(
         self,
         recognizer: Recognizer,
-        limits: Limits,
+        limits: DocumentLimits,
         fallback: Callable[[], Recognizer] | None = None,
         guard: Guard = unguarded,
     ) -> None:

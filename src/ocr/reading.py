@@ -14,7 +14,7 @@ StopReason = Literal["length", "repetition"]
 
 
 @dataclass(frozen=True)
-class Line:
+class TextLine:
     """One line of text. `polygon`: four corners in the page's pixels, clockwise from its start; none if unknown."""
 
     text: str
@@ -30,7 +30,7 @@ class Reading:
     """
 
     text: str
-    lines: tuple[Line, ...]
+    lines: tuple[TextLine, ...]
     rotation: int = 0
     skew_degrees: float = 0.0
     markdown: str | None = None

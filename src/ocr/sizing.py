@@ -31,7 +31,7 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Facts:
+class PoolFacts:
     """The pool as it is now. `idle_s`: since the last page came or went."""
 
     size: int
@@ -52,7 +52,7 @@ def bounds(settings: OcrSettings, *, cores: int, memory_bytes: int, model_bytes:
     return Bounds(1, most, worker_bytes)
 
 
-def change(facts: Facts, limits: Bounds) -> int:
+def change(facts: PoolFacts, limits: Bounds) -> int:
     """One more (1), one less (-1), or as it is (0)."""
     loading = facts.loaded < facts.size
     full = facts.busy >= facts.loaded and facts.waiting > 0
@@ -74,7 +74,7 @@ async def follow(pool: Pool, admission: Admission, limits: Bounds) -> None:
         if done != seen or admission.waiting:
             seen, changed_at = done, clock()
         free = psutil.virtual_memory().available
-        facts = Facts(pool.size, pool.loaded, admission.busy, admission.waiting, clock() - changed_at, free)
+        facts = PoolFacts(pool.size, pool.loaded, admission.busy, admission.waiting, clock() - changed_at, free)
         step = change(facts, limits)
         if step > 0:
             pool.grow()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 from src.ocr import layout
-from src.ocr.reading import Line, Polygon, Reading
+from src.ocr.reading import Polygon, Reading, TextLine
 
 _WORD = "5"  # a row's level: page, block, paragraph, line, word
 _FIELDS = 12
@@ -72,7 +72,7 @@ def reading(tsv: str, width: int, height: int) -> Reading:
     size = (width, height) if rotation % 180 == 0 else (height, width)
     arranged = layout.arrange(boxes)
     found = [
-        Line(_join(line), _confidence(line), tuple(layout.turn(x, y, -rotation, *size) for x, y in box))
+        TextLine(_join(line), _confidence(line), tuple(layout.turn(x, y, -rotation, *size) for x, y in box))
         for line, box in zip(lines, boxes, strict=True)
     ]
     text = "\n".join(" ".join(found[index].text for index in row) for row in arranged.rows)

@@ -40,7 +40,7 @@ def agrees(alone: Sequence[Answer], together: Sequence[Answer]) -> bool:
     return list(alone) == list(together) and len({text for text, _ in alone}) > 1
 
 
-class Row:
+class PageRow:
     """One page in a batch, as mlx-vlm's logits processor: a loop in it is ended, and the others go on."""
 
     def __init__(self, end: Callable[[Any], Any], end_tokens: frozenset[int], give_way: GiveWay) -> None:
@@ -88,7 +88,7 @@ class Batch:
 
     def read(self, pictures: Sequence[Image.Image], max_tokens: int, give_way: GiveWay) -> list[Answer]:
         """An answer for each."""
-        rows = [Row(self._only_the_end, self._end_tokens, give_way) for _ in pictures]
+        rows = [PageRow(self._only_the_end, self._end_tokens, give_way) for _ in pictures]
         done = self._generate(
             self._model,
             self._processor,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from src.ocr.reading import Line
+from src.ocr.reading import TextLine
 
 Parse = Callable[[str, int, int], "tuple[str, tuple[Line, ...]]"]
 
@@ -18,7 +18,7 @@ _GRID = 1000  # models give places in thousandths of the page
 
 
 @dataclass(frozen=True)
-class Model:
+class OcrModel:
     """`markdown`: the answer is markdown, not plain text. `max_side`: pixels; larger pages are reduced first."""
 
     prompt: str
@@ -28,30 +28,30 @@ class Model:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def plain(answer: str, width: int, height: int) -> tuple[str, tuple[Line, ...]]:  # noqa: ARG001  # no places
+def plain(answer: str, width: int, height: int) -> tuple[str, tuple[TextLine, ...]]:  # noqa: ARG001  # no places
     """Text alone: its lines have no places and no confidence."""
     text = answer.strip()
-    return text, tuple(Line(line.strip(), None, ()) for line in text.splitlines() if line.strip())
+    return text, tuple(TextLine(line.strip(), None, ()) for line in text.splitlines() if line.strip())
 
 
 _GROUNDED = re.compile(r"<\|ref\|>(.*?)<\|/ref\|><\|det\|>\[\[([\d., ]+)\].*?\]<\|/det\|>\s*", re.DOTALL)
 _TAGGED = re.compile(r"<\|det\|>\s*\w*\s*\[([\d., ]+)\]\s*<\|/det\|>([^<]*)", re.DOTALL)
 
 
-def grounded(answer: str, width: int, height: int) -> tuple[str, tuple[Line, ...]]:
+def grounded(answer: str, width: int, height: int) -> tuple[str, tuple[TextLine, ...]]:
     """DeepSeek-OCR: `<|ref|>text<|/ref|><|det|>[[x1, y1, x2, y2]]<|/det|>`."""
     found = [(match[1].strip(), match[2]) for match in _GROUNDED.finditer(answer)]
     return _placed(found, width, height) if found else plain(answer, width, height)
 
 
-def tagged(answer: str, width: int, height: int) -> tuple[str, tuple[Line, ...]]:
+def tagged(answer: str, width: int, height: int) -> tuple[str, tuple[TextLine, ...]]:
     """Unlimited-OCR: `<|det|>kind [x1, y1, x2, y2]<|/det|>text`."""
     found = [(match[2].strip(), match[1]) for match in _TAGGED.finditer(answer)]
     return _placed(found, width, height) if found else plain(answer, width, height)
 
 
-def _placed(found: list[tuple[str, str]], width: int, height: int) -> tuple[str, tuple[Line, ...]]:
-    lines = tuple(Line(text, None, _polygon(numbers, width, height)) for text, numbers in found if text)
+def _placed(found: list[tuple[str, str]], width: int, height: int) -> tuple[str, tuple[TextLine, ...]]:
+    lines = tuple(TextLine(text, None, _polygon(numbers, width, height)) for text, numbers in found if text)
     return "\n".join(line.text for line in lines), lines
 
 
@@ -65,24 +65,24 @@ def _polygon(numbers: str, width: int, height: int) -> tuple[tuple[float, float]
     return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
-_DEEPSEEK = Model("<|grounding|>OCR this image.", grounded, max_side=1280)
-_FREE = Model("Read all the text in this image, in reading order. Answer with the text alone.", plain)
+_DEEPSEEK = OcrModel("<|grounding|>OCR this image.", grounded, max_side=1280)
+_FREE = OcrModel("Read all the text in this image, in reading order. Answer with the text alone.", plain)
 
 _MODELS = {
     "deepseekocr": _DEEPSEEK,
     "deepseekocr_2": _DEEPSEEK,
-    "unlimited_ocr": Model("document parsing.", tagged),
-    "glm_ocr": Model("Text Recognition:", plain, markdown=True),
-    "paddleocr_vl": Model("OCR:", plain),
-    "dots_ocr": Model("Extract the text content from this image.", plain),
-    "got": Model("OCR:", plain, max_side=1024),
-    "falcon_ocr": Model("plain", plain),
-    "nemotron_parse": Model(
+    "unlimited_ocr": OcrModel("document parsing.", tagged),
+    "glm_ocr": OcrModel("Text Recognition:", plain, markdown=True),
+    "paddleocr_vl": OcrModel("OCR:", plain),
+    "dots_ocr": OcrModel("Extract the text content from this image.", plain),
+    "got": OcrModel("OCR:", plain, max_side=1024),
+    "falcon_ocr": OcrModel("plain", plain),
+    "nemotron_parse": OcrModel(
         "</s><s><predict_no_bbox><predict_no_classes><output_markdown><predict_no_text_in_pic>", plain, markdown=True
     ),
 }
 
 
-def of(model_type: str) -> Model:
+def of(model_type: str) -> OcrModel:
     """A vision model that is no OCR model is asked in plain words."""
     return _MODELS.get(model_type, _FREE)

@@ -36,8 +36,8 @@ from src.ipc.messages.wire import AnyMessage
 from src.ocr import engine_choice, recognizers
 from src.ocr.guard import PageGuard
 from src.ocr.heap import Heap
-from src.ocr.limits import Limits
-from src.ocr.reader import Reader
+from src.ocr.limits import DocumentLimits
+from src.ocr.reader import PageReader
 from src.ocr.resident import Resident
 from src.settings import ModelSettings, Settings
 
@@ -61,7 +61,7 @@ def main(sock: socket.socket, settings: Settings) -> None:
             cpu_s=settings.ocr_draw_timeout,
             memory_bytes=(settings.ocr_worker_memory_mb << 20) // 2,
         )
-        serve(channel, Reader(recognizer, Limits.of(settings), fallback, guard), recognizer.idle)
+        serve(channel, PageReader(recognizer, DocumentLimits.of(settings), fallback, guard), recognizer.idle)
 
 
 def _settle_in(nice: int) -> None:
@@ -129,7 +129,7 @@ def idle_timeout(settings: ModelSettings, *, on_gpu: bool) -> float:
     return _IDLE_S if settings.offload_after_request else settings.gpu_idle_timeout
 
 
-def serve(channel: Channel, reader: Reader, idle: Callable[[], object] = lambda: None) -> None:
+def serve(channel: Channel, reader: PageReader, idle: Callable[[], object] = lambda: None) -> None:
     """Answer pages until the broker closes; `idle` is called now and then while none comes."""
     heap = Heap()
     while (message := channel.receive(idle)) is not None:

@@ -14,16 +14,19 @@ from src.settings import Settings
 _SCAN_S = 1.0
 
 
-class Known:
+class CatalogCache:
     """The catalogue as it was seen last."""
 
     def __init__(
-        self, settings: Settings, scan: Callable[[Settings], dict[str, catalog.Entry]], clock: Callable[[], float]
+        self,
+        settings: Settings,
+        scan: Callable[[Settings], dict[str, catalog.CatalogEntry]],
+        clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._scan = scan
         self._clock = clock
-        self._found: dict[str, catalog.Entry] = {}
+        self._found: dict[str, catalog.CatalogEntry] = {}
         self._scanned_at = float("-inf")
 
     def refresh(self, wanted: str | None = None) -> dict[str, int]:
@@ -59,7 +62,7 @@ class Known:
         why = catalog.damage(folder)
         return f"The model {name!r} cannot be loaded: {why}." if why else None
 
-    def _of(self, name: str) -> catalog.Entry:
+    def _of(self, name: str) -> catalog.CatalogEntry:
         if name not in self._found:
             raise ModelNotFound(f"No such model. Available: {', '.join(self._found)}.", param="model")
         return self._found[name]

@@ -20,11 +20,11 @@ from loguru import logger
 
 from src.ipc.messages.status import ChildState, ChildStatus, Health
 from src.settings import SupervisorSettings
-from src.supervisor.launcher import Effects, Probe, ProbeError, Process
-from src.supervisor.recycle import Wear
+from src.supervisor.launcher import Probe, ProbeError, Process, ProcessLauncher
+from src.supervisor.recycle import RecyclePolicy
 from src.supervisor.restarts import End, Reason, RestartPolicy, end_of
 from src.supervisor.specs import ChildSpec
-from src.supervisor.standby import Relief
+from src.supervisor.standby import Standby
 from src.supervisor.starting import StartWatch
 from src.supervisor.watchdog import Silence
 
@@ -69,7 +69,7 @@ class Child:
     def __init__(
         self,
         spec: ChildSpec,
-        effects: Effects,
+        effects: ProcessLauncher,
         settings: SupervisorSettings,
         *,
         on_change: Callable[[Child], None] = lambda _: None,
@@ -90,8 +90,8 @@ class Child:
         self._called: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._killed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._wear = Wear(settings)
-        self._relief: Relief | None = None
+        self._wear = RecyclePolicy(settings)
+        self._relief: Standby | None = None
         self._leaving: set[asyncio.Task[None]] = set()  # of processes that were relieved
         self._process: Process | None = None
         self._health: Health | None = None
@@ -171,7 +171,7 @@ class Child:
             process = self._process = self._taken_over() or self._effects.spawn(self.spec)
         except OSError as error:
             return End("start", f"cannot be started: {error}")
-        self._wear = Wear(self._settings)
+        self._wear = RecyclePolicy(self._settings)
         self._enter("starting" if self._ready_at == _NOT_YET else "ready")
         try:
             end = await self._watched(process)
@@ -288,12 +288,12 @@ class Child:
                 self._count("recycle")
                 raise _Worn
             try:
-                self._relief = Relief(self.spec, self._effects, self._settings, self._clock)
+                self._relief = Standby(self.spec, self._effects, self._settings, self._clock)
             except OSError as error:
                 self._log.error("{} cannot be renewed: {}", self.spec.name, error)
                 self._wear.wait(now + self._settings.breaker_retry)
 
-    def _look_at_relief(self, relief: Relief, now: float) -> None:
+    def _look_at_relief(self, relief: Standby, now: float) -> None:
         if self._health is not None and self._health.location == "cpu":
             self._drop_relief()  # the model has left the device meanwhile; its successor would bring it back
         elif relief.ready:

@@ -13,7 +13,7 @@ from src.ipc.messages.status import ChildState, ChildStatus, Health
 from src.settings import SupervisorSettings
 from src.supervisor import watchdog
 from src.supervisor.child import Child
-from src.supervisor.launcher import Effects
+from src.supervisor.launcher import ProcessLauncher
 from src.supervisor.specs import ChildSpec
 
 
@@ -22,7 +22,7 @@ class Children:
 
     def __init__(
         self,
-        effects: Effects,
+        effects: ProcessLauncher,
         settings: SupervisorSettings,
         *,
         on_change: Callable[[Child], None],

@@ -7,24 +7,24 @@ from typing import Protocol
 from src.errors import NotFound, ServiceError, UnsupportedValue
 from src.ipc.messages.base import Accepted, Failed
 from src.ipc.messages.control import (
+    AcquireModel,
     MoveModel,
     PauseBackground,
     RestartRequest,
     SetIdleTimeout,
     StatusRequest,
     StopRequest,
-    UseModel,
 )
 from src.ipc.messages.status import SystemStatus
 from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Handler, Peer
-from src.supervisor.models import Models
+from src.supervisor.models import ModelTable
 
 
-class Service(Protocol):
+class ControlTarget(Protocol):
     """The supervisor, as those who ask it see it."""
 
-    models: Models
+    models: ModelTable
 
     def status(self) -> SystemStatus: ...
 
@@ -34,8 +34,8 @@ class Service(Protocol):
         """False when there is none of that name."""
 
 
-def answering(service: Service) -> Handler:
-    """A handler for `ipc.server`. Questions may be repeated on one connection; a `UseModel` keeps it to its end."""
+def answering(service: ControlTarget) -> Handler:
+    """A handler for `ipc.server`. Questions may be repeated on one connection; a `AcquireModel` keeps it to its end."""
 
     def answer(message: AnyMessage) -> AnyMessage:
         if isinstance(message, StatusRequest):
@@ -48,7 +48,7 @@ def answering(service: Service) -> Handler:
 
     async def serve(peer: Peer) -> None:
         while (message := await peer.receive()) is not None:
-            if isinstance(message, UseModel):
+            if isinstance(message, AcquireModel):
                 return await service.models.lend(peer, message)
             peer.send(answer(message))
         return None
@@ -56,7 +56,7 @@ def answering(service: Service) -> Handler:
     return serve
 
 
-def _obey(message: AnyMessage, service: Service) -> None:
+def _obey(message: AnyMessage, service: ControlTarget) -> None:
     """Raises ServiceError for an order that cannot be taken."""
     if isinstance(message, StopRequest):
         service.stop()

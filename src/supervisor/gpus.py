@@ -8,7 +8,7 @@ from loguru import logger
 from src.gpu import watch as gpu_watch
 from src.gpu.advice import no_gpu_warning
 from src.gpu.machine import read_host
-from src.gpu.selection import Selection, select
+from src.gpu.selection import GpuSelection, select
 from src.gpu.watch import GpuWatch
 from src.ipc.messages.status import GpuSample
 from src.settings import Settings, SettingsError, cuda_visible_devices
@@ -61,14 +61,14 @@ class Gpus:
             logger.warning("there is a GPU, but nothing tells of it: {}", sample.reason)
 
 
-def _decide(settings: Settings, sample: GpuSample) -> Selection:
+def _decide(settings: Settings, sample: GpuSample) -> GpuSelection:
     """Raises SettingsError for what cannot be had here."""
     if settings.require_gpu and settings.device_type == "cpu":
         raise SettingsError(["REQUIRE_GPU: true, but DEVICE_TYPE=cpu uses none"])
     if settings.cuda_device != "auto" and not (sample.source == "nvml" and sample.gpus):
         raise SettingsError([f"CUDA_DEVICE: no NVIDIA GPU is known here: {sample.reason or 'there is an Apple GPU'}"])
     if sample.source == "ioreg":
-        selection = Selection(0, "the only one")
+        selection = GpuSelection(0, "the only one")
     else:
         selection = select(sample.gpus, settings.cuda_device, settings.nvidia_visible_devices, cuda_visible_devices())
     if settings.require_gpu and (sample.source == "none" or selection.environment.get("CUDA_VISIBLE_DEVICES") == ""):

@@ -30,7 +30,7 @@ _FIRST_RECORD = re.compile(rb'\{"ts": "(\d{4}-\d{2}-\d{2})T')
 
 
 @dataclass(frozen=True)
-class LogFile:
+class RotatedLog:
     """A file in the log folder. `began`: the day of its first record (UTC)."""
 
     name: str
@@ -47,7 +47,7 @@ class Action:
     name: str
 
 
-def plan(files: Iterable[LogFile], now: float, settings: LogSettings) -> Iterator[Action]:
+def plan(files: Iterable[RotatedLog], now: float, settings: LogSettings) -> Iterator[Action]:
     """Decide, for our own names only; a file of another name is never touched."""
     files = list(files)
     surplus = list(_plan_total(files, settings))
@@ -61,12 +61,12 @@ def plan(files: Iterable[LogFile], now: float, settings: LogSettings) -> Iterato
             yield from _plan_rotated(file, now - file.modified, settings)
 
 
-def _is_full(file: LogFile, now: float, settings: LogSettings) -> bool:
+def _is_full(file: RotatedLog, now: float, settings: LogSettings) -> bool:
     today = datetime.fromtimestamp(now, UTC).date()
     return file.size >= settings.log_max_mb * 2**20 or file.began < today
 
 
-def _plan_total(files: list[LogFile], settings: LogSettings) -> Iterator[Action]:
+def _plan_total(files: list[RotatedLog], settings: LogSettings) -> Iterator[Action]:
     """Clients in a loop fill the access log faster than days pass: the oldest rotated files make room."""
     rotated = sorted((file for file in files if _is_rotated(file.name)), key=lambda file: file.modified)
     excess = sum(file.size for file in rotated) - settings.log_total_mb * 2**20
@@ -81,7 +81,7 @@ def _is_rotated(name: str) -> bool:
     return bool(_ROTATED.fullmatch(name.removesuffix(".tmp").removesuffix(".gz")))
 
 
-def _plan_rotated(file: LogFile, age_s: float, settings: LogSettings) -> Iterator[Action]:
+def _plan_rotated(file: RotatedLog, age_s: float, settings: LogSettings) -> Iterator[Action]:
     if age_s >= settings.log_retention_days * _DAY_S or (file.name.endswith(".tmp") and age_s >= _DAY_S):
         yield Action("delete", file.name)
     elif file.name.endswith(".log") and age_s >= _LATE_WRITERS_S:
@@ -125,11 +125,11 @@ class Janitor:
             path.unlink()
 
 
-def _look(folder: Path) -> Iterator[LogFile]:
+def _look(folder: Path) -> Iterator[RotatedLog]:
     for path in sorted(folder.iterdir()):
         info = path.lstat()
         if stat.S_ISREG(info.st_mode):
-            yield LogFile(path.name, info.st_size, info.st_mtime, _began(path, info.st_mtime))
+            yield RotatedLog(path.name, info.st_size, info.st_mtime, _began(path, info.st_mtime))
 
 
 def _began(path: Path, modified: float) -> date:

@@ -35,7 +35,7 @@ class Probe(Protocol):
     def close(self) -> None: ...
 
 
-class Effects(Protocol):
+class ProcessLauncher(Protocol):
     def spawn(self, spec: ChildSpec) -> Process:
         """Start it, leading a process group of its own. Raises OSError."""
 

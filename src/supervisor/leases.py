@@ -1,6 +1,6 @@
 """A request's place at a model, and a model with those who wait for it and use it: what `models.py` decides over.
 
-Nothing here waits or moves: a lease's future tells the request, and `Place` tells the policy.
+Nothing here waits or moves: a lease's future tells the request, and `ModelSlot` tells the policy.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from src.errors import BackendUnavailable, DeadlineExceeded, ServiceError
 from src.gpu.lifecycle import Location
-from src.ipc.messages.control import UseModel
+from src.ipc.messages.control import AcquireModel
 from src.ipc.messages.status import ModelState
-from src.supervisor.turns import Place
+from src.supervisor.turns import ModelSlot
 
 _ROOM_RETRY_S = 5.0
 _UNDER_WAY: dict[tuple[Location, Location], ModelState] = {
@@ -32,7 +32,7 @@ class Lease:
     `revoked` ends with the error that takes a granted one away.
     """
 
-    wish: UseModel
+    wish: AcquireModel
     arrived: float
     granted: asyncio.Future[None]
     revoked: asyncio.Future[ServiceError]
@@ -51,10 +51,10 @@ class Lease:
 
 
 @dataclass(eq=False)
-class Entry:
+class ModelEntry:
     """A model, its leases, and why it failed last, until it is loaded again. Seconds on the table's clock."""
 
-    place: Place
+    place: ModelSlot
     returns: bool  # it is loaded again by itself after a failure: it is pinned, or the default
     waiting: list[Lease] = field(default_factory=list)
     running: set[Lease] = field(default_factory=set)

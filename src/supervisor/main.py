@@ -43,9 +43,9 @@ from src.supervisor.children import Children
 from src.supervisor.engines import EngineProcesses
 from src.supervisor.gpus import Gpus
 from src.supervisor.janitor import Janitor
-from src.supervisor.models import Models
+from src.supervisor.models import ModelTable
 from src.supervisor.notify import Notifier
-from src.supervisor.processes import Local, lives
+from src.supervisor.processes import LocalLauncher, lives
 from src.supervisor.readings import Sampler
 from src.supervisor.reload import Sources, concerned
 from src.supervisor.runtime_keeper import RuntimeKeeper
@@ -132,12 +132,12 @@ class Supervisor:
         self._gpus = Gpus(settings)
         changes = {SUPERVISED: "1"} | debug | held | self._gpus.environment
         self._children = Children(
-            Local(lambda kind: process_environment(kind, settings, **changes)),
+            LocalLauncher(lambda kind: process_environment(kind, settings, **changes)),
             settings,
             on_change=self._changed,
             on_fault=lambda: self._end(ExitCode.FAILURE),
         )
-        self.models = Models(
+        self.models = ModelTable(
             settings,
             EngineProcesses(self._children, settings, directory),
             memory_bytes=self._gpus.memory_bytes() or psutil.virtual_memory().total,

@@ -1,4 +1,4 @@
-"""The table of models: who asks for which, where each is, and what is done about it. The one writer of `Place`s.
+"""The table of models: who asks for which, where each is, and what is done about it. The one writer of `ModelSlot`s.
 
 Runs in the supervisor's event loop. Requests come as leases over the control socket (`lend`); `turns.decide` says what
 to do; engines come and go through `Engines`. Engines that crash are restarted by their `Child`, not from here.
@@ -17,15 +17,15 @@ from src import catalog
 from src.errors import BackendUnavailable, ModelLoadFailed, ModelNotFound, ServiceError
 from src.gpu.lifecycle import IdleTimes, Location
 from src.ipc.messages.base import Accepted, Failed
-from src.ipc.messages.control import UseModel
+from src.ipc.messages.control import AcquireModel
 from src.ipc.messages.status import ChildState, ChildStatus, LoadProgress, ModelStatus
 from src.ipc.server import Peer
 from src.settings import Settings
 from src.supervisor.background import Background
-from src.supervisor.catalog_cache import Known
-from src.supervisor.leases import Entry, Lease
+from src.supervisor.catalog_cache import CatalogCache
+from src.supervisor.leases import Lease, ModelEntry
 from src.supervisor.table import far, size
-from src.supervisor.turns import Limits, Place, decide
+from src.supervisor.turns import ModelSlot, ResidencyLimits, decide
 
 _TICK_S = 0.25
 _PROGRESS_LOG_S = 5.0
@@ -59,7 +59,7 @@ class Engines(Protocol):
         """Its process in the table of children."""
 
 
-class Models:
+class ModelTable:
     """All models of one service. Every method belongs to the event loop's thread."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Models:
         *,
         memory_bytes: int,
         others_busy: Callable[[], bool] = lambda: False,
-        scan: Callable[[Settings], dict[str, catalog.Entry]] = catalog.entries,
+        scan: Callable[[Settings], dict[str, catalog.CatalogEntry]] = catalog.entries,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -81,8 +81,8 @@ class Models:
         self._background = Background(settings.background_idle_seconds, settings.background_pause_seconds, clock())
         self._background_waiting: list[Lease] = []
         self._background_running: Lease | None = None
-        self._known = Known(settings, scan, clock)
-        self._entries: dict[str, Entry] = {}
+        self._known = CatalogCache(settings, scan, clock)
+        self._entries: dict[str, ModelEntry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
         self._bug: BaseException | None = None  # of a move
@@ -100,8 +100,8 @@ class Models:
             entry.place.pinned = name in pinned
         self._round()
 
-    async def lend(self, peer: Peer, wish: UseModel) -> None:
-        """Answer a `UseModel`, and keep the place until the peer closes."""
+    async def lend(self, peer: Peer, wish: AcquireModel) -> None:
+        """Answer a `AcquireModel`, and keep the place until the peer closes."""
         loop = asyncio.get_running_loop()
         lease = Lease(wish, self._clock(), loop.create_future(), loop.create_future())
         try:
@@ -206,7 +206,7 @@ class Models:
             self._entry(model).wait(lease)
         self._round()
 
-    def _check(self, entry: Entry, *, retry: bool) -> None:
+    def _check(self, entry: ModelEntry, *, retry: bool) -> None:
         """Raise what is known to go wrong, before anybody makes room. `retry`: forget that it failed before."""
         if entry.place.location != "unloaded" or entry.place.target == "gpu":
             return
@@ -218,7 +218,7 @@ class Models:
             entry.failed(why, self._clock())
         raise ModelLoadFailed(why, retry_after_s=_FAILED_RETRY_S)
 
-    def _reload(self, entry: Entry) -> None:
+    def _reload(self, entry: ModelEntry) -> None:
         """An order to load counts as carried out when the process is ready, not while a crashed one is on its way back.
 
         One that waits for its next try starts now, its breaker closed.
@@ -232,18 +232,18 @@ class Models:
         if child is not None and child.state in ("backoff", "failed"):
             self._engines.start(place.name)
 
-    def _restarting(self, entry: Entry) -> bool:
+    def _restarting(self, entry: ModelEntry) -> bool:
         """Whether its model belongs on the device, and its process has died and does not answer yet."""
         if entry.place.location != "gpu" or entry.place.target is not None:
             return False
         child = self._engines.status(entry.place.name)
         return child is None or child.state in ("starting", "backoff", "failed")
 
-    def _is_old(self, entry: Entry) -> bool:
+    def _is_old(self, entry: ModelEntry) -> bool:
         """Whether its last failure is so long ago that another try makes sense."""
         return self._clock() - entry.failed_at >= self._settings.breaker_retry
 
-    def _damage(self, entry: Entry) -> str | None:
+    def _damage(self, entry: ModelEntry) -> str | None:
         self._refresh()
         return self._known.damage(entry.place.name)
 
@@ -283,7 +283,7 @@ class Models:
         now = self._clock()
         self._let_background_in(now)
         self._try_again()
-        limits = Limits(
+        limits = ResidencyLimits(
             self._settings.max_concurrent_models,
             self._settings.max_warm_models,
             self._budget,
@@ -311,7 +311,7 @@ class Models:
                 entry.failed(why or entry.failure, self._clock())
                 entry.place.wanted = why is None
 
-    def _refuse(self, entry: Entry) -> None:
+    def _refuse(self, entry: ModelEntry) -> None:
         """There can be no room for it."""
         name = entry.place.name
         text = f"There is no room for {name!r} beside the pinned models (MAX_CONCURRENT_MODELS, MODELS_MEMORY_MB)."
@@ -344,7 +344,7 @@ class Models:
         children = (self._engines.status(name) for name, entry in self._entries.items() if entry.place.holds)
         return any(child is not None and child.health and child.health.memory_level == "high" for child in children)
 
-    def _start_move(self, entry: Entry, to: Location) -> None:
+    def _start_move(self, entry: ModelEntry, to: Location) -> None:
         place = entry.place
         came_from, place.target = place.location, to
         if to == "gpu" and came_from == "unloaded":
@@ -366,13 +366,13 @@ class Models:
 
     # ---- moves
 
-    def _load(self, entry: Entry) -> None:
+    def _load(self, entry: ModelEntry) -> None:
         """Start its process. `changed` hears how that ends: it has a deadline of its own (START_TIMEOUT)."""
         entry.place.target, entry.began_at, entry.said_at = "gpu", self._clock(), self._clock()
         _log.info("{} begins to load, {}", entry.place.name, size(entry.place.size))
         self._engines.start(entry.place.name)
 
-    def _ready(self, entry: Entry) -> None:
+    def _ready(self, entry: ModelEntry) -> None:
         place = entry.place
         if place.location == "gpu":
             return  # it was replaced
@@ -382,7 +382,7 @@ class Models:
         entry.failure = None
         self._arrived(entry)
 
-    def _arrived(self, entry: Entry) -> None:
+    def _arrived(self, entry: ModelEntry) -> None:
         place = entry.place
         seconds = self._clock() - entry.began_at
         _log.info("{} is on the device after {:.1f} s, {}", place.name, seconds, size(place.size))
@@ -390,7 +390,7 @@ class Models:
         place.since = place.last_used = self._clock()
         entry.answer(None, self._clock())
 
-    def _fail(self, entry: Entry, why: str) -> None:
+    def _fail(self, entry: ModelEntry, why: str) -> None:
         entry.failed(why, self._clock())
         _log.error("{} cannot be loaded: {}", entry.place.name, why)
         error = ModelLoadFailed(why, retry_after_s=_FAILED_RETRY_S)
@@ -400,7 +400,7 @@ class Models:
         entry.place.target, entry.place.wanted = "unloaded", False
         self._spawn(self._unload(entry))
 
-    async def _restore(self, entry: Entry) -> None:
+    async def _restore(self, entry: ModelEntry) -> None:
         place, entry.began_at = entry.place, self._clock()
         try:
             await self._engines.move(place.name, "gpu")
@@ -412,7 +412,7 @@ class Models:
             if place.target == "gpu":  # else it has arrived already, as a new process
                 self._arrived(entry)
 
-    async def _offload(self, entry: Entry) -> None:
+    async def _offload(self, entry: ModelEntry) -> None:
         place = entry.place
         if self._engines.worn(place.name):  # kept warm, it would be renewed when it is back, and use the device twice
             return await self._unload(entry)
@@ -428,7 +428,7 @@ class Models:
             _log.info("{} has left the device", place.name)
         return None
 
-    async def _unload(self, entry: Entry) -> None:
+    async def _unload(self, entry: ModelEntry) -> None:
         place = entry.place
         place.target = "unloaded"
         await self._engines.end(place.name)
@@ -443,11 +443,11 @@ class Models:
             if name in self._entries and not self._entries[name].place.present:
                 self._entries[name].place.size = found
 
-    def _entry(self, name: str) -> Entry:
+    def _entry(self, name: str) -> ModelEntry:
         if name not in self._entries:
             self._refresh(name)
-            place = Place(name, self._known.size(name))
-            self._entries[name] = Entry(place, name == self._settings.default_model)
+            place = ModelSlot(name, self._known.size(name))
+            self._entries[name] = ModelEntry(place, name == self._settings.default_model)
         return self._entries[name]
 
     def _say_progress(self, now: float) -> None:
@@ -457,14 +457,14 @@ class Models:
                 entry.said_at = now
                 _log.info("{} is being loaded: {}", entry.place.name, far(progress))
 
-    def _progress(self, entry: Entry) -> LoadProgress | None:
+    def _progress(self, entry: ModelEntry) -> LoadProgress | None:
         if entry.place.target != "gpu" and not self._restarting(entry):
             return None
         child = self._engines.status(entry.place.name)
         progress = child.health.progress if child is not None and child.health is not None else None
         return progress if progress is not None and progress.total_bytes else None
 
-    def _status(self, entry: Entry) -> ModelStatus:
+    def _status(self, entry: ModelEntry) -> ModelStatus:
         place, restarting = entry.place, self._restarting(entry)
         return ModelStatus(
             place.name,

@@ -37,7 +37,7 @@ _PROBE_PROMPT = (ChatMessage("user", "Hello"),)
 _FAULTS = frozenset({DeadlineExceeded.code, InternalError.code})
 
 
-class Local:
+class LocalLauncher:
     """Starts processes on this machine, each with the environment of its kind."""
 
     def __init__(self, environment: Callable[[ProcessKind], dict[str, str]]) -> None:

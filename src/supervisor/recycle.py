@@ -1,4 +1,4 @@
-"""When an engine is worn and should be renewed as planned: pure policy, one `Wear` per process, asked by `child.py`.
+"""When an engine is worn and should be renewed as planned: pure policy, one `RecyclePolicy` per process, asked by `child.py`.
 
 By tokens, by answers, or by memory that stays: the least it took in a while, beside what it took when it was loaded.
 """
@@ -12,7 +12,7 @@ from src.settings import SupervisorSettings
 _WINDOW_S = 60.0  # caches of running requests come and go within it
 
 
-class Wear:
+class RecyclePolicy:
     """Told of each heartbeat of one process, from its first as a ready one."""
 
     def __init__(self, settings: SupervisorSettings) -> None:

@@ -10,18 +10,18 @@ from collections.abc import Callable
 
 from src.ipc.messages.status import Health
 from src.settings import SupervisorSettings
-from src.supervisor.launcher import Effects, ProbeError
+from src.supervisor.launcher import ProbeError, ProcessLauncher
 from src.supervisor.specs import ChildSpec, beside
 from src.supervisor.starting import StartWatch
 
 _POLL_S = 0.1
 
 
-class Relief:
+class Standby:
     """`ready` or `failure`, in the end; then `release` it, and take its process or end it. Raises OSError."""
 
     def __init__(
-        self, spec: ChildSpec, effects: Effects, settings: SupervisorSettings, clock: Callable[[], float]
+        self, spec: ChildSpec, effects: ProcessLauncher, settings: SupervisorSettings, clock: Callable[[], float]
     ) -> None:
         self._settings = settings
         self._clock = clock

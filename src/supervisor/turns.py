@@ -16,7 +16,7 @@ _LINGER_S = 0.1
 
 
 @dataclass
-class Place:
+class ModelSlot:
     """One model. `target` is where it is on its way to; `ordered`, where somebody wants it once its requests end.
 
     `wanted`: it is to be on the device though nobody waits for it, where there is room. `running`: requests that use
@@ -60,7 +60,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Limits:
+class ResidencyLimits:
     """What bounds all models together. `after_request`: leave the device as soon as nothing runs."""
 
     on_device: int
@@ -80,7 +80,7 @@ class Decision:
     refuse: list[str] = field(default_factory=list)
 
 
-def decide(places: Iterable[Place], limits: Limits, now: float, *, pressed: bool = False) -> Decision:
+def decide(places: Iterable[ModelSlot], limits: ResidencyLimits, now: float, *, pressed: bool = False) -> Decision:
     """One round. `pressed`: an engine is over its memory limit, so whoever is idle leaves the device."""
     table = list(places)
     decision = Decision()
@@ -96,7 +96,7 @@ def decide(places: Iterable[Place], limits: Limits, now: float, *, pressed: bool
     return decision
 
 
-def _make_room(table: list[Place], limits: Limits, now: float, decision: Decision) -> set[str]:
+def _make_room(table: list[ModelSlot], limits: ResidencyLimits, now: float, decision: Decision) -> set[str]:
     """Bring in who is waited for, longest wait first; the names of those that must not take in more requests."""
     closed: set[str] = set()
     holding = [place for place in table if place.holds and not place.leaving]
@@ -121,7 +121,11 @@ def _make_room(table: list[Place], limits: Limits, now: float, decision: Decisio
 
 
 def _bring_wanted(
-    table: list[Place], holding: list[Place], going: list[Place], limits: Limits, decision: Decision
+    table: list[ModelSlot],
+    holding: list[ModelSlot],
+    going: list[ModelSlot],
+    limits: ResidencyLimits,
+    decision: Decision,
 ) -> None:
     """Those that belong on the device, pinned ones first: nobody leaves for them."""
     absent = [place for place in table if place.wanted and place.location != "gpu" and place.target is None]
@@ -135,11 +139,11 @@ def _bring_wanted(
             holding.append(place)
 
 
-def _victims(hungry: Place, holding: list[Place], limits: Limits) -> list[Place] | None:
+def _victims(hungry: ModelSlot, holding: list[ModelSlot], limits: ResidencyLimits) -> list[ModelSlot] | None:
     """Who leaves for it, idle ones first, then the least recently used; None if all together are not enough."""
     movable = [place for place in holding if not place.pinned and place.location == "gpu"]
     stay = list(holding)
-    victims: list[Place] = []
+    victims: list[ModelSlot] = []
     for candidate in sorted(movable, key=lambda place: (place.busy, place.last_used)):
         if _fits(hungry, stay, limits):
             break
@@ -152,18 +156,18 @@ def _victims(hungry: Place, holding: list[Place], limits: Limits) -> list[Place]
     return victims if _fits(hungry, settled, limits) else None
 
 
-def _fits(model: Place, others: list[Place], limits: Limits) -> bool:
+def _fits(model: ModelSlot, others: list[ModelSlot], limits: ResidencyLimits) -> bool:
     """Alone it may always try: the engine itself knows best what it needs."""
     used = sum(place.size for place in others)
     return not others or (len(others) < limits.on_device and used + model.size <= limits.memory_bytes)
 
 
-def _leave_when_free(place: Place, decision: Decision) -> None:
+def _leave_when_free(place: ModelSlot, decision: Decision) -> None:
     if not place.running:
         decision.move[place.name] = place.ordered or "cpu"
 
 
-def _rest(table: list[Place], limits: Limits, now: float, decision: Decision, *, pressed: bool) -> None:
+def _rest(table: list[ModelSlot], limits: ResidencyLimits, now: float, decision: Decision, *, pressed: bool) -> None:
     """Those nobody waits for: idle times, orders, and how many may stay warm."""
     for place in table:
         if place.target is not None or place.busy or place.name in decision.move:

@@ -55,10 +55,10 @@ def main() -> None:
 def _measured(model: str, wish: Sampling) -> tuple[str, str]:
     """The growth from few sequences to many, for each of those between."""
     from src.engine import loading
-    from src.engine.progress import Progress
+    from src.engine.progress import LoadMeter
 
     settings = Settings(_env_file=None, inference_engine="mlx", prefix_cache_mb=0, max_num_seqs=_MANY)
-    backend = loading.load(model, settings, Progress())
+    backend = loading.load(model, settings, LoadMeter())
     _held(backend, settings, wish, _MANY)  # warm
     pairs = [[_held(backend, settings, wish, count) for count in (_FEW, _MANY)] for _ in range(_ROUNDS)]
     backend.close()

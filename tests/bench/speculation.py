@@ -25,8 +25,8 @@ blas.preload()  # before MLX is imported
 from src.engine import loading  # noqa: E402
 from src.engine.backend import Step  # noqa: E402
 from src.engine.mlx.lm import LmBackend  # noqa: E402
-from src.engine.mlx.speculation.batch import Line  # noqa: E402
-from src.engine.progress import Progress  # noqa: E402
+from src.engine.mlx.speculation.batch import SpeculativeRow  # noqa: E402
+from src.engine.progress import LoadMeter  # noqa: E402
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling  # noqa: E402
 from src.ipc.messages.status import SpeculationReading  # noqa: E402
 from src.settings import ROOT, Settings  # noqa: E402
@@ -48,16 +48,16 @@ class Told:
         self._share = share
         self._chance = random.Random(1)
 
-    def reach(self, lines: Seq[Line]) -> list[int]:
+    def reach(self, lines: Seq[SpeculativeRow]) -> list[int]:
         return [line.limit for line in lines]
 
-    def guess(self, lines: Seq[Line], most: int) -> list[list[int]]:
+    def guess(self, lines: Seq[SpeculativeRow], most: int) -> list[list[int]]:
         return [[self._blurred(token) for token in self._behind(line, min(most, line.limit))] for line in lines]
 
     def keep(self, uids: Seq[int]) -> None:
         """It holds nothing of them."""
 
-    def _behind(self, line: Line, most: int) -> list[int]:
+    def _behind(self, line: SpeculativeRow, most: int) -> list[int]:
         at = line.length - _PROMPT
         return self._answers[tuple(line.tokens[:_PROMPT])][at : at + most]
 
@@ -67,7 +67,7 @@ class Told:
 
 def load(folder: Path, **changes: Any) -> LmBackend:
     settings = Settings(_env_file=None, inference_engine="mlx", prefix_cache_mb=0, **changes)
-    backend = loading.load(str(folder), settings, Progress())
+    backend = loading.load(str(folder), settings, LoadMeter())
     assert isinstance(backend, LmBackend)
     return backend
 

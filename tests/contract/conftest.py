@@ -20,7 +20,7 @@ from src.api.service import EXTENSION
 from src.engine import loading
 from src.engine.fake import FakeBackend
 from src.engine.main import warm_up
-from src.engine.progress import Progress
+from src.engine.progress import LoadMeter
 from src.engine.scheduler import Scheduler
 from src.engine.server import EngineServer
 from src.ipc import runtime
@@ -82,7 +82,7 @@ class Engine:
         settings = self._settings
         fake = settings.inference_engine == "fake"
         model = settings.default_model
-        backend = FakeBackend(model, settings, self._sleep) if fake else loading.load(model, settings, Progress())
+        backend = FakeBackend(model, settings, self._sleep) if fake else loading.load(model, settings, LoadMeter())
         self._scheduler = Scheduler(
             backend,
             max_num_seqs=settings.max_num_seqs,
@@ -90,7 +90,7 @@ class Engine:
             publish=self._server.publish,
             clock=time.monotonic,
         )
-        warm_up(backend, Progress())
+        warm_up(backend, LoadMeter())
         self._server.ready(backend, self._scheduler)
         self._ready.set()
 

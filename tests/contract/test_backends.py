@@ -17,7 +17,7 @@ import pytest
 
 from src.engine import loading
 from src.engine.backend import Backend, Step
-from src.engine.progress import Progress
+from src.engine.progress import LoadMeter
 from src.engine.revision import FilesChanged
 from src.errors import ModelLoadFailed
 from src.ipc.messages.chat import ChatMessage, FinishReason, Sampling
@@ -74,7 +74,7 @@ class Batch:
 def load(model: str, **changes: Any) -> Backend:
     engine = "fake" if model == "demo" else "mlx"
     fields = {"inference_engine": engine, "prefill_step_size": PREFILL_STEP, "max_num_seqs": 16, **changes}
-    return loading.load(model, Settings(_env_file=None, **fields), Progress())
+    return loading.load(model, Settings(_env_file=None, **fields), LoadMeter())
 
 
 @pytest.fixture(scope="module", params=["fake", "mlx", "packed"])
@@ -361,7 +361,7 @@ def test_a_model_without_room_is_refused_before_its_load(random_model: Path, mon
 # ---- files that change
 
 
-class Replacing(Progress):
+class Replacing(LoadMeter):
     """Another revision takes the model's place while its weights are read."""
 
     def __init__(self, folder: Path, change: Callable[[Path], None]) -> None:
@@ -397,7 +397,7 @@ def test_files_that_are_replaced_while_they_are_read(
 def test_what_comes_back_to_the_device_is_what_was_there(random_model: Path, tmp_path: Path) -> None:
     """For other weights in their place the process ends: its requests and its health tell of the old ones."""
     folder = Path(shutil.copytree(random_model, tmp_path / "model"))
-    backend = loading.load(str(folder), Settings(_env_file=None, inference_engine="mlx"), Progress())
+    backend = loading.load(str(folder), Settings(_env_file=None, inference_engine="mlx"), LoadMeter())
     backend.to_host()
     backend.to_device()
     backend.to_host()

@@ -61,7 +61,7 @@ CALLED = [r for r in openapi.ROUTES if r.path not in NOT_CALLED and not r.path.s
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: str(mode.value))
 @pytest.mark.parametrize("route", CALLED, ids=lambda route: f"{route.method} {route.path}")
-def test_strangers_requests(route: openapi.Route, mode: GenerationMode, start_service: StartService) -> None:
+def test_strangers_requests(route: openapi.DocumentedRoute, mode: GenerationMode, start_service: StartService) -> None:
     """Whatever the description allows or forbids is answered as it says: its statuses, its shapes, never a 5xx."""
     service = start_service(max_model_len=4096, default_max_tokens=64)
     schema = schemathesis.openapi.from_wsgi("/openapi.json", service.app)

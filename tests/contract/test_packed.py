@@ -23,8 +23,8 @@ from src.engine import loading  # noqa: E402
 from src.engine.mlx.kv import KvCost, leaves, measure  # noqa: E402
 from src.engine.mlx.lm import LmBackend  # noqa: E402
 from src.engine.mlx.packed import Packing, pack  # noqa: E402
-from src.engine.mlx.sampling import Row  # noqa: E402
-from src.engine.progress import Progress  # noqa: E402
+from src.engine.mlx.sampling import SamplingRow  # noqa: E402
+from src.engine.progress import LoadMeter  # noqa: E402
 from src.ipc.messages.chat import Sampling  # noqa: E402
 from src.settings import Settings  # noqa: E402
 from tests.contract import test_prefix as plain  # noqa: E402
@@ -55,13 +55,13 @@ def test_text_is_the_same_in_any_company(model: Any) -> None:
     prompts = [tokens(length, length) for length in (75, 3, 40, 130, 1)]
     expected = alone(model, *prompts)
     engine = Engine(model, limit=0)
-    leaves_early = engine.rows.add(tokens(50, 9), 100, Row(50), "")
+    leaves_early = engine.rows.add(tokens(50, 9), 100, SamplingRow(50), "")
     for _ in range(4):
         engine.rows.next()
-    late = engine.rows.add(prompts[0], plain.LENGTH, Row(75), "")
+    late = engine.rows.add(prompts[0], plain.LENGTH, SamplingRow(75), "")
     made = [reply.token for _ in range(3) for reply in engine.rows.next()[1] if reply.uid == late]
     engine.rows.drop([leaves_early])
-    running = {engine.rows.add(prompt, plain.LENGTH, Row(len(prompt)), ""): prompt for prompt in prompts[1:]}
+    running = {engine.rows.add(prompt, plain.LENGTH, SamplingRow(len(prompt)), ""): prompt for prompt in prompts[1:]}
     answers: dict[int, list[int]] = {uid: [] for uid in running} | {late: made}
     ended: set[int] = set()
     while len(ended) < len(answers):
@@ -130,7 +130,7 @@ def test_what_runs_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
         gc.collect()  # what other tests have left
         before = mx.get_active_memory()
         for seed in range(3):
-            engine.rows.add(tokens(1000, seed), 50, Row(1000), "")
+            engine.rows.add(tokens(1000, seed), 50, SamplingRow(1000), "")
         for _ in range(6):
             engine.rows.next()
         mx.synchronize(engine.rows.stream)
@@ -143,7 +143,7 @@ def test_what_runs_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_long_answer_leaves_nothing_behind() -> None:
     """Beside keys and values nothing grows with an answer's length."""
     engine = Engine(packed(plain.every_token, 4), limit=0)
-    engine.rows.add(SYSTEM, 300, Row(len(SYSTEM)), "")
+    engine.rows.add(SYSTEM, 300, SamplingRow(len(SYSTEM)), "")
     beside = []
     for _ in range(150):
         engine.rows.next()
@@ -206,7 +206,7 @@ def test_a_model_that_cannot_is_served_as_it_is(make: Callable[..., Any], sizes:
 
 def engine(model: Path, bits: str, **changes: Any) -> LmBackend:
     settings = Settings(_env_file=None, inference_engine="mlx", kv_bits=bits, kv_group_size="32", **changes)
-    backend = loading.load(str(model), settings, Progress())
+    backend = loading.load(str(model), settings, LoadMeter())
     assert isinstance(backend, LmBackend)
     return backend
 

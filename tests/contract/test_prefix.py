@@ -26,8 +26,8 @@ from src.engine.mlx.kv import KvCost, measure  # noqa: E402
 from src.engine.mlx.prefix.cache import PrefixCache, layers_reusable  # noqa: E402
 from src.engine.mlx.prefix.disk import Disk  # noqa: E402
 from src.engine.mlx.rows import RowGenerator  # noqa: E402
-from src.engine.mlx.sampling import Row  # noqa: E402
-from src.engine.progress import Progress  # noqa: E402
+from src.engine.mlx.sampling import SamplingRow  # noqa: E402
+from src.engine.progress import LoadMeter  # noqa: E402
 from src.engine.scheduler import Event, Scheduler  # noqa: E402
 from src.ipc.messages.chat import ChatMessage, Choice, Finished, GenerateRequest, Sampling  # noqa: E402
 from src.settings import Settings  # noqa: E402
@@ -147,7 +147,7 @@ class Engine:
 
     def answers(self, *prompts: list[int], salt: str = "") -> list[list[int]]:
         """Greedy answers, computed together."""
-        made: dict[int, list[int]] = {self.rows.add(p, LENGTH, Row(len(p)), salt): [] for p in prompts}
+        made: dict[int, list[int]] = {self.rows.add(p, LENGTH, SamplingRow(len(p)), salt): [] for p in prompts}
         running = set(made)
         while running:
             for reply in self.rows.next()[1]:
@@ -230,7 +230,7 @@ def test_text_stays_the_same_whatever_is_kept(model: Any) -> None:
         for n in range(chance.randint(1, 4)):
             beginning = tokens(chance.choice([20, 47, 90]), chance.randint(0, 2))
             prompts.append(beginning[: chance.randint(10, 90)] + tokens(chance.randint(1, 50), 1000 * round_ + n))
-        leaves = engine.rows.add(tokens(60, 1) + tokens(9, round_), LENGTH, Row(69), "")
+        leaves = engine.rows.add(tokens(60, 1) + tokens(9, round_), LENGTH, SamplingRow(69), "")
         for _ in range(chance.randint(0, 6)):
             engine.rows.next()
         engine.rows.drop([leaves])
@@ -310,7 +310,7 @@ class Owner:
 
     def __init__(self, model: Path, **changes: Any) -> None:
         self.settings = Settings(_env_file=None, inference_engine="mlx", max_num_seqs=16, **changes)
-        self.backend = loading.load(str(model), self.settings, Progress())
+        self.backend = loading.load(str(model), self.settings, LoadMeter())
         self.outcomes: list[Finished] = []
         self.scheduler = Scheduler(
             self.backend,

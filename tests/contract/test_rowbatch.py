@@ -16,7 +16,7 @@ import mlx.core as mx  # noqa: E402
 from src.engine.mlx.batch import HostBatch, RowBatch, suitable  # noqa: E402
 from src.engine.mlx.prefix.cache import PrefixCache  # noqa: E402
 from src.engine.mlx.rows import RowGenerator  # noqa: E402
-from src.engine.mlx.sampling import Row  # noqa: E402
+from src.engine.mlx.sampling import SamplingRow  # noqa: E402
 from tests.contract.test_prefix import CHUNK, KINDS, LIMIT, SYSTEM, every_token, speaking, tokens  # noqa: E402
 
 WISHES: list[dict[str, Any]] = [
@@ -53,7 +53,7 @@ class Engine:
         self.running: set[int] = set()
 
     def add(self, prompt: list[int], count: int, wish: dict[str, Any]) -> int:
-        uid = self.rows.add(prompt, count, Row(len(prompt), **wish), "")
+        uid = self.rows.add(prompt, count, SamplingRow(len(prompt), **wish), "")
         self.made[uid] = []
         self.running.add(uid)
         return uid

@@ -26,7 +26,7 @@ from src.engine.mlx.batch import suitable  # noqa: E402
 from src.engine.mlx.packed import Packing, pack  # noqa: E402
 from src.engine.mlx.prefix.cache import PrefixCache  # noqa: E402
 from src.engine.mlx.rows import RowGenerator  # noqa: E402
-from src.engine.mlx.sampling import Row  # noqa: E402
+from src.engine.mlx.sampling import SamplingRow  # noqa: E402
 from src.engine.mlx.speculation.batch import (  # noqa: E402
     Drafter,
     LookupDrafter,
@@ -36,7 +36,7 @@ from src.engine.mlx.speculation.batch import (  # noqa: E402
 )
 from src.engine.mlx.speculation.depth import Costs  # noqa: E402
 from src.engine.mlx.speculation.draft import DraftModel  # noqa: E402
-from src.engine.progress import Progress  # noqa: E402
+from src.engine.progress import LoadMeter  # noqa: E402
 from src.engine.scheduler import Event, Scheduler  # noqa: E402
 from src.errors import ModelLoadFailed  # noqa: E402
 from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest, Sampling  # noqa: E402
@@ -84,7 +84,7 @@ class Engine:
         self.steps = 0
 
     def add(self, ask: Ask) -> int:
-        uid = self.rows.add(ask.prompt, ask.max_tokens, Row(len(ask.prompt), **ask.wish), "")
+        uid = self.rows.add(ask.prompt, ask.max_tokens, SamplingRow(len(ask.prompt), **ask.wish), "")
         self.made[uid] = []
         return uid
 
@@ -136,7 +136,7 @@ def come_and_go(engine: Engine, wanted: list[Ask], seed: int = 1) -> list[list[i
     for at, ask in enumerate(wanted):
         uids.append(engine.add(ask))
         if at % 2:
-            passing.append(engine.rows.add(repetitive(70 + at), 90, Row(50), ""))
+            passing.append(engine.rows.add(repetitive(70 + at), 90, SamplingRow(50), ""))
             engine.made[passing[-1]] = []
         for _ in range(chance.randint(0, 4)):
             engine.step()
@@ -242,7 +242,7 @@ def test_log_probabilities_belong_to_their_tokens(model: Any) -> None:
     """A row with them has them for each token, while another guesses."""
     engine = Engine(model, DraftModel(model, VOCABULARY, 512))
     engine.add(Ask(repetitive(1), 40))
-    uid = engine.rows.add(repetitive(2), 12, Row(47, logprobs=0), "")
+    uid = engine.rows.add(repetitive(2), 12, SamplingRow(47, logprobs=0), "")
     told: list[Any] = []
     while len(told) < 12:
         told += [reply for reply in engine.rows.next()[1] if reply.uid == uid]
@@ -354,7 +354,7 @@ class Owner:
     def __init__(self, model: Path, **changes: Any) -> None:
         values: dict[str, Any] = {"inference_engine": "mlx", "max_num_seqs": 8, "default_model": str(model), **changes}
         self.settings = Settings(_env_file=None, **values)
-        self.backend = loading.load(str(model), self.settings, Progress())
+        self.backend = loading.load(str(model), self.settings, LoadMeter())
         self.text: dict[str, str] = {}
         self.outcomes: dict[str, Finished] = {}
         self.scheduler = Scheduler(

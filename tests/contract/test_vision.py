@@ -15,7 +15,7 @@ from PIL import Image
 from src.api.openai import fetch
 from src.engine import loading, pictures
 from src.engine.mlx.vlm import VlmBackend
-from src.engine.progress import Progress
+from src.engine.progress import LoadMeter
 from src.errors import InvalidImage
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling
 from src.settings import Settings
@@ -27,7 +27,7 @@ TASK = "Text Recognition:"
 
 @pytest.fixture(scope="module")
 def backend() -> VlmBackend:
-    loaded = loading.load("ocr-tiny", Settings(_env_file=None), Progress())
+    loaded = loading.load("ocr-tiny", Settings(_env_file=None), LoadMeter())
     assert isinstance(loaded, VlmBackend)
     return loaded
 

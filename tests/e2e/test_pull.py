@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from src.hub.place import Place
+from src.hub.place import ModelFolder
 from src.settings import ROOT
 from tests.running import service
 from tests.unit.hub.loopback import MODEL, Repository, hub
@@ -39,7 +39,7 @@ def test_a_model_from_a_hub_is_served_under_its_id(tmp_path: Path) -> None:
 
 def test_weights_are_not_exchanged_under_a_process(tmp_path: Path) -> None:
     """A new revision took the place of a model that is offloaded: what comes back is a process that read it whole."""
-    place = Place(tmp_path, MODEL)
+    place = ModelFolder(tmp_path, MODEL)
     shutil.copytree(ROOT / "models" / "demo", place.folder)
     body = {"messages": [{"role": "user", "content": "Where are the logs?"}], "max_tokens": 8, "temperature": 0}
     with service(models_dir=tmp_path, default_model=MODEL, ocr_workers=0) as running:

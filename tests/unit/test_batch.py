@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from src.batch import Progress
+from src.batch import BatchProgress
 from src.ocr.fake import draw
 from src.settings import ROOT
 from tests.unit.ocr import files
@@ -74,7 +74,7 @@ def test_a_terminal_gets_a_bar_and_problems_above_it(monkeypatch: pytest.MonkeyP
             return True
 
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    progress = Progress(2)
+    progress = BatchProgress(2)
     progress.page()
     progress.file()
     progress.file("b.pdf: The PDF is encrypted.")

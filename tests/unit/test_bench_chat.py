@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from src.bench.figures import Round
-from src.bench.http import Place
+from src.bench.http import ServerAddress
 from src.bench.stream import Outcome
-from src.bench.target import Target
+from src.bench.target import BenchTarget
 from src.bench.workloads import Workload
 from tests.bench.chat import __main__ as bench
 from tests.bench.chat import alone, machine, rounds, servers
@@ -139,7 +139,7 @@ class _Bare(Bare):
         return 10.0
 
 
-class _Server(Target):
+class _Server(BenchTarget):
     """Answers a number of rounds, then fails."""
 
     def round(self, work: object, at: int) -> Round:
@@ -151,10 +151,10 @@ class _Server(Target):
 
 def test_a_peer_that_fails_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others go on; rounds are still compared with those it was in."""
-    where = Place("127.0.0.1", 1)
+    where = ServerAddress("127.0.0.1", 1)
 
     @contextlib.contextmanager
-    def three(*_: object) -> Iterator[tuple[list[Target], Bare]]:
+    def three(*_: object) -> Iterator[tuple[list[BenchTarget], Bare]]:
         yield [_Server(OURS, where, "9"), _Server("a", where, "9"), _Server("b", where, "1")], _Bare()
 
     monkeypatch.setattr(rounds, "servers", three)

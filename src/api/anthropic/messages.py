@@ -31,7 +31,7 @@ def create() -> Response:
     fields = as_chat(own)
     with translation.own_names(_NAMES):
         _, generate = translation.accept(fields)
-        form = _Form(generate)
+        form = _MessageBuilder(generate)
         writer = MessageWriter(form) if own.stream else None
         return translation.respond(generate, writer, form.whole)
 
@@ -125,7 +125,7 @@ def _choice(choice: shapes.AnthropicChoice | None) -> dict[str, Any]:
     return {"tool_choice": wish, "parallel_tool_calls": not choice.disable_parallel_tool_use}
 
 
-class _Form:
+class _MessageBuilder:
     """How this request's answer looks."""
 
     def __init__(self, generate: GenerateRequest) -> None:
@@ -177,7 +177,7 @@ def _input(arguments: str) -> msgspec.Raw:
 class MessageWriter:
     """A stream of blocks: thinking, text and calls follow each other, each begun and ended."""
 
-    def __init__(self, form: _Form) -> None:
+    def __init__(self, form: _MessageBuilder) -> None:
         self._form = form
         self._index = -1
         self._kind: object = None

@@ -10,42 +10,42 @@ from pydantic import BaseModel, ConfigDict, Field
 from src.api.wire import Wire
 
 
-class _Open(BaseModel):
+class _OpenModel(BaseModel):
     """Blocks carry fields without effect here (`cache_control`); they are not looked at."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-class TextBlock(_Open):
+class TextBlock(_OpenModel):
     type: Literal["text"]
     text: str
 
 
-class ImageSource(_Open):
+class ImageSource(_OpenModel):
     type: Literal["base64", "url"]
     media_type: str = "image/png"
     data: str = ""
     url: str = ""
 
 
-class ImageBlock(_Open):
+class ImageBlock(_OpenModel):
     type: Literal["image"]
     source: ImageSource
 
 
-class ThinkingBlock(_Open):
+class ThinkingBlock(_OpenModel):
     type: Literal["thinking"]
     thinking: str
 
 
-class ToolUseBlock(_Open):
+class ToolUseBlock(_OpenModel):
     type: Literal["tool_use"]
     id: str
     name: str
     input: dict[str, Any]
 
 
-class ToolResultBlock(_Open):
+class ToolResultBlock(_OpenModel):
     type: Literal["tool_result"]
     tool_use_id: str
     content: str | list[TextBlock] = ""
@@ -55,12 +55,12 @@ class ToolResultBlock(_Open):
 Block = Annotated[TextBlock | ImageBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock, Field(discriminator="type")]
 
 
-class AnthropicTurn(_Open):
+class AnthropicTurn(_OpenModel):
     role: Literal["user", "assistant"]
     content: str | list[Block]
 
 
-class AnthropicTool(_Open):
+class AnthropicTool(_OpenModel):
     """A tool of the client's; Anthropic's own have another type."""
 
     name: str
@@ -69,25 +69,25 @@ class AnthropicTool(_Open):
     type: Literal["custom"] | None = None
 
 
-class AnthropicChoice(_Open):
+class AnthropicChoice(_OpenModel):
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
     disable_parallel_tool_use: bool | None = None
 
 
-class ThinkingSwitch(_Open):
+class ThinkingSwitch(_OpenModel):
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: int | None = None
 
 
-class OutputFormat(_Open):
+class OutputFormat(_OpenModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, populate_by_name=True)
 
     type: Literal["json_schema"]
     schema_: dict[str, Any] = Field(alias="schema")
 
 
-class OutputConfig(_Open):
+class OutputConfig(_OpenModel):
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
     format: OutputFormat | None = None
 

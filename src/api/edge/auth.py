@@ -15,7 +15,7 @@ from loguru import logger
 
 from src.api.edge import roles
 from src.api.edge.local import is_local
-from src.api.edge.rate_limits import Limits
+from src.api.edge.rate_limits import RateLimits
 from src.errors import AuthenticationFailed, PermissionDenied
 from src.keys import Key, KeyRing
 from src.metrics import Metrics
@@ -28,7 +28,7 @@ _CALLER = "stoker.caller"
 _LOCAL, _REMOTE = Key("", "admin"), Key("", "user")
 
 
-def install(app: Flask, ring: KeyRing, limits: Limits, metrics: Metrics, secret: bytes) -> None:
+def install(app: Flask, ring: KeyRing, limits: RateLimits, metrics: Metrics, secret: bytes) -> None:
     """Refuse whoever may not ask. After the CORS hook, which answers browsers' preflights.
 
     With the `secret`, nobody who reads the wire or the prefix cache's files can tell whose a salt is.
@@ -42,7 +42,7 @@ def install(app: Flask, ring: KeyRing, limits: Limits, metrics: Metrics, secret:
     app.before_request(lambda: _check(ring, limits, metrics))
 
 
-def _check(ring: KeyRing, limits: Limits, metrics: Metrics) -> None:
+def _check(ring: KeyRing, limits: RateLimits, metrics: Metrics) -> None:
     needed = roles.access(request.method, request.url_rule.rule if request.url_rule is not None else None)
     if ring and needed == "open":
         return
@@ -55,7 +55,7 @@ def _check(ring: KeyRing, limits: Limits, metrics: Metrics) -> None:
         raise PermissionDenied(f"{whose} {caller.role!r}; this route needs {needed!r} (docs/security.md).")
 
 
-def _authenticate(ring: KeyRing, limits: Limits, metrics: Metrics) -> Key:
+def _authenticate(ring: KeyRing, limits: RateLimits, metrics: Metrics) -> Key:
     presented = _presented(request.environ)
     key = None if presented is None else ring.find(presented)
     if key is None:

@@ -43,7 +43,7 @@ def install(
     """Wrap the application and tell the middleware what only Flask knows."""
     app.config["MAX_CONTENT_LENGTH"] = None  # ours counts chunked bodies too
     app.before_request(_adopt)
-    entry = Entry(app.wsgi_app, metrics, max_body_bytes, body_timeout_s, client_timeout_s)
+    entry = RequestMiddleware(app.wsgi_app, metrics, max_body_bytes, body_timeout_s, client_timeout_s)
     app.wsgi_app = entry  # type: ignore[method-assign]
 
 
@@ -100,7 +100,7 @@ def _read_or_refuse(read: Callable[[], bytes]) -> bytes:
         raise InvalidRequest("The body could not be read to its end.", param="body") from None
 
 
-class Entry:
+class RequestMiddleware:
     """Outermost middleware."""
 
     def __init__(

@@ -37,7 +37,7 @@ _HEADERS = {
 }
 
 
-class Limits:
+class RateLimits:
     """One per web process; `install` hooks it up."""
 
     def __init__(self, settings: SecuritySettings, metrics: Metrics) -> None:

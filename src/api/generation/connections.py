@@ -13,10 +13,10 @@ from pathlib import Path
 from msgspec.structs import asdict
 
 from src import catalog, selection
-from src.api.generation.model_lease import Place
+from src.api.generation.model_lease import ModelLease
 from src.api.generation.resume import Ends, NotYet, Resumable, ResumableStream
 from src.api.generation.suspects import Suspects
-from src.catalog import Entry
+from src.catalog import CatalogEntry
 from src.errors import (
     BackendUnavailable,
     DeadlineExceeded,
@@ -37,7 +37,7 @@ from src.ipc.messages.chat import (
     Tokenized,
     TokenizeRequest,
 )
-from src.ipc.messages.control import MoveModel, PauseBackground, SetIdleTimeout, StatusRequest, UseModel
+from src.ipc.messages.control import AcquireModel, MoveModel, PauseBackground, SetIdleTimeout, StatusRequest
 from src.ipc.messages.ocr import OcrDocument, OcrJobRequest, OcrRequest
 from src.ipc.messages.status import ChildStatus, EngineLoad, KvReading, ModelStatus, PrefixReading, SystemStatus
 from src.ipc.messages.wire import AnyMessage
@@ -60,7 +60,7 @@ class Backends:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
         self._clock = clock
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, CatalogEntry] = {}
         self._engines: dict[str, str] = {}
         self._scanned_at = self._told_at = float("-inf")
         self._revisions: dict[str, str] = {}
@@ -73,14 +73,14 @@ class Backends:
         """Names a request may use."""
         return tuple(self.catalog())
 
-    def catalog(self) -> dict[str, Entry]:
+    def catalog(self) -> dict[str, CatalogEntry]:
         """The models there are, looked for once a second at most."""
         if self._clock() - self._scanned_at >= _SCAN_S:
             self._entries, self._scanned_at = catalog.entries(self._settings), self._clock()
             self._engines = {}
         return self._entries
 
-    def check_model(self, name: str) -> Entry:
+    def check_model(self, name: str) -> CatalogEntry:
         """The catalogue's entry. Asked first: until then a name is a client's text, and means nothing.
 
         Raises:
@@ -122,7 +122,7 @@ class Backends:
             ModelNotFound: naming the models there are.
         """
         self.check_model(request.model)
-        route = self._engine(request.model, UseModel(request.model, background=request.priority == "background"))
+        route = self._engine(request.model, AcquireModel(request.model, background=request.priority == "background"))
         return self._resumable(request, route, EngineCrashed)
 
     def ask_engine(
@@ -137,7 +137,7 @@ class Backends:
             ServiceError: when the engine is not there, or does not take the question.
         """
         self.check_model(model)
-        route = self._engine(model, UseModel(model))
+        route = self._engine(model, AcquireModel(model))
         missing = BackendUnavailable("The engine is not running at the moment.", retry_after_s=_RETRY_S)
         asking = self._resumable(message, route, EngineCrashed, Suspects(self._settings.resume_progress_tokens))
         try:
@@ -172,7 +172,7 @@ class Backends:
             ServiceError: why it is not.
         """
         self.check_model(model)
-        place = Place(runtime.control_socket(self._directory), UseModel(model, retry=True))
+        place = ModelLease(runtime.control_socket(self._directory), AcquireModel(model, retry=True))
         try:
             place.wait(self._settings.queue_timeout + self._settings.start_timeout, still)
             if not place.granted:
@@ -193,9 +193,9 @@ class Backends:
         if isinstance(answer, Failed):
             raise answer.error()
 
-    def _engine(self, model: str, wish: UseModel) -> _Route:
-        place = Place(runtime.control_socket(self._directory), wish)
-        return _Route(self, f"engine:{model}", runtime.engine_socket(self._directory, model), place)
+    def _engine(self, model: str, wish: AcquireModel) -> _BackendConnector:
+        place = ModelLease(runtime.control_socket(self._directory), wish)
+        return _BackendConnector(self, f"engine:{model}", runtime.engine_socket(self._directory, model), place)
 
     def open_ocr(self, request: OcrRequest | OcrDocument | OcrJobRequest) -> ResumableStream | Stream:
         """A page, a document or a question for the broker.
@@ -209,14 +209,16 @@ class Backends:
             raise BackendUnavailable("OCR is turned off (OCR_WORKERS=0).")
         path = runtime.ocr_socket(self._directory)
         if isinstance(request, OcrJobRequest) or (isinstance(request, OcrDocument) and request.as_job != "never"):
-            return _Route(self, "ocr", path).open(request)
+            return _BackendConnector(self, "ocr", path).open(request)
         quiet = request.priority == "background"
-        place = Place(runtime.control_socket(self._directory), UseModel(None, background=True)) if quiet else None
-        route = _Route(self, "ocr", path, place)
+        place = (
+            ModelLease(runtime.control_socket(self._directory), AcquireModel(None, background=True)) if quiet else None
+        )
+        route = _BackendConnector(self, "ocr", path, place)
         return self._resumable(request, route, OcrCrashed)
 
     def _resumable(
-        self, request: Resumable, route: _Route, crash: type[ServiceError], suspects: Suspects | None = None
+        self, request: Resumable, route: _BackendConnector, crash: type[ServiceError], suspects: Suspects | None = None
     ) -> ResumableStream:
         """`suspects`: those of its back end, unless the request can do no harm."""
         known = self._suspects.setdefault(route.child, Suspects(self._settings.resume_progress_tokens))
@@ -282,10 +284,10 @@ def _ends(child: str, crash: type[ServiceError]) -> Ends:
     )
 
 
-class _Route:
+class _BackendConnector:
     """One request's way to a back end: its socket, its row in the supervisor's table, and the place it needs there."""
 
-    def __init__(self, backends: Backends, child: str, path: Path, place: Place | None = None) -> None:
+    def __init__(self, backends: Backends, child: str, path: Path, place: ModelLease | None = None) -> None:
         self._backends = backends
         self.child = child
         self._path = path

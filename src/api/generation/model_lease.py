@@ -13,7 +13,7 @@ from pathlib import Path
 from src.errors import BackendUnavailable
 from src.ipc import client
 from src.ipc.messages.base import Failed
-from src.ipc.messages.control import StatusRequest, UseModel
+from src.ipc.messages.control import AcquireModel, StatusRequest
 
 _CONNECT_S = 2.0
 _SEND_S = 5.0
@@ -23,10 +23,10 @@ _SILENCE_S = 3.0
 _ANSWER_S = 2.0
 
 
-class Place:
+class ModelLease:
     """Of one request. `hold` before each connection to the model's engine; `close` in the end, or meanwhile."""
 
-    def __init__(self, control: Path, wish: UseModel, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, control: Path, wish: AcquireModel, clock: Callable[[], float] = time.monotonic) -> None:
         self._control = control
         self._wish = wish
         self._clock = clock

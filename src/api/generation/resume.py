@@ -47,7 +47,7 @@ class NotYet(Exception):
     """The request has no place at its model so far: it is being loaded, or others use the device."""
 
 
-class Route(Protocol):
+class Connector(Protocol):
     """The way of one request to its back end."""
 
     def connect(self, request: Resumable) -> Stream:
@@ -77,7 +77,7 @@ class ResumableStream:
     def __init__(
         self,
         request: Resumable,
-        route: Route,
+        route: Connector,
         suspects: Suspects,
         *,
         max_wait_s: float,

@@ -58,7 +58,7 @@ def _create(own: CompletionRequest, fields: dict[str, Any]) -> Response:
     requests = [replace(generate, raw_prompt=raw) for raw in _prompts(own)]
     for at, each in enumerate(requests[1:], 1):
         requests[at] = replace(each, id=f"{generate.id}-{at}")
-    form = _Form(generate, own, body.n or 1)
+    form = _CompletionBuilder(generate, own, body.n or 1)
     if body.stream:
         if len(requests) > 1:
             raise UnsupportedValue("A stream takes one prompt.", param="prompt")
@@ -91,7 +91,7 @@ def _prompts(own: CompletionRequest) -> list[RawPrompt]:
     return found
 
 
-class _Form:
+class _CompletionBuilder:
     """How this request's answers look."""
 
     def __init__(self, generate: GenerateRequest, own: CompletionRequest, choices: int) -> None:
@@ -134,7 +134,7 @@ class _Form:
 class CompletionWriter:
     """A stream of text."""
 
-    def __init__(self, form: _Form, *, include_usage: bool) -> None:
+    def __init__(self, form: _CompletionBuilder, *, include_usage: bool) -> None:
         self._form = form
         self._include_usage = include_usage
         self._offsets = dict.fromkeys(range(form.choices), 0)

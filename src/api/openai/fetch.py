@@ -22,7 +22,7 @@ from gevent.ssl import SSLContext
 from loguru import logger
 
 from src.api.openai import image_urls
-from src.api.openai.image_urls import Target
+from src.api.openai.image_urls import ImageTarget
 from src.documents import kinds
 from src.errors import InvalidImage
 from src.settings import VERSION, Settings
@@ -101,7 +101,7 @@ def _reason(error: Exception, timeout_s: float) -> str:
     return "the connection to its host failed"
 
 
-def _fetch(target: Target, most: int, network: Network) -> bytes:
+def _fetch(target: ImageTarget, most: int, network: Network) -> bytes:
     addresses = network.resolve(target.host, target.port)
     # one bad address is enough: a good one beside it may be bait
     if not all(map(image_urls.is_public, addresses)):
@@ -123,7 +123,7 @@ def _connected(addresses: list[str], port: int, network: Network) -> Any:
         return _connected(others, port, network)
 
 
-def _answer(sock: Any, target: Target) -> HTTPResponse:
+def _answer(sock: Any, target: ImageTarget) -> HTTPResponse:
     connection = HTTPConnection(target.host)
     connection.auto_open = 0  # it has its connection, and makes no other
     connection.sock = sock

@@ -35,7 +35,7 @@ _DENIED = tuple(
 
 
 @dataclass(frozen=True)
-class Target:
+class ImageTarget:
     """A URL that may be fetched, if its host's addresses are good."""
 
     scheme: str
@@ -47,7 +47,7 @@ class Target:
         return _PORTS[self.scheme]
 
 
-def target(url: str, allowed: str, param: str) -> Target:
+def target(url: str, allowed: str, param: str) -> ImageTarget:
     """What to fetch for `url`, when `allowed` (IMAGE_URL_HOSTS) has its host.
 
     Raises:
@@ -68,7 +68,7 @@ def target(url: str, allowed: str, param: str) -> Target:
     if not _is_listed(parts.scheme, host, entries):
         raise InvalidRequest("Images are not fetched from this host (IMAGE_URL_HOSTS).", param=param)
     query = f"?{parts.query}" if parts.query else ""
-    return Target(parts.scheme, host, (parts.path or "/") + query)
+    return ImageTarget(parts.scheme, host, (parts.path or "/") + query)
 
 
 def _parts(url: str) -> SplitResult | None:

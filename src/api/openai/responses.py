@@ -53,7 +53,7 @@ def create() -> Response:
     fields = as_chat(own, turns)
     with translation.own_names(_NAMES):
         body, generate = translation.accept(fields)
-        form = Form(generate, own, body, turns, partial(kept.put, auth.owner()))
+        form = ResponseBuilder(generate, own, body, turns, partial(kept.put, auth.owner()))
         writer = ResponseWriter(form) if body.stream else None
         return translation.respond(generate, writer, form.whole)
 
@@ -167,7 +167,7 @@ def _part(part: shapes.ContentPart | shapes.InputImage) -> dict[str, Any]:
 Keep = Callable[[ResponseOut, list[dict[str, Any]]], None]
 
 
-class Form:
+class ResponseBuilder:
     """How this request's response looks, and where it is kept."""
 
     def __init__(
@@ -266,7 +266,7 @@ def _usage(counts: Usage, reasoning: int) -> shapes.ResponseUsage:
 class ResponseWriter:
     """A stream of numbered events."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: ResponseBuilder) -> None:
         self._form = form
         self._number = 0
 

@@ -51,7 +51,7 @@ def _page() -> str:
     )
 
 
-def _route(route: openapi.Route, schemas: dict[str, Any]) -> str:
+def _route(route: openapi.DocumentedRoute, schemas: dict[str, Any]) -> str:
     access = f"<small>{escape(openapi.access_text(route))}</small>"
     head = f"<code>{route.method.upper()} {escape(route.path)}</code> {escape(route.summary)} {access}"
     if route.body is None:

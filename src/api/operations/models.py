@@ -73,7 +73,7 @@ def settled(names: tuple[str, ...], states: set[str]) -> bool:
         time.sleep(_POLL_S)
 
 
-def _card(entry: catalog.Entry, status: SystemStatus | None) -> ModelCard:
+def _card(entry: catalog.CatalogEntry, status: SystemStatus | None) -> ModelCard:
     created = int(service().started)
     model = status.model(entry.name) if status is not None else None
     if status is None or model is None:

@@ -44,7 +44,7 @@ _ACCESS: dict[roles.Access, str] = {
 
 
 @dataclass(frozen=True)
-class Route:
+class DocumentedRoute:
     """One operation. A `stream` answers with server-sent events when the body asks for it."""
 
     method: str
@@ -56,7 +56,7 @@ class Route:
 
 
 ROUTES = (
-    Route(
+    DocumentedRoute(
         "post",
         "/v1/chat/completions",
         "An answer in a conversation.",
@@ -64,7 +64,7 @@ ROUTES = (
         schemas.ChatCompletionRequest,
         stream=True,
     ),
-    Route(
+    DocumentedRoute(
         "post",
         "/v1/completions",
         "A text goes on.",
@@ -72,7 +72,7 @@ ROUTES = (
         schemas_completions.CompletionRequest,
         stream=True,
     ),
-    Route(
+    DocumentedRoute(
         "post",
         "/v1/responses",
         "OpenAI's newer form of chat.",
@@ -80,9 +80,9 @@ ROUTES = (
         schemas_responses.ResponsesRequest,
         stream=True,
     ),
-    Route("get", "/v1/responses/{response_id}", "A response that was kept.", schemas_responses.ResponseOut),
-    Route("delete", "/v1/responses/{response_id}", "Forget a response.", schemas_responses.Deleted),
-    Route(
+    DocumentedRoute("get", "/v1/responses/{response_id}", "A response that was kept.", schemas_responses.ResponseOut),
+    DocumentedRoute("delete", "/v1/responses/{response_id}", "Forget a response.", schemas_responses.Deleted),
+    DocumentedRoute(
         "post",
         "/v1/messages",
         "Anthropic's form of chat.",
@@ -90,68 +90,72 @@ ROUTES = (
         schemas_messages.MessagesRequest,
         stream=True,
     ),
-    Route(
+    DocumentedRoute(
         "post",
         "/v1/messages/count_tokens",
         "How long a prompt would be.",
         schemas_messages.TokenCount,
         schemas_messages.CountRequest,
     ),
-    Route(
+    DocumentedRoute(
         "post",
         "/tokenize",
         "The tokens of a text or conversation.",
         schemas_completions.TokenizeOut,
         schemas_completions.TokenizeBody,
     ),
-    Route(
+    DocumentedRoute(
         "post",
         "/detokenize",
         "The text of tokens.",
         schemas_completions.DetokenizeOut,
         schemas_completions.DetokenizeBody,
     ),
-    Route(
+    DocumentedRoute(
         "post",
         "/v1/embeddings",
         "Vectors of texts.",
         schemas_embeddings.EmbeddingsOut,
         schemas_embeddings.EmbeddingsRequest,
     ),
-    Route("post", "/v1/ocr", "The text of a document (its shape: docs/ocr.md).", None, ocr_schemas.OcrJsonRequest),
-    Route("post", "/v1/ocr/jobs", "A document as a job: 202.", None, ocr_schemas.OcrJsonRequest),
-    Route("get", "/v1/ocr/jobs/{name}", "A job's state and pages."),
-    Route("get", "/v1/ocr/jobs/{name}/result", "A finished job's document, in the asked format."),
-    Route("delete", "/v1/ocr/jobs/{name}", "Cancels a job."),
-    Route("get", "/v1/ocr/jobs/{name}/events", "A job's pages as they come, as server-sent events."),
-    Route("get", "/v1/models", "The models that are served.", schemas.ModelList),
-    Route("get", "/v1/models/{name}", "One model.", schemas.ModelCard),
-    Route("post", "/v1/models/load", "Bring a model to the device.", schemas.ModelCard, schemas.ModelBody),
-    Route("post", "/v1/models/unload", "End a model's process.", schemas.ModelCard, schemas.ModelBody),
-    Route("get", "/api/gpu/status", "Where each model is, by name."),
-    Route("post", "/api/gpu/offload", "Have one model, or all, leave the device.", None, schemas.ModelsBody),
-    Route("post", "/api/gpu/release", "Unload one model, or all.", None, schemas.ModelsBody),
-    Route("post", "/api/gpu/timeout", "Another GPU_IDLE_TIMEOUT, until a restart.", None, schemas.TimeoutBody),
-    Route("post", "/api/gpu/pause", "Let no more background requests begin."),
-    Route("post", "/api/gpu/resume", "Let background requests begin again."),
-    Route("get", "/health", "200 when chat and OCR can be served."),
-    Route("get", "/readyz", "The same."),
-    Route("get", "/livez", "200 while the web process answers."),
-    Route("get", "/api/gpu-status", "Device, memory, BLAS, loaded models."),
-    Route("get", "/v1/system/status", "Every process: state, restarts, load, memory."),
-    Route("get", "/version", "The version of this service."),
-    Route("get", "/metrics", "For Prometheus."),
-    Route("get", "/openapi.json", "This description."),
-    Route("get", "/docs", "A page of documentation."),
+    DocumentedRoute(
+        "post", "/v1/ocr", "The text of a document (its shape: docs/ocr.md).", None, ocr_schemas.OcrJsonRequest
+    ),
+    DocumentedRoute("post", "/v1/ocr/jobs", "A document as a job: 202.", None, ocr_schemas.OcrJsonRequest),
+    DocumentedRoute("get", "/v1/ocr/jobs/{name}", "A job's state and pages."),
+    DocumentedRoute("get", "/v1/ocr/jobs/{name}/result", "A finished job's document, in the asked format."),
+    DocumentedRoute("delete", "/v1/ocr/jobs/{name}", "Cancels a job."),
+    DocumentedRoute("get", "/v1/ocr/jobs/{name}/events", "A job's pages as they come, as server-sent events."),
+    DocumentedRoute("get", "/v1/models", "The models that are served.", schemas.ModelList),
+    DocumentedRoute("get", "/v1/models/{name}", "One model.", schemas.ModelCard),
+    DocumentedRoute("post", "/v1/models/load", "Bring a model to the device.", schemas.ModelCard, schemas.ModelBody),
+    DocumentedRoute("post", "/v1/models/unload", "End a model's process.", schemas.ModelCard, schemas.ModelBody),
+    DocumentedRoute("get", "/api/gpu/status", "Where each model is, by name."),
+    DocumentedRoute("post", "/api/gpu/offload", "Have one model, or all, leave the device.", None, schemas.ModelsBody),
+    DocumentedRoute("post", "/api/gpu/release", "Unload one model, or all.", None, schemas.ModelsBody),
+    DocumentedRoute(
+        "post", "/api/gpu/timeout", "Another GPU_IDLE_TIMEOUT, until a restart.", None, schemas.TimeoutBody
+    ),
+    DocumentedRoute("post", "/api/gpu/pause", "Let no more background requests begin."),
+    DocumentedRoute("post", "/api/gpu/resume", "Let background requests begin again."),
+    DocumentedRoute("get", "/health", "200 when chat and OCR can be served."),
+    DocumentedRoute("get", "/readyz", "The same."),
+    DocumentedRoute("get", "/livez", "200 while the web process answers."),
+    DocumentedRoute("get", "/api/gpu-status", "Device, memory, BLAS, loaded models."),
+    DocumentedRoute("get", "/v1/system/status", "Every process: state, restarts, load, memory."),
+    DocumentedRoute("get", "/version", "The version of this service."),
+    DocumentedRoute("get", "/metrics", "For Prometheus."),
+    DocumentedRoute("get", "/openapi.json", "This description."),
+    DocumentedRoute("get", "/docs", "A page of documentation."),
 )
 
 
-def access_text(route: Route) -> str:
+def access_text(route: DocumentedRoute) -> str:
     """Who may ask for it."""
     return _ACCESS[_needed(route)]
 
 
-def _needed(route: Route) -> roles.Access:
+def _needed(route: DocumentedRoute) -> roles.Access:
     return roles.ROUTES.get((route.method.upper(), route.path), "admin")
 
 
@@ -175,7 +179,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(route: DocumentedRoute) -> dict[str, Any]:
     needed = _needed(route)
     operation: dict[str, Any] = {
         "summary": route.summary,
@@ -194,14 +198,14 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _good(route: Route) -> dict[str, Any]:
+def _good(route: DocumentedRoute) -> dict[str, Any]:
     content: dict[str, Any] = {} if route.answer is None else _json(route.answer)
     if route.stream:
         content["text/event-stream"] = {"schema": _EVENT}
     return {"description": route.summary, **({"content": content} if content else {})}
 
 
-def _bad(route: Route) -> dict[str, Any]:
+def _bad(route: DocumentedRoute) -> dict[str, Any]:
     if route.answer is None and route.body is None:
         return {"503": {"description": ERRORS["503"]}}
     content = _json(ErrorEnvelope)

@@ -13,7 +13,7 @@ import mlx.core as mx
 from mlx_lm.generate import GenerationBatch, PromptProcessingBatch
 from mlx_lm.models.cache import BatchKVCache
 
-from src.engine.mlx.sampling import BatchSampler, Row
+from src.engine.mlx.sampling import BatchSampler, SamplingRow
 from src.engine.mlx.scores import RowScores, Scores
 
 # with more rows a step is long, and its threads only stand in each other's way when it begins early (measured)
@@ -39,7 +39,7 @@ class _Early:
 
 
 class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
-    """Sequences that are decoded together; `samplers` are their `Row`s. It computes ahead: `_next_tokens` are drawn."""
+    """Sequences that are decoded together; `samplers` are their `SamplingRow`s. It computes ahead: `_next_tokens` are drawn."""
 
     _next_tokens: mx.array
     _next_logprobs: list[RowScores | None]
@@ -122,7 +122,7 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         return self._sampler
 
     def _score(self, logits: mx.array, tokens: mx.array) -> list[RowScores | None]:
-        rows: list[Row] = self.samplers
+        rows: list[SamplingRow] = self.samplers
         asked = [at for at, row in enumerate(rows) if row.logprobs is not None]
         scores: list[RowScores | None] = [None] * len(rows)
         if asked:

@@ -32,10 +32,10 @@ from src.engine.mlx.packed import Packing
 from src.engine.mlx.prefix.cache import PrefixCache
 from src.engine.mlx.prefix.disk import Disk, fingerprint
 from src.engine.mlx.rows import RowGenerator, Rows
-from src.engine.mlx.sampling import Row
+from src.engine.mlx.sampling import SamplingRow
 from src.engine.mlx.scores import RowScores
 from src.engine.mlx.speculation.batch import SpeculativeBatch, Speculator
-from src.engine.mlx.speculation.plan import SpeculationPlan, Target, plan
+from src.engine.mlx.speculation.plan import SpeculationPlan, TargetModel, plan
 from src.engine.mlx.text import grammar as constraint
 from src.engine.mlx.text.tokenizer import LmTokenizer
 from src.engine.mlx.text.vocabulary import Vocabulary
@@ -48,7 +48,7 @@ from src.engine.mlx.weights import (
     refuse_too_large,
     weight_bytes,
 )
-from src.engine.progress import Progress
+from src.engine.progress import LoadMeter
 from src.engine.revision import Revision, of_checkpoint
 from src.errors import ModelLoadFailed
 from src.gpu import footprint
@@ -169,17 +169,17 @@ class LmBackend:
     ) -> int:
         row = self._row(sampling, len(prompt) - prefix, prefix)
         uid = self._generator.add(prompt, max_tokens, row, salt, media)
-        if isinstance(grammar, constraint.Grammar):
+        if isinstance(grammar, constraint.CompiledGrammar):
             row.matcher = self._matchers[uid] = grammar.start(prompt, prefix)
         return uid
 
-    def _row(self, wish: Sampling, prompt_tokens: int, made: int) -> Row:
+    def _row(self, wish: Sampling, prompt_tokens: int, made: int) -> SamplingRow:
         """A request's parameters; what it leaves open is as the model's makers recommend."""
         own = self._defaults
         bias = tuple(wish.logit_bias.items())
         if wish.ignore_eos:
             bias += tuple((token, -float("inf")) for token in self._end_tokens)
-        return Row(
+        return SamplingRow(
             prompt_tokens,
             temperature=_either(wish.temperature, own.temperature, 1.0),
             top_p=_either(wish.top_p, own.top_p, 1.0),
@@ -268,7 +268,7 @@ def clean() -> None:
     mx.clear_cache()
 
 
-def load_lm(model: str, settings: Settings, blas: str | None, progress: Progress) -> LmBackend:
+def load_lm(model: str, settings: Settings, blas: str | None, progress: LoadMeter) -> LmBackend:
     """Load a checkpoint; raises as `read`."""
     found = read(model, settings, blas, progress)
     found.revision.check()
@@ -279,7 +279,7 @@ def read(
     model: str,
     settings: Settings,
     blas: str | None,
-    progress: Progress,
+    progress: LoadMeter,
     load: Load = load_text,
     tokenizer_class: type[LmTokenizer] = LmTokenizer,
     speaker: Callable[[Any], Any] = lambda module: module,
@@ -306,7 +306,7 @@ def read(
         cost = kv.measure(speaker(loaded))
         tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
         tokens = checkpoint.vocabulary_size(config, len(tokenizer))
-        speculation = plan(Target(model, folder, loaded, tokenizer, tokens, float32), settings)
+        speculation = plan(TargetModel(model, folder, loaded, tokenizer, tokens, float32), settings)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer

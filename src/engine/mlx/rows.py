@@ -1,6 +1,6 @@
 """The order of a step: mlx-lm's batches of prompts and of running answers, with what they share. Owner thread.
 
-mlx-lm keeps one opaque `sampler` per sequence through all it does to a batch; ours are `Row`s. What prompts share is
+mlx-lm keeps one opaque `sampler` per sequence through all it does to a batch; ours are `SamplingRow`s. What prompts share is
 taken from the prefix cache and kept in it.
 """
 
@@ -16,7 +16,7 @@ from mlx_lm.generate import BatchGenerator, PromptProcessingBatch
 from src.engine.chunks import chunk
 from src.engine.mlx.batch import RowBatch
 from src.engine.mlx.prefix.cache import PrefixCache
-from src.engine.mlx.sampling import Row
+from src.engine.mlx.sampling import SamplingRow
 from src.engine.mlx.scores import RowScores
 
 # one step in so many is divided into forward pass and sampling, at the price of waiting between them
@@ -28,7 +28,7 @@ _PADDING = 512
 
 
 @dataclass(frozen=True)
-class Reply:
+class RowTokens:
     """A token of one sequence, as mlx-lm and mlx-vlm report it."""
 
     uid: int
@@ -43,7 +43,9 @@ class Rows(Protocol):
     @property
     def kv_bytes(self) -> int: ...
 
-    def add(self, prompt: list[int], max_tokens: int, row: Row, salt: str, media: object | None = None) -> int: ...
+    def add(
+        self, prompt: list[int], max_tokens: int, row: SamplingRow, salt: str, media: object | None = None
+    ) -> int: ...
 
     def share(self, budget: int) -> None: ...
 
@@ -72,7 +74,7 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         self._times: dict[str, float] = {}
         self._generation_batch = batch
 
-    def add(self, prompt: list[int], max_tokens: int, row: Row, salt: str, media: object | None = None) -> int:  # noqa: ARG002  # text alone
+    def add(self, prompt: list[int], max_tokens: int, row: SamplingRow, salt: str, media: object | None = None) -> int:  # noqa: ARG002  # text alone
         """Take a sequence in, with what is known of its prompt; its uid."""
         with mx.stream(self._stream):
             found = self._prefixes.find(salt, prompt)

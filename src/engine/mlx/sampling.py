@@ -15,7 +15,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from src.engine.mlx.draw import Drawing, Wish
+from src.engine.mlx.draw import Drawing, SamplingParams
 from src.engine.mlx.text.grammar import Matcher, token_masks
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -25,7 +25,7 @@ _NOTHING = 1e-30  # a temperature or top_p below this is nothing: float32 cannot
 
 
 @dataclass
-class Row:
+class SamplingRow:
     """One sequence's parameters, all decided; `made` counts the tokens of its answer so far, a prefix included."""
 
     prompt_tokens: int
@@ -53,8 +53,8 @@ class Row:
         return self.matcher is not None and self.matcher.problem is not None
 
     @property
-    def wish(self) -> Wish:
-        return Wish(self.temperature, self.top_p, self.top_k, self.min_p)
+    def wish(self) -> SamplingParams:
+        return SamplingParams(self.temperature, self.top_p, self.top_k, self.min_p)
 
     @property
     def penalised(self) -> bool:
@@ -78,7 +78,7 @@ def _mix(state: Any) -> Any:
 class BatchSampler:
     """Samples for one composition of a batch; `histories` are the tokens each row's cache holds (not its inputs)."""
 
-    def __init__(self, rows: Seq[Row], histories: Seq[list[int]], vocabulary: int) -> None:
+    def __init__(self, rows: Seq[SamplingRow], histories: Seq[list[int]], vocabulary: int) -> None:
         self._rows = list(rows)
         self._greedy = _where(rows, lambda row: row.greedy)
         self._drawn = _where(rows, lambda row: not row.greedy)
@@ -142,7 +142,7 @@ class BatchSampler:
 class _Penalties:
     """Frequency and presence count the answer's tokens, repetition those of the prompt too."""
 
-    def __init__(self, rows: Seq[Row], at: list[int], histories: Seq[list[int]], vocabulary: int) -> None:
+    def __init__(self, rows: Seq[SamplingRow], at: list[int], histories: Seq[list[int]], vocabulary: int) -> None:
         self._all = len(at) == len(rows)
         self._at = mx.array(at)
         self._frequency = _column([rows[n].frequency_penalty for n in at])
@@ -160,7 +160,7 @@ class _Penalties:
         self._ours = mx.array([float(len(histories[n]) >= rows[n].prompt_tokens) for n in at])
 
     @classmethod
-    def of(cls, rows: Seq[Row], histories: Seq[list[int]], vocabulary: int) -> _Penalties | None:
+    def of(cls, rows: Seq[SamplingRow], histories: Seq[list[int]], vocabulary: int) -> _Penalties | None:
         at = _where(rows, lambda row: row.penalised)
         return cls(rows, at, histories, vocabulary) if at else None
 
@@ -180,7 +180,7 @@ class _Penalties:
         return logits
 
 
-def _where(rows: Seq[Row], holds: Any) -> list[int]:
+def _where(rows: Seq[SamplingRow], holds: Any) -> list[int]:
     return [at for at, row in enumerate(rows) if holds(row)]
 
 
@@ -188,7 +188,7 @@ def _column(values: Any) -> mx.array:
     return mx.array(np.array(values, np.float32)[:, None])
 
 
-def _bias(rows: Seq[Row]) -> tuple[mx.array, mx.array, mx.array] | None:
+def _bias(rows: Seq[SamplingRow]) -> tuple[mx.array, mx.array, mx.array] | None:
     entries = [(at, token, value) for at, row in enumerate(rows) for token, value in row.bias]
     if not entries:
         return None

@@ -16,8 +16,8 @@ import numpy as np
 from mlx_vlm.generate.ar import BatchGenerator, _split_prompt_kwargs_per_row
 from mlx_vlm.generate.common import _chunked_prefill_enabled
 
-from src.engine.mlx.rows import Reply
-from src.engine.mlx.sampling import BatchSampler, Row
+from src.engine.mlx.rows import RowTokens
+from src.engine.mlx.sampling import BatchSampler, SamplingRow
 from src.engine.mlx.scores import RowScores, Scores
 
 Arrays = dict[str, Any]
@@ -32,10 +32,10 @@ class Media:
 
 
 @dataclass
-class _Running:
+class _VisionRow:
     """A row here. `scores` wait for the reports of their tokens, which come a step later."""
 
-    row: Row
+    row: SamplingRow
     tokens: list[int]
     step_size: int | None
     scores: deque[RowScores | None] = field(default_factory=deque)
@@ -45,7 +45,7 @@ class _Running:
 class _Level:
     """Notes how far a row's logits are from log-probabilities: a repetition penalty asks for their sign."""
 
-    def __init__(self, running: _Running) -> None:
+    def __init__(self, running: _VisionRow) -> None:
         self._running = running
 
     def __call__(self, _: Any, logits: mx.array) -> mx.array:
@@ -61,7 +61,7 @@ class VisionRows:
     def __init__(self, model: Any, processor: Any, *, stop_tokens: set[int], batch: int, step_size: int) -> None:
         self._model = model
         self._language = model.language_model
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, _VisionRow] = {}
         self._composition: tuple[int, ...] = ()
         self._sampler: BatchSampler
         self._times: dict[str, float] = {}
@@ -84,9 +84,9 @@ class VisionRows:
         caches = [self._generator._generation_batch.prompt_cache]  # noqa: SLF001  # it has no public name
         return sum(int(getattr(layer, "nbytes", 0)) for cache in caches for layer in cache)
 
-    def add(self, prompt: list[int], max_tokens: int, row: Row, salt: str, media: object | None = None) -> int:  # noqa: ARG002  # nothing is shared
+    def add(self, prompt: list[int], max_tokens: int, row: SamplingRow, salt: str, media: object | None = None) -> int:  # noqa: ARG002  # nothing is shared
         arrays = self._embedded(prompt, media if isinstance(media, Media) else None)
-        running = _Running(row, list(prompt), self._chunk(prompt, arrays))
+        running = _VisionRow(row, list(prompt), self._chunk(prompt, arrays))
         hooks = [_Level(running)] if row.repetition_penalty != 1 else None
         (uid,) = self._generator.insert(
             [prompt],
@@ -101,7 +101,7 @@ class VisionRows:
         """A chunk is one prompt's here."""
         self._step_size = budget
 
-    def next(self) -> tuple[dict[int, int], list[Reply]]:
+    def next(self) -> tuple[dict[int, int], list[RowTokens]]:
         began = time.perf_counter()
         waiting = self._generator.unprocessed_prompts
         if waiting:
@@ -173,7 +173,7 @@ class VisionRows:
             self._sampler = BatchSampler([one.row for one in rows], [one.tokens for one in rows], logprobs.shape[-1])
         return self._choose(self._sampler, rows, logprobs, batch._current_tokens)  # noqa: SLF001  # as above
 
-    def _choose(self, sampler: BatchSampler, rows: list[_Running], logprobs: mx.array, inputs: mx.array) -> mx.array:
+    def _choose(self, sampler: BatchSampler, rows: list[_VisionRow], logprobs: mx.array, inputs: mx.array) -> mx.array:
         if any(one.level is not None for one in rows):
             levels = [mx.zeros((1, 1)) if one.level is None else one.level for one in rows]
             logprobs = logprobs + mx.concatenate(levels)
@@ -186,14 +186,14 @@ class VisionRows:
             one.scores.append(None if scores is None or top is None else RowScores(scores, line, top))
         return chosen
 
-    def _report(self, reply: Any) -> Reply:
+    def _report(self, reply: Any) -> RowTokens:
         running = self._running[reply.uid]
         running.tokens.append(int(reply.token))
         finish = cast("str | None", reply.finish_reason)
         scores = running.scores.popleft()
         if finish is not None:
             del self._running[reply.uid]
-        return Reply(reply.uid, int(reply.token), finish, scores)
+        return RowTokens(reply.uid, int(reply.token), finish, scores)
 
 
 def _array(value: Any) -> Any:

@@ -22,10 +22,10 @@ from src.engine import checkpoint, pictures
 from src.engine.mlx import lm
 from src.engine.mlx.lm import LmBackend, Loaded, Present
 from src.engine.mlx.prefix.cache import PrefixCache
-from src.engine.mlx.sampling import Row
+from src.engine.mlx.sampling import SamplingRow
 from src.engine.mlx.text.tokenizer import LmTokenizer, turn_json
 from src.engine.mlx.vision import Media, VisionRows
-from src.engine.progress import Progress
+from src.engine.progress import LoadMeter
 from src.errors import InvalidRequest, ModelLoadFailed
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart
 from src.settings import EngineSettings, Settings, work_offline
@@ -127,7 +127,7 @@ class VlmBackend(LmBackend):
     def _read(rows: VisionRows, probes: list[tuple[list[int], Media | None]]) -> list[list[int]]:
         made: dict[int, list[int]] = {}
         for prompt, media in probes:
-            made[rows.add(prompt, _PROBE_TOKENS, Row(len(prompt), logprobs=None), "", media)] = []
+            made[rows.add(prompt, _PROBE_TOKENS, SamplingRow(len(prompt), logprobs=None), "", media)] = []
             for reply in rows.next()[1]:
                 made[reply.uid].append(reply.token)
         left = _PROBE_TOKENS * (len(probes) + 2)
@@ -143,7 +143,7 @@ def _picture_request(picture: Image.Image, text: str) -> GenerateRequest:
     return GenerateRequest("probe", "", (ChatMessage("user", text, parts=(pictures.encode(picture), text)),))
 
 
-def load_vlm(model: str, settings: Settings, blas: str | None, progress: Progress) -> VlmBackend:
+def load_vlm(model: str, settings: Settings, blas: str | None, progress: LoadMeter) -> VlmBackend:
     """Load a checkpoint; raises as `lm.load_lm`."""
     folder = checkpoint.locate(model, settings.models_path)
     config = checkpoint.read_config(folder)

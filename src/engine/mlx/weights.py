@@ -18,7 +18,7 @@ from loguru import logger
 from mlx.utils import tree_flatten
 from mlx_lm.utils import dequantize_model, load_model
 
-from src.engine.progress import Progress
+from src.engine.progress import LoadMeter
 from src.errors import ModelLoadFailed
 from src.gpu.watermarks import fits
 
@@ -54,7 +54,7 @@ def refuse_too_large(folder: Path, model: str) -> None:
 
 
 def read_model(
-    folder: Path, float32: str | None, progress: Progress, load: Load = load_text
+    folder: Path, float32: str | None, progress: LoadMeter, load: Load = load_text
 ) -> tuple[Any, dict[str, Any]]:
     """The model of a folder and its configuration, its weights in memory.
 
@@ -99,7 +99,7 @@ def parameter_count(model: Any) -> int:
     return total
 
 
-def make_float32(model: Any, policy: str, progress: Progress) -> bool:
+def make_float32(model: Any, policy: str, progress: LoadMeter) -> bool:
     """Turn all weights into fp32 if the policy (`auto`, `always`, `never`) and the free memory allow.
 
     Returns:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from src.engine.backend import Pieces, Reader
+from src.engine.backend import OutputParser, Pieces
 from src.engine.mlx.text.forced import NamedReader, new_call_id
 from src.ipc.messages.chat import CallDelta, GenerateRequest
 
@@ -33,7 +33,7 @@ def schema(request: GenerateRequest) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode({"anyOf": forms}))
 
 
-def reader(request: GenerateRequest) -> Reader:
+def reader(request: GenerateRequest) -> OutputParser:
     """What turns that answer back into a call."""
     name = request.tool_choice.name
     return WholeCall() if name is None else NamedReader(name, new_call_id)

@@ -23,7 +23,7 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True)
-class Reply:
+class UpstreamResponse:
     """A whole answer."""
 
     status: int
@@ -42,10 +42,10 @@ class Client:
             base_url=self.url, headers=headers, timeout=_STREAM, limits=_ALONE, trust_env=not local
         )
 
-    async def get(self, path: str, timeout_s: float) -> Reply:
+    async def get(self, path: str, timeout_s: float) -> UpstreamResponse:
         return await self._whole("GET", path, None, timeout_s)
 
-    async def post(self, path: str, body: bytes, timeout_s: float = _ANSWER_S) -> Reply:
+    async def post(self, path: str, body: bytes, timeout_s: float = _ANSWER_S) -> UpstreamResponse:
         return await self._whole("POST", path, body, timeout_s)
 
     @asynccontextmanager
@@ -67,13 +67,13 @@ class Client:
         except httpx2.TransportError as error:
             raise Unreachable(_words(error)) from None
 
-    async def _whole(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Reply:
+    async def _whole(self, method: str, path: str, body: bytes | None, timeout_s: float) -> UpstreamResponse:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
             response = await self._http.request(method, path, content=body, headers=headers, timeout=timeout_s)
         except httpx2.TransportError as error:
             raise Unreachable(_words(error)) from None
-        return Reply(response.status_code, response.content, response.headers.get("retry-after"))
+        return UpstreamResponse(response.status_code, response.content, response.headers.get("retry-after"))
 
     async def close(self) -> None:
         await self._http.aclose()

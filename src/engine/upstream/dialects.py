@@ -100,7 +100,7 @@ class _Cards(msgspec.Struct):
 
 
 @dataclass(frozen=True)
-class Facts:
+class ServerFacts:
     """What a server says of itself. `slots`: answers computed together; `template`: chat's; None: it is silent.
 
     `revision` (`ModelInfo`) is not the server's word: no server tells.
@@ -124,7 +124,7 @@ class NoSuchModel(Exception):
     """The server has several models, and none of that name."""
 
 
-def recognise(models: bytes, wanted: str, *, any_name: bool = True) -> Facts:
+def recognise(models: bytes, wanted: str, *, any_name: bool = True) -> ServerFacts:
     """What answers, from its /v1/models; its only model is the wanted one, unless the name must be `wanted`.
 
     Raises:
@@ -138,7 +138,7 @@ def recognise(models: bytes, wanted: str, *, any_name: bool = True) -> Facts:
     if card is None:
         raise NoSuchModel(", ".join(card.id for card in cards) or "none")
     meta = card.meta or _Meta()
-    return Facts(
+    return ServerFacts(
         _BY_OWNER.get(card.owned_by, OPENAI),
         card.id,
         card.max_model_len or card.context_length or meta.n_ctx or 0,
@@ -150,7 +150,7 @@ def recognise(models: bytes, wanted: str, *, any_name: bool = True) -> Facts:
     )
 
 
-def refuse(request: GenerateRequest, facts: Facts) -> None:
+def refuse(request: GenerateRequest, facts: ServerFacts) -> None:
     """Raise UnsupportedValue for the first wish this server would take and not fulfil."""
     asked = {
         "n": len(request.choices) > 1,
@@ -170,14 +170,14 @@ def refuse(request: GenerateRequest, facts: Facts) -> None:
         raise UnsupportedValue(f"{out_of_range[0]} is no token of this model.", param="logit_bias")
 
 
-def _refuse_by_model(request: GenerateRequest, facts: Facts) -> None:
+def _refuse_by_model(request: GenerateRequest, facts: ServerFacts) -> None:
     if any(turn.parts for turn in request.messages) and not facts.reads_images:
         raise UnsupportedValue("This model reads no images.", param="messages")
     if request.tools and not facts.takes_tools:
         raise UnsupportedValue("This model's chat template knows no tools.", param="tools")
 
 
-def fit(request: GenerateRequest, facts: Facts) -> tuple[GenerateRequest, tuple[str, ...]]:
+def fit(request: GenerateRequest, facts: ServerFacts) -> tuple[GenerateRequest, tuple[str, ...]]:
     """The request without what this server or its model has no use for, and the names of that.
 
     Raises:
@@ -197,7 +197,7 @@ def fit(request: GenerateRequest, facts: Facts) -> tuple[GenerateRequest, tuple[
     return replace(request, template_options=known), tuple(names)
 
 
-def _has_switch(facts: Facts, *names: str) -> bool:
+def _has_switch(facts: ServerFacts, *names: str) -> bool:
     """Whether the model's chat template speaks of one; a server that does not show it may."""
     if not facts.dialect.switches:
         return False

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from src.engine.deadlines import Budget
-from src.engine.pace import Pace
+from src.engine.pace import StepTimes
 from src.engine.upstream.client import Client
 from src.engine.upstream.dialects import Dialect
 from src.engine.upstream.response import Translation
@@ -24,7 +24,7 @@ class BrokenOff(Exception):
     """The server ended an answer without saying how it ended."""
 
 
-class Flight:
+class UpstreamRequest:
     """Written by the event loop's thread alone. Times are on its monotonic clock, seconds."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Flight:
         max_tokens: int,
         *,
         peer: Peer,
-        pace: Pace,
+        pace: StepTimes,
         alive: Callable[[], None],
     ) -> int:
         """Ask, and pass on what comes until the outcome; the tokens made.
@@ -116,7 +116,7 @@ class Flight:
             admitted = Admitted(self._translation.prompt_tokens, max_tokens, None, self._revision, self._set_aside)
             peer.send(admitted)
 
-    def _stamp(self, events: Sequence[object], pace: Pace) -> None:
+    def _stamp(self, events: Sequence[object], pace: StepTimes) -> None:
         if not any(isinstance(event, Delta) for event in events):
             return
         now = self._clock()

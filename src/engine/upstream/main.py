@@ -23,8 +23,8 @@ from src.catalog import model_folder
 from src.engine.revision import FilesChanged, Revision, places
 from src.engine.upstream import command
 from src.engine.upstream.client import Client, Unreachable
-from src.engine.upstream.dialects import LLAMA_SERVER, Facts, NoSuchModel, recognise
-from src.engine.upstream.process import Child, free_port
+from src.engine.upstream.dialects import LLAMA_SERVER, NoSuchModel, ServerFacts, recognise
+from src.engine.upstream.process import UpstreamProcess, free_port
 from src.engine.upstream.server import UpstreamServer
 from src.errors import ExitCode, ModelLoadFailed
 from src.settings import Settings
@@ -49,7 +49,7 @@ class _Life:
         self._model = model
         self._engine = engine
         self._settings = settings
-        self._child: Child | None = None
+        self._child: UpstreamProcess | None = None
         self._client: Client | None = None
         self._revision: Revision | None = None  # of what the child reads
 
@@ -134,7 +134,7 @@ class _Life:
         argv = arguments(self._model, self._engine, self._settings, port)
         logger.info("starting {}", " ".join(argv))
         self._revision = self._own_files(argv, port)
-        child = Child(argv)
+        child = UpstreamProcess(argv)
         await child.start()
         self._child = child
         self._client = Client(f"http://{command.HOST}:{port}", child.key, local=True)
@@ -146,7 +146,7 @@ class _Life:
         facts = [word for word in argv if word != str(port)]  # it is another one at each start
         return Revision.of([*model, *command.files(argv)], *facts) if model else None
 
-    async def _until_serving(self, server: UpstreamServer, ended: asyncio.Future[int]) -> Facts | None:
+    async def _until_serving(self, server: UpstreamServer, ended: asyncio.Future[int]) -> ServerFacts | None:
         """Ask until it serves (START_TIMEOUT is the supervisor's to keep); None if it ended, and may be tried again."""
         while not ended.done():
             try:
@@ -164,7 +164,7 @@ class _Life:
             f"The upstream server ended with status {ended.result()} before it served: {self._child.last_words}"
         )
 
-    async def _ask(self) -> Facts:
+    async def _ask(self) -> ServerFacts:
         """Its health, where it has one, and what it serves."""
         assert self._client is not None  # noqa: S101  # made by `_launch`
         health = await self._client.get("/health", _QUESTION_S)
@@ -189,7 +189,7 @@ class _Life:
         theirs = self._settings.upstream_model if default and self._settings.upstream_url else ""
         return theirs or self._model, default or not self._settings.upstream_url
 
-    async def _with_props(self, facts: Facts) -> Facts:
+    async def _with_props(self, facts: ServerFacts) -> ServerFacts:
         """llama-server tells how many answers it computes together (the others wait in our line), and its template."""
         assert self._client is not None  # noqa: S101  # made by `_launch`
         if facts.dialect is not LLAMA_SERVER:
@@ -204,7 +204,7 @@ class _Life:
             reads_images=told.modalities.vision,
         )
 
-    async def _warm_up(self, facts: Facts) -> None:
+    async def _warm_up(self, facts: ServerFacts) -> None:
         """One token by the real thing. A server without /v1/completions is taken at its word."""
         assert self._client is not None  # noqa: S101  # made by `_launch`
         body = msgspec.json.encode({"model": facts.model, "prompt": "Hello", "max_tokens": 1})

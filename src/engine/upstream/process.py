@@ -36,7 +36,7 @@ def free_port() -> int:
             return port
 
 
-class Child:
+class UpstreamProcess:
     """Owns the process. `key` is made for this start: others on this machine cannot pass our API by."""
 
     def __init__(self, argv: tuple[str, ...]) -> None:

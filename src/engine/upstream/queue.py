@@ -10,19 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from src.engine.queue import Waiting
-from src.engine.upstream.exchange import Flight
+from src.engine.upstream.exchange import UpstreamRequest
 from src.ipc.messages.chat import GenerateRequest
 
 
 @dataclass(eq=False)
-class Turn:
+class QueuedRequest:
     """One request's place. `set_aside`: what of it is not asked of the server."""
 
     request: GenerateRequest
     arrived: float
     called: asyncio.Future[None]
     set_aside: tuple[str, ...] = ()
-    flight: Flight | None = None
+    flight: UpstreamRequest | None = None
 
     @property
     def begun(self) -> bool:
@@ -30,14 +30,14 @@ class Turn:
         return self.flight is not None and self.flight.begun
 
 
-class Line:
+class RequestQueue:
     """`enter` at arrival, `leave` at every end."""
 
     def __init__(self, places: int, ageing_s: float, clock: Callable[[], float]) -> None:
         self.places = places
         self._clock = clock
-        self._waiting: Waiting[Turn] = Waiting(ageing_s)
-        self._running: set[Turn] = set()
+        self._waiting: Waiting[QueuedRequest] = Waiting(ageing_s)
+        self._running: set[QueuedRequest] = set()
 
     @property
     def running(self) -> int:
@@ -47,14 +47,14 @@ class Line:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def enter(self, request: GenerateRequest, set_aside: tuple[str, ...] = ()) -> Turn:
+    def enter(self, request: GenerateRequest, set_aside: tuple[str, ...] = ()) -> QueuedRequest:
         """A place in the line; its turn has come when `called` is done."""
-        turn = Turn(request, self._clock(), asyncio.get_running_loop().create_future(), set_aside)
+        turn = QueuedRequest(request, self._clock(), asyncio.get_running_loop().create_future(), set_aside)
         self._waiting.push(turn)
         self._call()
         return turn
 
-    def leave(self, turn: Turn) -> None:
+    def leave(self, turn: QueuedRequest) -> None:
         if turn in self._running:
             self._running.discard(turn)
         else:

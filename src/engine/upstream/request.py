@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from src.engine.upstream import calls
-from src.engine.upstream.dialects import Dialect, Facts
+from src.engine.upstream.dialects import Dialect, ServerFacts
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, Sampling, Tool
 
 CHAT = "/v1/chat/completions"
@@ -18,7 +18,7 @@ def path(request: GenerateRequest) -> str:
     return CHAT if request.raw_prompt is None else RAW
 
 
-def body(request: GenerateRequest, facts: Facts, max_tokens: int | None, *, stream: bool = True) -> bytes:
+def body(request: GenerateRequest, facts: ServerFacts, max_tokens: int | None, *, stream: bool = True) -> bytes:
     """The whole request; `max_tokens` None leaves the length to the server."""
     dialect = facts.dialect
     fields: dict[str, Any] = {

@@ -66,7 +66,7 @@ class _Scores(msgspec.Struct):
     top_logprobs: list[dict[str, float] | None] | None = None
 
 
-class _Choice(msgspec.Struct):
+class _ChoiceText(msgspec.Struct):
     index: int = 0
     delta: _Piece | None = None
     text: str | None = None
@@ -92,7 +92,7 @@ class _Progress(msgspec.Struct):
 class Chunk(msgspec.Struct):
     """One event of a stream; what is not listed here is passed over."""
 
-    choices: list[_Choice] = []
+    choices: list[_ChoiceText] = []
     usage: _Usage | None = None
     prompt_progress: _Progress | None = None
     error: msgspec.Raw = msgspec.Raw()
@@ -162,14 +162,14 @@ class Translation:
         else:
             self._usage.completion_tokens += chunk.usage.completion_tokens
 
-    def _events(self, choice: _Choice, so_far: int | None) -> list[Delta | ChoiceEnded]:
+    def _events(self, choice: _ChoiceText, so_far: int | None) -> list[Delta | ChoiceEnded]:
         delta = self._delta(choice, so_far)
         found: list[Delta | ChoiceEnded] = [] if delta is None else [self._read(delta)]
         if choice.finish_reason is not None:
             found += self._end(choice, choice.finish_reason)
         return found
 
-    def _delta(self, choice: _Choice, so_far: int | None) -> Delta | None:
+    def _delta(self, choice: _ChoiceText, so_far: int | None) -> Delta | None:
         piece = choice.delta or _Piece()
         text = choice.text or piece.content or ""
         reasoning = piece.reasoning_content or piece.reasoning or ""
@@ -188,7 +188,7 @@ class Translation:
         pieces = self._readers[delta.index].push(delta.text)
         return msgspec.structs.replace(delta, text=pieces.text, calls=pieces.calls)
 
-    def _end(self, choice: _Choice, said: str) -> list[Delta | ChoiceEnded]:
+    def _end(self, choice: _ChoiceText, said: str) -> list[Delta | ChoiceEnded]:
         reason: FinishReason = said if said in get_args(FinishReason) else "stop"  # type: ignore[assignment]  # narrowed by the test
         found: list[Delta | ChoiceEnded] = []
         if (reader := self._readers.get(choice.index)) is not None:

@@ -19,14 +19,14 @@ from loguru import logger
 
 from src.engine import room, text_bound
 from src.engine.deadlines import budget
-from src.engine.pace import Pace
+from src.engine.pace import StepTimes
 from src.engine.text_bound import TextBound
 from src.engine.upstream import errors, tokens
 from src.engine.upstream import request as question
 from src.engine.upstream.client import Client, Unreachable
-from src.engine.upstream.dialects import Facts, fit, refuse
-from src.engine.upstream.exchange import BrokenOff, Flight
-from src.engine.upstream.queue import Line, Turn
+from src.engine.upstream.dialects import ServerFacts, fit, refuse
+from src.engine.upstream.exchange import BrokenOff, UpstreamRequest
+from src.engine.upstream.queue import QueuedRequest, RequestQueue
 from src.errors import (
     BackendUnavailable,
     ContextLengthExceeded,
@@ -75,9 +75,9 @@ class UpstreamServer:
         self._told_failure = asyncio.Event()
         self._failure: ModelLoadFailed | None = None
         self._client: Client | None = None
-        self._facts: Facts | None = None
-        self._line = Line(settings.max_num_seqs, settings.priority_ageing, clock)
-        self._pace = Pace()
+        self._facts: ServerFacts | None = None
+        self._line = RequestQueue(settings.max_num_seqs, settings.priority_ageing, clock)
+        self._pace = StepTimes()
         self._open: dict[Peer, int] = {}  # sequences of the requests that are running or waiting
         self._steps = self._tokens = self._answers = 0
         self._handing_over = False
@@ -92,7 +92,7 @@ class UpstreamServer:
         """Bind; raises AddressInUse."""
         await self._socket.start()
 
-    def ready(self, client: Client, facts: Facts, load_s: float) -> None:
+    def ready(self, client: Client, facts: ServerFacts, load_s: float) -> None:
         """The server beneath has answered as it should: let the waiting requests in."""
         self._client, self._facts, self._load_s = client, facts, load_s
         self._line.places = min(self._line.places, facts.slots or self._line.places)
@@ -189,7 +189,7 @@ class UpstreamServer:
         finally:
             self._line.leave(turn)
 
-    async def _serve(self, peer: Peer, turn: Turn, client: Client, facts: Facts) -> None:
+    async def _serve(self, peer: Peer, turn: QueuedRequest, client: Client, facts: ServerFacts) -> None:
         request = turn.request
         limit = self._settings.default_max_tokens if request.max_tokens is None else request.max_tokens
         try:
@@ -202,11 +202,15 @@ class UpstreamServer:
             # the server knows what is left; a prompt that is too long fails again
             await self._fly(peer, turn, client, facts, None)
 
-    async def _fly(self, peer: Peer, turn: Turn, client: Client, facts: Facts, limit: int | None) -> None:
+    async def _fly(
+        self, peer: Peer, turn: QueuedRequest, client: Client, facts: ServerFacts, limit: int | None
+    ) -> None:
         request = turn.request
         most = limit or self._settings.default_max_tokens
         allowed = budget(request, most, self._settings, self._pace.step.value)
-        flight = Flight(request, facts.dialect, turn.arrived, allowed, self._clock, facts.revision, turn.set_aside)
+        flight = UpstreamRequest(
+            request, facts.dialect, turn.arrived, allowed, self._clock, facts.revision, turn.set_aside
+        )
         turn.flight = flight
         path, body = question.path(request), question.body(request, facts, limit)
         work = asyncio.ensure_future(flight.fly(client, path, body, most, peer=peer, pace=self._pace, alive=self._stir))
@@ -219,7 +223,7 @@ class UpstreamServer:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)  # its connection is closed: the server has been told
 
-    async def _until_over(self, work: asyncio.Future[int], peer: Peer, flight: Flight) -> None:
+    async def _until_over(self, work: asyncio.Future[int], peer: Peer, flight: UpstreamRequest) -> None:
         while not work.done():
             await _first(work, peer.gone, timeout_s=min(_LOOK_S, max(0.0, flight.deadline - self._clock())))
             if peer.gone.done():
@@ -249,7 +253,7 @@ class UpstreamServer:
         except Unreachable:
             return False
 
-    def _loaded(self, model: str) -> tuple[Client, Facts]:
+    def _loaded(self, model: str) -> tuple[Client, ServerFacts]:
         if self._failure is not None:
             raise self._failure
         if model != self._model:
@@ -293,7 +297,7 @@ class UpstreamServer:
         )
 
 
-def _check_length(message: GenerateRequest | TokenizeRequest | DetokenizeRequest, facts: Facts) -> None:
+def _check_length(message: GenerateRequest | TokenizeRequest | DetokenizeRequest, facts: ServerFacts) -> None:
     """Raises ContextLengthExceeded for what the server beneath would only read to refuse it."""
     if not facts.context_length:
         return None
@@ -304,7 +308,7 @@ def _check_length(message: GenerateRequest | TokenizeRequest | DetokenizeRequest
     return bound.check_bytes(text_bound.request_size(request), text_bound.param_of(request))
 
 
-async def _reason(client: Client, facts: Facts, flight: Flight) -> ServiceError:
+async def _reason(client: Client, facts: ServerFacts, flight: UpstreamRequest) -> ServiceError:
     """llama_cpp.server breaks off where it should refuse; asked for a whole answer of one token, it says why."""
     if not flight.begun:
         body = question.body(flight.request, facts, 1, stream=False)

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from src.engine.upstream import errors
 from src.engine.upstream import request as question
-from src.engine.upstream.client import Client, Reply
-from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, Facts, fit
+from src.engine.upstream.client import Client, UpstreamResponse
+from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, ServerFacts, fit
 from src.errors import ContextLengthExceeded, ServiceError, UnsupportedValue
 from src.ipc.messages.chat import Detokenized, DetokenizeRequest, GenerateRequest, Tokenized, TokenizeRequest
 
@@ -26,7 +26,7 @@ class _Reply(msgspec.Struct):
 
 
 async def translate(
-    message: TokenizeRequest | DetokenizeRequest, client: Client, facts: Facts
+    message: TokenizeRequest | DetokenizeRequest, client: Client, facts: ServerFacts
 ) -> Tokenized | Detokenized:
     """The answer to either question; raises ServiceError, by name when the server has no such route."""
     if isinstance(message, TokenizeRequest):
@@ -37,7 +37,7 @@ async def translate(
     return Detokenized(reply.prompt or reply.content or reply.text)
 
 
-async def _tokens(request: GenerateRequest, client: Client, facts: Facts) -> _Reply:
+async def _tokens(request: GenerateRequest, client: Client, facts: ServerFacts) -> _Reply:
     given = question.prompt(fit(replace(request, strict=False), facts)[0], facts.dialect)
     if facts.dialect is LLAMA_SERVER:
         text = given["prompt"] if request.raw_prompt else (await _ask(client, "/apply-template", given)).prompt
@@ -59,7 +59,7 @@ async def _ask(client: Client, path: str, fields: dict[str, Any]) -> _Reply:
     return msgspec.json.decode(reply.body, type=_Reply)
 
 
-def _refused(reply: Reply, path: str) -> ServiceError:
+def _refused(reply: UpstreamResponse, path: str) -> ServiceError:
     if reply.status in (404, 405, 501):
         return UnsupportedValue(f"The server beneath this engine has no {path}.", param="model")
     error = errors.from_status(reply.status, reply.body, reply.retry_after)

@@ -21,7 +21,7 @@ class RestartRequest(Message, frozen=True):
     child: str
 
 
-class UseModel(Message, frozen=True):
+class AcquireModel(Message, frozen=True):
     """Asks the supervisor for a place at a model; answered with `Accepted` once it is on the device, or `Failed`.
 
     The place is kept until the connection closes. A `background` use waits for a time without other load; without a

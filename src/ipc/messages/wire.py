@@ -18,6 +18,7 @@ from src.ipc.messages.chat import (
     TokenizeRequest,
 )
 from src.ipc.messages.control import (
+    AcquireModel,
     MoveModel,
     MoveWeights,
     PauseBackground,
@@ -27,7 +28,6 @@ from src.ipc.messages.control import (
     StatusRequest,
     StopRequest,
     TrimRequest,
-    UseModel,
 )
 from src.ipc.messages.ocr import (
     OcrContents,
@@ -61,7 +61,7 @@ AnyMessage = (
     | Ping
     | StatusRequest
     | RestartRequest
-    | UseModel
+    | AcquireModel
     | MoveModel
     | SetIdleTimeout
     | PauseBackground

@@ -14,7 +14,7 @@ from typing import Any
 
 from src.bench.figures import Round, round_of
 from src.bench.stream import Outcome, ask
-from src.bench.target import Target
+from src.bench.target import BenchTarget
 from src.bench.workloads import Workload
 from tests.bench.chat.plan import Alone
 from tests.bench.chat.rounds import noted
@@ -75,14 +75,14 @@ def run(model: Path, plan: Alone, found: Found, notes: list[str]) -> None:
             _say(f"{count} requests at once: round {at + 1}")
 
 
-def _forms(target: Target, work: Workload, at: int) -> tuple[float, float]:
+def _forms(target: BenchTarget, work: Workload, at: int) -> tuple[float, float]:
     """Rates of plain answers and of those by the schema, by turns the first."""
     both: tuple[dict[str, Any], ...] = ({}, {"response_format": _FORM})
     first, second = (_asked(target, work, at, form).rate for form in (both[::-1] if at % 2 else both))
     return (second, first) if at % 2 else (first, second)
 
 
-def _asked(target: Target, work: Workload, at: int, form: dict[str, Any]) -> Round:
+def _asked(target: BenchTarget, work: Workload, at: int, form: dict[str, Any]) -> Round:
     """A round with something more in every request; all answers have their full length."""
     bodies = [target.shaped(body | form) for body in target.prompts.bodies(work, target.model, at)]
     found = round_of(target.ask(bodies), [body["max_tokens"] for body in bodies])
@@ -91,7 +91,7 @@ def _asked(target: Target, work: Workload, at: int, form: dict[str, Any]) -> Rou
     return found
 
 
-def joined(target: Target, limit: Bare, plan: Alone) -> Joined:
+def joined(target: BenchTarget, limit: Bare, plan: Alone) -> Joined:
     work, late = Workload(plan.streams, 75, plan.tokens), Workload(1, plan.long, 4)
     bodies = [target.shaped(body) for body in target.prompts.bodies(work, target.model, 0)]
     (long,) = (target.shaped(body) for body in target.prompts.bodies(late, target.model, 0))
@@ -111,7 +111,7 @@ def joined(target: Target, limit: Bare, plan: Alone) -> Joined:
 
 
 async def _join(
-    target: Target, bodies: Sequence[dict[str, Any]], long: dict[str, Any]
+    target: BenchTarget, bodies: Sequence[dict[str, Any]], long: dict[str, Any]
 ) -> tuple[list[Outcome], Outcome]:
     """The streams, and the one that came when all of them had begun."""
     start = time.perf_counter()

@@ -23,7 +23,7 @@ from mlx_lm.models.cache import make_prompt_cache  # noqa: E402
 from mlx_lm.utils import load  # noqa: E402
 
 from src.engine.mlx.weights import make_float32  # noqa: E402
-from src.engine.progress import Progress  # noqa: E402
+from src.engine.progress import LoadMeter  # noqa: E402
 
 _CHUNK = 512
 
@@ -59,7 +59,7 @@ def _prefill(model: Any, rows: int, prompt: int) -> tuple[list[Any], list[float]
 
 def main(folder: Path) -> None:
     model, _ = load(str(folder))
-    make_float32(model, "auto", Progress())
+    make_float32(model, "auto", LoadMeter())
     mx.disable_compile()
     measure(model, 1, 32, 4)  # warm
     for line in sys.stdin:

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from src.bench.figures import Round
-from src.bench.target import Target
+from src.bench.target import BenchTarget
 from src.bench.workloads import Workload
 from tests.bench.chat.plan import PEERS, Rounds
 from tests.bench.chat.servers import Bare, Gone, bare, ours, peer
@@ -35,7 +35,7 @@ def run(model: Path, plan: Rounds, library: Path | None, table: Table, notes: li
 
 
 @contextmanager
-def servers(model: Path, library: Path | None, notes: list[str]) -> Iterator[tuple[list[Target], Bare]]:
+def servers(model: Path, library: Path | None, notes: list[str]) -> Iterator[tuple[list[BenchTarget], Bare]]:
     with ExitStack() as stack:
         targets = [stack.enter_context(ours(model))]
         for module in PEERS:
@@ -53,7 +53,7 @@ def noted(notes: list[str], what: str) -> Iterator[None]:
         _note(notes, f"{what} is left out: {error}")
 
 
-def _round(work: Workload, at: int, targets: list[Target], limit: Bare, table: Table, notes: list[str]) -> None:
+def _round(work: Workload, at: int, targets: list[BenchTarget], limit: Bare, table: Table, notes: list[str]) -> None:
     began = time.monotonic()
     if not (work.shared or work.mixed):
         table.setdefault((work, LIMIT), {})[at] = of_rate(limit.rate(work))

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from src.bench.http import Place, asked
+from src.bench.http import ServerAddress, asked
 from src.bench.own import Unusable
-from src.bench.target import Target, ready
+from src.bench.target import BenchTarget, ready
 from src.bench.workloads import Prompts, Workload
 from src.gpu import blas
 from src.settings import ROOT
@@ -51,7 +51,7 @@ class Seconds(msgspec.Struct):
 
 
 @contextmanager
-def ours(model: Path) -> Iterator[Target]:
+def ours(model: Path) -> Iterator[BenchTarget]:
     """This checkout as `run.py --mode prod` starts it; no request runs out of time for waiting."""
     with service(
         default_model=str(model),
@@ -66,7 +66,7 @@ def ours(model: Path) -> Iterator[Target]:
 
 
 @contextmanager
-def peer(module: str, model: Path, library: Path | None) -> Iterator[Target]:
+def peer(module: str, model: Path, library: Path | None) -> Iterator[BenchTarget]:
     """`mlx_lm` or `mlx_vlm`, as installed, or with a BLAS loaded before all else.
 
     Raises:
@@ -91,11 +91,11 @@ def peer_name(module: str, *, fast: bool) -> str:
     return f"{module}.server{' + OpenBLAS' if fast else ''}"
 
 
-def _warm(name: str, port: int, model: Path) -> Target:
+def _warm(name: str, port: int, model: Path) -> BenchTarget:
     """Ready, with prompts of exact sizes, and one answer given."""
     prompts = Prompts(model / "tokenizer.json")
     # the model never ends its answer, and a mask on its end would be work that the peers do not do
-    target = Target(name, Place("127.0.0.1", port), str(model), prompts, ROUND_S, without=("ignore_eos",))
+    target = BenchTarget(name, ServerAddress("127.0.0.1", port), str(model), prompts, ROUND_S, without=("ignore_eos",))
     try:
         target = ready(target, SINGLE.prompt)
     except Unusable as error:
@@ -116,7 +116,7 @@ def _wait(module: str, port: int, process: subprocess.Popen[bytes], log: Path) -
 
 async def _answers(port: int) -> bool:
     async def status() -> int:
-        async with asked(Place("127.0.0.1", port), "/v1/models") as reply:
+        async with asked(ServerAddress("127.0.0.1", port), "/v1/models") as reply:
             return reply.status
 
     try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from src.bench.figures import percentile, ratios, round_of, shown
-from src.bench.stream import Outcome, Usage
+from src.bench.stream import Outcome, ReportedUsage
 
 
 def outcome(last: float, tokens: int, failure: str | None = None, end: float = 9.0) -> Outcome:
-    usage = Usage(75, tokens) if failure is None else None
+    usage = ReportedUsage(75, tokens) if failure is None else None
     return Outcome(0.5, 1.0, last, end, [0.1, last / 10], tokens, usage, "length", failure)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from src import cli
-from src.bench.main import Wish
+from src.bench.main import BenchOptions
 from src.errors import ExitCode
 from tests.unit.bench.crooked import crooked, cut, good, refusing, strict, uncounted
 
@@ -131,7 +131,7 @@ def test_wrong_numbers_are_refused(wrong: str) -> None:
 
 def test_the_defaults_of_the_command_line_are_those_of_the_wish() -> None:
     options = cli._parser().parse_args(["bench"])
-    wish = Wish()
+    wish = BenchOptions()
     assert options.streams == wish.streams
     assert (options.prompt, options.tokens, options.rounds) == (wish.prompt, wish.tokens, wish.rounds)
     assert (options.timeout, options.workload) == (wish.timeout_s, wish.kind)

@@ -7,7 +7,7 @@ import pytest
 
 from src.engine.deadlines import budget
 from src.engine.fake import END, FakeBackend
-from src.engine.pace import Pace
+from src.engine.pace import StepTimes
 from src.engine.prompt import encode, prepare
 from src.ipc.messages.chat import ChatMessage, FinishReason, GenerateRequest
 from tests.conftest import MakeSettings
@@ -77,7 +77,7 @@ def test_only_the_outcome_was_lost(
 
 def test_retry_after_follows_depth_and_service_time() -> None:
     """Queue depth × mean service time ÷ slots, never under a second."""
-    pace = Pace()
+    pace = StepTimes()
     assert pace.wait_s(100, 4) == 1.0
     pace.service.add(8.0)
     assert pace.wait_s(3, 4) == pytest.approx(8.0)

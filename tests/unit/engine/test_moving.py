@@ -6,7 +6,7 @@ from pathlib import Path
 
 from src.engine import loading
 from src.engine.backend import Backend
-from src.engine.progress import Progress
+from src.engine.progress import LoadMeter
 from src.engine.scheduler import Scheduler
 from src.ipc.messages.chat import Sampling
 from src.settings import Settings
@@ -30,7 +30,7 @@ def test_weights_leave_and_come_back_with_the_same_text(random_model: Path) -> N
 
     settings = Settings(_env_file=None, inference_engine="mlx", prefix_cache_mb=64)
     clock = iter(range(1000))
-    progress = Progress(lambda: float(next(clock)))
+    progress = LoadMeter(lambda: float(next(clock)))
     backend = loading.load(str(random_model), settings, progress)
     reading = progress.reading()
     assert reading is not None

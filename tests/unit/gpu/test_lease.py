@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from src.gpu import lease
-from src.gpu.lease import Lease
+from src.gpu.lease import DeviceLease
 from tests.conftest import MakeSettings
 
 _spawning = multiprocessing.get_context("spawn")
@@ -79,7 +79,7 @@ def test_turns_are_taken_where_two_compute(
 
 def _engine(pipe: Connection, path: Path, seconds: float) -> None:
     """A step a turn; the times in which it had the device."""
-    mine, had = Lease(path), []
+    mine, had = DeviceLease(path), []
     pipe.send("ready")
     pipe.recv()
     end = time.monotonic() + seconds
@@ -93,7 +93,7 @@ def _engine(pipe: Connection, path: Path, seconds: float) -> None:
 
 def _pages(pipe: Connection, path: Path, seconds: float) -> None:
     """Tokens without end, as of one page."""
-    mine, had = Lease(path), []
+    mine, had = DeviceLease(path), []
     pipe.send("ready")
     pipe.recv()
     end = time.monotonic() + seconds
@@ -125,26 +125,26 @@ def test_neither_starves(tmp_path: Path) -> None:
 
 
 def _hold(pipe: Connection, path: Path) -> None:
-    with Lease(path).turn():
+    with DeviceLease(path).turn():
         pipe.send("held")
         time.sleep(60)
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Iterator[Lease]:
+def mine(tmp_path: Path) -> Iterator[DeviceLease]:
     """This process's."""
-    ours = Lease(tmp_path / "lease")
+    ours = DeviceLease(tmp_path / "lease")
     yield ours
     ours.close()
 
 
-def waited(mine: Lease) -> float:
+def waited(mine: DeviceLease) -> float:
     began = time.monotonic()
     with mine.turn():
         return time.monotonic() - began
 
 
-def test_a_killed_holder_frees_the_device(mine: Lease, tmp_path: Path) -> None:
+def test_a_killed_holder_frees_the_device(mine: DeviceLease, tmp_path: Path) -> None:
     """At once, by SIGKILL, with nothing left to clean up."""
     with process(_hold, tmp_path / "lease") as (child, pipe):
         assert pipe.poll(60)
@@ -156,7 +156,7 @@ def test_a_killed_holder_frees_the_device(mine: Lease, tmp_path: Path) -> None:
         assert mine._patience_s == 0.25
 
 
-def test_a_hung_holder_is_waited_for_once(mine: Lease, tmp_path: Path) -> None:
+def test_a_hung_holder_is_waited_for_once(mine: DeviceLease, tmp_path: Path) -> None:
     """SIGSTOP: whoever wants the device goes on without a turn, then hardly waits, and waits again when it is back."""
     with process(_hold, tmp_path / "lease") as (child, pipe):
         assert pipe.poll(60)
@@ -170,7 +170,7 @@ def test_a_hung_holder_is_waited_for_once(mine: Lease, tmp_path: Path) -> None:
 
 
 def _wait_turn(pipe: Connection, path: Path, order: Path) -> None:
-    mine = Lease(path)
+    mine = DeviceLease(path)
     assert mine._draw()
     pipe.send("drawn")
     while not mine._is_first():
@@ -180,7 +180,7 @@ def _wait_turn(pipe: Connection, path: Path, order: Path) -> None:
     mine._end()
 
 
-def test_turns_come_in_the_order_they_were_asked_for(mine: Lease, tmp_path: Path) -> None:
+def test_turns_come_in_the_order_they_were_asked_for(mine: DeviceLease, tmp_path: Path) -> None:
     """Three wait for one: none overtakes."""
     order = tmp_path / "order"
     assert mine._draw()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from src.hub.progress import Progress
+from src.hub.progress import PullProgress
 
 
 class Terminal(io.StringIO):
@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
 def test_a_terminal_gets_a_bar_that_grows() -> None:
     """Bytes of all bytes, with what earlier tries fetched counted, and a line's end when it is closed."""
     out = Terminal()
-    progress = Progress(4_000_000_000, 1_000_000_000, out)
+    progress = PullProgress(4_000_000_000, 1_000_000_000, out)
     progress.add(1_000_000_000)
     progress.add(2_000_000_000)
     progress.close()
@@ -30,7 +30,7 @@ def test_a_terminal_gets_a_bar_that_grows() -> None:
 def test_bytes_that_are_thrown_away_are_taken_back() -> None:
     """A file that comes again is not counted twice."""
     out = Terminal()
-    progress = Progress(100_000_000, 50_000_000, out)
+    progress = PullProgress(100_000_000, 50_000_000, out)
     progress.add(-50_000_000)
     progress.close()
     assert "0.00/100M" in out.getvalue().split("\r")[-1]
@@ -39,7 +39,7 @@ def test_bytes_that_are_thrown_away_are_taken_back() -> None:
 def test_a_log_gets_a_line_for_each_tenth() -> None:
     """Without a terminal there is no bar."""
     out = io.StringIO()
-    progress = Progress(4_000_000_000, 1_000_000_000, out)
+    progress = PullProgress(4_000_000_000, 1_000_000_000, out)
     for _ in range(30):
         progress.add(100_000_000)
     progress.close()

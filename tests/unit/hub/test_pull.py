@@ -16,7 +16,7 @@ import pytest
 
 from src.errors import ExitCode
 from src.hub import download, inventory, pull, snapshot
-from src.hub.place import Place
+from src.hub.place import ModelFolder
 from src.hub.snapshot import Source
 from src.settings import ROOT, Settings
 from tests.conftest import MakeSettings
@@ -39,10 +39,10 @@ class Here(NamedTuple):
 
     @property
     def half(self) -> Path:
-        return Place(self.settings.models_path, MODEL).next
+        return ModelFolder(self.settings.models_path, MODEL).next
 
     def pull(self, source: Source | None = None, bits: int | None = None, *, update: bool = False) -> ExitCode:
-        return pull.run(pull.Wish(MODEL, source, bits, update), self.settings)
+        return pull.run(pull.PullOptions(MODEL, source, bits, update), self.settings)
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_shard_that_is_not_what_was_listed_is_not_kept(here: Here, capsys: pyt
 
 def test_two_do_not_fetch_the_same(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     """The second is told, and harms nothing."""
-    with Place(here.settings.models_path, MODEL).alone():
+    with ModelFolder(here.settings.models_path, MODEL).alone():
         assert here.pull() == ExitCode.ALREADY_RUNNING
     assert "is being fetched already" in capsys.readouterr().err
     assert here.pull() == ExitCode.OK
@@ -232,7 +232,7 @@ def test_offline_says_what_to_do(here: Here, source: Source, capsys: pytest.Capt
     settings = here.settings.model_copy(update={"modelscope_endpoint": gone})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("huggingface_hub.constants.ENDPOINT", gone)
-        assert pull.run(pull.Wish(MODEL, source), settings) == ExitCode.FAILURE
+        assert pull.run(pull.PullOptions(MODEL, source), settings) == ExitCode.FAILURE
     said = capsys.readouterr().err
     assert f"{gone} cannot be reached (ConnectError" in said
     assert "copy the model's folder" in said
@@ -261,7 +261,7 @@ def test_a_model_that_is_not_whole_on_the_hub_is_not_served(here: Here, capsys: 
 )
 def test_a_name_that_leaves_its_folder_is_no_model(model: str, here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     """Only OWNER/NAME reaches a hub or the disk."""
-    assert pull.run(pull.Wish(model), here.settings) == ExitCode.MODEL
+    assert pull.run(pull.PullOptions(model), here.settings) == ExitCode.MODEL
     assert "is no id OWNER/NAME" in capsys.readouterr().err
     assert list(here.settings.models_path.iterdir()) == []
     assert here.repository.asked == []
@@ -334,7 +334,7 @@ def test_a_crash_between_two_renames_loses_nothing(here: Here) -> None:
     assert here.pull() == ExitCode.OK
     here.half.parent.mkdir(parents=True)
     here.folder.rename(here.half.with_name("old"))
-    with Place(here.settings.models_path, MODEL).alone():
+    with ModelFolder(here.settings.models_path, MODEL).alone():
         assert inventory.missing(here.folder) == ()
     assert not here.half.exists()
 

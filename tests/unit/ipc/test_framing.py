@@ -31,6 +31,7 @@ from src.ipc.messages.chat import (
     Usage,
 )
 from src.ipc.messages.control import (
+    AcquireModel,
     MoveModel,
     MoveWeights,
     PauseBackground,
@@ -40,7 +41,6 @@ from src.ipc.messages.control import (
     StatusRequest,
     StopRequest,
     TrimRequest,
-    UseModel,
 )
 from src.ipc.messages.ocr import (
     OcrContents,
@@ -103,7 +103,7 @@ MESSAGES: list[AnyMessage] = [
     OcrFinished(),
     OcrJob("job", "running", "json", 1.0, 2.0, 100),
     TrimRequest(),
-    UseModel("demo", background=True),
+    AcquireModel("demo", background=True),
     MoveModel("cpu", "demo"),
     SetIdleTimeout(300),
     PauseBackground(True),

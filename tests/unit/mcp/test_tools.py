@@ -25,7 +25,7 @@ from mcp_types import CallToolResult, TextContent
 from mcp import Client, StdioServerParameters
 from src.errors import ExitCode
 from src.mcp import main, tools
-from src.mcp.service import Service, address
+from src.mcp.service import ServiceClient, address
 from src.settings import ROOT, Settings
 from tests.conftest import MakeSettings
 from tests.running import free_port
@@ -65,7 +65,7 @@ def talk(server: Any, do: Talk[Found]) -> Found:
 
 def call(settings: Settings, name: str, *, local: bool = True, key: str = "", **arguments: Any) -> CallToolResult:
     """One tool, in this process."""
-    server = tools.build(Service(address(settings), key), settings, local=local)
+    server = tools.build(ServiceClient(address(settings), key), settings, local=local)
     return talk(server, lambda client: client.call_tool(name, arguments))
 
 
@@ -86,7 +86,7 @@ def refused(result: CallToolResult) -> str:
 
 def test_every_tool_says_what_it_takes_and_gives(settings: Settings) -> None:
     """Names, descriptions, typed results; which of them change something."""
-    server = tools.build(Service(address(settings), ""), settings, local=True)
+    server = tools.build(ServiceClient(address(settings), ""), settings, local=True)
     listed = talk(server, lambda client: client.list_tools()).tools
     assert {tool.name for tool in listed} == TOOLS
     for tool in listed:
@@ -120,7 +120,7 @@ def test_a_tool_asks_its_route(
     assert asked.route == route
     assert (json.loads(asked.body) if asked.body else None) == body
     assert _within(result.structured_content, service.answers[route][1])
-    server = tools.build(Service(address(settings), ""), settings, local=True)
+    server = tools.build(ServiceClient(address(settings), ""), settings, local=True)
     schema = next(t for t in talk(server, lambda client: client.list_tools()).tools if t.name == name).output_schema
     assert schema is not None
     jsonschema.validate(result.structured_content, schema)
@@ -391,6 +391,6 @@ def test_keys_that_cannot_be_read_stop_it(settings: Settings, capsys: pytest.Cap
 
 def test_a_service_is_told_when_callers_may_be_elsewhere(settings: Settings) -> None:
     """Without keys it would take whoever comes through loopback for this machine's admin (`api/local`)."""
-    local, remote = Service(address(settings), None), Service(address(settings), None, remote=True)
+    local, remote = ServiceClient(address(settings), None), ServiceClient(address(settings), None, remote=True)
     assert "Via" not in local._headers(None)
     assert remote._headers(None)["Via"] == "1.1 stoker-mcp"

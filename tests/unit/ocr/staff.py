@@ -14,10 +14,10 @@ from src.ipc.messages.base import Accepted, Failed
 from src.ipc.messages.ocr import OcrInspect, OcrRequest, OcrResult, OcrTimings
 from src.ipc.messages.status import Health, MemoryReading
 from src.ipc.messages.wire import AnyMessage
-from src.ocr.admission import Admission, Page
+from src.ocr.admission import Admission, QueuedPage
 from src.ocr.job_store import Ledger
 from src.ocr.jobs import Jobs
-from src.ocr.pool import Pool, Wear
+from src.ocr.pool import Pool, WorkerRecycling
 from src.ocr.spool import Spool
 from src.settings import OcrSettings
 
@@ -106,7 +106,7 @@ class Staff:
         self.memory = 0
         self.settings = OcrSettings.model_validate({"ocr_workers": 1, **settings})
         size = self.settings.ocr_workers
-        wear = Wear(self.settings.ocr_recycle_pages, self.settings.ocr_worker_memory_mb << 20)
+        wear = WorkerRecycling(self.settings.ocr_recycle_pages, self.settings.ocr_worker_memory_mb << 20)
         self.pool = Pool(1 if size == "auto" else size, self.settings.ocr_page_timeout, self._hire, wear)
         self.admission = Admission(self.settings, self.pool)
         self._folder = tempfile.TemporaryDirectory(prefix="st-")
@@ -122,7 +122,7 @@ class Staff:
         await settled()
         return self
 
-    def submit(self, *names: str) -> list[Page]:
+    def submit(self, *names: str) -> list[QueuedPage]:
         return [self.admission.submit(OcrRequest(name, b"image")) for name in names]
 
     async def answer(self, name: str, took_s: float = 1.0) -> None:
@@ -148,13 +148,13 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def failure(page: Page) -> Failed:
+async def failure(page: QueuedPage) -> Failed:
     outcome = await page.outcome
     assert isinstance(outcome, Failed)
     return outcome
 
 
-async def text(page: Page) -> str:
+async def text(page: QueuedPage) -> str:
     outcome = await page.outcome
     assert isinstance(outcome, OcrResult)
     return outcome.text

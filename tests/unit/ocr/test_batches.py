@@ -15,8 +15,8 @@ from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrContents, OcrOptions, OcrRequest, OcrResult
 from src.ocr import vlm_batch
 from src.ocr.fake import FakeRecognizer, draw
-from src.ocr.limits import Limits
-from src.ocr.reader import Reader
+from src.ocr.limits import DocumentLimits
+from src.ocr.reader import PageReader
 from src.ocr.reading import Pixels, Reading
 from src.ocr.vlm import VlmRecognizer
 from src.settings import ROOT
@@ -120,7 +120,7 @@ def test_texts_have_to_be_the_same_and_to_tell_pictures_apart(
 def test_a_loop_ends_its_row_alone() -> None:
     """From then on the row may only end; its first round is kept."""
     ways = []
-    row = vlm_batch.Row(lambda _: "the end", frozenset([99]), lambda: ways.append("given"))
+    row = vlm_batch.PageRow(lambda _: "the end", frozenset([99]), lambda: ways.append("given"))
     forced = [row.process_last_token(token, "logits") for token in [1, 2, 3, *[7, 8] * 40]]
     at = forced.index("the end")
     assert at < 60
@@ -152,7 +152,7 @@ class Together:
         return [self._one.read(page) for page in pages]
 
 
-def read(reader: Reader, path: Path, number: int, *ahead: int, options: OcrOptions | None = None) -> str:
+def read(reader: PageReader, path: Path, number: int, *ahead: int, options: OcrOptions | None = None) -> str:
     request = OcrRequest("1", b"", path=str(path), page=number, options=options or OcrOptions(), ahead=ahead)
     answer = reader.answer(request)
     assert isinstance(answer, OcrResult)
@@ -164,7 +164,7 @@ def test_pages_that_come_next_are_read_with_the_first(tmp_path: Path) -> None:
     path = tmp_path / "document"
     path.write_bytes(files.zipped({f"{at}.png": draw(f"text=page {at}") for at in range(6)}))
     recognizer = Together()
-    reader = Reader(recognizer, Limits())
+    reader = PageReader(recognizer, DocumentLimits())
     texts = [read(reader, path, 0, 1, 2, 3), read(reader, path, 1, 2, 3, 4), read(reader, path, 2, 3, 4, 5)]
     assert texts == ["page 0", "page 1", "page 2"]
     assert recognizer.calls == [3]
@@ -179,7 +179,7 @@ def test_a_page_with_text_or_damage_is_not_read_ahead(tmp_path: Path) -> None:
     good, broken = draw("text=good"), b"\x89PNG\r\n\x1a\n broken"
     path.write_bytes(files.zipped({"0.png": good, "1.png": broken, "2.png": good}))
     recognizer = Together()
-    assert read(Reader(recognizer, Limits()), path, 0, 1, 2) == "good"
+    assert read(PageReader(recognizer, DocumentLimits()), path, 0, 1, 2) == "good"
     assert recognizer.calls == [2]
 
 
@@ -189,7 +189,7 @@ def test_a_batch_that_raises_is_the_last(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_bytes(files.zipped({f"{at}.png": draw(f"text=page {at}") for at in range(4)}))
     recognizer = Together()
     monkeypatch.setattr(recognizer, "read_many", lambda _: 1 / 0)
-    reader = Reader(recognizer, Limits())
+    reader = PageReader(recognizer, DocumentLimits())
     lost = reader.answer(OcrRequest("1", b"", path=str(path), page=0, ahead=(1, 2)))
     assert isinstance(lost, Failed)
     assert [read(reader, path, 1, 2, 3), read(reader, path, 2, 3)] == ["page 1", "page 2"]

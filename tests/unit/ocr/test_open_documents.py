@@ -13,17 +13,17 @@ import pytest
 from PIL import Image
 
 from src.errors import InvalidDocument, InvalidImage
-from src.ocr.limits import Limits
+from src.ocr.limits import DocumentLimits
 from src.ocr.open_documents import Document, Shelf, open_document
 from tests.unit.ocr import files
 
 LETTER = "Dear harbour office\nthe north pier is closed\nuntil Thursday next week"
 
 
-def opened(folder: Path, data: bytes, limits: Limits | None = None, *, base64_text: bool = False) -> Document:
+def opened(folder: Path, data: bytes, limits: DocumentLimits | None = None, *, base64_text: bool = False) -> Document:
     path = folder / "document"
     path.write_bytes(data)
-    return open_document(path, limits or Limits(), base64_text=base64_text)
+    return open_document(path, limits or DocumentLimits(), base64_text=base64_text)
 
 
 def test_a_pdf_gives_its_pages_as_pixels(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_huge_picture_in_a_page_is_refused_before_it_is_decoded(tmp_path: Path
 
 def test_endless_frames_are_counted_to_the_limit_only(tmp_path: Path) -> None:
     """Ten thousand frames are known to be too many after a few."""
-    assert opened(tmp_path, files.endless_tiff(10_000), Limits(max_pages=20)).pages == 21
+    assert opened(tmp_path, files.endless_tiff(10_000), DocumentLimits(max_pages=20)).pages == 21
 
 
 def test_a_zip_bomb_stops_at_the_limit(tmp_path: Path) -> None:
@@ -180,12 +180,12 @@ def test_a_zip_bomb_stops_at_the_limit(tmp_path: Path) -> None:
     bomb = files.zipped({"1.png": files.png(Image.new("L", (9, 9))) + b"\0" * (4 << 20)}, zipfile.ZIP_DEFLATED)
     assert len(bomb) < 10_000
     with pytest.raises(InvalidImage, match="expands to more than 1 MiB"):
-        opened(tmp_path, bomb, Limits(max_member_bytes=1 << 20)).pixels(0, 150)
+        opened(tmp_path, bomb, DocumentLimits(max_member_bytes=1 << 20)).pixels(0, 150)
 
 
 def test_a_document_stays_open_until_others_come(tmp_path: Path) -> None:
     """The same path is the same document, also when its file is gone; the third closes the first."""
-    shelf = Shelf(Limits())
+    shelf = Shelf(DocumentLimits())
     paths = [tmp_path / name for name in "abc"]
     for path in paths:
         path.write_bytes(files.pdf([LETTER]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from src.ipc.messages.base import Priority
-from src.ocr.queue import AGE_S, Line
+from src.ocr.queue import AGE_S, PageQueue
 
 
 @dataclass(eq=False)
@@ -17,7 +17,7 @@ class Someone:
     priority: Priority = "normal"
 
 
-def order(line: Line[Someone]) -> str:
+def order(line: PageQueue[Someone]) -> str:
     names = ""
     while line:
         first = line.first()
@@ -28,7 +28,7 @@ def order(line: Line[Someone]) -> str:
 
 def test_high_goes_before_normal_before_low() -> None:
     """Of those who came at about the same time, the class decides; in a class, arrival."""
-    line: Line[Someone] = Line()
+    line: PageQueue[Someone] = PageQueue()
     for someone in (Someone("l", 0, "low"), Someone("a", 1), Someone("h", 2, "high"), Someone("b", 3)):
         line.add(someone)
     assert order(line) == "habl"
@@ -36,7 +36,7 @@ def test_high_goes_before_normal_before_low() -> None:
 
 def test_a_low_one_is_not_passed_for_ever() -> None:
     """After the age of two classes it goes before a high one that has just come."""
-    line: Line[Someone] = Line()
+    line: PageQueue[Someone] = PageQueue()
     line.add(Someone("l", 0, "low"))
     line.add(Someone("h", 2 * AGE_S + 1, "high"))
     assert order(line) == "lh"
@@ -44,7 +44,7 @@ def test_a_low_one_is_not_passed_for_ever() -> None:
 
 def test_who_comes_back_goes_first() -> None:
     """A page whose worker died goes before all classes."""
-    line: Line[Someone] = Line()
+    line: PageQueue[Someone] = PageQueue()
     line.add(Someone("h", 0, "high"))
     line.put_back(Someone("x", 9, "low"))
     assert (len(line), order(line)) == (2, "xh")
@@ -52,7 +52,7 @@ def test_who_comes_back_goes_first() -> None:
 
 def test_an_empty_line_says_so() -> None:
     """Nobody is nobody; leaving it twice is no error."""
-    line: Line[Someone] = Line()
+    line: PageQueue[Someone] = PageQueue()
     line.remove(Someone("a", 0))
     with pytest.raises(IndexError):
         line.first()

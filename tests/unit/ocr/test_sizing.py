@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.ocr.sizing import Bounds, Facts, bounds, change
+from src.ocr.sizing import Bounds, PoolFacts, bounds, change
 from src.settings import OcrSettings
 from tests.unit.ocr.conftest import Run
 from tests.unit.ocr.staff import Staff, settled
@@ -13,8 +13,10 @@ GIB = 1 << 30
 LIMITS = Bounds(1, 4)
 
 
-def facts(size: int = 1, loaded: int = 1, busy: int = 1, waiting: int = 1, idle_s: float = 0.0, free: int = 8) -> Facts:
-    return Facts(size, loaded, busy, waiting, idle_s, free * GIB)
+def facts(
+    size: int = 1, loaded: int = 1, busy: int = 1, waiting: int = 1, idle_s: float = 0.0, free: int = 8
+) -> PoolFacts:
+    return PoolFacts(size, loaded, busy, waiting, idle_s, free * GIB)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_a_number_is_a_number() -> None:
         (facts(size=2, loaded=2, busy=2, waiting=3, free=0), -1),  # the machine needs it more
     ],
 )
-def test_it_follows_load_and_memory(now: Facts, step: int) -> None:
+def test_it_follows_load_and_memory(now: PoolFacts, step: int) -> None:
     """One more when all are busy and pages wait, one less when nobody comes or memory runs out."""
     assert change(now, LIMITS) == step
 

@@ -22,8 +22,8 @@ from src.errors import DeadlineExceeded, ModelLoadFailed
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrOptions, OcrRequest, OcrResult
 from src.ocr import engine_choice, recognizers, tesseract_tsv
-from src.ocr.limits import Limits
-from src.ocr.reader import Reader
+from src.ocr.limits import DocumentLimits
+from src.ocr.reader import PageReader
 from src.ocr.reading import Pixels
 from src.ocr.tesseract import TesseractRecognizer
 from tests.conftest import MakeSettings
@@ -106,7 +106,7 @@ def test_auto_is_never_tesseract(make_settings: MakeSettings) -> None:
 @installed
 def test_a_page_is_read(make_settings: MakeSettings) -> None:
     """Through the settings and the worker's reader."""
-    reader = Reader(recognizers.load(make_settings(ocr_engine="tesseract")), Limits())
+    reader = PageReader(recognizers.load(make_settings(ocr_engine="tesseract")), DocumentLimits())
     answer = reader.answer(OcrRequest("1", file(page().rotate(90, expand=True))))
     assert isinstance(answer, OcrResult)
     assert (answer.engine, answer.text, answer.rotation) == ("tesseract", "\n".join(LINES), 90)
@@ -117,7 +117,9 @@ def test_a_language_without_data_is_refused_by_name(make_settings: MakeSettings)
     """400 for a request; a start that fails for OCR_LANGUAGE."""
     recognizer = TesseractRecognizer("en", 60)
     missing = next(name for name in ("yi", "mt", "km", "cy") if name not in recognizer.languages)
-    answer = Reader(recognizer, Limits()).answer(OcrRequest("1", file(page()), options=OcrOptions(language=missing)))
+    answer = PageReader(recognizer, DocumentLimits()).answer(
+        OcrRequest("1", file(page()), options=OcrOptions(language=missing))
+    )
     assert isinstance(answer, Failed)
     assert (answer.code, answer.param) == ("unsupported_value", "language")
     assert "tesseract does not read this language; it reads" in answer.message

@@ -16,8 +16,8 @@ from src.ipc.messages.ocr import OcrRequest, OcrResult
 from src.ocr import engine_choice as choice
 from src.ocr import loops, recognizers, vlm_models
 from src.ocr.fake import FakeRecognizer, draw
-from src.ocr.limits import Limits
-from src.ocr.reader import Reader
+from src.ocr.limits import DocumentLimits
+from src.ocr.reader import PageReader
 from src.ocr.reading import Pixels, Reading, StopReason
 from src.ocr.resident import Resident
 from src.ocr.vlm import VlmRecognizer
@@ -181,7 +181,7 @@ class Stuck:
 @pytest.mark.parametrize("stopped", [None, "repetition"])
 def test_a_page_the_model_fails_on_is_read_by_the_other(stopped: StopReason | None) -> None:
     """Looped or raised: the embedded recognizer reads the page, and the answer says so."""
-    answer = Reader(Stuck(stopped), Limits(), FakeRecognizer).answer(OcrRequest("1", draw("text=read")))
+    answer = PageReader(Stuck(stopped), DocumentLimits(), FakeRecognizer).answer(OcrRequest("1", draw("text=read")))
     assert isinstance(answer, OcrResult)
     assert (answer.text, answer.engine, answer.fallback, answer.truncated) == ("read", "fake", True, False)
 
@@ -189,24 +189,26 @@ def test_a_page_the_model_fails_on_is_read_by_the_other(stopped: StopReason | No
 def test_a_page_that_killed_its_worker_is_not_given_to_the_model_again() -> None:
     """The retry after a crash goes to the embedded recognizer at once."""
     stuck = Stuck("repetition")
-    answer = Reader(stuck, Limits(), FakeRecognizer).answer(OcrRequest("1", draw("text=read"), fallback=True))
+    answer = PageReader(stuck, DocumentLimits(), FakeRecognizer).answer(
+        OcrRequest("1", draw("text=read"), fallback=True)
+    )
     assert isinstance(answer, OcrResult)
     assert (answer.fallback, stuck.asked) == (True, 0)
 
 
 def test_a_page_that_is_cut_is_flagged_not_read_again() -> None:
     """What a model wrote up to OCR_MAX_TOKENS is kept: `truncated`, with the reason."""
-    answer = Reader(Stuck("length"), Limits(), FakeRecognizer).answer(OcrRequest("1", draw("x")))
+    answer = PageReader(Stuck("length"), DocumentLimits(), FakeRecognizer).answer(OcrRequest("1", draw("x")))
     assert isinstance(answer, OcrResult)
     assert (answer.text, answer.truncated, answer.reason, answer.fallback) == ("la la", True, "length", False)
 
 
 def test_without_fallback_a_loop_is_flagged() -> None:
     """OCR_FALLBACK=false: what was read stands, marked as truncated with the reason; an error is an error."""
-    answer = Reader(Stuck("repetition"), Limits()).answer(OcrRequest("1", draw("x")))
+    answer = PageReader(Stuck("repetition"), DocumentLimits()).answer(OcrRequest("1", draw("x")))
     assert isinstance(answer, OcrResult)
     assert (answer.text, answer.truncated, answer.reason, answer.fallback) == ("la la", True, "repetition", False)
-    assert isinstance(Reader(Stuck(), Limits()).answer(OcrRequest("1", draw("x"))), Failed)
+    assert isinstance(PageReader(Stuck(), DocumentLimits()).answer(OcrRequest("1", draw("x"))), Failed)
 
 
 def test_only_a_model_has_a_fallback(make_settings: MakeSettings) -> None:

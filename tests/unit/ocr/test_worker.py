@@ -19,8 +19,8 @@ from src.ipc.messages.ocr import OcrContents, OcrRequest, OcrResult
 from src.ipc.messages.wire import AnyMessage
 from src.ocr import recognizers, worker
 from src.ocr.fake import FakeRecognizer, draw
-from src.ocr.limits import Limits
-from src.ocr.reader import Reader
+from src.ocr.limits import DocumentLimits
+from src.ocr.reader import PageReader
 from src.ocr.reading import Pixels, Reading
 from src.settings import ROOT
 from tests.conftest import MakeSettings
@@ -28,7 +28,7 @@ from tests.unit.ocr.pictures import file, line
 
 
 def answer(image: bytes, *, base64: bool = False) -> OcrResult | OcrContents | Failed:
-    return Reader(FakeRecognizer(), Limits()).answer(OcrRequest("page-1", image, base64))
+    return PageReader(FakeRecognizer(), DocumentLimits()).answer(OcrRequest("page-1", image, base64))
 
 
 def test_a_page_is_read() -> None:
@@ -82,7 +82,7 @@ def test_memory_that_runs_out_is_not_the_clients_error() -> None:
         def read(self, page: Pixels, language: str | None = None) -> Reading:
             raise MemoryError
 
-    result = Reader(Greedy(), Limits()).answer(OcrRequest("page-1", draw("x")))
+    result = PageReader(Greedy(), DocumentLimits()).answer(OcrRequest("page-1", draw("x")))
     assert isinstance(result, Failed)
     assert result.code == "internal_error"
 
@@ -102,7 +102,9 @@ def test_a_page_cannot_take_the_machines_memory() -> None:
 def test_pages_are_accepted_then_answered_until_the_broker_closes() -> None:
     """Over the socketpair each page is acknowledged, then answered; other messages are ignored; EOF ends the worker."""
     ours, theirs = socket.socketpair()
-    thread = threading.Thread(target=lambda: worker.serve(worker.Channel(theirs), Reader(FakeRecognizer(), Limits())))
+    thread = threading.Thread(
+        target=lambda: worker.serve(worker.Channel(theirs), PageReader(FakeRecognizer(), DocumentLimits()))
+    )
     thread.start()
     with ours, theirs:
         ours.sendall(encode(Ping()) + encode(OcrRequest("1", draw("text=one"))) + encode(OcrRequest("2", b"")))
@@ -128,7 +130,7 @@ def test_idleness_is_looked_for_while_no_page_comes(monkeypatch: pytest.MonkeyPa
 
     with ours:
         with theirs:
-            worker.serve(worker.Channel(theirs), Reader(FakeRecognizer(), Limits()), idle)
+            worker.serve(worker.Channel(theirs), PageReader(FakeRecognizer(), DocumentLimits()), idle)
         assert [type(message) for message in _all(ours)] == [Accepted, OcrResult]
     assert looks == [threading.get_ident()] * 2
 

@@ -7,12 +7,12 @@ from typing import Any, Literal, cast
 
 from src import catalog
 from src.ipc.messages.base import Accepted, Failed
-from src.ipc.messages.control import UseModel
+from src.ipc.messages.control import AcquireModel
 from src.ipc.messages.status import ChildState, ChildStatus, Health, MemoryReading
 from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
 from src.settings import Settings
-from src.supervisor.models import Models, MoveFailed
+from src.supervisor.models import ModelTable, MoveFailed
 
 LOAD_S, MOVE_S, END_S = 1.0, 0.2, 0.1
 
@@ -21,8 +21,8 @@ class FakeEngines:
     """Processes by model: `loading`, `gpu`, `cpu`; every change is checked against what a real one could do."""
 
     def __init__(self) -> None:
-        self.models: Models
-        self.known: dict[str, catalog.Entry] = {}  # what lies on the disk
+        self.models: ModelTable
+        self.known: dict[str, catalog.CatalogEntry] = {}  # what lies on the disk
         self.where: dict[str, str] = {}
         self.broken: set[str] = set()  # models that cannot be loaded
         self.stuck: set[str] = set()  # engines that do not move
@@ -96,7 +96,7 @@ class FakeEngines:
 class Asker:
     """One request's connection: what it was answered, and its leaving."""
 
-    def __init__(self, models: Models, wish: UseModel) -> None:
+    def __init__(self, models: ModelTable, wish: AcquireModel) -> None:
         self.answers: list[AnyMessage] = []
         self.wish = wish
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -118,15 +118,15 @@ class Asker:
         return next((answer for answer in self.answers if isinstance(answer, Failed)), None)
 
 
-def make(*names: str, size: int = 10, broken: str = "", **changes: Any) -> tuple[Models, FakeEngines]:
+def make(*names: str, size: int = 10, broken: str = "", **changes: Any) -> tuple[ModelTable, FakeEngines]:
     """A table of these models, of which one at a time has room unless told otherwise. Call in a running loop."""
     chosen: dict[str, Any] = {"max_concurrent_models": 1, "models_memory_mb": 1, "default_model": names[0], **changes}
     settings = Settings(_env_file=None, inference_engine="fake", **chosen)
     engines = FakeEngines()
-    engines.known = {name: catalog.Entry(name, size=size) for name in names}
+    engines.known = {name: catalog.CatalogEntry(name, size=size) for name in names}
     engines.broken.update(broken)
     loop = asyncio.get_running_loop()
-    engines.models = Models(
+    engines.models = ModelTable(
         settings, engines, memory_bytes=1 << 30, scan=lambda _: dict(engines.known), clock=loop.time
     )
     engines.models.begin()

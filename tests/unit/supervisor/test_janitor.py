@@ -13,7 +13,7 @@ import pytest
 from loguru import logger
 
 from src.settings import LogSettings
-from src.supervisor.janitor import Action, Janitor, LogFile, plan
+from src.supervisor.janitor import Action, Janitor, RotatedLog, plan
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC).timestamp()
 TODAY = date(2026, 3, 10)
@@ -22,7 +22,7 @@ SETTINGS = LogSettings.model_validate({"log_max_mb": 1, "log_retention_days": 30
 
 
 def decide(name: str, *, size: int = 10, age_s: float = 0, began: date = TODAY) -> list[Action]:
-    return list(plan([LogFile(name, size, NOON - age_s, began)], NOON, SETTINGS))
+    return list(plan([RotatedLog(name, size, NOON - age_s, began)], NOON, SETTINGS))
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_all_logs_together_are_bounded() -> None:
     """When rotated files exceed LOG_TOTAL_MB, the oldest go, and none of them is compressed as well."""
     settings = LogSettings.model_validate({"log_total_mb": 3})
     names = [f"api_requests.2026031{day}T000000.log" for day in range(5)]
-    files = [LogFile(name, 1 << 20, NOON - 500 + at, TODAY) for at, name in enumerate(names)]
-    others = [LogFile("app.log", 1 << 30, NOON, TODAY), LogFile("notes.txt", 1 << 40, NOON, TODAY)]
+    files = [RotatedLog(name, 1 << 20, NOON - 500 + at, TODAY) for at, name in enumerate(names)]
+    others = [RotatedLog("app.log", 1 << 30, NOON, TODAY), RotatedLog("notes.txt", 1 << 40, NOON, TODAY)]
     left = [Action("compress", name) for name in names[2:]]
     actions = list(plan([*others, *files], NOON, settings))
     assert actions == [Action("delete", names[0]), Action("delete", names[1]), Action("rotate", "app.log"), *left]

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from src.errors import ModelNotFound
-from src.ipc.messages.control import UseModel
-from src.supervisor.models import Models
+from src.ipc.messages.control import AcquireModel
+from src.supervisor.models import ModelTable
 from tests.unit.supervisor import virtual
 from tests.unit.supervisor.model_world import LOAD_S, MOVE_S, Asker, FakeEngines, make
 
-Story = Callable[[Models, FakeEngines], Awaitable[None]]
+Story = Callable[[ModelTable, FakeEngines], Awaitable[None]]
 
 
 def told(story: Story, *names: str, **changes: Any) -> None:
@@ -35,13 +35,13 @@ def told(story: Story, *names: str, **changes: Any) -> None:
     virtual.run(run())
 
 
-def states(models: Models) -> dict[str, str]:
+def states(models: ModelTable) -> dict[str, str]:
     return {model.name: model.state for model in models.status()}
 
 
 def test_the_first_request_loads_and_waits_for_it() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
-        asker = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(LOAD_S / 2)
         assert (states(models), asker.answers) == ({"a": "loading"}, [])
         await asyncio.sleep(LOAD_S)
@@ -53,7 +53,7 @@ def test_the_first_request_loads_and_waits_for_it() -> None:
 
 
 def test_eager_and_pinned_models_are_loaded_at_start() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
         await asyncio.sleep(2 * LOAD_S)
         assert states(models) == {"a": "gpu", "b": "gpu", "c": "unloaded"}
         models.move(None, "unloaded")
@@ -66,19 +66,19 @@ def test_eager_and_pinned_models_are_loaded_at_start() -> None:
 def test_a_load_that_fails_is_everybodys_answer_and_not_tried_in_a_loop() -> None:
     """Who waits gets the reason; who comes soon after gets it at once; a later one, or an order, tries again."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
         engines.broken.add("a")
-        waiting = [Asker(models, UseModel("a")) for _ in range(3)]
+        waiting = [Asker(models, AcquireModel("a")) for _ in range(3)]
         await asyncio.sleep(2 * LOAD_S)
         assert {asker.failure.code for asker in waiting if asker.failure} == {"model_load_failed"}
         assert (states(models), engines.where) == ({"a": "failed"}, {})
-        again = Asker(models, UseModel("a"))
+        again = Asker(models, AcquireModel("a"))
         await asyncio.sleep(0)
         assert again.failure is not None
         assert "broken" in again.failure.message
         assert engines.starts == ["a"]
         engines.broken.clear()
-        forced = Asker(models, UseModel("a", retry=True))
+        forced = Asker(models, AcquireModel("a", retry=True))
         await asyncio.sleep(2 * LOAD_S)
         assert forced.granted
 
@@ -86,13 +86,13 @@ def test_a_load_that_fails_is_everybodys_answer_and_not_tried_in_a_loop() -> Non
 
 
 def test_a_failed_model_is_tried_again_after_a_while() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
         engines.broken.add("b")
-        Asker(models, UseModel("b"))
+        Asker(models, AcquireModel("b"))
         await asyncio.sleep(400)
         assert engines.starts == ["b"]
         engines.broken.clear()
-        asker = Asker(models, UseModel("b"))
+        asker = Asker(models, AcquireModel("b"))
         await asyncio.sleep(2 * LOAD_S)
         assert asker.granted
 
@@ -102,10 +102,10 @@ def test_a_failed_model_is_tried_again_after_a_while() -> None:
 def test_the_default_model_comes_back_by_itself_and_holds_no_room_meanwhile() -> None:
     """Loaded at start, it fails: the others serve in its place. Once it is mended, nobody need ask for it."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
         await asyncio.sleep(2 * LOAD_S)
         assert (states(models), engines.where) == ({"a": "failed", "b": "unloaded"}, {})
-        other = Asker(models, UseModel("b"))
+        other = Asker(models, AcquireModel("b"))
         await asyncio.sleep(2 * LOAD_S)
         assert other.granted
         engines.broken.clear()
@@ -120,7 +120,7 @@ def test_the_default_model_comes_back_by_itself_and_holds_no_room_meanwhile() ->
 
 
 def test_a_broken_default_is_tried_at_the_breakers_pace() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
         await asyncio.sleep(950)
         assert engines.starts == ["a"] * 4
 
@@ -130,11 +130,11 @@ def test_a_broken_default_is_tried_at_the_breakers_pace() -> None:
 def test_pinned_models_that_do_not_fit_together() -> None:
     """Never more than MAX_CONCURRENT_MODELS; the one left out says why, also to who asks for it."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
         await asyncio.sleep(3 * LOAD_S)
         assert (states(models), engines.starts) == ({"a": "failed", "b": "gpu", "c": "failed"}, ["b"])
         assert {model.name: "pinned models" in (model.detail or "") for model in models.status()}["c"]
-        asker = Asker(models, UseModel("c"))
+        asker = Asker(models, AcquireModel("c"))
         await asyncio.sleep(0.1)
         assert asker.failure is not None
         assert "MAX_CONCURRENT_MODELS" in asker.failure.message
@@ -143,8 +143,8 @@ def test_pinned_models_that_do_not_fit_together() -> None:
 
 
 def test_a_load_nobody_waits_for_is_given_up_when_ordered() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
-        asker = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(LOAD_S / 2)
         asker.leave()
         await asyncio.sleep(0.01)
@@ -156,8 +156,8 @@ def test_a_load_nobody_waits_for_is_given_up_when_ordered() -> None:
 
 
 def test_an_order_during_a_load_waits_for_those_who_wait_for_it() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
-        asker = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(LOAD_S / 2)
         models.move("a", "unloaded")
         await asyncio.sleep(2 * LOAD_S)
@@ -170,8 +170,8 @@ def test_an_order_during_a_load_waits_for_those_who_wait_for_it() -> None:
 
 
 def test_an_order_to_unload_during_an_offload_is_not_lost() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
-        asker = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         asker.leave()
         models.move("a", "cpu")
@@ -187,8 +187,8 @@ def test_an_order_to_unload_during_an_offload_is_not_lost() -> None:
 def test_a_folder_that_goes_and_comes_back() -> None:
     """Gone: what is loaded still shows and can leave, who asks anew is told. Back, and larger: its new size counts."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
-        asker = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         asker.leave()
         gone = engines.known.pop("a")
@@ -197,7 +197,7 @@ def test_a_folder_that_goes_and_comes_back() -> None:
         models.move("a", "unloaded")
         await asyncio.sleep(1)
         assert (states(models), engines.where) == ({"b": "unloaded"}, {})
-        stranger = Asker(models, UseModel("a"))
+        stranger = Asker(models, AcquireModel("a"))
         await asyncio.sleep(0.01)
         assert stranger.failure is not None
         assert stranger.failure.code == "model_not_found"
@@ -214,7 +214,7 @@ def test_a_bug_in_a_move_ends_the_rounds() -> None:
     async def run() -> None:
         models, engines = make("a")
         rounds = asyncio.get_running_loop().create_task(models.run())
-        asker = Asker(models, UseModel("a"))
+        asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         engines.move = None  # type: ignore[assignment, method-assign]
         asker.leave()
@@ -229,11 +229,11 @@ def test_a_bug_in_a_move_ends_the_rounds() -> None:
 def test_nothing_is_begun_while_the_service_ends() -> None:
     """Who waits for a load under way still gets in; nobody makes a new process that nobody would end."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
-        early = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        early = Asker(models, AcquireModel("a"))
         await asyncio.sleep(LOAD_S / 2)
         models.close()
-        late = Asker(models, UseModel("b"))
+        late = Asker(models, AcquireModel("b"))
         await asyncio.sleep(2 * LOAD_S)
         assert (early.granted, late.answers, engines.starts) == (True, [], ["a"])
 
@@ -241,15 +241,15 @@ def test_nothing_is_begun_while_the_service_ends() -> None:
 
 
 def test_the_others_serve_on_when_one_cannot_be_loaded() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
         engines.broken.add("b")
-        first = Asker(models, UseModel("a"))
+        first = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         first.leave()
-        bad = Asker(models, UseModel("b"))
+        bad = Asker(models, AcquireModel("b"))
         await asyncio.sleep(3 * LOAD_S)
         assert bad.failure is not None
-        second = Asker(models, UseModel("a"))
+        second = Asker(models, AcquireModel("a"))
         await asyncio.sleep(LOAD_S)
         assert second.granted
 
@@ -257,8 +257,8 @@ def test_the_others_serve_on_when_one_cannot_be_loaded() -> None:
 
 
 def test_a_stranger_is_named_the_models_there_are() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
-        asker = Asker(models, UseModel("gpt-4"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        asker = Asker(models, AcquireModel("gpt-4"))
         await asyncio.sleep(0.01)
         assert asker.failure is not None
         assert (asker.failure.code, "a, b" in asker.failure.message) == ("model_not_found", True)
@@ -271,9 +271,9 @@ def test_a_stranger_is_named_the_models_there_are() -> None:
 def test_two_models_asked_for_in_turn_with_room_for_one() -> None:
     """Neither starves, nothing locks, and a swap serves all who wait for its model."""
 
-    async def client(models: Models, name: str, done: list[str]) -> None:
+    async def client(models: ModelTable, name: str, done: list[str]) -> None:
         for _ in range(5):
-            asker = Asker(models, UseModel(name))
+            asker = Asker(models, AcquireModel(name))
             while not asker.granted:
                 await asyncio.sleep(0.05)
                 assert asker.failure is None
@@ -282,7 +282,7 @@ def test_two_models_asked_for_in_turn_with_room_for_one() -> None:
             done.append(name)
             await asyncio.sleep(0.01)
 
-    async def story(models: Models, engines: FakeEngines) -> None:
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
         done: list[str] = []
         work = [client(models, name, done) for name in ("a", "b", "c") for _ in range(4)]
         await asyncio.wait_for(asyncio.gather(*work), 600)
@@ -294,14 +294,14 @@ def test_two_models_asked_for_in_turn_with_room_for_one() -> None:
 
 
 def test_idle_models_leave_and_come_back_without_a_new_process() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
-        Asker(models, UseModel("a")).leave()
-        asker = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        Asker(models, AcquireModel("a")).leave()
+        asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         asker.leave()
         await asyncio.sleep(61)
         assert (states(models), engines.where) == ({"a": "cpu"}, {"a": "cpu"})
-        back = Asker(models, UseModel("a"))
+        back = Asker(models, AcquireModel("a"))
         await asyncio.sleep(1)
         assert back.granted
         assert engines.starts == ["a"]
@@ -315,8 +315,8 @@ def test_idle_models_leave_and_come_back_without_a_new_process() -> None:
 def test_an_offloaded_engine_that_dies_is_let_go() -> None:
     """Its child would bring the model back to the device, where nobody asked for it."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
-        asker = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         asker.leave()
         models.move("a", "cpu")
@@ -329,8 +329,8 @@ def test_an_offloaded_engine_that_dies_is_let_go() -> None:
 
 
 def test_an_engine_that_does_not_move_is_ended() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
-        asker = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         asker.leave()
         engines.stuck.add("a")
@@ -344,8 +344,8 @@ def test_an_engine_that_does_not_move_is_ended() -> None:
 def test_a_worn_engine_is_not_kept_warm() -> None:
     """It is to be replaced anyway: its next process is a fresh one, without a second one beside it on the device."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
-        asker = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         asker.leave()
         engines.old.add("a")
@@ -357,10 +357,10 @@ def test_a_worn_engine_is_not_kept_warm() -> None:
 
 
 def test_who_waits_too_long_for_room_is_told_so() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
-        holder = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        holder = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
-        asker = Asker(models, UseModel("b"))
+        asker = Asker(models, AcquireModel("b"))
         await asyncio.sleep(31)
         assert holder.granted
         assert asker.failure is not None
@@ -370,9 +370,9 @@ def test_who_waits_too_long_for_room_is_told_so() -> None:
 
 
 def test_a_background_request_waits_for_a_quiet_time() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
-        early = [Asker(models, UseModel("a", background=True)) for _ in range(2)]
-        other = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        early = [Asker(models, AcquireModel("a", background=True)) for _ in range(2)]
+        other = Asker(models, AcquireModel("a"))
         await asyncio.sleep(50)
         other.leave()
         await asyncio.sleep(99)
@@ -395,8 +395,8 @@ def test_a_background_request_waits_for_a_quiet_time() -> None:
 def test_background_requests_do_not_try_a_broken_model_one_after_another() -> None:
     """What the first found out is the others' answer, when their time comes."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
-        askers = [Asker(models, UseModel("b", background=True)) for _ in range(4)]
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        askers = [Asker(models, AcquireModel("b", background=True)) for _ in range(4)]
         await asyncio.sleep(60)
         assert {asker.failure.code for asker in askers if asker.failure} == {"model_load_failed"}
         assert all(asker.task.done() for asker in askers)
@@ -408,10 +408,10 @@ def test_background_requests_do_not_try_a_broken_model_one_after_another() -> No
 def test_a_model_is_known_as_soon_as_its_folder_is_there() -> None:
     """Web has seen it already."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
         models.status()
         engines.known["c"] = engines.known["a"]
-        asker = Asker(models, UseModel("c"))
+        asker = Asker(models, AcquireModel("c"))
         await asyncio.sleep(0.01)
         assert asker.failure is None
 
@@ -421,9 +421,9 @@ def test_a_model_is_known_as_soon_as_its_folder_is_there() -> None:
 def test_a_try_that_is_given_up_does_not_hide_the_last_failure() -> None:
     """Somebody orders a load and leaves: the default is still tried by itself."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
         await asyncio.sleep(2 * LOAD_S)
-        Asker(models, UseModel("a", retry=True)).leave()
+        Asker(models, AcquireModel("a", retry=True)).leave()
         await asyncio.sleep(1)
         models.move("a", "unloaded")
         await asyncio.sleep(1)
@@ -436,8 +436,8 @@ def test_a_try_that_is_given_up_does_not_hide_the_last_failure() -> None:
 
 
 def test_ocrs_background_work_needs_no_model() -> None:
-    async def story(models: Models, engines: FakeEngines) -> None:
-        asker = Asker(models, UseModel(None, background=True))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        asker = Asker(models, AcquireModel(None, background=True))
         await asyncio.sleep(11)
         assert asker.granted
         assert engines.starts == []
@@ -448,8 +448,8 @@ def test_ocrs_background_work_needs_no_model() -> None:
 def test_a_reload_that_fails_is_a_failed_model() -> None:
     """It served, its process died and does not come back: the state says so, and all who ask or wait hear why."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
-        running = Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        running = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         engines.crash("a")
         await asyncio.sleep(LOAD_S / 2)
@@ -460,11 +460,11 @@ def test_a_reload_that_fails_is_a_failed_model() -> None:
         assert models.status()[0].detail == "the weights are gone"
         assert running.failure is not None
         assert (running.failure.code, running.failure.message) == ("model_load_failed", "the weights are gone")
-        late = Asker(models, UseModel("a"))
+        late = Asker(models, AcquireModel("a"))
         await asyncio.sleep(0)
         assert late.failure is not None
         assert late.failure.message == "the weights are gone"
-        other = Asker(models, UseModel("b"))
+        other = Asker(models, AcquireModel("b"))
         await asyncio.sleep(2 * LOAD_S)
         assert other.granted, "a failed model holds no room"
 
@@ -475,12 +475,12 @@ def test_a_reload_that_fails_is_a_failed_model() -> None:
 def test_an_order_to_load_is_done_when_the_process_is_there(*, mended: bool) -> None:
     """While a crashed process waits for its next try, an order starts it now, and is answered by how that ends."""
 
-    async def story(models: Models, engines: FakeEngines) -> None:
-        Asker(models, UseModel("a"))
+    async def story(models: ModelTable, engines: FakeEngines) -> None:
+        Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         engines.back_off("a")
         assert states(models) == {"a": "loading"}
-        order = Asker(models, UseModel("a", retry=True))
+        order = Asker(models, AcquireModel("a", retry=True))
         await asyncio.sleep(LOAD_S / 2)
         assert (order.answers, engines.restarted) == ([], ["a"])
         if not mended:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from src.ipc.messages.control import UseModel
+from src.ipc.messages.control import AcquireModel
 from tests.unit.supervisor.model_world import LOAD_S, Asker, make
 from tests.unit.supervisor.virtual import VirtualLoop
 
@@ -53,7 +53,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(name=names, background=st.booleans(), retry=st.booleans())
     def ask(self, name: str, background: bool, retry: bool) -> None:
-        self._do(lambda: self.askers.append(Asker(self.models, UseModel(name, background=background, retry=retry))))
+        self._do(lambda: self.askers.append(Asker(self.models, AcquireModel(name, background=background, retry=retry))))
 
     @precondition(lambda self: self.askers)
     @rule(data=st.data())

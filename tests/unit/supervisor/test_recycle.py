@@ -7,14 +7,14 @@ import pytest
 
 from src.ipc.messages.status import DeviceReading, EngineLoad, Health, MemoryReading
 from src.settings import SupervisorSettings
-from src.supervisor.recycle import Wear
+from src.supervisor.recycle import RecyclePolicy
 from tests.unit.supervisor.fakes import health
 
 _MB = 1 << 20
 
 
-def wear(**limits: int) -> Wear:
-    return Wear(SupervisorSettings.model_validate(limits))
+def wear(**limits: int) -> RecyclePolicy:
+    return RecyclePolicy(SupervisorSettings.model_validate(limits))
 
 
 def reading(tokens: int = 0, answers: int = 0, footprint_mb: int = 1000) -> Health:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 
 from src.gpu.lifecycle import IdleTimes
-from src.supervisor.turns import Limits, Place, decide
+from src.supervisor.turns import ModelSlot, ResidencyLimits, decide
 
 NOW = 1000.0
 
 
-def limits(on_device: int = 1, *, memory: int = 100, warm: int = 9, after_request: bool = False) -> Limits:
-    return Limits(on_device, warm, memory, turn_s=5.0, idle=IdleTimes(600, 3600), after_request=after_request)
+def limits(on_device: int = 1, *, memory: int = 100, warm: int = 9, after_request: bool = False) -> ResidencyLimits:
+    return ResidencyLimits(on_device, warm, memory, turn_s=5.0, idle=IdleTimes(600, 3600), after_request=after_request)
 
 
-def here(name: str, *, used: float = NOW - 1, since: float = 0.0, running: int = 0, size: int = 10) -> Place:
-    return Place(name, size, location="gpu", last_used=used, since=since, running=running)
+def here(name: str, *, used: float = NOW - 1, since: float = 0.0, running: int = 0, size: int = 10) -> ModelSlot:
+    return ModelSlot(name, size, location="gpu", last_used=used, since=since, running=running)
 
 
-def wanted(name: str, oldest: float = NOW, *, size: int = 10, warm: bool = False) -> Place:
-    return Place(name, size, location="cpu" if warm else "unloaded", waiting=2, oldest=oldest, last_used=oldest)
+def wanted(name: str, oldest: float = NOW, *, size: int = 10, warm: bool = False) -> ModelSlot:
+    return ModelSlot(name, size, location="cpu" if warm else "unloaded", waiting=2, oldest=oldest, last_used=oldest)
 
 
 def test_a_model_on_the_device_takes_its_requests_in() -> None:
@@ -91,7 +91,7 @@ def test_beside_pinned_models_there_may_never_be_room() -> None:
 
 def test_one_that_is_on_its_way_in_is_waited_for() -> None:
     """It cannot leave yet; but it will."""
-    coming = Place("a", 10, target="gpu")
+    coming = ModelSlot("a", 10, target="gpu")
     decision = decide([coming, wanted("b")], limits(1), NOW)
     assert (decision.move, decision.refuse) == ({}, [])
 
@@ -120,5 +120,5 @@ def test_an_order_waits_for_running_requests_and_lets_no_more_in() -> None:
 
 def test_only_so_many_stay_warm() -> None:
     """The longest idle ends; one that is waited for does not."""
-    warm = [Place(name, 1, location="cpu", last_used=NOW - at) for name, at in (("a", 3.0), ("b", 9.0), ("c", 1.0))]
+    warm = [ModelSlot(name, 1, location="cpu", last_used=NOW - at) for name, at in (("a", 3.0), ("b", 9.0), ("c", 1.0))]
     assert decide(warm, limits(warm=2), NOW).move == {"b": "unloaded"}

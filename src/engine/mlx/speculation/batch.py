@@ -17,9 +17,9 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from src.engine.mlx import ragged
 from src.engine.mlx.batch import RowBatch
-from src.engine.mlx.sampling import BatchSampler, Row
+from src.engine.mlx.sampling import BatchSampler, SamplingRow
 from src.engine.mlx.speculation.depth import Costs, Rate, worth
-from src.engine.mlx.speculation.ngram import Lookup
+from src.engine.mlx.speculation.ngram import NgramIndex
 from src.engine.tokens import common_prefix
 from src.ipc.messages.status import SpeculationReading
 
@@ -28,13 +28,13 @@ _WIDE, _TIMES, _MEASURE_S = 16, 12, 0.5
 
 
 @dataclass
-class Line:
+class SpeculativeRow:
     """A row that may guess: its tokens so far, the last of which is not computed yet, and up to how many guesses."""
 
     uid: int
     tokens: list[int]
     last: int
-    row: Row
+    row: SamplingRow
     limit: int
 
     @property
@@ -54,11 +54,11 @@ class Drafter(Protocol):
         """Keys and values it holds."""
         ...
 
-    def reach(self, lines: Seq[Line]) -> list[int]:
+    def reach(self, lines: Seq[SpeculativeRow]) -> list[int]:
         """How many tokens it could guess for each; asked when guesses would pay."""
         ...
 
-    def guess(self, lines: Seq[Line], most: int) -> list[list[int]]:
+    def guess(self, lines: Seq[SpeculativeRow], most: int) -> list[list[int]]:
         """Up to `most` tokens for each of the lines that were just asked about."""
         ...
 
@@ -73,18 +73,18 @@ class LookupDrafter:
     nbytes = 0
 
     def __init__(self) -> None:
-        self._lookups: dict[int, Lookup] = {}
+        self._lookups: dict[int, NgramIndex] = {}
         self._guesses: list[list[int]] = []
 
-    def reach(self, lines: Seq[Line]) -> list[int]:
+    def reach(self, lines: Seq[SpeculativeRow]) -> list[int]:
         self._guesses = []
         for line in lines:
-            lookup = self._lookups.setdefault(line.uid, Lookup())
+            lookup = self._lookups.setdefault(line.uid, NgramIndex())
             lookup.extend(line.since(len(lookup)))
             self._guesses.append(lookup.guess(line.limit))
         return [len(guess) for guess in self._guesses]
 
-    def guess(self, lines: Seq[Line], most: int) -> list[list[int]]:  # noqa: ARG002  # they are made already
+    def guess(self, lines: Seq[SpeculativeRow], most: int) -> list[list[int]]:  # noqa: ARG002  # they are made already
         return [guess[:most] for guess in self._guesses]
 
     def keep(self, uids: Seq[int]) -> None:
@@ -173,7 +173,9 @@ class SpeculativeBatch(RowBatch):
         if not self._worth(limits):
             return guesses
         known: Any = self._next_tokens.tolist()
-        lines = [Line(self.uids[at], self.tokens[at], known[at], self.samplers[at], n) for at, n in limits.items()]
+        lines = [
+            SpeculativeRow(self.uids[at], self.tokens[at], known[at], self.samplers[at], n) for at, n in limits.items()
+        ]
         most = self._worth(dict(zip(limits, self._speculator.drafter.reach(lines), strict=True)))
         if most:
             for at, guess in zip(limits, self._speculator.drafter.guess(lines, most), strict=True):
@@ -187,7 +189,7 @@ class SpeculativeBatch(RowBatch):
 
     def _limit(self, at: int) -> int:
         """Guesses a row may have: the last token of an answer needs none."""
-        row: Row = self.samplers[at]
+        row: SamplingRow = self.samplers[at]
         if row.penalised or row.matcher is not None or row.logprobs is not None:
             return 0
         return int(min(self._speculator.most, self.max_tokens[at] - self._num_tokens[at] - 1))

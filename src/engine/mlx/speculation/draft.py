@@ -15,8 +15,8 @@ import mlx.core as mx
 from mlx_lm.models.cache import make_prompt_cache
 
 from src.engine.mlx import ragged
-from src.engine.mlx.sampling import BatchSampler, Row
-from src.engine.mlx.speculation.batch import Line
+from src.engine.mlx.sampling import BatchSampler, SamplingRow
+from src.engine.mlx.speculation.batch import SpeculativeRow
 from src.engine.tokens import common_prefix
 
 # tokens a row may be behind those it shares a batch with
@@ -37,7 +37,7 @@ class _Held:
     guesses: list[int] = field(default_factory=list)
     order: ragged.Order | None = None
 
-    def settle(self, line: Line) -> None:
+    def settle(self, line: SpeculativeRow) -> None:
         """See what came of the guesses. The last token is always computed anew: what follows it is asked for."""
         right = common_prefix(self.guesses, line.since(self.valid)) if self.guesses else 0
         self.valid = min(self.valid + right, line.length - 1)
@@ -60,7 +60,7 @@ class DraftModel:
     def nbytes(self) -> int:
         return int(sum(layer.nbytes for cache in (self._cache, *self._alone.values()) for layer in cache))
 
-    def reach(self, lines: Seq[Line]) -> list[int]:
+    def reach(self, lines: Seq[SpeculativeRow]) -> list[int]:
         budget = self._chunk
         for line in lines:
             held = self._held.setdefault(line.uid, _Held())
@@ -71,7 +71,7 @@ class DraftModel:
                 budget -= self._catch_up(line, held, budget)
         return [line.limit if line.uid in self._uids else 0 for line in lines]
 
-    def guess(self, lines: Seq[Line], most: int) -> list[list[int]]:
+    def guess(self, lines: Seq[SpeculativeRow], most: int) -> list[list[int]]:
         known = {line.uid: line for line in lines}
         self.keep(list(known))
         made = dict(zip(self._uids, self._drafted([known[uid] for uid in self._uids], most), strict=True))
@@ -82,7 +82,7 @@ class DraftModel:
         self._held = {uid: held for uid, held in self._held.items() if uid in uids}
         self._keep([uid for uid in self._uids if uid in uids])
 
-    def _drafted(self, lines: list[Line], most: int) -> list[list[int]]:
+    def _drafted(self, lines: list[SpeculativeRow], most: int) -> list[list[int]]:
         tokens = self._fed(self._news(lines))
         made: list[mx.array] = []
         for n in range(most):
@@ -96,7 +96,7 @@ class DraftModel:
             held.size, held.valid, held.guesses = line.length + most - 1, line.length, guess[:-1]
         return list(guesses)
 
-    def _news(self, lines: list[Line]) -> list[list[int]]:
+    def _news(self, lines: list[SpeculativeRow]) -> list[list[int]]:
         """The tokens of each row from where the furthest behind is: no padding, and wrong guesses are taken back."""
         held = [self._held[line.uid] for line in lines]
         news = max(line.length - each.valid for line, each in zip(lines, held, strict=True))
@@ -110,7 +110,7 @@ class DraftModel:
                 each.order = ragged.reordered(each.order, gap, n)
         return [line.since(n) for line, n in zip(lines, stay, strict=True)]
 
-    def _catch_up(self, line: Line, held: _Held, budget: int) -> int:
+    def _catch_up(self, line: SpeculativeRow, held: _Held, budget: int) -> int:
         """Compute some of a row's tokens; how many. It joins the batch when there are few left."""
         if line.length <= _BEHIND:
             return 0  # so short that it could not share the others' news
@@ -163,6 +163,6 @@ class DraftModel:
             layer.filter(mx.array(places))
 
 
-def _moved(row: Row, steps: int) -> Row:
+def _moved(row: SamplingRow, steps: int) -> SamplingRow:
     """As the row will be; ids of a bias may be beyond this model's."""
     return replace(row, made=row.made + steps, bias=())

@@ -12,7 +12,7 @@ _LEAST, _MOST, _PLACES = 2, 8, 8
 TOKEN_BYTES = 150  # what a token of a sequence takes here (measured: docs/adr/0018)
 
 
-class Lookup:
+class NgramIndex:
     """The tokens of one sequence, by the pairs they end with. A token costs one entry; a guess a few comparisons."""
 
     def __init__(self, tokens: Iterable[int] = ()) -> None:

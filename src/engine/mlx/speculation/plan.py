@@ -22,13 +22,13 @@ from src.engine.mlx.speculation.depth import Costs
 from src.engine.mlx.speculation.draft import DraftModel
 from src.engine.mlx.speculation.ngram import TOKEN_BYTES
 from src.engine.mlx.weights import read_model, refuse_too_large, weight_bytes
-from src.engine.progress import Progress
+from src.engine.progress import LoadMeter
 from src.errors import ModelLoadFailed
 from src.settings import EngineSettings, Settings
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetModel:
     """The model that is guessed for. `float32`: what becomes of weights, as `weights.read_model` takes it."""
 
     name: str
@@ -78,7 +78,7 @@ class Draft:
         return DraftModel(model if model is not None else self._again(), self._vocabulary, self._chunk)
 
 
-def plan(target: Target, settings: Settings) -> SpeculationPlan | None:
+def plan(target: TargetModel, settings: Settings) -> SpeculationPlan | None:
     """What guesses for a model that was just read; None is nothing, and the log says why.
 
     Raises:
@@ -108,7 +108,7 @@ def _warn(why: str) -> SpeculationPlan | None:
     return None
 
 
-def _with_draft(target: Target, settings: Settings, costs: Costs) -> SpeculationPlan:
+def _with_draft(target: TargetModel, settings: Settings, costs: Costs) -> SpeculationPlan:
     name = settings.draft_model
     if not name:
         raise ModelLoadFailed("SPECULATIVE_METHOD=draft_model needs a DRAFT_MODEL.")
@@ -120,7 +120,7 @@ def _with_draft(target: Target, settings: Settings, costs: Costs) -> Speculation
             f"DRAFT_MODEL {name!r} has another vocabulary than {target.name!r}: it cannot guess for it."
         )
     refuse_too_large(folder, name)  # beside the large one, which is there already
-    read = partial(read_model, folder, target.float32, Progress())
+    read = partial(read_model, folder, target.float32, LoadMeter())
     model, own = read()
     if not ragged.can_be_ragged(model):
         raise ModelLoadFailed(f"DRAFT_MODEL {name!r} keeps windows or running states, which cannot go back.")

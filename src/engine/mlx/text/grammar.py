@@ -1,6 +1,6 @@
 """Answers that must follow a grammar: llguidance says which tokens may come next.
 
-A `Grammar` is compiled once, on the grammar thread, and kept; each answer has a `Matcher` of its own, which can be
+A `CompiledGrammar` is compiled once, on the grammar thread, and kept; each answer has a `Matcher` of its own, which can be
 brought to where it was from the answer's tokens. `token_masks` runs on the owner thread, for all constrained rows of a
 step together.
 """
@@ -54,7 +54,7 @@ class Matcher:
 
 
 @dataclass(frozen=True)
-class Grammar:
+class CompiledGrammar:
     """A compiled grammar. With `thoughts` the model may think before it."""
 
     compiled: LLMatcher
@@ -81,7 +81,7 @@ class Grammars:
         self._max_bytes = max_bytes
         self._compiled = lru_cache(_CACHED)(self._compile)
 
-    def of(self, request: GenerateRequest) -> Grammar | None:
+    def of(self, request: GenerateRequest) -> CompiledGrammar | None:
         """The grammar a request's answer must follow, if any.
 
         Raises:
@@ -92,7 +92,7 @@ class Grammars:
         if compiled is None:
             return None
         silent = request.thinking is False or request.raw_prompt is not None
-        return Grammar(compiled, None if silent else self._thoughts)
+        return CompiledGrammar(compiled, None if silent else self._thoughts)
 
     def _of(self, request: GenerateRequest) -> LLMatcher | None:
         if request.json_schema is not None:

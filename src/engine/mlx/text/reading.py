@@ -12,7 +12,7 @@ from typing import Any
 from loguru import logger
 from mlx_lm.generate import TextStateMachine, make_text_state_machine
 
-from src.engine.backend import Pieces, Reader, is_constrained
+from src.engine.backend import OutputParser, Pieces, is_constrained
 from src.engine.mlx.text.forced import NamedReader, RequiredReader
 from src.engine.mlx.text.thinking import ThoughtReader
 from src.engine.mlx.text.tool_calls import Calls, Section, section
@@ -76,7 +76,7 @@ class MarkedReader:
 
 def reader(
     tokenizer: Any, request: GenerateRequest, new_id: Callable[[], str], *, thinking: bool, may_think: bool = True
-) -> Reader | None:
+) -> OutputParser | None:
     """What this request's text has to be read with; None when it is nothing but an answer.
 
     `thinking`: the prompt ends inside it; `may_think`: the answer may begin with it.
@@ -92,7 +92,7 @@ def reader(
     return MarkedReader(tokenizer, request, new_id, thinking=thinking) if calls or tokenizer.has_thinking else None
 
 
-def _form(request: GenerateRequest, new_id: Callable[[], str]) -> Reader | None:
+def _form(request: GenerateRequest, new_id: Callable[[], str]) -> OutputParser | None:
     """What reads a form; a schema's is plain text."""
     choice = request.tool_choice
     if choice.mode == "named" and choice.name is not None:

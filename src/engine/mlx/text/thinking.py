@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from src.engine.backend import Pieces, Reader
+from src.engine.backend import OutputParser, Pieces
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Gate:
 class ThoughtReader:
     """An answer's thinking, if it begins with any; the rest is read by `form`, if it is not plain text."""
 
-    def __init__(self, start: str, end: str, form: Reader | None, *, opened: bool) -> None:
+    def __init__(self, start: str, end: str, form: OutputParser | None, *, opened: bool) -> None:
         self._start, self._end = start, end
         self._form = form
         self._at = _At.INSIDE if opened else _At.START

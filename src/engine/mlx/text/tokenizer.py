@@ -14,7 +14,7 @@ from loguru import logger
 
 from src.engine.backend import is_constrained
 from src.engine.mlx.text.forced import new_call_id
-from src.engine.mlx.text.grammar import Grammar, Grammars
+from src.engine.mlx.text.grammar import CompiledGrammar, Grammars
 from src.engine.mlx.text.reading import reader, tool_json
 from src.engine.mlx.text.thinking import Thoughts
 from src.engine.mlx.text.vocabulary import Vocabulary
@@ -185,7 +185,7 @@ class LmTokenizer:
         may_think = self._thoughts is not None and request.thinking is not False
         return reader(self._wrapped, request, new_call_id, thinking=opened, may_think=may_think)
 
-    def grammar(self, request: GenerateRequest) -> Grammar | None:
+    def grammar(self, request: GenerateRequest) -> CompiledGrammar | None:
         return self._grammars.of(request)
 
 

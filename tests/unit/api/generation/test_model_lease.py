@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from src.api.generation.answer import ClientGone
-from src.api.generation.model_lease import Place
+from src.api.generation.model_lease import ModelLease
 from src.ipc.client import Cancelled
-from src.ipc.messages.control import StatusRequest, UseModel
+from src.ipc.messages.control import AcquireModel, StatusRequest
 from src.ipc.messages.status import SystemStatus
 from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
@@ -53,7 +53,7 @@ def test_a_place_is_waited_for_while_the_supervisor_lives(runtime_dir: Path) -> 
     """A load may take minutes: as long as the one who gives the place answers at all, it is waited for."""
     giver, clock = Giver(), Clock()
     with ServerThread(runtime_dir / "control.sock", giver):
-        place = Place(runtime_dir / "control.sock", UseModel("demo"), clock)
+        place = ModelLease(runtime_dir / "control.sock", AcquireModel("demo"), clock)
         for _ in range(5):
             assert not place.hold()
             clock.now += 10
@@ -71,7 +71,7 @@ def test_who_waits_for_a_place_may_be_told_to_stop(runtime_dir: Path) -> None:
             raise ClientGone
 
     with ServerThread(runtime_dir / "control.sock", giver):
-        place = Place(runtime_dir / "control.sock", UseModel("demo"), Clock())
+        place = ModelLease(runtime_dir / "control.sock", AcquireModel("demo"), Clock())
         with pytest.raises(ClientGone):
             place.wait(60, still)
         place.close()
@@ -82,7 +82,7 @@ def test_a_supervisor_that_stands_still_gives_no_places(deaf: Path, monkeypatch:
     """After a few seconds of silence the request goes to the engine without."""
     monkeypatch.setattr("src.api.generation.model_lease._ANSWER_S", 0.1)
     clock = Clock()
-    place = Place(deaf, UseModel("demo"), clock)
+    place = ModelLease(deaf, AcquireModel("demo"), clock)
     assert not place.hold()
     clock.now += 3
     assert place.hold()
@@ -94,7 +94,7 @@ def test_a_place_that_was_closed_is_not_asked_for_again(runtime_dir: Path) -> No
     """Also when it is closed while it is waited for: whoever waited gets no lease that nobody would give back."""
     giver, calls = Giver(), iter(range(9))
     with ServerThread(runtime_dir / "control.sock", giver):
-        place = Place(runtime_dir / "control.sock", UseModel("demo"), Clock())
+        place = ModelLease(runtime_dir / "control.sock", AcquireModel("demo"), Clock())
 
         def still() -> None:
             if next(calls) == 1:
@@ -103,9 +103,9 @@ def test_a_place_that_was_closed_is_not_asked_for_again(runtime_dir: Path) -> No
         with pytest.raises(Cancelled):
             place.wait(60, still)
         assert giver.left.wait(5)
-    assert giver.asked == [UseModel("demo")]
+    assert giver.asked == [AcquireModel("demo")]
 
 
 def test_without_a_supervisor_none_is_needed(runtime_dir: Path) -> None:
     """Whoever answers, serves."""
-    assert Place(runtime_dir / "control.sock", UseModel("demo")).hold()
+    assert ModelLease(runtime_dir / "control.sock", AcquireModel("demo")).hold()

@@ -15,8 +15,8 @@ blas.preload()  # before anything imports MLX
 import mlx.core as mx  # noqa: E402
 from mlx_lm.sample_utils import make_logits_processors, make_sampler  # noqa: E402
 
-from src.engine.mlx.draw import Drawing, Wish  # noqa: E402
-from src.engine.mlx.sampling import BatchSampler, Row, uniforms  # noqa: E402
+from src.engine.mlx.draw import Drawing, SamplingParams  # noqa: E402
+from src.engine.mlx.sampling import BatchSampler, SamplingRow, uniforms  # noqa: E402
 from src.engine.mlx.scores import Scores  # noqa: E402
 
 DRAWS = 20_000
@@ -39,7 +39,9 @@ def logits(rows: int, vocabulary: int, spread: float = 2.0, seed: int = 0) -> mx
     return mx.array(made.astype(np.float32))
 
 
-def choose(rows: list[Row], values: mx.array, histories: list[list[int]] | None = None, last: int = 0) -> list[int]:
+def choose(
+    rows: list[SamplingRow], values: mx.array, histories: list[list[int]] | None = None, last: int = 0
+) -> list[int]:
     sampler = BatchSampler(rows, histories or [[] for _ in rows], values.shape[-1])
     chosen: Any = sampler.choose(values, mx.full((len(rows),), last, dtype=mx.uint32)).tolist()
     return list(chosen)
@@ -63,7 +65,7 @@ PARAMETERS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 def test_the_distribution_is_mlx_lms(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     """Twenty thousand draws fall as mlx-lm's own sampler lets them fall, and on no token that it excludes."""
     values = mx.repeat(logits(1, SMALL), DRAWS, axis=0)
-    made = np.bincount(choose([Row(0, seed=n, **ours) for n in range(DRAWS)], values), minlength=SMALL)
+    made = np.bincount(choose([SamplingRow(0, seed=n, **ours) for n in range(DRAWS)], values), minlength=SMALL)
     mx.random.seed(1)
     scores = values - mx.logsumexp(values, axis=-1, keepdims=True)
     expected = np.bincount(np.array(make_sampler(**theirs)(scores)), minlength=SMALL)
@@ -81,7 +83,7 @@ def test_a_filter_that_keeps_much_is_exact(spread: float) -> None:
     ordered = np.sort(np.exp(np.array(scores[0], np.float64)))[::-1]
     kept = int((np.cumsum(ordered) - ordered < 0.9).sum())
     best = set(np.argsort(-np.array(scores[0]))[: kept + 2].tolist())
-    rows = [Row(0, temperature=2.0, top_p=0.9, seed=seed) for seed in range(64)]
+    rows = [SamplingRow(0, temperature=2.0, top_p=0.9, seed=seed) for seed in range(64)]
     drawn = choose(rows, mx.repeat(values, 64, axis=0))
     assert set(drawn) <= best
     assert len(set(drawn)) > 1
@@ -92,7 +94,7 @@ def test_a_filter_that_keeps_much_is_exact(spread: float) -> None:
 def test_both_ways_draw_the_same(spread: float, size: int) -> None:
     """What is computed in numpy for a CPU is what MLX computes for a GPU, but for a token at a rounding's edge."""
     wishes = [
-        Wish(temperature, top_p, top_k, min_p)
+        SamplingParams(temperature, top_p, top_k, min_p)
         for temperature in (0.7, 1.5)
         for top_p in (0.5, 0.95, 1.0)
         for top_k in (0, 40)
@@ -107,13 +109,13 @@ def test_both_ways_draw_the_same(spread: float, size: int) -> None:
 
 
 MIXED = [
-    Row(0),
-    Row(0, temperature=0.7, seed=1),
-    Row(0, temperature=0.7, top_p=0.9, seed=2),
-    Row(0, temperature=1.0, top_k=5, frequency_penalty=1.0, seed=3),
-    Row(0, temperature=1.0, min_p=0.2, seed=4, bias=((7, 3.0),)),
-    Row(0, temperature=1.5, repetition_penalty=1.3, seed=5),
-    Row(0, temperature=1.0, top_p=0.0, seed=6),
+    SamplingRow(0),
+    SamplingRow(0, temperature=0.7, seed=1),
+    SamplingRow(0, temperature=0.7, top_p=0.9, seed=2),
+    SamplingRow(0, temperature=1.0, top_k=5, frequency_penalty=1.0, seed=3),
+    SamplingRow(0, temperature=1.0, min_p=0.2, seed=4, bias=((7, 3.0),)),
+    SamplingRow(0, temperature=1.5, repetition_penalty=1.3, seed=5),
+    SamplingRow(0, temperature=1.0, top_p=0.0, seed=6),
 ]
 
 
@@ -122,7 +124,7 @@ def test_what_is_left_out_is_not_drawn_by_a_rounding(monkeypatch: pytest.MonkeyP
     exact = mx.cumsum
     monkeypatch.setattr(mx, "cumsum", lambda *args, **options: exact(*args, **options) * (1 + 1e-4 * mx.arange(5)))
     values = mx.log(mx.array([[1.0, 0.0, 1.0, 0.0, 0.0]]))
-    drawing = Drawing([Wish(1.0, 1.0, 0, 0.0)], on_host=False)
+    drawing = Drawing([SamplingParams(1.0, 1.0, 0, 0.0)], on_host=False)
     drawn = {int(drawing.choose(values, np.full(1, n / 20_000, np.float32))) for n in range(9_990, 10_010)}
     assert drawn | {int(drawing.choose(values, np.full(1, 1 - 2**-23, np.float32)))} == {0, 2}
 
@@ -142,7 +144,12 @@ def test_a_row_is_the_same_in_any_company() -> None:
 def test_greedy_rows_take_the_best() -> None:
     """Temperature 0, top_p 0 and top_k 1 are the likeliest token, beside rows that are sampled."""
     values = logits(4, SMALL)
-    rows = [Row(0), Row(0, temperature=2.0, top_p=0.0), Row(0, temperature=2.0, top_k=1), Row(0, temperature=1.0)]
+    rows = [
+        SamplingRow(0),
+        SamplingRow(0, temperature=2.0, top_p=0.0),
+        SamplingRow(0, temperature=2.0, top_k=1),
+        SamplingRow(0, temperature=1.0),
+    ]
     best: Any = mx.argmax(values, axis=-1).tolist()
     assert choose(rows, values)[:3] == best[:3]
     assert choose(rows[:3], values[:3]) == best[:3]
@@ -153,7 +160,7 @@ def test_less_than_float32_can_hold_is_nothing(wish: dict[str, Any]) -> None:
     """Nobody can divide by it: such a row is greedy."""
     values = logits(1, SMALL)
     for seed in range(20):
-        assert choose([Row(0, seed=seed, **wish)], values) == [int(mx.argmax(values))]
+        assert choose([SamplingRow(0, seed=seed, **wish)], values) == [int(mx.argmax(values))]
 
 
 def test_random_numbers_are_spread() -> None:
@@ -187,7 +194,7 @@ def test_a_penalty_is_mlx_lms(ours: dict[str, Any], theirs: dict[str, Any]) -> N
     expected = values
     for processor in make_logits_processors(**theirs):
         expected = processor(mx.array([*history, 11]), mx.array(np.array(expected)))
-    sampler = BatchSampler([Row(0, **ours)], [history], SMALL)
+    sampler = BatchSampler([SamplingRow(0, **ours)], [history], SMALL)
     adjusted = sampler._adjusted(mx.array(np.array(values)), mx.array([11]))
     assert np.allclose(np.array(adjusted), np.array(expected), atol=1e-5)
 
@@ -195,7 +202,7 @@ def test_a_penalty_is_mlx_lms(ours: dict[str, Any], theirs: dict[str, Any]) -> N
 def test_a_prompt_is_not_repeated_text() -> None:
     """Frequency and presence count what the model said; only repetition counts what it was asked too."""
     values = mx.zeros((2, 8))
-    rows = [Row(3, presence_penalty=1.0), Row(3, repetition_penalty=2.0)]
+    rows = [SamplingRow(3, presence_penalty=1.0), SamplingRow(3, repetition_penalty=2.0)]
     values = values + 1.0
     sampler = BatchSampler(rows, [[1, 2], [1, 2]], 8)
     first: Any = sampler._adjusted(mx.array(np.array(values)), mx.array([3, 3])).tolist()

@@ -13,7 +13,7 @@ import httpx
 
 from src.engine.upstream import request as question
 from src.engine.upstream.client import Client
-from src.engine.upstream.dialects import Facts, recognise
+from src.engine.upstream.dialects import ServerFacts, recognise
 from src.ipc.messages.chat import ChatMessage, Choice, GenerateRequest, RawPrompt, Sampling, Tool, ToolChoice
 
 _GREEDY = Sampling(temperature=0.0)
@@ -40,7 +40,7 @@ REQUESTS = {
 }
 
 
-async def _facts(url: str, key: str) -> Facts:
+async def _facts(url: str, key: str) -> ServerFacts:
     client = Client(url, key, local=True)
     try:
         return recognise((await client.get("/v1/models", 5.0)).body, "demo")

@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from src.engine.upstream.process import Child
+from src.engine.upstream.process import UpstreamProcess
 from src.settings import ROOT
 
 PATIENCE_S = 15.0
@@ -54,7 +54,7 @@ def test_its_end_is_told(code: str, status: int) -> None:
     """The server's exit status is the leash's; a signal as a shell tells it. What it said is kept for the reason."""
 
     async def case() -> None:
-        child = Child((sys.executable, "-c", f"print('first'); print('no such model', flush=True); {code}"))
+        child = UpstreamProcess((sys.executable, "-c", f"print('first'); print('no such model', flush=True); {code}"))
         await child.start()
         assert await asyncio.wait_for(child.ended(), PATIENCE_S) == status
         assert child.last_words == "first / no such model"
@@ -69,7 +69,7 @@ def test_a_child_is_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def case() -> None:
         code = "import os; print(os.environ['VLLM_API_KEY'], os.environ.get('PORT'), flush=True); "
-        child = Child((sys.executable, "-c", code + _MEEK + _WAIT))
+        child = UpstreamProcess((sys.executable, "-c", code + _MEEK + _WAIT))
         others = set(psutil.Process().children(recursive=True))  # of other tests
         await child.start()
         ended = asyncio.ensure_future(child.ended())

@@ -14,8 +14,8 @@ from src.engine.upstream.dialects import (
     OPENAI,
     VLLM,
     Dialect,
-    Facts,
     NoSuchModel,
+    ServerFacts,
     fit,
     recognise,
     refuse,
@@ -41,7 +41,7 @@ def ask(**fields: Any) -> GenerateRequest:
 
 
 def sent(request: GenerateRequest, dialect: Dialect = VLLM, max_tokens: int | None = 5) -> dict[str, Any]:
-    body = json.loads(question.body(request, Facts(dialect, "served"), max_tokens))
+    body = json.loads(question.body(request, ServerFacts(dialect, "served"), max_tokens))
     assert isinstance(body, dict)
     return body
 
@@ -139,7 +139,7 @@ def test_pictures() -> None:
         "b",
     ]
     with pytest.raises(UnsupportedValue):
-        refuse(request, Facts(LLAMA_SERVER, "m", reads_images=False))
+        refuse(request, ServerFacts(LLAMA_SERVER, "m", reads_images=False))
 
 
 def test_tools() -> None:
@@ -196,16 +196,16 @@ def test_prompts_without_a_conversation() -> None:
 def test_what_would_be_ignored_is_refused(dialect: Dialect, fields: dict[str, Any], param: str) -> None:
     """By name, before it is sent; and nobody else refuses it."""
     with pytest.raises(UnsupportedValue) as refused:
-        refuse(ask(**fields), Facts(dialect, "served", vocabulary=100))
+        refuse(ask(**fields), ServerFacts(dialect, "served", vocabulary=100))
     assert refused.value.param == param
-    refuse(ask(**fields), Facts(VLLM, "served"))
+    refuse(ask(**fields), ServerFacts(VLLM, "served"))
 
 
 def test_tools_that_the_template_does_not_know_are_refused() -> None:
     """llama-server tells the model's template: a wish that it would swallow is a 400."""
-    refuse(ask(tools=TOOLS), Facts(LLAMA_SERVER, "m", template="{% if enable_thinking %}"))
+    refuse(ask(tools=TOOLS), ServerFacts(LLAMA_SERVER, "m", template="{% if enable_thinking %}"))
     with pytest.raises(UnsupportedValue) as refused:
-        refuse(ask(tools=TOOLS), Facts(LLAMA_SERVER, "m", template="plain", takes_tools=False))
+        refuse(ask(tools=TOOLS), ServerFacts(LLAMA_SERVER, "m", template="plain", takes_tools=False))
     assert refused.value.param == "tools"
 
 
@@ -217,8 +217,12 @@ SWITCHED: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("fields", "name"), SWITCHED)
-@pytest.mark.parametrize("facts", [Facts(LLAMA_SERVER, "m", template="plain"), Facts(LLAMA_CPP_PYTHON, "m")])
-def test_a_switch_that_the_template_does_not_know_is_set_aside(fields: dict[str, Any], name: str, facts: Facts) -> None:
+@pytest.mark.parametrize(
+    "facts", [ServerFacts(LLAMA_SERVER, "m", template="plain"), ServerFacts(LLAMA_CPP_PYTHON, "m")]
+)
+def test_a_switch_that_the_template_does_not_know_is_set_aside(
+    fields: dict[str, Any], name: str, facts: ServerFacts
+) -> None:
     """It is not sent, and it is named; where nothing may be set aside, it is refused by that name."""
     made, names = fit(ask(**fields), facts)
     assert names == (name,)
@@ -231,7 +235,7 @@ def test_a_switch_that_the_template_does_not_know_is_set_aside(fields: dict[str,
 
 @pytest.mark.parametrize(("fields", "name"), SWITCHED)
 def test_a_switch_that_the_template_knows_is_sent(fields: dict[str, Any], name: str) -> None:
-    facts = Facts(LLAMA_SERVER, "m", template="{% if enable_thinking and preserve_thinking %}")
+    facts = ServerFacts(LLAMA_SERVER, "m", template="{% if enable_thinking and preserve_thinking %}")
     made, names = fit(ask(**fields), facts)
     assert (made, names) == (ask(**fields), ())
     assert question.prompt(made, facts.dialect)["chat_template_kwargs"], name
@@ -239,9 +243,9 @@ def test_a_switch_that_the_template_knows_is_sent(fields: dict[str, Any], name: 
 
 def test_a_length_beyond_the_context_is_named() -> None:
     """llama-server cuts it without a word; a server that refuses it is asked again without one."""
-    assert fit(ask(max_tokens=101), Facts(LLAMA_SERVER, "m", 100))[1] == ("max_tokens",)
-    assert fit(ask(max_tokens=100), Facts(LLAMA_SERVER, "m", 100))[1] == ()
-    assert fit(ask(max_tokens=101), Facts(VLLM, "m", 100))[1] == ()
+    assert fit(ask(max_tokens=101), ServerFacts(LLAMA_SERVER, "m", 100))[1] == ("max_tokens",)
+    assert fit(ask(max_tokens=100), ServerFacts(LLAMA_SERVER, "m", 100))[1] == ()
+    assert fit(ask(max_tokens=101), ServerFacts(VLLM, "m", 100))[1] == ()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from src.engine.upstream.client import Client
-from src.engine.upstream.dialects import LLAMA_SERVER, VLLM, Dialect, Facts
+from src.engine.upstream.dialects import LLAMA_SERVER, VLLM, Dialect, ServerFacts
 from src.engine.upstream.server import UpstreamServer
 from src.errors import ModelLoadFailed
 from src.ipc.framing import Decoder, encode
@@ -97,7 +97,7 @@ async def engine(
     server = UpstreamServer(path, "demo", "vllm", settings)
     await server.start()
     if ready:
-        server.ready(client, Facts(dialect, "served", 512, vocabulary=1000, slots=slots), 0.1)
+        server.ready(client, ServerFacts(dialect, "served", 512, vocabulary=1000, slots=slots), 0.1)
     try:
         yield Engine(path, server, standin)
     finally:

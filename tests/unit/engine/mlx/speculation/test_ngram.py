@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from src.engine.mlx.speculation.ngram import Lookup
+from src.engine.mlx.speculation.ngram import NgramIndex
 
 
 def slowly(tokens: list[int], most: int) -> list[int]:
@@ -21,37 +21,37 @@ def slowly(tokens: list[int], most: int) -> list[int]:
 
 def test_what_followed_before_follows_again() -> None:
     """A text that is copied is foreseen."""
-    assert Lookup([1, 2, 3, 4, 5, 9, 2, 3]).guess(2) == [4, 5]
+    assert NgramIndex([1, 2, 3, 4, 5, 9, 2, 3]).guess(2) == [4, 5]
 
 
 def test_the_longer_likeness_wins() -> None:
     """1 2 3 says more than 2 3, though 2 3 was seen later."""
-    assert Lookup([1, 2, 3, 4, 8, 2, 3, 5, 9, 1, 2, 3]).guess(1) == [4]
+    assert NgramIndex([1, 2, 3, 4, 8, 2, 3, 5, 9, 1, 2, 3]).guess(1) == [4]
 
 
 def test_of_equal_ones_the_latest_wins() -> None:
     """What was said last is likelier to go on."""
-    assert Lookup([2, 3, 4, 7, 2, 3, 5, 8, 2, 3]).guess(1) == [5]
+    assert NgramIndex([2, 3, 4, 7, 2, 3, 5, 8, 2, 3]).guess(1) == [5]
 
 
 def test_one_token_is_no_likeness() -> None:
     """Nor is nothing."""
-    assert Lookup([1, 2, 3, 1]).guess(4) == []
-    assert Lookup([1]).guess(4) == []
-    assert Lookup().guess(4) == []
+    assert NgramIndex([1, 2, 3, 1]).guess(4) == []
+    assert NgramIndex([1]).guess(4) == []
+    assert NgramIndex().guess(4) == []
 
 
 def test_a_repetition_is_foreseen_up_to_its_end() -> None:
     """What is guessed ends where the text does."""
-    assert Lookup([7, 7, 7]).guess(4) == [7]
-    assert Lookup([1, 2, 1, 2]).guess(4) == [1, 2]
+    assert NgramIndex([7, 7, 7]).guess(4) == [7]
+    assert NgramIndex([1, 2, 1, 2]).guess(4) == [1, 2]
 
 
 def test_as_comparing_everything_with_everything() -> None:
     """Token by token, over texts with few words."""
     chance = random.Random(1)
     for _ in range(30):
-        tokens, lookup = [], Lookup()
+        tokens, lookup = [], NgramIndex()
         for _ in range(24):  # so few that no pair is seen more often than is looked at
             tokens.append(chance.randrange(5))
             lookup.extend(tokens[-1:])

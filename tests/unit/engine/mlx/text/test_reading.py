@@ -24,7 +24,7 @@ from mlx_lm.tool_parsers import (  # noqa: E402
     qwen3_coder,
 )
 
-from src.engine.backend import Pieces, Reader  # noqa: E402
+from src.engine.backend import OutputParser, Pieces  # noqa: E402
 from src.engine.mlx.text.reading import reader  # noqa: E402
 from src.engine.text import TextStream  # noqa: E402
 from src.ipc.messages.chat import GenerateRequest, Tool, ToolChoice  # noqa: E402
@@ -56,7 +56,7 @@ def made(
     parser: Any = json_tools,
     parallel: bool = True,
     ended: bool = True,
-) -> tuple[Pieces, Reader]:
+) -> tuple[Pieces, OutputParser]:
     """What a text becomes when it comes in pieces of a size."""
     counter: Iterator[int] = itertools.count()
     request = GenerateRequest(
