@@ -12,7 +12,7 @@ from typing import Any
 
 from src.ocr.reading import TextLine
 
-Parse = Callable[[str, int, int], "tuple[str, tuple[Line, ...]]"]
+Parse = Callable[[str, int, int], "tuple[str, tuple[TextLine, ...]]"]
 
 _GRID = 1000  # models give places in thousandths of the page
 

@@ -1,4 +1,4 @@
-"""When an engine is worn and should be renewed as planned: pure policy, one `RecyclePolicy` per process, asked by `child.py`.
+"""When an engine is due for its planned renewal: pure policy, one `RecyclePolicy` per process, asked by `child.py`.
 
 By tokens, by answers, or by memory that stays: the least it took in a while, beside what it took when it was loaded.
 """

@@ -39,7 +39,7 @@ class _Early:
 
 
 class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
-    """Sequences that are decoded together; `samplers` are their `SamplingRow`s. It computes ahead: `_next_tokens` are drawn."""
+    """Sequences that are decoded together. `samplers` are their `SamplingRow`s; `_next_tokens` are drawn already."""
 
     _next_tokens: mx.array
     _next_logprobs: list[RowScores | None]

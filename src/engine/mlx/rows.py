@@ -1,7 +1,7 @@
 """The order of a step: mlx-lm's batches of prompts and of running answers, with what they share. Owner thread.
 
-mlx-lm keeps one opaque `sampler` per sequence through all it does to a batch; ours are `SamplingRow`s. What prompts share is
-taken from the prefix cache and kept in it.
+mlx-lm keeps one opaque `sampler` per sequence through all it does to a batch; ours are `SamplingRow`s.
+What prompts share is taken from the prefix cache and kept in it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Answers that must follow a grammar: llguidance says which tokens may come next.
 
-A `CompiledGrammar` is compiled once, on the grammar thread, and kept; each answer has a `Matcher` of its own, which can be
-brought to where it was from the answer's tokens. `token_masks` runs on the owner thread, for all constrained rows of a
+A `CompiledGrammar` is made once, on the grammar thread, and kept; each answer has a `Matcher` of its own, which can
+be brought to where it was from the answer's tokens. `token_masks` runs on the owner thread, for all constrained rows of a
 step together.
 """
 
