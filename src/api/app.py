@@ -13,11 +13,11 @@ from loguru import logger
 from werkzeug.routing import PathConverter
 
 from src import keys
-from src.api import error_handlers
+from src.api import error_handlers, paths
 from src.api.anthropic import messages
 from src.api.cache import cache
 from src.api.cache.cache import Cache
-from src.api.edge import auth, cors, encodings, middleware, paths
+from src.api.edge import auth, cors, encodings, middleware
 from src.api.edge.rate_limits import RateLimits
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from src import logs
-from src.api.edge import paths
+from src.api import paths
 from src.api.generation.answer import ClientGone
 from src.api.wire import ErrorBody, ErrorEnvelope
 from src.errors import (

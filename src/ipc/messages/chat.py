@@ -119,7 +119,7 @@ class GenerateRequest(Message, frozen=True):
     json_schema: str | None = None
     thinking: bool | None = None
     reasoning_effort: str | None = None
-    template_options: dict[str, bool | int | float | str] = {}
+    template_options: dict[str, bool | int | float | str] = msgspec.field(default_factory=dict)
     raw_prompt: RawPrompt | None = None
     salt: str = ""
     strict: bool = False

@@ -1,8 +1,8 @@
 """Answers that must follow a grammar: llguidance says which tokens may come next.
 
 A `CompiledGrammar` is made once, on the grammar thread, and kept; each answer has a `Matcher` of its own, which can
-be brought to where it was from the answer's tokens. `token_masks` runs on the owner thread, for all constrained rows of a
-step together.
+be brought to where it was from the answer's tokens. `token_masks` runs on the owner thread, for all constrained rows
+of a step together.
 """
 
 from __future__ import annotations
