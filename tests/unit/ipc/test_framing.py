@@ -44,6 +44,7 @@ from src.ipc.messages.control import (
 )
 from src.ipc.messages.ocr import (
     OcrContents,
+    OcrGivenUp,
     OcrDocument,
     OcrFinished,
     OcrInspect,
@@ -98,6 +99,7 @@ MESSAGES: list[AnyMessage] = [
     OcrDocument("id", b"%PDF", pages=((0, 2), (4, 4)), as_job="always"),
     OcrJobRequest("id", "job", "watch", 3),
     OcrContents("pdf", 7),
+    OcrGivenUp(Failed("invalid_document", "The page is too complex.")),
     OcrTaken("pdf", (0, 2)),
     OcrPage(3, Failed("ocr_crashed", "twice"), 1),
     OcrFinished(),
