@@ -44,9 +44,9 @@ from src.ipc.messages.control import (
 )
 from src.ipc.messages.ocr import (
     OcrContents,
-    OcrGivenUp,
     OcrDocument,
     OcrFinished,
+    OcrGivenUp,
     OcrInspect,
     OcrJob,
     OcrJobRequest,
