@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -277,3 +278,13 @@ def test_what_stands_in_the_file_reaches_the_back_ends_without_it(
     )
     monkeypatch.setenv(settings.PROCESS, "web")
     assert (settings.load().api_keys, settings.load().upstream_api_key) == ("alice:secret", "")
+
+
+@pytest.mark.parametrize(("kind", "folders"), [("engine", ("engine", "gpu")), ("ocr", ("ocr", "gpu"))])
+def test_back_ends_read_no_setting_of_another_group(kind: settings.ProcessKind, folders: tuple[str, ...]) -> None:
+    """They would see its default, whatever the operator has set."""
+    files = [file for folder in folders for file in (settings.ROOT / "src" / folder).rglob("*.py")]
+    words = {word for file in files for word in re.findall(r"(?:settings|config)\.([a-z_]+)", file.read_text())}
+    read = words & set(Settings.model_fields)
+    assert len(read) > 10
+    assert read <= settings._names_for(kind)
