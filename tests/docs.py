@@ -39,7 +39,7 @@ has its test in `tests/contract/test_error_table.py`.)
 """
 _COMPATIBILITY_HEAD = """# Compatibility
 
-(Generated from `src/api/fields.py`; `tests/contract/test_compatibility.py` tries the cells of `mlx` and `fake`.)
+(Generated from `src/api/openai/fields.py`; `tests/contract/test_compatibility.py` tries the cells of `mlx` and `fake`.)
 
 ## Classes of fields
 
