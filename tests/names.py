@@ -44,7 +44,7 @@ def command_exists(command: str) -> bool:
         return False
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            cli._parser().parse_args(words[2:])
+            cli.make_parser().parse_args(words[2:])
     except SystemExit:
         return False
     return True

@@ -1,4 +1,4 @@
-"""`run.py backup`: one archive of what makes this installation this one. Called by `cli.py`.
+"""`run.py backup`: one archive of what makes this installation this one.
 
 Settings, digests of keys, logs, and models if asked for; the archive is readable by its owner alone, for `.env` may
 hold keys. Caches, sockets and the environment are not in it: they can be made again.
@@ -8,18 +8,39 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import tarfile
+import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from src.errors import ExitCode
 from src.settings import ROOT, Settings
 
+NAME, HELP = "backup", "write settings, digests of keys and logs into one archive"
 _PARTIAL = ".part"
 
 
-def name(now: float) -> str:
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("--models", action="store_true", help="the models as well")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of a dated file here")
+
+
+def run(options: Namespace, settings: Settings) -> ExitCode:
+    path = options.output or Path.cwd() / archive_name(time.time())
+    try:
+        count = write(settings, path, models=options.models, report=lambda text: print(text, file=sys.stderr))
+    except OSError as error:
+        print(f"{path}: {error.strerror or error}", file=sys.stderr)
+        return ExitCode.FAILURE
+    print(f"{count} files in {path}")
+    return ExitCode.OK
+
+
+def archive_name(now: float) -> str:
     return f"stoker-backup-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}.tar.gz"
 
 

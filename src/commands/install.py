@@ -1,4 +1,4 @@
-"""`run.py install-service`: renders the systemd units or the launchd job for this machine's paths. Called by `cli.py`.
+"""`run.py install-service`: renders the systemd units or the launchd job for this machine's paths.
 
 Nothing is installed: the files are written below `deploy/local/`, and the commands that enable them are returned.
 """
@@ -9,6 +9,7 @@ import getpass
 import os
 import re
 import sys
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,27 @@ from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
 from src import keys
+from src.errors import ExitCode
 from src.settings import ROOT, Settings
 
+NAME, HELP = "install-service", "write systemd units or a launchd job for this machine"
 LABEL = "io.stoker"
 _PLACE = re.compile(r"@([A-Z_]+)@")
 _MARGIN_S = 15
 _HOMES = ("/home", "/root", "/run/user")
+_FOLDER = ROOT / "deploy" / "local"
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("--user", action="store_true", help="for this user alone, without root")
+
+
+def run(options: Namespace, settings: Settings, folder: Path = _FOLDER) -> ExitCode:
+    planned = plan(settings, folder, user=options.user)
+    write(planned)
+    print("Written:", *planned.files, sep="\n  ")
+    print("\nTo enable it:", *planned.commands, sep="\n  ")
+    return ExitCode.OK
 
 
 @dataclass(frozen=True)

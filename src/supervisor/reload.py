@@ -37,6 +37,6 @@ def concerned(files: Iterable[Path]) -> set[str]:
 
 
 def _concerned(folder: str) -> set[str]:
-    if folder in ("supervisor", "cli.py"):
+    if folder in ("supervisor", "commands", "cli.py"):
         return set()  # ourselves: a process cannot be renewed from within
     return {_OWNERS[folder]} if folder in _OWNERS else set(_OWNERS.values())

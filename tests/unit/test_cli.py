@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from src import cli
+from src.commands import check, config
 from src.errors import ExitCode
 from src.settings import ROOT, VERSION, Settings, example
 from src.supervisor import preflight
@@ -118,12 +119,12 @@ def test_config_shows_every_setting_with_its_source(
 )
 def test_secrets_are_masked_and_nothing_else(name: str, value: object, shown: str) -> None:
     """By the setting's name, or inside a URL; numbers are no secrets."""
-    assert cli.masked(name, value) == shown
+    assert config.masked(name, value) == shown
 
 
 def test_the_example_is_written(tmp_path: Path) -> None:
     """`config --example` writes what settings generate."""
-    assert cli.write_example(tmp_path / ".env.example") == ExitCode.OK
+    assert config.write_example(tmp_path / ".env.example") == ExitCode.OK
     assert (tmp_path / ".env.example").read_text() == example()
 
 
@@ -189,12 +190,12 @@ def test_check_fails_when_something_is_missing(
 ) -> None:
     """Every finding is shown, the problems again at the end, exit 1."""
     shown = [Finding("platform", "Linux"), Finding("models", "models", "models is no folder")]
-    monkeypatch.setattr(cli, "findings", lambda _: iter(shown))
+    monkeypatch.setattr(check, "findings", lambda _: iter(shown))
     assert cli.main(["check"]) == ExitCode.FAILURE
     text = capsys.readouterr().out
     assert "Linux" in text
     assert "Cannot serve: models is no folder" in text
-    monkeypatch.setattr(cli, "findings", lambda _: iter(shown[:1]))
+    monkeypatch.setattr(check, "findings", lambda _: iter(shown[:1]))
     assert cli.main(["check"]) == ExitCode.OK
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from src import cli, keys
+from src.commands import start
+from src.commands.key import new_key
 from src.errors import ExitCode
 from src.keys import Key, Role
 from src.settings import SecuritySettings, SettingsError, load
@@ -112,7 +114,7 @@ def test_nobody_listens_beyond_this_machine_without_a_key(
 
 def test_the_start_is_refused_beyond_loopback(make_settings: MakeSettings, capsys: pytest.CaptureFixture[str]) -> None:
     """`run.py --mode prod` on 0.0.0.0 without a key exits with CONFIG and says what to do."""
-    assert cli.start("prod", make_settings(host="0.0.0.0")) == ExitCode.CONFIG
+    assert start.start("prod", make_settings(host="0.0.0.0")) == ExitCode.CONFIG
     assert "run.py key new" in capsys.readouterr().err
 
 
@@ -121,10 +123,10 @@ def test_key_new_prints_the_key_once(
 ) -> None:
     """The key alone goes to standard output, so that a script can take it; a bad name is refused."""
     settings = make_settings(api_keys_file=tmp_path / "keys")
-    assert cli.new_key("laptop", settings) == ExitCode.OK
+    assert new_key("laptop", settings) == ExitCode.OK
     key = capsys.readouterr().out.strip()
     assert keys.load(settings).find(key.encode()) == Key("laptop", "user")
-    assert cli.new_key("no spaces", settings) == ExitCode.FAILURE
+    assert new_key("no spaces", settings) == ExitCode.FAILURE
 
 
 @pytest.mark.parametrize("role", keys.ROLES)
@@ -133,10 +135,10 @@ def test_key_new_writes_the_role(
 ) -> None:
     """`--role` is in the line of the file, and is what the key may do; without it a key is a user's."""
     settings = make_settings(api_keys_file=tmp_path / "keys")
-    options = cli._parser().parse_args(["key", "new", "laptop", "--role", role])
-    assert cli.new_key(options.name, settings, options.role) == ExitCode.OK
+    options = cli.make_parser().parse_args(["key", "new", "laptop", "--role", role])
+    assert new_key(options.name, settings, options.role) == ExitCode.OK
     assert keys.load(settings).find(capsys.readouterr().out.strip().encode()) == Key("laptop", role)
-    assert cli._parser().parse_args(["key", "new", "laptop"]).role == "user"
+    assert cli.make_parser().parse_args(["key", "new", "laptop"]).role == "user"
 
 
 def test_systemd_credentials_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

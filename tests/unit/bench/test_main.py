@@ -130,7 +130,7 @@ def test_wrong_numbers_are_refused(wrong: str) -> None:
 
 
 def test_the_defaults_of_the_command_line_are_those_of_the_wish() -> None:
-    options = cli._parser().parse_args(["bench"])
+    options = cli.make_parser().parse_args(["bench"])
     wish = BenchOptions()
     assert options.streams == wish.streams
     assert (options.prompt, options.tokens, options.rounds) == (wish.prompt, wish.tokens, wish.rounds)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tarfile
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from src import cli
 from src.commands import backup
 from src.errors import ExitCode
 from tests.conftest import MakeSettings
@@ -54,6 +54,6 @@ def test_the_command_says_where_and_fails_where_it_cannot(
 ) -> None:
     """One line with the number of files; a place that cannot be written is a failure with its reason."""
     settings = make_settings(log_dir=place / "logs")
-    assert cli.back_up(settings, place / "b.tar.gz", models=False) == ExitCode.OK
+    assert backup.run(Namespace(output=place / "b.tar.gz", models=False), settings) == ExitCode.OK
     assert str(place / "b.tar.gz") in capsys.readouterr().out
-    assert cli.back_up(settings, Path("/proc/nowhere/b.tar.gz"), models=False) == ExitCode.FAILURE
+    assert backup.run(Namespace(output=Path("/proc/nowhere/b.tar.gz"), models=False), settings) == ExitCode.FAILURE

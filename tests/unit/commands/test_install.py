@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import plistlib
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from src import cli
 from src.commands import install
 from src.errors import ExitCode
 from src.settings import ROOT
@@ -79,6 +79,6 @@ def test_the_command_writes_and_tells(
     make_settings: MakeSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`run.py install-service` writes the files and prints what to type."""
-    assert cli.install_service(make_settings(), user=True, folder=tmp_path / "units") == ExitCode.OK
+    assert install.run(Namespace(user=True), make_settings(), tmp_path / "units") == ExitCode.OK
     assert list((tmp_path / "units").iterdir())
     assert "To enable it:" in capsys.readouterr().out

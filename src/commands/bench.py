@@ -1,0 +1,48 @@
+"""`run.py bench`: measures this service, or any OpenAI server, under load."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+
+from src.errors import ExitCode
+from src.settings import Settings
+
+NAME, HELP = "bench", "measure this service, or any OpenAI server, under load"
+_MOST = 1_000_000  # of anything that is counted on a command line
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("--url", action="append", default=[], help="a server that runs; more than once compares them")
+    parser.add_argument("--model", action="append", default=[], help="for all servers, or one for each --url")
+    parser.add_argument("--streams", type=_counts, default=(1, 8, 16), help="requests at once: 1,8,16")
+    for name, default, help_text in (
+        ("prompt", 75, "tokens of a prompt"),
+        ("tokens", 64, "tokens of an answer"),
+        ("rounds", 3, "times everything is asked"),
+        ("timeout", 300, "seconds one answer may take"),
+    ):
+        parser.add_argument(f"--{name}", type=_count, default=default, help=f"{help_text}: {default}")
+    kinds = ("uniform", "shared", "mixed")
+    parser.add_argument("--workload", choices=kinds, default="uniform", help="prompts alike, with one beginning, mixed")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST):
+        raise ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST}")
+    return int(text)
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(map(_count, text.split(","))))
+
+
+def run(options: Namespace, settings: Settings) -> ExitCode:
+    from src.bench import main as bench  # for this command only
+
+    given = {name: getattr(options, name) for name in ("streams", "prompt", "tokens", "rounds")}
+    urls, models = tuple(options.url), tuple(options.model)
+    wish = bench.BenchOptions(
+        urls, models, kind=options.workload, timeout_s=options.timeout, as_json=options.json, **given
+    )
+    return bench.run(wish, settings)

@@ -1,0 +1,47 @@
+"""`run.py stop`: drains and stops the running service."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+
+import psutil
+
+from src.commands.asking import ask, no_service
+from src.errors import ExitCode
+from src.ipc.messages.base import Accepted
+from src.ipc.messages.control import StatusRequest, StopRequest
+from src.ipc.messages.status import SystemStatus
+from src.settings import Settings
+from src.supervisor.processes import lives
+
+NAME, HELP = "stop", "drain and stop the running service"
+_STOP_MARGIN_S = 30.0
+
+
+def configure(parser: ArgumentParser) -> None:
+    """It takes no arguments."""
+
+
+def run(options: Namespace, settings: Settings) -> ExitCode:
+    """Returns when the supervisor is gone, so that the next one can start at once."""
+    running = ask(settings, StatusRequest())
+    if not isinstance(running, SystemStatus) or not isinstance(ask(settings, StopRequest()), Accepted):
+        return no_service(settings)
+    if not _ends(running.pid, settings.graceful_timeout + 2 * settings.stop_timeout + _STOP_MARGIN_S):
+        print("The service is still stopping; `run.py status` shows what it waits for.", file=sys.stderr)
+        return ExitCode.FAILURE
+    print("stopped")
+    return ExitCode.OK
+
+
+def _ends(pid: int, timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    try:
+        process = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return True
+    while (alive := lives(process)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not alive
