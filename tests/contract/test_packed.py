@@ -246,3 +246,16 @@ def test_an_answer_goes_on_in_another_engine(bits: str, random_model: Path) -> N
     prompt = list(range(50, 90))
     whole = answer(engine(random_model, bits), prompt, 16)
     assert answer(engine(random_model, bits), prompt + whole[:7], 9, prefix=7) == whole[7:]
+
+
+def test_the_start_says_what_packing_does_not_promise(random_model: Path) -> None:
+    """One warning, only where keys and values are packed: sampled answers need not survive the engine word for word."""
+    said: dict[str, list[str]] = {"off": [], "8": []}
+    for bits, lines in said.items():
+        sink = logger.add(lines.append, format="{message}", level="WARNING")
+        try:
+            engine(random_model, bits)
+        finally:
+            logger.remove(sink)
+    assert not any("other words" in line for line in said["off"])
+    assert sum("other words" in line for line in said["8"]) == 1

@@ -64,6 +64,11 @@ def pack(model: Any, packing: Packing | None) -> Packing | None:
         logs.model.warning("KV_BITS={}: this model's keys and values stay as they are: {}", packing.bits, why)
         return None
     logger.info("KV_BITS={}: {} bytes a token in place of {}", packing.bits, after.token_bytes, before.token_bytes)
+    logs.model.warning(
+        "KV_BITS={}: a sampled answer depends on what else is computed, and may go on with other words after this"
+        " engine's death; at temperature 0 it does not (docs/reliability.md)",
+        packing.bits,
+    )
     return packing
 
 
