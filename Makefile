@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-llama bench-llama soak lock eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-llama bench-llama soak nonsense lock eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ bench-llama: $(VENV)/.installed-dev $(LLAMA)/.built ## llama.cpp through the ser
 HOURS ?= 24
 soak: $(VENV)/.installed-dev ## mixed work for HOURS=24 on a service of its own, one table at the end
 	$(BIN)/python -m tests.soak --hours $(HOURS)
+
+nonsense: $(VENV)/.installed-dev ## 100,000 requests of no sense; what they leave in the web process's memory and in /metrics
+	NONSENSE=100000 $(BIN)/python -m pytest -s tests/security/test_nonsense.py
 
 eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
 	$(BIN)/python -m training.demo.evaluate

@@ -6,9 +6,11 @@ Gunicorn imports this in its unpatched master: nothing of ours that opens socket
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import socket
+import sys
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +22,8 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from src.api.edge.connection_limits import RESERVE, Connection, Connections, over
 
+# what sockets say of a client that cannot be reached any more, beside what is a ConnectionError
+_CLIENT_LOST = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOTCONN, errno.EBADF})
 _IDLE_TICK_S = 0.2
 _LISTENERS_CLOSED_S = 1.2  # GeventWorker.run notices `alive = False` within a second
 
@@ -140,6 +144,14 @@ class GunicornLogger(Logger):  # type: ignore[misc]
         self.error_log.handlers = []
         self.error_log.setLevel(self.loglevel)
         self.error_log.propagate = True
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """A client that reset its connection, or reads nothing for CLIENT_TIMEOUT, is no error of ours."""
+        error = sys.exc_info()[1]
+        if isinstance(error, ConnectionError | TimeoutError) or getattr(error, "errno", None) in _CLIENT_LOST:
+            self.debug("the client's connection is lost: %s", error)
+        else:
+            super().exception(msg, *args, **kwargs)
 
     def access(self, *_: Any) -> None:
         return

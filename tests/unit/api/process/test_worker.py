@@ -1,16 +1,19 @@
-"""What gunicorn refuses before the application sees it has the application's envelope."""
+"""Gunicorn's side: what it refuses itself has the application's envelope, and clients that are lost are no errors."""
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import socket
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from gunicorn.config import Config
 from gunicorn.http import errors
 
-from src.api.process.worker import ServiceWorker
+from src.api.process.worker import GunicornLogger, ServiceWorker
 
 
 def refused(error: Exception) -> tuple[int, dict[str, str], dict[str, Any]]:
@@ -58,3 +61,29 @@ def test_a_client_that_is_gone_needs_no_answer() -> None:
     worker.log = Mock()
     worker.handle_error(None, ours, None, errors.ExpectationFailed("x"))
     assert worker.log.warning.call_count == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (TimeoutError("timed out"), logging.DEBUG),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), logging.DEBUG),
+        (ConnectionAbortedError(errno.ECONNABORTED, "aborted"), logging.DEBUG),
+        (BrokenPipeError(errno.EPIPE, "pipe"), logging.DEBUG),
+        (OSError(errno.ETIMEDOUT, "timed out"), logging.DEBUG),
+        (OSError(errno.EHOSTUNREACH, "no route"), logging.DEBUG),
+        (OSError(errno.EMFILE, "too many open files"), logging.ERROR),
+        (RuntimeError("ours"), logging.ERROR),
+    ],
+)
+def test_a_client_that_is_lost_is_no_error(caplog: pytest.LogCaptureFixture, error: Exception, level: int) -> None:
+    """errors.log is for what an operator must look at: not for clients that reset, or do not read."""
+    logger = GunicornLogger(Config())
+    logger.error_log.setLevel(logging.DEBUG)
+    with caplog.at_level(logging.DEBUG):
+        try:
+            raise error
+        except (OSError, RuntimeError):
+            logger.exception("Socket error processing request.")
+    assert [record.levelno for record in caplog.records] == [level]
+    assert (caplog.records[0].exc_info is None) is (level == logging.DEBUG)
