@@ -38,7 +38,7 @@ def create() -> Response:
     document = upload.document("always", shared.settings.ocr_max_pages, shared.settings.ocr_job_ttl, "low")
     for event in events(shared, document, _ANSWER_S):
         if isinstance(event, OcrJob):
-            return accepted(event, upload)
+            return accepted(event)
     raise InternalError
 
 

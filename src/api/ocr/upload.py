@@ -13,15 +13,15 @@ from werkzeug.datastructures import FileStorage
 
 from src.api.edge import auth
 from src.api.ocr.schemas import OcrFields, OcrJsonRequest
-from src.api.service import json_body, request_id, service
+from src.api.openai import disclosure
+from src.api.service import json_body, request_id
 from src.documents import kinds, pages
-from src.errors import InvalidDocument, InvalidImage, InvalidRequest, UnsupportedMedia, UnsupportedValue
+from src.errors import InvalidDocument, InvalidImage, InvalidRequest, UnsupportedMedia
 from src.ipc.messages.base import Priority
 from src.ipc.messages.ocr import OcrDocument, OcrRequest, Presence
 
 _URL = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _HEAD = 64
-_LONGEST_PARAM = 64
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,7 @@ def receive() -> Upload:
     """
     upload = _from_json() if request.mimetype == "application/json" else _from_form()
     upload.fields.refuse_unsupported()
-    if upload.fields.ignored and service().settings.strict_fields:
-        raise UnsupportedValue("Unknown field (STRICT_FIELDS).", param=upload.fields.ignored[0][:_LONGEST_PARAM])
+    disclosure.note(*upload.fields.ignored)
     upload.fields.ranges()  # so that a bad selection is refused before anything is sent on
     return upload
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 from flask import Blueprint, Response, request
 
-from src.api.edge.cors import of_names
 from src.api.generation.answer import Answer, ClientGone
 from src.api.ocr import formats, shapes
 from src.api.ocr import upload as ocr_upload
@@ -41,22 +40,16 @@ def read() -> Response:
         upload = ocr_upload.receive()
     pages = _document(shared, upload) if upload.paged else _image(shared, upload)
     if isinstance(pages, OcrJob):
-        response = accepted(pages, upload)
+        response = accepted(pages)
         response.headers["Preference-Applied"] = "respond-async"
         return response
-    return _naming_ignored(_answer(pages, upload), upload)
+    return _answer(pages, upload)
 
 
-def accepted(job: OcrJob, upload: Upload) -> Response:
+def accepted(job: OcrJob) -> Response:
     """202: where the job can be asked for."""
     response = json_response(shapes.job_out(job), 202)
     response.headers["Location"] = f"/v1/ocr/jobs/{job.id}"
-    return _naming_ignored(response, upload)
-
-
-def _naming_ignored(response: Response, upload: Upload) -> Response:
-    if upload.fields.ignored:
-        response.headers["X-Ignored-Fields"] = of_names(upload.fields.ignored)
     return response
 
 
