@@ -36,8 +36,8 @@ def commands(text: str) -> Iterator[str]:
 
 
 def command_exists(command: str) -> bool:
-    """Whether the command line takes it, or the Makefile has its target."""
-    words = shlex.split(command, comments=True)
+    """Whether the command line takes it, or the Makefile has its target; of `a|b` the first is tried."""
+    words = [word.split("|")[0] for word in shlex.split(command, comments=True)]
     if words[:1] == ["make"]:
         return f"\n{words[1]}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
     if words[:2] != ["python", "run.py"]:

@@ -25,8 +25,8 @@ _PARTIAL = ".part"
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("--models", action="store_true", help="the models as well")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="where to, instead of a dated file here")
+    parser.add_argument("--models", action="store_true", help="include the models")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="output file, instead of a dated one here")
 
 
 def run(options: Namespace, settings: Settings) -> ExitCode:

@@ -7,23 +7,23 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from src.errors import ExitCode
 from src.settings import Settings
 
-NAME, HELP = "bench", "measure this service, or any OpenAI server, under load"
+NAME, HELP = "bench", "measure this service, or any OpenAI-compatible server"
 _MOST = 1_000_000  # of anything that is counted on a command line
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("--url", action="append", default=[], help="a server that runs; more than once compares them")
+    parser.add_argument("--url", action="append", default=[], help="a running server; several are compared")
     parser.add_argument("--model", action="append", default=[], help="for all servers, or one for each --url")
     parser.add_argument("--streams", type=_counts, default=(1, 8, 16), help="requests at once: 1,8,16")
     for name, default, help_text in (
         ("prompt", 75, "tokens of a prompt"),
-        ("tokens", 64, "tokens of an answer"),
-        ("rounds", 3, "times everything is asked"),
-        ("timeout", 300, "seconds one answer may take"),
+        ("tokens", 64, "tokens of a response"),
+        ("rounds", 3, "rounds of measurement"),
+        ("timeout", 300, "seconds one response may take"),
     ):
         parser.add_argument(f"--{name}", type=_count, default=default, help=f"{help_text}: {default}")
     kinds = ("uniform", "shared", "mixed")
-    parser.add_argument("--workload", choices=kinds, default="uniform", help="prompts alike, with one beginning, mixed")
+    parser.add_argument("--workload", choices=kinds, default="uniform", help="similar prompts, one prefix, or mixed")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 

@@ -13,7 +13,7 @@ NAME, HELP = "mcp", "offer the running service as MCP tools"
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--http", action="store_true", help="over HTTP, instead of standard input and output")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen; beyond this machine only with API keys")
-    parser.add_argument("--port", type=int, default=8001, help="8001 unless told otherwise")
+    parser.add_argument("--port", type=int, default=8001, help="default: 8001")
 
 
 def run(options: Namespace, settings: Settings) -> ExitCode:

@@ -10,7 +10,7 @@ from src.errors import ExitCode
 from src.hub import inventory
 from src.settings import Settings
 
-NAME, HELP = "models", "list the models that are here, and whether they are whole"
+NAME, HELP = "models", "list the local models, and whether they are complete"
 
 
 def configure(parser: ArgumentParser) -> None:

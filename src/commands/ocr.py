@@ -14,7 +14,7 @@ NAME, HELP = "ocr", "read files: through the running service, or without one"
 
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="documents, images, or folders of them")
-    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="write here; what is there is not read again")
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="output folder; existing files are skipped")
     for name, help_text in (
         ("format", "text (default), json, markdown, hocr, alto, pdf"),
         ("pages", "such as 1-3,5"),
