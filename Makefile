@@ -66,7 +66,7 @@ bench-models: $(VENV)/.installed-dev ## an 850 MB model: loading, leaving the de
 bench-chat: $(VENV)/.installed-dev ## chat against mlx_lm.server and mlx_vlm.server (BENCH=--quick: 19 minutes)
 	$(BIN)/python -m tests.bench.chat $(BENCH)
 
-bench-speculation: $(VENV)/.installed-dev ## what guessing ahead brings, by how much of it is right (a quarter of an hour)
+bench-speculation: $(VENV)/.installed-dev ## what speculative decoding brings, by acceptance rate (a quarter of an hour)
 	$(BIN)/python -m tests.bench.speculation
 
 eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by page, the vision model's words
