@@ -72,6 +72,13 @@ class WebSettings(BaseModel):
     strict_fields: bool = Field(
         False, description="Refuse advisory and unknown fields instead of naming them in X-Ignored-Fields."
     )
+    max_bodies_mb: int = Field(
+        256,
+        ge=1,
+        le=65536,
+        description="Memory the bodies of all requests may hold, MiB, or MAX_BODY_MB where that is more; beyond it 429."
+        " A body's first 256 KiB are free.",
+    )
     body_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds a client may take to send its body.")
     sse_ping_seconds: float = Field(
         15.0, gt=0, le=600, description="Seconds of silence after which a stream sends a keep-alive."

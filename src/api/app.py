@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask
 from loguru import logger
@@ -15,6 +17,7 @@ from werkzeug.routing import PathConverter
 from src import keys
 from src.api import error_handlers, paths
 from src.api.anthropic import messages
+from src.api.body import BodyMemory, BoundedBody
 from src.api.cache import cache
 from src.api.cache.cache import Cache
 from src.api.edge import auth, cors, encodings, middleware
@@ -60,7 +63,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
     paths.install(app)
-    middleware.install(app, metrics, settings.max_body_mb << 20, settings.body_timeout, settings.client_timeout)
+    middleware.install(app, metrics, _bodies(settings, inflight), settings.client_timeout)
     cors.install(app, settings)
     disclosure.install(app)
     auth.install(app, keys.load(settings), limits, metrics, _salt_secret(settings))
@@ -72,6 +75,12 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     for name in backends.models:
         metrics.announce_model(name, backends.engine_name(name))
     return app
+
+
+def _bodies(settings: Settings, inflight: InFlight) -> Callable[[Any], BoundedBody]:
+    """How the body of a request is read."""
+    memory = BodyMemory(max(settings.max_bodies_mb, settings.max_body_mb) << 20)
+    return lambda stream: BoundedBody(stream, settings.max_body_mb << 20, settings.body_timeout, inflight, memory)
 
 
 def _salt_secret(settings: Settings) -> bytes:

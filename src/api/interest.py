@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from flask import request
 
+from src.api.body import leave_slot
 from src.api.generation.answer import ClientGone
 from src.api.generation.client_watch import ClientWatch
 from src.api.service import service
@@ -27,6 +28,7 @@ def interest() -> Iterator[Callable[[], None]]:
             raise ends[0]
 
     inflight = service().inflight
+    leave_slot(request.environ)
     ticket = inflight.enter(lambda: ends.append(ShuttingDown("The service is shutting down.", retry_after_s=5.0)))
     watch = ClientWatch(request.environ, lambda: ends.append(ClientGone()))
     try:

@@ -8,6 +8,7 @@ from typing import cast
 import msgspec
 from flask import Response, current_app, g, request
 
+from src.api.body import BoundedBody
 from src.api.cache.cache import Cache
 from src.api.edge import body_bounds
 from src.api.edge.rate_limits import RateLimits
@@ -21,6 +22,8 @@ from src.settings import Settings
 EXTENSION = "stoker"
 # Windows' tools put it before UTF-8 text; RFC 8259 lets a reader pass over it
 _BOM = b"\xef\xbb\xbf"
+# a body that only names a model or a number
+CONTROL_BYTES = 128 << 10
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,16 @@ def request_id() -> str:
     return cast(str, g.request_id)
 
 
-def json_body(*, optional: bool = False) -> dict[str, object]:
-    """The request's JSON object; an `optional` one may be left out.
+def json_body(*, optional: bool = False, limit: int | None = None) -> dict[str, object]:
+    """The request's JSON object, of at most `limit` bytes; an `optional` one may be left out.
 
     Raises:
+        Overloaded: too many requests are in flight, or hold too much memory.
         UnsupportedMedia: for another content type.
         InvalidRequest: for malformed JSON, NaN, wrong encoding, nesting without end, parts beyond all measure.
     """
+    if limit is not None:
+        cast(BoundedBody, request.environ["wsgi.input"]).narrow(limit, request.content_length)
     is_json = request.mimetype == "application/json"
     data = request.get_data(cache=False) if is_json or optional else b""
     if optional and not data:

@@ -7,9 +7,11 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.running import Running, service
@@ -21,6 +23,7 @@ TEXT = WORDS * (6_000_000 // len(WORDS))
 SAY = [{"role": "user", "content": "hi"}]
 # hundreds of times what it takes, and far less than it took: 7 s for one text, 49 s behind eight
 SOON_S = 3.0
+BODIES_MB = 100
 ROUTES: list[tuple[str, dict[str, Any], str]] = [
     ("/v1/chat/completions", {"messages": [{"role": "user", "content": TEXT}]}, "messages"),
     ("/v1/completions", {"prompt": TEXT}, "prompt"),
@@ -35,7 +38,7 @@ ROUTES: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Running]:
-    with service(ocr_workers=0, max_num_seqs=2, max_queue_size=4) as running:
+    with service(ocr_workers=0, max_num_seqs=2, max_queue_size=4, max_bodies_mb=BODIES_MB) as running:
         yield running
 
 
@@ -100,6 +103,37 @@ def test_a_text_of_more_tokens_than_twice_the_context_is_counted_no_further(demo
     error = post(demo, "/tokenize", {"prompt": "a1" * 10_000}).json()["error"]
     assert error["code"] == "context_length_exceeded"
     assert "more than 4096 tokens" in error["message"]
+
+
+def half_sent(demo: Running, path: str, size: int) -> socket.socket:
+    """A request whose body never ends: all but its last byte is sent."""
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+    sock = socket.create_connection(("127.0.0.1", demo.port))
+    sock.settimeout(10)
+    with suppress(OSError):  # refused while it sends
+        sock.sendall(head.encode() + b" " * (size - 1))
+    return sock
+
+
+def test_half_sent_bodies_hold_a_bounded_memory(demo: Running) -> None:
+    """24 bodies of 31 MiB but for a byte, on all routes: web holds MAX_BODIES_MB, and small ones pass."""
+    web = psutil.Process(demo.pid("web"))
+    workers = web.children() or [web]
+    before = sum(worker.memory_info().rss for worker in workers)
+    paths = [path for path, _, _ in ROUTES] * 3
+    with ExitStack() as stack, ThreadPoolExecutor(24) as pool:
+        for sock in pool.map(lambda path: half_sent(demo, path, 31 << 20), paths):
+            stack.enter_context(sock)
+        grown = sum(worker.memory_info().rss for worker in workers) - before
+        assert grown < (BODIES_MB + 64) << 20
+        assert first_token_s(demo) < SOON_S
+
+
+@pytest.mark.parametrize("path", ["/v1/models/load", "/v1/models/unload", "/api/gpu/timeout", "/api/gpu/offload"])
+def test_small_routes_take_small_bodies(demo: Running, path: str) -> None:
+    """Who names a model or a number needs no 128 KiB."""
+    reply = post(demo, path, {"model_name": "x" * 140_000, "timeout": 1})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (413, "payload_too_large")
 
 
 def test_answers_are_counted_not_requests(demo: Running) -> None:

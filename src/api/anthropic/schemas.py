@@ -99,14 +99,14 @@ class MessagesRequest(BaseModel):
 
     model: str | None = Field(None, max_length=512)
     max_tokens: int = Field(ge=1, le=10_000_000)
-    messages: list[AnthropicTurn] = Field(min_length=1, max_length=2048)
+    messages: list[AnthropicTurn] = Field(min_length=1)
     system: str | list[TextBlock] | None = None
     stop_sequences: list[Annotated[str, Field(min_length=1, max_length=1024)]] | None = Field(None, max_length=4)
     stream: bool | None = None
     temperature: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     top_k: int | None = Field(None, ge=0, le=10_000_000)
-    tools: list[AnthropicTool] | None = Field(None, max_length=128)
+    tools: list[AnthropicTool] | None = None
     tool_choice: AnthropicChoice | None = None
     thinking: ThinkingSwitch | None = None
     output_config: OutputConfig | None = None

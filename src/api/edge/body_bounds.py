@@ -1,4 +1,5 @@
-"""How large the parts of a JSON body may be, before any schema reads it. Pure; called by `service.json_body`.
+"""How large the parts of a JSON body may be, before any schema reads it. Pure; called by `service.json_body`, and by
+`serving` for what other APIs' bodies become in chat's words.
 
 The schemas know the meaning of fields; this knows that a list of a million of them is an attack.
 """
@@ -14,6 +15,7 @@ from src.settings import SecuritySettings
 
 _DEEPEST = 64
 _MOST_BIASES = 1024
+_ITEMS_PER_TURN = 2
 _SCHEMAS = ("response_format", "guided_json", "structured_outputs", "tools", "functions", "text_format")
 
 
@@ -32,6 +34,11 @@ def check(body: dict[str, object], limits: SecuritySettings) -> None:
         if isinstance(content, list):
             _count(f"messages[{at}].content", content, limits.max_content_parts, "MAX_CONTENT_PARTS")
     _schemas(body, limits.max_schema_kb)
+
+
+def check_items(items: object, limits: SecuritySettings) -> None:
+    """As `check`, for a response's `input`: a turn is several items there."""
+    _count("input", items, _ITEMS_PER_TURN * limits.max_messages, f"{_ITEMS_PER_TURN} × MAX_MESSAGES")
 
 
 def _count(name: str, value: object, most: int, setting: str) -> None:

@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, cast
 
-import gevent
 from flask import Flask, g, request
-from gunicorn.http.errors import ParseException
 
 from src import logs
-from src.errors import InvalidRequest, PayloadTooLarge, RequestTimeout
+from src.api.body import BODY_KEY, BoundedBody
 from src.metrics import Metrics
 
 Environ = dict[str, Any]
@@ -38,79 +36,31 @@ _MAX_LOGGED = 256
 
 
 def install(
-    app: Flask, metrics: Metrics, max_body_bytes: int, body_timeout_s: float = 60.0, client_timeout_s: float = 60.0
+    app: Flask, metrics: Metrics, open_body: Callable[[Any], BoundedBody], client_timeout_s: float = 60.0
 ) -> None:
     """Wrap the application and tell the middleware what only Flask knows."""
     app.config["MAX_CONTENT_LENGTH"] = None  # ours counts chunked bodies too
     app.before_request(_adopt)
-    entry = RequestMiddleware(app.wsgi_app, metrics, max_body_bytes, body_timeout_s, client_timeout_s)
-    app.wsgi_app = entry  # type: ignore[method-assign]
+    app.wsgi_app = RequestMiddleware(app.wsgi_app, metrics, open_body, client_timeout_s)  # type: ignore[method-assign]
 
 
 def _adopt() -> None:
     g.request_id = request.environ[REQUEST_ID_KEY]
     request.environ[_ROUTE_KEY] = request.url_rule.rule if request.url_rule is not None else "unmatched"
-    length = request.content_length
-    limit = cast(BoundedBody, request.environ["wsgi.input"]).limit
-    if length is not None and length > limit:
-        raise too_large(limit)
-
-
-def too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The body exceeds {limit >> 20} MiB (MAX_BODY_MB).", param="body")
-
-
-def too_slow() -> RequestTimeout:
-    return RequestTimeout("The body did not arrive in time (BODY_TIMEOUT).", param="body")
-
-
-class BoundedBody:
-    """The request's body, up to a limit of bytes and seconds: gunicorn has neither, and werkzeug cuts a chunked body
-    without a word."""
-
-    def __init__(self, stream: Any, limit: int, seconds: float = 60.0) -> None:
-        self._stream = stream
-        self._deadline = time.monotonic() + seconds
-        self._left = limit
-        self.limit = limit
-
-    def read(self, size: int = -1) -> bytes:
-        return self._count(lambda: self._stream.read(min(size, self._left + 1) if size >= 0 else self._left + 1))
-
-    def readline(self, size: int = -1) -> bytes:
-        return self._count(lambda: self._stream.readline(min(size, self._left + 1) if size >= 0 else self._left + 1))
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.readline, b"")
-
-    def _count(self, read: Callable[[], bytes]) -> bytes:
-        with gevent.Timeout(max(0.01, self._deadline - time.monotonic()), too_slow()):
-            data = _read_or_refuse(read)
-        self._left -= len(data)
-        if self._left < 0:
-            raise too_large(self.limit)
-        return data
-
-
-def _read_or_refuse(read: Callable[[], bytes]) -> bytes:
-    try:
-        return read()
-    except (OSError, ParseException):
-        # wrong chunks, or a client that stopped sending; the exception's text may hold a piece of the body
-        raise InvalidRequest("The body could not be read to its end.", param="body") from None
+    body = cast(BoundedBody, request.environ["wsgi.input"])
+    body.narrow(body.limit, request.content_length)
 
 
 class RequestMiddleware:
     """Outermost middleware."""
 
     def __init__(
-        self, app: WsgiApp, metrics: Metrics, max_body_bytes: int, body_timeout_s: float, client_timeout_s: float
+        self, app: WsgiApp, metrics: Metrics, open_body: Callable[[Any], BoundedBody], client_timeout_s: float
     ) -> None:
         self._app = app
         self._client_timeout_s = client_timeout_s
         self._metrics = metrics
-        self._limit = max_body_bytes
-        self._body_timeout_s = body_timeout_s
+        self._open_body = open_body
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         given = environ.get("HTTP_X_REQUEST_ID", "")
@@ -118,15 +68,19 @@ class RequestMiddleware:
         environ[_CLIENT_ID_KEY] = client_id = given if _OK_ID.fullmatch(given) else None
         logs.request_id.set(request_id)
         logs.client_request_id.set(client_id)
-        environ["wsgi.input"] = BoundedBody(environ["wsgi.input"], self._limit, self._body_timeout_s)
+        environ["wsgi.input"] = environ[BODY_KEY] = body = self._open_body(environ["wsgi.input"])
         _limit_silence(environ, self._client_timeout_s)
-        exchange = Exchange(environ, self._metrics)
+        exchange = Exchange(environ, self._metrics, body.close)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
             exchange.status = status[:3]
             return start_response(status, [*headers, ("X-Request-Id", client_id or request_id)], exc_info)
 
-        exchange.body = self._app(environ, start)
+        try:
+            exchange.body = self._app(environ, start)
+        except BaseException:  # this greenlet is ended: nobody will close the exchange
+            body.close()
+            raise
         return exchange
 
 
@@ -141,8 +95,9 @@ def _limit_silence(environ: Environ, seconds: float | None) -> None:
 class Exchange:
     """A response on its way out; when it ends, for whatever reason, it is logged and counted once."""
 
-    def __init__(self, environ: Environ, metrics: Metrics) -> None:
+    def __init__(self, environ: Environ, metrics: Metrics, release: Callable[[], None]) -> None:
         self._environ = environ
+        self._release = release
         self._metrics = metrics
         self._began = time.monotonic()
         self._bytes = 0
@@ -160,6 +115,7 @@ class Exchange:
             if close is not None:
                 close()
         finally:
+            self._release()
             _limit_silence(self._environ, None)  # the wait for the next request has its own limit
             self._account()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Protocol
 
+from src.api.body import leave_slot
 from src.api.generation.client_watch import ClientWatch
 from src.api.generation.inflight import InFlight
 from src.errors import DeadlineExceeded, ServiceError, ShuttingDown
@@ -66,6 +67,7 @@ class Answer:
         self._cause: Cause | None = None
         self._failure: ServiceError | None = None
         self._cancel: Callable[[], None] = lambda: None  # while connecting, there is nothing to cancel
+        leave_slot(environ)
         self._ticket = inflight.enter(lambda: self._interrupt(Cause.SHUTDOWN))
         self._stream = self._connect(open_stream)
         self._watch = ClientWatch(environ, lambda: self._interrupt(Cause.CLIENT))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from src.errors import Overloaded, ShuttingDown
 
@@ -50,15 +49,13 @@ class InFlight:
             text = f"Too many requests in flight: {self._limit} (MAX_CONCURRENT_REQUESTS)."
             raise Overloaded(text, retry_after_s=max(_LEAST_RETRY_S, self._service_s / self._limit))
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """A request whose body is being read holds a place too: bodies are memory. Raises as `enter`."""
+    def begin_reading(self) -> None:
+        """A request whose body is being read holds a slot too: bodies are memory. Raises as `enter`."""
         self.check()
         self._reading += 1
-        try:
-            yield
-        finally:
-            self._reading -= 1
+
+    def end_reading(self) -> None:
+        self._reading -= 1
 
     def leave(self, ticket: int) -> None:
         """May be told again."""

@@ -33,8 +33,7 @@ _ENDED = ("done", "failed", "cancelled")
 @blueprint.post("/v1/ocr/jobs")
 def create() -> Response:
     shared = service()
-    with shared.inflight.reading():
-        upload = ocr_upload.receive()
+    upload = ocr_upload.receive()
     document = upload.document("always", shared.settings.ocr_max_pages, shared.settings.ocr_job_ttl, "low")
     for event in events(shared, document, _ANSWER_S):
         if isinstance(event, OcrJob):

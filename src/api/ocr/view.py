@@ -36,8 +36,7 @@ _SILENCE_S = 60.0
 @blueprint.post("/v1/ocr")
 def read() -> Response:
     shared = service()
-    with shared.inflight.reading():
-        upload = ocr_upload.receive()
+    upload = ocr_upload.receive()
     pages = _document(shared, upload) if upload.paged else _image(shared, upload)
     if isinstance(pages, OcrJob):
         response = accepted(pages)

@@ -36,9 +36,8 @@ _GRACE_S = 30.0
 @blueprint.post("/v1/chat/completions")
 def create() -> Response:
     shared = service()
-    with shared.inflight.reading():
-        body = ChatCompletionRequest.model_validate(disclosure.settle("chat", json_body()))
-        generate = accept(body)
+    body = ChatCompletionRequest.model_validate(disclosure.settle("chat", json_body()))
+    generate = accept(body)
     if body.max_completion_tokens is not None:
         disclosure.rename(max_tokens=("max_completion_tokens",))
     seeded = body.seed is not None

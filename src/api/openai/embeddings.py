@@ -25,8 +25,7 @@ blueprint = Blueprint("embeddings", __name__)
 @blueprint.post("/v1/embeddings")
 def create() -> Response:
     shared = service()
-    with shared.inflight.reading():
-        body = EmbeddingsRequest.model_validate(disclosure.settle("embeddings", json_body()))
+    body = EmbeddingsRequest.model_validate(disclosure.settle("embeddings", json_body()))
     shared.backends.check_model(body.model or shared.settings.default_model)
     asked = _to_embed(body, shared.settings.default_model)
     with _counted(shared, asked):

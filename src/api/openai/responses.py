@@ -11,7 +11,7 @@ import msgspec
 from flask import Blueprint, Response, current_app
 from msgspec.structs import replace
 
-from src.api.edge import auth
+from src.api.edge import auth, body_bounds
 from src.api.generation import sse
 from src.api.generation.streaming import Event
 from src.api.openai import convert, disclosure, translation
@@ -47,7 +47,9 @@ def _conversations() -> Conversations:
 
 @blueprint.post("/v1/responses")
 def create() -> Response:
-    own = ResponsesRequest.model_validate(disclosure.settle("responses", json_body()))
+    given = json_body()
+    body_bounds.check_items(given.get("input"), service().settings)
+    own = ResponsesRequest.model_validate(disclosure.settle("responses", given))
     kept = _conversations()
     turns = _previous(own, kept, auth.owner()) + turns_of(own.input)
     fields = as_chat(own, turns)

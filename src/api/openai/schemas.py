@@ -14,7 +14,7 @@ from src.api.wire import Wire
 from src.ipc.messages.base import Priority
 
 MAX_CHOICES = 128
-MAX_TOOLS = 128
+MAX_CALLS = 128
 
 
 class _Strict(BaseModel):
@@ -82,7 +82,7 @@ class Turn(_Strict):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart | ImageUrlPart | RefusalPart] | None = None
     name: str | None = None
-    tool_calls: list[ToolCallIn] | None = Field(None, max_length=MAX_TOOLS)
+    tool_calls: list[ToolCallIn] | None = Field(None, max_length=MAX_CALLS)
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -157,7 +157,7 @@ class ChatCompletionRequest(Labels):
     """Body of POST /v1/chat/completions. Bounds are OpenAI's."""
 
     model: str | None = Field(None, max_length=512)
-    messages: list[Turn] = Field(min_length=1, max_length=2048)
+    messages: list[Turn] = Field(min_length=1)
     max_tokens: int | None = Field(None, ge=1, le=10_000_000)
     max_completion_tokens: int | None = Field(None, ge=1, le=10_000_000)
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
@@ -174,7 +174,7 @@ class ChatCompletionRequest(Labels):
     seed: int | None = Field(None, ge=-(1 << 63), lt=1 << 64)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
-    logit_bias: dict[TokenId, Bias] | None = Field(None, max_length=4096)
+    logit_bias: dict[TokenId, Bias] | None = None
     frequency_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
     presence_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
     repetition_penalty: float | None = Field(None, gt=0, le=10, allow_inf_nan=False)
@@ -183,7 +183,7 @@ class ChatCompletionRequest(Labels):
     ignore_eos: bool | None = None
     timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
     response_format: ResponseFormat | None = None
-    tools: list[ToolIn] | None = Field(None, max_length=MAX_TOOLS)
+    tools: list[ToolIn] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
     parallel_tool_calls: bool | None = None
     reasoning_effort: ReasoningEffort | None = None

@@ -10,8 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from src.api.openai.schemas import ReasoningEffort
 from src.api.wire import Wire
 
-MAX_ITEMS = 4096
-
 
 class _Open(BaseModel):
     """Items are sent back as they came (ids, states): what has no effect is not looked at."""
@@ -114,10 +112,10 @@ class ResponsesRequest(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     model: str | None = Field(None, max_length=512)
-    input: str | Annotated[list[Item], Field(min_length=1, max_length=MAX_ITEMS)]
+    input: str | Annotated[list[Item], Field(min_length=1)]
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1, le=10_000_000)
-    tools: list[ResponseTool] | None = Field(None, max_length=128)
+    tools: list[ResponseTool] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None

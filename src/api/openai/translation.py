@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from src.api import error_handlers
-from src.api.edge import auth
+from src.api.edge import auth, body_bounds
 from src.api.generation.answer import ClientGone
 from src.api.generation.generation import Generation
 from src.api.generation.streaming import Event, StreamWriter, stream, wait_admitted
@@ -31,9 +31,9 @@ from src.ipc.messages.chat import GenerateRequest, Tokenized, TokenizeRequest
 
 def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateRequest]:
     """A translated body, checked as chat's are."""
+    body_bounds.check(fields, service().settings)
     body = ChatCompletionRequest.model_validate(fields)
-    with service().inflight.reading():
-        return body, chat.accept(body)
+    return body, chat.accept(body)
 
 
 def tokens_of(generate: GenerateRequest) -> Tokenized:

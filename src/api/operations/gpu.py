@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from src.api.openai.schemas import ModelsBody, TimeoutBody
 from src.api.operations.models import settled
-from src.api.service import json_body, json_response, service
+from src.api.service import CONTROL_BYTES, json_body, json_response, service
 from src.api.wire import Wire
 from src.errors import BackendUnavailable
 from src.gpu import Residence
@@ -65,7 +65,7 @@ def release() -> Response:
 
 @blueprint.post("/api/gpu/timeout")
 def timeout() -> Response:
-    seconds = TimeoutBody.model_validate(json_body()).timeout
+    seconds = TimeoutBody.model_validate(json_body(limit=CONTROL_BYTES)).timeout
     service().backends.order(SetIdleTimeout(seconds))
     return json_response(TimeoutOut(True, seconds))
 
@@ -122,7 +122,7 @@ def _pause(*, paused: bool) -> Response:
 
 
 def _move(to: Literal["cpu", "unloaded"], states: set[str]) -> Response:
-    name = ModelsBody.model_validate(json_body(optional=True)).model_name
+    name = ModelsBody.model_validate(json_body(optional=True, limit=CONTROL_BYTES)).model_name
     backends = service().backends
     if name is not None:
         backends.check_model(name)

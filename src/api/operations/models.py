@@ -10,7 +10,7 @@ from src import catalog
 from src.api.edge import auth
 from src.api.interest import interest
 from src.api.openai.schemas import EmbeddingCard, LoadOut, ModelBody, ModelCard, ModelList
-from src.api.service import json_body, json_response, service
+from src.api.service import CONTROL_BYTES, json_body, json_response, service
 from src.ipc.messages.control import MoveModel
 from src.ipc.messages.status import ModelStatus, SystemStatus
 
@@ -41,7 +41,7 @@ def show_model(name: str) -> Response:
 @blueprint.post("/v1/models/load")
 def load() -> Response:
     """Returns when the model is on the device, with its card."""
-    name = ModelBody.model_validate(json_body()).model_name
+    name = ModelBody.model_validate(json_body(limit=CONTROL_BYTES)).model_name
     with interest() as still:
         service().backends.load(name, still)
     return show_model(name)
@@ -50,7 +50,7 @@ def load() -> Response:
 @blueprint.post("/v1/models/unload")
 def unload() -> Response:
     """200 with its card when its process is gone, 202 while its requests still run."""
-    name = ModelBody.model_validate(json_body()).model_name
+    name = ModelBody.model_validate(json_body(limit=CONTROL_BYTES)).model_name
     backends = service().backends
     backends.check_model(name)
     backends.order(MoveModel("unloaded", name))

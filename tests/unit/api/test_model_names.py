@@ -89,7 +89,13 @@ def test_a_path_is_no_name(client: FlaskClient, path: str, tmp_path: Path, monke
     assert [file for file in opened if "elsewhere" in file] == []
 
 
-@pytest.mark.parametrize("name", [*UNKNOWN[:3], "%00", "a%0Ab", "%ff", "%E5%AD%97"])
+def test_a_path_that_is_joined_carelessly_lists_the_models(client: FlaskClient) -> None:
+    """Clients put a slash behind a base URL, or two."""
+    names = [client.get(path).json for path in ("/v1/models", "/v1/models/", "/v1/models//")]
+    assert names[1] == names[0] == names[2]
+
+
+@pytest.mark.parametrize("name", ["nosuch", "~nosuchuser", "~", "%00", "a%0Ab", "%ff", "%E5%AD%97"])
 def test_a_name_in_the_path(client: FlaskClient, name: str) -> None:
     assert client.get(f"/v1/models/{name}").status_code in (400, 404)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from src.api.anthropic.schemas import MessagesRequest
 from src.api.edge import body_bounds
+from src.api.openai.schemas import ChatCompletionRequest
+from src.api.openai.schemas_responses import ResponsesRequest
 from src.errors import InvalidRequest
 from src.settings import SecuritySettings
 
@@ -36,6 +39,24 @@ def test_what_is_too_large_is_refused_by_name(body: dict[str, object], param: st
     with pytest.raises(InvalidRequest) as caught:
         body_bounds.check(body, _LIMITS)
     assert caught.value.param == param
+
+
+def test_a_setting_above_the_default_has_its_effect() -> None:
+    """No schema behind the bounds has a smaller bound of its own: 3,000 turns, 200 tools, 1,000 biases pass."""
+    turns = [{"role": "user", "content": "a"}] * 3000
+    tools = [{"type": "function", "function": {"name": f"f{at}"}} for at in range(200)]
+    body = {"messages": turns, "tools": tools, "logit_bias": {str(at): 1 for at in range(1000)}}
+    body_bounds.check(body, SecuritySettings(max_messages=3000, max_tools=200))
+    read = ChatCompletionRequest.model_validate(body)
+    assert (len(read.messages), len(read.tools or ())) == (3000, 200)
+    named = [{"name": f"f{at}", "input_schema": {}} for at in range(200)]
+    own = {"model": "m", "max_tokens": 1, "messages": turns, "tools": named}
+    assert len(MessagesRequest.model_validate(own).messages) == 3000
+    items = [{"role": "user", "content": "a"}] * 6000
+    body_bounds.check_items(items, SecuritySettings(max_messages=3000))
+    assert len(ResponsesRequest.model_validate({"input": items}).input) == 6000
+    with pytest.raises(InvalidRequest, match="MAX_MESSAGES"):
+        body_bounds.check_items(items, SecuritySettings(max_messages=2999))
 
 
 def test_what_fits_passes() -> None:

@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 from src.api import error_handlers
 from src.api.edge import encodings, middleware
 from src.metrics import Metrics, Readings
+from tests.unit.api.bodies import open_body
 
 LIMIT = 1 << 20
 TEXT = json.dumps({"text": "many words, " * 20_000}).encode()
@@ -50,7 +51,7 @@ def app() -> Flask:
     """A route that says how much it was sent."""
     app = Flask(__name__)
     error_handlers.register(app)
-    middleware.install(app, Metrics(Readings), LIMIT, 60.0)
+    middleware.install(app, Metrics(Readings), lambda stream: open_body(stream, LIMIT))
     encodings.install(app)
     app.add_url_rule("/echo", "echo", _echo, methods=["POST"])
     app.add_url_rule("/deaf", "deaf", lambda: "", methods=["POST"])

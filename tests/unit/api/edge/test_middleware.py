@@ -5,21 +5,21 @@ from __future__ import annotations
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 from flask import Flask, Response, g, request
-from gunicorn.http.errors import InvalidChunkSize
 from loguru import logger
 from werkzeug.test import TestResponse, create_environ, run_wsgi_app
 
 from src import logs
 from src.api import error_handlers
 from src.api.edge import middleware
-from src.api.edge.middleware import BoundedBody, Exchange
-from src.errors import InvalidRequest, Overloaded, PayloadTooLarge
+from src.api.edge.middleware import Exchange
+from src.errors import Overloaded
 from src.metrics import Metrics, Readings
+from tests.unit.api.bodies import open_body
 
 LIMIT = 1 << 20
 
@@ -32,7 +32,7 @@ class Site:
         self.lines: list[dict[str, Any]] = []
         self.app = Flask(__name__)
         error_handlers.register(self.app)
-        middleware.install(self.app, self.metrics, LIMIT, 60.0)
+        middleware.install(self.app, self.metrics, lambda stream: open_body(stream, LIMIT))
         route = self.app.add_url_rule
         route("/echo", "echo", self._echo, methods=["POST"])
         route("/form", "form", self._file, methods=["POST"])
@@ -172,46 +172,6 @@ def test_a_length_over_the_limit_is_refused_unread(site: Site) -> None:
     environ |= {"wsgi.input": Untouchable(), "CONTENT_LENGTH": str(LIMIT + 1)}
     _, status, _ = run_wsgi_app(site.app, environ, buffered=True)
     assert status.startswith("413")
-
-
-class Broken:
-    """A client's connection that ends in the middle."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def read(self, size: int = -1) -> bytes:
-        raise self._error
-
-    readline = read
-
-
-@pytest.mark.parametrize("error", [TimeoutError("slow"), OSError("reset"), InvalidChunkSize(b"SECRET")])
-def test_a_broken_body_is_the_clients_fault(error: Exception) -> None:
-    """A chunk that cannot be parsed, or a client that stops sending, is a 400 that repeats nothing of the body."""
-    with pytest.raises(InvalidRequest, match="could not be read") as caught:
-        BoundedBody(Broken(error), 100).read()
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__
-
-
-WAYS: list[Callable[[BoundedBody], bytes]] = [
-    lambda body: body.read(),
-    b"".join,
-    lambda body: b"".join(iter(lambda: body.read(7), b"")),
-]
-
-
-@pytest.mark.parametrize("read", WAYS, ids=["whole", "lines", "pieces"])
-@pytest.mark.parametrize(("size", "fits"), [(99, True), (100, True), (101, False)])
-def test_every_way_of_reading_counts(read: Callable[[BoundedBody], bytes], size: int, fits: bool) -> None:
-    """Whole, by line or in pieces: more than the limit never gets through."""
-    body = BoundedBody(io.BytesIO((b"xxxxxxxxx\n" * 20)[:size]), 100)
-    if fits:
-        assert len(read(body)) == size
-    else:
-        with pytest.raises(PayloadTooLarge):
-            read(body)
 
 
 # ---- one account of each request

@@ -1,0 +1,143 @@
+"""Reading request bodies: up to a limit of bytes and seconds, in a slot of the in-flight cap, and in a memory for all.
+
+Everything that reads a body reads it through `BoundedBody`, the request's `wsgi.input`: no view can forget one of the
+bounds. Web process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import gevent
+from gunicorn.http.errors import ParseException
+
+from src.errors import InvalidRequest, Overloaded, PayloadTooLarge, RequestTimeout
+
+# a body's first bytes always have room: who sends much must not keep out who sends little
+_FREE_BYTES = 256 << 10
+_CHUNK = 64 << 10
+_RETRY_S = 2.0
+# as it came: `encodings` puts another in the place of `wsgi.input`
+BODY_KEY = "stoker.body"
+
+
+class BodyMemory:
+    """Bytes that the bodies of all requests hold, from when they are read until the response has ended."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.held = 0
+
+    def take(self, count: int) -> None:
+        """Raises Overloaded when that many have no room."""
+        if self.held + count > self._limit:
+            text = f"Request bodies hold {self.held >> 20} of {self._limit >> 20} MiB (MAX_BODIES_MB)."
+            raise Overloaded(f"{text} Try again when there is less load.", retry_after_s=_RETRY_S)
+        self.held += count
+
+    def give_back(self, count: int) -> None:
+        self.held -= count
+
+
+class Slots(Protocol):
+    """The in-flight cap, as `InFlight` keeps it."""
+
+    def begin_reading(self) -> None:
+        """Raises Overloaded, or ShuttingDown."""
+
+    def end_reading(self) -> None: ...
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    size = f"{limit >> 20} MiB (MAX_BODY_MB)" if limit >= 1 << 20 else f"{limit >> 10} KiB, the limit of this route"
+    return PayloadTooLarge(f"The body exceeds {size}.", param="body")
+
+
+def too_slow() -> RequestTimeout:
+    return RequestTimeout("The body did not arrive in time (BODY_TIMEOUT).", param="body")
+
+
+class BoundedBody:
+    """One request's body. gunicorn has no limits, and werkzeug cuts a chunked body without a word."""
+
+    def __init__(self, stream: Any, limit: int, seconds: float, slots: Slots, memory: BodyMemory) -> None:
+        self._stream = stream
+        self._deadline = time.monotonic() + seconds
+        self._slots = slots
+        self._memory = memory
+        self._in_slot = self._begun = False
+        self._read = self._size = self._counted = 0
+        self.limit = limit
+
+    def narrow(self, limit: int, length: int | None) -> None:
+        """This route takes less; raises PayloadTooLarge for a body that says it is longer."""
+        self.limit = min(self.limit, limit)
+        if length is not None and length > self.limit:
+            raise too_large(self.limit)
+
+    def read(self, size: int = -1) -> bytes:
+        if size >= 0:
+            return self._count(lambda: self._stream.read(min(size, self._left + 1)))
+        return b"".join(iter(lambda: self.read(_CHUNK), b""))
+
+    def readline(self, size: int = -1) -> bytes:
+        return self._count(lambda: self._stream.readline(min(size, self._left + 1) if size >= 0 else self._left + 1))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def leave_slot(self) -> None:
+        """The request goes on in a slot of its own, or has ended. May be called again."""
+        if self._in_slot:
+            self._in_slot = False
+            self._slots.end_reading()
+
+    def close(self) -> None:
+        """The response has ended: what was held is given back."""
+        self.leave_slot()
+        self._memory.give_back(self._counted)
+        self._counted = 0
+
+    @property
+    def _left(self) -> int:
+        return self.limit - self._read
+
+    def _enter_slot(self) -> None:
+        if not self._begun:
+            self._slots.begin_reading()
+            self._begun = self._in_slot = True
+
+    def _count(self, read: Callable[[], bytes]) -> bytes:
+        self._enter_slot()
+        with gevent.Timeout(max(0.01, self._deadline - time.monotonic()), too_slow()):
+            data = _read_or_refuse(read)
+        self._read += len(data)
+        if self._left < 0:
+            raise too_large(self.limit)
+        self.hold(len(data))
+        return data
+
+    def hold(self, count: int) -> None:
+        """Count bytes that were read, or made of what was read; raises Overloaded."""
+        self._size += count
+        more = max(0, self._size - _FREE_BYTES) - self._counted
+        if more:
+            self._memory.take(more)
+            self._counted += more
+
+
+def leave_slot(environ: Mapping[str, Any]) -> None:
+    """Of the request with this environment: called at once before it takes a slot of its own."""
+    body = environ.get(BODY_KEY)
+    if isinstance(body, BoundedBody):
+        body.leave_slot()
+
+
+def _read_or_refuse(read: Callable[[], bytes]) -> bytes:
+    try:
+        return read()
+    except (OSError, ParseException):
+        # wrong chunks, or a client that stopped sending; the exception's text may hold a piece of the body
+        raise InvalidRequest("Could not read the request body.", param="body") from None
