@@ -41,6 +41,11 @@ class CatalogEntry:
     context_length: int | None = None
     capabilities: tuple[Capability, ...] = ("chat",)
 
+    @property
+    def may_see(self) -> bool:
+        """Whether it reads pictures; of a model whose files lie elsewhere only its engine knows."""
+        return "vision" in self.capabilities or (self.folder is None and self.context_length is None)
+
 
 def entries(settings: Settings) -> dict[str, CatalogEntry]:
     """All models of these settings, the default one first."""

@@ -6,6 +6,7 @@ Only `api/error_handlers.py` turns one into HTTP.
     ServiceError
     ├─ InvalidRequest 400
     │  ├─ UnsupportedValue         a known field that this engine cannot honour
+    │  │  └─ ThreadsUnsupported    Anthropic's `thread`
     │  ├─ ContextLengthExceeded    prompt and max_tokens do not fit the model
     │  ├─ InvalidImage             not an image, damaged, or too large to decode
     │  ├─ InvalidDocument          a PDF, TIFF or ZIP that cannot be opened, or a page of one
@@ -59,6 +60,12 @@ class UnsupportedValue(InvalidRequest):
     """A field of the API that this engine cannot honour: said, never ignored."""
 
     code = "unsupported_value"
+
+
+class ThreadsUnsupported(UnsupportedValue):
+    """Threads of messages are not kept here: the whole history is sent (Anthropic's SDK then does so by itself)."""
+
+    code = "thread_unsupported_request"
 
 
 class ContextLengthExceeded(InvalidRequest):

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from werkzeug.exceptions import HTTPException
 
 from src import logs
-from src.api import paths
+from src.api import anthropic_errors, paths
 from src.api.generation.answer import ClientGone
-from src.api.wire import ErrorBody, ErrorEnvelope
+from src.api.wire import ErrorBody, ErrorEnvelope, Wire
 from src.errors import (
     InternalError,
     InvalidRequest,
@@ -45,8 +45,16 @@ def envelope(error: ServiceError) -> ErrorEnvelope:
     return ErrorEnvelope(ErrorBody(error.message, error.type, error.param, error.code), shown_id)
 
 
+def speaks_anthropic() -> bool:
+    """Whether this request is one of Anthropic's API: by its route, or on a shared one by its header."""
+    path = request.path
+    return path.startswith("/v1/messages") or (path.startswith("/v1/models") and "anthropic-version" in request.headers)
+
+
 def respond(error: ServiceError) -> Response:
-    response = Response(msgspec.json.encode(envelope(error)), error.status, mimetype="application/json")
+    shown = envelope(error)
+    body: Wire = anthropic_errors.envelope(error, shown.request_id) if speaks_anthropic() else shown
+    response = Response(msgspec.json.encode(body), error.status, mimetype="application/json")
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:

@@ -1,6 +1,7 @@
 """The `fake` engine: deterministic, without a model, for tests and dry runs.
 
-It answers with the last message's text, one token per UTF-8 byte. Words of the form `fake:NAME=VALUE` in that message
+It answers with the last message's text, or with what follows the beginning it is given, one token per UTF-8 byte.
+Words of the form `fake:NAME=VALUE` in that message
 programme it: `count=N` (answer N letters instead), `delay=S` (seconds per step), `prefill=S` (seconds before the first
 token), `grow=MB` (a leak), `crash`, `crash=N` (die at once, or after N tokens), `hang`, `hang=N` (stop computing),
 `error` (a step raises), `gpu` (a step raises what a GPU that hangs makes MLX raise; not on the CPU).
@@ -28,6 +29,7 @@ from src.ipc.messages.status import DeviceReading, KvReading, MemoryReading, Mod
 from src.settings import EngineSettings
 
 END = 256
+_BEGUN = b"\x01assistant\x03"
 _DIRECTIVE = re.compile(r"\bfake:([a-z]+)(?:=([0-9.]+))?")
 _HANG_S = 3600.0
 _GPU_ERROR = (
@@ -54,12 +56,16 @@ class FakeTokenizer:
     def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
         return list("".join(f"\x01{m.role}\x02{m.content}" for m in messages).encode())
 
+    def _continued(self, messages: Seq[ChatMessage]) -> list[int]:
+        """The last turn is the answer's beginning."""
+        return [*self.encode_chat(messages[:-1]), *_BEGUN, *messages[-1].content.encode()]
+
     def encode(self, request: GenerateRequest) -> list[int]:
         raw = request.raw_prompt
         if any(message.parts for message in request.messages):
             raise UnsupportedValue("The fake engine reads no images.", param="messages")
         if raw is None:
-            return self.encode_chat(request.messages)
+            return self._continued(request.messages) if request.continue_final else self.encode_chat(request.messages)
         return list(raw.tokens) or list((raw.text or "").encode())
 
     def text(self, request: GenerateRequest) -> str:
@@ -161,7 +167,8 @@ class FakeBackend:
         salt: str = "",  # noqa: ARG002  # nothing is kept
         media: object | None = None,  # noqa: ARG002  # there never is one
     ) -> int:
-        text = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2]
+        text, _, begun = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2].partition(_BEGUN)
+        text = text.removeprefix(begun)
         script = _script(text.decode(errors="replace"))
         answer = b"abcdefghijklmnopqrstuvwxyz"[: int(script["count"])] if "count" in script else text
         if "count" in script:

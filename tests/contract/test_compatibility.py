@@ -48,6 +48,8 @@ PLAIN: dict[str, dict[str, Any]] = {
     "response_format": {"response_format": {"type": "text"}},
     "reasoning_effort": {"reasoning_effort": "none"},
     "chat_template_kwargs": {"chat_template_kwargs": {"enable_thinking": False}},
+    "continue_final_message": {"continue_final_message": False},
+    "add_generation_prompt": {"add_generation_prompt": True},
     "metadata": {"metadata": {"a": "b"}},
     "store": {"store": False},
     "service_tier": {"service_tier": "flex"},

@@ -72,6 +72,9 @@ def limited(start: StartService) -> httpx.Response:
 PROVOKED: dict[str, Provoke] = {
     "invalid_value": asking(temperature=-1),
     "unsupported_value": asking(modalities=["audio"]),
+    "thread_unsupported_request": sending(
+        "POST", "/v1/messages", content=b'{"thread": {"type": "create"}}', headers={"Content-Type": "application/json"}
+    ),
     "context_length_exceeded": asking("x" * 100, settings={"max_model_len": 64}),
     "invalid_image": raising(InvalidImage("This is no image we read.", param="image")),
     "invalid_document": raising(InvalidDocument("This document is damaged.", param="file")),

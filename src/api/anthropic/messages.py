@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response
 
+from src.api import anthropic_errors
 from src.api.anthropic import schemas as shapes
+from src.api.anthropic import tools
+from src.api.anthropic.conversation import Conversation, prefill
 from src.api.anthropic.schemas import CountRequest, MessageOutput, MessagesRequest
 from src.api.generation import sse
 from src.api.generation.streaming import Event
 from src.api.openai import convert, disclosure, translation
-from src.api.service import json_body, json_response
+from src.api.openai import fields as field_classes
+from src.api.service import json_body, json_response, service
 from src.api.wire import Wire
-from src.errors import InvalidRequest, ServiceError
+from src.errors import InvalidRequest, ServiceError, ThreadsUnsupported
 from src.ipc.messages.chat import CallDelta, Delta, Finished, GenerateRequest, Usage
 
 blueprint = Blueprint("messages", __name__)
 
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use"}
-_NAMES = {"reasoning_effort": "thinking", "stop": "stop_sequences", "response_format": "output_config.format"}
+_NAMES = {"stop": "stop_sequences", "response_format": "output_config.format"}
 _NO_INPUT = msgspec.Raw(b"{}")
 
 
 @blueprint.post("/v1/messages")
 def create() -> Response:
-    own = MessagesRequest.model_validate(disclosure.settle("messages", json_body()))
+    own = _read(MessagesRequest)
     fields = as_chat(own)
-    with translation.own_names(_NAMES):
+    with _own_names(own):
         _, generate = translation.accept(fields)
         form = _MessageBuilder(generate)
         writer = MessageWriter(form) if own.stream else None
@@ -38,34 +43,77 @@ def create() -> Response:
 
 @blueprint.post("/v1/messages/count_tokens")
 def count() -> Response:
-    fields = as_chat(CountRequest.model_validate(disclosure.settle("messages", json_body())))
-    with translation.own_names(_NAMES):
+    own = _read(CountRequest)
+    fields = as_chat(own)
+    with _own_names(own):
         _, generate = translation.accept(fields)
     return json_response(shapes.TokenCount(len(translation.tokens_of(generate).tokens)))
 
 
+@contextmanager
+def _own_names(own: MessagesRequest) -> Iterator[None]:
+    """Thinking is chosen in two places here: what is said about it names the one that the client used."""
+    thought = _asked_for_thought(own) or ("thinking",)
+    with translation.own_names(_NAMES | {"reasoning_effort": thought[0]}):
+        disclosure.rename(reasoning_effort=thought)
+        yield
+
+
+def _read(shape: type[MessagesRequest]) -> MessagesRequest:
+    """The body, without what is set aside.
+
+    Raises:
+        ThreadsUnsupported: it goes on with a history that was never sent.
+    """
+    body = json_body()
+    if body.get("thread") is not None:
+        raise ThreadsUnsupported("Threads are not kept here: send the whole history.", param="thread")
+    disclosure.settle("messages", body)
+    if isinstance(offered := body.get("tools"), list):
+        body["tools"], hosted = field_classes.split_tools(offered)
+        disclosure.note(*hosted)
+    return shape.model_validate(body)
+
+
 def as_chat(own: MessagesRequest) -> dict[str, Any]:
-    """The same wish in chat's words."""
-    extra = own.model_extra or {}
-    turns = [] if own.system is None else [{"role": "system", "content": _text(own.system)}]
-    for turn in own.messages:
-        turns += _turns(turn)
+    """The same request in chat's words."""
+    turns, begun = _turns(own)
     fields = {
         "model": own.model,
         "messages": turns,
+        "continue_final_message": begun or None,
         "max_tokens": own.max_tokens,
         "stop": own.stop_sequences,
         "stream": own.stream,
         "temperature": own.temperature,
         "top_p": own.top_p,
         "top_k": own.top_k,
-        "tools": None if own.tools is None else [_tool(tool) for tool in own.tools],
+        "tools": None if own.tools is None else [tools.function(tool, at) for at, tool in enumerate(own.tools)],
         **_choice(own.tool_choice),
         **_output(own),
     }
     if own.thinking is not None and own.thinking.type != "adaptive":
         fields["chat_template_kwargs"] = {"enable_thinking": own.thinking.type == "enabled"}
-    return {**extra, **{name: value for name, value in fields.items() if value is not None}}
+    return {**(own.model_extra or {}), **{name: value for name, value in fields.items() if value is not None}}
+
+
+def _turns(own: MessagesRequest) -> tuple[list[dict[str, Any]], bool]:
+    """The conversation, and whether its last turn is the answer's beginning."""
+    settings, backends = service().settings, service().backends
+    sees = backends.check_model(own.model or settings.default_model).may_see
+    conversation = Conversation(sees=sees)
+    turns = [] if own.system is None else [{"role": "system", "content": _text(own.system)}]
+    for at, turn in enumerate(own.messages):
+        turns += conversation.turns(turn, at)
+    disclosure.note(*conversation.set_aside)
+    return turns, prefill(turns)
+
+
+def _asked_for_thought(own: MessagesRequest) -> tuple[str, ...]:
+    """The fields by which this request chooses how much is thought."""
+    effort = own.output_config is not None and own.output_config.effort is not None
+    switch = own.thinking is not None and own.thinking.type != "adaptive"
+    return (*(("thinking",) if switch else ()), *(("output_config.effort",) if effort else ()))
 
 
 def _output(own: MessagesRequest) -> dict[str, Any]:
@@ -79,40 +127,7 @@ def _output(own: MessagesRequest) -> dict[str, Any]:
 
 
 def _text(content: str | list[shapes.TextBlock]) -> str:
-    return content if isinstance(content, str) else "".join(block.text for block in content)
-
-
-def _turns(turn: shapes.AnthropicTurn) -> list[dict[str, Any]]:
-    """One turn is several in chat: the results of tools are turns of their own there."""
-    if isinstance(turn.content, str):
-        return [{"role": turn.role, "content": turn.content}]
-    results: list[dict[str, Any]] = []
-    spoken: dict[str, Any] = {"role": turn.role}
-    parts: list[dict[str, Any]] = []
-    for block in turn.content:
-        if isinstance(block, shapes.TextBlock):
-            parts.append({"type": "text", "text": block.text})
-        elif isinstance(block, shapes.ImageBlock):
-            parts.append({"type": "image_url", "image_url": {"url": _image(block.source)}})
-        elif isinstance(block, shapes.ThinkingBlock):
-            spoken["reasoning_content"] = spoken.get("reasoning_content", "") + block.thinking
-        elif isinstance(block, shapes.ToolUseBlock):
-            function = {"name": block.name, "arguments": json.dumps(block.input)}
-            call = {"id": block.id, "type": "function", "function": function}
-            spoken.setdefault("tool_calls", []).append(call)
-        else:
-            results.append({"role": "tool", "tool_call_id": block.tool_use_id, "content": _text(block.content)})
-    content = translation.content_of(parts)
-    return [*results, spoken | {"content": content}] if len(spoken) > 1 or content or not results else results
-
-
-def _image(source: shapes.ImageSource) -> str:
-    return source.url if source.type == "url" else f"data:{source.media_type};base64,{source.data}"
-
-
-def _tool(tool: shapes.AnthropicTool) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.input_schema}
-    return {"type": "function", "function": function}
+    return content if isinstance(content, str) else "\n\n".join(block.text for block in content)
 
 
 def _choice(choice: shapes.AnthropicChoice | None) -> dict[str, Any]:
@@ -181,29 +196,43 @@ class MessageWriter:
         self._form = form
         self._index = -1
         self._kind: object = None
+        self._begun = False
+        self._space = ""  # held until it is clear that text follows: no block is opened for it alone
 
     def begin(self, prompt_tokens: int) -> bytes:
+        if self._begun:
+            return b""
+        self._begun = True
         return _event(shapes.MessageStart(self._form.start(prompt_tokens)))
+
+    def keep_alive(self) -> bytes:
+        """The message begins with the first silence: nothing may come before it."""
+        return self.begin(0) + _event(shapes.Ping())
 
     def event(self, event: Event) -> bytes:
         if isinstance(event, Delta):
             return self._delta(event)
         if not isinstance(event, Finished):
             return b""
-        empty = b"" if self._index >= 0 else self._open("text", shapes.TextOut(""))
         last = shapes.MessageDelta(self._form.stop(event), usage(event.usage))
-        return empty + self._close() + _event(last)
+        return (b"" if self._index >= 0 else self._text(self._space)) + self._close() + _event(last)
 
     def _delta(self, delta: Delta) -> bytes:
         made = b""
         if delta.reasoning:
             made += self._open("thinking", shapes.ThinkingOut("")) + self._piece(shapes.ThinkingPiece(delta.reasoning))
-        if delta.text:
-            made += self._open("text", shapes.TextOut("")) + self._piece(shapes.TextPiece(delta.text))
+        if delta.text and (self._kind == "text" or (self._space + delta.text).strip()):
+            made += self._text(self._space + delta.text)
+        elif delta.text:
+            self._space += delta.text
         return made + b"".join(map(self._call, delta.calls))
 
+    def _text(self, text: str) -> bytes:
+        self._space = ""
+        return self._open("text", shapes.TextOut("")) + (self._piece(shapes.TextPiece(text)) if text else b"")
+
     def _call(self, call: CallDelta) -> bytes:
-        opened = b""
+        opened, self._space = b"", ""
         if call.id is not None:
             opened = self._open(("call", call.index), shapes.ToolUseOut(call.id, call.name or "", _NO_INPUT))
         return opened + (self._piece(shapes.JsonPiece(call.arguments)) if call.arguments else b"")
@@ -222,7 +251,7 @@ class MessageWriter:
         return _event(shapes.BlockDelta(self._index, piece))
 
     def failed(self, error: ServiceError) -> bytes:
-        return _event(shapes.ErrorEvent(shapes.ErrorOut(error.type, error.message)))
+        return _event(anthropic_errors.envelope(error))
 
     def end(self) -> bytes:
         return _event(shapes.MessageStop())

@@ -38,6 +38,12 @@ class ThinkingBlock(_OpenModel):
     thinking: str
 
 
+class RedactedBlock(_OpenModel):
+    """Thoughts that only Anthropic can read."""
+
+    type: Literal["redacted_thinking"]
+
+
 class ToolUseBlock(_OpenModel):
     type: Literal["tool_use"]
     id: str
@@ -45,28 +51,105 @@ class ToolUseBlock(_OpenModel):
     input: dict[str, Any]
 
 
+class ToolReferenceBlock(_OpenModel):
+    """A tool that a search over tools has found: it is offered like all others."""
+
+    type: Literal["tool_reference"]
+    tool_name: str
+
+
+class SearchResultBlock(_OpenModel):
+    type: Literal["search_result"]
+    source: str
+    title: str
+    content: list[TextBlock]
+
+
+class HostedUseBlock(_OpenModel):
+    """A call of a tool that Anthropic ran, in a conversation that began there."""
+
+    type: Literal["server_tool_use", "mcp_tool_use"]
+    name: str
+    input: dict[str, Any] = Field(default_factory=dict)
+
+
+class HostedResultBlock(_OpenModel):
+    """What such a tool gave."""
+
+    type: Literal[
+        "web_search_tool_result",
+        "web_fetch_tool_result",
+        "code_execution_tool_result",
+        "bash_code_execution_tool_result",
+        "text_editor_code_execution_tool_result",
+        "tool_search_tool_result",
+        "mcp_tool_result",
+        "container_upload",
+    ]
+    content: Any = None
+
+
+InnerBlock = Annotated[TextBlock | ImageBlock | SearchResultBlock | ToolReferenceBlock, Field(discriminator="type")]
+
+
+class DocumentSource(_OpenModel):
+    type: Literal["text", "base64", "content", "url", "file"]
+    media_type: str = "application/pdf"
+    data: str | None = None
+    content: str | list[InnerBlock] | None = None
+
+
+class DocumentBlock(_OpenModel):
+    type: Literal["document"]
+    source: DocumentSource
+    title: str | None = None
+    context: str | None = None
+
+
+ResultBlock = Annotated[
+    TextBlock | ImageBlock | SearchResultBlock | ToolReferenceBlock | DocumentBlock, Field(discriminator="type")
+]
+
+
 class ToolResultBlock(_OpenModel):
     type: Literal["tool_result"]
     tool_use_id: str
-    content: str | list[TextBlock] = ""
+    content: str | list[ResultBlock] = ""
     is_error: bool | None = None
 
 
-Block = Annotated[TextBlock | ImageBlock | ThinkingBlock | ToolUseBlock | ToolResultBlock, Field(discriminator="type")]
+Block = Annotated[
+    TextBlock
+    | ImageBlock
+    | ThinkingBlock
+    | RedactedBlock
+    | ToolUseBlock
+    | ToolResultBlock
+    | ToolReferenceBlock
+    | SearchResultBlock
+    | DocumentBlock
+    | HostedUseBlock
+    | HostedResultBlock,
+    Field(discriminator="type"),
+]
 
 
 class AnthropicTurn(_OpenModel):
-    role: Literal["user", "assistant"]
+    """System turns may stand anywhere."""
+
+    role: Literal["user", "assistant", "system"]
     content: str | list[Block]
 
 
 class AnthropicTool(_OpenModel):
-    """A tool of the client's; Anthropic's own have another type."""
+    """A tool of the client's, with its schema; or one whose schema is known by its type."""
 
-    name: str
+    name: str = ""
+    type: str | None = None
     description: str | None = None
-    input_schema: dict[str, Any]
-    type: Literal["custom"] | None = None
+    input_schema: dict[str, Any] | None = None
+    display_width_px: int | None = None
+    display_height_px: int | None = None
 
 
 class AnthropicChoice(_OpenModel):
@@ -211,11 +294,26 @@ class MessageStop(Wire, frozen=True):
     type: str = "message_stop"
 
 
-class ErrorOut(Wire, frozen=True):
-    type: str
-    message: str
+class Ping(Wire, frozen=True):
+    """Keeps a silent stream alive."""
+
+    type: str = "ping"
 
 
-class ErrorEvent(Wire, frozen=True):
-    error: ErrorOut
-    type: str = "error"
+# ---- models
+
+
+class AnthropicModel(Wire, frozen=True):
+    id: str
+    display_name: str
+    created_at: str
+    max_input_tokens: int | None = None
+    max_tokens: int | None = None
+    type: str = "model"
+
+
+class AnthropicModels(Wire, frozen=True):
+    data: tuple[AnthropicModel, ...]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool = False

@@ -40,6 +40,9 @@ class StreamWriter(Protocol):
 
     def begin(self, prompt_tokens: int) -> bytes: ...
 
+    def keep_alive(self) -> bytes:
+        """What is sent into a silence, also before `begin`."""
+
     def event(self, event: Event) -> bytes: ...
 
     def failed(self, error: ServiceError) -> bytes: ...
@@ -64,13 +67,13 @@ def stream(generation: Answering, writer: StreamWriter) -> Response:
 
 def _encoded(generation: Answering, writer: StreamWriter) -> Iterator[bytes]:
     while not generation.admitted():
-        yield sse.PING
+        yield writer.keep_alive()
     yield writer.begin(generation.prompt_tokens)
     for batch in generation.batches():
         if encoded := b"".join(map(writer.event, batch)):
             yield encoded
         elif not batch:
-            yield sse.PING
+            yield writer.keep_alive()
     yield writer.end()
 
 

@@ -21,7 +21,7 @@ from src.api.generation.streaming import Answering, Event, stream, wait_admitted
 from src.api.openai import convert, disclosure
 from src.api.openai.convert import ChunkWriter
 from src.api.openai.fetch import Fetcher
-from src.api.openai.schemas import ChatCompletionRequest
+from src.api.openai.schemas import ChatCompletionRequest, StreamOptions
 from src.api.service import Service, json_body, json_response, request_id, service
 from src.errors import EngineCrashed, InvalidRequest, ServiceError
 from src.ipc.messages.chat import ChoiceEnded, Delta, EmbedRequest, GenerateRequest
@@ -104,12 +104,13 @@ def _whole(generation: Answering, generate: GenerateRequest) -> Response:
 
 
 def _streamed(generation: Answering, generate: GenerateRequest, body: ChatCompletionRequest) -> Response:
-    include_usage = body.stream_options is not None and body.stream_options.include_usage
+    options = body.stream_options or StreamOptions()
     writer = ChunkWriter(
         _completion_id(generate),
         int(time.time()),
         generate.model,
-        include_usage=include_usage,
+        include_usage=options.include_usage,
+        continuous=options.continuous_usage_stats,
         system_fingerprint=convert.fingerprint(generate.model, service().backends.engine_name(generate.model)),
     )
     return stream(generation, _ChunkStream(writer, body.n or 1))
@@ -122,18 +123,23 @@ class _ChunkStream:
         self._writer = writer
         self._choices = choices
 
-    def begin(self, prompt_tokens: int) -> bytes:  # noqa: ARG002  # the usage comes at the end
+    def begin(self, prompt_tokens: int) -> bytes:
+        self._writer.count(prompt_tokens=prompt_tokens)
         return b"".join(sse.event(self._writer.first(index)) for index in range(self._choices))
 
     def event(self, event: Event) -> bytes:
         writer = self._writer
         if isinstance(event, Delta):
+            writer.count(made=event.count)
             shown = event.text or event.logprobs or event.reasoning
             encoded = sse.event(writer.delta(event)) if shown else b""
             return encoded + b"".join(map(sse.event, writer.calls(event))) if event.calls else encoded
         if isinstance(event, ChoiceEnded):
             return sse.event(writer.ended(event))
         return b"".join(map(sse.event, writer.finished(event)))
+
+    def keep_alive(self) -> bytes:
+        return sse.PING
 
     def failed(self, error: ServiceError) -> bytes:
         return sse.event(error_handlers.envelope(error))

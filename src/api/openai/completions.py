@@ -14,6 +14,7 @@ from src.api.generation import sse
 from src.api.generation.streaming import Event
 from src.api.interest import interest
 from src.api.openai import convert, disclosure, translation
+from src.api.openai.schemas import StreamOptions
 from src.api.openai.schemas_completions import (
     Completion,
     CompletionChoice,
@@ -62,8 +63,7 @@ def _create(own: CompletionRequest, fields: dict[str, Any]) -> Response:
     if body.stream:
         if len(requests) > 1:
             raise UnsupportedValue("A stream takes one prompt.", param="prompt")
-        usage = body.stream_options is not None and body.stream_options.include_usage
-        writer = CompletionWriter(form, include_usage=usage)
+        writer = CompletionWriter(form, body.stream_options or StreamOptions())
         return translation.respond(requests[0], writer, form.whole)
     return json_response(form.together(translation.collect_all(requests)))
 
@@ -134,18 +134,22 @@ class _CompletionBuilder:
 class CompletionWriter:
     """A stream of text."""
 
-    def __init__(self, form: _CompletionBuilder, *, include_usage: bool) -> None:
+    def __init__(self, form: _CompletionBuilder, options: StreamOptions) -> None:
         self._form = form
-        self._include_usage = include_usage
+        self._include_usage = options.include_usage
+        self._continuous = options.include_usage and options.continuous_usage_stats
+        self._prompt_tokens = self._made = 0
         self._offsets = dict.fromkeys(range(form.choices), 0)
 
-    def begin(self, prompt_tokens: int) -> bytes:  # noqa: ARG002  # as the protocol
+    def begin(self, prompt_tokens: int) -> bytes:
+        self._prompt_tokens = prompt_tokens
         if not self._form.echo:
             return b""
         return b"".join(self._chunk(CompletionChoice(index, self._form.echo)) for index in range(self._form.choices))
 
     def event(self, event: Event) -> bytes:
         if isinstance(event, Delta):
+            self._made += event.count
             return self._delta(event) if event.text or event.logprobs else b""
         last = self._chunk(CompletionChoice(event.index, "", None, event.reason))
         if isinstance(event, Finished) and self._include_usage:
@@ -158,7 +162,11 @@ class CompletionWriter:
         return self._chunk(CompletionChoice(event.index, event.text, scores))
 
     def _chunk(self, choice: CompletionChoice) -> bytes:
-        return sse.event(self._form.completion((choice,)))
+        used = Usage(self._prompt_tokens, self._made) if self._continuous else None
+        return sse.event(self._form.completion((choice,), used))
+
+    def keep_alive(self) -> bytes:
+        return sse.PING
 
     def failed(self, error: ServiceError) -> bytes:
         return sse.event(error_handlers.envelope(error))

@@ -69,6 +69,7 @@ def to_generate(
         json_schema=options.json_schema(body),
         thinking=options.thinking(body),
         reasoning_effort=body.reasoning_effort,
+        continue_final=options.continue_final(body),
         template_options=options.template_options(body),
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=stop,
@@ -227,7 +228,10 @@ def usage(counts: Usage) -> schemas.UsageOut:
 
 
 class ChunkWriter:
-    """Encodes one stream's chunks. Every chunk but the last carries `usage: null` when usage was asked for."""
+    """Encodes one stream's chunks. Every chunk but the last carries `usage: null` when usage was asked for.
+
+    `continuous`: each carries what was used up to it, as vLLM's do.
+    """
 
     def __init__(
         self,
@@ -236,12 +240,22 @@ class ChunkWriter:
         model: str,
         *,
         include_usage: bool,
+        continuous: bool = False,
         system_fingerprint: str | None = None,
     ) -> None:
         self._id, self._created, self._model = completion_id, created, model
+        self._continuous = continuous and include_usage
+        self._prompt_tokens = self._made = 0
         self._include_usage = include_usage
-        self._usage: None | msgspec.UnsetType = None if include_usage else msgspec.UNSET
+        self._usage: schemas.UsageOut | None | msgspec.UnsetType = None if include_usage else msgspec.UNSET
         self._fingerprint = system_fingerprint
+
+    def count(self, *, prompt_tokens: int = 0, made: int = 0) -> None:
+        """What the next chunk's usage has more."""
+        self._prompt_tokens += prompt_tokens
+        self._made += made
+        if self._continuous:
+            self._usage = usage(Usage(self._prompt_tokens, self._made))
 
     def first(self, index: int = 0) -> ChatCompletionChunk:
         return self._chunk(DeltaOut(role="assistant", content=""), index)

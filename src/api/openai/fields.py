@@ -76,7 +76,7 @@ HONOURED: tuple[Field, ...] = (
     *_rows("honoured", "tools tool_choice", "chat", "responses", "messages"),
     *_rows("honoured", "parallel_tool_calls", *_OPENAI),
     *_rows("honoured", "messages", "chat", "messages"),
-    *_rows("honoured", "top_logprobs reasoning_effort", "chat"),
+    *_rows("honoured", "top_logprobs reasoning_effort continue_final_message add_generation_prompt", "chat"),
     *_rows("honoured", "prompt echo best_of suffix", "completions"),
     *_rows("honoured", "input", "responses", "embeddings"),
     *_rows("honoured", "encoding_format dimensions", "embeddings"),
@@ -151,6 +151,9 @@ HOSTED_TOOLS = (
     *("web_search", "web_fetch", "tool_search", "code_execution", "code_interpreter", "file_search"),
     *("image_generation", "advisor"),
 )
+
+# parts of a tool's result that are not read: a line stands in their place, so that the session can go on
+STAND_INS = ("messages.image", "messages.document")
 
 ALWAYS = "always"
 # what an engine refuses by name, and when, beyond what nobody takes: each is a column of docs/compatibility.md

@@ -110,3 +110,20 @@ def thinking(body: ChatCompletionRequest) -> bool | None:
     if options is not None and options.enable_thinking is not None:
         return options.enable_thinking
     return None if body.reasoning_effort is None else body.reasoning_effort != "none"
+
+
+def continue_final(body: ChatCompletionRequest) -> bool:
+    """Whether the answer goes on inside the last turn.
+
+    Raises:
+        InvalidRequest: for a last turn that is not the assistant's, and flags that contradict each other.
+    """
+    wished = bool(body.continue_final_message)
+    if body.add_generation_prompt is not None and body.add_generation_prompt == wished:
+        text = "add_generation_prompt must be the opposite of continue_final_message."
+        raise InvalidRequest(text, param="add_generation_prompt")
+    last = body.messages[-1]
+    if wished and (last.role != "assistant" or last.tool_calls or not last.content):
+        text = "continue_final_message needs a last turn of the assistant's, with text and without calls."
+        raise InvalidRequest(text, param="continue_final_message")
+    return wished

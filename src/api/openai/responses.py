@@ -287,6 +287,9 @@ class ResponseWriter:
         kind = "response.completed" if complete else "response.incomplete"
         return ended + self._event(ResponseEvent(kind, response=self._form.finished(event)))
 
+    def keep_alive(self) -> bytes:
+        return sse.PING
+
     def failed(self, error: ServiceError) -> bytes:
         return self._event(ResponseEvent("response.failed", response=self._form.failed(error)))
 

@@ -146,6 +146,7 @@ class TemplateOptions(BaseModel):
 class StreamOptions(_Strict):
     include_usage: bool = False
     include_obfuscation: bool = False
+    continuous_usage_stats: bool = False
 
 
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
@@ -188,6 +189,8 @@ class ChatCompletionRequest(Labels):
     parallel_tool_calls: bool | None = None
     reasoning_effort: ReasoningEffort | None = None
     chat_template_kwargs: TemplateOptions | None = None
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
 
     @property
     def images(self) -> int:

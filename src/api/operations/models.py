@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from src import catalog
+from src.api import error_handlers
+from src.api.anthropic import models as anthropic
+from src.api.anthropic.schemas import AnthropicModel
 from src.api.edge import auth
 from src.api.interest import interest
 from src.api.openai.schemas import EmbeddingCard, LoadOut, ModelBody, ModelCard, ModelList
@@ -26,7 +29,14 @@ _POLL_S = 0.05
 def list_models() -> Response:
     backends = service().backends
     status = backends.status()
-    return json_response(ModelList(tuple(_card(entry, status) for entry in backends.catalog().values())))
+    cards = tuple(_card(entry, status) for entry in backends.catalog().values())
+    if not error_handlers.speaks_anthropic():
+        return json_response(ModelList(cards))
+    asked = request.args
+    page = anthropic.page(
+        list(map(_anthropic, cards)), asked.get("limit"), asked.get("after_id"), asked.get("before_id")
+    )
+    return json_response(page)
 
 
 @blueprint.get("/v1/models/<path:name>")
@@ -35,7 +45,8 @@ def show_model(name: str) -> Response:
         return list_models()
     backends = service().backends
     found = name if name in backends.models else name.rstrip("/")
-    return json_response(_card(backends.check_model(found), backends.status()))
+    card = _card(backends.check_model(found), backends.status())
+    return json_response(_anthropic(card) if error_handlers.speaks_anthropic() else card)
 
 
 @blueprint.post("/v1/models/load")
@@ -71,6 +82,10 @@ def settled(names: tuple[str, ...], states: set[str]) -> bool:
         if time.monotonic() >= deadline:
             return False
         time.sleep(_POLL_S)
+
+
+def _anthropic(card: ModelCard) -> AnthropicModel:
+    return anthropic.model(card.id, card.created, card.context_length)
 
 
 def _card(entry: catalog.CatalogEntry, status: SystemStatus | None) -> ModelCard:

@@ -25,7 +25,8 @@ class Dialect:
     `always` goes with every request, `usage` into its stream_options. `seeds`: how many there are. `lacks`: fields it
     would take and ignore. `forces_tools`: whether a tool that must be called is, whatever the model and the command.
     `switches`: whether its chat template can be given any. `cuts_answers`: an answer's length is cut to the context
-    without a word. `tokens`: where text becomes token ids. `apart`: keeps one API key's prompts out of another's.
+    without a word. `continues`: asks for an answer inside the last turn. `tokens`: where text becomes token ids.
+    `apart`: keeps one API key's prompts out of another's.
     """
 
     name: str
@@ -38,6 +39,9 @@ class Dialect:
     raw_schema: bool = True
     switches: bool = True
     cuts_answers: bool = False
+    continues: dict[str, Any] = field(
+        default_factory=lambda: {"continue_final_message": True, "add_generation_prompt": False}
+    )
     least_logprobs: int = 0
     tokens: str = "/tokenize"
     apart: Callable[[str], dict[str, Any]] = lambda _: {}
@@ -60,6 +64,7 @@ LLAMA_SERVER = Dialect(
     forces_tools=False,
     raw_schema=False,
     cuts_answers=True,
+    continues={},  # it goes on with a last turn of the assistant's by itself
     least_logprobs=1,
     apart=lambda _: {"cache_prompt": False},  # its cache of prompts knows no owners
 )
@@ -68,7 +73,7 @@ LLAMA_CPP_PYTHON = Dialect(
     always={"repeat_penalty": 1.0},  # its own default, 1.1, is no other server's
     repetition_penalty="repeat_penalty",
     seeds=(1 << 32) - 1,
-    lacks=frozenset({"n", "ignore_eos", "tools", "prompt", "response_format of a prompt"}),
+    lacks=frozenset({"n", "ignore_eos", "tools", "prompt", "response_format of a prompt", "messages that end inside"}),
     forces_tools=False,
     raw_schema=False,
     switches=False,
@@ -158,6 +163,7 @@ def refuse(request: GenerateRequest, facts: ServerFacts) -> None:
         "tools": bool(request.tools) and not is_forced(request),
         "prompt": request.raw_prompt is not None and bool(request.raw_prompt.tokens),
         "response_format of a prompt": request.raw_prompt is not None and request.json_schema is not None,
+        "messages that end inside": request.continue_final,
         "logprobs with tools": request.sampling.logprobs is not None and bool(request.tools),
     }
     for name in facts.dialect.lacks:

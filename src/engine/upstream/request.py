@@ -51,6 +51,7 @@ def prompt(request: GenerateRequest, dialect: Dialect) -> dict[str, Any]:
         **_tools(request, dialect),
         "chat_template_kwargs": switches or None,
         "reasoning_effort": request.reasoning_effort,
+        **(dialect.continues if request.continue_final else {}),
     }
 
 

@@ -99,6 +99,7 @@ class GenerateRequest(Message, frozen=True):
     the answer must follow. With a `raw_prompt` there are no messages: the model goes on with that text. What was
     computed for one `salt` is used for no other: it stands for the API key. `strict`: a field that would be set aside
     fails the request (STRICT_FIELDS). `template_options`: switches for the model's chat template, if it knows them.
+    `continue_final`: the answer goes on inside the last turn, the assistant's.
     """
 
     id: str
@@ -121,6 +122,7 @@ class GenerateRequest(Message, frozen=True):
     reasoning_effort: str | None = None
     template_options: dict[str, bool | int | float | str] = msgspec.field(default_factory=dict)
     raw_prompt: RawPrompt | None = None
+    continue_final: bool = False
     salt: str = ""
     strict: bool = False
 

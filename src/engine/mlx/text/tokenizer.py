@@ -12,6 +12,7 @@ from typing import Any
 
 from loguru import logger
 
+from src.engine import turns
 from src.engine.backend import is_constrained
 from src.engine.mlx.text.forced import new_call_id
 from src.engine.mlx.text.grammar import CompiledGrammar, Grammars
@@ -112,6 +113,8 @@ class LmTokenizer:
             options["enable_thinking"] = request.thinking
         if request.thinking and self._has_switch:
             options["reasoning_effort"] = request.reasoning_effort
+        if request.continue_final:
+            options |= {"continue_final_message": True, "add_generation_prompt": False}
         return {name: value for name, value in request.template_options.items() if self._knows(name)} | options
 
     @property
@@ -149,12 +152,30 @@ class LmTokenizer:
         return list(self._templated(messages, **options))
 
     def _templated(self, messages: Seq[ChatMessage], **options: Any) -> Any:
-        turns = [self._turn(message) for message in messages]
+        """The first form of the conversation that the template takes whole."""
+        options = {"add_generation_prompt": True} | options
+        late = turns.late_system_texts(tuple(messages))
+        whole: str | None = None
+        for form in turns.forms(tuple(messages)):
+            text = self._rendered(form, options)
+            if text is not None and all(said.strip() in text for said in late):
+                return self._tokenized(text, options)
+            whole = text if whole is None else whole
+        if whole is not None:  # what it leaves out of every form, or writes in its own way
+            return self._tokenized(whole, options)
+        raise InvalidRequest("The model's chat template refuses this conversation.", param="messages")
+
+    def _rendered(self, messages: Seq[ChatMessage], options: dict[str, Any]) -> str | None:
+        """The prompt's text; None where the template refuses."""
+        given = [self._turn(message) for message in messages]
         try:
-            return self._wrapped.apply_chat_template(turns, add_generation_prompt=True, **options)
+            return str(self._wrapped.apply_chat_template(given, **options | {"tokenize": False}))
         except Exception as error:  # noqa: BLE001  # a template raises what its author chose to
             logger.info("the chat template refused a conversation: {}", type(error).__name__)
-            raise InvalidRequest("The model's chat template refuses this conversation.", param="messages") from None
+            return None
+
+    def _tokenized(self, text: str, options: dict[str, Any]) -> Any:
+        return text if options.get("tokenize") is False else self._encoded(text)
 
     def _turn(self, message: ChatMessage) -> dict[str, Any]:
         return turn_json(message)
@@ -226,8 +247,10 @@ def _only(tokens: Seq[int] | None) -> int | None:
     return tokens[0] if tokens is not None and len(tokens) == 1 else None
 
 
-def _object(arguments: str) -> object:
+def _object(arguments: str) -> dict[str, Any]:
+    """Templates walk through arguments: what a cut call left of them is shown as the text it is."""
     try:
-        return json.loads(arguments)
+        found = json.loads(arguments or "{}")
     except ValueError:
-        return arguments
+        found = arguments
+    return found if isinstance(found, dict) else {"arguments": arguments} if found is not None else {}
