@@ -14,7 +14,7 @@ from src.ipc.messages.base import Accepted
 from src.ipc.messages.control import StatusRequest, StopRequest
 from src.ipc.messages.status import SystemStatus
 from src.settings import Settings
-from src.supervisor.processes import lives
+from src.supervisor.processes import is_alive
 
 NAME, HELP = "stop", "drain and stop the running service"
 _STOP_MARGIN_S = 30.0
@@ -42,6 +42,6 @@ def _ends(pid: int, timeout_s: float) -> bool:
         process = psutil.Process(pid)
     except psutil.NoSuchProcess:
         return True
-    while (alive := lives(process)) and time.monotonic() < deadline:
+    while (alive := is_alive(process)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not alive

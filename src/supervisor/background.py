@@ -1,29 +1,29 @@
-"""When background requests run: in times without other load, one after another, never while paused. Pure policy."""
+"""When background requests run: while the server is otherwise idle, one at a time, never while paused. Pure policy."""
 
 from __future__ import annotations
 
 
 class Background:
-    """Told of everything that runs; asked whether one more background request may begin. Seconds on one clock."""
+    """Records other load; decides whether the next background request may start. Seconds on one clock."""
 
     def __init__(self, idle_s: float, pause_s: float, now: float) -> None:
         self._idle_s = idle_s
         self._pause_s = pause_s
-        self._others_at = now  # when other load was last seen
-        self._ended_at = float("-inf")
+        self._other_load_at = now  # when there was other load last
+        self._finished_at = float("-inf")
         self._running = False
         self.paused = False
 
-    def others(self, now: float) -> None:
-        """Something else runs or waits."""
-        self._others_at = now
+    def record_other_load(self, now: float) -> None:
+        """Another request runs or waits."""
+        self._other_load_at = now
 
-    def may_begin(self, now: float) -> bool:
-        quiet = now - self._others_at >= self._idle_s and now - self._ended_at >= self._pause_s
-        return quiet and not self.paused and not self._running
+    def may_start(self, now: float) -> bool:
+        idle = now - self._other_load_at >= self._idle_s and now - self._finished_at >= self._pause_s
+        return idle and not self.paused and not self._running
 
-    def began(self) -> None:
+    def started(self) -> None:
         self._running = True
 
-    def ended(self, now: float) -> None:
-        self._running, self._ended_at = False, now
+    def finished(self, now: float) -> None:
+        self._running, self._finished_at = False, now

@@ -1,6 +1,6 @@
-"""Which models there are on disk, how large, and what is seen to be wrong with their files. Asked by `models.py`.
+"""The model catalogue, cached: which models are on disk, their sizes, and what is wrong with their files.
 
-The supervisor's event loop; looks at the disk at most once a second, or when a name is new.
+Used by `models.py` in the supervisor's event loop; scans at most once a second, or when a name is new.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _SCAN_S = 1.0
 
 
 class CatalogCache:
-    """The catalogue as it was seen last."""
+    """The result of the last scan."""
 
     def __init__(
         self,
@@ -30,9 +30,9 @@ class CatalogCache:
         self._scanned_at = float("-inf")
 
     def refresh(self, wanted: str | None = None) -> dict[str, int]:
-        """Look at the disk; the sizes of those that are new or changed.
+        """Scan the disk; the sizes of models that are new or changed.
 
-        Nothing new, when that was done a moment ago and `wanted` was there: web may just have seen it come.
+        Skipped within a second of the last scan, unless `wanted` is unknown: web may just have seen it appear.
         """
         if self._clock() - self._scanned_at < _SCAN_S and (wanted is None or wanted in self._found):
             return {}
@@ -46,7 +46,7 @@ class CatalogCache:
         """Bytes of a model's files.
 
         Raises:
-            ModelNotFound: naming those there are.
+            ModelNotFound: lists the available models.
         """
         return self._of(name).size
 
@@ -54,7 +54,7 @@ class CatalogCache:
         """What is wrong with a model's files, as a sentence.
 
         Raises:
-            ModelNotFound: they are gone.
+            ModelNotFound: the files were removed.
         """
         folder = self._of(name).folder
         if folder is None or self._settings.inference_engine == "fake":

@@ -1,4 +1,4 @@
-"""The table of supervised processes: name → `Child`, each with its task. `main.py` owns it; engines join and leave."""
+"""The table of supervised processes: name → `Child`, each with its task. `main.py` owns it; engines come and go."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from src.supervisor.specs import ChildSpec
 
 
 class Children:
-    """All children. `on_change` hears of every new state, `on_fault` of a bug in a child's own task."""
+    """All children. `on_change` is called for every new state, `on_fault` when a child's own task raises."""
 
     def __init__(
         self,
-        effects: ProcessLauncher,
+        launcher: ProcessLauncher,
         settings: SupervisorSettings,
         *,
         on_change: Callable[[Child], None],
         on_fault: Callable[[], None],
     ) -> None:
-        self._effects = effects
+        self._launcher = launcher
         self._settings = settings
         self._on_change = on_change
         self._on_fault = on_fault
@@ -38,14 +38,14 @@ class Children:
 
     def add(self, spec: ChildSpec) -> None:
         past = self._past.pop(spec.name, None)
-        child = Child(spec, self._effects, self._settings, on_change=self._on_change, restarts=past)
+        child = Child(spec, self._launcher, self._settings, on_change=self._on_change, restarts=past)
         self._children[spec.name] = child
         task = asyncio.get_running_loop().create_task(child.run(), name=spec.name)
         self._tasks[spec.name] = task
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_task_done)
 
     async def remove(self, name: str) -> None:
-        """Stop a child and forget it, but for its restarts; harmless when there is none."""
+        """Stop a child and drop it, except its restart counters; a no-op for an unknown name."""
         if name not in self._children:
             return
         self._children[name].stop()
@@ -64,36 +64,36 @@ class Children:
         return tuple(child.status() for child in self._children.values())
 
     def restarts(self) -> dict[str, dict[str, int]]:
-        """By child and reason, also of those that have left: counters never go back."""
+        """By child and reason, removed children included: counters are monotonic."""
         return self._past | {name: child.status().restarts for name, child in self._children.items()}
 
     def status_of(self, name: str) -> ChildStatus | None:
         return self._children[name].status() if name in self._children else None
 
-    def renewing(self, name: str) -> bool:
-        """Whether a child's successor is on its way."""
-        return name in self._children and self._children[name].renewing
+    def recycling(self, name: str) -> bool:
+        """Whether a standby for this child is starting."""
+        return name in self._children and self._children[name].recycling
 
-    def heard(self, name: str, health: Health) -> None:
-        """What a child has just said of itself, outside of its heartbeats."""
+    def update_health(self, name: str, health: Health) -> None:
+        """Record health that a child reported outside of a heartbeat."""
         if name in self._children:
-            self._children[name].heard(health)
+            self._children[name].update_health(health)
 
     def sockets(self) -> list[tuple[str, Path]]:
-        """Of those that are ready, and answer on one."""
+        """Name and socket of each ready child that listens on one."""
         ready = [child.spec for child in self._children.values() if child.state == "ready"]
         return [(spec.name, spec.address) for spec in ready if isinstance(spec.address, Path)]
 
     def overdue(self) -> list[str]:
-        """Those whose silence nobody has acted on: a reason to let systemd's watchdog bite."""
-        return watchdog.overdue(child.silence() for child in self._children.values())
+        """Children whose heartbeat timeout was not acted on: a reason to stop feeding systemd's watchdog."""
+        return watchdog.overdue(child.heartbeat_age() for child in self._children.values())
 
     def all_in(self, *states: ChildState) -> bool:
-        """Whether all are in one of these states; one that has just been stopped does not count any more."""
+        """Whether all are in one of these states; stopped children do not count."""
         return all(child.state in (*states, "stopped") for child in self._children.values())
 
     def restart(self, name: str) -> bool:
-        """Replace a child, or start it now if it waits; False when there is none of that name."""
+        """Replace a child, or start it now if it is in backoff; False for an unknown name."""
         if name not in self._children:
             return False
         self._children[name].restart()
@@ -106,7 +106,7 @@ class Children:
                 child.restart()
 
     async def drain(self) -> None:
-        """Stop all, in order: who sends work before who does it, so that no running request loses its back end."""
+        """Stop all in `stop_order`: web before the back ends, so that no running request loses its back end."""
         in_order = sorted(self._children.values(), key=lambda child: child.spec.stop_order)
         for _, together in groupby(in_order, key=lambda child: child.spec.stop_order):
             group = list(together)
@@ -115,11 +115,11 @@ class Children:
             await asyncio.wait({self._tasks[child.spec.name] for child in group})
 
     def kill(self) -> None:
-        """End all at once; `drain` then returns soon."""
+        """Kill all at once; `drain` then returns soon."""
         for child in self._children.values():
             child.kill()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
-            logger.opt(exception=error).error("the task that watches {} failed", task.get_name())
+            logger.opt(exception=error).error("supervising {} failed", task.get_name())
             self._on_fault()

@@ -1,4 +1,4 @@
-"""What the supervisor answers on its control socket: to web, to the command line, to MCP through web."""
+"""The control socket's request handler: serves web, the command line, and MCP through web."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from src.supervisor.models import ModelTable
 
 
 class ControlTarget(Protocol):
-    """The supervisor, as those who ask it see it."""
+    """The supervisor, as the control socket sees it."""
 
     models: ModelTable
 
@@ -31,17 +31,17 @@ class ControlTarget(Protocol):
     def stop(self) -> None: ...
 
     def restart(self, child: str) -> bool:
-        """False when there is none of that name."""
+        """False for an unknown name."""
 
 
-def answering(service: ControlTarget) -> Handler:
-    """A handler for `ipc.server`. Questions may be repeated on one connection; a `AcquireModel` keeps it to its end."""
+def control_handler(service: ControlTarget) -> Handler:
+    """A handler for `ipc.server`. One connection may send many requests; an `AcquireModel` holds it until it closes."""
 
     def answer(message: AnyMessage) -> AnyMessage:
         if isinstance(message, StatusRequest):
             return service.status()
         try:
-            _obey(message, service)
+            _handle(message, service)
         except ServiceError as error:
             return Failed.of(error)
         return Accepted()
@@ -49,20 +49,20 @@ def answering(service: ControlTarget) -> Handler:
     async def serve(peer: Peer) -> None:
         while (message := await peer.receive()) is not None:
             if isinstance(message, AcquireModel):
-                return await service.models.lend(peer, message)
+                return await service.models.acquire_lease(peer, message)
             peer.send(answer(message))
         return None
 
     return serve
 
 
-def _obey(message: AnyMessage, service: ControlTarget) -> None:
-    """Raises ServiceError for an order that cannot be taken."""
+def _handle(message: AnyMessage, service: ControlTarget) -> None:
+    """Raises ServiceError for a request that cannot be carried out."""
     if isinstance(message, StopRequest):
         service.stop()
     elif isinstance(message, RestartRequest):
         if not service.restart(message.child):
-            raise NotFound("no such child")
+            raise NotFound(f"No process named {message.child!r}.")
     elif isinstance(message, MoveModel):
         service.models.move(message.model, message.to)
     elif isinstance(message, SetIdleTimeout):
@@ -70,4 +70,4 @@ def _obey(message: AnyMessage, service: ControlTarget) -> None:
     elif isinstance(message, PauseBackground):
         service.models.pause_background(paused=message.paused)
     else:
-        raise UnsupportedValue(f"the supervisor does not take {type(message).__name__}")
+        raise UnsupportedValue(f"The supervisor does not handle {type(message).__name__}.")

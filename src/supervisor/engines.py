@@ -35,10 +35,10 @@ class EngineProcesses:
         await self._children.remove(self.name(model))
 
     async def move(self, model: str, to: Literal["cpu", "gpu"]) -> None:
-        """Again, when its process was relieved by another meanwhile: that one is on the device."""
+        """Repeated when a standby replaced the process meanwhile: the standby is on the device."""
         pid, health, failure = self._pid(model), None, None
         try:
-            health = await self._order(model, to)
+            health = await self._request_move(model, to)
         except MoveFailed as error:
             failure = error
         if self._pid(model) != pid:
@@ -46,25 +46,25 @@ class EngineProcesses:
         elif failure is not None:
             raise failure
         elif health is not None:
-            self._children.heard(self.name(model), health)
+            self._children.update_health(self.name(model), health)
 
-    async def _order(self, model: str, to: Literal["cpu", "gpu"]) -> Health:
+    async def _request_move(self, model: str, to: Literal["cpu", "gpu"]) -> Health:
         path = runtime.engine_socket(self._directory, model)
         try:
             work = outcome(path, MoveWeights(to), Health, Failed)
             answer = await asyncio.wait_for(work, self._settings.start_timeout)
         except (TimeoutError, OSError, FramingError) as error:
-            raise MoveFailed(str(error) or f"no answer within {self._settings.start_timeout:g} s") from None
+            raise MoveFailed(str(error) or f"no reply within {self._settings.start_timeout:g} s") from None
         if isinstance(answer, Health):
             return answer
-        raise MoveFailed(answer.message if isinstance(answer, Failed) else "it does not know how")
+        raise MoveFailed(answer.message if isinstance(answer, Failed) else "unexpected reply")
 
     def _pid(self, model: str) -> int | None:
         child = self.status(model)
         return child.pid if child is not None else None
 
-    def worn(self, model: str) -> bool:
-        return self._children.renewing(self.name(model))
+    def due_for_recycle(self, model: str) -> bool:
+        return self._children.recycling(self.name(model))
 
     def status(self, model: str) -> ChildStatus | None:
         return self._children.status_of(self.name(model))

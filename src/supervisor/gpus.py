@@ -1,4 +1,4 @@
-"""The supervisor's part in GPUs: which one is used, decided at the start, and how all of them are, in the status."""
+"""The supervisor's view of GPUs: selects one at startup, and samples all of them for the status."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FIRST_S = 5.0  # NVML needs a second or two when nothing else holds the driver
 
 
 class Gpus:
-    """One per supervisor. `environment`: what engine and OCR are started with."""
+    """One per supervisor. `environment`: added to the environment of engine and OCR."""
 
     def __init__(self, settings: Settings, watch: GpuWatch | None = None) -> None:
         self._needed = settings.inference_engine != "fake"
@@ -35,38 +35,38 @@ class Gpus:
         return self.selection.environment
 
     def sample(self) -> GpuSample:
-        """How they are now, and which one we use."""
+        """The latest reading, with the selected GPU."""
         return msgspec.structs.replace(self._watch.latest(), selected=self.selection.index, why=self.selection.why)
 
     def memory_bytes(self) -> int | None:
-        """Of the GPU that models are loaded on, where it has memory of its own and that is known."""
+        """Dedicated memory of the selected GPU, where known."""
         used = self.sample().used
         own = self.sample().source == "nvml" and not self._on_cpu
         return used.memory_total_bytes if own and used is not None else None
 
     def close(self) -> None:
-        """Ask the drivers no more."""
+        """Stop polling the drivers."""
         self._watch.stop()
 
     def announce(self) -> None:
-        """Say in the log what there is, or what it costs that there is nothing."""
+        """Log the GPUs, or a warning when there is none."""
         sample = self.sample()
         for gpu in sample.gpus:
             logger.info("GPU {}: {}{}", gpu.index, gpu.name, f", used: {sample.why}" if gpu is sample.used else "")
         if sample.gpus and sample.used is None:
-            logger.info("which GPU is used is left to CUDA: {}", sample.why)
+            logger.info("GPU selection is left to CUDA: {}", sample.why)
         if sample.source == "none" and self._needed:
             logger.warning("{}", no_gpu_warning(read_host()))
         elif not sample.gpus and sample.source != "none":
-            logger.warning("there is a GPU, but nothing tells of it: {}", sample.reason)
+            logger.warning("a GPU is present but cannot be read: {}", sample.reason)
 
 
 def _decide(settings: Settings, sample: GpuSample) -> GpuSelection:
-    """Raises SettingsError for what cannot be had here."""
+    """Raises SettingsError when the settings ask for a GPU that is not available."""
     if settings.require_gpu and settings.device_type == "cpu":
         raise SettingsError(["REQUIRE_GPU: true, but DEVICE_TYPE=cpu uses none"])
     if settings.cuda_device != "auto" and not (sample.source == "nvml" and sample.gpus):
-        raise SettingsError([f"CUDA_DEVICE: no NVIDIA GPU is known here: {sample.reason or 'there is an Apple GPU'}"])
+        raise SettingsError([f"CUDA_DEVICE: no NVIDIA GPU found: {sample.reason or 'there is an Apple GPU'}"])
     if sample.source == "ioreg":
         selection = GpuSelection(0, "the only one")
     else:

@@ -1,7 +1,7 @@
-"""The one log rotator: renames full or old log files, compresses them a minute later, deletes them in the end.
+"""The only log rotator: renames full or old log files, compresses them a minute later, deletes them after retention.
 
-`main.py` runs `tidy` in a thread every now and then. The processes that write watch their files, so a
-renamed file costs them no line; a late one may still go to the old file, hence the minute.
+`main.py` runs `tidy` in a thread periodically. Writing processes watch their files and reopen them after a rename;
+a late record may still go to the old file, hence the minute.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class RotatedLog:
 
 @dataclass(frozen=True)
 class Action:
-    """What is to be done with one file."""
+    """What to do with one file."""
 
     do: Literal["rotate", "compress", "delete"]
     name: str
 
 
 def plan(files: Iterable[RotatedLog], now: float, settings: LogSettings) -> Iterator[Action]:
-    """Decide, for our own names only; a file of another name is never touched."""
+    """The actions for log files of this service; other files are never touched."""
     files = list(files)
     surplus = list(_plan_total(files, settings))
     yield from surplus
@@ -67,7 +67,7 @@ def _is_full(file: RotatedLog, now: float, settings: LogSettings) -> bool:
 
 
 def _plan_total(files: list[RotatedLog], settings: LogSettings) -> Iterator[Action]:
-    """Clients in a loop fill the access log faster than days pass: the oldest rotated files make room."""
+    """LOG_TOTAL_MB: delete the oldest rotated files."""
     rotated = sorted((file for file in files if _is_rotated(file.name)), key=lambda file: file.modified)
     excess = sum(file.size for file in rotated) - settings.log_total_mb * 2**20
     for file in rotated:
@@ -89,33 +89,33 @@ def _plan_rotated(file: RotatedLog, age_s: float, settings: LogSettings) -> Iter
 
 
 class Janitor:
-    """Looks at the folder and carries the plan out. Never raises: what cannot be done is logged once, tried again."""
+    """Carries the plan out. Never raises: a failure is logged once and retried."""
 
     def __init__(self, folder: Path, settings: LogSettings, clock: Callable[[], float]) -> None:
         self._folder = folder
         self._settings = settings
         self._clock = clock
-        self._troubled = False
+        self._failing = False
 
     def tidy(self) -> None:
-        """One round. Blocks for as long as compressing takes."""
+        """Rotate, compress and delete once. Blocks while compressing."""
         try:
-            actions = list(plan(_look(self._folder), self._clock(), self._settings))
-            problems = [problem for action in actions if (problem := self._problem_with(action))]
+            actions = list(plan(_scan(self._folder), self._clock(), self._settings))
+            problems = [problem for action in actions if (problem := self._try(action))]
         except OSError as error:
             problems = [error]
-        if problems and not self._troubled:
-            logger.error("the log files cannot be kept in order: {}", problems[0])
-        self._troubled = bool(problems)
+        if problems and not self._failing:
+            logger.error("log rotation failed, retrying: {}", problems[0])
+        self._failing = bool(problems)
 
-    def _problem_with(self, action: Action) -> OSError | None:
+    def _try(self, action: Action) -> OSError | None:
         try:
-            self._carry_out(action)
+            self._execute(action)
         except OSError as error:
             return error
         return None
 
-    def _carry_out(self, action: Action) -> None:
+    def _execute(self, action: Action) -> None:
         path = self._folder / action.name
         if action.do == "rotate":
             _rotate(path, self._clock())
@@ -125,7 +125,7 @@ class Janitor:
             path.unlink()
 
 
-def _look(folder: Path) -> Iterator[RotatedLog]:
+def _scan(folder: Path) -> Iterator[RotatedLog]:
     for path in sorted(folder.iterdir()):
         info = path.lstat()
         if stat.S_ISREG(info.st_mode):
@@ -133,7 +133,7 @@ def _look(folder: Path) -> Iterator[RotatedLog]:
 
 
 def _began(path: Path, modified: float) -> date:
-    """Its first record tells, also on file systems that keep no time of birth."""
+    """The date of its first record; many file systems keep no creation time."""
     if path.name in _NAMES:
         with path.open("rb") as file:
             if found := _FIRST_RECORD.match(file.read(64)):
@@ -145,7 +145,7 @@ def _rotate(path: Path, now: float) -> None:
     stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S")
     target = _free(path.with_name(f"{path.stem}.{stamp}.log"))
     path.rename(target)
-    os.utime(target, (now, now))  # its age counts from now on
+    os.utime(target, (now, now))  # its age starts now
 
 
 def _free(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What a child does to the world, as `child.py` and `relief.py` see it; `processes.py` does it, tests play it."""
+"""Interfaces for starting and probing processes, used by `child.py` and `standby.py`; implemented in `processes.py`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from src.supervisor.specs import ChildSpec
 
 
 class ProbeError(Exception):
-    """No good answer; the text says why."""
+    """The probe failed; the text says why."""
 
 
 class Process(Protocol):
-    """A process that was started. `exited` completes with its exit status, once it is reaped."""
+    """A started process. `exited` completes with its exit status once it is reaped."""
 
     pid: int
     exited: asyncio.Future[int]
@@ -24,25 +24,25 @@ class Process(Protocol):
 
 
 class Probe(Protocol):
-    """Asks one process how it is, over one connection that is kept."""
+    """Health checks of one process over one persistent connection."""
 
     async def ask(self, timeout_s: float) -> Health | None:
-        """Its health; None when it is well and says no more. Raises ProbeError."""
+        """Its health; None when it is healthy and reports no details. Raises ProbeError."""
 
-    async def exercise(self, timeout_s: float) -> None:
-        """Let it do its work once, in the smallest way. Raises ProbeError when it does not."""
+    async def probe_generation(self, timeout_s: float) -> None:
+        """Generate one token. Raises ProbeError when that fails."""
 
     def close(self) -> None: ...
 
 
 class ProcessLauncher(Protocol):
     def spawn(self, spec: ChildSpec) -> Process:
-        """Start it, leading a process group of its own. Raises OSError."""
+        """Start it as the leader of its own process group. Raises OSError."""
 
     def probe(self, spec: ChildSpec, pid: int) -> Probe: ...
 
     def take_over(self, spec: ChildSpec) -> None:
-        """Whoever connects from now on reaches the process beside it. Raises OSError when there is none."""
+        """New connections reach the standby from now on. Raises OSError when it is not listening."""
 
     def free_bytes(self) -> int:
-        """The machine's memory that could be had."""
+        """Available memory of the machine."""

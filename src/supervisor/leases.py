@@ -1,6 +1,6 @@
-"""A request's place at a model, and a model with those who wait for it and use it: what `models.py` decides over.
+"""Leases (one request's right to use a model) and table entries (a model with its waiting and running leases).
 
-Nothing here waits or moves: a lease's future tells the request, and `ModelSlot` tells the policy.
+State of `models.py`; nothing here waits or moves weights. A lease's futures notify its request.
 """
 
 from __future__ import annotations
@@ -27,53 +27,53 @@ _UNDER_WAY: dict[tuple[Location, Location], ModelState] = {
 
 @dataclass(eq=False)
 class Lease:
-    """One request's place at a model. `granted` ends with None, or with the error to answer.
+    """One request's right to use a model.
 
-    `revoked` ends with the error that takes a granted one away.
+    `granted` resolves to None or raises the error to answer; `revoked` resolves to the error that ends a granted lease.
     """
 
-    wish: AcquireModel
+    request: AcquireModel
     arrived: float
     granted: asyncio.Future[None]
     revoked: asyncio.Future[ServiceError]
 
-    def too_late(self, patience_s: float) -> ServiceError:
-        """What it is told after so many seconds without a place."""
-        if self.wish.background:
+    def timeout_error(self, timeout_s: float) -> ServiceError:
+        """The error for a lease that was not granted in time."""
+        if self.request.background:
             return DeadlineExceeded(
-                f"There was no quiet time for a background request within {patience_s:g} s (BACKGROUND_TIMEOUT).",
+                f"The server was not idle within {timeout_s:g} s to run a background request (BACKGROUND_TIMEOUT).",
                 retry_after_s=_ROOM_RETRY_S,
             )
         return BackendUnavailable(
-            f"Other models kept the device for {patience_s:g} s (QUEUE_TIMEOUT, MAX_CONCURRENT_MODELS).",
+            f"No capacity for this model within {timeout_s:g} s (QUEUE_TIMEOUT, MAX_CONCURRENT_MODELS).",
             retry_after_s=_ROOM_RETRY_S,
         )
 
 
 @dataclass(eq=False)
 class ModelEntry:
-    """A model, its leases, and why it failed last, until it is loaded again. Seconds on the table's clock."""
+    """A model, its leases, and its last load failure until the next load. Seconds on the table's clock."""
 
-    place: ModelSlot
-    returns: bool  # it is loaded again by itself after a failure: it is pinned, or the default
+    slot: ModelSlot
+    auto_reload: bool  # reloaded after a failure without a request: pinned, or the default model
     waiting: list[Lease] = field(default_factory=list)
     running: set[Lease] = field(default_factory=set)
     failure: str | None = None
     failed_at: float = 0.0
-    began_at: float = 0.0
-    said_at: float = 0.0
+    load_started_at: float = 0.0
+    logged_at: float = 0.0
 
     @property
     def state(self) -> ModelState:
-        place = self.place
-        if place.location == "unloaded" and place.target != "gpu" and self.failure is not None:
+        slot = self.slot
+        if slot.location == "unloaded" and slot.target != "gpu" and self.failure is not None:
             return "failed"
-        return place.location if place.target is None else _UNDER_WAY[place.location, place.target]
+        return slot.location if slot.target is None else _UNDER_WAY[slot.location, slot.target]
 
     @property
     def in_demand(self) -> bool:
-        """Whether anybody waits or runs here who is no background request."""
-        return any(not lease.wish.background for lease in (*self.waiting, *self.running))
+        """Whether a request other than background ones waits or runs."""
+        return any(not lease.request.background for lease in (*self.waiting, *self.running))
 
     def failed(self, why: str, now: float) -> None:
         self.failure, self.failed_at = why, now
@@ -83,7 +83,7 @@ class ModelEntry:
         self._count()
 
     def answer(self, error: ServiceError | None, now: float) -> None:
-        """Let in all who wait, or tell them why not."""
+        """Grant all waiting leases, or fail them with `error`."""
         for lease in self.waiting:
             if lease.granted.done():
                 continue
@@ -93,27 +93,27 @@ class ModelEntry:
             else:
                 lease.granted.set_exception(error)
         self.waiting.clear()
-        self.place.last_used = now
+        self.slot.last_used = now
         self._count()
 
     def revoke(self, error: ServiceError) -> None:
-        """Take the place away from all who have it: there is no process for them, and none will come by itself."""
+        """Revoke all running leases: the process is gone and will not be restarted."""
         for lease in self.running:
             if not lease.revoked.done():
                 lease.revoked.set_result(error)
         self.running.clear()
         self._count()
 
-    def give_back(self, lease: Lease, now: float) -> None:
-        """It is over, wherever it was."""
+    def release(self, lease: Lease, now: float) -> None:
+        """Remove the lease, waiting or running."""
         if lease in self.waiting:
             self.waiting.remove(lease)
         if lease in self.running:
             self.running.discard(lease)
-            self.place.last_used = now
+            self.slot.last_used = now
         self._count()
 
     def _count(self) -> None:
-        place = self.place
-        place.running, place.waiting = len(self.running), len(self.waiting)
-        place.oldest = min((lease.arrived for lease in self.waiting), default=0.0)
+        slot = self.slot
+        slot.running, slot.waiting = len(self.running), len(self.waiting)
+        slot.oldest = min((lease.arrived for lease in self.waiting), default=0.0)

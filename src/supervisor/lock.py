@@ -1,7 +1,7 @@
-"""One supervisor per runtime directory: an exclusive lock the kernel drops when its holder dies, however it dies.
+"""One supervisor per runtime directory: an exclusive lock that the kernel releases when its holder exits.
 
-Held by `main.py` as long as the supervisor runs. The file stays; only the lock on it means anything.
-`runtime_keeper.py` takes it again when a cleaner has deleted it.
+Held by `main.py` while the supervisor runs. The file stays behind; only the lock on it counts.
+`runtime_keeper.py` locks it again after a cleaner of /tmp has deleted it.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pathlib import Path
 
 
 class AlreadyRunning(Exception):
-    """Another supervisor holds the lock; `pid` is what it wrote there, if it can be read."""
+    """Another supervisor holds the lock; `pid` is its process id, if readable."""
 
     def __init__(self, pid: int | None) -> None:
-        super().__init__(f"another instance runs in this checkout (pid {pid or 'unknown'})")
+        super().__init__(f"another instance is running in this checkout (pid {pid or 'unknown'})")
         self.pid = pid
 
 
-class Held:
-    """The lock, while it is held."""
+class InstanceLock:
+    """The lock while it is held."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor = _open(path)
 
     def lost(self) -> bool:
-        """Whether its file was removed: then another process could take a new one."""
+        """Whether the file was removed: another process could then lock a new one."""
         try:
             found = self.path.stat()
         except FileNotFoundError:
@@ -38,7 +38,7 @@ class Held:
         return (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino)
 
     def retake(self) -> None:
-        """Make the file again. Raises AlreadyRunning when another process was faster, OSError."""
+        """Create and lock the file again. Raises AlreadyRunning when another process was first, OSError."""
         descriptor = _open(self.path)
         os.close(self._descriptor)
         self._descriptor = descriptor
@@ -48,13 +48,13 @@ class Held:
 
 
 @contextmanager
-def hold(path: Path) -> Iterator[Held]:
+def hold(path: Path) -> Iterator[InstanceLock]:
     """Hold the lock inside the block.
 
     Raises:
         AlreadyRunning: when another process has it.
     """
-    held = Held(path)
+    held = InstanceLock(path)
     try:
         yield held
     finally:
@@ -86,8 +86,8 @@ def _pid_in(descriptor: int) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def refresh(path: Path) -> None:
-    """Keep the file and its directory young: macOS and systemd delete what is old under /tmp."""
+def touch(path: Path) -> None:
+    """Touch the file and its directory: macOS and systemd delete old files under /tmp."""
     for young in (path, path.parent):
         with suppress(FileNotFoundError):
             os.utime(young)

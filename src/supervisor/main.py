@@ -1,7 +1,7 @@
-"""The supervisor process: starts the service's processes, keeps them alive, stops them in order.
+"""The supervisor process: starts the service's processes, restarts them when they fail, stops them in order.
 
 Called by `cli.py`. Plain asyncio, never monkey-patched; imports neither MLX nor Flask. Signal handlers and the control
-socket only leave orders; each child's own task acts on them.
+socket only set the desired state; each child's own task acts on it.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ from src.supervisor.gpus import Gpus
 from src.supervisor.janitor import Janitor
 from src.supervisor.models import ModelTable
 from src.supervisor.notify import Notifier
-from src.supervisor.processes import LocalLauncher, lives
+from src.supervisor.processes import LocalLauncher, is_alive
 from src.supervisor.readings import Sampler
-from src.supervisor.reload import Sources, concerned
+from src.supervisor.reload import Sources, affected_processes
 from src.supervisor.runtime_keeper import RuntimeKeeper
 from src.supervisor.specs import ChildSpec
 
-_PORT_WAIT_S = 5.0  # the web of a supervisor that was killed needs a moment to end
-_LIFELINE_S = 0.5
-_RUNTIME_S = 0.5
+_PORT_WAIT_S = 5.0  # after a supervisor was killed, its web needs time to exit
+_PARENT_CHECK_S = 0.5
+_RUNTIME_CHECK_S = 0.5
 _RELOAD_S = 1.0
-_ALIVE_S = 5.0
-_TIDY_S = 30.0
+_WATCHDOG_S = 5.0
+_LOG_ROTATION_S = 30.0
 _READINGS_S = 30.0
 
 
@@ -68,7 +68,7 @@ def run(
     lifeline: int | None = None,
     table: tuple[ChildSpec, ...] | None = None,
 ) -> ExitCode:
-    """Serve until told to stop. `lifeline`: a process whose end is ours. `table`: what to run, if not the service."""
+    """Serve until stopped. `lifeline`: pid of a parent to exit with. `table`: what to run instead of the service."""
     try:
         logs.configure("supervisor", settings, settings.level)
         directory = runtime.prepare(settings.runtime_path)
@@ -81,17 +81,17 @@ def run(
             wanted = table or specs.service(settings, directory, with_web=with_web)
             keeper = RuntimeKeeper(directory, held)
             return asyncio.run(_serve(settings, directory, wanted, _Options(with_web, reload, lifeline, keeper)))
-    except SettingsError as error:  # a GPU that is asked for and not there
+    except SettingsError as error:  # a required GPU is missing
         logger.error("{}", error)
         return ExitCode.CONFIG
     except lock.AlreadyRunning as error:
         return _refuse(str(error))
-    except AddressInUse as error:  # it holds the lock of a file that someone deleted
+    except AddressInUse as error:  # it holds the lock of a deleted file
         return _refuse(f"another instance answers on {error}")
 
 
 def _refuse(why: str) -> ExitCode:
-    sys.stderr.write(f"{why}. `python run.py status` shows it, `python run.py stop` ends it.\n")
+    sys.stderr.write(f"{why}. `python run.py status` shows it, `python run.py stop` stops it.\n")
     return ExitCode.ALREADY_RUNNING
 
 
@@ -104,7 +104,7 @@ class _Options:
 
 
 def _no_core_dumps() -> None:
-    """A hung engine is ended by SIGABRT. Its core would be as large as its model, and hold its users' text."""
+    """A hung engine gets SIGABRT; its core dump would be as large as the model and contain prompts."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
@@ -114,19 +114,19 @@ async def _serve(settings: Settings, directory: Path, table: tuple[ChildSpec, ..
 
 
 class Supervisor:
-    """Ties the parts together. Everything here runs in the event loop's thread."""
+    """Owns all parts. Everything here runs in the event loop's thread."""
 
     def __init__(self, settings: Settings, directory: Path, options: _Options) -> None:
         self._settings = settings
         self._directory = directory
         self._options = options
         self._started_at = time.monotonic()
-        self._over = asyncio.Event()
-        self._verdict = ExitCode.OK
-        self._announced = self._settled = False
+        self._stopping = asyncio.Event()
+        self._exit_code = ExitCode.OK
+        self._announced_ready = self._startup_done = False
         self._notifier = Notifier(notify_socket())
-        self._duties: list[asyncio.Task[None]] = []
-        # what dev mode changes is not in the children's environment yet
+        self._tasks: list[asyncio.Task[None]] = []
+        # dev mode changes settings that the children must see
         debug = {"DEBUG": "true", "GRACEFUL_TIMEOUT": str(settings.graceful_timeout)} if settings.debug else {}
         held = {WEB_FD: str(listen_fd())} if listen_fd() is not None else {}
         self._gpus = Gpus(settings)
@@ -134,39 +134,39 @@ class Supervisor:
         self._children = Children(
             LocalLauncher(lambda kind: process_environment(kind, settings, **changes)),
             settings,
-            on_change=self._changed,
-            on_fault=lambda: self._end(ExitCode.FAILURE),
+            on_change=self._on_child_change,
+            on_fault=lambda: self._request_stop(ExitCode.FAILURE),
         )
         self.models = ModelTable(
             settings,
             EngineProcesses(self._children, settings, directory),
             memory_bytes=self._gpus.memory_bytes() or psutil.virtual_memory().total,
-            others_busy=self._ocr_busy,
+            other_load=self._ocr_busy,
         )
 
     async def serve(self, table: tuple[ChildSpec, ...]) -> ExitCode:
         self._listen_to_signals()
-        server = Server(runtime.control_socket(self._directory), control.answering(self))
+        server = Server(runtime.control_socket(self._directory), control.control_handler(self))
         await server.start()
         self._remove_stale_sockets()
         try:
-            if await self._port_is_free() and not self._over.is_set():
-                self._begin(table)
-                await self._over.wait()
+            if await self._port_is_free() and not self._stopping.is_set():
+                self._start_children(table)
+                await self._stopping.wait()
                 self._notifier.stopping()
                 logger.info("stopping")
             self.models.close()
             await self._children.drain()
         finally:
             self.models.close()
-            for duty in self._duties:
-                duty.cancel()
+            for task in self._tasks:
+                task.cancel()
             self._children.kill()
             self._gpus.close()
             self._remove_stale_sockets()
             await server.close()
         logger.info("stopped")
-        return self._verdict
+        return self._exit_code
 
     def status(self) -> SystemStatus:
         uptime_s = time.monotonic() - self._started_at
@@ -182,7 +182,7 @@ class Supervisor:
         )
 
     def stop(self) -> None:
-        self._end(ExitCode.OK)
+        self._request_stop(ExitCode.OK)
 
     def restart(self, child: str) -> bool:
         return self._children.restart(child)
@@ -192,11 +192,11 @@ class Supervisor:
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._told_to_stop)
-        loop.add_signal_handler(signal.SIGHUP, self._renew_web)
+            loop.add_signal_handler(number, self._on_stop_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_web)
 
     def _remove_stale_sockets(self) -> None:
-        """What killed back ends left. None of ours runs before the start and after the end."""
+        """Sockets of killed back ends. Called only while no back end runs."""
         for path in self._directory.glob("*.sock"):
             if path != runtime.control_socket(self._directory):
                 path.unlink(missing_ok=True)
@@ -206,138 +206,142 @@ class Supervisor:
             return True
         why = await port.wait_until_free(self._settings.host, self._settings.port, _PORT_WAIT_S)
         if why:
-            logger.error("cannot listen on {}; set PORT, or stop who uses it", why)
-            self._verdict = ExitCode.FAILURE
+            logger.error("cannot listen on {}; set PORT, or stop the process that uses it", why)
+            self._exit_code = ExitCode.FAILURE
         return why is None
 
-    def _begin(self, table: tuple[ChildSpec, ...]) -> None:
+    def _start_children(self, table: tuple[ChildSpec, ...]) -> None:
         self._gpus.announce()
         for spec in table:
             self._children.add(spec)
         self.models.begin()
-        rounds = asyncio.get_running_loop().create_task(self.models.run())
-        rounds.add_done_callback(self._rounds_ended)
-        self._duties.append(rounds)
-        self._every(_ALIVE_S, self._feed_watchdog)
+        reconciler = asyncio.get_running_loop().create_task(self.models.run())
+        reconciler.add_done_callback(self._on_reconcile_ended)
+        self._tasks.append(reconciler)
+        self._every(_WATCHDOG_S, self._feed_watchdog)
         if self._options.keeper is not None:
-            self._every(_RUNTIME_S, self._check_with(self._options.keeper))
+            self._every(_RUNTIME_CHECK_S, self._runtime_check(self._options.keeper))
         sampler = Sampler(self._settings.log_path if self._settings.enable_log_file else ROOT)
         self._every(_READINGS_S, lambda: self._log_readings(sampler))
-        self._every(_TIDY_S, self._tidy_with(Janitor(self._settings.log_path, self._settings, time.time)), thread=True)
+        self._every(
+            _LOG_ROTATION_S,
+            self._log_rotation(Janitor(self._settings.log_path, self._settings, time.time)),
+            thread=True,
+        )
         if self._options.reload:
             sources = Sources(ROOT / "src")
             self._every(_RELOAD_S, lambda: self._reload(sources))
         if self._options.lifeline is not None:
-            self._every(_LIFELINE_S, self._end_without(self._options.lifeline))
+            self._every(_PARENT_CHECK_S, self._stop_with_parent(self._options.lifeline))
 
-    def _every(self, seconds: float, duty: Callable[[], None], *, thread: bool = False) -> None:
+    def _every(self, seconds: float, task: Callable[[], None], *, thread: bool = False) -> None:
         async def repeat() -> None:
             while True:
                 await asyncio.sleep(seconds)
                 try:
-                    await (asyncio.to_thread(duty) if thread else _now(duty))
-                except Exception:  # noqa: BLE001  # process boundary: a side duty must never cost the service
-                    logger.exception("a duty of the supervisor failed")
+                    await (asyncio.to_thread(task) if thread else _run_inline(task))
+                except Exception:  # noqa: BLE001  # process boundary: a background task must never stop the service
+                    logger.exception("background task failed")
 
-        self._duties.append(asyncio.get_running_loop().create_task(repeat()))
+        self._tasks.append(asyncio.get_running_loop().create_task(repeat()))
 
-    # ---- what happens meanwhile
+    # ---- events
 
-    def _changed(self, child: Child) -> None:
-        """A child is in a new state."""
+    def _on_child_change(self, child: Child) -> None:
+        """A child changed state."""
         if child.spec.model is not None:
             end = child.last_end
             stalled = child.state == "starting" and end is not None and end.reason == "start"
             why = child.status().detail or (end.detail if end is not None else None)
             self.models.changed(child.spec.model, child.state, why, stalled=stalled)
-        if child.state == "failed" and not self._settled and _is_config(child):
-            self._end(ExitCode.CONFIG)  # it printed what is wrong; waiting will not mend it
-        if not self._announced and self._children.all_in("ready"):
-            self._announced = True
+        if child.state == "failed" and not self._startup_done and _is_config(child):
+            self._request_stop(ExitCode.CONFIG)  # it printed what is wrong; a retry does not fix it
+        if not self._announced_ready and self._children.all_in("ready"):
+            self._announced_ready = True
             seconds = time.monotonic() - self._started_at
             logger.info("{} after {:.1f} s", self._where(), seconds)
-        if not self._settled and self._children.all_in("ready", "failed"):
-            # a service whose engine failed is up as well: it says why over HTTP, and heals by itself
-            self._settled = True
+        if not self._startup_done and self._children.all_in("ready", "failed"):
+            # also when an engine failed: web reports why, and the engine is retried
+            self._startup_done = True
             self._notifier.ready(self._where())
-            if not self._announced:
-                logger.warning("up, but not whole: `python run.py status` says what failed")
+            if not self._announced_ready:
+                logger.warning("started degraded: `python run.py status` shows what failed")
 
-    def _rounds_ended(self, task: asyncio.Task[None]) -> None:
-        """Without rounds every request would wait in vain: better a new supervisor."""
+    def _on_reconcile_ended(self, task: asyncio.Task[None]) -> None:
+        """Without the reconciler no request would be admitted: exit for a restart."""
         if not task.cancelled() and (error := task.exception()):
-            logger.opt(exception=error).error("the task that decides where models are failed")
-            self._end(ExitCode.FAILURE)
+            logger.opt(exception=error).error("reconciling the table of models failed, exiting for a restart")
+            self._request_stop(ExitCode.FAILURE)
 
     def _where(self) -> str:
         return f"ready on {specs.base_url(self._settings)}" if self._options.with_web else "back ends are ready"
 
-    def _told_to_stop(self) -> None:
-        if self._over.is_set():
-            logger.warning("told to stop again: killing all processes")
+    def _on_stop_signal(self) -> None:
+        if self._stopping.is_set():
+            logger.warning("second stop signal: killing all processes")
             self._children.kill()
         self.stop()
 
-    def _end(self, verdict: ExitCode) -> None:
-        if not self._over.is_set():
-            self._verdict = verdict
-            self._over.set()
+    def _request_stop(self, exit_code: ExitCode) -> None:
+        if not self._stopping.is_set():
+            self._exit_code = exit_code
+            self._stopping.set()
 
-    def _renew_web(self) -> None:
-        """SIGHUP: new web workers with new settings; the engine is not touched."""
+    def _reload_web(self) -> None:
+        """SIGHUP: new web workers with new settings; engines keep running."""
         try:
             keys.load(load())
-        except SettingsError as error:  # gunicorn's master would end on them
-            logger.error("web is not reloaded, these settings are wrong: {}", "; ".join(error.problems))
+        except SettingsError as error:  # gunicorn's master would exit on them
+            logger.error("web is not reloaded, invalid settings: {}", "; ".join(error.problems))
             return
         if self._children.in_state("web", "ready"):
-            logger.info("web is reloaded")
+            logger.info("reloading web")
             self._children.signal("web", signal.SIGHUP)
 
     def _reload(self, sources: Sources) -> None:
         files = sources.changed()
-        names = concerned(files)
+        names = affected_processes(files)
         if files:
-            logger.info("{} changed: renewing {}", ", ".join(map(str, sorted(files))), sorted(names) or "nothing")
+            logger.info("{} changed: restarting {}", ", ".join(map(str, sorted(files))), sorted(names) or "nothing")
         if names == {"web"} and self._children.in_state("web", "ready"):
-            self._renew_web()
+            self._reload_web()
         else:
             for name in sorted(names):
                 self._children.restart_kind(name)
 
-    def _end_without(self, pid: int) -> Callable[[], None]:
+    def _stop_with_parent(self, pid: int) -> Callable[[], None]:
         try:
             process = psutil.Process(pid)
         except psutil.NoSuchProcess:
             process = None
 
         def check() -> None:
-            if process is None or not lives(process):
-                logger.info("process {} is gone, and we go with it", pid)
+            if process is None or not is_alive(process):
+                logger.info("parent process {} exited, shutting down", pid)
                 self.stop()
 
         return check
 
-    def _check_with(self, keeper: RuntimeKeeper) -> Callable[[], None]:
+    def _runtime_check(self, keeper: RuntimeKeeper) -> Callable[[], None]:
         def check() -> None:
             try:
                 removed = keeper.check()
             except (runtime.RuntimeDirError, lock.AlreadyRunning, OSError) as error:
-                logger.error("{} was removed and cannot be made again: {}; ending", self._directory, error)
-                return self._end(ExitCode.RUNTIME_LOST)
+                logger.error("{} was removed and could not be created again: {}; exiting", self._directory, error)
+                return self._request_stop(ExitCode.RUNTIME_LOST)
             if removed:
-                logger.warning("{} was removed while running and is made again (RUNTIME_DIR)", self._directory)
-                self._children.restart_kind(specs.OCR)  # its spool and its jobs were in it
+                logger.warning("{} was removed while running and has been created again (RUNTIME_DIR)", self._directory)
+                self._children.restart_kind(specs.OCR)  # its spool and its jobs were there
             for name in keeper.unreachable(self._children.sockets()):
-                logger.warning("the socket of {} is gone and stays away: restarting it", name)
+                logger.warning("the socket of {} is missing: restarting it", name)
                 self._children.restart(name)
             return None
 
         return check
 
-    def _tidy_with(self, janitor: Janitor) -> Callable[[], None]:
+    def _log_rotation(self, janitor: Janitor) -> Callable[[], None]:
         def tidy() -> None:
-            lock.refresh(runtime.lock_file(self._directory))
+            lock.touch(runtime.lock_file(self._directory))
             if self._settings.enable_log_file:
                 janitor.tidy()
 
@@ -350,17 +354,17 @@ class Supervisor:
 
     def _feed_watchdog(self) -> None:
         if overdue := self._children.overdue():
-            logger.error("no heartbeat of {} and nothing done about it: not feeding the watchdog", ", ".join(overdue))
+            logger.error("heartbeat timeout of {} was not handled: not feeding the watchdog", ", ".join(overdue))
         else:
-            self._notifier.alive()
+            self._notifier.watchdog()
 
     def _log_readings(self, sampler: Sampler) -> None:
         reading = sampler.sample(self._children.status(), self._gpus.sample())
         logs.system.bind(**msgspec.to_builtins(reading)).info("readings")
 
 
-async def _now(duty: Callable[[], None]) -> None:
-    duty()
+async def _run_inline(task: Callable[[], None]) -> None:
+    task()
 
 
 def _is_config(child: Child) -> bool:

@@ -1,7 +1,7 @@
-"""The table of models: who asks for which, where each is, and what is done about it. The one writer of `ModelSlot`s.
+"""The table of models: leases, where each model is, and its moves. The one writer of `ModelSlot`s.
 
-Runs in the supervisor's event loop. Requests come as leases over the control socket (`lend`); `turns.decide` says what
-to do; engines come and go through `Engines`. Engines that crash are restarted by their `Child`, not from here.
+Runs in the supervisor's event loop. Requests acquire leases over the control socket (`acquire_lease`); `turns.decide`
+decides; `Engines` starts and stops processes. A crashed engine is restarted by its `Child`, not from here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from src.settings import Settings
 from src.supervisor.background import Background
 from src.supervisor.catalog_cache import CatalogCache
 from src.supervisor.leases import Lease, ModelEntry
-from src.supervisor.table import far, size
+from src.supervisor.table import load_progress, size
 from src.supervisor.turns import ModelSlot, ResidencyLimits, decide
 
 _TICK_S = 0.25
@@ -35,28 +35,28 @@ _log = logger.bind(stream="model")
 
 
 class MoveFailed(Exception):
-    """An engine did not move its weights; the text says why."""
+    """An engine failed to move its weights; the text says why."""
 
 
 class Engines(Protocol):
-    """What the table does to the world."""
+    """The engine processes, as the table of models controls them."""
 
     def start(self, model: str) -> None:
-        """Begin to keep a process for this model."""
+        """Start a supervised process for this model."""
 
     async def end(self, model: str) -> None:
-        """Stop its process; returns when nothing is left of it."""
+        """Stop its process; returns once it has exited."""
 
     async def move(self, model: str, to: Literal["cpu", "gpu"]) -> None:
-        """Have its weights moved. Raises MoveFailed."""
+        """Move its weights. Raises MoveFailed."""
 
-    def worn(self, model: str) -> bool:
-        """Whether its process is just being renewed."""
+    def due_for_recycle(self, model: str) -> bool:
+        """Whether its process is being replaced by a standby."""
 
     def status(self, model: str) -> ChildStatus | None: ...
 
     def name(self, model: str) -> str:
-        """Its process in the table of children."""
+        """The name of its process in the table of children."""
 
 
 class ModelTable:
@@ -68,42 +68,42 @@ class ModelTable:
         engines: Engines,
         *,
         memory_bytes: int,
-        others_busy: Callable[[], bool] = lambda: False,
+        other_load: Callable[[], bool] = lambda: False,
         scan: Callable[[Settings], dict[str, catalog.CatalogEntry]] = catalog.entries,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._engines = engines
-        self._others_busy = others_busy
+        self._other_load = other_load
         self._clock = clock
         self._budget = settings.models_memory_mb << 20 or int(settings.mlx_memory_fraction * memory_bytes)
         self._to_cpu_s = settings.gpu_idle_timeout
         self._background = Background(settings.background_idle_seconds, settings.background_pause_seconds, clock())
         self._background_waiting: list[Lease] = []
         self._background_running: Lease | None = None
-        self._known = CatalogCache(settings, scan, clock)
+        self._catalog = CatalogCache(settings, scan, clock)
         self._entries: dict[str, ModelEntry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._bug: BaseException | None = None  # of a move
+        self._move_error: BaseException | None = None  # raised by a move
         self._wake = asyncio.Event()
 
-    # ---- orders, and what others may see
+    # ---- commands and status
 
     def begin(self) -> None:
-        """Load what is loaded at start."""
+        """Load the default model (unless LAZY_LOAD) and the pinned ones."""
         pinned = catalog.names(self._settings.pinned_models)
         eager = [] if self._settings.lazy_load else [self._settings.default_model]
         for name in dict.fromkeys([*eager, *pinned]):
             entry = self._entry(name)
-            entry.returns = entry.place.wanted = True
-            entry.place.pinned = name in pinned
-        self._round()
+            entry.auto_reload = entry.slot.wanted = True
+            entry.slot.pinned = name in pinned
+        self._reconcile()
 
-    async def lend(self, peer: Peer, wish: AcquireModel) -> None:
-        """Answer a `AcquireModel`, and keep the place until the peer closes."""
+    async def acquire_lease(self, peer: Peer, request: AcquireModel) -> None:
+        """Grant a lease for an `AcquireModel` request and hold it until the peer closes."""
         loop = asyncio.get_running_loop()
-        lease = Lease(wish, self._clock(), loop.create_future(), loop.create_future())
+        lease = Lease(request, self._clock(), loop.create_future(), loop.create_future())
         try:
             self._enqueue(lease)
             await self._until_granted(lease, peer)
@@ -116,27 +116,27 @@ class ModelTable:
         except ServiceError as error:
             peer.send(Failed.of(error))
         finally:
-            self._give_back(lease)
+            self._release(lease)
 
     def move(self, model: str | None, to: Literal["cpu", "unloaded"]) -> None:
-        """Order a model away, or all that are not pinned, as soon as their requests have ended.
+        """Evict a model, or all that are not pinned, as soon as their requests have finished.
 
-        One that is on its way in comes first, for those who wait for it; a load nobody waits for is given up.
+        A load that requests wait for completes first; one that no request waits for is cancelled.
 
         Raises:
-            ModelNotFound: naming the models there are.
+            ModelNotFound: lists the available models.
         """
         chosen = [self._entry(model)] if model is not None else list(self._entries.values())
         for entry in chosen:
-            place = entry.place
-            if model is None and place.pinned:
+            slot = entry.slot
+            if model is None and slot.pinned:
                 continue
-            place.wanted = False
-            if place.target == "gpu" and place.location == "unloaded" and to == "unloaded" and not place.waiting:
-                place.target = "unloaded"
+            slot.wanted = False
+            if slot.target == "gpu" and slot.location == "unloaded" and to == "unloaded" and not slot.waiting:
+                slot.target = "unloaded"
                 self._spawn(self._unload(entry))
-            elif "gpu" in (place.location, place.target) or (place.location == "cpu" and to == "unloaded"):
-                place.ordered = to
+            elif "gpu" in (slot.location, slot.target) or (slot.location == "cpu" and to == "unloaded"):
+                slot.requested = to
         self._wake.set()
 
     def set_idle_timeout(self, seconds: float) -> None:
@@ -152,42 +152,42 @@ class ModelTable:
         return self._background.paused
 
     def status(self) -> tuple[ModelStatus, ...]:
-        """All that can be named, and those whose folder is gone but not their process."""
+        """All models in the catalogue, and running ones whose folder was removed."""
         self._refresh()
-        left = [name for name, entry in self._entries.items() if entry.place.present]
-        return tuple(self._status(self._entry(name)) for name in dict.fromkeys([*self._known.names(), *left]))
+        left = [name for name, entry in self._entries.items() if entry.slot.has_process]
+        return tuple(self._status(self._entry(name)) for name in dict.fromkeys([*self._catalog.names(), *left]))
 
     def changed(self, model: str, state: ChildState, why: str | None, *, stalled: bool) -> None:
-        """Its process is in a new state. `stalled`: it has just been ended because it never got ready."""
+        """Its process changed state. `stalled`: it was killed because it did not become ready."""
         entry = self._entries.get(model)
         if entry is None:
             return
-        place = entry.place
-        if state == "ready" and place.target != "unloaded":
-            self._ready(entry)
-        elif place.target == "gpu" and place.location == "unloaded" and (state in ("backoff", "failed") or stalled):
-            self._fail(entry, why or "its process does not start")
-        elif place.location == "gpu" and place.target is None and state == "failed":
-            self._fail(entry, why or "its process does not come back")
-        elif place.location == "cpu" and state in ("starting", "backoff", "failed") and place.target is None:
-            place.target = "unloaded"  # it would come back to the device, where nobody asked for it
+        slot = entry.slot
+        if state == "ready" and slot.target != "unloaded":
+            self._mark_ready(entry)
+        elif slot.target == "gpu" and slot.location == "unloaded" and (state in ("backoff", "failed") or stalled):
+            self._fail(entry, why or "its process did not start")
+        elif slot.location == "gpu" and slot.target is None and state == "failed":
+            self._fail(entry, why or "its process did not restart")
+        elif slot.location == "cpu" and state in ("starting", "backoff", "failed") and slot.target is None:
+            slot.target = "unloaded"  # a restart would load it on the device without a request
             self._spawn(self._unload(entry))
         self._wake.set()
 
     async def run(self) -> None:
-        """Decide after everything that happens, and now and then, until cancelled. Raises what a move should not."""
+        """Reconcile after every event, and every _TICK_S, until cancelled. Raises what a move raised unexpectedly."""
         while True:
-            if self._bug is not None:  # its model would be on its way for ever
-                raise self._bug
+            if self._move_error is not None:  # its model would stay in transit for ever
+                raise self._move_error
             self._wake.clear()
-            self._round()
+            self._reconcile()
             try:
                 await asyncio.wait_for(self._wake.wait(), _TICK_S)
             except TimeoutError:
                 continue
 
     def close(self) -> None:
-        """The service ends: nothing is moved any more. Who waits for a load under way still gets in."""
+        """Shutdown: stop moving models. Requests that wait for a load in progress are still admitted."""
         self._closing = True
         for task in self._tasks:
             task.cancel()
@@ -195,23 +195,23 @@ class ModelTable:
     # ---- leases
 
     def _enqueue(self, lease: Lease) -> None:
-        model = lease.wish.model
+        model = lease.request.model
         if model is not None:
-            self._check(self._entry(model), retry=lease.wish.retry)
-            if lease.wish.retry:
+            self._check(self._entry(model), retry=lease.request.retry)
+            if lease.request.retry:
                 self._reload(self._entry(model))
-        if lease.wish.background:
+        if lease.request.background:
             self._background_waiting.append(lease)
         elif model is not None:
             self._entry(model).wait(lease)
-        self._round()
+        self._reconcile()
 
     def _check(self, entry: ModelEntry, *, retry: bool) -> None:
-        """Raise what is known to go wrong, before anybody makes room. `retry`: forget that it failed before."""
-        if entry.place.location != "unloaded" or entry.place.target == "gpu":
+        """Fail early, before another model is evicted for it. `retry`: ignore an earlier load failure."""
+        if entry.slot.location != "unloaded" or entry.slot.target == "gpu":
             return
         why = entry.failure
-        if why is None or retry or self._is_old(entry):
+        if why is None or retry or self._retry_due(entry):
             why = self._damage(entry)
             if why is None:
                 return
@@ -219,70 +219,70 @@ class ModelTable:
         raise ModelLoadFailed(why, retry_after_s=_FAILED_RETRY_S)
 
     def _reload(self, entry: ModelEntry) -> None:
-        """An order to load counts as carried out when the process is ready, not while a crashed one is on its way back.
+        """Turn the restart of a crashed process into a load, so that the request waits until it is ready.
 
-        One that waits for its next try starts now, its breaker closed.
+        A process in backoff starts now, with its circuit breaker closed.
         """
-        place = entry.place
+        slot = entry.slot
         if not self._restarting(entry):
             return
-        place.location, place.target, place.wanted = "unloaded", "gpu", True
-        entry.began_at = self._clock()
-        child = self._engines.status(place.name)
+        slot.location, slot.target, slot.wanted = "unloaded", "gpu", True
+        entry.load_started_at = self._clock()
+        child = self._engines.status(slot.name)
         if child is not None and child.state in ("backoff", "failed"):
-            self._engines.start(place.name)
+            self._engines.start(slot.name)
 
     def _restarting(self, entry: ModelEntry) -> bool:
-        """Whether its model belongs on the device, and its process has died and does not answer yet."""
-        if entry.place.location != "gpu" or entry.place.target is not None:
+        """Whether its process crashed while on the device and is not ready again."""
+        if entry.slot.location != "gpu" or entry.slot.target is not None:
             return False
-        child = self._engines.status(entry.place.name)
+        child = self._engines.status(entry.slot.name)
         return child is None or child.state in ("starting", "backoff", "failed")
 
-    def _is_old(self, entry: ModelEntry) -> bool:
-        """Whether its last failure is so long ago that another try makes sense."""
+    def _retry_due(self, entry: ModelEntry) -> bool:
+        """Whether BREAKER_RETRY has passed since its last load failure."""
         return self._clock() - entry.failed_at >= self._settings.breaker_retry
 
     def _damage(self, entry: ModelEntry) -> str | None:
         self._refresh()
-        return self._known.damage(entry.place.name)
+        return self._catalog.damage(entry.slot.name)
 
     async def _until_granted(self, lease: Lease, peer: Peer) -> None:
-        """Raises what the lease ends with; a load under way may take longer than a wait for room."""
-        background = lease.wish.background
-        patience_s = self._settings.background_timeout if background else self._settings.queue_timeout
+        """Raises the lease's error; a load in progress may exceed the queue timeout."""
+        background = lease.request.background
+        timeout_s = self._settings.background_timeout if background else self._settings.queue_timeout
         while not lease.granted.done() and not peer.gone.done():
-            left = lease.arrived + patience_s - self._clock()
-            if left <= 0 and not self._loads(lease):
-                raise lease.too_late(patience_s)
+            left = lease.arrived + timeout_s - self._clock()
+            if left <= 0 and not self._is_loading(lease):
+                raise lease.timeout_error(timeout_s)
             await asyncio.wait(
                 {lease.granted, peer.gone}, timeout=max(left, _TICK_S), return_when=asyncio.FIRST_COMPLETED
             )
         if lease.granted.done():
             lease.granted.result()
 
-    def _loads(self, lease: Lease) -> bool:
-        """Whether what it waits for is on its way: that has a deadline of its own (START_TIMEOUT)."""
-        entry = self._entries.get(lease.wish.model or "")
-        return entry is not None and lease in entry.waiting and entry.place.target == "gpu"
+    def _is_loading(self, lease: Lease) -> bool:
+        """Whether its model is loading, which has its own deadline (START_TIMEOUT)."""
+        entry = self._entries.get(lease.request.model or "")
+        return entry is not None and lease in entry.waiting and entry.slot.target == "gpu"
 
-    def _give_back(self, lease: Lease) -> None:
-        entry = self._entries.get(lease.wish.model or "")
+    def _release(self, lease: Lease) -> None:
+        entry = self._entries.get(lease.request.model or "")
         if lease in self._background_waiting:
             self._background_waiting.remove(lease)
         elif lease is self._background_running:
             self._background_running = None
-            self._background.ended(self._clock())
+            self._background.finished(self._clock())
         if entry is not None:
-            entry.give_back(lease, self._clock())
+            entry.release(lease, self._clock())
         self._wake.set()
 
-    # ---- rounds
+    # ---- reconciling
 
-    def _round(self) -> None:
+    def _reconcile(self) -> None:
         now = self._clock()
-        self._let_background_in(now)
-        self._try_again()
+        self._admit_background(now)
+        self._retry_failed()
         limits = ResidencyLimits(
             self._settings.max_concurrent_models,
             self._settings.max_warm_models,
@@ -291,62 +291,69 @@ class ModelTable:
             IdleTimes(self._to_cpu_s, self._settings.model_unload_timeout),
             self._settings.offload_after_request,
         )
-        decision = decide((entry.place for entry in self._entries.values()), limits, now, pressed=self._pressed())
+        decision = decide(
+            (entry.slot for entry in self._entries.values()), limits, now, memory_pressure=self._memory_pressure()
+        )
         for name in decision.refuse:
             self._refuse(self._entries[name])
         for name in decision.admit:
             self._entries[name].answer(None, self._clock())
         for name, to in decision.move.items() if not self._closing else ():
             self._start_move(self._entries[name], to)
-        self._say_progress(now)
+        self._log_progress(now)
 
-    def _try_again(self) -> None:
-        """Those that return by themselves, at the breaker's pace, if their files look whole by now."""
+    def _retry_failed(self) -> None:
+        """Reload failed `auto_reload` models every BREAKER_RETRY, if their files are intact."""
         for entry in self._entries.values():
-            if entry.returns and entry.failure is not None and not entry.place.present and self._is_old(entry):
+            if (
+                entry.auto_reload
+                and entry.failure is not None
+                and not entry.slot.has_process
+                and self._retry_due(entry)
+            ):
                 try:
                     why = self._damage(entry)
                 except ModelNotFound as error:
                     why = error.message
                 entry.failed(why or entry.failure, self._clock())
-                entry.place.wanted = why is None
+                entry.slot.wanted = why is None
 
     def _refuse(self, entry: ModelEntry) -> None:
-        """There can be no room for it."""
-        name = entry.place.name
-        text = f"There is no room for {name!r} beside the pinned models (MAX_CONCURRENT_MODELS, MODELS_MEMORY_MB)."
+        """Fail its requests: it does not fit beside the pinned models."""
+        name = entry.slot.name
+        text = f"{name!r} does not fit beside the pinned models (MAX_CONCURRENT_MODELS, MODELS_MEMORY_MB)."
         entry.answer(BackendUnavailable(text), self._clock())
-        if entry.place.wanted:
+        if entry.slot.wanted:
             _log.error("{}", text)
-            entry.place.wanted = False
+            entry.slot.wanted = False
             entry.failed(text, self._clock())
 
-    def _let_background_in(self, now: float) -> None:
-        if self._others_busy() or any(entry.in_demand for entry in self._entries.values()):
-            self._background.others(now)
-        if self._background_waiting and self._background.may_begin(now):
+    def _admit_background(self, now: float) -> None:
+        if self._other_load() or any(entry.in_demand for entry in self._entries.values()):
+            self._background.record_other_load(now)
+        if self._background_waiting and self._background.may_start(now):
             lease = self._background_running = self._background_waiting.pop(0)
-            self._background.began()
-            self._let_in(lease)
+            self._background.started()
+            self._admit(lease)
 
-    def _let_in(self, lease: Lease) -> None:
-        """A background request's time has come; what its model was found to be meanwhile is its answer."""
-        if lease.wish.model is None:
+    def _admit(self, lease: Lease) -> None:
+        """Admit a background request, or fail it if its model has failed to load meanwhile."""
+        if lease.request.model is None:
             return lease.granted.set_result(None)
-        entry = self._entry(lease.wish.model)
+        entry = self._entry(lease.request.model)
         try:
             self._check(entry, retry=False)
         except ServiceError as error:
             return lease.granted.set_exception(error)
         return entry.wait(lease)
 
-    def _pressed(self) -> bool:
-        children = (self._engines.status(name) for name, entry in self._entries.items() if entry.place.holds)
+    def _memory_pressure(self) -> bool:
+        children = (self._engines.status(name) for name, entry in self._entries.items() if entry.slot.occupies_device)
         return any(child is not None and child.health and child.health.memory_level == "high" for child in children)
 
     def _start_move(self, entry: ModelEntry, to: Location) -> None:
-        place = entry.place
-        came_from, place.target = place.location, to
+        slot = entry.slot
+        came_from, slot.target = slot.location, to
         if to == "gpu" and came_from == "unloaded":
             self._load(entry)
         else:
@@ -356,126 +363,126 @@ class ModelTable:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_task_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            self._bug = self._bug or task.exception()
+            self._move_error = self._move_error or task.exception()
         self._wake.set()
 
     # ---- moves
 
     def _load(self, entry: ModelEntry) -> None:
-        """Start its process. `changed` hears how that ends: it has a deadline of its own (START_TIMEOUT)."""
-        entry.place.target, entry.began_at, entry.said_at = "gpu", self._clock(), self._clock()
-        _log.info("{} begins to load, {}", entry.place.name, size(entry.place.size))
-        self._engines.start(entry.place.name)
+        """Start its process. The result arrives through `changed`, at the latest after START_TIMEOUT."""
+        entry.slot.target, entry.load_started_at, entry.logged_at = "gpu", self._clock(), self._clock()
+        _log.info("{}: load started, {}", entry.slot.name, size(entry.slot.size))
+        self._engines.start(entry.slot.name)
 
-    def _ready(self, entry: ModelEntry) -> None:
-        place = entry.place
-        if place.location == "gpu":
-            return  # it was replaced
-        child = self._engines.status(place.name)
+    def _mark_ready(self, entry: ModelEntry) -> None:
+        slot = entry.slot
+        if slot.location == "gpu":
+            return  # the process was replaced
+        child = self._engines.status(slot.name)
         model = child.health.model if child is not None and child.health is not None else None
-        place.size = model.weight_bytes or place.size if model is not None else place.size
+        slot.size = model.weight_bytes or slot.size if model is not None else slot.size
         entry.failure = None
-        self._arrived(entry)
+        self._mark_on_device(entry)
 
-    def _arrived(self, entry: ModelEntry) -> None:
-        place = entry.place
-        seconds = self._clock() - entry.began_at
-        _log.info("{} is on the device after {:.1f} s, {}", place.name, seconds, size(place.size))
-        place.location, place.target, place.wanted = "gpu", None, False
-        place.since = place.last_used = self._clock()
+    def _mark_on_device(self, entry: ModelEntry) -> None:
+        slot = entry.slot
+        seconds = self._clock() - entry.load_started_at
+        _log.info("{}: on the device after {:.1f} s, {}", slot.name, seconds, size(slot.size))
+        slot.location, slot.target, slot.wanted = "gpu", None, False
+        slot.since = slot.last_used = self._clock()
         entry.answer(None, self._clock())
 
     def _fail(self, entry: ModelEntry, why: str) -> None:
         entry.failed(why, self._clock())
-        _log.error("{} cannot be loaded: {}", entry.place.name, why)
+        _log.error("{}: load failed: {}", entry.slot.name, why)
         error = ModelLoadFailed(why, retry_after_s=_FAILED_RETRY_S)
         entry.answer(error, self._clock())
         entry.revoke(error)
-        # nothing restarts in a loop: its next request tries again, after BREAKER_RETRY
-        entry.place.target, entry.place.wanted = "unloaded", False
+        # no restart loop: the next request after BREAKER_RETRY loads it again
+        entry.slot.target, entry.slot.wanted = "unloaded", False
         self._spawn(self._unload(entry))
 
     async def _restore(self, entry: ModelEntry) -> None:
-        place, entry.began_at = entry.place, self._clock()
+        slot, entry.load_started_at = entry.slot, self._clock()
         try:
-            await self._engines.move(place.name, "gpu")
+            await self._engines.move(slot.name, "gpu")
         except MoveFailed as error:
-            if place.location != "gpu":  # its process may have died, and come back with the model loaded
-                _log.warning("{} does not come back to the device: {}; it is loaded anew", place.name, error)
+            if slot.location != "gpu":  # its process may have crashed and restarted with the model loaded
+                _log.warning("{}: restoring to the device failed: {}; reloading it", slot.name, error)
                 await self._unload(entry)
         else:
-            if place.target == "gpu":  # else it has arrived already, as a new process
-                self._arrived(entry)
+            if slot.target == "gpu":  # else a restarted process has loaded it already
+                self._mark_on_device(entry)
 
     async def _offload(self, entry: ModelEntry) -> None:
-        place = entry.place
-        if self._engines.worn(place.name):  # kept warm, it would be renewed when it is back, and use the device twice
+        slot = entry.slot
+        if self._engines.due_for_recycle(slot.name):  # its standby would hold the device a second time
             return await self._unload(entry)
         try:
-            await self._engines.move(place.name, "cpu")
+            await self._engines.move(slot.name, "cpu")
         except MoveFailed as error:
-            _log.warning("{} does not leave the device: {}; its process is ended", place.name, error)
+            _log.warning("{}: offloading failed: {}; stopping its process", slot.name, error)
             await self._unload(entry)
         else:
-            place.location, place.target = "cpu", None
-            if place.ordered == "cpu":  # else it has to go further
-                place.ordered = None
-            _log.info("{} has left the device", place.name)
+            slot.location, slot.target = "cpu", None
+            if slot.requested == "cpu":  # else it is unloaded next
+                slot.requested = None
+            _log.info("{}: offloaded to host memory", slot.name)
         return None
 
     async def _unload(self, entry: ModelEntry) -> None:
-        place = entry.place
-        place.target = "unloaded"
-        await self._engines.end(place.name)
-        place.location, place.target, place.ordered = "unloaded", None, None
-        _log.info("{} is unloaded", place.name)
+        slot = entry.slot
+        slot.target = "unloaded"
+        await self._engines.end(slot.name)
+        slot.location, slot.target, slot.requested = "unloaded", None, None
+        _log.info("{}: unloaded", slot.name)
 
-    # ---- what is known
+    # ---- catalogue and status
 
     def _refresh(self, wanted: str | None = None) -> None:
-        """Look at the disk; a model that runs keeps the size it was found to have."""
-        for name, found in self._known.refresh(wanted).items():
-            if name in self._entries and not self._entries[name].place.present:
-                self._entries[name].place.size = found
+        """Scan the disk; a running model keeps the size that its engine reported."""
+        for name, found in self._catalog.refresh(wanted).items():
+            if name in self._entries and not self._entries[name].slot.has_process:
+                self._entries[name].slot.size = found
 
     def _entry(self, name: str) -> ModelEntry:
         if name not in self._entries:
             self._refresh(name)
-            place = ModelSlot(name, self._known.size(name))
-            self._entries[name] = ModelEntry(place, name == self._settings.default_model)
+            slot = ModelSlot(name, self._catalog.size(name))
+            self._entries[name] = ModelEntry(slot, name == self._settings.default_model)
         return self._entries[name]
 
-    def _say_progress(self, now: float) -> None:
+    def _log_progress(self, now: float) -> None:
         for entry in self._entries.values():
             progress = self._progress(entry)
-            if progress is not None and now - entry.said_at >= _PROGRESS_LOG_S:
-                entry.said_at = now
-                _log.info("{} is being loaded: {}", entry.place.name, far(progress))
+            if progress is not None and now - entry.logged_at >= _PROGRESS_LOG_S:
+                entry.logged_at = now
+                _log.info("{}: loading, {}", entry.slot.name, load_progress(progress))
 
     def _progress(self, entry: ModelEntry) -> LoadProgress | None:
-        if entry.place.target != "gpu" and not self._restarting(entry):
+        if entry.slot.target != "gpu" and not self._restarting(entry):
             return None
-        child = self._engines.status(entry.place.name)
+        child = self._engines.status(entry.slot.name)
         progress = child.health.progress if child is not None and child.health is not None else None
         return progress if progress is not None and progress.total_bytes else None
 
     def _status(self, entry: ModelEntry) -> ModelStatus:
-        place, restarting = entry.place, self._restarting(entry)
+        slot, restarting = entry.slot, self._restarting(entry)
         return ModelStatus(
-            place.name,
+            slot.name,
             "loading" if restarting else entry.state,
-            self._engines.name(place.name),
-            size_bytes=place.size,
-            pinned=place.pinned,
-            wanted=place.wanted or restarting,
-            running=place.running,
-            waiting=place.waiting,
-            idle_s=0.0 if place.busy or place.location == "unloaded" else self._clock() - place.last_used,
+            self._engines.name(slot.name),
+            size_bytes=slot.size,
+            pinned=slot.pinned,
+            wanted=slot.wanted or restarting,
+            running=slot.running,
+            waiting=slot.waiting,
+            idle_s=0.0 if slot.busy or slot.location == "unloaded" else self._clock() - slot.last_used,
             idle_timeout_s=self._to_cpu_s,
             detail=entry.failure,
             progress=self._progress(entry),

@@ -1,4 +1,4 @@
-"""Whether web could listen on its port. Asked by `main.py` before web starts, and by `run.py check`."""
+"""Whether web can listen on its port. Called by `main.py` before web starts, and by `run.py check`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import socket
 
 
 def problem(host: str, port: int) -> str | None:
-    """Why nobody can listen there now; None when one can."""
+    """Why binding fails; None when the port is free."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as sock:
-            # as gunicorn does: connections that linger from an earlier web are no obstacle
+            # as gunicorn does: TIME_WAIT connections of an earlier web are no obstacle
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(address)
     except OSError as error:
@@ -20,7 +20,7 @@ def problem(host: str, port: int) -> str | None:
 
 
 async def wait_until_free(host: str, port: int, timeout_s: float) -> str | None:
-    """Give an earlier web a moment to go; then as `problem`."""
+    """Give an earlier web time to exit; then as `problem`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
     while (why := problem(host, port)) and loop.time() < deadline:  # noqa: ASYNC110  # no event tells of a free port

@@ -1,6 +1,6 @@
-"""`run.py check`: what this machine offers and whether the service could serve here. Called by `cli.py`.
+"""`run.py check`: what this machine offers and whether the service can run here. Called by `commands/check.py`.
 
-MLX is never imported here: the engine's part is asked of `src.engine.check` in a process of its own.
+MLX is never imported here: `src.engine.check` reports on the engine from its own process.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Finding:
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
-    """Everything that was found, line by line as it is known."""
+    """All findings, yielded as they become known."""
     yield from _machine()
     environment: dict[str, str] = {}
     try:
@@ -52,10 +52,10 @@ def findings(settings: Settings) -> Iterator[Finding]:
         environment = gpus.environment
         yield from (Finding("gpu", line) for line in gpu_lines(gpus.sample()))
     except SettingsError as error:
-        yield Finding("gpu", "not as the settings want it", str(error))
+        yield Finding("gpu", "does not match the settings", str(error))
     yield from _engine(settings, environment)
     yield _ocr(settings)
-    yield from _places(settings)
+    yield from _folders(settings)
     yield _port(settings)
 
 
@@ -83,7 +83,7 @@ def _engine(settings: Settings, environment: dict[str, str]) -> Iterator[Finding
             check=False,
         )
     except subprocess.TimeoutExpired:
-        yield Finding("engine", "unknown", f"its check did not end within {_ENGINE_DEADLINE_S:g} s")
+        yield Finding("engine", "unknown", f"its check did not finish within {_ENGINE_DEADLINE_S:g} s")
         return
     yield from engine_findings(done.stdout, done.stderr)
 
@@ -113,7 +113,7 @@ def _ocr(settings: Settings) -> Finding:
     if missing:
         return Finding("ocr", chosen.engine, f"not installed: {', '.join(missing)}")
     if chosen.engine == "mlx_vlm" and not (engine_choice.model_path(settings) / "config.json").is_file():
-        return Finding("ocr", chosen.engine, "OCR_MODEL names no folder with a model")
+        return Finding("ocr", chosen.engine, "OCR_MODEL is not a folder with a model")
     if chosen.engine == "tesseract" and which("tesseract") is None:
         return Finding("ocr", chosen.engine, "not installed: the program tesseract (Debian: tesseract-ocr)")
     versions = ", ".join(f"{name} {_version(name)}" for name in packages)
@@ -123,16 +123,16 @@ def _ocr(settings: Settings) -> Finding:
 def _version(package: str) -> str:
     try:
         return version(package)
-    except PackageNotFoundError:  # onnxruntime has other names for its GPU builds
+    except PackageNotFoundError:  # GPU builds of onnxruntime have other package names
         return "(version unknown)"
 
 
-def _places(settings: Settings) -> Iterator[Finding]:
+def _folders(settings: Settings) -> Iterator[Finding]:
     yield _runtime(settings.runtime_path)
     if settings.enable_log_file:
         yield _writable("logs", settings.log_path)
     models = settings.models_path
-    yield Finding("models", str(models), None if models.is_dir() else f"{models} is no folder")
+    yield Finding("models", str(models), None if models.is_dir() else f"{models} is not a folder")
 
 
 def _runtime(directory: Path) -> Finding:

@@ -1,6 +1,6 @@
-"""Real processes and the ways to ask them: the `Effects` of `child.py`, used by `main.py` in the supervisor.
+"""Real processes and probes: the `ProcessLauncher` that `main.py` passes to `child.py`.
 
-A child's standard input is its lifeline: a pipe whose other end only we hold, so it ends when we do.
+A child's standard input is its lifeline: a pipe that only the supervisor holds open, so the child exits with it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ Answer = TypeVar("Answer", bound=Message)
 
 _CHUNK = 1 << 16
 _PROBE_PROMPT = (ChatMessage("user", "Hello"),)
-# outcomes of a test generation that speak against the engine; a full queue or a model without a template do not
-_FAULTS = frozenset({DeadlineExceeded.code, InternalError.code})
+# failures of a probe generation that mean a broken engine; a full queue or a missing chat template do not
+_FAULT_CODES = frozenset({DeadlineExceeded.code, InternalError.code})
 
 
 class LocalLauncher:
@@ -44,7 +44,7 @@ class LocalLauncher:
         self._environment = environment
 
     def spawn(self, spec: ChildSpec) -> LocalProcess:
-        # a session of its own: ^C in our terminal reaches only us, and killpg reaches all of it and nothing else
+        # its own session: ^C in the terminal reaches the supervisor only, and killpg reaches the child with its workers
         popen = subprocess.Popen(
             spec.argv,
             cwd=ROOT,
@@ -60,14 +60,14 @@ class LocalLauncher:
 
     def take_over(self, spec: ChildSpec) -> None:
         if isinstance(spec.address, Path):
-            runtime.beside(spec.address).rename(spec.address)  # atomic: nobody finds no socket
+            runtime.beside(spec.address).rename(spec.address)  # atomic: there is a socket at any time
 
     def free_bytes(self) -> int:
         return int(psutil.virtual_memory().available)
 
 
 class LocalProcess:
-    """A child of ours; a thread waits for its end, so that it is reaped at once."""
+    """A child process; a thread waits for its exit, so that it is reaped at once."""
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
         self.pid = popen.pid
@@ -80,7 +80,7 @@ class LocalProcess:
         self._popen.send_signal(number)
 
     def kill_group(self) -> None:
-        # gone already; macOS says "not permitted" of a group of zombies
+        # already exited; macOS returns "not permitted" for a group of zombies
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         if self._popen.stdin is not None:
@@ -88,7 +88,7 @@ class LocalProcess:
 
     def _wait(self) -> None:
         status = self._popen.wait()
-        with suppress(RuntimeError):  # the loop is closed: nobody wants to know any more
+        with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._set, status)
 
     def _set(self, status: int) -> None:
@@ -96,8 +96,8 @@ class LocalProcess:
             self.exited.set_result(status)
 
 
-def lives(process: psutil.Process) -> bool:
-    """Still the same process: not another with its number, nor its corpse."""
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it is still the same process: no reused pid, no zombie."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -105,7 +105,7 @@ def lives(process: psutil.Process) -> bool:
 
 
 class SocketProbe:
-    """Pings a back end; asks the engine of `model` for one token now and then."""
+    """Pings a back end; with `model`, also generates one token on request."""
 
     def __init__(self, path: Path, pid: int, model: str | None = None) -> None:
         self._path = path
@@ -117,12 +117,12 @@ class SocketProbe:
         try:
             health = await asyncio.wait_for(self._exchange(), timeout_s)
         except (TimeoutError, OSError, FramingError) as error:
-            self.close()  # a late answer must not be taken for the next one
-            raise ProbeError(str(error) or "no answer") from None
+            self.close()  # a late reply must not be read as the next one
+            raise ProbeError(str(error) or "no reply") from None
         self._check(health)
         return health
 
-    async def exercise(self, timeout_s: float) -> None:
+    async def probe_generation(self, timeout_s: float) -> None:
         if self._model is None:
             return
         request = GenerateRequest("probe", self._model, _PROBE_PROMPT, max_tokens=1)
@@ -130,7 +130,7 @@ class SocketProbe:
             answer = await asyncio.wait_for(outcome(self._path, request, Finished, Failed), timeout_s)
         except (TimeoutError, OSError, FramingError) as error:
             raise ProbeError(str(error) or f"no token within {timeout_s:g} s") from None
-        if isinstance(answer, Failed) and answer.code in _FAULTS:
+        if isinstance(answer, Failed) and answer.code in _FAULT_CODES:
             raise ProbeError(answer.message)
 
     async def _exchange(self) -> Health:
@@ -146,7 +146,7 @@ class SocketProbe:
         raise ConnectionResetError("connection closed")
 
     def _check(self, health: Health) -> None:
-        """The answer must be our child's, not that of one an earlier supervisor left, which is just ending."""
+        """The reply must come from this child, not from one of an earlier supervisor that is still exiting."""
         with suppress(ProcessLookupError):
             if os.getpgid(health.pid) == self._group:
                 return
@@ -160,7 +160,7 @@ class SocketProbe:
 
 
 async def outcome(path: Path, request: AnyMessage, *kinds: type[Answer]) -> Answer:
-    """Send one request on a connection of its own; the first answer of these kinds. Raises OSError, FramingError."""
+    """Send one request on its own connection; the first reply of these kinds. Raises OSError, FramingError."""
     reader, writer = await asyncio.open_unix_connection(str(path))
     try:
         writer.write(encode(request))
@@ -175,8 +175,8 @@ async def outcome(path: Path, request: AnyMessage, *kinds: type[Answer]) -> Answ
 
 
 class HttpProbe:
-    """GETs a URL that must answer 200. The connection is kept: when clients hold all of web's connections, a new one
-    would have to wait, and a busy web would be taken for a hung one."""
+    """GETs a URL that must answer 200. The connection is persistent: while clients hold all of web's connections, a
+    new one would have to wait, and a busy web would count as hung."""
 
     def __init__(self, url: str) -> None:
         authority, _, path = url.removeprefix("http://").partition("/")
@@ -185,18 +185,18 @@ class HttpProbe:
         self._request = f"GET /{path} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: stoker-supervisor\r\n\r\n".encode()
         self._connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def exercise(self, timeout_s: float) -> None:
-        """Its answer to `ask` is all its work."""
+    async def probe_generation(self, timeout_s: float) -> None:
+        """Nothing to generate: `ask` is the whole health check."""
 
     async def ask(self, timeout_s: float) -> None:
         try:
-            await asyncio.wait_for(self._exchange_again_if_stale(), timeout_s)
+            await asyncio.wait_for(self._exchange_retrying_stale(), timeout_s)
         except (TimeoutError, OSError, ValueError, EOFError, asyncio.LimitOverrunError) as error:
             self.close()
-            raise ProbeError(str(error) or "no answer") from None
+            raise ProbeError(str(error) or "no reply") from None
 
-    async def _exchange_again_if_stale(self) -> None:
-        """A kept connection may have been closed as idle since the last time."""
+    async def _exchange_retrying_stale(self) -> None:
+        """The persistent connection may have been closed as idle."""
         kept = self._connection is not None
         try:
             await self._exchange()

@@ -1,6 +1,6 @@
-"""What `system_metrics.log` says every half minute: the machine, each process, the engine's work and speed.
+"""The records of `system_metrics.log`, one every 30 s: the machine, each process, the engines' load and throughput.
 
-The supervisor's `main.py` asks; rates are taken between two askings on this process's clock.
+Sampled by the supervisor's `main.py`; rates are computed between two samples on this process's clock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class HostReading(msgspec.Struct, frozen=True):
 
 
 class ProcessReading(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One supervised process with all below it. `tokens_per_s`: since the last reading."""
+    """One supervised process and its descendants. `tokens_per_s`: since the last reading."""
 
     name: str
     state: str
@@ -62,19 +62,19 @@ class SystemReading(msgspec.Struct, frozen=True):
 
 
 class Sampler:
-    """Keeps what rates are counted from."""
+    """Keeps the previous sample, which rates are computed from."""
 
     def __init__(self, disk: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._disk = disk
         self._clock = clock
-        self._asked_at = clock()
+        self._sampled_at = clock()
         self._tokens: dict[tuple[str, int], int] = {}
         self._processes: dict[int, psutil.Process] = {}
-        psutil.cpu_percent()  # the first call only begins to count
+        psutil.cpu_percent()  # the first call only starts the measurement
 
     def sample(self, children: Iterable[ChildStatus], gpu: GpuSample) -> SystemReading:
         now = self._clock()
-        seconds, self._asked_at = now - self._asked_at, now
+        seconds, self._sampled_at = now - self._sampled_at, now
         readings = tuple(self._process(child, seconds) for child in children)
         alive = {reading.pid for reading in readings}
         self._tokens = {key: count for key, count in self._tokens.items() if key[1] in alive}
@@ -101,7 +101,7 @@ class Sampler:
             open_files=files,
             running=load.running if load else None,
             waiting=load.waiting if load else ocr.waiting if ocr else None,
-            tokens_per_s=self._speed(child, load.tokens, seconds) if load else None,
+            tokens_per_s=self._throughput(child, load.tokens, seconds) if load else None,
             model=health.model.name if health and health.model else None,
             mlx_active_bytes=health.memory.mlx_active_bytes if health else None,
             mlx_peak_bytes=health.memory.mlx_peak_bytes if health else None,
@@ -111,15 +111,15 @@ class Sampler:
             ocr_pages=ocr.pages if ocr else None,
         )
 
-    def _speed(self, child: ChildStatus, tokens: int, seconds: float) -> float:
-        """A process that was replaced begins at 0 again: hence its pid beside its name."""
+    def _throughput(self, child: ChildStatus, tokens: int, seconds: float) -> float:
+        """Keyed by name and pid: a restarted process counts from 0."""
         key = (child.name, child.pid or 0)
         made = tokens - self._tokens.get(key, 0)
         self._tokens[key] = tokens
         return round(max(0, made) / seconds, 1) if seconds > 0 else 0.0
 
     def _usage(self, pid: int | None) -> tuple[float | None, int | None, int | None]:
-        """CPU and memory of a process and all below it, files of itself; None where the system does not tell."""
+        """CPU and memory of a process tree, open files of its root; None where unavailable."""
         if pid is None:
             return None, None, None
         cpu, rss, files = 0.0, 0, None

@@ -1,6 +1,6 @@
-"""When an engine is due for its planned renewal: pure policy, one `RecyclePolicy` per process, asked by `child.py`.
+"""When an engine is due for recycling: pure policy, one `RecyclePolicy` per process, used by `child.py`.
 
-By tokens, by answers, or by memory that stays: the least it took in a while, beside what it took when it was loaded.
+Limits on tokens, requests, and memory growth: the minimum over a window, compared with the footprint after loading.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from src.gpu.watermarks import fits, footprint
 from src.ipc.messages.status import Health
 from src.settings import SupervisorSettings
 
-_WINDOW_S = 60.0  # caches of running requests come and go within it
+_WINDOW_S = 60.0  # longer than the caches of running requests live
 
 
 class RecyclePolicy:
-    """Told of each heartbeat of one process, from its first as a ready one."""
+    """Updated with each heartbeat of one process, from readiness on."""
 
     def __init__(self, settings: SupervisorSettings) -> None:
         self._settings = settings
@@ -23,9 +23,9 @@ class RecyclePolicy:
         self._patient_until = float("-inf")
 
     def why(self, health: Health | None, now: float) -> str | None:
-        """The limit it has reached, in words."""
+        """The limit that was reached, as text."""
         if health is None or health.load is None or health.location == "cpu":
-            return None  # what has left the device need not be fresh
+            return None  # an offloaded model holds no device memory
         grown_mb = self._growth(footprint(health.memory), now) >> 20
         reached = (
             ("tokens", health.load.tokens, self._settings.engine_max_tokens, "ENGINE_MAX_TOKENS"),
@@ -36,11 +36,11 @@ class RecyclePolicy:
         return words[0] if words and now >= self._patient_until else None
 
     def wait(self, until: float) -> None:
-        """It could not be renewed; not again before then."""
+        """Recycling failed: retry at `until`."""
         self._patient_until = until
 
     def both_fit(self, health: Health | None, available_bytes: int) -> bool:
-        """Whether a second one has room beside it: in the machine's free memory, and on a device that tells its own."""
+        """Whether a standby fits beside it: in host memory, and in device memory where that is known."""
         loaded = self._loaded or 0
         device = health.device if health is not None else None
         total = device.memory_total_bytes if device is not None and device.kind == "cuda" else None

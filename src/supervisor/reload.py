@@ -1,4 +1,4 @@
-"""Dev mode: which processes a changed source file concerns. Asked once a second by `main.py`."""
+"""Dev mode: which processes a changed source file affects. Polled once a second by `main.py`."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def _mtime(path: Path) -> int | None:
         return None  # an editor replaces files
 
 
-def concerned(files: Iterable[Path]) -> set[str]:
-    """Names of the processes to renew: the owner of the file's folder; all of them for what is shared."""
-    return {name for file in files for name in _concerned(file.parts[0])}
+def affected_processes(files: Iterable[Path]) -> set[str]:
+    """The processes to restart: the owner of the file's folder, or all of them for shared code."""
+    return {name for file in files for name in _affected(file.parts[0])}
 
 
-def _concerned(folder: str) -> set[str]:
+def _affected(folder: str) -> set[str]:
     if folder in ("supervisor", "commands", "cli.py"):
-        return set()  # ourselves: a process cannot be renewed from within
+        return set()  # the supervisor cannot restart itself
     return {_OWNERS[folder]} if folder in _OWNERS else set(_OWNERS.values())

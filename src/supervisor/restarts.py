@@ -1,7 +1,7 @@
-"""When a process that ended is started again: pure policy, one `RestartPolicy` per child, asked by `child.py`.
+"""When a process that exited is started again: pure policy, one `RestartPolicy` per child, used by `child.py`.
 
-A few restarts come at once, then with growing pauses; a crash loop opens the breaker, which tries once every
-BREAKER_RETRY seconds. All of it is forgiven after a stable minute.
+The first restarts are immediate, then with exponential backoff; a crash loop opens the circuit breaker, which retries
+every BREAKER_RETRY seconds. A stable minute resets all of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 from src.errors import ExitCode
 from src.settings import SupervisorSettings
 
-STABLE_S = 60.0  # as long as the window of the free restarts
+STABLE_S = 60.0  # equals the window of immediate restarts
 _FIRST_PAUSE_S = 1.0
 
 Reason = Literal["exit", "signal", "stall", "heartbeat", "probe", "memory", "start", "fault", "gpu", "recycle"]
@@ -27,13 +27,13 @@ _REASONS: dict[int, Reason] = {
 }
 
 
-# codes of a process that told why, and that another start does not mend
+# exit codes that a restart does not fix; the process has logged why
 _EXPLAINED = (ExitCode.CONFIG, ExitCode.MODEL)
 
 
 @dataclass(frozen=True)
 class End:
-    """How a process ended. `status` is its exit status (negative: a signal); None when we had to kill it."""
+    """How a process ended. `status`: its exit status (negative: a signal); None when the supervisor killed it."""
 
     reason: Reason
     detail: str
@@ -42,7 +42,7 @@ class End:
 
 @dataclass(frozen=True)
 class Pause:
-    """What comes next: `delay_s` seconds in `state`, then another start."""
+    """Wait `delay_s` seconds in `state`, then start again."""
 
     state: Literal["backoff", "failed"]
     delay_s: float
@@ -50,9 +50,9 @@ class Pause:
 
 
 def end_of(status: int, said: str | None) -> End:
-    """An exit status in words. `said` is the reason the process gave before, if any."""
+    """An exit status as text. `said`: the failure that the process reported before, if any."""
     if status < 0:
-        return End("signal", _with(f"ended by {_signal_name(-status)}", said), status)
+        return End("signal", _with(f"killed by {_signal_name(-status)}", said), status)
     if said and status in _EXPLAINED:
         return End("exit", said, status)
     return End(_REASONS.get(status, "exit"), _with(f"exit code {status}{_code_name(status)}", said), status)
@@ -92,7 +92,7 @@ class RestartPolicy:
             return self._broken(end)
         return self._backoff(end, now)
 
-    def forgive(self) -> None:
+    def reset(self) -> None:
         """Someone asked for a restart: start afresh."""
         self._crashes.clear()
         self._step, self._open = 0, False

@@ -1,4 +1,4 @@
-"""The table of processes a service is made of. Data only: `child.py` keeps each alive, `main.py` holds the table."""
+"""The specs of the service's processes. Data only: `child.py` supervises each, `main.py` holds the table."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from src.settings import ProcessKind, Settings, listen_fd
 
 ENGINE, OCR = "engine", "ocr"
 
-# gunicorn ends its workers itself at GRACEFUL_TIMEOUT; we step in only when it did not
+# gunicorn kills its workers itself at GRACEFUL_TIMEOUT; the supervisor waits a little longer
 _WEB_MARGIN_S = 5.0
-# gunicorn's master replaces a hung worker; only a web that stays silent for several deadlines is replaced as a whole
+# gunicorn's master replaces a hung worker; web is replaced as a whole only after several missed heartbeats
 _WEB_MISSES = 3
 
 
 @dataclass(frozen=True)
 class ChildSpec:
-    """One process: how it is started, asked and stopped. `address`: its socket's path, or the URL to GET.
+    """One process: how it is started, probed and stopped. `address`: its socket's path, or the URL to GET.
 
-    Lower `stop_order` stops first. `misses`: heartbeats in a row that may fail before it counts as hung. `without_gpu`:
-    what is added to `argv` once GPU errors have opened the breaker; None when there is no such way.
+    Lower `stop_order` stops first. `misses`: consecutive heartbeats that may fail before it counts as hung.
+    `without_gpu`: added to `argv` once GPU faults have opened the breaker; None without a fallback.
     """
 
     name: str
@@ -32,20 +32,20 @@ class ChildSpec:
     stop_grace_s: float
     misses: int = 1
     stream: str = "app"
-    model: str | None = None  # what a test generation asks for
+    model: str | None = None  # for the probe generation
     pass_fds: tuple[int, ...] = ()
     without_gpu: tuple[str, ...] | None = None
 
     @property
     def kind(self) -> ProcessKind:
-        """Whose settings it gets."""
+        """The kind of process, which selects its settings."""
         if self.model is not None or self.name.partition(":")[0] == ENGINE:
             return "engine"
         return "ocr" if self.name == OCR else "web"
 
 
 def service(settings: Settings, directory: Path, *, with_web: bool) -> tuple[ChildSpec, ...]:
-    """The processes these settings ask for, but for the engines: they come and go with their models."""
+    """The configured processes except engines, which come and go with their models."""
     specs = []
     if settings.ocr_workers != 0:
         specs.append(_ocr(settings, directory))
@@ -55,20 +55,20 @@ def service(settings: Settings, directory: Path, *, with_web: bool) -> tuple[Chi
 
 
 def beside(spec: ChildSpec) -> ChildSpec:
-    """The same process a second time, on a socket beside the first one's."""
+    """The same process as a standby, on a socket beside the first one's."""
     if not isinstance(spec.address, Path):
-        raise ValueError(f"{spec.name} has no socket to be beside")
+        raise ValueError(f"{spec.name} has no socket, so it cannot have a standby")
     return replace(spec, argv=(*spec.argv, "--beside"), address=runtime.beside(spec.address))
 
 
 def base_url(settings: Settings) -> str:
-    """Where this machine reaches web."""
+    """The URL of web on this machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)  # noqa: S104  # read, not bound
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def engine_name(model: str) -> str:
-    """A model's process in the table."""
+    """The name of a model's process in the table."""
     return f"{ENGINE}:{model}"
 
 

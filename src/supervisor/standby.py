@@ -1,6 +1,6 @@
-"""The process that will take over from a worn one: started beside it, it listens beside its socket until it is taken.
+"""The standby that replaces a process due for recycling: it listens beside the old socket until it takes over.
 
-Owned by `child.py`; a task of its own waits for it, so that the worn one is watched meanwhile.
+Owned by `child.py`; its own task waits for readiness, so that the old process stays supervised meanwhile.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _POLL_S = 0.1
 
 
 class Standby:
-    """`ready` or `failure`, in the end; then `release` it, and take its process or end it. Raises OSError."""
+    """Becomes `ready` or has a `failure`; then `release` it and adopt or kill its process. Raises OSError."""
 
     def __init__(
-        self, spec: ChildSpec, effects: ProcessLauncher, settings: SupervisorSettings, clock: Callable[[], float]
+        self, spec: ChildSpec, launcher: ProcessLauncher, settings: SupervisorSettings, clock: Callable[[], float]
     ) -> None:
         self._settings = settings
         self._clock = clock
         self.started_at = clock()
         self.health: Health | None = None
-        self.process = effects.spawn(beside(spec))
-        self._probe = effects.probe(beside(spec), self.process.pid)
+        self.process = launcher.spawn(beside(spec))
+        self._probe = launcher.probe(beside(spec), self.process.pid)
         self._waiting = asyncio.get_running_loop().create_task(self._until_ready())
 
     @property
@@ -37,19 +37,19 @@ class Standby:
 
     @property
     def failure(self) -> str | None:
-        """Why it will never be ready."""
+        """Why it will not become ready; None while it may."""
         if self.process.exited.done():
-            return f"it ended with {self.process.exited.result()}"
+            return f"it exited with {self.process.exited.result()}"
         return self._waiting.result() if self._waiting.done() else None
 
     def release(self) -> None:
-        """Stop watching it; its process lives on."""
+        """Stop watching it; its process keeps running."""
         self._waiting.cancel()
         self._probe.close()
 
     async def _until_ready(self) -> str | None:
-        """None when it is; what is wrong when it is not in time."""
-        watch, why, said = StartWatch(self._settings, self.started_at), None, "no answer"
+        """None once it is ready; else the reason."""
+        watch, why, said = StartWatch(self._settings, self.started_at), None, "no reply"
         while why is None and not self.process.exited.done():
             answered = False
             try:
@@ -61,5 +61,5 @@ class Standby:
             except ProbeError as error:
                 said = str(error)
             await asyncio.sleep(_POLL_S)
-            why = watch.why_hung(self.health, self._clock(), answered=answered)
-        return f"{why or 'it has ended'}: {said}"
+            why = watch.stall_reason(self.health, self._clock(), answered=answered)
+        return f"{why or 'it has exited'}: {said}"

@@ -1,4 +1,4 @@
-"""`run.py status` as text: one line a process. Pure, used by `cli.py`; what memory they take is passed in."""
+"""`run.py status` as text: one line per process. Pure, used by `commands/status.py`; memory usage is passed in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def render(status: SystemStatus, memory_of: Callable[[int], int | None]) -> str:
 
 
 def gpu_lines(sample: GpuSample) -> list[str]:
-    """One line a GPU, or why there is none: `0: Apple M4, 17% busy, 431 MB in use; used: the only one`."""
+    """One line per GPU, or why there is none: `0: Apple M4, 17% busy, 431 MB in use; used: the only one`."""
     return [_gpu(gpu, sample) for gpu in sample.gpus] or [f"none: {sample.reason}"]
 
 
@@ -49,7 +49,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int | None) -> str:
-    """Bytes for a reader: `87 MB`, `12.4 GB`; `-` when unknown."""
+    """Bytes for display: `87 MB`, `12.4 GB`; `-` when unknown."""
     if count is None:
         return "-"
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
@@ -66,7 +66,7 @@ def _row(child: ChildStatus, memory_of: Callable[[int], int | None]) -> tuple[st
         running,
         waiting,
         size(None if child.pid is None else memory_of(child.pid)),
-        child.detail or (f"on the {child.fallback}: its GPU failed" if child.fallback else ""),
+        child.detail or (f"on the {child.fallback} after GPU faults" if child.fallback else ""),
     )
 
 
@@ -74,11 +74,18 @@ def _model(model: ModelStatus) -> tuple[str, ...]:
     idle = duration(model.idle_s) if model.state in ("gpu", "cpu") and not model.running else "-"
     name = f"{model.name} (pinned)" if model.pinned else model.name
     counts = str(model.running), str(model.waiting)
-    return (name, model.state, size(model.size_bytes or None), *counts, idle, far(model.progress) or model.detail or "")
+    return (
+        name,
+        model.state,
+        size(model.size_bytes or None),
+        *counts,
+        idle,
+        load_progress(model.progress) or model.detail or "",
+    )
 
 
-def far(progress: LoadProgress | None) -> str:
-    """How far a load is: `1.2 GB of 4.0 GB, 3.0 s, about 7.0 s left`."""
+def load_progress(progress: LoadProgress | None) -> str:
+    """The progress of a load: `1.2 GB of 4.0 GB, 3.0 s, about 7.0 s left`."""
     if progress is None:
         return ""
     done = f"{size(progress.done_bytes)} of {size(progress.total_bytes)}, {duration(progress.seconds)}"

@@ -1,7 +1,7 @@
-"""Which models are on the device, and who makes room for whom: pure policy over a snapshot of all models.
+"""Which models are on the device, and which are evicted for others: pure policy over a snapshot of all models.
 
-`models.py` asks it after everything that happens and carries out what it says. Requests that wait are grouped by
-model: one that comes in takes all of its own with it, and a busy one keeps its place for a turn before others get it.
+`models.py` calls it after every event and carries out the decision. Waiting requests are grouped by model: a model that
+is loaded admits all of its requests, and a busy one keeps the device for a turn (MODEL_TURN) before it is evicted.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 
 from src.gpu.lifecycle import IdleTimes, Location, idle_move
 
-# who has just been answered often asks again at once: a swap would cost them more than this
+# a client that was just answered often sends its next request at once: a swap would cost it more than this
 _LINGER_S = 0.1
 
 
 @dataclass
 class ModelSlot:
-    """One model. `target` is where it is on its way to; `ordered`, where somebody wants it once its requests end.
+    """One model. `target`: where it is being moved; `requested`: where to move it once its requests have finished.
 
-    `wanted`: it is to be on the device though nobody waits for it, where there is room. `running`: requests that use
-    it; `oldest`: since when the longest waiting one waits; `since`: when it came to the device. Seconds on one clock.
+    `wanted`: load it even without requests, if there is room. `running`: requests that use it; `oldest`: arrival of the
+    longest waiting one; `since`: when it was loaded on the device. Seconds on one clock.
     """
 
     name: str
@@ -28,7 +28,7 @@ class ModelSlot:
     pinned: bool = False
     location: Location = "unloaded"
     target: Location | None = None
-    ordered: Location | None = None
+    requested: Location | None = None
     wanted: bool = False
     running: int = 0
     waiting: int = 0
@@ -37,17 +37,17 @@ class ModelSlot:
     since: float = 0.0
 
     @property
-    def holds(self) -> bool:
-        """Whether it takes room on the device, now or soon."""
+    def occupies_device(self) -> bool:
+        """Whether it uses device memory, now or soon."""
         return self.location == "gpu" or self.target == "gpu"
 
     @property
-    def present(self) -> bool:
-        """Whether there is a process for it, or one is just made or ended."""
+    def has_process(self) -> bool:
+        """Whether it has a process, starting and stopping ones included."""
         return self.location != "unloaded" or self.target is not None
 
     @property
-    def leaving(self) -> bool:
+    def evicting(self) -> bool:
         return self.location == "gpu" and self.target in ("cpu", "unloaded")
 
     @property
@@ -55,13 +55,13 @@ class ModelSlot:
         return self.running + self.waiting > 0
 
     @property
-    def hungry(self) -> bool:
+    def needs_device(self) -> bool:
         return self.waiting > 0 and self.location != "gpu" and self.target is None
 
 
 @dataclass(frozen=True)
 class ResidencyLimits:
-    """What bounds all models together. `after_request`: leave the device as soon as nothing runs."""
+    """Limits over all models. `after_request`: offload as soon as nothing runs."""
 
     on_device: int
     warm: int
@@ -73,113 +73,117 @@ class ResidencyLimits:
 
 @dataclass
 class Decision:
-    """What to do now: models whose waiting requests get in, models to move, models for which there can be no room."""
+    """What to do now: models whose waiting requests are admitted, models to move, models that cannot fit."""
 
     admit: list[str] = field(default_factory=list)
     move: dict[str, Location] = field(default_factory=dict)
     refuse: list[str] = field(default_factory=list)
 
 
-def decide(places: Iterable[ModelSlot], limits: ResidencyLimits, now: float, *, pressed: bool = False) -> Decision:
-    """One round. `pressed`: an engine is over its memory limit, so whoever is idle leaves the device."""
-    table = list(places)
+def decide(
+    slots: Iterable[ModelSlot], limits: ResidencyLimits, now: float, *, memory_pressure: bool = False
+) -> Decision:
+    """Decide once. `memory_pressure`: an engine is over its memory limit, so idle models are offloaded."""
+    table = list(slots)
     decision = Decision()
-    closed = _make_room(table, limits, now, decision)
-    for place in table:
-        if place.location != "gpu" or place.target is not None:
+    not_admitting = _make_room(table, limits, now, decision)
+    for slot in table:
+        if slot.location != "gpu" or slot.target is not None:
             continue
-        if place.ordered is not None or place.name in closed:
-            _leave_when_free(place, decision)
-        elif place.waiting:
-            decision.admit.append(place.name)
-    _rest(table, limits, now, decision, pressed=pressed)
+        if slot.requested is not None or slot.name in not_admitting:
+            _evict_when_idle(slot, decision)
+        elif slot.waiting:
+            decision.admit.append(slot.name)
+    _evict_idle(table, limits, now, decision, memory_pressure=memory_pressure)
     return decision
 
 
 def _make_room(table: list[ModelSlot], limits: ResidencyLimits, now: float, decision: Decision) -> set[str]:
-    """Bring in who is waited for, longest wait first; the names of those that must not take in more requests."""
-    closed: set[str] = set()
-    holding = [place for place in table if place.holds and not place.leaving]
-    going = [place for place in table if place.leaving]
-    for hungry in sorted((place for place in table if place.hungry), key=lambda place: place.oldest):
-        if _fits(hungry, [*holding, *going], limits):
-            decision.move[hungry.name] = "gpu"
-            holding.append(hungry)
+    """Load models with waiting requests, longest wait first; returns the names of models that must stop admitting."""
+    not_admitting: set[str] = set()
+    holding = [slot for slot in table if slot.occupies_device and not slot.evicting]
+    evicting_slots = [slot for slot in table if slot.evicting]
+    for model in sorted((slot for slot in table if slot.needs_device), key=lambda slot: slot.oldest):
+        if _fits(model, [*holding, *evicting_slots], limits):
+            decision.move[model.name] = "gpu"
+            holding.append(model)
             continue
-        victims = _victims(hungry, holding, limits)
+        victims = _victims(model, holding, limits)
         if victims is None:
-            decision.refuse.append(hungry.name)
+            decision.refuse.append(model.name)
             continue
         for victim in victims:
-            over = now >= max(victim.since, hungry.oldest) + limits.turn_s
+            over = now >= max(victim.since, model.oldest) + limits.turn_s
             if over or (not victim.busy and now >= victim.last_used + _LINGER_S):
-                closed.add(victim.name)
-        # its room is spoken for: who comes later in this round must find another's
-        holding = [place for place in holding if place not in victims] + [hungry]
-    _bring_wanted(table, holding, going, limits, decision)
-    return closed
+                not_admitting.add(victim.name)
+        # its victims' memory is reserved: later models must find other victims
+        holding = [slot for slot in holding if slot not in victims] + [model]
+    _load_wanted(table, holding, evicting_slots, limits, decision)
+    return not_admitting
 
 
-def _bring_wanted(
+def _load_wanted(
     table: list[ModelSlot],
     holding: list[ModelSlot],
-    going: list[ModelSlot],
+    evicting_slots: list[ModelSlot],
     limits: ResidencyLimits,
     decision: Decision,
 ) -> None:
-    """Those that belong on the device, pinned ones first: nobody leaves for them."""
-    absent = [place for place in table if place.wanted and place.location != "gpu" and place.target is None]
-    for place in sorted(absent, key=lambda place: not place.pinned):
-        if place.waiting:
-            continue  # it comes for those who wait
-        if not _fits(place, [other for other in holding if other.pinned], limits):
-            decision.refuse.append(place.name)
-        elif _fits(place, [*holding, *going], limits):
-            decision.move[place.name] = "gpu"
-            holding.append(place)
+    """Load wanted models, pinned ones first, without evicting others."""
+    absent = [slot for slot in table if slot.wanted and slot.location != "gpu" and slot.target is None]
+    for slot in sorted(absent, key=lambda slot: not slot.pinned):
+        if slot.waiting:
+            continue  # loaded for its waiting requests
+        if not _fits(slot, [other for other in holding if other.pinned], limits):
+            decision.refuse.append(slot.name)
+        elif _fits(slot, [*holding, *evicting_slots], limits):
+            decision.move[slot.name] = "gpu"
+            holding.append(slot)
 
 
-def _victims(hungry: ModelSlot, holding: list[ModelSlot], limits: ResidencyLimits) -> list[ModelSlot] | None:
-    """Who leaves for it, idle ones first, then the least recently used; None if all together are not enough."""
-    movable = [place for place in holding if not place.pinned and place.location == "gpu"]
+def _victims(model: ModelSlot, holding: list[ModelSlot], limits: ResidencyLimits) -> list[ModelSlot] | None:
+    """Models to evict for it, idle ones first, then least recently used; None if evicting all would not suffice."""
+    movable = [slot for slot in holding if not slot.pinned and slot.location == "gpu"]
     stay = list(holding)
     victims: list[ModelSlot] = []
-    for candidate in sorted(movable, key=lambda place: (place.busy, place.last_used)):
-        if _fits(hungry, stay, limits):
+    for candidate in sorted(movable, key=lambda slot: (slot.busy, slot.last_used)):
+        if _fits(model, stay, limits):
             break
         stay.remove(candidate)
         victims.append(candidate)
-    # what is on its way in now will be movable when it has come
-    settled = [place for place in stay if place.pinned]
-    if _fits(hungry, stay, limits):
+    # models that are still loading can be evicted later
+    settled = [slot for slot in stay if slot.pinned]
+    if _fits(model, stay, limits):
         return victims
-    return victims if _fits(hungry, settled, limits) else None
+    return victims if _fits(model, settled, limits) else None
 
 
 def _fits(model: ModelSlot, others: list[ModelSlot], limits: ResidencyLimits) -> bool:
-    """Alone it may always try: the engine itself knows best what it needs."""
-    used = sum(place.size for place in others)
+    """A model alone always fits: the engine knows best what it needs."""
+    used = sum(slot.size for slot in others)
     return not others or (len(others) < limits.on_device and used + model.size <= limits.memory_bytes)
 
 
-def _leave_when_free(place: ModelSlot, decision: Decision) -> None:
-    if not place.running:
-        decision.move[place.name] = place.ordered or "cpu"
+def _evict_when_idle(slot: ModelSlot, decision: Decision) -> None:
+    if not slot.running:
+        decision.move[slot.name] = slot.requested or "cpu"
 
 
-def _rest(table: list[ModelSlot], limits: ResidencyLimits, now: float, decision: Decision, *, pressed: bool) -> None:
-    """Those nobody waits for: idle times, orders, and how many may stay warm."""
-    for place in table:
-        if place.target is not None or place.busy or place.name in decision.move:
+def _evict_idle(
+    table: list[ModelSlot], limits: ResidencyLimits, now: float, decision: Decision, *, memory_pressure: bool
+) -> None:
+    """Move models without requests: idle timeouts, requested moves, MAX_WARM_MODELS."""
+    for slot in table:
+        if slot.target is not None or slot.busy or slot.name in decision.move:
             continue
-        to = place.ordered or idle_move(
-            place.location, now - place.last_used, limits.idle, busy=False, pinned=place.pinned
+        to = slot.requested or idle_move(
+            slot.location, now - slot.last_used, limits.idle, busy=False, pinned=slot.pinned
         )
-        if place.location == "gpu" and to == "gpu" and not place.pinned and (limits.after_request or pressed):
+        if slot.location == "gpu" and to == "gpu" and not slot.pinned and (limits.after_request or memory_pressure):
             to = "cpu"
-        if to != place.location and not (to == "cpu" and place.location == "unloaded"):
-            decision.move[place.name] = to
-    warm = [place for place in table if place.location == "cpu" and place.target is None and not place.busy]
-    warm = [place for place in warm if place.name not in decision.move]
-    for place in sorted(warm, key=lambda place: place.last_used)[: max(0, len(warm) - limits.warm)]:
-        decision.move[place.name] = "unloaded"
+        if to != slot.location and not (to == "cpu" and slot.location == "unloaded"):
+            decision.move[slot.name] = to
+    warm = [slot for slot in table if slot.location == "cpu" and slot.target is None and not slot.busy]
+    warm = [slot for slot in warm if slot.name not in decision.move]
+    for slot in sorted(warm, key=lambda slot: slot.last_used)[: max(0, len(warm) - limits.warm)]:
+        decision.move[slot.name] = "unloaded"

@@ -1,7 +1,7 @@
-"""Whether systemd's watchdog may be fed: not when a heartbeat is overdue and the supervisor has not acted on it.
+"""Whether to feed systemd's watchdog: not when a heartbeat timed out and the supervisor has not acted on it.
 
-Pure, used by `main.py`. A child that is down is no reason to stop feeding: the supervisor is at work on it, and a
-restart of everything would take the web away that says why.
+Pure policy, used by `children.py`. A child that is down is no reason to stop feeding: the supervisor is restarting it,
+and a restart of the whole service would stop the web process that reports why.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ _MARGIN_S = 10.0
 
 
 @dataclass(frozen=True)
-class Silence:
-    """How long a child that counts as ready has not answered, and when the supervisor gives it up."""
+class HeartbeatAge:
+    """Time since a ready child's last heartbeat, and the timeout after which it is replaced."""
 
     child: str
-    silent_s: float
-    patience_s: float
+    age_s: float
+    timeout_s: float
 
 
-def overdue(silences: Iterable[Silence]) -> list[str]:
-    """The children whose silence has outlasted the supervisor's patience by more than a moment."""
-    return [silence.child for silence in silences if silence.silent_s > silence.patience_s + _MARGIN_S]
+def overdue(ages: Iterable[HeartbeatAge]) -> list[str]:
+    """The children whose heartbeat timed out more than _MARGIN_S ago."""
+    return [heartbeat_age.child for heartbeat_age in ages if heartbeat_age.age_s > heartbeat_age.timeout_s + _MARGIN_S]

@@ -130,7 +130,7 @@ def test_a_bad_checkpoint_costs_nobody_else_anything(running: Running, name: str
     assert reason in again.json()["error"]["message"]
     assert (card(running, name)["state"], reason in card(running, name)["detail"]) == ("failed", True)
     assert "7" in ask(running, "one").text
-    starts = (running.logs / "model_operations.log").read_text().count(f"{name} begins to load,")
+    starts = (running.logs / "model_operations.log").read_text().count(f"{name}: load started,")
     assert starts <= 1
     assert httpx.get(f"{running.url}/readyz").status_code == 200
 

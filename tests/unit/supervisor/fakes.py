@@ -1,4 +1,4 @@
-"""A world of fake processes: what a child does to it is recorded, what happens in it is programmed."""
+"""Fake processes: the calls of a child are recorded, exits and probe replies are scripted."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def busy(step_age_s: float) -> Health:
 
 
 class FakeProcess:
-    """Alive until it exits or is killed. `said`: what it answers to a probe; None is silence, an error is no answer."""
+    """Runs until it exits or is killed. `said`: its reply to a probe; None never replies, an error fails the probe."""
 
     def __init__(
         self, pid: int, said: Health | None | ProbeError, *, deaf: bool = False, undying: bool = False
     ) -> None:
         self.pid = pid
         self.said = said
-        self.last_words: int | None = None  # the status it ends with while it answers
+        self.exit_on_probe: int | None = None  # the status it ends with while it answers
         self.hangs = False
         self.barren = False
         self.signals: list[tuple[float, str]] = []
@@ -59,22 +59,22 @@ class FakeProcess:
 class FakeProbe:
     def __init__(self, process: FakeProcess) -> None:
         self._process = process
-        self.asked = 0
+        self.recycling = 0
         self.exercised = 0
         self.closed = False
 
-    async def exercise(self, timeout_s: float) -> None:
+    async def probe_generation(self, timeout_s: float) -> None:
         self.exercised += 1
         if self._process.barren:
             raise ProbeError("no token")
 
     async def ask(self, timeout_s: float) -> Health | None:
-        self.asked += 1
+        self.recycling += 1
         if self._process.hangs:
             await asyncio.sleep(timeout_s)
-            raise ProbeError("no answer")
-        if self._process.last_words is not None:
-            self._process.exit(self._process.last_words)
+            raise ProbeError("no reply")
+        if self._process.exit_on_probe is not None:
+            self._process.exit(self._process.exit_on_probe)
             await asyncio.sleep(0.1)
         if isinstance(self._process.said, ProbeError):
             raise self._process.said
@@ -85,7 +85,7 @@ class FakeProbe:
 
 
 class World:
-    """Effects: `make` makes the nth process; started ones and when they were started are kept."""
+    """A `ProcessLauncher`: `make` creates the nth process; started processes and their start times are recorded."""
 
     def __init__(self, make: Callable[[int], FakeProcess]) -> None:
         self._make = make

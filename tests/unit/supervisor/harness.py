@@ -18,7 +18,7 @@ from src.ipc import client, runtime
 from src.ipc.messages.control import StatusRequest
 from src.ipc.messages.status import ChildStatus, SystemStatus
 from src.settings import ROOT
-from src.supervisor.processes import lives
+from src.supervisor.processes import is_alive
 
 LIMITS = {
     "HEARTBEAT_INTERVAL": "0.1",
@@ -97,7 +97,7 @@ class Service:
         return [line for line in lines if line.split()[1] in names]
 
     def all_gone(self) -> bool:
-        return not any(lives(process) for process in self._seen.values())
+        return not any(is_alive(process) for process in self._seen.values())
 
     def close(self) -> None:
         """End whatever is left, by pid."""
@@ -105,7 +105,7 @@ class Service:
             process.kill()
             process.wait()
         for child in self._seen.values():
-            if lives(child):
+            if is_alive(child):
                 child.kill()
 
     def _remember(self, pid: int | None) -> None:

@@ -1,4 +1,4 @@
-"""A world for the table of models: engines that come, go, move and break as they are told, in virtual time."""
+"""Fake engines for the table of models: they start, stop, move and fail as scripted, in virtual time."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class FakeEngines:
 
     def __init__(self) -> None:
         self.models: ModelTable
-        self.known: dict[str, catalog.CatalogEntry] = {}  # what lies on the disk
+        self.known: dict[str, catalog.CatalogEntry] = {}  # what is on the disk
         self.where: dict[str, str] = {}
-        self.broken: set[str] = set()  # models that cannot be loaded
-        self.stuck: set[str] = set()  # engines that do not move
-        self.old: set[str] = set()  # engines whose successor is on its way
+        self.broken: set[str] = set()  # models whose load fails
+        self.immovable: set[str] = set()  # engines whose moves fail
+        self.recycling: set[str] = set()  # engines with a standby
         self.starts: list[str] = []
-        self.restarted: list[str] = []  # those whose pause was ended
-        self.pausing: set[str] = set()  # children that wait for their next try
+        self.restarted: list[str] = []  # engines whose backoff was skipped
+        self.in_backoff: set[str] = set()  # engines in backoff
         self.memory_level: Literal["normal", "high"] = "normal"
 
     def start(self, model: str) -> None:
-        assert model not in self.where or model in self.pausing, f"{model} is there already"
-        (self.restarted if model in self.pausing else self.starts).append(model)
-        self.pausing.discard(model)
+        assert model not in self.where or model in self.in_backoff, f"{model} is there already"
+        (self.restarted if model in self.in_backoff else self.starts).append(model)
+        self.in_backoff.discard(model)
         self.where[model] = "loading"
         asyncio.get_running_loop().call_later(LOAD_S, self._loaded, model)
 
@@ -49,35 +49,35 @@ class FakeEngines:
             self.models.changed(model, "ready", None, stalled=False)
 
     def crash(self, model: str) -> None:
-        """It dies, and its child starts it again, with the model on the device."""
+        """It crashes and is restarted, with the model on the device."""
         self.where[model] = "loading"
-        self.models.changed(model, "starting", "ended by SIGKILL", stalled=False)
+        self.models.changed(model, "starting", "killed by SIGKILL", stalled=False)
         asyncio.get_running_loop().call_later(LOAD_S, self._loaded, model)
 
     def back_off(self, model: str) -> None:
-        """It has died again, and its child waits for its next try."""
+        """It has crashed again and is in backoff."""
         self.where[model] = "paused"
-        self.pausing.add(model)
-        self.models.changed(model, "backoff", "ended by SIGKILL", stalled=False)
+        self.in_backoff.add(model)
+        self.models.changed(model, "backoff", "killed by SIGKILL", stalled=False)
 
     def give_up(self, model: str) -> None:
-        """Its child cannot bring it back."""
+        """Restarting it has failed."""
         self.where[model] = "paused"
         self.models.changed(model, "failed", "the weights are gone", stalled=False)
 
     async def end(self, model: str) -> None:
         await asyncio.sleep(END_S)
-        self.pausing.discard(model)
+        self.in_backoff.discard(model)
         self.where.pop(model, None)
 
     async def move(self, model: str, to: Literal["cpu", "gpu"]) -> None:
         await asyncio.sleep(MOVE_S)
-        if model in self.stuck or self.where.get(model) not in ("cpu", "gpu"):
+        if model in self.immovable or self.where.get(model) not in ("cpu", "gpu"):
             raise MoveFailed("it does not move")
         self.where[model] = to
 
-    def worn(self, model: str) -> bool:
-        return model in self.old
+    def due_for_recycle(self, model: str) -> bool:
+        return model in self.recycling
 
     def status(self, model: str) -> ChildStatus | None:
         if model not in self.where:
@@ -94,13 +94,13 @@ class FakeEngines:
 
 
 class Asker:
-    """One request's connection: what it was answered, and its leaving."""
+    """One request's connection: its replies and its disconnect."""
 
-    def __init__(self, models: ModelTable, wish: AcquireModel) -> None:
+    def __init__(self, models: ModelTable, request: AcquireModel) -> None:
         self.answers: list[AnyMessage] = []
-        self.wish = wish
+        self.request = request
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.task = asyncio.get_running_loop().create_task(models.lend(cast(Peer, self), wish))
+        self.task = asyncio.get_running_loop().create_task(models.acquire_lease(cast(Peer, self), request))
 
     def send(self, message: AnyMessage) -> None:
         self.answers.append(message)
@@ -119,7 +119,7 @@ class Asker:
 
 
 def make(*names: str, size: int = 10, broken: str = "", **changes: Any) -> tuple[ModelTable, FakeEngines]:
-    """A table of these models, of which one at a time has room unless told otherwise. Call in a running loop."""
+    """A table of these models with one slot by default. Call in a running loop."""
     chosen: dict[str, Any] = {"max_concurrent_models": 1, "models_memory_mb": 1, "default_model": names[0], **changes}
     settings = Settings(_env_file=None, inference_engine="fake", **chosen)
     engines = FakeEngines()

@@ -24,7 +24,7 @@ REFUSED = ProbeError("connection refused")
 
 
 class Life:
-    """A child on a fake world, its task, and the states it went through."""
+    """A child over fake processes, its task, and the states it went through."""
 
     def __init__(self, make: Callable[[int], FakeProcess], spec: ChildSpec = SPEC, **settings: float) -> None:
         self.loop = asyncio.get_running_loop()
@@ -69,7 +69,7 @@ def in_virtual_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[
 
 
 @in_virtual_time
-async def test_it_is_ready_when_the_process_says_so() -> None:
+async def test_ready_once_the_process_reports_ready() -> None:
     """Refused connections and `loading` are `starting`; the detail of the load is shown."""
     life = Life(lambda pid: FakeProcess(pid, REFUSED))
     await asyncio.sleep(1)
@@ -101,8 +101,8 @@ async def test_a_crash_is_noticed_at_once_and_the_rest_of_its_group_killed() -> 
 
 
 @in_virtual_time
-async def test_silence_is_a_hang() -> None:
-    """No answer for HEARTBEAT_TIMEOUT: stacks are asked for, then the group is killed and replaced."""
+async def test_missing_heartbeats_are_a_hang() -> None:
+    """No reply within HEARTBEAT_TIMEOUT: stacks are dumped, then the process group is killed and replaced."""
     life = Life(lambda pid: FakeProcess(pid, health(), deaf=True))
     await life.until("ready")
     at, hung = life.loop.time(), life.process
@@ -118,8 +118,8 @@ async def test_silence_is_a_hang() -> None:
 
 
 @in_virtual_time
-async def test_one_lost_connection_is_no_hang() -> None:
-    """A closed heartbeat connection is opened again; only lasting silence counts."""
+async def test_one_lost_connection_is_not_a_hang() -> None:
+    """A closed heartbeat connection is reopened; only HEARTBEAT_TIMEOUT without a reply counts."""
     life = Life(ready)
     await life.until("ready")
     life.process.said = REFUSED
@@ -132,7 +132,7 @@ async def test_one_lost_connection_is_no_hang() -> None:
 
 @in_virtual_time
 async def test_web_may_miss_several_heartbeats() -> None:
-    """`misses` multiplies the patience: gunicorn's master replaces a hung worker itself."""
+    """`misses` multiplies the timeout: gunicorn's master replaces a hung worker itself."""
     life = Life(lambda pid: FakeProcess(pid, None), spec=ChildSpec("web", ("web",), "http://x:1/livez", 0, 5, misses=3))
     await life.until("ready")
     at = life.loop.time()
@@ -142,8 +142,8 @@ async def test_web_may_miss_several_heartbeats() -> None:
 
 
 @in_virtual_time
-async def test_an_old_step_with_work_waiting_is_a_stall() -> None:
-    """It answers, yet no step ends: replaced with the reason `stall`; an idle or slow engine is left alone."""
+async def test_an_old_step_with_waiting_requests_is_a_stall() -> None:
+    """It answers pings, yet no step completes: replaced with the reason `stall`; an idle or slow engine is not."""
     life = Life(ready)
     await life.until("ready")
     life.process.said = busy(step_age_s=59)
@@ -158,8 +158,8 @@ async def test_an_old_step_with_work_waiting_is_a_stall() -> None:
 
 
 @in_virtual_time
-async def test_an_idle_engine_that_does_not_produce_is_replaced() -> None:
-    """It answers pings, yet a test generation brings nothing: reason `probe`. A busy one is not disturbed."""
+async def test_an_idle_engine_that_fails_its_probe_generation_is_replaced() -> None:
+    """It answers pings, yet the probe generation fails: reason `probe`. A busy engine is not probed."""
     life = Life(ready, health_probe_interval=60)
     await life.until("ready")
     life.process.barren = True
@@ -173,8 +173,8 @@ async def test_an_idle_engine_that_does_not_produce_is_replaced() -> None:
 
 
 @in_virtual_time
-async def test_an_engine_that_stays_over_its_memory_is_replaced() -> None:
-    """Over the high watermark for MEMORY_RECYCLE_AFTER: reason `memory`; a peak that passes is forgiven."""
+async def test_an_engine_over_the_high_watermark_is_replaced() -> None:
+    """Over the high watermark for MEMORY_RECYCLE_AFTER: reason `memory`; a short peak is not."""
     life = Life(ready, memory_recycle_after=30)
     await life.until("ready")
     full = msgspec.structs.replace(health(), memory_level="high")
@@ -206,21 +206,21 @@ def loading(done_bytes: int, steps: int = 0) -> Health:
 
 
 @in_virtual_time
-async def test_a_start_that_gets_nowhere_is_ended_long_before_its_deadline() -> None:
-    """No more bytes, no more steps: hung. The reason says how far it came."""
+async def test_a_start_without_progress_is_killed_before_its_deadline() -> None:
+    """No more bytes, no more steps: hung. The reason includes the progress so far."""
     life = Life(lambda pid: FakeProcess(pid, loading(3 << 20)), start_timeout=600, start_stall_timeout=60)
     await asyncio.sleep(58)
     assert life.child.status().restarts == {}
     await asyncio.sleep(4)
     assert life.child.status().restarts == {"start": 1}
     assert life.child.last_end is not None
-    assert life.child.last_end.detail == "no progress for 60 s while it started (3 MiB read)"
+    assert life.child.last_end.detail == "no progress for 60 s while starting (3 MiB read)"
     await life.end()
 
 
 @in_virtual_time
-async def test_a_slow_start_is_left_alone() -> None:
-    """Bytes that come, however few, and steps of its warm-up are progress; a slow disk is no hang."""
+async def test_a_slow_start_with_progress_is_not_killed() -> None:
+    """Any bytes read and any warm-up step are progress; a slow disk is not a hang."""
     life = Life(lambda pid: FakeProcess(pid, loading(0)), start_timeout=3600, start_stall_timeout=60)
     for done in range(1, 40):
         await asyncio.sleep(50)
@@ -230,8 +230,8 @@ async def test_a_slow_start_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(("said", "restarts"), [(REFUSED, {"start": 1}), (health("loading"), {})])
-def test_a_start_that_tells_no_progress(said: Health | ProbeError, restarts: dict[str, int]) -> None:
-    """Silence is none. Who answers, but has none to tell (an upstream server), has START_TIMEOUT alone."""
+def test_a_start_that_reports_no_progress(said: Health | ProbeError, restarts: dict[str, int]) -> None:
+    """No reply is no progress. A process that answers without progress (an upstream server) has START_TIMEOUT alone."""
 
     async def test() -> None:
         life = Life(lambda pid: FakeProcess(pid, said), start_timeout=600, start_stall_timeout=60)
@@ -258,7 +258,7 @@ async def test_a_program_that_cannot_be_started_is_retried() -> None:
 
 @in_virtual_time
 async def test_a_crash_loop_backs_off_then_opens_the_breaker_then_tries_again() -> None:
-    """The pauses can be seen in the start times, and the service heals when the cause goes."""
+    """The backoff shows in the start times; once the cause is gone, the process becomes ready."""
     cause = True
 
     def make(pid: int) -> FakeProcess:
@@ -281,7 +281,7 @@ async def test_a_crash_loop_backs_off_then_opens_the_breaker_then_tries_again() 
 
 @in_virtual_time
 async def test_a_model_that_cannot_be_loaded_is_reported_with_its_reason() -> None:
-    """It says why, leaves with MODEL, and is not tried again before BREAKER_RETRY."""
+    """It reports the failure, exits with MODEL, and is not retried before BREAKER_RETRY."""
     life = Life(lambda pid: FakeProcess(pid, health("failed", "no weights in models/x")))
     await asyncio.sleep(3)
     life.process.exit(ExitCode.MODEL)
@@ -293,12 +293,12 @@ async def test_a_model_that_cannot_be_loaded_is_reported_with_its_reason() -> No
 
 
 @in_virtual_time
-async def test_last_words_are_heard_after_the_end() -> None:
-    """The end of a process may be seen before what it said is read."""
+async def test_a_failure_reported_just_before_the_exit_is_read() -> None:
+    """The exit of a process may be noticed before its last reply is read."""
 
     def make(pid: int) -> FakeProcess:
         process = FakeProcess(pid, health("failed", "no weights in models/x"))
-        process.last_words = ExitCode.MODEL
+        process.exit_on_probe = ExitCode.MODEL
         return process
 
     life = Life(make)
@@ -308,8 +308,8 @@ async def test_last_words_are_heard_after_the_end() -> None:
 
 
 @in_virtual_time
-async def test_gpu_errors_that_open_the_breaker_lead_to_the_cpu() -> None:
-    """GPU_FALLBACK: it is started otherwise, says so, and goes back to the GPU when somebody orders a restart."""
+async def test_gpu_faults_that_open_the_breaker_fall_back_to_the_cpu() -> None:
+    """GPU_FALLBACK: started on the CPU and reported so; a requested restart goes back to the GPU."""
 
     def make(pid: int) -> FakeProcess:
         process = ready(pid)
@@ -323,18 +323,18 @@ async def test_gpu_errors_that_open_the_breaker_lead_to_the_cpu() -> None:
     await asyncio.sleep(1)
     assert life.child.status().restarts == {"gpu": 3}
     assert life.child.status().fallback == "cpu"
-    life.process.exit(ExitCode.GPU_FAULT)  # whatever it means there, there is no second way out
+    life.process.exit(ExitCode.GPU_FAULT)  # there is no second fallback
     await asyncio.sleep(1)
     life.child.restart()
     await asyncio.sleep(1)
-    assert ["--on-cpu" in asked.argv for asked in life.world.specs] == [False] * 3 + [True] * 2 + [False]
+    assert ["--on-cpu" in recycling.argv for recycling in life.world.specs] == [False] * 3 + [True] * 2 + [False]
     assert life.child.status().fallback is None
     await life.end()
 
 
 @in_virtual_time
-async def test_other_crashes_do_not_lead_to_the_cpu() -> None:
-    """A breaker that something else opened waits, as ever."""
+async def test_other_crashes_do_not_fall_back_to_the_cpu() -> None:
+    """A breaker opened by other crashes waits BREAKER_RETRY."""
     life = Life(lambda pid: _for("failed", pid), spec=replace(SPEC, without_gpu=("--on-cpu",)), crash_limit=2)
     await life.until("failed")
     assert life.child.status().fallback is None
@@ -342,8 +342,8 @@ async def test_other_crashes_do_not_lead_to_the_cpu() -> None:
 
 
 @in_virtual_time
-async def test_memory_that_a_dying_process_still_holds_is_waited_for() -> None:
-    """The next one finds no room for its model: no verdict on the model, it is tried again until there is."""
+async def test_a_load_without_memory_is_retried_while_the_old_process_exits() -> None:
+    """Out of memory while the old process exits is no fault of the model: retried until it fits."""
 
     def make(pid: int) -> FakeProcess:
         process = ready(pid)
@@ -362,8 +362,8 @@ async def test_memory_that_a_dying_process_still_holds_is_waited_for() -> None:
 
 
 @in_virtual_time
-async def test_a_process_that_reports_failure_and_stays_is_replaced() -> None:
-    """`failed` without an exit does not last for ever."""
+async def test_a_failed_process_that_does_not_exit_is_replaced() -> None:
+    """`failed` without an exit has a deadline."""
     life = Life(lambda pid: FakeProcess(pid, health("failed", "no workers")))
     await asyncio.sleep(12)
     assert life.child.status().restarts == {"start": 1}
@@ -371,8 +371,8 @@ async def test_a_process_that_reports_failure_and_stays_is_replaced() -> None:
 
 
 @in_virtual_time
-async def test_a_process_that_ignores_sigterm_is_killed_after_its_grace() -> None:
-    """Stopping ends, with SIGKILL to the group."""
+async def test_a_process_that_ignores_sigterm_is_killed_after_its_grace_period() -> None:
+    """Stopping ends with SIGKILL to the process group."""
     life = Life(lambda pid: FakeProcess(pid, health(), deaf=True))
     await life.until("ready")
     at = life.loop.time()
@@ -385,7 +385,7 @@ async def test_a_process_that_ignores_sigterm_is_killed_after_its_grace() -> Non
 
 
 @in_virtual_time
-async def test_kill_cuts_the_grace_short() -> None:
+async def test_kill_skips_the_grace_period() -> None:
     """A second signal does not wait for streams."""
     life = Life(lambda pid: FakeProcess(pid, health(), deaf=True))
     await life.until("ready")
@@ -398,7 +398,7 @@ async def test_kill_cuts_the_grace_short() -> None:
 
 
 @in_virtual_time
-async def test_a_process_the_kernel_will_not_let_go_does_not_hold_up_the_stop() -> None:
+async def test_an_unkillable_process_does_not_block_the_stop() -> None:
     """Even after SIGKILL the wait has a deadline."""
     life = Life(lambda pid: FakeProcess(pid, health(), deaf=True, undying=True))
     await life.until("ready")
@@ -408,8 +408,8 @@ async def test_a_process_the_kernel_will_not_let_go_does_not_hold_up_the_stop() 
 
 
 @pytest.mark.parametrize("state", ["starting", "ready", "backoff", "failed"])
-def test_stop_is_obeyed_in_every_state(state: ChildState) -> None:
-    """Whatever it waits for, an order to stop ends it within its grace."""
+def test_stop_works_in_every_state(state: ChildState) -> None:
+    """Whatever it waits for, stop ends it within its grace period."""
 
     async def test() -> None:
         life = Life(lambda pid: _for(state, pid), restart_free=0, crash_limit=2 if state == "failed" else 99)
@@ -431,7 +431,7 @@ def _for(state: ChildState, pid: int) -> FakeProcess:
 
 @in_virtual_time
 async def test_restart_replaces_without_counting_a_crash() -> None:
-    """Asked for, not suffered: no reason is counted, no pause is made."""
+    """A requested restart counts no reason and causes no backoff."""
     life = Life(ready)
     await life.until("ready")
     life.child.restart()
@@ -442,8 +442,8 @@ async def test_restart_replaces_without_counting_a_crash() -> None:
 
 
 @in_virtual_time
-async def test_restart_ends_a_pause() -> None:
-    """Who asks does not wait for the breaker."""
+async def test_restart_ends_a_backoff() -> None:
+    """A requested restart does not wait for the breaker."""
     life = Life(lambda pid: _for("failed" if pid < 3 else "ready", pid), restart_free=0, crash_limit=2)
     await life.until("failed")
     life.child.restart()
@@ -453,7 +453,7 @@ async def test_restart_ends_a_pause() -> None:
 
 
 @in_virtual_time
-async def test_a_supervisor_that_stood_still_itself_blames_nobody() -> None:
+async def test_a_suspended_supervisor_does_not_count_a_hang() -> None:
     """After SIGSTOP and SIGCONT of the supervisor, one expired heartbeat says nothing about the child."""
     life = Life(ready)
     await life.until("ready")
@@ -463,7 +463,7 @@ async def test_a_supervisor_that_stood_still_itself_blames_nobody() -> None:
     async def expired(timeout_s: float) -> Health | None:
         await asyncio.sleep(timeout_s + 100)
         probe.ask = original  # type: ignore[method-assign]
-        raise ProbeError("no answer")
+        raise ProbeError("no reply")
 
     probe.ask = expired  # type: ignore[method-assign]
     await asyncio.sleep(200)
@@ -472,7 +472,7 @@ async def test_a_supervisor_that_stood_still_itself_blames_nobody() -> None:
 
 
 @in_virtual_time
-async def test_time_that_the_supervisor_missed_is_not_the_childs_silence() -> None:
+async def test_suspended_time_does_not_count_towards_the_heartbeat_timeout() -> None:
     """After SIGCONT the first failed heartbeat is the first one, however long ago the last good one was."""
     life = Life(ready)
     await life.until("ready")
@@ -505,7 +505,7 @@ async def test_a_signal_reaches_only_a_process_that_is_ready() -> None:
 
 @in_virtual_time
 async def test_the_probe_is_closed_with_its_process() -> None:
-    """No connection outlives the process it asked."""
+    """No connection outlives its process."""
     life = Life(ready)
     await life.until("ready")
     life.process.exit(1)

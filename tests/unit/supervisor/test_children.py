@@ -1,4 +1,4 @@
-"""The table of children: who leaves and comes back."""
+"""The table of children: removing and adding again."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tests.unit.supervisor import virtual
 from tests.unit.supervisor.fakes import SPEC, FakeProcess, World, health
 
 
-def test_restarts_are_remembered_when_a_child_leaves() -> None:
-    """A model that is unloaded and loaded again goes on counting: a counter never goes back."""
+def test_restart_counters_survive_the_removal_of_a_child() -> None:
+    """A model that is unloaded and loaded again keeps its counters: they are monotonic."""
 
     async def scenario() -> None:
         world = World(lambda pid: FakeProcess(pid, health()))

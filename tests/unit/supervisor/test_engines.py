@@ -1,4 +1,4 @@
-"""How an order to move reaches an engine's process: a real socket that answers, children that are told."""
+"""How a move reaches an engine's process: a real socket, fake children."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from src.supervisor.models import MoveFailed
 
 
 class Table:
-    """The children, as far as moving needs them: one engine's pid, and what was heard of it."""
+    """Fake children: one engine's pid, and the health recorded for it."""
 
     def __init__(self) -> None:
         self.pid = 1
@@ -31,7 +31,7 @@ class Table:
     def status_of(self, name: str) -> ChildStatus:
         return ChildStatus(name, "ready", self.pid, 1.0, {})
 
-    def heard(self, name: str, health: Health) -> None:
+    def update_health(self, name: str, health: Health) -> None:
         self.said.append((name, health))
 
 
@@ -58,15 +58,15 @@ def moved(directory: Path, table: Table, answer: Callable[[Peer], None]) -> None
     asyncio.run(story())
 
 
-def test_what_an_engine_says_after_a_move_counts_at_once(runtime_dir: Path) -> None:
-    """The table does not show for a heartbeat what the device held before."""
+def test_health_returned_by_a_move_is_used_at_once(runtime_dir: Path) -> None:
+    """The table does not wait for the next heartbeat."""
     table = Table()
     moved(runtime_dir, table, lambda peer: peer.send(away(1)))
     assert (table.orders, table.said) == (1, [("engine:demo", away(1))])
 
 
-def test_a_process_that_was_relieved_meanwhile_is_not_the_one_that_counts(runtime_dir: Path) -> None:
-    """Its successor came to the device: it is told as well. Likewise when the old one ends without an answer."""
+def test_a_move_is_repeated_when_a_standby_took_over_meanwhile(runtime_dir: Path) -> None:
+    """The standby holds the device: it is moved as well. Likewise when the old process exits without a reply."""
     for last_word in (away(1), None):
         table = Table()
 
@@ -81,7 +81,7 @@ def test_a_process_that_was_relieved_meanwhile_is_not_the_one_that_counts(runtim
         assert (table.orders, table.said) == (2, [("engine:demo", away(2))])
 
 
-def test_why_an_engine_did_not_move(runtime_dir: Path) -> None:
+def test_move_failures(runtime_dir: Path) -> None:
     with pytest.raises(MoveFailed, match="not loaded yet"):
         moved(runtime_dir, Table(), lambda peer: peer.send(Failed("backend_unavailable", "not loaded yet")))
     with pytest.raises(MoveFailed):

@@ -1,4 +1,4 @@
-"""The supervisor's GPUs: what is refused at the start, what the children get, what is said."""
+"""The supervisor's GPUs: errors at startup, the children's environment, the log."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def test_the_least_used_nvidia_gpu_goes_to_the_children(begin: Begin, said: list
     ]
 
 
-def test_whose_memory_models_share(begin: Begin) -> None:
-    """The used GPU's, where it has some of its own; else nobody's but the machine's."""
+def test_memory_bytes_of_the_selected_gpu(begin: Begin) -> None:
+    """Dedicated memory of the selected GPU; None on unified memory."""
     used = NVIDIA.gpus[0].memory_total_bytes
     assert used
     assert begin(NVIDIA).memory_bytes() == used
@@ -78,16 +78,16 @@ def test_whose_memory_models_share(begin: Begin) -> None:
     assert begin(NO_GPU).memory_bytes() is None
 
 
-def test_who_has_chosen_already_is_left_alone(begin: Begin, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nobody claims to know which GPU CUDA's numbers mean."""
+def test_cuda_visible_devices_is_kept(begin: Begin, said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA's own numbering is not interpreted."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     gpus = begin(NVIDIA)
     gpus.announce()
     assert (gpus.environment, gpus.sample().used) == ({}, None)
-    assert said[-1] == "which GPU is used is left to CUDA: CUDA_VISIBLE_DEVICES=1 is set"
+    assert said[-1] == "GPU selection is left to CUDA: CUDA_VISIBLE_DEVICES=1 is set"
 
 
-def test_an_apple_gpu_needs_no_choice(begin: Begin, said: list[str]) -> None:
+def test_an_apple_gpu_is_selected_without_environment(begin: Begin, said: list[str]) -> None:
     gpus = begin(APPLE)
     gpus.announce()
     assert (gpus.environment, said) == ({}, ["GPU 0: Apple M4, used: the only one"])
@@ -98,13 +98,13 @@ def test_an_apple_gpu_needs_no_choice(begin: Begin, said: list[str]) -> None:
     [
         (NO_GPU, {}, ["No GPU is used: expect answers 10 to 50 times slower"]),
         (NO_GPU, {"inference_engine": "fake"}, []),
-        (UNTOLD, {}, ["there is a GPU, but nothing tells of it: nvidia-ml-py is not installed"]),
+        (UNTOLD, {}, ["a GPU is present but cannot be read: nvidia-ml-py is not installed"]),
     ],
 )
 def test_no_gpu_is_a_warning_at_the_start(
     begin: Begin, said: list[str], sample: GpuSample, settings: dict[str, Any], words: list[str]
 ) -> None:
-    """Slow is better than not at all, unless the operator says otherwise; the fake engine needs none."""
+    """The CPU is used unless REQUIRE_GPU is set; the fake engine needs no GPU."""
     begin(sample, **settings).announce()
     assert len(said) == len(words)
     assert all(line.startswith(word) for line, word in zip(said, words, strict=True))
@@ -117,12 +117,14 @@ def test_no_gpu_is_a_warning_at_the_start(
         (APPLE, {"require_gpu": True, "device_type": "cpu"}, "DEVICE_TYPE=cpu uses none"),
         (NVIDIA, {"require_gpu": True, "nvidia_visible_devices": "none"}, "NVIDIA_VISIBLE_DEVICES=none"),
         (NVIDIA, {"cuda_device": 7}, "there is no GPU 7 for us; there are: 0, 1, 2"),
-        (NO_GPU, {"cuda_device": 0}, "no NVIDIA GPU is known here: this machine has no GPU"),
-        (UNTOLD, {"cuda_device": 0}, "no NVIDIA GPU is known here: nvidia-ml-py is not installed"),
-        (APPLE, {"cuda_device": 0}, "no NVIDIA GPU is known here: there is an Apple GPU"),
+        (NO_GPU, {"cuda_device": 0}, "no NVIDIA GPU found: this machine has no GPU"),
+        (UNTOLD, {"cuda_device": 0}, "no NVIDIA GPU found: nvidia-ml-py is not installed"),
+        (APPLE, {"cuda_device": 0}, "no NVIDIA GPU found: there is an Apple GPU"),
     ],
 )
-def test_what_cannot_be_had_is_refused(begin: Begin, sample: GpuSample, settings: dict[str, Any], words: str) -> None:
+def test_an_unavailable_gpu_is_a_settings_error(
+    begin: Begin, sample: GpuSample, settings: dict[str, Any], words: str
+) -> None:
     """A configuration error: reported, not retried."""
     with pytest.raises(SettingsError, match=words):
         begin(sample, **settings)
@@ -146,7 +148,7 @@ def test_the_service_does_not_start_without_the_gpu_it_must_have(tmp_path: Path)
 
 
 def test_the_check_and_the_status_show_them(begin: Begin) -> None:
-    """One line a GPU, or why there is none."""
+    """One line per GPU, or why there is none."""
     shown = gpu_lines(begin(NVIDIA).sample())
     assert shown[:2] == [
         "0: Tesla K40c, 0% busy, 12 MB of 12.0 GB in use; used: the least used of 3",

@@ -1,4 +1,4 @@
-"""The log rotator: what it decides, and what it does to files."""
+"""The log rotator: its plan, and its actions on files."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def decide(name: str, *, size: int = 10, age_s: float = 0, began: date = TODAY) 
         ("notes.txt", 10, 99 * DAY, TODAY, None),
     ],
 )
-def test_what_is_done_with_a_file(name: str, size: int, age_s: float, began: date, expected: str | None) -> None:
+def test_the_plan_for_a_log_file(name: str, size: int, age_s: float, began: date, expected: str | None) -> None:
     """Full or yesterday's: renamed; a minute later: compressed; a month later: deleted; other names: never touched."""
     assert [action.do for action in decide(name, size=size, age_s=age_s, began=began)] == (
         [expected] if expected else []
@@ -69,7 +69,7 @@ def write(path: Path, text: str, modified: float) -> None:
     os.utime(path, (modified, modified))
 
 
-def test_a_log_from_full_file_to_its_end(tmp_path: Path) -> None:
+def test_a_log_file_is_rotated_compressed_and_deleted(tmp_path: Path) -> None:
     """Renamed, compressed a minute later with nothing lost, deleted after the retention time; a foreign file stays."""
     clock = Clock()
     tidy = Janitor(tmp_path, SETTINGS, clock).tidy
@@ -92,7 +92,7 @@ def test_a_log_from_full_file_to_its_end(tmp_path: Path) -> None:
     assert names(tmp_path) == ["mine.log"]
 
 
-def test_yesterdays_records_are_known_by_the_first_of_them(tmp_path: Path) -> None:
+def test_the_first_record_dates_a_file(tmp_path: Path) -> None:
     """A file written to today, whose first record is of yesterday, is yesterday's."""
     write(tmp_path / "app.log", '{"ts": "2026-03-09T23:59:59.000+00:00"}\n{"ts": "2026-03-10T12:00:00"}\n', NOON)
     write(tmp_path / "errors.log", '{"ts": "2026-03-10T00:00:01.000+00:00"}\n', NOON)
@@ -109,7 +109,7 @@ def test_two_rotations_in_one_second_keep_both(tmp_path: Path) -> None:
     assert names(tmp_path) == [f"app.20260310T120000{number}.log" for number in (".1", ".2", "")]
 
 
-def test_a_full_disk_is_said_once_and_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_logged_once_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No exception, no half-written file, the log kept, one line about it; once there is room, the work is done."""
     write(tmp_path / "app.20260310T110000.log", "text", NOON - 3600)
     tidy = Janitor(tmp_path, SETTINGS, Clock()).tidy
@@ -131,7 +131,7 @@ def test_a_full_disk_is_said_once_and_costs_nothing(tmp_path: Path, monkeypatch:
     assert names(tmp_path) == ["app.20260310T110000.log.gz"]
 
 
-def test_a_missing_folder_and_links_are_no_trouble(tmp_path: Path) -> None:
+def test_a_missing_folder_and_links_are_ignored(tmp_path: Path) -> None:
     """The folder may not exist yet; a link of our name is not followed."""
     Janitor(tmp_path / "none", SETTINGS, Clock()).tidy()
     write(tmp_path / "target", "x" * (1 << 20), NOON)
@@ -140,7 +140,7 @@ def test_a_missing_folder_and_links_are_no_trouble(tmp_path: Path) -> None:
     assert names(tmp_path) == ["app.log", "target"]
 
 
-def test_all_logs_together_are_bounded() -> None:
+def test_log_total_mb_bounds_all_files() -> None:
     """When rotated files exceed LOG_TOTAL_MB, the oldest go, and none of them is compressed as well."""
     settings = LogSettings.model_validate({"log_total_mb": 3})
     names = [f"api_requests.2026031{day}T000000.log" for day in range(5)]

@@ -39,7 +39,7 @@ def test_a_held_lock_is_refused_with_the_holders_pid_and_free_after_kill_9(tmp_p
         assert path.read_text() == f"{os.getpid()}\n"
 
 
-def test_a_file_of_nonsense_is_no_lock(tmp_path: Path) -> None:
+def test_an_invalid_lock_file_does_not_block(tmp_path: Path) -> None:
     """Only the kernel's lock counts, not what the file says."""
     path = tmp_path / "lock"
     path.write_text("garbage" * 100)
@@ -47,18 +47,18 @@ def test_a_file_of_nonsense_is_no_lock(tmp_path: Path) -> None:
         assert path.read_text() == f"{os.getpid()}\n"
 
 
-def test_the_file_is_kept_young(tmp_path: Path) -> None:
+def test_touch_keeps_the_lock_file_from_cleaners(tmp_path: Path) -> None:
     """Cleaners of /tmp leave it; one that was deleted all the same is no error."""
     path = tmp_path / "lock"
     with lock.hold(path):
         os.utime(path, (0, 0))
-        lock.refresh(path)
+        lock.touch(path)
         assert path.stat().st_mtime > 1e9
         path.unlink()
-        lock.refresh(path)
+        lock.touch(path)
 
 
-def test_a_file_that_was_removed_is_locked_anew(tmp_path: Path) -> None:
+def test_a_removed_lock_file_is_locked_again(tmp_path: Path) -> None:
     """Else a second supervisor could start beside the first. One that was faster has it."""
     path = tmp_path / "lock"
     with lock.hold(path) as held:

@@ -1,4 +1,4 @@
-"""What the supervisor passes on, and what it refuses to."""
+"""Signals, reloads and the end of the supervisor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from src.supervisor.main import Supervisor, _Options
 
 
 class Recorder:
-    """Takes the place of the children: web is in the given state, orders are noted."""
+    """Fake children: web is in the given state, commands are recorded."""
 
     def __init__(self, web_state: str) -> None:
         self.web_state = web_state
@@ -54,8 +54,8 @@ def orders(web_state: str, act: Callable[[Supervisor], None]) -> list[tuple[str,
     return recorder.orders
 
 
-def test_a_supervisor_that_cannot_decide_any_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests would wait for models that nobody brings; whoever started it starts another."""
+def test_a_failed_reconciler_stops_the_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests would wait for ever; systemd or launchd restarts the service."""
 
     async def broken() -> None:
         raise RuntimeError("a bug")
@@ -63,28 +63,28 @@ def test_a_supervisor_that_cannot_decide_any_more_ends(monkeypatch: pytest.Monke
     async def run() -> ExitCode:
         supervisor = Supervisor(Settings(_env_file=None), Path("/nowhere"), _Options(False, False, None))
         monkeypatch.setattr(supervisor.models, "run", broken)
-        supervisor._begin(())
-        await asyncio.wait_for(supervisor._over.wait(), 5)
-        for duty in supervisor._duties:
-            duty.cancel()
-        return supervisor._verdict
+        supervisor._start_children(())
+        await asyncio.wait_for(supervisor._stopping.wait(), 5)
+        for task in supervisor._tasks:
+            task.cancel()
+        return supervisor._exit_code
 
     assert asyncio.run(run()) is ExitCode.FAILURE
 
 
 def test_sighup_reloads_web() -> None:
     """Good settings: gunicorn's master gets the signal."""
-    assert orders("ready", Supervisor._renew_web) == [("web", signal.SIGHUP)]
+    assert orders("ready", Supervisor._reload_web) == [("web", signal.SIGHUP)]
 
 
-def test_sighup_with_wrong_settings_leaves_web_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """gunicorn's master would end on a bad .env; the old settings serve on."""
+def test_sighup_with_invalid_settings_does_not_reload_web(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gunicorn's master would exit on a bad .env; the old settings stay in use."""
 
     def wrong() -> Settings:
         raise SettingsError(["PORT: not a number"])
 
     monkeypatch.setattr(main, "load", wrong)
-    assert orders("ready", Supervisor._renew_web) == []
+    assert orders("ready", Supervisor._reload_web) == []
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_sighup_with_wrong_settings_leaves_web_alone(monkeypatch: pytest.MonkeyP
         ("ready", [], []),
     ],
 )
-def test_a_changed_file_renews_whom_it_concerns(
+def test_a_changed_file_restarts_the_affected_processes(
     web_state: str, files: list[str], expected: list[tuple[str, object]]
 ) -> None:
-    """Web is reloaded without losing its port; one that is down after a typo is started at once."""
+    """Web is reloaded without losing its port; one in backoff is started at once."""
     assert orders(web_state, lambda supervisor: supervisor._reload(Changed(*files))) == expected  # type: ignore[arg-type]
 
 

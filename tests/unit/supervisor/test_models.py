@@ -39,7 +39,7 @@ def states(models: ModelTable) -> dict[str, str]:
     return {model.name: model.state for model in models.status()}
 
 
-def test_the_first_request_loads_and_waits_for_it() -> None:
+def test_the_first_request_loads_the_model() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(LOAD_S / 2)
@@ -63,8 +63,8 @@ def test_eager_and_pinned_models_are_loaded_at_start() -> None:
     told(story, "a", "b", "c", lazy_load=False, pinned_models="b", max_concurrent_models=2)
 
 
-def test_a_load_that_fails_is_everybodys_answer_and_not_tried_in_a_loop() -> None:
-    """Who waits gets the reason; who comes soon after gets it at once; a later one, or an order, tries again."""
+def test_a_failed_load_fails_all_waiting_requests_and_is_not_retried_in_a_loop() -> None:
+    """Waiting requests get the reason, soon after at once; a later request, or an explicit load, retries."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         engines.broken.add("a")
@@ -85,7 +85,7 @@ def test_a_load_that_fails_is_everybodys_answer_and_not_tried_in_a_loop() -> Non
     told(story, "a", breaker_retry=300)
 
 
-def test_a_failed_model_is_tried_again_after_a_while() -> None:
+def test_a_failed_model_is_retried_after_breaker_retry() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         engines.broken.add("b")
         Asker(models, AcquireModel("b"))
@@ -99,8 +99,8 @@ def test_a_failed_model_is_tried_again_after_a_while() -> None:
     told(story, "a", "b", breaker_retry=300)
 
 
-def test_the_default_model_comes_back_by_itself_and_holds_no_room_meanwhile() -> None:
-    """Loaded at start, it fails: the others serve in its place. Once it is mended, nobody need ask for it."""
+def test_the_default_model_is_reloaded_and_occupies_no_slot_meanwhile() -> None:
+    """Its load at start fails: other models serve. Once its files are repaired, it is loaded without a request."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         await asyncio.sleep(2 * LOAD_S)
@@ -119,7 +119,7 @@ def test_the_default_model_comes_back_by_itself_and_holds_no_room_meanwhile() ->
     told(story, "a", "b", breaker_retry=300, lazy_load=False, broken="a")
 
 
-def test_a_broken_default_is_tried_at_the_breakers_pace() -> None:
+def test_a_broken_default_model_is_retried_every_breaker_retry() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         await asyncio.sleep(950)
         assert engines.starts == ["a"] * 4
@@ -128,7 +128,7 @@ def test_a_broken_default_is_tried_at_the_breakers_pace() -> None:
 
 
 def test_pinned_models_that_do_not_fit_together() -> None:
-    """Never more than MAX_CONCURRENT_MODELS; the one left out says why, also to who asks for it."""
+    """Never more than MAX_CONCURRENT_MODELS; the one that does not fit reports why, also to its requests."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         await asyncio.sleep(3 * LOAD_S)
@@ -142,7 +142,7 @@ def test_pinned_models_that_do_not_fit_together() -> None:
     told(story, "a", "b", "c", lazy_load=False, pinned_models="b,c")
 
 
-def test_a_load_nobody_waits_for_is_given_up_when_ordered() -> None:
+def test_an_unload_cancels_a_load_without_waiting_requests() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(LOAD_S / 2)
@@ -155,7 +155,7 @@ def test_a_load_nobody_waits_for_is_given_up_when_ordered() -> None:
     told(story, "a")
 
 
-def test_an_order_during_a_load_waits_for_those_who_wait_for_it() -> None:
+def test_an_unload_during_a_load_runs_after_the_waiting_requests() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(LOAD_S / 2)
@@ -169,7 +169,7 @@ def test_an_order_during_a_load_waits_for_those_who_wait_for_it() -> None:
     told(story, "a")
 
 
-def test_an_order_to_unload_during_an_offload_is_not_lost() -> None:
+def test_an_unload_during_an_offload_is_not_lost() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
@@ -184,8 +184,8 @@ def test_an_order_to_unload_during_an_offload_is_not_lost() -> None:
     told(story, "a")
 
 
-def test_a_folder_that_goes_and_comes_back() -> None:
-    """Gone: what is loaded still shows and can leave, who asks anew is told. Back, and larger: its new size counts."""
+def test_a_removed_and_restored_folder() -> None:
+    """Removed: a loaded model is still listed, new requests fail. Restored and larger: its new size counts."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         asker = Asker(models, AcquireModel("a"))
@@ -208,8 +208,8 @@ def test_a_folder_that_goes_and_comes_back() -> None:
     told(story, "a", "b")
 
 
-def test_a_bug_in_a_move_ends_the_rounds() -> None:
-    """Else its model would be on its way for ever. The supervisor ends with them, and comes back."""
+def test_an_unexpected_error_in_a_move_stops_the_reconciler() -> None:
+    """Its model would stay in transit for ever. The supervisor exits and is restarted."""
 
     async def run() -> None:
         models, engines = make("a")
@@ -226,8 +226,8 @@ def test_a_bug_in_a_move_ends_the_rounds() -> None:
     virtual.run(run())
 
 
-def test_nothing_is_begun_while_the_service_ends() -> None:
-    """Who waits for a load under way still gets in; nobody makes a new process that nobody would end."""
+def test_no_load_starts_during_shutdown() -> None:
+    """Requests waiting for a load in progress are admitted; no new process is started."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         early = Asker(models, AcquireModel("a"))
@@ -240,7 +240,7 @@ def test_nothing_is_begun_while_the_service_ends() -> None:
     told(story, "a", "b", max_concurrent_models=2)
 
 
-def test_the_others_serve_on_when_one_cannot_be_loaded() -> None:
+def test_other_models_keep_serving_when_one_fails_to_load() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         engines.broken.add("b")
         first = Asker(models, AcquireModel("a"))
@@ -256,7 +256,7 @@ def test_the_others_serve_on_when_one_cannot_be_loaded() -> None:
     told(story, "a", "b")
 
 
-def test_a_stranger_is_named_the_models_there_are() -> None:
+def test_an_unknown_model_lists_the_available_ones() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         asker = Asker(models, AcquireModel("gpt-4"))
         await asyncio.sleep(0.01)
@@ -268,8 +268,8 @@ def test_a_stranger_is_named_the_models_there_are() -> None:
     told(story, "a", "b")
 
 
-def test_two_models_asked_for_in_turn_with_room_for_one() -> None:
-    """Neither starves, nothing locks, and a swap serves all who wait for its model."""
+def test_two_models_take_turns_on_one_slot() -> None:
+    """Neither starves, nothing deadlocks, and a swap admits all requests waiting for its model."""
 
     async def client(models: ModelTable, name: str, done: list[str]) -> None:
         for _ in range(5):
@@ -293,7 +293,7 @@ def test_two_models_asked_for_in_turn_with_room_for_one() -> None:
     told(story, "a", "b", "c", model_turn=5)
 
 
-def test_idle_models_leave_and_come_back_without_a_new_process() -> None:
+def test_idle_models_are_offloaded_and_restored_without_a_new_process() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         Asker(models, AcquireModel("a")).leave()
         asker = Asker(models, AcquireModel("a"))
@@ -312,8 +312,8 @@ def test_idle_models_leave_and_come_back_without_a_new_process() -> None:
     told(story, "a", gpu_idle_timeout=60, model_unload_timeout=600)
 
 
-def test_an_offloaded_engine_that_dies_is_let_go() -> None:
-    """Its child would bring the model back to the device, where nobody asked for it."""
+def test_a_crashed_offloaded_engine_is_unloaded() -> None:
+    """A restart would load it on the device without a request."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         asker = Asker(models, AcquireModel("a"))
@@ -328,12 +328,12 @@ def test_an_offloaded_engine_that_dies_is_let_go() -> None:
     told(story, "a")
 
 
-def test_an_engine_that_does_not_move_is_ended() -> None:
+def test_an_engine_that_fails_to_move_is_stopped() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         asker.leave()
-        engines.stuck.add("a")
+        engines.immovable.add("a")
         models.move("a", "cpu")
         await asyncio.sleep(1)
         assert (states(models), engines.where) == ({"a": "unloaded"}, {})
@@ -341,14 +341,14 @@ def test_an_engine_that_does_not_move_is_ended() -> None:
     told(story, "a")
 
 
-def test_a_worn_engine_is_not_kept_warm() -> None:
-    """It is to be replaced anyway: its next process is a fresh one, without a second one beside it on the device."""
+def test_an_engine_being_recycled_is_unloaded_instead_of_offloaded() -> None:
+    """Its next process is a fresh one, without a standby beside it on the device."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         asker = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
         asker.leave()
-        engines.old.add("a")
+        engines.recycling.add("a")
         models.move("a", "cpu")
         await asyncio.sleep(1)
         assert (states(models), engines.where) == ({"a": "unloaded"}, {})
@@ -356,7 +356,7 @@ def test_a_worn_engine_is_not_kept_warm() -> None:
     told(story, "a")
 
 
-def test_who_waits_too_long_for_room_is_told_so() -> None:
+def test_a_lease_times_out() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         holder = Asker(models, AcquireModel("a"))
         await asyncio.sleep(2 * LOAD_S)
@@ -369,7 +369,7 @@ def test_who_waits_too_long_for_room_is_told_so() -> None:
     told(story, "a", "b", queue_timeout=30)
 
 
-def test_a_background_request_waits_for_a_quiet_time() -> None:
+def test_a_background_request_waits_until_the_server_is_idle() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         early = [Asker(models, AcquireModel("a", background=True)) for _ in range(2)]
         other = Asker(models, AcquireModel("a"))
@@ -392,8 +392,8 @@ def test_a_background_request_waits_for_a_quiet_time() -> None:
     told(story, "a", background_idle_seconds=100, background_pause_seconds=10)
 
 
-def test_background_requests_do_not_try_a_broken_model_one_after_another() -> None:
-    """What the first found out is the others' answer, when their time comes."""
+def test_background_requests_share_a_load_failure() -> None:
+    """The failure of the first one is the answer to the next ones."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         askers = [Asker(models, AcquireModel("b", background=True)) for _ in range(4)]
@@ -405,7 +405,7 @@ def test_background_requests_do_not_try_a_broken_model_one_after_another() -> No
     told(story, "a", "b", background_idle_seconds=10, background_pause_seconds=1, broken="b")
 
 
-def test_a_model_is_known_as_soon_as_its_folder_is_there() -> None:
+def test_a_new_folder_is_found_at_once() -> None:
     """Web has seen it already."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
@@ -418,8 +418,8 @@ def test_a_model_is_known_as_soon_as_its_folder_is_there() -> None:
     told(story, "a")
 
 
-def test_a_try_that_is_given_up_does_not_hide_the_last_failure() -> None:
-    """Somebody orders a load and leaves: the default is still tried by itself."""
+def test_a_cancelled_load_keeps_the_last_failure() -> None:
+    """A client requests a load and disconnects: the default model is still retried."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         await asyncio.sleep(2 * LOAD_S)
@@ -435,7 +435,7 @@ def test_a_try_that_is_given_up_does_not_hide_the_last_failure() -> None:
     told(story, "a", breaker_retry=300, lazy_load=False, broken="a", gpu_idle_timeout=0)
 
 
-def test_ocrs_background_work_needs_no_model() -> None:
+def test_an_ocr_background_lease_needs_no_model() -> None:
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         asker = Asker(models, AcquireModel(None, background=True))
         await asyncio.sleep(11)
@@ -446,7 +446,7 @@ def test_ocrs_background_work_needs_no_model() -> None:
 
 
 def test_a_reload_that_fails_is_a_failed_model() -> None:
-    """It served, its process died and does not come back: the state says so, and all who ask or wait hear why."""
+    """A model whose process crashed and does not restart: the state and all its requests report why."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         running = Asker(models, AcquireModel("a"))
@@ -472,8 +472,8 @@ def test_a_reload_that_fails_is_a_failed_model() -> None:
 
 
 @pytest.mark.parametrize("mended", [True, False])
-def test_an_order_to_load_is_done_when_the_process_is_there(*, mended: bool) -> None:
-    """While a crashed process waits for its next try, an order starts it now, and is answered by how that ends."""
+def test_a_load_request_completes_when_the_process_is_ready(*, mended: bool) -> None:
+    """While a crashed process is in backoff, a load request starts it now and returns its result."""
 
     async def story(models: ModelTable, engines: FakeEngines) -> None:
         Asker(models, AcquireModel("a"))

@@ -97,7 +97,7 @@ class Life(RuleBasedStateMachine):
     def who_is_in_has_its_model(self) -> None:
         for asker in self.askers:
             if asker.granted:
-                assert self.engines.where.get(str(asker.wish.model)) in ("gpu", "loading")
+                assert self.engines.where.get(str(asker.request.model)) in ("gpu", "loading")
 
     @invariant()
     def answers_are_one_each(self) -> None:
@@ -116,9 +116,9 @@ class Life(RuleBasedStateMachine):
                 if asker.granted:
                     self._do(asker.leave)
             self._pass(LOAD_S)
-            if all(asker.task.done() for asker in self.askers if not asker.wish.background):
+            if all(asker.task.done() for asker in self.askers if not asker.request.background):
                 break
-        waiting = [asker for asker in self.askers if not asker.task.done() and not asker.wish.background]
+        waiting = [asker for asker in self.askers if not asker.task.done() and not asker.request.background]
         assert waiting == []
         self._do(self._all_leave)
         self._pass(500)

@@ -1,4 +1,4 @@
-"""What systemd hears."""
+"""Notifications to systemd."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from src.supervisor.notify import Notifier
 
 
 @pytest.mark.parametrize("abstract", [False, True])
-def test_systemd_hears_how_the_service_stands(tmp_path: Path, abstract: bool) -> None:
+def test_notifications_reach_systemd(tmp_path: Path, abstract: bool) -> None:
     """One datagram a message, to a path or an abstract socket."""
     address = f"@{tmp_path}/notify" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
@@ -22,13 +22,13 @@ def test_systemd_hears_how_the_service_stands(tmp_path: Path, abstract: bool) ->
         systemd.settimeout(2)
         notifier = Notifier(address)
         notifier.ready("ready on http://x")
-        notifier.alive()
+        notifier.watchdog()
         notifier.stopping()
         said = [systemd.recv(1000).decode() for _ in range(3)]
     assert said == ["READY=1\nSTATUS=ready on http://x", "WATCHDOG=1", "STOPPING=1"]
 
 
 @pytest.mark.parametrize("address", [None, "/nowhere/notify"])
-def test_nobody_listening_is_no_trouble(address: str | None) -> None:
-    """Without systemd, or with a systemd that is gone, nothing happens."""
+def test_a_missing_systemd_is_ignored(address: str | None) -> None:
+    """Without systemd nothing is sent; a closed socket is ignored."""
     Notifier(address).ready("ready")

@@ -1,4 +1,4 @@
-"""Whether web could listen."""
+"""Whether web can listen on its port."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import socket
 from src.supervisor import port
 
 
-def test_a_taken_port_is_named_and_a_free_one_is_free() -> None:
-    """The problem says address and reason; it goes with whoever listened."""
+def test_a_port_in_use_is_a_problem_and_a_free_one_is_not() -> None:
+    """The problem includes address and reason; it ends with the listener."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -21,6 +21,6 @@ def test_a_taken_port_is_named_and_a_free_one_is_free() -> None:
     assert port.problem("127.0.0.1", number) is None
 
 
-def test_an_address_that_is_not_ours_is_a_problem() -> None:
-    """A HOST nobody here has is found before web is started."""
+def test_an_address_of_another_host_is_a_problem() -> None:
+    """A HOST of another machine is found before web is started."""
     assert port.problem("192.0.2.1", 8000) is not None

@@ -23,14 +23,14 @@ class Web:
     """Answers each request with the next of its answers, and counts connections."""
 
     def __init__(self, *answers: bytes) -> None:
-        self._answers: Iterator[bytes] = iter(answers)
+        self._probe_health: Iterator[bytes] = iter(answers)
         self.connections = 0
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
             while await reader.readuntil(b"\r\n\r\n"):
-                writer.write(next(self._answers, b""))
+                writer.write(next(self._probe_health, b""))
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
@@ -74,7 +74,7 @@ def test_a_connection_web_closes_is_opened_again() -> None:
 @pytest.mark.parametrize(
     "answer", [b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", b"nonsense\r\n\r\n", b""]
 )
-def test_anything_but_200_is_no_answer(answer: bytes) -> None:
+def test_anything_but_200_is_a_probe_error(answer: bytes) -> None:
     """An error, garbage and silence all raise ProbeError, and the next try may succeed."""
 
     async def test() -> None:
@@ -87,7 +87,7 @@ def test_anything_but_200_is_no_answer(answer: bytes) -> None:
     run(test())
 
 
-def test_nobody_listening_is_no_answer(tmp_path: Path) -> None:
+def test_a_refused_connection_is_a_probe_error(tmp_path: Path) -> None:
     """Refused and missing addresses raise ProbeError, nothing else."""
 
     async def test() -> None:
@@ -124,7 +124,7 @@ def test_a_back_end_is_pinged_over_one_connection(tmp_path: Path) -> None:
     run(test())
 
 
-def test_another_process_on_our_socket_is_not_our_child(tmp_path: Path) -> None:
+def test_a_reply_from_another_process_is_a_probe_error(tmp_path: Path) -> None:
     """What an earlier supervisor left behind must not make a fresh child look ready."""
 
     async def test() -> None:

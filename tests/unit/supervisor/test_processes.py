@@ -15,7 +15,7 @@ from src.errors import ExitCode
 from src.ipc import client, runtime
 from src.ipc.messages.base import Accepted, Failed
 from src.ipc.messages.control import Ping, StopRequest
-from src.supervisor.processes import lives
+from src.supervisor.processes import is_alive
 from tests.unit.supervisor import harness
 from tests.unit.supervisor.harness import Service, eventually
 
@@ -28,7 +28,7 @@ def service() -> Iterator[Service]:
         yield running
 
 
-def test_everything_gets_ready_and_stops_in_order(service: Service) -> None:
+def test_all_processes_become_ready_and_stop_in_order(service: Service) -> None:
     """Web, OCR and engine start at once; told to stop, they end in that order, and nothing is left behind."""
     supervisor = service.start()
     eventually(service.ready, 20, "ready")
@@ -52,7 +52,7 @@ def test_a_killed_engine_is_replaced_and_the_others_are_not_touched(service: Ser
     engine = service.child("engine")
     assert engine is not None
     assert engine.restarts == {"signal": 1}
-    assert not lives(grandchild)
+    assert not is_alive(grandchild)
     assert {name: service.pid(name) for name in ("ocr", "web")} == {name: before[name] for name in ("ocr", "web")}
 
 
@@ -66,7 +66,7 @@ def test_a_stopped_engine_is_found_by_its_heartbeat_and_replaced(service: Servic
     engine = service.child("engine")
     assert engine is not None
     assert engine.restarts == {"heartbeat": 1}
-    assert not lives(hung)
+    assert not is_alive(hung)
 
 
 def test_a_killed_web_is_replaced(service: Service) -> None:
@@ -111,7 +111,7 @@ def test_a_killed_supervisor_leaves_no_orphan_and_the_next_one_starts(service: S
     eventually(service.ready, 20, "ready again")
 
 
-def test_a_second_instance_is_refused_and_says_who_runs(service: Service) -> None:
+def test_a_second_instance_is_refused_with_the_first_ones_pid(service: Service) -> None:
     """Same checkout, second supervisor: exit ALREADY_RUNNING with the first one's pid; the first serves on."""
     first = service.start()
     eventually(service.ready, 20, "ready")
@@ -121,7 +121,7 @@ def test_a_second_instance_is_refused_and_says_who_runs(service: Service) -> Non
 
 
 def test_a_second_signal_kills(service: Service) -> None:
-    """Someone who insists does not wait for a process that will not stop."""
+    """A second signal skips the grace period."""
     supervisor = service.start("--ignore-term")
     eventually(service.ready, 20, "ready")
     supervisor.send_signal(signal.SIGTERM)
@@ -132,7 +132,7 @@ def test_a_second_signal_kills(service: Service) -> None:
 
 
 def test_sighup_reaches_web_alone(service: Service) -> None:
-    """Web is reloaded; engine and OCR are not touched."""
+    """Web is reloaded; engine and OCR keep running."""
     supervisor = service.start()
     eventually(service.ready, 20, "ready")
     supervisor.send_signal(signal.SIGHUP)
@@ -140,8 +140,8 @@ def test_sighup_reaches_web_alone(service: Service) -> None:
     assert service.ready()
 
 
-def test_the_service_ends_with_the_process_it_was_started_for(service: Service) -> None:
-    """`--lifeline PID`: when gunicorn's master is gone, the back ends follow."""
+def test_the_service_stops_with_its_parent_process(service: Service) -> None:
+    """`--lifeline PID`: when gunicorn's master exits, the back ends exit."""
     with subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL) as owner:
         supervisor = service.start("--lifeline", str(owner.pid))
         eventually(service.ready, 20, "ready")
@@ -151,7 +151,7 @@ def test_the_service_ends_with_the_process_it_was_started_for(service: Service) 
 
 
 def test_the_control_socket_answers_and_stops(service: Service) -> None:
-    """StopRequest is accepted, then carried out; a question it does not know gets an error."""
+    """StopRequest is accepted, then carried out; an unknown request gets an error."""
     supervisor = service.start()
     eventually(service.ready, 20, "ready")
     control = runtime.control_socket(service.directory)
@@ -160,7 +160,7 @@ def test_the_control_socket_answers_and_stops(service: Service) -> None:
     assert supervisor.wait(10) == ExitCode.OK
 
 
-def test_systemd_is_told_and_the_children_cannot_speak_for_us(service: Service) -> None:
+def test_systemd_is_notified_by_the_supervisor_alone(service: Service) -> None:
     """READY=1 comes once all is ready, STOPPING=1 at the end; NOTIFY_SOCKET is not passed on."""
     address = service.journal.with_name("notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
@@ -179,8 +179,8 @@ def test_systemd_is_told_and_the_children_cannot_speak_for_us(service: Service) 
     assert all("NOTIFY_SOCKET" not in line for line in service.notes("up"))
 
 
-def test_systemd_is_told_also_of_a_service_whose_engine_failed(service: Service) -> None:
-    """Web says why over HTTP, and the engine may heal: a restart of everything would not help."""
+def test_systemd_is_notified_of_a_degraded_start(service: Service) -> None:
+    """Web reports why over HTTP, and the engine is retried: restarting the service would not help."""
     address, cause = service.journal.with_name("notify"), service.journal.with_name("cause")
     cause.write_text(str(int(ExitCode.MODEL)))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:

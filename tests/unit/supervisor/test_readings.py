@@ -32,7 +32,7 @@ def engine(tokens: int, pid: int) -> ChildStatus:
 
 
 def test_a_reading_is_complete(tmp_path: Path) -> None:
-    """CPU, memory, disk, device, queue and speed of everything; what is down is there without figures."""
+    """CPU, memory, disk, device, queue and throughput of all processes; stopped ones have no figures."""
     clock, me = Clock(), os.getpid()
     sampler = Sampler(tmp_path, clock)
     ocr = OcrLoad(workers=2, busy=1, waiting=4, model_loads=2, pages=7, failures=0, worker_restarts=0)
@@ -57,8 +57,8 @@ def test_a_reading_is_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pid", [1 << 22, os.getpid()])
-def test_an_engine_that_was_replaced_starts_from_zero(tmp_path: Path, pid: int) -> None:
-    """The speed of a fresh engine is its own, never negative; a pid that is gone gives no figures and no error."""
+def test_the_throughput_of_a_restarted_engine_starts_from_zero(tmp_path: Path, pid: int) -> None:
+    """Throughput is never negative; an exited pid gives no figures and no error."""
     clock = Clock()
     sampler = Sampler(tmp_path, clock)
     sampler.sample([engine(10_000, 1)], NO_GPU)

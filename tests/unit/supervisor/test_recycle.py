@@ -1,4 +1,4 @@
-"""When an engine is worn: by what it has made, or by memory that does not come back."""
+"""When an engine is due for recycling: by tokens, by requests, or by memory growth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.unit.supervisor.fakes import health
 _MB = 1 << 20
 
 
-def wear(**limits: int) -> RecyclePolicy:
+def policy(**limits: int) -> RecyclePolicy:
     return RecyclePolicy(SupervisorSettings.model_validate(limits))
 
 
@@ -22,55 +22,55 @@ def reading(tokens: int = 0, answers: int = 0, footprint_mb: int = 1000) -> Heal
     return msgspec.structs.replace(health(load=load), memory=MemoryReading(1, footprint_bytes=footprint_mb * _MB))
 
 
-def test_nothing_wears_it_unless_asked() -> None:
+def test_recycling_is_off_by_default() -> None:
     """All limits are off by default."""
-    assert wear().why(reading(10**12, 10**12, 10**6), now=1e9) is None
+    assert policy().why(reading(10**12, 10**12, 10**6), now=1e9) is None
 
 
 @pytest.mark.parametrize(
-    ("limit", "worn", "said"),
+    ("limit", "produced", "said"),
     [
         ({"engine_max_tokens": 100}, {"tokens": 100}, "100 tokens (ENGINE_MAX_TOKENS)"),
         ({"engine_max_requests": 10}, {"answers": 10}, "10 answers (ENGINE_MAX_REQUESTS)"),
     ],
 )
-def test_what_it_made_wears_it(limit: dict[str, int], worn: dict[str, int], said: str) -> None:
+def test_token_and_request_limits(limit: dict[str, int], produced: dict[str, int], said: str) -> None:
     """At the limit, not before."""
-    asked = wear(**limit)
-    (name, value), *_ = worn.items()
-    assert asked.why(reading(**{name: value - 1}), now=0) is None
-    assert asked.why(reading(**worn), now=1) == said
+    recycling = policy(**limit)
+    (name, value), *_ = produced.items()
+    assert recycling.why(reading(**{name: value - 1}), now=0) is None
+    assert recycling.why(reading(**produced), now=1) == said
 
 
-def test_what_has_left_the_device_is_not_renewed() -> None:
-    """Its successor would take the device, where nobody asks for it."""
+def test_an_offloaded_model_is_not_recycled() -> None:
+    """A standby would load it on the device without a request."""
     away = msgspec.structs.replace(reading(tokens=100), location="cpu")
-    assert wear(engine_max_tokens=1).why(away, now=0) is None
+    assert policy(engine_max_tokens=1).why(away, now=0) is None
 
 
-def test_memory_that_stays_wears_it() -> None:
-    """The least of a minute counts: what running requests take, and give back, does not."""
-    asked = wear(engine_max_growth_mb=200)
-    peaks = [asked.why(reading(footprint_mb=1000 if now % 30 == 0 else 1900), now) for now in range(300)]
+def test_lasting_memory_growth_is_due_for_recycle() -> None:
+    """The minimum of a minute counts: memory of running requests does not."""
+    recycling = policy(engine_max_growth_mb=200)
+    peaks = [recycling.why(reading(footprint_mb=1000 if now % 30 == 0 else 1900), now) for now in range(300)]
     assert set(peaks) == {None}
-    stays = [asked.why(reading(footprint_mb=1000 + now), now) for now in range(300, 600)]
+    stays = [recycling.why(reading(footprint_mb=1000 + now), now) for now in range(300, 600)]
     assert set(stays[:60]) == {None}
     assert stays[60] == "300 MiB more than when loaded (ENGINE_MAX_GROWTH_MB)"
 
 
-def test_one_that_could_not_be_renewed_is_left_in_peace() -> None:
+def test_a_failed_recycle_is_postponed() -> None:
     """Until the time given."""
-    asked = wear(engine_max_tokens=1)
-    asked.wait(100)
-    assert asked.why(reading(tokens=5), now=99) is None
-    assert asked.why(reading(tokens=5), now=100)
+    recycling = policy(engine_max_tokens=1)
+    recycling.wait(100)
+    assert recycling.why(reading(tokens=5), now=99) is None
+    assert recycling.why(reading(tokens=5), now=100)
 
 
-def test_two_need_room() -> None:
-    """What one took when it was loaded must be free, and on a CUDA device twice that must be there."""
-    asked = wear()
-    asked.why(reading(footprint_mb=1000), now=0)
-    assert asked.both_fit(reading(), 1200 * _MB)
-    assert not asked.both_fit(reading(), 1000 * _MB)
+def test_a_standby_needs_memory() -> None:
+    """Its loaded footprint must be available in host memory, and twice that on a CUDA device."""
+    recycling = policy()
+    recycling.why(reading(footprint_mb=1000), now=0)
+    assert recycling.both_fit(reading(), 1200 * _MB)
+    assert not recycling.both_fit(reading(), 1000 * _MB)
     on_cuda = msgspec.structs.replace(reading(), device=DeviceReading("cuda", memory_total_bytes=1900 * _MB))
-    assert not asked.both_fit(on_cuda, 9000 * _MB)
+    assert not recycling.both_fit(on_cuda, 9000 * _MB)

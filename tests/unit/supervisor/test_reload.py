@@ -1,4 +1,4 @@
-"""Dev mode: which change renews what."""
+"""Dev mode: which change restarts which process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from src.supervisor.reload import Sources, concerned
+from src.supervisor.reload import Sources, affected_processes
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,9 @@ from src.supervisor.reload import Sources, concerned
         ([], set()),
     ],
 )
-def test_a_change_renews_whom_it_concerns(files: list[str], names: set[str]) -> None:
-    """A folder's own process; all for shared code; nobody for the supervisor's own."""
-    assert concerned(Path(file) for file in files) == names
+def test_affected_processes_of_a_change(files: list[str], names: set[str]) -> None:
+    """A folder's own process; all for shared code; none for the supervisor's own."""
+    assert affected_processes(Path(file) for file in files) == names
 
 
 def test_changes_additions_and_removals_are_each_seen_once(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Renewal as planned: the successor is ready before the worn process goes. Fake processes, virtual time."""
+"""Recycling: the standby is ready before the old process drains. Fake processes, virtual time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def made(tokens: int, running: int = 1) -> Health:
 
 
 def second(process: Callable[[int], FakeProcess]) -> Callable[[int], FakeProcess]:
-    """The first process is worn; the others are made by `process`."""
+    """The first process is due for recycling; the others are made by `process`."""
     return lambda pid: FakeProcess(pid, made(100)) if pid == 1 else process(pid)
 
 
@@ -27,8 +27,8 @@ def fresh(pid: int) -> FakeProcess:
 
 
 @in_virtual_time
-async def test_the_successor_is_ready_before_the_worn_one_goes() -> None:
-    """It starts beside, takes the place in one moment, and only then the worn one is told to finish."""
+async def test_the_standby_is_ready_before_the_old_process_drains() -> None:
+    """It starts beside the old socket, takes over atomically, and only then the old process drains."""
     life = Life(second(lambda pid: FakeProcess(pid, health("loading"))), engine_max_tokens=100)
     await life.until("ready")
     await asyncio.sleep(5)
@@ -48,8 +48,8 @@ async def test_the_successor_is_ready_before_the_worn_one_goes() -> None:
 
 
 @in_virtual_time
-async def test_what_does_not_finish_in_time_is_told_to_stop() -> None:
-    """ENGINE_DRAIN_TIMEOUT after its relief, SIGTERM: its last answers move."""
+async def test_the_drain_timeout_sends_sigterm() -> None:
+    """ENGINE_DRAIN_TIMEOUT after the takeover: SIGTERM, and its last requests are handed over."""
     life = Life(second(fresh), engine_max_tokens=100, engine_drain_timeout=20)
     await life.until("ready")
     await asyncio.sleep(30)
@@ -62,8 +62,8 @@ async def test_what_does_not_finish_in_time_is_told_to_stop() -> None:
 
 
 @in_virtual_time
-async def test_without_memory_for_two_it_goes_first() -> None:
-    """Requests wait and go on in the next one; nobody counts it as a crash, nothing is paused."""
+async def test_without_memory_for_two_the_old_process_stops_first() -> None:
+    """Requests wait and resume in the next process; no crash is counted, no backoff."""
     life = Life(second(fresh), engine_max_tokens=100)
     life.world.free = 0
     await life.until("ready")
@@ -76,8 +76,8 @@ async def test_without_memory_for_two_it_goes_first() -> None:
 
 
 @in_virtual_time
-async def test_a_successor_that_fails_costs_nothing() -> None:
-    """The worn one goes on; after BREAKER_RETRY another is tried."""
+async def test_a_failed_standby_leaves_the_old_process_running() -> None:
+    """The old process keeps running; the next attempt comes after BREAKER_RETRY."""
 
     def dead(pid: int) -> FakeProcess:
         process = fresh(pid)
@@ -96,8 +96,8 @@ async def test_a_successor_that_fails_costs_nothing() -> None:
 
 
 @in_virtual_time
-async def test_a_crash_meanwhile_finds_the_successor_on_its_way() -> None:
-    """What was being loaded beside takes the place at once, and is waited for there."""
+async def test_a_crash_while_recycling_adopts_the_standby() -> None:
+    """The loading standby takes over at once and is waited for."""
     life = Life(second(lambda pid: FakeProcess(pid, health("loading"))), engine_max_tokens=100)
     await life.until("ready")
     await asyncio.sleep(3)
@@ -112,37 +112,37 @@ async def test_a_crash_meanwhile_finds_the_successor_on_its_way() -> None:
 
 
 @in_virtual_time
-async def test_a_model_that_leaves_the_device_meanwhile_has_no_successor() -> None:
-    """It would bring the model back, where nobody asked for it."""
+async def test_offloading_while_recycling_discards_the_standby() -> None:
+    """It would load the model again without a request."""
     life = Life(second(lambda pid: FakeProcess(pid, health("loading"))), engine_max_tokens=100)
     await life.until("ready")
     await asyncio.sleep(3)
-    began = life.child.renewing
+    began = life.child.recycling
     old, new = life.world.processes
     old.said = replace(made(100), location="cpu")
-    life.child.heard(old.said)
+    life.child.update_health(old.said)
     new.said = made(0)
     await asyncio.sleep(60)
     assert new.exited.done()
-    assert (began, life.child.renewing) == (True, False)
+    assert (began, life.child.recycling) == (True, False)
     assert (life.child.status().pid, life.world.taken_over, len(life.world.processes)) == (1, 0, 2)
     await life.end()
 
 
 @in_virtual_time
-async def test_what_is_heard_of_another_process_is_not_believed() -> None:
+async def test_health_of_another_pid_is_ignored() -> None:
     life = Life(fresh)
     await life.until("ready")
-    life.child.heard(replace(made(7), pid=2))
+    life.child.update_health(replace(made(7), pid=2))
     assert life.child.status().health == made(0)
-    life.child.heard(made(7))
+    life.child.update_health(made(7))
     assert life.child.status().health == made(7)
     await life.end()
 
 
 @in_virtual_time
-async def test_a_stop_ends_them_all() -> None:
-    """The one that runs, the one that leaves and the one that comes."""
+async def test_a_stop_ends_the_old_process_the_draining_one_and_the_standby() -> None:
+    """All three receive it."""
     life = Life(lambda pid: FakeProcess(pid, made(100) if pid < 3 else health("loading")), engine_max_tokens=100)
     await life.until("ready")
     await asyncio.sleep(5)

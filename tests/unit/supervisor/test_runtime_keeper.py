@@ -1,4 +1,4 @@
-"""The runtime directory is removed while the supervisor runs: made again, or an end with a code of its own."""
+"""The runtime directory is removed while the supervisor runs: created again, or exit code RUNTIME_LOST."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def started() -> Iterator[Service]:
         yield running
 
 
-def test_a_removed_directory_is_made_again(runtime_dir: Path) -> None:
+def test_a_removed_directory_is_created_again(runtime_dir: Path) -> None:
     """Private as before, with the lock in it; a directory that stands is left alone."""
     with lock.hold(runtime.lock_file(runtime_dir)) as held:
         keeper = RuntimeKeeper(runtime_dir, held)
@@ -36,8 +36,8 @@ def test_a_removed_directory_is_made_again(runtime_dir: Path) -> None:
         assert runtime_dir.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_socket_that_stays_away(runtime_dir: Path) -> None:
-    """It gets a few seconds to be bound again; then its process is named once."""
+def test_a_socket_that_stays_missing(runtime_dir: Path) -> None:
+    """It has a few seconds to be bound again; then its process is reported once."""
     clock, path = Clock(), runtime_dir / "engine.sock"
     with lock.hold(runtime.lock_file(runtime_dir)) as held:
         keeper = RuntimeKeeper(runtime_dir, held, clock)
@@ -52,8 +52,8 @@ def test_a_socket_that_stays_away(runtime_dir: Path) -> None:
         assert list(keeper.unreachable([("engine", path)])) == []
 
 
-def test_the_service_goes_on_without_its_directory(started: Service) -> None:
-    """The control socket answers again within seconds, engine and web live on, the broker is a new one."""
+def test_the_service_survives_the_removal_of_its_directory(started: Service) -> None:
+    """The control socket answers within seconds, engine and web keep running, the broker is restarted."""
     before = {name: started.pid(name) for name in ("engine", "ocr", "web")}
     shutil.rmtree(started.directory)
     took = eventually(lambda: started.ready() and started.pid("ocr") != before["ocr"], 10, "it answers again")
@@ -63,8 +63,8 @@ def test_the_service_goes_on_without_its_directory(started: Service) -> None:
     eventually((started.directory / "engine-demo.sock").exists, 5, "the engine is bound again")
 
 
-def test_a_directory_that_cannot_be_made_again() -> None:
-    """Something else stands in its place: an end with a code of its own, for who started the service."""
+def test_a_directory_that_cannot_be_created_again() -> None:
+    """A file is in its place: exit code RUNTIME_LOST, for the service manager."""
     with service() as running:
         process = running.start()
         eventually(running.ready, 20, "all are ready")

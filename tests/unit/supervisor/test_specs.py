@@ -15,18 +15,18 @@ def settings(**changes: object) -> Settings:
 
 
 def test_web_stops_before_ocr_and_both_before_the_engines() -> None:
-    """Who sends work stops before who does it."""
+    """Web stops before the back ends."""
     table = (engine(settings(), Path("/run/x"), "demo"), *service(settings(), Path("/run/x"), with_web=True))
     assert sorted(table, key=lambda spec: spec.stop_order) == [*reversed(table)]
     assert [spec.name for spec in table] == ["engine:demo", "ocr", "web"]
 
 
-def test_what_is_turned_off_is_not_started() -> None:
+def test_disabled_processes_are_not_started() -> None:
     """No OCR with OCR_WORKERS=0, no web for a gunicorn that runs by itself."""
     assert [spec.name for spec in service(settings(ocr_workers=0), Path("/run/x"), with_web=False)] == []
 
 
-def test_web_gets_its_grace_and_gunicorn_a_margin() -> None:
+def test_web_gets_the_graceful_timeout_plus_a_margin() -> None:
     """The supervisor's SIGKILL comes after gunicorn's own."""
     web = service(settings(graceful_timeout=33), Path("/run/x"), with_web=True)[-1]
     assert web.stop_grace_s > 33
@@ -42,6 +42,6 @@ def test_web_gets_its_grace_and_gunicorn_a_margin() -> None:
         ("box.local", "http://box.local:8000"),
     ],
 )
-def test_web_is_asked_where_it_listens(host: str, url: str) -> None:
+def test_the_base_url_of_web(host: str, url: str) -> None:
     """A wildcard address is reached over loopback."""
     assert base_url(settings(host=host, port=8000)) == url

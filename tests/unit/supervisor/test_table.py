@@ -43,7 +43,7 @@ def test_the_table_shows_each_process() -> None:
         "",
         "PROCESS   STATE   PID  UPTIME     RESTARTS              RUNNING  WAITING  MEMORY  DETAIL",
         "engine    ready   11   1 min 5 s  3 (exit 2, signal 1)  3        4        1.5 GB",
-        "engine:b  ready   13   5.0 s      8 (gpu 8)             -        -        -       on the cpu: its GPU failed",
+        "engine:b  ready   13   5.0 s      8 (gpu 8)             -        -        -       on the cpu after GPU faults",
         "ocr       ready   12   5.0 s      0                     1        5        87 MB",
         "web       failed  -    -          0                     -        -        -       exit code 1 FAILURE",
         "",
@@ -66,11 +66,11 @@ def test_the_table_shows_each_process() -> None:
         (1e7, "115 d 17 h"),
     ],
 )
-def test_durations_read_well(seconds: float, text: str) -> None:
+def test_durations(seconds: float, text: str) -> None:
     """Two units at most."""
     assert duration(seconds) == text
 
 
-def test_unknown_sizes_are_said_to_be_so() -> None:
-    """Never an invented 0."""
+def test_unknown_sizes_are_a_dash() -> None:
+    """Never 0."""
     assert size(None) == "-"
