@@ -215,15 +215,15 @@ class Backend(Protocol):
 
     @property
     def kv_room(self) -> KvRoom | None:
-        """None when nobody knows, or needs to."""
+        """None when it is unknown, or unlimited."""
         ...
 
-    def known(self, prompt: list[int], salt: str) -> int | None:
-        """How many tokens of this prompt need not be computed again; None when nothing is kept."""
+    def cached_prefix_length(self, prompt: list[int], salt: str) -> int | None:
+        """Tokens of this prompt whose KV cache is there already; None when there is no prefix cache."""
         ...
 
-    def fetch(self, prompt: list[int], salt: str, seconds: float) -> bool:
-        """Bring more of what need not be computed within reach, for about so long; False when there is no more."""
+    def load_prefix(self, prompt: list[int], salt: str, seconds: float) -> bool:
+        """Load more of this prompt's prefix from disk, for about so long; False when there is no more."""
         ...
 
     def insert(
@@ -236,10 +236,10 @@ class Backend(Protocol):
         salt: str = "",
         media: object | None = None,
     ) -> int:
-        """Take a sequence in; its uid. Nothing is computed yet.
+        """Add a sequence; its uid. Nothing is computed yet.
 
-        The last `prefix` tokens of the prompt are an answer's beginning; `max_tokens` more may follow. What is known
-        of other prompts of the same `salt` is used. `media`: its pictures, from `Tokenizer.media`.
+        The last `prefix` tokens of the prompt are an answer's beginning; `max_tokens` more may follow. The prefix
+        cache of the same `salt` is used. `media`: its pictures, from `Tokenizer.media`.
         """
         ...
 
@@ -251,15 +251,15 @@ class Backend(Protocol):
         ...
 
     def remove(self, uids: list[int]) -> None:
-        """Forget sequences before their end; those that have ended are forgotten already."""
+        """Remove sequences before their end; those that have finished are removed already."""
         ...
 
     def tidy(self) -> None:
-        """Give back memory that nothing refers to any more."""
+        """Free memory that nothing refers to any more."""
         ...
 
     def trim(self) -> None:
-        """As `tidy`, and what is kept for later requests, too."""
+        """As `tidy`, and evict half of the prefix cache."""
         ...
 
     def to_host(self) -> None:

@@ -29,7 +29,7 @@ def prepare(
     backend: Backend,
     settings: EngineSettings,
     clock: Callable[[], float],
-    token_s: float | None,
+    seconds_per_token: float | None,
     grammar: Grammar | None = None,
 ) -> list[Sequence]:
     """Tokenise once for all choices, and check; raises as `prompt.encode` and `prompt.prepare`."""
@@ -38,21 +38,21 @@ def prepare(
     group = Group(len(request.choices)) if len(request.choices) > 1 else None
     sequences = []
     for choice in request.choices or (None,):
-        mine = request if choice is None else alone(request, choice)
-        sequence = prompt.prepare(mine, encoded, backend, settings, token_s)
+        mine = request if choice is None else request_for_choice(request, choice)
+        sequence = prompt.prepare(mine, encoded, backend, settings, seconds_per_token)
         sequence.index, sequence.group = choice.index if choice is not None else 0, group
         sequence.grammar = grammar
         sequences.append(sequence)
     return sequences
 
 
-def alone(request: GenerateRequest, choice: Choice) -> GenerateRequest:
+def request_for_choice(request: GenerateRequest, choice: Choice) -> GenerateRequest:
     """The request for one of its choices: its own tokens so far, and a seed of its own, so that samples differ."""
     seed = (request.sampling.seed + choice.index * _SPREAD) % (1 << 63)
     return replace(request, choices=(), prefix=choice.prefix, sampling=replace(request.sampling, seed=seed))
 
 
-def translate(message: TokenizeRequest | DetokenizeRequest, backend: Backend) -> Tokenized | Detokenized:
+def tokenize_or_detokenize(message: TokenizeRequest | DetokenizeRequest, backend: Backend) -> Tokenized | Detokenized:
     """The tokens of a prompt, or the text of tokens; raises as `Tokenizer.encode`."""
     if isinstance(message, TokenizeRequest):
         return Tokenized(tuple(backend.tokenizer.encode(message.request)), backend.info.context_length)

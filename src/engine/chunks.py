@@ -5,14 +5,14 @@ from __future__ import annotations
 _SHARES = 4
 
 
-def prefill_budget(step_size: int, token_s: float | None, pause_s: float) -> int:
-    """Prompt tokens for one step, padding included, when computing one takes `token_s` and answers may wait `pause_s`.
+def prefill_budget(step_size: int, seconds_per_token: float | None, pause_s: float) -> int:
+    """Prompt tokens for one step, padding included, so that running answers wait for about `pause_s`.
 
-    Without a measure, or a wish (0), all of PREFILL_STEP_SIZE. A quarter of it at least: smaller chunks cost too much.
+    Without a measured speed, or a pause (0), all of PREFILL_STEP_SIZE, and never less than a quarter of it.
     """
-    if not token_s or not pause_s:
+    if not seconds_per_token or not pause_s:
         return step_size
-    return min(step_size, max(step_size // _SHARES, int(pause_s / token_s)))
+    return min(step_size, max(step_size // _SHARES, int(pause_s / seconds_per_token)))
 
 
 def chunk(lefts: list[int], budget: int) -> int:

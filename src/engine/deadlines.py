@@ -30,18 +30,20 @@ class Budget:
     gap_s: float | None
 
 
-def budget(request: GenerateRequest, max_tokens: int, settings: EngineSettings, token_s: float | None) -> Budget:
+def budget(
+    request: GenerateRequest, max_tokens: int, settings: EngineSettings, seconds_per_token: float | None
+) -> Budget:
     """The budget of one answer.
 
     Args:
         request: says whether it streams, has images, and what shorter time it asks for.
         max_tokens: what the answer may take.
         settings: the table.
-        token_s: seconds a token takes as measured on this engine, None before the first. When the asked length cannot
-            fit at that speed, the budget stretches, up to REQUEST_TIMEOUT.
+        seconds_per_token: as measured on this engine, None before the first token. When the asked length cannot fit
+            at that speed, the budget stretches, up to REQUEST_TIMEOUT.
     """
     table = _table(request, max_tokens, settings)
-    needed = _SLACK * max_tokens * token_s if token_s is not None else 0.0
+    needed = _SLACK * max_tokens * seconds_per_token if seconds_per_token is not None else 0.0
     total = min(max(table, needed), settings.request_timeout)
     if request.timeout_s is not None:
         total = min(total, request.timeout_s)

@@ -30,7 +30,7 @@ class Embedding:
     arrived: float
     budget: Budget
     started: float | None = None
-    over: bool = False
+    finished: bool = False
     left: list[int] = field(default_factory=list)
     missing: int = 0
 
@@ -43,7 +43,7 @@ class Embedding:
     def tokens(self) -> int:
         return sum(map(len, self.texts))
 
-    def late(self, now: float) -> bool:
+    def is_expired(self, now: float) -> bool:
         """Whether a budget is over: the queue's until its first pass, then its own."""
         if self.started is None:
             return now >= self.arrived + self.budget.queue_s
@@ -115,15 +115,15 @@ class Embeddings:
 
     def drop(self, job: Embedding) -> None:
         """Forget a request; harmless when it is over."""
-        job.over = True
+        job.finished = True
         self._open.remove(job)
-        if all(one.over for one, _ in self._rows):  # a pass that nobody waits for holds memory, and the model
+        if all(one.finished for one, _ in self._rows):  # a pass that nobody waits for holds memory, and the model
             self._rows, self._pass = [], None
 
     def expire(self, now: float) -> Iterator[EmbedEvent]:
-        for job in [job for job in self._open if job.late(now)]:
+        for job in [job for job in self._open if job.is_expired(now)]:
             self.drop(job)
-            yield job, _too_late(job)
+            yield job, _deadline_exceeded(job)
 
     def turn(self, now: float, budget: int) -> Iterator[EmbedEvent]:
         """Compute that many tokens, padding included; what is done by it."""
@@ -137,8 +137,8 @@ class Embeddings:
         rows, vectors = self._rows, self._pass.vectors()
         self._rows, self._pass = [], None
         for (job, index), vector in zip(rows, vectors, strict=True):
-            if not job.over:
-                yield from self._made(job, index, vector, now)
+            if not job.finished:
+                yield from self._record(job, index, vector, now)
 
     def _begin(self, now: float, budget: int) -> None:
         self._rows = list(self._gather(budget))
@@ -160,7 +160,7 @@ class Embeddings:
                     return
                 yield job, index
 
-    def _made(self, job: Embedding, index: int, mean: NDArray[np.float32], now: float) -> Iterator[EmbedEvent]:
+    def _record(self, job: Embedding, index: int, mean: NDArray[np.float32], now: float) -> Iterator[EmbedEvent]:
         vector = unit(mean, job.request.dimensions)
         if vector is None:
             self.drop(job)
@@ -178,8 +178,11 @@ def _finished(job: Embedding, now: float) -> Finished:
     return Finished("stop", Usage(job.tokens, 0), Timings(started - job.arrived, now - started, 0.0))
 
 
-def _too_late(job: Embedding) -> Failed:
+def _deadline_exceeded(job: Embedding) -> Failed:
     if job.started is None:
-        text = f"The request waited {job.budget.queue_s:.0f} s for its turn (QUEUE_TIMEOUT)."
+        text = f"The request waited {job.budget.queue_s:.0f} s in the queue (QUEUE_TIMEOUT)."
         return Failed(DeadlineExceeded.code, text, retry_after_s=1.0)
-    return Failed(DeadlineExceeded.code, f"{job.missing} texts are left: the time was over. Send fewer at once.")
+    return Failed(
+        DeadlineExceeded.code,
+        f"{job.missing} texts are left: the request exceeded its time budget. Send fewer at once.",
+    )

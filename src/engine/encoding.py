@@ -31,8 +31,8 @@ Gone = asyncio.Future[None]
 # one owner leaves a slot for the others, and a compilation that overran its time a thread for the next
 _GRAMMAR_SLOTS = 3
 _GRAMMAR_SPARE = 4
-# questions take turns with the same owner's answers, of which MAX_QUEUE_SIZE admits so many
-_QUESTIONS = ":questions"
+# these take turns with the same owner's generations, of which MAX_QUEUE_SIZE admits so many
+_TOKENIZE_QUEUE = ":tokenize"
 
 
 class Encoding:
@@ -53,11 +53,16 @@ class Encoding:
         self._compiler.shutdown()
 
     async def sequences(
-        self, request: GenerateRequest, backend: Backend, token_s: float | None, grammar: Grammar | None, gone: Gone
+        self,
+        request: GenerateRequest,
+        backend: Backend,
+        seconds_per_token: float | None,
+        grammar: Grammar | None,
+        gone: Gone,
     ) -> list[Sequence]:
         """A request's sequences, ready to be submitted; raises as `choices.prepare`."""
         await self._check_length(request, backend, request.salt, gone)
-        prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic, token_s, grammar)
+        prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic, seconds_per_token, grammar)
         return await self._tokenizer.run(request.salt, prepare, gone)
 
     async def texts(self, request: EmbedRequest, backend: Backend, gone: Gone) -> list[list[int]]:
@@ -70,17 +75,17 @@ class Encoding:
             found.append(await self._tokenizer.run(request.salt, work, gone))
         return found
 
-    async def translate(
+    async def tokenize_or_detokenize(
         self, message: TokenizeRequest | DetokenizeRequest, backend: Backend, gone: Gone
     ) -> Tokenized | Detokenized:
-        """The answer to a question that computes nothing; raises as `choices.translate`."""
+        """The response to a request that computes nothing; raises as `choices.tokenize_or_detokenize`."""
         salt = message.request.salt if isinstance(message, TokenizeRequest) else message.salt
-        owner = salt + _QUESTIONS
+        owner = salt + _TOKENIZE_QUEUE
         if isinstance(message, TokenizeRequest):
             await self._check_length(message.request, backend, owner, gone)
         else:
             text_bound.check_ids(len(message.tokens), backend.info.context_length)
-        return await self._tokenizer.run(owner, partial(choices.translate, message, backend), gone)
+        return await self._tokenizer.run(owner, partial(choices.tokenize_or_detokenize, message, backend), gone)
 
     async def grammar(self, request: GenerateRequest, backend: Backend, gone: Gone) -> Grammar | None:
         """What the answer must follow; a schema's time counts from the start of its own compilation.

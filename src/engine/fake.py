@@ -151,10 +151,10 @@ class FakeBackend:
     def end_tokens(self) -> frozenset[int]:
         return frozenset((END,))
 
-    def known(self, prompt: list[int], salt: str) -> int | None:  # noqa: ARG002  # as the protocol
+    def cached_prefix_length(self, prompt: list[int], salt: str) -> int | None:  # noqa: ARG002  # as the protocol
         return None
 
-    def fetch(self, prompt: list[int], salt: str, seconds: float) -> bool:  # noqa: ARG002  # as the protocol
+    def load_prefix(self, prompt: list[int], salt: str, seconds: float) -> bool:  # noqa: ARG002  # as the protocol
         return False
 
     def insert(

@@ -132,7 +132,7 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer, progress
 
 
 def _fault(error: Exception) -> ExitCode:
-    logs.model.opt(exception=error).error("the engine failed; this process is not trusted any more")
+    logs.model.opt(exception=error).error("engine step failed, exiting for a restart")
     return ExitCode.GPU_FAULT if of_gpu(error) else ExitCode.ENGINE_FAULT
 
 
@@ -172,7 +172,7 @@ class _Managed:
 
 
 def _unloaded() -> Backend:
-    raise RuntimeError("the manager has let go of the model")
+    raise RuntimeError("the manager has released the model")
 
 
 def warm_up(backend: Backend, progress: LoadMeter) -> None:

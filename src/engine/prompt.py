@@ -37,9 +37,13 @@ def encode(request: GenerateRequest, backend: Backend, clock: Callable[[], float
 
 
 def prepare(
-    request: GenerateRequest, prompt: Prompt, backend: Backend, settings: EngineSettings, token_s: float | None
+    request: GenerateRequest,
+    prompt: Prompt,
+    backend: Backend,
+    settings: EngineSettings,
+    seconds_per_token: float | None,
 ) -> Sequence:
-    """The sequence of one answer; `token_s` is the engine's measured pace.
+    """The sequence of one answer; `seconds_per_token` as measured on this engine.
 
     Raises:
         ContextLengthExceeded: when prompt and answer do not fit the model.
@@ -56,8 +60,8 @@ def prepare(
         max_tokens,
         text,
         prompt.arrived,
-        budget(request, max_tokens, settings, token_s),
-        over=replay(request.prefix, text, max_tokens, backend.end_tokens),
+        budget(request, max_tokens, settings, seconds_per_token),
+        finished_on_replay=replay(request.prefix, text, max_tokens, backend.end_tokens),
         prefill_left=len(whole),
         completion_tokens=len(request.prefix),
         media=prompt.media,

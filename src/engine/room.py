@@ -1,4 +1,4 @@
-"""How many sequences an engine takes in, running or waiting. Pure; asked by the servers of all engines."""
+"""How many sequences an engine admits, running or waiting. Pure; asked by the servers of all engines."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def check(request: object, taken: int, settings: EngineSettings, retry_after_s: 
         text = f"n asks for {count} answers; at most {limit} run or wait here (MAX_NUM_SEQS + MAX_QUEUE_SIZE)."
         raise InvalidRequest(text, param="n")
     if taken + count > limit:
-        text = f"Too many answers: {taken} of {limit} are running or waiting (MAX_NUM_SEQS + MAX_QUEUE_SIZE)"
-        raise Overloaded(f"{text}, {count} more have no room.", retry_after_s=retry_after_s)
+        text = f"Too many sequences: {taken} of {limit} are running or waiting (MAX_NUM_SEQS + MAX_QUEUE_SIZE)"
+        raise Overloaded(f"{text}, there is no capacity for {count} more.", retry_after_s=retry_after_s)
     return count

@@ -27,8 +27,8 @@ from src.ipc.messages.chat import ChoiceEnded, Delta, Embedded, Finished, Finish
 from src.ipc.messages.status import EngineLoad, SpeculationReading
 
 _IDLE_WAIT_S = 1.0
-_FETCH_S = 0.5  # of a turn, where PREFILL_PAUSE names none
-_AWAY_RETRY_S = 1.0
+_PREFIX_LOAD_S = 0.5  # of a turn, where PREFILL_PAUSE names none
+_OFFLOADED_RETRY_S = 1.0
 
 Work = Sequence | Embedding
 Event = tuple[Work, Delta | Embedded | ChoiceEnded | Finished | Failed]
@@ -99,13 +99,13 @@ class Scheduler:
         self._stopping = self._finishing = self._untidy = False
         self._tidy_every_s = tidy_every_s
         self._tidied = clock()
-        self._move: _Move | None = None  # ordered, and waiting for the batch to be empty
+        self._move: _Move | None = None  # requested; waits for the batch to be empty
         self.location: Literal["cpu", "gpu"] = "gpu"
         self._steps = 0
         self._tokens = self._answers = 0
-        self._guessed: SpeculationReading | None = None
+        self._speculation: SpeculationReading | None = None
         self._turn_began = clock()
-        self._entering = 0  # 1 while the backend takes a sequence in: it may hang there
+        self._inserting = 0  # 1 while the backend inserts a sequence: it may hang there
         self.pace = StepTimes()
         self._phases = Phases(self._turn_began)
 
@@ -136,7 +136,7 @@ class Scheduler:
 
     def load(self) -> EngineLoad:
         embedding = self._embeddings.running
-        running = len(self._running) + self._entering + embedding
+        running = len(self._running) + self._inserting + embedding
         waiting = len(self._waiting) + len(self._embeddings) - embedding + self._inbox.qsize()
         kv, prefix = self._backend.caches()
         phases, step_tokens = self._phases.readings()
@@ -151,17 +151,17 @@ class Scheduler:
             answers=self._answers,
             phases=phases,
             step_tokens=step_tokens,
-            speculation=self._guessed,
+            speculation=self._speculation,
         )
 
     def retry_after_s(self) -> float:
-        """When a request that is refused now would have found a place: queue depth × measured service time."""
+        """Seconds until a request that is refused now would be admitted: queue depth × measured service time."""
         return self.pace.wait_s(len(self._waiting) + self._inbox.qsize(), self._max_num_seqs)
 
     # ---- owner thread
 
     def run(self) -> None:
-        """Loop until `stop`. An exception of the backend ends it: a process that failed a step is not trusted."""
+        """Loop until `stop`. An exception of the backend ends it: after a failed step the process is restarted."""
         while not (self._stopping or (self._finishing and self._is_idle())):
             self.run_once(_IDLE_WAIT_S)
 
@@ -174,7 +174,7 @@ class Scheduler:
         self._admit(now)
         self._step()
         self._embed(now)
-        self._carry_out()
+        self._move_weights()
         if self._events:
             events, self._events = self._events, []
             began = self._clock()
@@ -184,18 +184,18 @@ class Scheduler:
     def _receive(self, idle_wait_s: float) -> None:
         wait = idle_wait_s and self._is_idle() and self._move is None
         try:
-            self._obey(self._inbox.get(timeout=idle_wait_s) if wait else self._inbox.get_nowait())
+            self._handle(self._inbox.get(timeout=idle_wait_s) if wait else self._inbox.get_nowait())
             while True:
-                self._obey(self._inbox.get_nowait())
+                self._handle(self._inbox.get_nowait())
         except Empty:
             return
 
     def _is_idle(self) -> bool:
         return not (self._running or self._waiting or self._embeddings)
 
-    def _obey(self, command: _Submit | _Cancel | _Move | _Trim | _Finish | _Stop) -> None:
+    def _handle(self, command: _Submit | _Cancel | _Move | _Trim | _Finish | _Stop) -> None:
         if isinstance(command, _Submit):
-            self._take_in(command.work)
+            self._enqueue(command.work)
         elif isinstance(command, _Cancel):
             if isinstance(command.work, Embedding):
                 self._embeddings.drop(command.work)
@@ -210,17 +210,19 @@ class Scheduler:
         else:
             self._stopping = True
 
-    def _take_in(self, work: Work) -> None:
+    def _enqueue(self, work: Work) -> None:
         if self.location != "gpu":
-            failed = Failed(BackendUnavailable.code, "The model has left the device.", retry_after_s=_AWAY_RETRY_S)
+            failed = Failed(
+                BackendUnavailable.code, "The model was offloaded; retry.", retry_after_s=_OFFLOADED_RETRY_S
+            )
             self._events.append((work, failed))
         elif isinstance(work, Embedding):
             self._embeddings.push(work)
         else:
             self._waiting.push(work)
 
-    def _carry_out(self) -> None:
-        """Move the weights, if that is ordered and nobody needs them."""
+    def _move_weights(self) -> None:
+        """Move the weights, if that is requested and no sequence needs them."""
         move = self._move
         if move is None or not self._is_idle():
             return
@@ -231,11 +233,11 @@ class Scheduler:
         move.done()
 
     def _expire(self, now: float) -> None:
-        late = [seq for seq in (*self._waiting, *self._running.values()) if seq.late(now)]
-        for sequence in late:
-            self._events.append((sequence, _too_late(sequence, now)))
-        self._drop(late)
-        self._untidy = self._untidy or bool(late)
+        expired = [seq for seq in (*self._waiting, *self._running.values()) if seq.is_expired(now)]
+        for sequence in expired:
+            self._events.append((sequence, _deadline_exceeded(sequence, now)))
+        self._drop(expired)
+        self._untidy = self._untidy or bool(expired)
         self._events += self._embeddings.expire(now)
 
     def _tidy(self, now: float) -> None:
@@ -249,52 +251,52 @@ class Scheduler:
         if self._embeddings and not self._prompts_turn:
             return
         while self._waiting and len(self._running) < self._max_num_seqs:
-            if not self._may_enter(self._waiting.first()):
+            if not self._can_admit(self._waiting.first()):
                 return
             sequence = self._waiting.pop()
             self._prompts_turn = False
             sequence.started = sequence.first_token = now
-            if sequence.over is not None:
+            if sequence.finished_on_replay is not None:
                 sequence.status = Status.FINISHED
-                self._events.append((sequence, sequence.ended(sequence.over, now)))
+                self._events.append((sequence, sequence.ended(sequence.finished_on_replay, now)))
                 continue
-            self._enter(sequence)
+            self._start(sequence)
             self._phases.add({"admit": self._clock() - now})
 
-    def _may_enter(self, sequence: Sequence) -> bool:
-        """Look up what need not be computed, then whether there is room for the rest."""
+    def _can_admit(self, sequence: Sequence) -> bool:
+        """Look up the cached prefix, then whether there is room to compute the rest."""
         if not fits_memory([seq.length for seq in self._running.values()], sequence.length, self._backend.kv_room):
             return False
-        if self._fetches(sequence):
+        if self._load_prefix_from_disk(sequence):
             return False
         in_prefill = [seq for seq in self._running.values() if seq.status is Status.PREFILL]
-        known = self._backend.known(sequence.prompt, sequence.request.salt)
+        known = self._backend.cached_prefix_length(sequence.prompt, sequence.request.salt)
         if waits_for_prefix(sequence, known, in_prefill):
             return False
         sequence.cached_tokens = known or 0
         sequence.prefill_left = len(sequence.prompt) - sequence.cached_tokens
         return fits_prefill([seq.prefill_left for seq in in_prefill], sequence.prefill_left, self._budget())
 
-    def _fetches(self, sequence: Sequence) -> bool:
-        """Whether this turn's time for prompts went into reading what another engine computed; the next goes on."""
+    def _load_prefix_from_disk(self, sequence: Sequence) -> bool:
+        """Whether this turn's prefill time went into loading a prefix from disk; the next turn goes on."""
         began = self._clock()
-        fetched = self._backend.fetch(sequence.prompt, sequence.request.salt, self._pause_s or _FETCH_S)
-        if fetched:
+        loaded = self._backend.load_prefix(sequence.prompt, sequence.request.salt, self._pause_s or _PREFIX_LOAD_S)
+        if loaded:
             self._phases.add({"fetch": self._clock() - began})
-        return fetched
+        return loaded
 
     def _budget(self) -> int:
-        """Prompt tokens for this step; nobody's stream waits while nobody's runs."""
+        """Prompt tokens for this step; the whole chunk while no sequence decodes."""
         if all(seq.status is Status.PREFILL for seq in self._running.values()):
             return self._step_size
         return prefill_budget(self._step_size, self.pace.prompt_token.value, self._pause_s)
 
-    def _enter(self, sequence: Sequence) -> None:
+    def _start(self, sequence: Sequence) -> None:
         done = len(sequence.request.prefix)
         sampling = sequence.request.sampling
         self._answers += 1
-        self._entering = 1
-        sequence.text.aside()  # what a replayed answer set aside was sent before
+        self._inserting = 1
+        sequence.text.aside()  # reasoning and calls of a replayed answer were sent before
         left = sequence.max_tokens - done
         salt = sequence.request.salt
         sequence.uid = self._backend.insert(
@@ -302,7 +304,7 @@ class Scheduler:
         )
         sequence.status = Status.PREFILL
         self._running[sequence.uid] = sequence
-        self._entering = 0
+        self._inserting = 0
 
     def _step(self) -> None:
         if not self._running:
@@ -314,7 +316,7 @@ class Scheduler:
         self._steps += 1
         self._tokens += len(step.tokens)
         if step.speculation is not None:
-            self._guessed = step.speculation + (self._guessed or SpeculationReading())
+            self._speculation = step.speculation + (self._speculation or SpeculationReading())
         if step.tokens:
             self.pace.step.add(ended - began)
         prompts = sum(self._running[uid].prefill_left - left for uid, left in step.prefill_left.items())
@@ -337,15 +339,17 @@ class Scheduler:
             self._running[uid].prefill_left = left
         now = self._clock()
         for token in step.tokens:
-            self._take(token, now)
+            self._append_token(token, now)
         self._untidy = self._untidy or bool(step.failed)
         for uid, reason in step.failed.items():
             if uid in self._running:
-                failed = Failed(InvalidRequest.code, f"The answer's form is too complex: {reason}", "response_format")
+                failed = Failed(
+                    InvalidRequest.code, f"Constrained decoding hit a grammar limit: {reason}", "response_format"
+                )
                 self._events.append((self._running[uid], failed))
-                self._forget(self._running[uid], still_computed=False)
+                self._remove(self._running[uid], still_computed=False)
 
-    def _take(self, token: Token, now: float) -> None:
+    def _append_token(self, token: Token, now: float) -> None:
         sequence = self._running.get(token.uid)
         if sequence is None:
             return  # behind a stop string, in the same step
@@ -364,28 +368,28 @@ class Scheduler:
         if finish is not None:
             self._events.append((sequence, sequence.ended(finish, now)))
             self.pace.service.add(now - sequence.started)
-            self._forget(sequence, still_computed=token.finish is None)
+            self._remove(sequence, still_computed=token.finish is None)
 
-    def _forget(self, sequence: Sequence, *, still_computed: bool) -> None:
+    def _remove(self, sequence: Sequence, *, still_computed: bool) -> None:
         del self._running[sequence.uid]
         sequence.status = Status.FINISHED
         if still_computed:
             self._backend.remove([sequence.uid])
 
     def _drop(self, sequences: list[Sequence]) -> None:
-        """Take sequences out wherever they are; those that have ended are left alone."""
+        """Remove sequences wherever they are; those that have finished are left alone."""
         for sequence in sequences:
             if sequence.status is Status.WAITING:
                 sequence.status = Status.FINISHED
                 self._waiting.remove(sequence)
             elif sequence.status is not Status.FINISHED:
-                self._forget(sequence, still_computed=True)
+                self._remove(sequence, still_computed=True)
 
 
-def _too_late(sequence: Sequence, now: float) -> Failed:
+def _deadline_exceeded(sequence: Sequence, now: float) -> Failed:
     if sequence.status is Status.WAITING:
-        waited = f"The request waited {now - sequence.arrived:.0f} s for its turn (QUEUE_TIMEOUT)."
+        waited = f"The request waited {now - sequence.arrived:.0f} s in the queue (QUEUE_TIMEOUT)."
         return Failed(DeadlineExceeded.code, f"{waited} Try again when there is less load.", retry_after_s=1.0)
     spent = now - sequence.started + sequence.request.spent_s
-    text = f"The answer was stopped after {spent:.0f} s and {sequence.completion_tokens} tokens: its time was over."
+    text = f"Generation exceeded its time budget after {spent:.0f} s and {sequence.completion_tokens} tokens."
     return Failed(DeadlineExceeded.code, f"{text} Ask for fewer tokens (max_tokens), or stream the answer.")

@@ -54,7 +54,7 @@ class Sequence:
     text: TextStream
     arrived: float
     budget: Budget
-    over: FinishReason | None = None
+    finished_on_replay: FinishReason | None = None
     status: Status = Status.WAITING
     uid: int = -1
     prefill_left: int = 0
@@ -74,7 +74,7 @@ class Sequence:
         """Tokens it has when its answer is as long as it may be."""
         return len(self.prompt) - len(self.request.prefix) + self.max_tokens
 
-    def late(self, now: float) -> bool:
+    def is_expired(self, now: float) -> bool:
         """Whether a budget is over: the queue's while it waits, then the answer's and, in a stream, the gap's."""
         if self.status is Status.WAITING:
             return now >= self.arrived + self.budget.queue_s

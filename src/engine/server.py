@@ -211,7 +211,7 @@ class EngineServer:
             elif isinstance(message, GenerateRequest | EmbedRequest):
                 return await self._work(peer, message)
             elif isinstance(message, TokenizeRequest | DetokenizeRequest):
-                return await self._translate(peer, message)
+                return await self._tokenize_or_detokenize(peer, message)
             else:
                 return peer.send(Failed(InvalidRequest.code, "An engine takes GenerateRequest, EmbedRequest and Ping."))
         return None
@@ -246,14 +246,14 @@ class EngineServer:
             self._scheduler.trim()
         peer.send(Accepted())
 
-    async def _translate(self, peer: Peer, message: TokenizeRequest | DetokenizeRequest) -> None:
+    async def _tokenize_or_detokenize(self, peer: Peer, message: TokenizeRequest | DetokenizeRequest) -> None:
         """Text to tokens or back: an answer of one message, for which nothing is computed."""
         try:
             await _first(self._settled, peer.gone)
             if not peer.gone.done():
                 model = message.request.model if isinstance(message, TokenizeRequest) else message.model
                 backend, _ = self._loaded(model)
-                peer.send(await self._encoding.translate(message, backend, peer.gone))
+                peer.send(await self._encoding.tokenize_or_detokenize(message, backend, peer.gone))
         except ServiceError as error:
             peer.send(Failed.of(error))
         except PeerGone:
@@ -267,9 +267,9 @@ class EngineServer:
     async def _generate(self, peer: Peer, request: GenerateRequest) -> None:
         resumed = bool(request.prefix) or any(choice.prefix for choice in request.choices)
         backend, scheduler = self._accept(peer, request.model, resumed=resumed)
-        encoding, token_s = self._encoding, scheduler.pace.step.value
+        encoding, seconds_per_token = self._encoding, scheduler.pace.step.value
         grammar = await encoding.grammar(request, backend, peer.gone) if is_constrained(request) else None
-        sequences = await encoding.sequences(request, backend, token_s, grammar, peer.gone)
+        sequences = await encoding.sequences(request, backend, seconds_per_token, grammar, peer.gone)
         first = sequences[0]
         revision = backend.info.revision
         peer.send(Admitted(len(first.prompt), first.max_tokens, self._fallback, revision, first.set_aside))
@@ -277,7 +277,7 @@ class EngineServer:
 
     async def _embed(self, peer: Peer, request: EmbedRequest) -> None:
         arrived = time.monotonic()
-        backend, scheduler = self._accept(peer, request.model, resumed=request.again)
+        backend, scheduler = self._accept(peer, request.model, resumed=request.retried)
         embedding.check(request, backend)
         texts = await self._encoding.texts(request, backend, peer.gone)
         job = embedding.accept(request, texts, arrived, self._settings)

@@ -87,10 +87,10 @@ def _held(backend: object, settings: Settings, wish: Sampling, count: int) -> tu
     for _ in range(_TOKENS):
         scheduler.run_once()
     assert scheduler.load().running == count
-    mx.synchronize(backend._here.rows.stream)  # type: ignore[attr-defined]  # no step under way
+    mx.synchronize(backend._resident.rows.stream)  # type: ignore[attr-defined]  # no step under way
     backend.tidy()
     give_back()
-    kv = backend._here.rows.kv_bytes  # as above
+    kv = backend._resident.rows.kv_bytes  # as above
     found = mx.get_active_memory() - kv, int(psutil.Process().memory_full_info().uss) - kv
     for sequence in sequences:
         scheduler.cancel(sequence)

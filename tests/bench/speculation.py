@@ -109,7 +109,7 @@ def shown(ratios: list[float]) -> str:
 
 def told(plain: LmBackend, guessing: LmBackend) -> Iterator[str]:
     """Lines of the first table."""
-    present = guessing._here
+    present = guessing._resident
     assert present.speculator is not None
     honest = present.speculator.costs
     yield f"one step {honest.step_s * 1e3:.1f} ms, a position {honest.position_s * 1e3:.2f} ms more\n\n"

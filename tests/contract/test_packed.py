@@ -237,7 +237,7 @@ def test_it_stays_so_when_the_model_comes_back(random_model: Path) -> None:
     backend.to_device()
     assert answer(backend, prompt, 8) == before
     assert backend.caches() == held
-    assert {type(layer) for layer in leaves(lm.make_prompt_cache(backend._here.rows.model))} == {lm.KVCache}  # type: ignore[attr-defined]
+    assert {type(layer) for layer in leaves(lm.make_prompt_cache(backend._resident.rows.model))} == {lm.KVCache}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("bits", ["8", "4"])

@@ -21,7 +21,7 @@ from mlx_lm.models import falcon_h1, gemma3_text, lfm2, qwen3, qwen3_next  # noq
 from mlx_lm.models.cache import ChunkedKVCache  # noqa: E402
 
 from src.engine import choices, loading  # noqa: E402
-from src.engine.mlx.batch import suitable  # noqa: E402
+from src.engine.mlx.batch import empty_batch  # noqa: E402
 from src.engine.mlx.kv import KvCost, measure  # noqa: E402
 from src.engine.mlx.prefix.cache import PrefixCache, layers_reusable  # noqa: E402
 from src.engine.mlx.prefix.disk import Disk  # noqa: E402
@@ -143,7 +143,7 @@ class Engine:
     def __init__(self, model: Any, limit: int = LIMIT, chunk: int = CHUNK, disk: Disk | None = None) -> None:
         self.prefixes = PrefixCache(model, limit, disk)
         options: dict[str, Any] = {"completion_batch_size": 16, "prefill_batch_size": 16, "prefill_step_size": chunk}
-        self.rows = RowGenerator(model, self.prefixes, suitable(model), **options)
+        self.rows = RowGenerator(model, self.prefixes, empty_batch(model), **options)
 
     def answers(self, *prompts: list[int], salt: str = "") -> list[list[int]]:
         """Greedy answers, computed together."""
@@ -260,7 +260,7 @@ def test_what_is_kept_is_all_that_is_held() -> None:
     before, reading = mx.get_active_memory(), engine.prefixes.reading()
     assert reading is not None
     for _ in range(40):
-        engine.prefixes.shrink()
+        engine.prefixes.evict()
     # MLX lets an array keep up to 16 KiB more than it needs
     assert reading.bytes <= before - mx.get_active_memory() <= 1.4 * reading.bytes
 
@@ -280,7 +280,7 @@ def test_off_keeps_nothing() -> None:
     """A limit of 0 turns it off: nothing is held, nothing is reported."""
     engine = Engine(speaking(every_token), limit=0)
     engine.answers(SYSTEM)
-    assert (engine.prefixes.known("", SYSTEM), engine.prefixes.reading()) == (None, None)
+    assert (engine.prefixes.cached_prefix_length("", SYSTEM), engine.prefixes.reading()) == (None, None)
 
 
 def test_layers_of_another_kind_have_none() -> None:

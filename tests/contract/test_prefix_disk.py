@@ -54,7 +54,7 @@ def engine(model: Any, folder: Path, limit: int = LIMIT) -> Iterator[Engine]:
 def fetched(from_: Engine, prompt: list[int], salt: str = "", seconds: float = 0.0) -> int:
     """Read back as the scheduler does; how many tokens that was."""
     before = reading(from_).disk_tokens
-    while from_.prefixes.fetch(salt, prompt, seconds):
+    while from_.prefixes.load_prefix(salt, prompt, seconds):
         pass
     return reading(from_).disk_tokens - before
 
@@ -86,7 +86,7 @@ def test_a_fresh_engine_computes_nothing_again(model: Any, tmp_path: Path) -> No
         assert first.answers(LONG) == [expected]
     with engine(model, tmp_path) as second:
         assert fetched(second, LONG) == 5 * BLOCK
-        assert second.prefixes.known("", LONG) == 5 * BLOCK
+        assert second.prefixes.cached_prefix_length("", LONG) == 5 * BLOCK
         assert second.answers(LONG) == [expected]
         assert second.saved == 5 * BLOCK
         assert reading(second).disk_bytes > 0
@@ -115,7 +115,7 @@ def test_what_memory_has_forgotten_the_disk_has(model: Any, tmp_path: Path) -> N
         for turn in range(3):
             for prompt, text in zip(prompts, expected, strict=True):
                 assert (fetched(small, prompt) > 0) == (turn > 0)
-                assert small.prefixes.known("", prompt) == (5 * BLOCK if turn else 0)
+                assert small.prefixes.cached_prefix_length("", prompt) == (5 * BLOCK if turn else 0)
                 assert small.answers(prompt) == [text]
 
 
@@ -162,8 +162,8 @@ def test_reading_takes_turns(model: Any, tmp_path: Path) -> None:
         first.answers(LONG)
     with engine(model, tmp_path) as second:
         known = []
-        while second.prefixes.fetch("", LONG, 0.0):
-            known.append(second.prefixes.known("", LONG))
+        while second.prefixes.load_prefix("", LONG, 0.0):
+            known.append(second.prefixes.cached_prefix_length("", LONG))
         assert known == [BLOCK * n for n in range(1, 6)]
 
 
@@ -184,7 +184,7 @@ def test_what_memory_cannot_hold_is_not_read_at_every_turn(model: Any, tmp_path:
     with engine(model, tmp_path, limit=2 * size + 99) as tight, counted_reads() as reads:
         assert fetched(tight, LONG, seconds=WAIT_S) == 2 * BLOCK
         reads.clear()
-        assert not tight.prefixes.fetch("", LONG, WAIT_S)
+        assert not tight.prefixes.load_prefix("", LONG, WAIT_S)
         assert len(reads) == 1
         assert tight.answers(LONG) == alone(model, LONG)
 
@@ -194,7 +194,7 @@ def test_layers_with_a_state_keep_nothing_on_disk(tmp_path: Path) -> None:
     before = threading.active_count()
     one = Engine(speaking(windows), disk=Disk(tmp_path, MODEL, 64 << 20))
     one.answers(LONG)
-    assert not one.prefixes.fetch("", LONG, 1.0)
+    assert not one.prefixes.load_prefix("", LONG, 1.0)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
     assert threading.active_count() == before
 

@@ -13,7 +13,7 @@ blas.preload()  # before anything imports MLX
 
 import mlx.core as mx  # noqa: E402
 
-from src.engine.mlx.batch import HostBatch, RowBatch, suitable  # noqa: E402
+from src.engine.mlx.batch import HostBatch, RowBatch, empty_batch  # noqa: E402
 from src.engine.mlx.prefix.cache import PrefixCache  # noqa: E402
 from src.engine.mlx.rows import RowGenerator  # noqa: E402
 from src.engine.mlx.sampling import SamplingRow  # noqa: E402
@@ -178,4 +178,4 @@ def test_more_than_may_run_wait() -> None:
 def test_the_device_decides(device: Any, kind: type[RowBatch], monkeypatch: pytest.MonkeyPatch) -> None:
     model = speaking(every_token)
     monkeypatch.setattr(mx, "default_device", lambda: device)
-    assert type(suitable(model)) is kind
+    assert type(empty_batch(model)) is kind

@@ -22,7 +22,7 @@ import mlx.core as mx  # noqa: E402
 
 from src.engine import choices, loading  # noqa: E402
 from src.engine.mlx import ragged  # noqa: E402
-from src.engine.mlx.batch import suitable  # noqa: E402
+from src.engine.mlx.batch import empty_batch  # noqa: E402
 from src.engine.mlx.packed import Packing, pack  # noqa: E402
 from src.engine.mlx.prefix.cache import PrefixCache  # noqa: E402
 from src.engine.mlx.rows import RowGenerator  # noqa: E402
@@ -75,7 +75,7 @@ class Engine:
 
     def __init__(self, model: Any, drafter: Drafter | None, limit: int = 0, ends: tuple[int, ...] = ()) -> None:
         self.speculator = Speculator(drafter, MOST, FREE) if drafter is not None else None
-        batch = suitable(model) if self.speculator is None else SpeculativeBatch.start(model, self.speculator)
+        batch = empty_batch(model) if self.speculator is None else SpeculativeBatch.start(model, self.speculator)
         options: dict[str, Any] = {"completion_batch_size": 16, "prefill_batch_size": 16, "prefill_step_size": 32}
         self.prefixes = PrefixCache(model, limit)
         self.rows = RowGenerator(model, self.prefixes, batch, stop_tokens=[(end,) for end in ends], **options)
@@ -407,7 +407,7 @@ def conversation(**fields: Any) -> list[GenerateRequest]:
 def eager(owner: Owner) -> Owner:
     """Whatever this machine's arithmetic costs, guess."""
     present: Any = owner.backend
-    present._here.speculator.costs = FREE
+    present._resident.speculator.costs = FREE
     return owner
 
 

@@ -100,7 +100,7 @@ class ResumableStream:
         self._tokens: dict[int, list[int]] = {}  # by choice
         self._ended: dict[int, int] = {}  # tokens of choices that had ended before this life of the engine
         self._ending: dict[int, int] = {}
-        self._untold = False  # some of the answer has come without its tokens
+        self._unreported = False  # some of the answer has come without its tokens
         self._admitted: Admitted | None = None
         self._shown: set[int] = set()  # pages or vectors
         self._cancelled = False
@@ -208,13 +208,13 @@ class ResumableStream:
         self._suspects.died(self._suspect)
         if self._suspect.condemned:
             raise self._ends.condemned
-        if self._untold:
+        if self._unreported:
             raise self._ends.cut
 
     def _next_request(self) -> Resumable:
         """The request as the next process needs it."""
         if isinstance(self._request, EmbedRequest):
-            return msgspec.structs.replace(self._request, again=self._admitted is not None)
+            return msgspec.structs.replace(self._request, retried=self._admitted is not None)
         if not isinstance(self._request, GenerateRequest) or self._admitted is None:
             return self._request
         made = {index: tuple(tokens) for index, tokens in self._tokens.items()}
@@ -254,7 +254,7 @@ class ResumableStream:
             self._admitted = message
             return message
         if message.revision != self._admitted.revision:
-            if self._tokens or self._shown or self._untold:
+            if self._tokens or self._shown or self._unreported:
                 raise self._ends.replaced
             self._admitted = message  # nothing has been shown but that it was taken
         return None
@@ -263,7 +263,7 @@ class ResumableStream:
         if isinstance(message, Delta):
             self._first_token = self._first_token or self._clock()
             self._tokens.setdefault(message.index, []).extend(message.tokens)
-            self._untold = self._untold or message.untold > 0
+            self._unreported = self._unreported or message.unreported_tokens > 0
             self._suspects.progressed(self._suspect, message.count)
         elif isinstance(message, ChoiceEnded):
             self._ending[message.index] = len(self._tokens.get(message.index, ()))

@@ -17,10 +17,10 @@ from src.engine.mlx.sampling import BatchSampler, SamplingRow
 from src.engine.mlx.scores import RowScores, Scores
 
 # with more rows a step is long, and its threads only stand in each other's way when it begins early (measured)
-_EARLY_ROWS = 8
+_EAGER_ROWS = 8
 
 
-class _Early:
+class EagerCache:
     """A layer's cache whose tokens are computed as soon as they are written down, while Python writes down the rest.
 
     On a CPU the drawing waits for each step, so nothing else would be computed meanwhile (1.4 ms in 15, measured).
@@ -56,7 +56,7 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         """See that a row's tokens stand in the cache as they came: they always do here."""
 
     def join(self, prompts: PromptProcessingBatch, inputs: list[int]) -> None:
-        """Take sequences in whose prompts are computed but for their last tokens, `inputs`."""
+        """Add sequences whose prompts are computed but for their last tokens, `inputs`."""
         self.extend(_running(RowBatch, prompts, inputs))
 
     def extend(self, batch: GenerationBatch) -> None:
@@ -74,7 +74,7 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         logits = self._forward(inputs)
         self._next_tokens, self._next_logprobs = self._draw(logits, inputs)
         mx.async_eval(self._next_tokens)  # type: ignore[no-untyped-call]
-        return self._fed(inputs), self._current_logprobs
+        return self._commit_inputs(inputs), self._current_logprobs
 
     def _forward(self, inputs: mx.array) -> mx.array:
         """Logits [rows, vocabulary] behind one more token of each row."""
@@ -84,7 +84,7 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         return logits
 
     def _draw(self, logits: mx.array, inputs: mx.array) -> tuple[mx.array, list[RowScores | None]]:
-        """The next token of each row, and its scores where they were asked for; `inputs` are not `_fed` yet."""
+        """The next token of each row, and its scores where they were asked for; `inputs` are not committed yet."""
         began = self._settle("", 0.0, logits)
         sampler = self._sampler_for(logits.shape[-1])
         tokens = sampler.choose(logits, inputs)
@@ -92,17 +92,17 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         sampler.advance()
         return tokens, self._score(logits, tokens)
 
-    def _fed(self, inputs: mx.array) -> list[int]:
-        """Note what is in the cache now: mlx-lm's `tokens` says that."""
+    def _commit_inputs(self, inputs: mx.array) -> list[int]:
+        """Append the inputs to `tokens`, which mirror what the KV cache holds."""
         known: Any = inputs.tolist()
         for tokens, token in zip(self.tokens, known, strict=True):
             tokens.append(token)
         return list(known)
 
     def _caches(self) -> list[Any]:
-        if mx.default_device() != mx.cpu or len(self.uids) > _EARLY_ROWS:
+        if mx.default_device() != mx.cpu or len(self.uids) > _EAGER_ROWS:
             return list(self.prompt_cache)
-        return [_Early(layer) if type(layer) is BatchKVCache else layer for layer in self.prompt_cache]
+        return [EagerCache(layer) if type(layer) is BatchKVCache else layer for layer in self.prompt_cache]
 
     def _settle(self, phase: str, began: float, array: mx.array) -> float:
         """In a step that is measured, compute what is due so far, and note its time; elsewhere nothing waits."""
@@ -135,14 +135,14 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
 
 
 class HostBatch(RowBatch):
-    """The same where the host draws: `_next_tokens` are told already, and go through the model in the next step."""
+    """The same where the host draws: `_next_tokens` are reported already, and go through the model in the next step."""
 
     def next(self) -> list[Any]:
-        """Compute and draw each row's next token; what is told of it is mlx-lm's."""
+        """Compute and draw each row's next token; the report is mlx-lm's."""
         if self.uids:
             inputs = self._next_tokens
             self._next_tokens, self._next_logprobs = self._draw(self._forward(inputs), inputs)
-            self._fed(inputs)
+            self._commit_inputs(inputs)
             self._leave_failed()
         replies: list[Any] = super().next()
         return replies
@@ -164,8 +164,8 @@ class HostBatch(RowBatch):
             self.filter(well)
 
 
-def suitable(model: Any) -> RowBatch:
-    """A batch without rows, as the device wants it."""
+def empty_batch(model: Any) -> RowBatch:
+    """A batch without rows, of the kind for this device."""
     batch: RowBatch = (HostBatch if mx.default_device() == mx.cpu else RowBatch).empty(model, None)
     return batch
 

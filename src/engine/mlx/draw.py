@@ -1,4 +1,4 @@
-"""Draws the next token of the rows that are not greedy: top_p, min_p and top_k, then the temperature, then chance.
+"""Draws the next token of the rows that are not greedy: top_p, min_p and top_k, then the temperature, then the draw.
 
 What a filter keeps are the tokens at least as likely as the last one it keeps, so the vocabulary is compared with that
 threshold, never reordered; equals of the last one are kept with it. On a CPU this runs in numpy: MLX's sort and
@@ -56,33 +56,33 @@ class _Columns:
 class Drawing:
     """Draws for rows whose parameters do not change."""
 
-    def __init__(self, wishes: Seq[SamplingParams], *, on_host: bool) -> None:
+    def __init__(self, params: Seq[SamplingParams], *, on_host: bool) -> None:
         self._host = on_host
         make = np.array if on_host else mx.array
         self._columns = _Columns(
-            any(wish.filtered for wish in wishes),
-            make(_column([wish.temperature for wish in wishes])),
-            make(_column([wish.top_p if wish.top_p < 1 else _ALL for wish in wishes])),
-            make(_column([wish.top_k or _NO_TOP_K for wish in wishes])),
-            make(_column([wish.min_p for wish in wishes])),
+            any(one.filtered for one in params),
+            make(_column([one.temperature for one in params])),
+            make(_column([one.top_p if one.top_p < 1 else _ALL for one in params])),
+            make(_column([one.top_k or _NO_TOP_K for one in params])),
+            make(_column([one.min_p for one in params])),
         )
 
-    def choose(self, logits: mx.array, chance: Floats) -> mx.array:
-        """A token for each row of `logits` [rows, vocabulary], by its number of `chance` in [0, 1)."""
+    def choose(self, logits: mx.array, uniform: Floats) -> mx.array:
+        """A token for each row of `logits` [rows, vocabulary], by its number in `uniform`, from [0, 1)."""
         logits = logits.astype(mx.float32)
         if self._host:
-            return mx.array(self._in_blocks(np.array(logits, copy=False), chance[:, None]))
+            return mx.array(self._in_blocks(np.array(logits, copy=False), uniform[:, None]))
         weights = _weights(mx, logits, self._columns, _least_on_device)
-        return _drawn_on_device(weights, mx.array(chance[:, None]))
+        return _drawn_on_device(weights, mx.array(uniform[:, None]))
 
-    def _in_blocks(self, logits: Floats, chance: Floats) -> NDArray[np.uint32]:
+    def _in_blocks(self, logits: Floats, uniform: Floats) -> NDArray[np.uint32]:
         """A few rows at a time, which stay in the processor's cache."""
         chosen = np.empty(len(logits), np.uint32)
         count = max(1, _BLOCK // logits.shape[-1])
         for at in range(0, len(logits), count):
             rows = slice(at, at + count)
             weights = _weights(np, logits[rows], self._columns.of(rows), _least_on_host)
-            chosen[rows] = _drawn_on_host(weights, chance[rows])
+            chosen[rows] = _drawn_on_host(weights, uniform[rows])
         return chosen
 
 
@@ -96,16 +96,16 @@ def _weights(xp: Any, logits: Any, columns: _Columns, least: Callable[[Any, _Col
     return weights * (probable >= least(probable, columns))
 
 
-def _drawn_on_host(weights: Floats, chance: Floats) -> Any:
-    """The first index at which the running sum of the weights exceeds `chance` of the whole."""
+def _drawn_on_host(weights: Floats, uniform: Floats) -> Any:
+    """The first index at which the running sum of the weights exceeds `uniform` of the whole."""
     mass = np.cumsum(weights, axis=-1, dtype=np.float64)
-    return np.argmax(mass > chance * mass[:, -1:], axis=-1)
+    return np.argmax(mass > uniform * mass[:, -1:], axis=-1)
 
 
-def _drawn_on_device(weights: mx.array, chance: mx.array) -> mx.array:
+def _drawn_on_device(weights: mx.array, uniform: mx.array) -> mx.array:
     """The same; a GPU sums in pieces, so that a sum may grow by a rounding where nothing was added: not drawn there."""
     mass = mx.where(weights > 0, mx.cumsum(weights, axis=-1), 0.0)
-    return mx.argmax(mass > chance * mx.max(mass, axis=-1, keepdims=True), axis=-1)
+    return mx.argmax(mass > uniform * mx.max(mass, axis=-1, keepdims=True), axis=-1)
 
 
 def _least_on_device(probable: mx.array, columns: _Columns) -> mx.array:

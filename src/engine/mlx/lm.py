@@ -25,7 +25,7 @@ from src import catalog
 from src.engine import checkpoint
 from src.engine.backend import Grammar, KvRoom, Step, Token
 from src.engine.mlx import kv, packed
-from src.engine.mlx.batch import suitable
+from src.engine.mlx.batch import empty_batch
 from src.engine.mlx.device import choose_device
 from src.engine.mlx.embedding import MeanPooler
 from src.engine.mlx.packed import Packing
@@ -71,7 +71,7 @@ class Room:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checkpoint that was read, and all that is known of it. `again` reads its weights once more."""
+    """A checkpoint that was read, and all that is known of it. `reload` reads its weights once more."""
 
     model: Any
     tokenizer: LmTokenizer
@@ -81,14 +81,14 @@ class Loaded:
     vocabulary: Vocabulary
     room: Room
     revision: Revision
-    again: Callable[[], Any]
+    reload: Callable[[], Any]
     open_disk: Callable[[], Disk | None]
     speculation: SpeculationPlan | None = None
 
 
 @dataclass(frozen=True)
-class Present:
-    """What there is of a model while it is on the device."""
+class Resident:
+    """A model's batch and caches while it is on the device."""
 
     rows: Rows
     prefixes: PrefixCache
@@ -111,51 +111,51 @@ class LmBackend:
         self._end_tokens = tuple(sorted(self.end_tokens))
         self._settings = settings
         self._room = loaded.room
-        self._again = loaded.again
+        self._reload = loaded.reload
         self._open_disk = loaded.open_disk
         self._speculation = loaded.speculation
-        self._present: Present | None = self._place(loaded.model)
+        self._on_device: Resident | None = self._build(loaded.model)
         size = self.embedder.size if self.embedder is not None else None
         self.info = replace(loaded.info, embedding_size=size)
         self._matchers: dict[int, constraint.Matcher] = {}
 
-    def _place(self, model: Any) -> Present:
+    def _build(self, model: Any) -> Resident:
         prefixes = PrefixCache(model, self._room.prefix_bytes, self._open_disk())
         speculator = self._speculation.begin() if self._speculation is not None else None
         rows = RowGenerator(
             model,
             prefixes,
-            suitable(model) if speculator is None else SpeculativeBatch.start(model, speculator),
+            empty_batch(model) if speculator is None else SpeculativeBatch.start(model, speculator),
             stop_tokens=[(token,) for token in self._end_tokens],
             completion_batch_size=self._settings.max_num_seqs,
             prefill_batch_size=self._settings.max_num_seqs,
             prefill_step_size=self._settings.prefill_step_size,
         )
-        return Present(rows, prefixes, MeanPooler.of(model), speculator)
+        return Resident(rows, prefixes, MeanPooler.of(model), speculator)
 
     @property
-    def _here(self) -> Present:
-        if self._present is None:
-            raise RuntimeError("the model is not on the device")
-        return self._present
+    def _resident(self) -> Resident:
+        if self._on_device is None:
+            raise RuntimeError("The model is offloaded.")
+        return self._on_device
 
     @property
     def _generator(self) -> Rows:
-        return self._here.rows
+        return self._resident.rows
 
     @property
     def _prefixes(self) -> PrefixCache:
-        return self._here.prefixes
+        return self._resident.prefixes
 
     @property
     def embedder(self) -> MeanPooler | None:
-        return self._present.embedder if self._present is not None else None
+        return self._on_device.embedder if self._on_device is not None else None
 
-    def known(self, prompt: list[int], salt: str) -> int | None:
-        return self._prefixes.known(salt, prompt)
+    def cached_prefix_length(self, prompt: list[int], salt: str) -> int | None:
+        return self._prefixes.cached_prefix_length(salt, prompt)
 
-    def fetch(self, prompt: list[int], salt: str, seconds: float) -> bool:
-        return self._prefixes.fetch(salt, prompt, seconds)
+    def load_prefix(self, prompt: list[int], salt: str, seconds: float) -> bool:
+        return self._prefixes.load_prefix(salt, prompt, seconds)
 
     def insert(
         self,
@@ -195,13 +195,13 @@ class LmBackend:
         )
 
     def step(self, prefill: int | None = None) -> Step:
-        self._generator.share(prefill or self._settings.prefill_step_size)
+        self._generator.set_prefill_budget(prefill or self._settings.prefill_step_size)
         left, generated = self._generator.next()
         tokens = [
             Token(reply.uid, reply.token, reply.finish_reason, self._logprob(reply.logprobs)) for reply in generated
         ]
         failed = self._failures(tokens) if self._matchers else {}
-        speculator = self._here.speculator
+        speculator = self._resident.speculator
         guessed = speculator.take_count() if speculator is not None else None
         return Step(tokens, left, failed, self._generator.times(), guessed)
 
@@ -227,12 +227,12 @@ class LmBackend:
         clean()
 
     def trim(self) -> None:
-        if self._present is not None:
-            self._prefixes.shrink()
+        if self._on_device is not None:
+            self._prefixes.evict()
         clean()
 
     def caches(self) -> tuple[KvReading | None, PrefixReading | None]:
-        present, limit = self._present, self.kv_room.limit_bytes
+        present, limit = self._on_device, self.kv_room.limit_bytes
         if present is None:
             return KvReading(0, limit), None
         return KvReading(present.rows.kv_bytes, limit), present.prefixes.reading()
@@ -240,12 +240,12 @@ class LmBackend:
     def to_host(self) -> None:
         """Drop the arrays: their files stay in the system's page cache, from where they come back fast."""
         self.close()
-        self._present = None
+        self._on_device = None
         clean()
         give_back()
 
     def to_device(self) -> None:
-        self._present = self._place(self._again())
+        self._on_device = self._build(self._reload())
 
     def memory(self) -> MemoryReading:
         return msgspec.structs.replace(
@@ -257,7 +257,7 @@ class LmBackend:
         )
 
     def close(self) -> None:
-        if self._present is not None:
+        if self._on_device is not None:
             self._generator.close()
             self._prefixes.close()
 
@@ -299,9 +299,9 @@ def read(
     clean()
     refuse_too_large(folder, model)
     float32 = settings.cpu_dequantize if device.kind == "cpu" and sys.platform == "linux" else None
-    again = partial(read_model, folder, float32, progress, load)
+    reload = partial(read_model, folder, float32, progress, load)
     try:
-        loaded, own = again()
+        loaded, own = reload()
         packing = packed.pack(speaker(loaded), Packing.of(settings))
         cost = kv.measure(speaker(loaded))
         tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
@@ -338,7 +338,7 @@ def read(
         vocabulary,
         room,
         revision,
-        partial(_read_again, again, packing, revision),
+        partial(_read_again, reload, packing, revision),
         partial(
             _open_disk, settings, fingerprint(revision.digest, mlx_lm.__version__, device.kind, info.dtype, packing)
         ),

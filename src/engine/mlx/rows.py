@@ -1,7 +1,7 @@
 """The order of a step: mlx-lm's batches of prompts and of running answers, with what they share. Owner thread.
 
 mlx-lm keeps one opaque `sampler` per sequence through all it does to a batch; ours are `SamplingRow`s.
-What prompts share is taken from the prefix cache and kept in it.
+Cached prefixes are taken from the prefix cache, and computed ones inserted into it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Rows(Protocol):
         self, prompt: list[int], max_tokens: int, row: SamplingRow, salt: str, media: object | None = None
     ) -> int: ...
 
-    def share(self, budget: int) -> None: ...
+    def set_prefill_budget(self, budget: int) -> None: ...
 
     def next(self) -> tuple[dict[int, int], list[Any]]: ...
 
@@ -75,11 +75,11 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         self._generation_batch = batch
 
     def add(self, prompt: list[int], max_tokens: int, row: SamplingRow, salt: str, media: object | None = None) -> int:  # noqa: ARG002  # text alone
-        """Take a sequence in, with what is known of its prompt; its uid."""
+        """Add a sequence, with the cached prefix of its prompt; its uid."""
         with mx.stream(self._stream):
             found = self._prefixes.find(salt, prompt)
         uids: list[int] = self.insert_segments(
-            [[prompt[found.tokens : found.part], prompt[found.part :]]],
+            [[prompt[found.tokens : found.branch_point], prompt[found.branch_point :]]],
             max_tokens=[max_tokens],
             caches=[found.cache],
             all_tokens=[prompt[: found.tokens]],
@@ -88,25 +88,25 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         self._salts[uids[0]] = salt
         return uids[0]
 
-    def share(self, budget: int) -> None:
+    def set_prefill_budget(self, budget: int) -> None:
         """Divide the next step's prompt tokens among the sequences in prefill."""
         begun, new = [row[0] for row in self._currently_processing], [row[1] for row in self._unprocessed_sequences]
         lefts = [_length(segments) - 1 for segments in (*begun, *new)]
         self.prefill_step_size = chunk([left for left in lefts if left], budget)
 
     def next(self) -> tuple[dict[int, int], list[Any]]:
-        """One step: the tokens left of the prompts it computed, and the replies. What it computed is kept for others.
+        """One step: the tokens left of the prompts it computed, and the replies. Computed prefixes are cached.
 
-        Tokens come last, so that they are told as soon as they are there, and whose prompt is done takes part.
+        Decode comes last: its tokens are reported at once, and a sequence whose prefill just ended takes part.
         """
         batch = self._generation_batch
         self._steps += 1
         batch.measured = {} if self._steps % _MEASURED == 0 else None
         self._times = {}
         with mx.stream(self._stream):
-            self._take_in()
+            self._admit_prompts()
             left = self._prefill()
-            self._join(padding=_PADDING)
+            self._start_decoding(padding=_PADDING)
             replies = self._decode()
         if self._steps % _CLEARED == 0:
             mx.clear_cache()
@@ -115,17 +115,17 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         return left, replies
 
     def times(self) -> dict[str, float]:
-        """What the last step spent its time on. MLX computes later than it is told: a few steps wait to be measured."""
+        """What the last step spent its time on. MLX computes lazily: a few steps wait to be measured."""
         return self._times
 
     def drop(self, uids: list[int]) -> None:
-        """Forget sequences before their end, but not what was computed for them."""
+        """Remove sequences before their end; what was computed for them goes to the prefix cache."""
         with mx.stream(self._stream):
             batch = self._generation_batch
             for at, (uid, tokens) in enumerate(zip(batch.uids, batch.tokens, strict=True)):
                 if uid in uids:
                     batch.put_in_order(at)
-                    self._prefixes.keep(self._salts[uid], tokens, batch.prompt_cache, at, end=True)
+                    self._prefixes.insert(self._salts[uid], tokens, batch.prompt_cache, at, end=True)
             self.remove(uids)
         self._count_bytes()
         for uid in uids:
@@ -133,13 +133,13 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
 
     # ---- a step's parts
 
-    def _take_in(self) -> None:
-        """New sequences, as many as may run; who has no prompt to compute joins at once."""
+    def _admit_prompts(self) -> None:
+        """Admit new sequences, as many as may run; those without a prompt to compute decode at once."""
         room = self.completion_batch_size - len(self._generation_batch) - len(self._prompt_batch)
         new = min(room, len(self._unprocessed_sequences))
         if new > 0:
             self._prompt_batch.extend(self._make_batch(new))
-        self._join()
+        self._start_decoding()
 
     def _prefill(self) -> dict[int, int]:
         """A chunk of every prompt in work."""
@@ -154,12 +154,12 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
             del segments[0][: self.prefill_step_size]
             if end := not segments[0]:
                 del segments[0]
-            self._prefixes.keep(self._salts[uid], tokens, batch.prompt_cache, at, end=end)
+            self._prefixes.insert(self._salts[uid], tokens, batch.prompt_cache, at, end=end)
         self._spent("keep", began)
         return {uid: _length(segments) for uid, segments in zip(batch.uids, prompts, strict=True)}
 
-    def _join(self, padding: int | None = None) -> None:
-        """Prompts of which but the last token is computed: answers from now on.
+    def _start_decoding(self, padding: int | None = None) -> None:
+        """Move prompts of which all but the last token is computed to the decode batch.
 
         One for which all running rows would be padded by more than `padding` tokens waits for the next step.
         """
@@ -175,9 +175,9 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         if not ready:
             return
         self._currently_processing = [row for at, row in enumerate(self._currently_processing) if at not in ready]
-        self._generation_batch.join(self._leaving(ready), [prompts[at][0][0] for at in ready])
+        self._generation_batch.join(self._take_ready(ready), [prompts[at][0][0] for at in ready])
 
-    def _leaving(self, rows: list[int]) -> PromptProcessingBatch:
+    def _take_ready(self, rows: list[int]) -> PromptProcessingBatch:
         """These rows of the prompts' batch; when they are all, nothing is copied."""
         batch = self._prompt_batch
         if len(rows) < len(batch):
@@ -194,7 +194,7 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         began = self._spent("decode", began)
         for reply in replies:
             if reply.finish_reason is not None:
-                self._prefixes.keep(self._salts.pop(reply.uid), reply.all_tokens, reply.prompt_cache, 0, end=True)
+                self._prefixes.insert(self._salts.pop(reply.uid), reply.all_tokens, reply.prompt_cache, 0, end=True)
         self._spent("keep", began)
         return replies
 

@@ -53,7 +53,7 @@ class SamplingRow:
         return self.matcher is not None and self.matcher.problem is not None
 
     @property
-    def wish(self) -> SamplingParams:
+    def params(self) -> SamplingParams:
         return SamplingParams(self.temperature, self.top_p, self.top_k, self.min_p)
 
     @property
@@ -85,7 +85,7 @@ class BatchSampler:
         order = self._greedy + self._drawn
         self._back = None if order == sorted(order) else mx.array(np.argsort(order))
         on_host = mx.default_device() == mx.cpu
-        self._drawing = Drawing([rows[at].wish for at in self._drawn], on_host=on_host)
+        self._drawing = Drawing([rows[at].params for at in self._drawn], on_host=on_host)
         self._penalties = _Penalties.of(rows, histories, vocabulary)
         self._bias = _bias(rows)
         self._masked = _where(rows, lambda row: row.matcher is not None)
@@ -96,8 +96,8 @@ class BatchSampler:
         if len(self._greedy) == len(self._rows):
             return mx.argmax(logits, axis=-1)
         rows = [self._rows[at] for at in self._drawn]
-        chance = uniforms([row.seed for row in rows], [row.made for row in rows])
-        drawn = self._drawing.choose(self._of(logits, self._drawn), chance)
+        uniform = uniforms([row.seed for row in rows], [row.made for row in rows])
+        drawn = self._drawing.choose(self._of(logits, self._drawn), uniform)
         if not self._greedy:
             return drawn
         chosen = mx.concatenate([mx.argmax(self._of(logits, self._greedy), axis=-1), drawn])

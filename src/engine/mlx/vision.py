@@ -97,7 +97,7 @@ class VisionRows:
         self._running[uid] = running
         return int(uid)
 
-    def share(self, budget: int) -> None:
+    def set_prefill_budget(self, budget: int) -> None:
         """A chunk is one prompt's here."""
         self._step_size = budget
 

@@ -20,7 +20,7 @@ from PIL import Image
 from src import logs
 from src.engine import checkpoint, pictures
 from src.engine.mlx import lm
-from src.engine.mlx.lm import LmBackend, Loaded, Present
+from src.engine.mlx.lm import LmBackend, Loaded, Resident
 from src.engine.mlx.prefix.cache import PrefixCache
 from src.engine.mlx.sampling import SamplingRow
 from src.engine.mlx.text.tokenizer import LmTokenizer, turn_json
@@ -89,10 +89,10 @@ class VlmBackend(LmBackend):
         self._together: int | None = None  # how many at once, once that is proven
         super().__init__(loaded, settings)
 
-    def _place(self, model: Any) -> Present:
+    def _build(self, model: Any) -> Resident:
         if self._together is None:
             self._together = self._settings.max_num_seqs if self._batches(model) else 1
-        return Present(self._rows(model, self._together), PrefixCache(model.language_model, 0), None)
+        return Resident(self._rows(model, self._together), PrefixCache(model.language_model, 0), None)
 
     def _rows(self, model: Any, batch: int) -> VisionRows:
         return VisionRows(

@@ -156,7 +156,7 @@ def recognise(models: bytes, wanted: str, *, any_name: bool = True) -> ServerFac
 
 
 def refuse(request: GenerateRequest, facts: ServerFacts) -> None:
-    """Raise UnsupportedValue for the first wish this server would take and not fulfil."""
+    """Raise UnsupportedValue for the first field this server would accept and ignore."""
     asked = {
         "n": len(request.choices) > 1,
         "ignore_eos": request.sampling.ignore_eos,
@@ -173,7 +173,9 @@ def refuse(request: GenerateRequest, facts: ServerFacts) -> None:
     _refuse_by_model(request, facts)
     out_of_range = [token for token in request.sampling.logit_bias if token >= (facts.vocabulary or token + 1)]
     if out_of_range:
-        raise UnsupportedValue(f"{out_of_range[0]} is no token of this model.", param="logit_bias")
+        raise UnsupportedValue(
+            f"Token id {out_of_range[0]} is outside the vocabulary ({facts.vocabulary} entries).", param="logit_bias"
+        )
 
 
 def _refuse_by_model(request: GenerateRequest, facts: ServerFacts) -> None:

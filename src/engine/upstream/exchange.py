@@ -1,4 +1,4 @@
-"""One request at the server beneath, from its turn to its outcome: the times that matter, and what is sent when."""
+"""One request at the upstream server, from admission to outcome: the times that matter, and what is sent when."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from src.errors import DeadlineExceeded
 from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, GenerateRequest, Timings
 from src.ipc.server import Peer
 
-# a server that is silent after its 200 works on the prompt; our client is told so, though not how long the prompt is
+# a server that is silent after its 200 is in prefill; the client is told so, though not how long the prompt is
 _ADMIT_S = 1.0
 
 
@@ -56,17 +56,17 @@ class UpstreamRequest:
 
     @property
     def deadline(self) -> float:
-        """When patience ends: the whole answer's, or in a stream that of the next token."""
+        """When the time budget ends: the whole answer's, or in a stream that of the next token."""
         total = self._began + self._budget.total_s
         gap_s = self._budget.gap_s
         return total if gap_s is None or not self.begun else min(total, self._last + gap_s)
 
     def too_late(self) -> DeadlineExceeded:
         spent = self._clock() - self._began
-        text = f"The answer was stopped after {spent:.0f} s and {self._translation.made} tokens: its time was over."
+        text = f"Generation exceeded its time budget after {spent:.0f} s and {self._translation.made} tokens."
         return DeadlineExceeded(f"{text} Ask for fewer tokens (max_tokens), or stream the answer.")
 
-    async def fly(
+    async def run(
         self,
         client: Client,
         path: str,
@@ -77,7 +77,7 @@ class UpstreamRequest:
         pace: StepTimes,
         alive: Callable[[], None],
     ) -> int:
-        """Ask, and pass on what comes until the outcome; the tokens made.
+        """Send the request, and forward its events until the outcome; the tokens generated.
 
         Raises:
             ServiceError: when the server refuses or fails the request.

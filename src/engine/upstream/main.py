@@ -1,6 +1,6 @@
 """The life of an upstream engine, called by `engine.main`: start the server or find it, wait until it serves, watch it.
 
-It ends on SIGTERM, on SIGUSR1 when nothing is left to do, when the server beneath ends, and when that answers nobody.
+It ends on SIGTERM, on SIGUSR1 when nothing is left to do, when the upstream server ends, and when it does not respond.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from src.settings import Settings
 
 _LINGER_S = 10.0
 _POLL_S = 0.2
-_QUESTION_S = 5.0
+_REQUEST_S = 5.0
 _WARM_UP_S = 120.0
 _SIGNALLED = 128
 _PORT_TAKEN = re.compile("address already in use|couldn't bind", re.IGNORECASE)
@@ -40,10 +40,10 @@ _PORT_TAKEN = re.compile("address already in use|couldn't bind", re.IGNORECASE)
 def run(path: Path, model: str, engine: selection.Engine, settings: Settings) -> ExitCode:
     """Serve until the end; raises AddressInUse."""
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # a line for each request says nothing new
-    return asyncio.run(_Life(path, model, engine, settings).live())
+    return asyncio.run(_Lifecycle(path, model, engine, settings).live())
 
 
-class _Life:
+class _Lifecycle:
     def __init__(self, path: Path, model: str, engine: selection.Engine, settings: Settings) -> None:
         self._path = path
         self._model = model
@@ -86,7 +86,7 @@ class _Life:
             await self._child.stop()
 
     async def _serve(self, server: UpstreamServer) -> ExitCode:
-        """From the start to the end of the server beneath."""
+        """From the start to the end of the upstream server."""
         began = time.monotonic()
         try:
             ended = await self._launch()
@@ -112,7 +112,7 @@ class _Life:
         either: set[asyncio.Future[Any]] = {ended, server.lost}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         why = server.lost.result() if server.lost.done() else f"the upstream server ended, exit status {ended.result()}"
-        logs.model.error("{}; this process ends with it", why)
+        logs.model.error("{}; exiting for a restart", why)
         return ExitCode.ENGINE_FAULT
 
     def _replaced_meanwhile(self) -> bool:
@@ -153,26 +153,26 @@ class _Life:
                 facts = await self._ask()
                 await self._warm_up(facts)
                 return facts
-            except (Unreachable, _NotYet) as error:
+            except (Unreachable, _NotServing) as error:
                 server.detail = f"waiting for {self._client.url if self._client else 'the server'}: {error}"
             await asyncio.wait({ended}, timeout=_POLL_S)
         assert self._child is not None  # noqa: S101  # a remote server's future never completes
-        if ended.result() > _SIGNALLED or _PORT_TAKEN.search(self._child.last_words):
+        if ended.result() > _SIGNALLED or _PORT_TAKEN.search(self._child.exit_output):
             logs.model.error("the upstream server ended (status {}); another is started", ended.result())
             return None
         raise ModelLoadFailed(
-            f"The upstream server ended with status {ended.result()} before it served: {self._child.last_words}"
+            f"The upstream server ended with status {ended.result()} before it served: {self._child.exit_output}"
         )
 
     async def _ask(self) -> ServerFacts:
         """Its health, where it has one, and what it serves."""
         assert self._client is not None  # noqa: S101  # made by `_launch`
-        health = await self._client.get("/health", _QUESTION_S)
-        models = await self._client.get("/v1/models", _QUESTION_S)
+        health = await self._client.get("/health", _REQUEST_S)
+        models = await self._client.get("/v1/models", _REQUEST_S)
         if models.status in (401, 403):
             raise ModelLoadFailed(f"{self._client.url} refuses this service's key (UPSTREAM_API_KEY).")
         if health.status not in (200, 404) or models.status != 200:
-            raise _NotYet(f"/health says {health.status}, /v1/models {models.status}")
+            raise _NotServing(f"/health says {health.status}, /v1/models {models.status}")
         try:
             wanted, any_name = self._wanted()
             facts = recognise(models.body, wanted, any_name=any_name)
@@ -190,11 +190,11 @@ class _Life:
         return theirs or self._model, default or not self._settings.upstream_url
 
     async def _with_props(self, facts: ServerFacts) -> ServerFacts:
-        """llama-server tells how many answers it computes together (the others wait in our line), and its template."""
+        """llama-server tells how many answers it computes together (the others wait in our queue), and its template."""
         assert self._client is not None  # noqa: S101  # made by `_launch`
         if facts.dialect is not LLAMA_SERVER:
             return facts
-        props = await self._client.get("/props", _QUESTION_S)
+        props = await self._client.get("/props", _REQUEST_S)
         told = msgspec.json.decode(props.body, type=_Props) if props.status == 200 else _Props()
         return replace(
             facts,
@@ -205,12 +205,12 @@ class _Life:
         )
 
     async def _warm_up(self, facts: ServerFacts) -> None:
-        """One token by the real thing. A server without /v1/completions is taken at its word."""
+        """One token by the real thing. A server without /v1/completions counts as serving."""
         assert self._client is not None  # noqa: S101  # made by `_launch`
         body = msgspec.json.encode({"model": facts.model, "prompt": "Hello", "max_tokens": 1})
         reply = await self._client.post("/v1/completions", body, _WARM_UP_S)
         if reply.status >= 500:
-            raise _NotYet(f"its first answer is {reply.status}")
+            raise _NotServing(f"its first answer is {reply.status}")
         if reply.status != 200:
             logs.model.warning("the upstream server's first answer is {}: {}", reply.status, reply.body[:200])
 
@@ -237,7 +237,7 @@ class _Props(msgspec.Struct):
     modalities: _Modalities = msgspec.field(default_factory=_Modalities)
 
 
-class _NotYet(Exception):
+class _NotServing(Exception):
     """It answers, but does not serve yet."""
 
 

@@ -1,4 +1,4 @@
-"""A server started here: its leash, its log lines in ours, its last words when it ends."""
+"""An upstream server started here: tied to its parent's life, its log lines in ours, its last output when it ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from src.settings import ROOT, foreign_environment
 _CHUNK = 1 << 16
 _LONGEST_LINE = 500
 _LAST_LINES = 5
-_REAP_S = 8.0  # longer than the leash's own patience
+_REAP_S = 8.0  # longer than `parent_death` waits
 _KEY_NAMES = ("VLLM_API_KEY", "LLAMA_API_KEY", "API_KEY")  # vllm's, llama-server's, llama_cpp.server's
 
 
@@ -75,9 +75,9 @@ class UpstreamProcess:
             logs.model.bind(source="upstream").info("upstream: {}", text)
 
     @property
-    def last_words(self) -> str:
-        """What it said at the end, for a reason that can be shown."""
-        return " / ".join(self._last) or "it said nothing"
+    def exit_output(self) -> str:
+        """Its last lines of output, for a reason that can be shown."""
+        return " / ".join(self._last) or "it printed nothing"
 
     def memory(self) -> int:
         """Resident bytes of the server and all below it."""
@@ -88,10 +88,12 @@ class UpstreamProcess:
             return 0
 
     async def stop(self) -> None:
-        """Let go of the leash, and wait until nothing is left."""
+        """Close its standard input (`parent_death` ends it then), and wait until nothing is left."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
             await asyncio.wait_for(self._process.wait(), _REAP_S)
         except TimeoutError:
-            logs.model.error("the upstream server does not end; its process group is the supervisor's to kill")
+            logs.model.error(
+                "the upstream server did not end within {:g} s; the supervisor kills its process group", _REAP_S
+            )

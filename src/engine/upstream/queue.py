@@ -1,6 +1,6 @@
-"""Whose turn it is at the server beneath: so many at once, the others wait here, by priority and arrival.
+"""The queue before the upstream server: so many requests at once, the others wait here, by priority and arrival.
 
-Event loop's thread. The order is the one of every engine (`engine.waiting`).
+Event loop's thread. The order is the one of every engine (`engine.queue`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from src.ipc.messages.chat import GenerateRequest
 
 @dataclass(eq=False)
 class QueuedRequest:
-    """One request's place. `set_aside`: what of it is not asked of the server."""
+    """A request and its position. `set_aside`: what of it is not asked of the server."""
 
     request: GenerateRequest
     arrived: float
     called: asyncio.Future[None]
     set_aside: tuple[str, ...] = ()
-    flight: UpstreamRequest | None = None
+    upstream: UpstreamRequest | None = None
 
     @property
     def begun(self) -> bool:
         """Whether the client has been shown some of its answer."""
-        return self.flight is not None and self.flight.begun
+        return self.upstream is not None and self.upstream.begun
 
 
 class RequestQueue:
@@ -48,7 +48,7 @@ class RequestQueue:
         return len(self._waiting)
 
     def enter(self, request: GenerateRequest, set_aside: tuple[str, ...] = ()) -> QueuedRequest:
-        """A place in the line; its turn has come when `called` is done."""
+        """Enqueue it; it is admitted when `called` is done."""
         turn = QueuedRequest(request, self._clock(), asyncio.get_running_loop().create_future(), set_aside)
         self._waiting.push(turn)
         self._call()

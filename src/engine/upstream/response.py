@@ -179,7 +179,7 @@ class Translation:
             return None
         count = len(scores) or 1 if so_far is None else so_far - self._counts.get(choice.index, 0)
         self._counts[choice.index] = self._counts.get(choice.index, 0) + count
-        return Delta((), text, choice.index, scores, reasoning, called, untold=count)
+        return Delta((), text, choice.index, scores, reasoning, called, unreported_tokens=count)
 
     def _read(self, delta: Delta) -> Delta:
         """Text that is a call becomes one."""

@@ -1,8 +1,8 @@
 """The engine's socket, with a server beneath instead of a model: connections in, HTTP requests out, events back.
 
 One event loop does all of it. Each request is one connection and one task; the peer closing closes its HTTP connection,
-which is how an OpenAI server is told to stop. What cannot be mended here (the server died, or answers nobody) ends this
-process, so that the supervisor replaces both.
+which is how an OpenAI server is told to stop. What cannot be recovered here (the server died, or does not respond)
+ends this process, so that the supervisor replaces both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from src.engine.deadlines import budget
 from src.engine.pace import StepTimes
 from src.engine.text_bound import TextBound
 from src.engine.upstream import errors, tokens
-from src.engine.upstream import request as question
+from src.engine.upstream import request as request_body
 from src.engine.upstream.client import Client, Unreachable
 from src.engine.upstream.dialects import ServerFacts, fit, refuse
 from src.engine.upstream.exchange import BrokenOff, UpstreamRequest
@@ -76,14 +76,14 @@ class UpstreamServer:
         self._failure: ModelLoadFailed | None = None
         self._client: Client | None = None
         self._facts: ServerFacts | None = None
-        self._line = RequestQueue(settings.max_num_seqs, settings.priority_ageing, clock)
+        self._queue = RequestQueue(settings.max_num_seqs, settings.priority_ageing, clock)
         self._pace = StepTimes()
         self._open: dict[Peer, int] = {}  # sequences of the requests that are running or waiting
         self._steps = self._tokens = self._answers = 0
         self._handing_over = False
         self.idle = asyncio.Event()
         self.idle.set()
-        self._stirred = clock()
+        self._last_activity = clock()
         self._load_s: float | None = None
         self.detail: str | None = None
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -95,7 +95,7 @@ class UpstreamServer:
     def ready(self, client: Client, facts: ServerFacts, load_s: float) -> None:
         """The server beneath has answered as it should: let the waiting requests in."""
         self._client, self._facts, self._load_s = client, facts, load_s
-        self._line.places = min(self._line.places, facts.slots or self._line.places)
+        self._queue.places = min(self._queue.places, facts.slots or self._queue.places)
         self.detail = None
         self._settled.set()
 
@@ -136,11 +136,11 @@ class UpstreamServer:
             if isinstance(message, GenerateRequest):
                 await self._generate(peer, message)
             else:
-                await self._translate(peer, message)
+                await self._tokenize_or_detokenize(peer, message)
         except ServiceError as error:
             peer.send(Failed.of(error))
         except Unreachable as error:
-            await self._mourn(str(error))
+            await self._handle_broken_connection(str(error))
             peer.send(Failed.of(_broken()))
         finally:
             self._open.pop(peer, None)
@@ -149,15 +149,15 @@ class UpstreamServer:
 
     def _enter(self, peer: Peer, message: GenerateRequest | TokenizeRequest | DetokenizeRequest) -> None:
         """Count a request's sequences; raises Overloaded when there is no room for them."""
-        wait_s = self._pace.wait_s(self._line.waiting, self._line.places)
+        wait_s = self._pace.wait_s(self._queue.waiting, self._queue.places)
         self._open[peer] = room.check(message, sum(self._open.values()), self._settings, wait_s)
 
-    async def _translate(self, peer: Peer, message: TokenizeRequest | DetokenizeRequest) -> None:
-        """Nobody is asked for a client that has left."""
+    async def _tokenize_or_detokenize(self, peer: Peer, message: TokenizeRequest | DetokenizeRequest) -> None:
+        """Cancelled when the client has left."""
         model = message.request.model if isinstance(message, TokenizeRequest) else message.model
         client, facts = self._loaded(model)
         _check_length(message, facts)
-        asking = asyncio.ensure_future(tokens.translate(message, client, facts))
+        asking = asyncio.ensure_future(tokens.tokenize_or_detokenize(message, client, facts))
         try:
             await _first(asking, peer.gone)
             if asking.done():
@@ -171,15 +171,15 @@ class UpstreamServer:
         refuse(request, facts)
         request, set_aside = fit(request, facts)
         peer.send(Accepted())
-        if self._line.running == 0:
-            self._stirred = self._clock()
-        turn = self._line.enter(request, set_aside)
+        if self._queue.running == 0:
+            self._last_activity = self._clock()
+        turn = self._queue.enter(request, set_aside)
         try:
             await _first(turn.called, peer.gone, timeout_s=self._settings.queue_timeout)
             if peer.gone.done():
                 return
             if not turn.called.done():
-                waited = f"The request waited {self._clock() - turn.arrived:.0f} s for its turn (QUEUE_TIMEOUT)."
+                waited = f"The request waited {self._clock() - turn.arrived:.0f} s in the queue (QUEUE_TIMEOUT)."
                 raise DeadlineExceeded(f"{waited} Try again when there is less load.", retry_after_s=1.0)
             await self._serve(peer, turn, client, facts)
         except asyncio.CancelledError:
@@ -187,66 +187,68 @@ class UpstreamServer:
                 peer.send(HandedOver())
             raise
         finally:
-            self._line.leave(turn)
+            self._queue.leave(turn)
 
     async def _serve(self, peer: Peer, turn: QueuedRequest, client: Client, facts: ServerFacts) -> None:
         request = turn.request
         limit = self._settings.default_max_tokens if request.max_tokens is None else request.max_tokens
         try:
-            await self._fly(peer, turn, client, facts, limit)
+            await self._run(peer, turn, client, facts, limit)
         except ContextLengthExceeded:
             if request.max_tokens is not None:
                 if request.strict:
                     raise
                 turn.set_aside += ("max_tokens",)
             # the server knows what is left; a prompt that is too long fails again
-            await self._fly(peer, turn, client, facts, None)
+            await self._run(peer, turn, client, facts, None)
 
-    async def _fly(
+    async def _run(
         self, peer: Peer, turn: QueuedRequest, client: Client, facts: ServerFacts, limit: int | None
     ) -> None:
         request = turn.request
         most = limit or self._settings.default_max_tokens
         allowed = budget(request, most, self._settings, self._pace.step.value)
-        flight = UpstreamRequest(
+        upstream = UpstreamRequest(
             request, facts.dialect, turn.arrived, allowed, self._clock, facts.revision, turn.set_aside
         )
-        turn.flight = flight
-        path, body = question.path(request), question.body(request, facts, limit)
-        work = asyncio.ensure_future(flight.fly(client, path, body, most, peer=peer, pace=self._pace, alive=self._stir))
+        turn.upstream = upstream
+        path, body = request_body.path(request), request_body.body(request, facts, limit)
+        work = asyncio.ensure_future(
+            upstream.run(client, path, body, most, peer=peer, pace=self._pace, alive=self._record_activity)
+        )
         try:
-            await self._until_over(work, peer, flight)
+            await self._until_over(work, peer, upstream)
         except (Unreachable, BrokenOff) as error:
-            await self._mourn(str(error) or "an answer broke off")
-            raise await _reason(client, facts, flight) from None
+            await self._handle_broken_connection(str(error) or "a response broke off")
+            raise await _reason(client, facts, upstream) from None
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)  # its connection is closed: the server has been told
 
-    async def _until_over(self, work: asyncio.Future[int], peer: Peer, flight: UpstreamRequest) -> None:
+    async def _until_over(self, work: asyncio.Future[int], peer: Peer, upstream: UpstreamRequest) -> None:
         while not work.done():
-            await _first(work, peer.gone, timeout_s=min(_LOOK_S, max(0.0, flight.deadline - self._clock())))
+            await _first(work, peer.gone, timeout_s=min(_LOOK_S, max(0.0, upstream.deadline - self._clock())))
             if peer.gone.done():
                 return
-            if not work.done() and self._clock() >= flight.deadline:
-                raise flight.too_late()
+            if not work.done() and self._clock() >= upstream.deadline:
+                raise upstream.too_late()
         self._tokens += work.result()
         self._answers += 1
 
-    def _stir(self) -> None:
+    def _record_activity(self) -> None:
         self._steps += 1
-        self._stirred = self._clock()
+        self._last_activity = self._clock()
 
-    async def _mourn(self, why: str) -> None:
+    async def _handle_broken_connection(self, why: str) -> None:
         """A connection broke. If the server is gone, so is this process; its requests go on in the next one."""
         logger.warning("the upstream server broke a connection: {}", why)
         await _first(self.lost, timeout_s=_EXIT_S)
-        if self.lost.done() or await self._lives():
+        if self.lost.done() or await self._is_alive():
             return
-        self.lost.set_result(f"the upstream server answers nobody: {why}")
-        await asyncio.Event().wait()  # until this process ends: to answer now would end what can be gone on with
+        self.lost.set_result(f"the upstream server does not respond: {why}")
+        await asyncio.Event().wait()  # until this process exits: an outcome now would end a request that can be resumed
 
-    async def _lives(self) -> bool:
+    async def _is_alive(self) -> bool:
         assert self._client is not None  # noqa: S101  # who flies has one
         try:
             return (await self._client.get("/v1/models", _ALIVE_S)).status < 500
@@ -290,10 +292,10 @@ class UpstreamServer:
         )
 
     def _load(self) -> EngineLoad:
-        busy = self._line.running > 0
-        age_s = self._clock() - self._stirred if busy else 0.0
+        busy = self._queue.running > 0
+        age_s = self._clock() - self._last_activity if busy else 0.0
         return EngineLoad(
-            self._line.running, self._line.waiting, age_s, self._steps, self._tokens, answers=self._answers
+            self._queue.running, self._queue.waiting, age_s, self._steps, self._tokens, answers=self._answers
         )
 
 
@@ -308,11 +310,11 @@ def _check_length(message: GenerateRequest | TokenizeRequest | DetokenizeRequest
     return bound.check_bytes(text_bound.request_size(request), text_bound.param_of(request))
 
 
-async def _reason(client: Client, facts: ServerFacts, flight: UpstreamRequest) -> ServiceError:
+async def _reason(client: Client, facts: ServerFacts, upstream: UpstreamRequest) -> ServiceError:
     """llama_cpp.server breaks off where it should refuse; asked for a whole answer of one token, it says why."""
-    if not flight.begun:
-        body = question.body(flight.request, facts, 1, stream=False)
-        reply = await client.post(question.path(flight.request), body)
+    if not upstream.begun:
+        body = request_body.body(upstream.request, facts, 1, stream=False)
+        reply = await client.post(request_body.path(upstream.request), body)
         if reply.status != 200:
             return errors.from_status(reply.status, reply.body, reply.retry_after)
     return _broken()

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from src.engine.upstream import errors
-from src.engine.upstream import request as question
+from src.engine.upstream import request as request_body
 from src.engine.upstream.client import Client, UpstreamResponse
 from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, ServerFacts, fit
 from src.errors import ContextLengthExceeded, ServiceError, UnsupportedValue
@@ -25,10 +25,10 @@ class _Reply(msgspec.Struct):
     text: str = ""
 
 
-async def translate(
+async def tokenize_or_detokenize(
     message: TokenizeRequest | DetokenizeRequest, client: Client, facts: ServerFacts
 ) -> Tokenized | Detokenized:
-    """The answer to either question; raises ServiceError, by name when the server has no such route."""
+    """The response to either request; raises ServiceError, by name when the server has no such route."""
     if isinstance(message, TokenizeRequest):
         reply = await _tokens(message.request, client, facts)
         return Tokenized(tuple(reply.tokens), reply.max_model_len or facts.context_length)
@@ -38,7 +38,7 @@ async def translate(
 
 
 async def _tokens(request: GenerateRequest, client: Client, facts: ServerFacts) -> _Reply:
-    given = question.prompt(fit(replace(request, strict=False), facts)[0], facts.dialect)
+    given = request_body.prompt(fit(replace(request, strict=False), facts)[0], facts.dialect)
     if facts.dialect is LLAMA_SERVER:
         text = given["prompt"] if request.raw_prompt else (await _ask(client, "/apply-template", given)).prompt
         return await _ask(client, "/tokenize", {"content": text, "add_special": True, "parse_special": True})

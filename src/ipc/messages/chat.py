@@ -128,7 +128,7 @@ class GenerateRequest(Message, frozen=True):
 
 
 class EmbedRequest(Message, frozen=True):
-    """Asks for a vector of each text. `again`: it was in an engine that died, and is put whole to the next one.
+    """Asks for a vector of each text. `retried`: it was in an engine that died, and is put whole to the next one.
     `salt`: as a `GenerateRequest`'s.
 
     `dimensions` cuts the vectors to their first so many numbers, before they are brought to length 1.
@@ -140,7 +140,7 @@ class EmbedRequest(Message, frozen=True):
     dimensions: int | None = None
     priority: Priority = "normal"
     timeout_s: float | None = None
-    again: bool = False
+    retried: bool = False
     salt: str = ""
 
 
@@ -220,8 +220,8 @@ class CallDelta(msgspec.Struct, frozen=True, omit_defaults=True):
 class Delta(Message, frozen=True):
     """New tokens and the text they complete (may be empty while a character or stop string is held back).
 
-    `reasoning` is what the model thinks before it answers; `calls` are pieces of the tools it calls. `untold`: so many
-    tokens came whose ids an upstream server did not tell; such an answer cannot be gone on with elsewhere.
+    `reasoning` is what the model thinks before it answers; `calls` are pieces of the tools it calls.
+    `unreported_tokens`: tokens that came without ids from an upstream server; such an answer cannot be resumed.
     """
 
     tokens: tuple[int, ...]
@@ -230,12 +230,12 @@ class Delta(Message, frozen=True):
     logprobs: tuple[TokenLogprob, ...] = ()
     reasoning: str = ""
     calls: tuple[CallDelta, ...] = ()
-    untold: int = 0
+    unreported_tokens: int = 0
 
     @property
     def count(self) -> int:
         """How many tokens these are."""
-        return len(self.tokens) + self.untold
+        return len(self.tokens) + self.unreported_tokens
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -61,9 +61,9 @@ def test_a_step_stays_within_its_budget(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token_s", "pause_s", "budget"),
+    ("seconds_per_token", "pause_s", "budget"),
     [(None, 0.5, 512), (0.001, 0.0, 512), (0.0001, 0.5, 512), (0.002, 0.5, 250), (0.1, 0.5, 128)],
 )
-def test_the_budget_follows_the_measured_pace(token_s: float | None, pause_s: float, budget: int) -> None:
+def test_the_budget_follows_the_measured_pace(seconds_per_token: float | None, pause_s: float, budget: int) -> None:
     """What fits the pause, between a quarter of PREFILL_STEP_SIZE and the whole; unmeasured, the whole."""
-    assert prefill_budget(BUDGET, token_s, pause_s) == budget
+    assert prefill_budget(BUDGET, seconds_per_token, pause_s) == budget

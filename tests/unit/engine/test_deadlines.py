@@ -16,7 +16,7 @@ REQUEST = GenerateRequest("r", "m", (ChatMessage("user", "hello"),))
 
 
 @pytest.mark.parametrize(
-    ("changes", "max_tokens", "token_s", "total"),
+    ("changes", "max_tokens", "seconds_per_token", "total"),
     [
         ({}, 100, None, 50.0),
         ({}, 1000, None, 180.0),
@@ -34,11 +34,15 @@ REQUEST = GenerateRequest("r", "m", (ChatMessage("user", "hello"),))
     ],
 )
 def test_the_table(
-    changes: dict[str, object], max_tokens: int, token_s: float | None, total: float, make_settings: MakeSettings
+    changes: dict[str, object],
+    max_tokens: int,
+    seconds_per_token: float | None,
+    total: float,
+    make_settings: MakeSettings,
 ) -> None:
     """Base and per token, at most; stretched by the measured pace up to REQUEST_TIMEOUT; a request may only shorten."""
     request = msgspec.structs.replace(REQUEST, **changes)
-    found = budget(request, max_tokens, make_settings(), token_s)
+    found = budget(request, max_tokens, make_settings(), seconds_per_token)
     assert found.total_s == pytest.approx(total)
     assert found.gap_s == (30.0 if request.stream else None)
     assert found.queue_s == 120.0
@@ -51,7 +55,7 @@ def test_a_resumed_answer_goes_on(make_settings: MakeSettings) -> None:
     request = msgspec.structs.replace(REQUEST, prefix=(104, 101), max_tokens=10)
     sequence = prepare(request, encode(request, backend, lambda: 0.0), backend, settings, None)
     assert sequence.prompt[-2:] == [104, 101]
-    assert (sequence.completion_tokens, sequence.over) == (2, None)
+    assert (sequence.completion_tokens, sequence.finished_on_replay) == (2, None)
     finished = sequence.finished("stop", 1.0)
     assert finished.usage.prompt_tokens == len(sequence.prompt) - 2
 
@@ -72,7 +76,7 @@ def test_only_the_outcome_was_lost(
     settings = make_settings()
     request, backend = msgspec.structs.replace(REQUEST, **changes), FakeBackend("m", settings)
     sequence = prepare(request, encode(request, backend, lambda: 0.0), backend, settings, None)
-    assert sequence.over == over
+    assert sequence.finished_on_replay == over
 
 
 def test_retry_after_follows_depth_and_service_time() -> None:

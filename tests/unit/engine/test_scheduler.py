@@ -53,7 +53,7 @@ class ScriptedBackend:
         self.prompts: dict[int, tuple[str, list[int]]] = {}
         self.computed = 0  # prompt tokens
         self.chunks: list[int] = []  # prompt tokens of each step, padding included
-        self.token_s = 0.0  # what a prompt's token is said to take
+        self.seconds_per_token = 0.0  # what a prompt's token is said to take
         self.together = 1  # tokens a row gets in a step
         self.chunk = chunk
         self.embedder = embedder
@@ -70,12 +70,12 @@ class ScriptedBackend:
     def end_tokens(self) -> frozenset[int]:
         return frozenset()
 
-    def known(self, prompt: list[int], salt: str) -> int | None:
+    def cached_prefix_length(self, prompt: list[int], salt: str) -> int | None:
         if not self.keeps:
             return None
         return max((common_prefix(prompt[:-1], tokens) for owner, tokens in self.kept if owner == salt), default=0)
 
-    def fetch(self, prompt: list[int], salt: str, seconds: float) -> bool:
+    def load_prefix(self, prompt: list[int], salt: str, seconds: float) -> bool:
         self.fetches.append(seconds)
         return len(self.fetches) <= self.on_disk
 
@@ -90,7 +90,7 @@ class ScriptedBackend:
         media: object | None = None,
     ) -> int:
         self.next_uid += 1
-        self.rows[self.next_uid] = [len(prompt) - (self.known(prompt, salt) or 0), 0, max_tokens]
+        self.rows[self.next_uid] = [len(prompt) - (self.cached_prefix_length(prompt, salt) or 0), 0, max_tokens]
         self.prompts[self.next_uid] = salt, prompt
         return self.next_uid
 
@@ -110,7 +110,7 @@ class ScriptedBackend:
                 continue
             tokens += self.advance(uid, row)
         guessed = SpeculationReading(1, 3, self.together - 1) if self.together > 1 else None
-        return Step(tokens, left, times={"prefill": self.chunks[-1] * self.token_s}, speculation=guessed)
+        return Step(tokens, left, times={"prefill": self.chunks[-1] * self.seconds_per_token}, speculation=guessed)
 
     def advance(self, uid: int, row: list[int]) -> Iterator[Token]:
         for _ in range(self.together):
@@ -589,7 +589,7 @@ def test_a_chunk_fits_the_pause_once_the_pace_is_known() -> None:
     """Answers that run are held up for as long as was asked; a prompt that runs alone takes whole chunks."""
     bench = Bench(max_num_seqs=8, chunk=512, step_size=512)
     bench.scheduler._pause_s = 0.5
-    bench.backend.token_s = 0.002
+    bench.backend.seconds_per_token = 0.002
     bench.submit(prompt=1025, max_tokens=50)
     bench.turns(4)
     assert bench.backend.chunks[:2] == [512, 512]

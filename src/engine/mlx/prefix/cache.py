@@ -1,4 +1,4 @@
-"""What prompts begin with, computed once: keys and values of earlier prompts and answers, by their tokens.
+"""Prefix caching: keys and values of earlier prompts and answers, by their tokens.
 
 Of layers that keep every token (mlx-lm's KVCache) any part can be used again. Of those that keep a window or a running
 state (RotatingKVCache, ArraysCache) only what they were at one place can: that is kept where a prompt and an answer
@@ -46,58 +46,60 @@ class KvSpan:
 
 @dataclass(frozen=True)
 class Found:
-    """A cache for a prompt's first `tokens` tokens. At `part` it parts from others: states are worth keeping there."""
+    """A cache for a prompt's first `tokens` tokens. States are worth keeping at `branch_point`."""
 
     cache: Cache | None
     tokens: int
-    part: int
+    branch_point: int
 
 
 class PrefixCache:
-    """One per model. A limit of 0 bytes turns it off. `disk` is asked for what memory does not have."""
+    """One per model. A limit of 0 bytes turns it off. `disk` has what memory does not."""
 
     def __init__(self, model: Any, limit_bytes: int, disk: Disk | None = None) -> None:
         self._model = model
         self._layers = list(leaves(lm.make_prompt_cache(model)))
         self.on = limit_bytes > 0 and layers_reusable(self._layers)
         if limit_bytes > 0 and not self.on:
-            logs.model.warning("this model's layers cannot share what prompts begin with: no prefix cache")
+            logs.model.warning("prefix cache off: this model's layers cannot share prefixes")
         self._by_state = any(type(layer) is not lm.KVCache for layer in self._layers)
         self._tree: RadixTree[KvSpan] = RadixTree(limit_bytes if self.on else 0, cut)
         self._requests = self._hits = self._tokens = self._saved = self._from_disk = 0
         self._disk = disk if self.on and not self._by_state else None
         if disk is not None and self._disk is None:
             disk.close()
-            logs.model.warning("this model's prefix cache is off, or its layers keep a state: nothing goes to disk")
+            logs.model.warning(
+                "PREFIX_CACHE_DIR: nothing is written; the prefix cache is off, or this model's layers keep a state"
+            )
 
-    def known(self, salt: str, prompt: list[int]) -> int | None:
-        """How many of a prompt's tokens need not be computed; the last one always is. None when it is off."""
+    def cached_prefix_length(self, salt: str, prompt: list[int]) -> int | None:
+        """Tokens of a prompt that are cached; the last one is always computed. None when the cache is off."""
         return _length(self._usable(salt, prompt)[0]) if self.on else None
 
     def find(self, salt: str, prompt: list[int]) -> Found:
         """A cache to begin a prompt with."""
         if not self.on:
             return Found(None, 0, 0)
-        way, part = self._usable(salt, prompt)
-        tokens = _length(way)
+        path, branch_point = self._usable(salt, prompt)
+        tokens = _length(path)
         self._requests += 1
         self._tokens += len(prompt)
         self._hits += tokens > 0
         self._saved += tokens
-        return Found(self._assemble(way) if tokens else None, tokens, part if self._by_state else tokens)
+        return Found(self._assemble(path) if tokens else None, tokens, branch_point if self._by_state else tokens)
 
-    def fetch(self, salt: str, prompt: list[int], seconds: float) -> bool:
+    def load_prefix(self, salt: str, prompt: list[int], seconds: float) -> bool:
         """Read what the disk has of a prompt beyond what is known, for so long; whether that was anything.
 
-        One block at least, and then there may be more: ask again. What memory cannot hold beside what it has of the
-        prompt stays there: who waits would have it read at every turn.
+        One block at least, and then there may be more: ask again. What memory cannot hold beside the cached part
+        of the prompt stays on disk: a waiting request would have it read at every turn.
         """
         if self._disk is None:
             return False
         until = time.monotonic() + seconds
-        way = self._tree.find(salt, prompt[:-1])
-        known = _length(way)
-        room = self._tree.limit_bytes - sum(node.nbytes for node, _ in way)
+        path = self._tree.find(salt, prompt[:-1])
+        known = _length(path)
+        room = self._tree.limit_bytes - sum(node.nbytes for node, _ in path)
         found: list[tuple[blocks.Kv, int]] = []
         for arrays in self._disk.read(islice(names(salt, prompt[:-1]), known // BLOCK, None)):
             room -= sum(len(each.data) for each in arrays.values())
@@ -114,8 +116,8 @@ class PrefixCache:
         self._from_disk += fetched
         return fetched > 0
 
-    def keep(self, salt: str, tokens: list[int], cache: Cache, row: int, *, end: bool) -> None:
-        """Keep what row `row` of a batch's cache holds, which is `tokens`; states only at an `end`."""
+    def insert(self, salt: str, tokens: list[int], cache: Cache, row: int, *, end: bool) -> None:
+        """Insert what row `row` of a batch's cache holds, which is `tokens`; states only at an `end`."""
         if not self.on or len(tokens) < LEAST or (self._by_state and not end):
             return
         layers = list(leaves(cache))
@@ -134,9 +136,9 @@ class PrefixCache:
             mx.async_eval([state.state for state in states])  # type: ignore[no-untyped-call]  # as above
             self._tree.replace(node, KvSpan(node.span.kv, states))
 
-    def shrink(self) -> None:
-        """Memory is short: forget the half that was not used for the longest."""
-        self._tree.shrink(self._tree.nbytes // 2)
+    def evict(self) -> None:
+        """Memory is short: evict the least recently used half."""
+        self._tree.evict(self._tree.nbytes // 2)
 
     def reading(self) -> PrefixReading | None:
         """What it holds and has saved; None when it is off."""
@@ -158,8 +160,8 @@ class PrefixCache:
             return
         known = list(names(salt, tokens))
         missing = [at for at, name in enumerate(known) if not self._disk.has(name)]
-        way = self._tree.find(salt, tokens) if missing else []
-        pieces = [(node.span.kv, same) for node, same in way if node.span is not None]
+        path = self._tree.find(salt, tokens) if missing else []
+        pieces = [(node.span.kv, same) for node, same in path if node.span is not None]
         for at in missing:
             block = blocks.between(pieces, at * BLOCK, (at + 1) * BLOCK)
             if block is None or not self._disk.write(known[at], partial(blocks.to_bytes, block)):
@@ -168,16 +170,16 @@ class PrefixCache:
             self._disk.used(known)
 
     def _usable(self, salt: str, prompt: list[int]) -> tuple[list[tuple[Node[KvSpan], int]], int]:
-        """The part of the known way that can be used, and where the known way ends."""
-        way = self._tree.find(salt, prompt[:-1])
-        known = _length(way)
-        while self._by_state and way and not _has_states(*way[-1]):
-            way.pop()
-        return (way if _length(way) >= LEAST else []), known
+        """The part of the known path that can be used, and where the known path ends."""
+        path = self._tree.find(salt, prompt[:-1])
+        known = _length(path)
+        while self._by_state and path and not _has_states(*path[-1]):
+            path.pop()
+        return (path if _length(path) >= LEAST else []), known
 
-    def _assemble(self, way: list[tuple[Node[KvSpan], int]]) -> Cache:
+    def _assemble(self, path: list[tuple[Node[KvSpan], int]]) -> Cache:
         """A cache of mlx-lm's own kind. Nothing writes to its arrays: a batch copies them when it takes it in."""
-        spans = [(node.span, same) for node, same in way if node.span is not None]
+        spans = [(node.span, same) for node, same in path if node.span is not None]
         states = iter(spans[-1][0].states or ())
         found: Cache = []
         at = 0
@@ -190,9 +192,9 @@ class PrefixCache:
         return _rebuilt(lm.make_prompt_cache(self._model), iter(found))
 
 
-def _length(way: list[tuple[Node[KvSpan], int]]) -> int:
-    """How many tokens a way through the tree has in common with who asked for it."""
-    return sum(same for _, same in way)
+def _length(path: list[tuple[Node[KvSpan], int]]) -> int:
+    """How many tokens a path through the tree has in common with who asked for it."""
+    return sum(same for _, same in path)
 
 
 def _span(pieces: list[tuple[blocks.Kv, int]], start: int, stop: int) -> KvSpan:

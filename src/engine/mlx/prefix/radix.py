@@ -1,7 +1,7 @@
 """A radix tree of token sequences, each edge with what was computed for its tokens; bounded in bytes. Pure.
 
-Sequences that begin alike share their beginning: it is kept once. What nobody asked for the longest goes first, from
-the ends of the tree. Each salt has a tree of its own. Owner thread; what it counts may be read from any.
+Sequences that begin alike share their beginning: it is kept once. Eviction is by least recent use, from the leaves
+of the tree. Each salt has a tree of its own. Owner thread; what it counts may be read from any.
 """
 
 from __future__ import annotations
@@ -53,29 +53,29 @@ class RadixTree(Generic[S]):
         return len(self._order)
 
     def find(self, salt: str, tokens: list[int]) -> list[tuple[Node[S], int]]:
-        """The way along `tokens` as far as it is known: each node, and how many of its edge's tokens are theirs."""
-        way: list[tuple[Node[S], int]] = []
+        """The path along `tokens` as far as it is known: each node, and how many of its edge's tokens are theirs."""
+        path: list[tuple[Node[S], int]] = []
         node, at = self._roots.get(salt), 0
         while node is not None and at < len(tokens) and (node := node.children.get(tokens[at])) is not None:
             same = common_prefix(node.tokens, tokens[at : at + len(node.tokens)])
-            way.append((node, same))
+            path.append((node, same))
             at += same
             if same < len(node.tokens):
                 break
-        if way:
-            self._touch(way[-1][0])
-        return way
+        if path:
+            self._touch(path[-1][0])
+        return path
 
     def add(self, salt: str, tokens: list[int], make: Callable[[int], S], *, exact: bool = True) -> Node[S] | None:
         """The node that ends where `tokens` end; `make(start)` is the span of what is new.
 
         None when nothing is, and the end lies within an edge that need not be divided for it, not being `exact`.
         """
-        way = self.find(salt, tokens)
-        known = sum(same for _, same in way)
+        path = self.find(salt, tokens)
+        known = sum(same for _, same in path)
         if known == len(tokens) and not exact:
             return None
-        parent = self._end(*way[-1]) if way else self._roots.setdefault(salt, Node([]))
+        parent = self._end(*path[-1]) if path else self._roots.setdefault(salt, Node([]))
         if known == len(tokens):
             return parent
         node = Node(tokens[known:], make(known), parent)
@@ -92,8 +92,8 @@ class RadixTree(Generic[S]):
             node.span = span
             self._grew(grown)
 
-    def shrink(self, limit_bytes: int) -> None:
-        """Forget what was not used for the longest, until the rest fits."""
+    def evict(self, limit_bytes: int) -> None:
+        """Evict the least recently used nodes until the rest fits."""
         while self.nbytes > limit_bytes:
             node, _ = self._order.popitem(last=False)
             assert node.parent is not None  # noqa: S101  # roots are not in the order
@@ -104,7 +104,7 @@ class RadixTree(Generic[S]):
 
     def _grew(self, by: int) -> None:
         self.nbytes += by
-        self.shrink(self.limit_bytes)
+        self.evict(self.limit_bytes)
 
     def _touch(self, node: Node[S] | None) -> None:
         while node is not None and node.parent is not None:

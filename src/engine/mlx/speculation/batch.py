@@ -18,7 +18,7 @@ from mlx_lm.models.cache import make_prompt_cache
 from src.engine.mlx import ragged
 from src.engine.mlx.batch import RowBatch
 from src.engine.mlx.sampling import BatchSampler, SamplingRow
-from src.engine.mlx.speculation.depth import Costs, Rate, worth
+from src.engine.mlx.speculation.depth import Costs, Rate, speculation_depth
 from src.engine.mlx.speculation.ngram import NgramIndex
 from src.engine.tokens import common_prefix
 from src.ipc.messages.status import SpeculationReading
@@ -170,22 +170,22 @@ class SpeculativeBatch(RowBatch):
         """For each row; rows that may not guess, and all where it does not pay, have none."""
         limits = {at: limit for at in range(len(self.uids)) if (limit := self._limit(at)) > 0}
         guesses: list[list[int]] = [[] for _ in self.uids]
-        if not self._worth(limits):
+        if not self._depth(limits):
             return guesses
         known: Any = self._next_tokens.tolist()
         lines = [
             SpeculativeRow(self.uids[at], self.tokens[at], known[at], self.samplers[at], n) for at, n in limits.items()
         ]
-        most = self._worth(dict(zip(limits, self._speculator.drafter.reach(lines), strict=True)))
+        most = self._depth(dict(zip(limits, self._speculator.drafter.reach(lines), strict=True)))
         if most:
             for at, guess in zip(limits, self._speculator.drafter.guess(lines, most), strict=True):
                 guesses[at] = guess
         return guesses
 
-    def _worth(self, could: dict[int, int]) -> int:
+    def _depth(self, could: dict[int, int]) -> int:
         """How far to guess, when these rows could so far."""
         rated = [(most, self._histories[self.uids[at]].rate.value) for at, most in could.items()]
-        return worth(len(self.uids), rated, self._speculator.costs)
+        return speculation_depth(len(self.uids), rated, self._speculator.costs)
 
     def _limit(self, at: int) -> int:
         """Guesses a row may have: the last token of an answer needs none."""

@@ -54,7 +54,7 @@ def expected(rate: float, guesses: int) -> float:
     return sum(rate**n for n in range(1, guesses + 1))
 
 
-def worth(rows: int, guesses: Seq[tuple[int, float]], costs: Costs) -> int:
+def speculation_depth(rows: int, guesses: Seq[tuple[int, float]], costs: Costs) -> int:
     """How far a batch of `rows` should guess to make the most tokens per second; 0 is not at all.
 
     `guesses`: of each row that could, how many tokens, and its rate.

@@ -83,7 +83,7 @@ class DraftModel:
         self._keep([uid for uid in self._uids if uid in uids])
 
     def _drafted(self, lines: list[SpeculativeRow], most: int) -> list[list[int]]:
-        tokens = self._fed(self._news(lines))
+        tokens = self._clipped(self._news(lines))
         made: list[mx.array] = []
         for n in range(most):
             logits = self._model(tokens, cache=self._cache)[:, -1, : self._vocabulary]
@@ -117,7 +117,7 @@ class DraftModel:
         cache = self._alone.setdefault(line.uid, make_prompt_cache(self._model))
         news = line.since(held.valid)[: min(budget, line.length - 1 - held.valid)]
         if news:
-            self._model(self._fed([news]), cache=cache)
+            self._model(self._clipped([news]), cache=cache)
             mx.eval([layer.state for layer in cache])
             held.valid += len(news)
             held.size = held.valid
@@ -125,8 +125,8 @@ class DraftModel:
             self._join(line.uid, self._alone.pop(line.uid))
         return len(news)
 
-    def _fed(self, rows: list[list[int]]) -> mx.array:
-        """Ids that this model has: the large one may have more, which no tokenizer knows but a client can send."""
+    def _clipped(self, rows: list[list[int]]) -> mx.array:
+        """Ids clipped to this model's: the large one may have more, which no tokenizer knows but a client can send."""
         return mx.minimum(mx.array(rows), self._vocabulary - 1)
 
     def _join(self, uid: int, cache: Cache) -> None:

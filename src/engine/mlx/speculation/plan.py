@@ -65,9 +65,9 @@ class SpeculationPlan:
 class Draft:
     """A draft model's checkpoint, which was read once already: `first`."""
 
-    def __init__(self, first: Any, again: Callable[[], Any], vocabulary: int, chunk: int) -> None:
+    def __init__(self, first: Any, reload: Callable[[], Any], vocabulary: int, chunk: int) -> None:
         self._first = first
-        self._again = again
+        self._reload = reload
         self._vocabulary = vocabulary
         self._chunk = chunk
         self.weight_bytes = weight_bytes(first)
@@ -75,7 +75,7 @@ class Draft:
 
     def begin(self) -> DraftModel:
         model, self._first = self._first, None
-        return DraftModel(model if model is not None else self._again(), self._vocabulary, self._chunk)
+        return DraftModel(model if model is not None else self._reload(), self._vocabulary, self._chunk)
 
 
 def plan(target: TargetModel, settings: Settings) -> SpeculationPlan | None:

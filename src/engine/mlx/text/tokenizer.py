@@ -41,7 +41,7 @@ class LmTokenizer:
     def check(self, sampling: Sampling) -> None:
         unknown = [token for token in sampling.logit_bias if token >= self._vocabulary.size]
         if unknown:
-            text = f"{unknown[0]} is no token id: this model has {self._vocabulary.size}."
+            text = f"Token id {unknown[0]} is outside the vocabulary ({self._vocabulary.size} entries)."
             raise InvalidRequest(text, param="logit_bias")
 
     def encode(self, request: GenerateRequest) -> list[int]:
@@ -98,7 +98,8 @@ class LmTokenizer:
             return list(self._wrapped.encode(raw.text))
         unknown = [token for token in raw.tokens if token >= self._vocabulary.size]
         if unknown:
-            raise InvalidRequest(f"{unknown[0]} is no token id of this model.", param="prompt")
+            text = f"Token id {unknown[0]} is outside the vocabulary ({self._vocabulary.size} entries)."
+            raise InvalidRequest(text, param="prompt")
         return list(raw.tokens)
 
     def _takes_tools(self, request: GenerateRequest) -> bool:

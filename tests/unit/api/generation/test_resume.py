@@ -158,21 +158,21 @@ def test_a_request_that_never_started_is_sent_as_it_was() -> None:
 
 def test_an_answer_whose_tokens_are_not_told_cannot_go_on() -> None:
     """An upstream server's answer that has begun fails with its engine; one that has not is sent again."""
-    untold = Delta((), "x", untold=1)
-    case = Case([[Accepted(), Admitted(5, 100)], [untold]], [[Admitted(5, 100)], [untold], [finished()]])
+    unreported = Delta((), "x", unreported_tokens=1)
+    case = Case([[Accepted(), Admitted(5, 100)], [unreported]], [[Admitted(5, 100)], [unreported], [finished()]])
     assert case.stream.receive_all(60) == [Admitted(5, 100)]
-    assert case.stream.receive_all(60) == [untold]
+    assert case.stream.receive_all(60) == [unreported]
     with pytest.raises(EngineCrashed, match="cut"):
         case.stream.receive_all(60)
-    case = Case([[Accepted(), Admitted(5, 100)]], [[Admitted(5, 100)], [untold], [finished()]])
-    assert case.read_all() == [Admitted(5, 100), untold, finished()]
+    case = Case([[Accepted(), Admitted(5, 100)]], [[Admitted(5, 100)], [unreported], [finished()]])
+    assert case.read_all() == [Admitted(5, 100), unreported, finished()]
 
 
 @pytest.mark.parametrize(
     ("shown", "request_"),
     [
         (delta(1), REQUEST),
-        (Delta((), "x", untold=1), REQUEST),
+        (Delta((), "x", unreported_tokens=1), REQUEST),
         (Embedded(0, b"a"), EmbedRequest("e", "demo", (RawPrompt("a"), RawPrompt("b")))),
     ],
 )
@@ -310,5 +310,5 @@ def test_texts_are_put_again_whole() -> None:
     texts = EmbedRequest("e", "demo", (RawPrompt("a"), RawPrompt("b")))
     case.stream = case.another(texts)
     assert case.read_all() == [Admitted(9, 0), Embedded(0, b"a"), Embedded(1, b"b"), finished()]
-    assert case.route.sent == [texts, msgspec.structs.replace(texts, again=True)]
+    assert case.route.sent == [texts, msgspec.structs.replace(texts, retried=True)]
     assert case.resumed == 1

@@ -93,16 +93,16 @@ def test_a_filter_that_keeps_much_is_exact(spread: float) -> None:
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_both_ways_draw_the_same(spread: float, size: int) -> None:
     """What is computed in numpy for a CPU is what MLX computes for a GPU, but for a token at a rounding's edge."""
-    wishes = [
+    params = [
         SamplingParams(temperature, top_p, top_k, min_p)
         for temperature in (0.7, 1.5)
         for top_p in (0.5, 0.95, 1.0)
         for top_k in (0, 40)
         for min_p in (0.0, 0.05)
     ]
-    values = logits(len(wishes), size, spread)
-    chances = np.random.default_rng(1).random((20, len(wishes)), np.float32)
-    ways = [Drawing(wishes, on_host=on_host) for on_host in (True, False)]
+    values = logits(len(params), size, spread)
+    chances = np.random.default_rng(1).random((20, len(params)), np.float32)
+    ways = [Drawing(params, on_host=on_host) for on_host in (True, False)]
     host, device = (np.stack([np.array(way.choose(values, chance)) for chance in chances]) for way in ways)
     assert (host == device).mean() > 0.98
     assert len(set(host.ravel().tolist())) > 20
@@ -155,12 +155,12 @@ def test_greedy_rows_take_the_best() -> None:
     assert choose(rows[:3], values[:3]) == best[:3]
 
 
-@pytest.mark.parametrize("wish", [{"temperature": 1e-40}, {"temperature": 1e-46}, {"temperature": 1.0, "top_p": 1e-46}])
-def test_less_than_float32_can_hold_is_nothing(wish: dict[str, Any]) -> None:
+@pytest.mark.parametrize("row", [{"temperature": 1e-40}, {"temperature": 1e-46}, {"temperature": 1.0, "top_p": 1e-46}])
+def test_less_than_float32_can_hold_is_nothing(row: dict[str, Any]) -> None:
     """Nobody can divide by it: such a row is greedy."""
     values = logits(1, SMALL)
     for seed in range(20):
-        assert choose([SamplingRow(0, seed=seed, **wish)], values) == [int(mx.argmax(values))]
+        assert choose([SamplingRow(0, seed=seed, **row)], values) == [int(mx.argmax(values))]
 
 
 def test_random_numbers_are_spread() -> None:

@@ -57,7 +57,7 @@ def test_its_end_is_told(code: str, status: int) -> None:
         child = UpstreamProcess((sys.executable, "-c", f"print('first'); print('no such model', flush=True); {code}"))
         await child.start()
         assert await asyncio.wait_for(child.ended(), PATIENCE_S) == status
-        assert child.last_words == "first / no such model"
+        assert child.exit_output == "first / no such model"
         await child.stop()
 
     asyncio.run(case())
@@ -74,9 +74,9 @@ def test_a_child_is_ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         await child.start()
         ended = asyncio.ensure_future(child.ended())
         deadline = time.monotonic() + PATIENCE_S
-        while "up" not in child.last_words and time.monotonic() < deadline:  # noqa: ASYNC110  # it tells nobody
+        while "up" not in child.exit_output and time.monotonic() < deadline:  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0.02)
-        assert child.last_words == f"{child.key} None / up"
+        assert child.exit_output == f"{child.key} None / up"
         assert child.memory() > 10 << 20
         processes = set(psutil.Process().children(recursive=True)) - others
         assert processes

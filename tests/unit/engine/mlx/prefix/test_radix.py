@@ -118,7 +118,7 @@ def test_a_span_can_grow_unless_it_was_forgotten() -> None:
     assert node is not None
     kept.replace(node, Letters((1, 2, 0, 0)))
     assert kept.nbytes == 4
-    kept.shrink(0)
+    kept.evict(0)
     kept.replace(node, Letters((1, 2, 0, 0, 0)))
     assert kept.nbytes == 0
 

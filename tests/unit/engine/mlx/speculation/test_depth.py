@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.engine.mlx.speculation.depth import Costs, Rate, expected, worth
+from src.engine.mlx.speculation.depth import Costs, Rate, expected, speculation_depth
 
 # a step's time lies in reading the weights
 READING = Costs(1.0, 0.001)
@@ -14,37 +14,42 @@ COMPUTING = Costs(0.1, 1.0)
 
 def test_guesses_that_cost_nothing_are_made() -> None:
     """All that there are, unless next to none is right."""
-    assert worth(1, [(4, 0.2)], Costs(1.0, 0.0)) == 4
-    assert worth(1, [(4, 0.1)], Costs(1.0, 0.0)) == 0
+    assert speculation_depth(1, [(4, 0.2)], Costs(1.0, 0.0)) == 4
+    assert speculation_depth(1, [(4, 0.1)], Costs(1.0, 0.0)) == 0
 
 
 def test_without_guesses_there_is_nothing_to_decide() -> None:
     """Rows that could not guess at all, or no rows that may."""
-    assert worth(3, [], READING) == worth(3, [(0, 0.9)], READING) == 0
+    assert speculation_depth(3, [], READING) == speculation_depth(3, [(0, 0.9)], READING) == 0
 
 
 def test_where_computing_is_dear_nobody_guesses() -> None:
     """Even with luck a guess costs as much as it brings."""
-    assert worth(1, [(4, 0.8)], COMPUTING) == 0
+    assert speculation_depth(1, [(4, 0.8)], COMPUTING) == 0
 
 
 def test_a_good_row_guesses_further_than_a_bad_one() -> None:
     """Each further guess is right only if those before are."""
     costs = Costs(1.0, 0.1)
-    assert worth(1, [(8, 0.9)], costs) > worth(1, [(8, 0.5)], costs) > worth(1, [(8, 0.05)], costs) == 0
+    assert (
+        speculation_depth(1, [(8, 0.9)], costs)
+        > speculation_depth(1, [(8, 0.5)], costs)
+        > speculation_depth(1, [(8, 0.05)], costs)
+        == 0
+    )
 
 
 def test_one_row_does_not_make_all_pay() -> None:
     """Alone it guesses; among 31 that have nothing to guess, all would be computed as wide."""
     costs = Costs(1.0, 0.05)
-    assert worth(1, [(4, 0.8)], costs) == 4
-    assert worth(32, [(4, 0.8)], costs) == 0
+    assert speculation_depth(1, [(4, 0.8)], costs) == 4
+    assert speculation_depth(32, [(4, 0.8)], costs) == 0
 
 
 def test_a_draft_model_has_its_price() -> None:
     """What makes the guesses counts."""
-    assert worth(1, [(4, 0.7)], Costs(1.0, 0.01, guess_s=0.05)) == 4
-    assert worth(1, [(4, 0.7)], Costs(1.0, 0.01, guess_s=0.9)) == 0
+    assert speculation_depth(1, [(4, 0.7)], Costs(1.0, 0.01, guess_s=0.05)) == 4
+    assert speculation_depth(1, [(4, 0.7)], Costs(1.0, 0.01, guess_s=0.9)) == 0
 
 
 def test_the_price_of_a_step() -> None:
