@@ -47,6 +47,25 @@ class CatalogEntry:
         return "vision" in self.capabilities or (self.folder is None and self.context_length is None)
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model's files say of it, without its weights: `family` as its configuration calls it."""
+
+    format: str = ""
+    family: str = ""
+    quantization: str = ""
+
+
+def facts(entry: CatalogEntry) -> ModelFacts:
+    if entry.folder is None:
+        return ModelFacts("gguf" if entry.name.lower().endswith(".gguf") else "")
+    config = _config(entry.folder)
+    quantized = config.get("quantization")
+    bits = quantized.get("bits") if isinstance(quantized, dict) else None
+    named = config.get("dtype") or config.get("torch_dtype")
+    return ModelFacts("safetensors", str(config.get("model_type") or ""), f"{bits}bit" if bits else str(named or ""))
+
+
 def entries(settings: Settings) -> dict[str, CatalogEntry]:
     """All models of these settings, the default one first."""
     local = {str(folder.relative_to(settings.models_path)): folder for folder in _folders(settings.models_path)}

@@ -26,6 +26,7 @@ from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight
 from src.api.ocr import jobs as ocr_jobs
 from src.api.ocr import view as ocr
+from src.api.ollama import routes as ollama
 from src.api.openai import chat, completions, disclosure, embeddings, responses
 from src.api.operations import docs as pages
 from src.api.operations import gpu, models, system
@@ -70,7 +71,20 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     encodings.install(app)
     limits.install(app)
     cache.install(app)
-    for module in (chat, completions, messages, responses, embeddings, ocr, ocr_jobs, models, gpu, system, pages):
+    for module in (
+        chat,
+        completions,
+        messages,
+        responses,
+        embeddings,
+        ocr,
+        ocr_jobs,
+        models,
+        gpu,
+        system,
+        pages,
+        ollama,
+    ):
         app.register_blueprint(module.blueprint)
     for name in backends.models:
         metrics.announce_model(name, backends.engine_name(name))

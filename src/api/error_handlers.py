@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from src import logs
 from src.api import anthropic_errors, paths
 from src.api.generation.answer import ClientGone
-from src.api.wire import ErrorBody, ErrorEnvelope, Wire
+from src.api.wire import ErrorBody, ErrorEnvelope, PlainError, Wire
 from src.errors import (
     InternalError,
     InvalidRequest,
@@ -26,6 +26,7 @@ from src.errors import (
 
 # what nginx logs for a client that left; nobody reads it
 _CLIENT_CLOSED = 499
+_WHO_MAY = (401, 403)
 # how pydantic names our classes
 _OURS = re.compile(r"[A-Z]\w*[a-z]\w*")
 _CLASS = re.compile(r" or instance of \w+")
@@ -51,10 +52,19 @@ def speaks_anthropic() -> bool:
     return path.startswith("/v1/messages") or (path.startswith("/v1/models") and "anthropic-version" in request.headers)
 
 
-def respond(error: ServiceError) -> Response:
+def _shown(error: ServiceError) -> Wire:
+    """As its wire has it. Ollama's clients read a text; who may ask is answered there as everywhere."""
     shown = envelope(error)
-    body: Wire = anthropic_errors.envelope(error, shown.request_id) if speaks_anthropic() else shown
-    response = Response(msgspec.json.encode(body), error.status, mimetype="application/json")
+    if speaks_anthropic():
+        return anthropic_errors.envelope(error, shown.request_id)
+    if error.status in _WHO_MAY or request.blueprint != "ollama":
+        return shown
+    named = error.param is None or error.param in error.message
+    return PlainError(error.message if named else f"{error.param}: {error.message}")
+
+
+def respond(error: ServiceError) -> Response:
+    response = Response(msgspec.json.encode(_shown(error)), error.status, mimetype="application/json")
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:

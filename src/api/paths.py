@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator
 
-from flask import Flask, current_app, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, NotFound
 from werkzeug.routing import MapAdapter, Rule
 
@@ -26,7 +26,13 @@ _MOST = 512
 
 def install(app: Flask) -> None:
     """Before everything else that looks at the route."""
+    app.before_request(_greet)
     app.before_request(_correct)
+
+
+def _greet() -> Response | None:
+    """Clients ask by `HEAD /` whether there is a server at all; nothing else is told, and no key is needed."""
+    return Response(status=200) if request.method == "HEAD" and request.path == "/" else None
 
 
 def _correct() -> None:
@@ -70,7 +76,7 @@ def no_such_route(path: str) -> NoSuchRoute:
 def _meant(path: str) -> str | None:
     if len(path) > _MOST:
         return None
-    routes = [rule.rule for rule in current_app.url_map.iter_rules() if "<" not in rule.rule and rule.rule != "/"]
+    routes = [rule.rule for rule in current_app.url_map.iter_rules() if "<" not in rule.rule]
     variants = list(_variants(path))
     exact = [route for route in variants if route in routes]
     # a base URL that goes on behind, or holds another server's prefix

@@ -46,8 +46,9 @@ def request_id() -> str:
     return cast(str, g.request_id)
 
 
-def json_body(*, optional: bool = False, limit: int | None = None) -> dict[str, object]:
-    """The request's JSON object, of at most `limit` bytes; an `optional` one may be left out.
+def json_body(*, optional: bool = False, limit: int | None = None, loose: bool = False) -> dict[str, object]:
+    """The request's JSON object, of at most `limit` bytes; an `optional` one may be left out, a `loose` one needs no
+    content type (`curl -d`).
 
     Raises:
         Overloaded: too many requests are in flight, or hold too much memory.
@@ -56,7 +57,7 @@ def json_body(*, optional: bool = False, limit: int | None = None) -> dict[str, 
     """
     if limit is not None:
         cast(BoundedBody, request.environ["wsgi.input"]).narrow(limit, request.content_length)
-    is_json = request.mimetype == "application/json"
+    is_json = request.mimetype == "application/json" or (loose and _is_no_page())
     data = request.get_data(cache=False) if is_json or optional else b""
     if optional and not data:
         return {}
@@ -70,6 +71,11 @@ def json_body(*, optional: bool = False, limit: int | None = None) -> dict[str, 
         raise InvalidRequest("The body must be a JSON object.", param="body")
     body_bounds.check(body, service().settings)
     return body
+
+
+def _is_no_page() -> bool:
+    """Nor any browser's: it would send a form's content type anywhere, without asking first."""
+    return "Origin" not in request.headers and "Sec-Fetch-Site" not in request.headers
 
 
 def json_response(body: Wire, status: int = 200) -> Response:

@@ -19,3 +19,9 @@ class ErrorBody(Wire, frozen=True):
 class ErrorEnvelope(Wire, frozen=True):
     error: ErrorBody
     request_id: str | None = None
+
+
+class PlainError(Wire, frozen=True):
+    """An error as Ollama has it; also the last line of a stream that failed."""
+
+    error: str

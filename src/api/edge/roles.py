@@ -19,7 +19,6 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/livez"): "open",
     ("GET", "/readyz"): "open",
     ("GET", "/health"): "open",
-    ("HEAD", "/"): "open",
     # inference
     ("POST", "/v1/chat/completions"): "user",
     ("POST", "/v1/completions"): "user",
@@ -27,12 +26,19 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("POST", "/v1/messages"): "user",
     ("POST", "/v1/messages/count_tokens"): "user",
     ("POST", "/v1/embeddings"): "user",
+    ("POST", "/v1/responses/input_tokens"): "user",
+    ("POST", "/v1/responses/compact"): "user",
+    ("POST", "/api/chat"): "user",
+    ("POST", "/api/generate"): "user",
+    ("POST", "/api/embed"): "user",
+    ("POST", "/api/embeddings"): "user",
     ("POST", "/tokenize"): "user",
     ("POST", "/detokenize"): "user",
     ("POST", "/v1/ocr"): "user",
     # what a key has made: its own, or everybody's for an admin
     ("GET", "/v1/responses/{response_id}"): "user",
     ("DELETE", "/v1/responses/{response_id}"): "user",
+    ("GET", "/v1/responses/{response_id}/input_items"): "user",
     ("POST", "/v1/ocr/jobs"): "user",
     ("GET", "/v1/ocr/jobs/{name}"): "user",
     ("GET", "/v1/ocr/jobs/{name}/result"): "user",
@@ -43,6 +49,10 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/v1/models/{name}"): "user",
     ("GET", "/v1/system/status"): "user",
     ("GET", "/version"): "user",
+    ("GET", "/api/tags"): "user",
+    ("GET", "/api/ps"): "user",
+    ("GET", "/api/version"): "user",
+    ("POST", "/api/show"): "user",
     ("GET", "/openapi.json"): "user",
     ("GET", "/docs"): "user",
     # operation
@@ -66,8 +76,7 @@ def access(method: str, rule: str | None) -> Access:
     path = _PARAMETER.sub(r"{\1}", rule)
     if method == "OPTIONS":  # only says which methods there are
         return min((found for (_, one), found in ROUTES.items() if one == path), key=_ORDER.index, default="admin")
-    asked = ("GET", path) if method == "HEAD" and ("HEAD", path) not in ROUTES else (method, path)
-    return ROUTES.get(asked, "admin")
+    return ROUTES.get(("GET" if method == "HEAD" else method, path), "admin")
 
 
 _ORDER: tuple[Access, ...] = ("open", "user", "metrics", "admin")

@@ -11,7 +11,7 @@ from typing import cast, get_args
 
 import msgspec
 
-from src.api.openai import options, schemas
+from src.api.openai import history, options, schemas
 from src.api.openai.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
 from src.documents import kinds
 from src.errors import InvalidImage, InvalidRequest
@@ -57,7 +57,7 @@ def to_generate(
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     offered, choice = options.tools(body)
-    messages = tuple(_message(turn, at, fetch) for at, turn in enumerate(body.messages))
+    messages = history.with_whole_calls(tuple(_message(turn, at, fetch) for at, turn in enumerate(body.messages)))
     return GenerateRequest(
         id=request_id,
         model=body.model or default_model,

@@ -28,12 +28,26 @@ def create() -> Response:
     body = EmbeddingsRequest.model_validate(disclosure.settle("embeddings", json_body()))
     shared.backends.check_model(body.model or shared.settings.default_model)
     asked = _to_embed(body, shared.settings.default_model)
-    with _counted(shared, asked):
-        vectors, finished = _ask(shared, asked)
-    _count(shared, asked, finished)
+    vectors, finished = _answer(shared, asked)
     made = tuple(EmbeddingOut(at, _shown(vector, body)) for at, vector in sorted(vectors.items()))
     tokens = finished.usage.prompt_tokens
     return json_response(EmbeddingsOut(made, asked.model, EmbeddingUsage(tokens, tokens)))
+
+
+def vectors_of(model: str, texts: list[str], dimensions: int | None) -> tuple[list[list[float]], int]:
+    """The vectors of some texts, and how many tokens those have."""
+    shared = service()
+    shared.backends.check_model(model)
+    asked = EmbedRequest(request_id(), model, tuple(map(RawPrompt, texts)), dimensions)
+    vectors, finished = _answer(shared, asked)
+    return [_numbers(vector) for _, vector in sorted(vectors.items())], finished.usage.prompt_tokens
+
+
+def _answer(shared: Service, asked: EmbedRequest) -> tuple[dict[int, bytes], Finished]:
+    with _counted(shared, asked):
+        vectors, finished = _ask(shared, asked)
+    _count(shared, asked, finished)
+    return vectors, finished
 
 
 def _to_embed(body: EmbeddingsRequest, default_model: str) -> EmbedRequest:
@@ -79,6 +93,10 @@ def _ask(shared: Service, asked: EmbedRequest) -> tuple[dict[int, bytes], Finish
 def _shown(vector: bytes, body: EmbeddingsRequest) -> str | list[float]:
     if body.encoding_format == "base64":
         return base64.b64encode(vector).decode()
+    return _numbers(vector)
+
+
+def _numbers(vector: bytes) -> list[float]:
     numbers = array("f", vector)
     if sys.byteorder == "big":
         numbers.byteswap()

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from src.errors import InvalidRequest, UnsupportedValue
 
 FieldClass = Literal["honoured", "translated", "advisory", "refused"]
-WireName = Literal["chat", "completions", "responses", "messages", "embeddings"]
+WireName = Literal["chat", "completions", "responses", "messages", "embeddings", "ollama"]
 WIRES: tuple[WireName, ...] = get_args(WireName)
 OTHER = "other"  # label of a field that is not in the table
 
@@ -83,11 +83,21 @@ HONOURED: tuple[Field, ...] = (
     *_rows("honoured", "instructions max_output_tokens text reasoning", "responses"),
     *_rows("honoured", "previous_response_id background include store", "responses"),
     *_rows("honoured", "system stop_sequences thinking output_config output_format", "messages"),
+    *_rows("honoured", "name messages prompt input system images raw stream format options tools think", "ollama"),
+    *_rows("honoured", "logprobs top_logprobs dimensions", "ollama"),
 )
 
 TRANSLATED: tuple[Field, ...] = ()
 
+_OLLAMA_LOADING = (
+    *("num_ctx", "num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread", "numa", "low_vram", "f16_kv"),
+    *("logits_all", "vocab_only", "use_mmap", "use_mlock", "embedding_only", "mirostat_eta", "mirostat_tau"),
+)
 ADVISORY: tuple[Field, ...] = (
+    Field("keep_alive", "advisory", ("ollama",), taken=(0, "0", "0s", "0m", "0h")),
+    Field("truncate", "advisory", ("ollama",), neutral=(False,), why="while the prompt fits"),
+    Field("shift", "advisory", ("ollama",), neutral=(False,), why="while the prompt fits"),
+    *(Field(f"options.{name}", "advisory", ("ollama",)) for name in _OLLAMA_LOADING),
     Field("verbosity", "advisory", ("chat", "completions"), neutral=("medium",)),
     Field("text.verbosity", "advisory", ("responses",), neutral=("medium",)),
     Field("reasoning.summary", "advisory", ("responses",), neutral=("none",)),
@@ -111,6 +121,14 @@ ADVISORY: tuple[Field, ...] = (
 
 _HOSTED_WHY = "nothing here can do it"
 REFUSED: tuple[Field, ...] = (
+    Field("suffix", "refused", ("ollama",), neutral=("",)),
+    Field("template", "refused", ("ollama",), neutral=("",), why="a model has its own"),
+    Field("context", "refused", ("ollama",), neutral=([],), why="send the conversation to /api/chat"),
+    Field("options.mirostat", "refused", ("ollama",), neutral=(0,)),
+    Field("options.typical_p", "refused", ("ollama",), neutral=(1,)),
+    Field("options.tfs_z", "refused", ("ollama",), neutral=(1,)),
+    Field("options.repeat_last_n", "refused", ("ollama",), neutral=(-1, 64), why="the whole text counts"),
+    Field("options.penalize_newline", "refused", ("ollama",), neutral=(True,)),
     Field("functions", "refused", ("chat",), neutral=([],)),
     Field("function_call", "refused", ("chat",), neutral=("none", "auto")),
     Field("modalities", "refused", _OPENAI, neutral=(["text"],)),
@@ -140,6 +158,7 @@ FOREIGN: dict[WireName, tuple[str, ...]] = {
         *("functions", "function_call", "continue_final_message", "add_generation_prompt"),
     ),
     "embeddings": (),
+    "ollama": (),
     "messages": (
         *("n", "logprobs", "top_logprobs", "response_format", "stream_options", "max_completion_tokens", "stop"),
         *("reasoning_effort", "functions", "function_call", "continue_final_message", "add_generation_prompt"),

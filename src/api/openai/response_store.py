@@ -16,10 +16,10 @@ from src.api.openai.schemas_responses import ResponseOut
 
 @dataclass(frozen=True)
 class Stored:
-    """A response and the turns that led to it and through it, as chat has them."""
+    """A response and the items that it answers, those of earlier responses included, each with an id."""
 
     response: ResponseOut
-    turns: list[dict[str, Any]]
+    items: list[dict[str, Any]]
 
 
 class Conversations:
@@ -28,9 +28,9 @@ class Conversations:
     def __init__(self, max_bytes: int) -> None:
         self._store: SharedStore[Stored] = SharedStore(max_bytes)
 
-    def put(self, owner: str, response: ResponseOut, turns: list[dict[str, Any]]) -> None:
-        size = len(msgspec.json.encode(turns)) + len(msgspec.json.encode(response))
-        self._store.put(owner, response.id, Stored(response, turns), size)
+    def put(self, owner: str, response: ResponseOut, items: list[dict[str, Any]]) -> None:
+        size = len(msgspec.json.encode(items)) + len(msgspec.json.encode(response))
+        self._store.put(owner, response.id, Stored(response, items), size)
 
     def get(self, owner: str, response_id: str) -> Stored | None:
         return self._store.get(owner, response_id)

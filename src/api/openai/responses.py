@@ -1,28 +1,26 @@
-"""POST /v1/responses and what it keeps: a translation onto chat, with a bounded store of finished responses."""
+"""/v1/responses and what it keeps: a translation onto chat, with a bounded store of finished responses."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, current_app
-from msgspec.structs import replace
+from flask import Blueprint, Response, current_app, request
+from pydantic import TypeAdapter, ValidationError
 
 from src.api.edge import auth, body_bounds
-from src.api.generation import sse
-from src.api.generation.streaming import Event
-from src.api.openai import convert, disclosure, translation
+from src.api.interest import interest
+from src.api.openai import disclosure, fields, response_tools, response_turns, translation
 from src.api.openai import schemas_responses as shapes
-from src.api.openai.response_items import Items
+from src.api.openai.response_builder import ResponseBuilder, ResponseWriter, usage
 from src.api.openai.response_store import Conversations, Stored
 from src.api.openai.schemas import ChatCompletionRequest
-from src.api.openai.schemas_responses import ResponseEvent, ResponseOut, ResponsesRequest
-from src.api.service import json_body, json_response, service
-from src.errors import InvalidRequest, NotFound, ServiceError
-from src.ipc.messages.chat import Delta, Finished, GenerateRequest, Usage
+from src.api.openai.schemas_responses import ResponsesRequest
+from src.api.service import json_body, json_response, request_id, service
+from src.errors import InvalidRequest, NotFound
+from src.ipc.messages.chat import Delta, Finished, GenerateRequest, Tokenized, TokenizeRequest
 
 blueprint = Blueprint("responses", __name__)
 
@@ -33,6 +31,12 @@ _NAMES = {
     "response_format": "text.format",
 }
 _KEPT = "stoker-conversations"
+_TOOLS = TypeAdapter(list[shapes.ResponseTool])
+_MOST_LISTED = 100
+_SUMMARISE = (
+    "Summarise this conversation for whoever goes on with it: what is asked for, what was decided and done, the facts,"
+    " names and paths that matter, and what is left to do. Answer with the summary alone."
+)
 
 
 def _conversations() -> Conversations:
@@ -47,17 +51,46 @@ def _conversations() -> Conversations:
 
 @blueprint.post("/v1/responses")
 def create() -> Response:
-    given = json_body()
-    body_bounds.check_items(given.get("input"), service().settings)
-    own = ResponsesRequest.model_validate(disclosure.settle("responses", given))
-    kept = _conversations()
-    turns = _previous(own, kept, auth.owner()) + turns_of(own.input)
-    fields = as_chat(own, turns)
+    own, items = _read()
     with translation.own_names(_NAMES):
-        body, generate = translation.accept(fields)
-        form = ResponseBuilder(generate, own, body, turns, partial(kept.put, auth.owner()))
+        body, generate = _accept(own, items)
+        keep = partial(_conversations().put, auth.owner(), items=items)
+        form = ResponseBuilder(generate, own, body, response_tools.offered(_all_tools(own, items)), keep)
         writer = ResponseWriter(form) if body.stream else None
         return translation.respond(generate, writer, form.whole)
+
+
+@blueprint.post("/v1/responses/input_tokens")
+def count() -> Response:
+    """How long the prompt of such a request is; nothing is generated."""
+    own, items = _read()
+    with translation.own_names(_NAMES):
+        _, generate = _accept(own, items)
+    with interest() as still:
+        answer = service().backends.ask_engine(generate.model, TokenizeRequest(generate), still)
+    assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
+    return json_response(shapes.InputTokens(len(answer.tokens)))
+
+
+@blueprint.post("/v1/responses/compact")
+def compact() -> Response:
+    """The conversation, made shorter: its users' turns, and a summary of all the rest by the model."""
+    own, items = _read()
+    asked = shapes.MessageItem(role="user", content=_SUMMARISE)
+    with translation.own_names(_NAMES):
+        _, generate = _accept(own.model_copy(update={"tools": None, "tool_choice": None, "stream": None}), items, asked)
+        events = translation.collect(translation.admitted(generate))
+    finished = next(event for event in events if isinstance(event, Finished))
+    summary = "".join(event.text for event in events if isinstance(event, Delta))
+    made = {
+        "id": f"cmp_{generate.id}",
+        "type": "compaction",
+        "encrypted_content": response_turns.compaction(summary),
+    }
+    users = [item for item in items if item.get("type", "message") == "message" and item.get("role") == "user"]
+    return json_response(
+        shapes.Compacted(f"resp_{generate.id}", (*users, made), usage(finished.usage, 0), int(time.time()))
+    )
 
 
 @blueprint.get("/v1/responses/<response_id>")
@@ -73,6 +106,31 @@ def delete(response_id: str) -> Response:
     return json_response(shapes.Deleted(response_id))
 
 
+@blueprint.get("/v1/responses/<response_id>/input_items")
+def input_items(response_id: str) -> Response:
+    """What the response answered, newest first, or in the `order` of `asc`; `limit` of them, `after` an id."""
+    items = _stored(_visible_owner(response_id), response_id).items
+    order, after = request.args.get("order", "desc"), request.args.get("after")
+    if order not in ("asc", "desc"):
+        raise InvalidRequest("order must be asc or desc.", param="order")
+    listed = items if order == "asc" else items[::-1]
+    if after is not None:
+        at = next((at for at, item in enumerate(listed) if item["id"] == after), None)
+        if at is None:
+            raise InvalidRequest("after must be the id of an item.", param="after")
+        listed = listed[at + 1 :]
+    page = listed[: _limit()]
+    first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
+    return json_response(shapes.ItemList(tuple(page), first, last, has_more=len(page) < len(listed)))
+
+
+def _limit() -> int:
+    text = request.args.get("limit", "20")
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= _MOST_LISTED:
+        raise InvalidRequest(f"limit must be a number from 1 to {_MOST_LISTED}.", param="limit")
+    return int(text)
+
+
 def _visible_owner(response_id: str) -> str:
     """Whose response is meant: the caller's own; an admin sees those of all keys."""
     found = _conversations().owner_of(response_id) if auth.sees_all() else None
@@ -86,41 +144,82 @@ def _stored(owner: str, response_id: str) -> Stored:
     return stored
 
 
-def _previous(own: ResponsesRequest, kept: Conversations, owner: str) -> list[dict[str, Any]]:
-    if own.previous_response_id is None:
-        return []
-    stored = kept.get(owner, own.previous_response_id)
-    if stored is None:
-        raise InvalidRequest("No response with this id is kept here.", param="previous_response_id")
-    return stored.turns
-
-
 # ---- in
 
 
-def as_chat(own: ResponsesRequest, turns: list[dict[str, Any]]) -> dict[str, Any]:
-    """The same wish in chat's words."""
+def _read() -> tuple[ResponsesRequest, list[dict[str, Any]]]:
+    """The request, and all it goes on from: items of the response before, and its own, each with an id."""
+    given = json_body()
+    body_bounds.check_items(given.get("input"), service().settings)
+    raw = disclosure.settle("responses", given)
+    response_turns.check_types(raw.get("input"))
+    if isinstance(raw.get("tools"), list):
+        raw["tools"], aside = fields.split_tools(raw["tools"])
+        disclosure.note(*aside)
+    own = ResponsesRequest.model_validate(raw)
+    items: Any = raw["input"]
+    if isinstance(items, str):
+        items = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": items}]}]
+    before = _previous(own)
+    named = [_with_id(item, f"in_{request_id()}_{len(before) + at}") for at, item in enumerate(items)]
+    return own, [*before, *named]
+
+
+def _with_id(item: dict[str, Any], made: str) -> dict[str, Any]:
+    """An item as it is listed: with its type and an id, a message's text as a part."""
+    shown = {**item, "type": item.get("type", "message"), "id": item.get("id") or made}
+    if shown["type"] == "message" and isinstance(item["content"], str):
+        kind = "output_text" if item["role"] == "assistant" else "input_text"
+        shown["content"] = [{"type": kind, "text": item["content"]}]
+    return shown
+
+
+def _previous(own: ResponsesRequest) -> list[dict[str, Any]]:
+    if own.previous_response_id is None:
+        return []
+    stored = _conversations().get(auth.owner(), own.previous_response_id)
+    if stored is None:
+        raise InvalidRequest("No response with this id is kept here.", param="previous_response_id")
+    return [*stored.items, *msgspec.json.decode(msgspec.json.encode(stored.response.output))]
+
+
+def _accept(
+    own: ResponsesRequest, items: list[dict[str, Any]], *more: shapes.Item
+) -> tuple[ChatCompletionRequest, GenerateRequest]:
+    """The request in chat's form, checked as chat's are."""
+    turns = response_turns.turns_of([*response_turns.kept_items(items), *more])
+    tools = _all_tools(own, items)
+    body, generate = translation.accept(_as_chat(own, turns, tools))
+    return body, msgspec.structs.replace(generate, tools=response_tools.with_formats(generate.tools, tools))
+
+
+def _all_tools(own: ResponsesRequest, items: list[dict[str, Any]]) -> list[shapes.ResponseTool]:
+    """The request's tools, and those that a search of an earlier turn found; what cannot be read is left out."""
+    tools = list(own.tools or ())
+    for raw in response_turns.searched_tools(items):
+        try:
+            (found,) = _TOOLS.validate_python([raw])
+        except ValidationError:
+            continue
+        if not response_tools.offered([found]).keys() & response_tools.offered(tools).keys():
+            tools.append(found)
+    return tools
+
+
+def _as_chat(own: ResponsesRequest, turns: list[dict[str, Any]], tools: list[shapes.ResponseTool]) -> dict[str, Any]:
     extra = own.model_extra or {}
     first = [] if own.instructions is None else [{"role": "system", "content": own.instructions}]
-    choice = own.tool_choice
-    if isinstance(choice, shapes.NamedTool):
-        named: object = {"type": "function", "function": {"name": choice.name}}
-    else:
-        named = choice
-    fields = {
+    choice, offers = response_tools.choice(own, response_tools.functions(tools))
+    chosen = {
         "model": own.model,
         "messages": [*first, *turns],
         "max_tokens": own.max_output_tokens,
-        "tools": None if own.tools is None else [_tool(tool) for tool in own.tools],
-        "tool_choice": named,
+        "tools": offers or None,
+        "tool_choice": choice,
         "response_format": _format(own),
         "reasoning_effort": own.reasoning.effort if own.reasoning is not None else None,
     }
-    return {**extra, **{name: value for name, value in fields.items() if value is not None}}
-
-
-def _tool(tool: shapes.ResponseTool) -> dict[str, Any]:
-    return {"type": "function", "function": tool.model_dump(exclude={"type"}, exclude_none=True)}
+    return {**extra, **{name: value for name, value in chosen.items() if value is not None}}
 
 
 def _format(own: ResponsesRequest) -> dict[str, Any] | None:
@@ -131,171 +230,3 @@ def _format(own: ResponsesRequest) -> dict[str, Any] | None:
         return {"type": "json_object"}
     schema = {"name": wish.name or "", "schema": wish.schema_, "strict": wish.strict}
     return {"type": "json_schema", "json_schema": schema}
-
-
-def turns_of(given: str | Iterable[shapes.Item]) -> list[dict[str, Any]]:
-    """Items as chat's turns: calls belong to the assistant's turn before them."""
-    if isinstance(given, str):
-        return [{"role": "user", "content": given}]
-    turns: list[dict[str, Any]] = []
-    for item in given:
-        if isinstance(item, shapes.MessageItem):
-            turns.append({"role": item.role, "content": _content(item.content)})
-        elif isinstance(item, shapes.CallItem):
-            if not turns or turns[-1]["role"] != "assistant":
-                turns.append({"role": "assistant", "content": ""})
-            function = {"name": item.name, "arguments": item.arguments}
-            call = {"id": item.call_id, "type": "function", "function": function}
-            turns[-1].setdefault("tool_calls", []).append(call)
-        elif isinstance(item, shapes.CallOutputItem):
-            turns.append({"role": "tool", "tool_call_id": item.call_id, "content": _content(item.output)})
-        # earlier thinking is not shown to the model again, as OpenAI does
-    return turns
-
-
-def _content(content: str | list[shapes.ContentPart | shapes.InputImage]) -> str | list[dict[str, Any]]:
-    return content if isinstance(content, str) else translation.content_of([_part(part) for part in content])
-
-
-def _part(part: shapes.ContentPart | shapes.InputImage) -> dict[str, Any]:
-    if isinstance(part, shapes.InputImage):
-        return {"type": "image_url", "image_url": {"url": part.image_url, "detail": part.detail}}
-    return {"type": "text", "text": part.text or part.refusal}
-
-
-# ---- out
-
-
-Keep = Callable[[ResponseOut, list[dict[str, Any]]], None]
-
-
-class ResponseBuilder:
-    """How this request's response looks, and where it is kept."""
-
-    def __init__(
-        self,
-        generate: GenerateRequest,
-        own: ResponsesRequest,
-        body: ChatCompletionRequest,
-        turns: list[dict[str, Any]],
-        keep: Keep,
-    ) -> None:
-        self.items = Items(generate.id)
-        self._turns, self._keep = turns, keep
-        self._base = ResponseOut(
-            id=f"resp_{generate.id}",
-            created_at=int(time.time()),
-            model=generate.model,
-            status="in_progress",
-            output=(),
-            parallel_tool_calls=generate.tool_choice.parallel,
-            tool_choice=own.tool_choice.model_dump() if isinstance(own.tool_choice, shapes.NamedTool) else _auto(own),
-            tools=tuple(tool.model_dump() for tool in own.tools or ()),
-            text=_shown_text(own),
-            instructions=own.instructions,
-            max_output_tokens=own.max_output_tokens,
-            metadata=own.metadata or {},
-            previous_response_id=own.previous_response_id,
-            reasoning={"effort": own.reasoning.effort if own.reasoning is not None else None, "summary": None},
-            store=own.store is not False,
-            temperature=body.temperature,
-            top_p=body.top_p,
-        )
-
-    def begun(self) -> ResponseOut:
-        return self._base
-
-    def finished(self, event: Finished) -> ResponseOut:
-        """The response as it is kept; its items must have been finished."""
-        complete = event.reason != "length"
-        made = replace(
-            self._base,
-            status="completed" if complete else "incomplete",
-            incomplete_details=None if complete else shapes.Incomplete("max_output_tokens"),
-            output=tuple(self.items.done),
-            usage=_usage(event.usage, self.items.reasoning_tokens),
-        )
-        if made.store:
-            self._keep(made, [*self._turns, *self._said()])
-        return made
-
-    def failed(self, error: ServiceError) -> ResponseOut:
-        problem = shapes.ResponseError(error.code, error.message)
-        return replace(self._base, status="failed", error=problem, output=tuple(self.items.done))
-
-    def whole(self, events: list[Event]) -> ResponseOut:
-        for event in events:
-            if isinstance(event, Delta):
-                self.items.feed(event)
-            elif isinstance(event, Finished):
-                self.items.finish(complete=event.reason != "length")
-                return self.finished(event)
-        return self.begun()
-
-    def _said(self) -> list[dict[str, Any]]:
-        """This response's output as turns to go on from."""
-        encoded = msgspec.json.encode(tuple(self.items.done))
-        items = [_item(one) for one in msgspec.json.decode(encoded)]
-        return turns_of([item for item in items if item is not None])
-
-
-def _item(raw: dict[str, Any]) -> shapes.Item | None:
-    if raw["type"] == "message":
-        return shapes.MessageItem.model_validate(raw)
-    return shapes.CallItem.model_validate(raw) if raw["type"] == "function_call" else None
-
-
-def _auto(own: ResponsesRequest) -> str:
-    return str(own.tool_choice or "auto")
-
-
-def _shown_text(own: ResponsesRequest) -> object:
-    wish = own.text.format if own.text is not None else None
-    return {"format": wish.model_dump(by_alias=True, exclude_none=True) if wish is not None else {"type": "text"}}
-
-
-def _usage(counts: Usage, reasoning: int) -> shapes.ResponseUsage:
-    shown = convert.usage(counts)
-    return shapes.ResponseUsage(
-        shown.prompt_tokens,
-        shown.completion_tokens,
-        shown.total_tokens,
-        shapes.InputDetails(counts.cached_tokens),
-        shapes.OutputDetails(reasoning),
-    )
-
-
-class ResponseWriter:
-    """A stream of numbered events."""
-
-    def __init__(self, form: ResponseBuilder) -> None:
-        self._form = form
-        self._number = 0
-
-    def begin(self, prompt_tokens: int) -> bytes:  # noqa: ARG002  # the usage comes at the end
-        begun = self._form.begun()
-        kinds = ("response.created", "response.in_progress")
-        return b"".join(self._event(ResponseEvent(kind, response=begun)) for kind in kinds)
-
-    def event(self, event: Event) -> bytes:
-        if isinstance(event, Delta):
-            return b"".join(map(self._event, self._form.items.feed(event)))
-        if not isinstance(event, Finished):
-            return b""
-        complete = event.reason != "length"
-        ended = b"".join(map(self._event, self._form.items.finish(complete=complete)))
-        kind = "response.completed" if complete else "response.incomplete"
-        return ended + self._event(ResponseEvent(kind, response=self._form.finished(event)))
-
-    def keep_alive(self) -> bytes:
-        return sse.PING
-
-    def failed(self, error: ServiceError) -> bytes:
-        return self._event(ResponseEvent("response.failed", response=self._form.failed(error)))
-
-    def end(self) -> bytes:
-        return b""
-
-    def _event(self, event: ResponseEvent) -> bytes:
-        number, self._number = self._number, self._number + 1
-        return sse.named(event.type, replace(event, sequence_number=number))

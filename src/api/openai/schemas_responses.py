@@ -29,23 +29,57 @@ class InputImage(_Open):
     detail: Literal["auto", "low", "high", "original"] | None = None
 
 
+Part = ContentPart | InputImage
+
+
 class MessageItem(_Open):
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[ContentPart | InputImage]
+    content: str | list[Part]
 
 
 class CallItem(_Open):
+    """`namespace`: where the tool's bare name belongs."""
+
     type: Literal["function_call"]
     call_id: str
     name: str
     arguments: str
+    namespace: str | None = None
 
 
 class CallOutputItem(_Open):
     type: Literal["function_call_output"]
     call_id: str
-    output: str | list[ContentPart | InputImage]
+    output: str | list[Part]
+
+
+class CustomCallItem(_Open):
+    type: Literal["custom_tool_call"]
+    call_id: str
+    name: str
+    input: str
+    namespace: str | None = None
+
+
+class CustomOutputItem(_Open):
+    type: Literal["custom_tool_call_output"]
+    call_id: str
+    output: str | list[Part]
+
+
+class SearchCallItem(_Open):
+    """A search among the client's tools, of an earlier turn that another server answered."""
+
+    type: Literal["tool_search_call"]
+    call_id: str | None = None
+    arguments: Any = None
+
+
+class SearchOutputItem(_Open):
+    type: Literal["tool_search_output"]
+    call_id: str | None = None
+    tools: list[dict[str, Any]] = []
 
 
 class ReasoningItem(_Open):
@@ -53,24 +87,83 @@ class ReasoningItem(_Open):
     content: list[ContentPart] | None = None
 
 
-Item = MessageItem | CallItem | CallOutputItem | ReasoningItem
+class CompactionItem(_Open):
+    """A summary that /v1/responses/compact made, in place of what it sums up."""
+
+    type: Literal["compaction", "compaction_summary"]
+    encrypted_content: str
 
 
-class ResponseTool(BaseModel):
-    """A function of the client's; OpenAI's own tools have another type."""
+Item = (
+    MessageItem
+    | CallItem
+    | CallOutputItem
+    | CustomCallItem
+    | CustomOutputItem
+    | SearchCallItem
+    | SearchOutputItem
+    | ReasoningItem
+    | CompactionItem
+)
 
+
+class _Tool(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    type: Literal["function"]
     name: str
     description: str | None = None
+    # tools that a search would load first: all are offered
+    defer_loading: bool | None = None
+    allowed_callers: list[str] | None = None
+
+
+class FunctionTool(_Tool):
+    type: Literal["function"]
     parameters: dict[str, Any] | None = None
+    output_schema: dict[str, Any] | None = None
     strict: bool | None = None
 
 
+class CustomFormat(BaseModel):
+    """What a custom tool's input must look like: any text, or a grammar."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    type: Literal["text", "grammar"]
+    syntax: Literal["lark", "regex"] | None = None
+    definition: str | None = None
+
+
+class CustomTool(_Tool):
+    """A tool that is called with one text."""
+
+    type: Literal["custom"]
+    format: CustomFormat | None = None
+
+
+class NamespaceTool(_Tool):
+    type: Literal["namespace"]
+    tools: list[FunctionTool | CustomTool]
+
+
+ResponseTool = FunctionTool | CustomTool | NamespaceTool
+
+
 class NamedTool(_Open):
-    type: Literal["function"]
+    type: Literal["function", "custom"]
     name: str
+    namespace: str | None = None
+
+
+class AllowedTools(_Open):
+    """A choice among some of the tools."""
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: list[dict[str, Any]]
+
+
+ToolChoice = Literal["none", "auto", "required"] | NamedTool | AllowedTools
 
 
 class TextFormat(BaseModel):
@@ -106,6 +199,18 @@ class ResponseStreamOptions(BaseModel):
     include_obfuscation: bool | None = None
 
 
+# what would be shown beside an answer: reasoning is shown anyway, of the others there is nothing
+Include = Literal[
+    "reasoning.encrypted_content",
+    "web_search_call.action.sources",
+    "web_search_call.results",
+    "file_search_call.results",
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+    "message.input_image.image_url",
+]
+
+
 class ResponsesRequest(BaseModel):
     """Body of POST /v1/responses."""
 
@@ -116,14 +221,14 @@ class ResponsesRequest(BaseModel):
     instructions: str | None = None
     max_output_tokens: int | None = Field(None, ge=1, le=10_000_000)
     tools: list[ResponseTool] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    tool_choice: ToolChoice | None = None
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None
     previous_response_id: str | None = Field(None, max_length=256)
     store: bool | None = None
     truncation: Literal["disabled"] | None = None
     background: Literal[False] | None = None
-    include: list[Literal["reasoning.encrypted_content"]] | None = None
+    include: list[Include] | None = None
     metadata: dict[str, str] | None = Field(None, max_length=16)
     stream_options: ResponseStreamOptions | None = None
 
@@ -163,9 +268,19 @@ class CallOutItem(Wire, frozen=True, tag_field="type", tag="function_call"):
     name: str
     arguments: str
     status: str
+    namespace: str | msgspec.UnsetType = msgspec.UNSET
 
 
-OutItem = MessageOutItem | ReasoningOutItem | CallOutItem
+class CustomCallOutItem(Wire, frozen=True, tag_field="type", tag="custom_tool_call"):
+    id: str
+    call_id: str
+    name: str
+    input: str
+    status: str
+    namespace: str | msgspec.UnsetType = msgspec.UNSET
+
+
+OutItem = MessageOutItem | ReasoningOutItem | CallOutItem | CustomCallOutItem
 
 
 class InputDetails(Wire, frozen=True):
@@ -227,6 +342,29 @@ class Deleted(Wire, frozen=True):
     deleted: bool = True
 
 
+class InputTokens(Wire, frozen=True):
+    input_tokens: int
+    object: str = "response.input_tokens"
+
+
+class Compacted(Wire, frozen=True):
+    """A shorter conversation: its items can be sent in the place of the long one's."""
+
+    id: str
+    output: tuple[Any, ...]
+    usage: ResponseUsage
+    created_at: int
+    object: str = "response.compaction"
+
+
+class ItemList(Wire, frozen=True):
+    data: tuple[Any, ...]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    object: str = "list"
+
+
 class ResponseEvent(Wire, frozen=True, omit_defaults=True):
     """One event of a stream: `type` says which of the others there are."""
 
@@ -242,4 +380,5 @@ class ResponseEvent(Wire, frozen=True, omit_defaults=True):
     text: str | msgspec.UnsetType = msgspec.UNSET
     name: str | msgspec.UnsetType = msgspec.UNSET
     arguments: str | msgspec.UnsetType = msgspec.UNSET
+    input: str | msgspec.UnsetType = msgspec.UNSET
     logprobs: tuple[()] | msgspec.UnsetType = msgspec.UNSET

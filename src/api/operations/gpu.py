@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 from flask import Blueprint, Response
 
+from src.api.openai.model_cards import settled
 from src.api.openai.schemas import ModelsBody, TimeoutBody
-from src.api.operations.models import settled
 from src.api.service import CONTROL_BYTES, json_body, json_response, service
 from src.api.wire import Wire
 from src.errors import BackendUnavailable

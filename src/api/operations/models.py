@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import time
-
 from flask import Blueprint, Response, request
 
-from src import catalog
 from src.api import error_handlers
 from src.api.anthropic import models as anthropic
 from src.api.anthropic.schemas import AnthropicModel
-from src.api.edge import auth
 from src.api.interest import interest
-from src.api.openai.schemas import EmbeddingCard, LoadOut, ModelBody, ModelCard, ModelList
+from src.api.openai.model_cards import card, cards, settled
+from src.api.openai.schemas import ModelBody, ModelCard, ModelList
+from src.api.operations.codex_models import CodexModelList, codex_models
 from src.api.service import CONTROL_BYTES, json_body, json_response, service
 from src.ipc.messages.control import MoveModel
-from src.ipc.messages.status import ModelStatus, SystemStatus
 
 blueprint = Blueprint("models", __name__)
 
 _ACCEPTED = 202
-# how long an answer waits for a model that is ordered away; its requests may take longer
-_MOVE_S = 10.0
-_POLL_S = 0.05
 
 
 @blueprint.get("/v1/models")
 def list_models() -> Response:
-    backends = service().backends
-    status = backends.status()
-    cards = tuple(_card(entry, status) for entry in backends.catalog().values())
-    if not error_handlers.speaks_anthropic():
-        return json_response(ModelList(cards))
+    found = cards()
     asked = request.args
-    page = anthropic.page(
-        list(map(_anthropic, cards)), asked.get("limit"), asked.get("after_id"), asked.get("before_id")
-    )
-    return json_response(page)
+    if error_handlers.speaks_anthropic():
+        page = anthropic.page(
+            list(map(_anthropic, found)), asked.get("limit"), asked.get("after_id"), asked.get("before_id")
+        )
+        return json_response(page)
+    if asked.get("client_version"):  # Codex asks, and reads `models`
+        return json_response(CodexModelList(found, codex_models(found)))
+    return json_response(ModelList(found))
 
 
 @blueprint.get("/v1/models/<path:name>")
@@ -45,8 +39,8 @@ def show_model(name: str) -> Response:
         return list_models()
     backends = service().backends
     found = name if name in backends.models else name.rstrip("/")
-    card = _card(backends.check_model(found), backends.status())
-    return json_response(_anthropic(card) if error_handlers.speaks_anthropic() else card)
+    shown = card(backends.check_model(found), backends.status())
+    return json_response(_anthropic(shown) if error_handlers.speaks_anthropic() else shown)
 
 
 @blueprint.post("/v1/models/load")
@@ -71,51 +65,5 @@ def unload() -> Response:
     return response
 
 
-def settled(names: tuple[str, ...], states: set[str]) -> bool:
-    """Wait a moment until these models are in one of the states; whether they are."""
-    deadline = time.monotonic() + _MOVE_S
-    while True:
-        status = service().backends.status()
-        found = [status.model(name) for name in names] if status is not None else []
-        if found and all(model is None or model.state in states for model in found):
-            return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_POLL_S)
-
-
-def _anthropic(card: ModelCard) -> AnthropicModel:
-    return anthropic.model(card.id, card.created, card.context_length)
-
-
-def _card(entry: catalog.CatalogEntry, status: SystemStatus | None) -> ModelCard:
-    created = int(service().started)
-    model = status.model(entry.name) if status is not None else None
-    if status is None or model is None:
-        return ModelCard(entry.name, created, context_length=entry.context_length, capabilities=entry.capabilities)
-    child = status.child(model.child)
-    health = child.health if child is not None else None
-    loaded = health.model if health is not None else None
-    vectors = EmbeddingCard(loaded.embedding_size) if loaded is not None and loaded.embedding_size else None
-    return ModelCard(
-        entry.name,
-        created,
-        state=model.state,
-        detail=model.detail if auth.is_admin() else None,  # it may name paths
-        size_bytes=model.size_bytes or None,
-        context_length=loaded.context_length if loaded is not None else entry.context_length,
-        capabilities=entry.capabilities if vectors is None else (*entry.capabilities, "embeddings"),
-        parameters=loaded.parameters if loaded is not None else None,
-        engine=health.engine if health is not None else None,
-        embeddings=vectors,
-        pinned=model.pinned,
-        running=model.running,
-        waiting=model.waiting,
-        idle_seconds=model.idle_s if model.state in ("gpu", "cpu") else None,
-        progress=_progress(model),
-    )
-
-
-def _progress(model: ModelStatus) -> LoadOut | None:
-    found = model.progress
-    return None if found is None else LoadOut(found.done_bytes, found.total_bytes, found.seconds, found.eta_s)
+def _anthropic(shown: ModelCard) -> AnthropicModel:
+    return anthropic.model(shown.id, shown.created, shown.context_length)

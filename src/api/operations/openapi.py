@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,8 +13,9 @@ from pydantic.json_schema import models_json_schema
 from src.api.anthropic import schemas as schemas_messages
 from src.api.edge import roles
 from src.api.ocr import schemas as ocr_schemas
+from src.api.ollama import schemas as schemas_ollama
 from src.api.openai import schemas, schemas_completions, schemas_embeddings, schemas_responses
-from src.api.wire import ErrorEnvelope, Wire
+from src.api.wire import ErrorEnvelope, PlainError, Wire
 from src.settings import VERSION
 
 _REF = "#/components/schemas/{name}"
@@ -45,7 +47,8 @@ _ACCESS: dict[roles.Access, str] = {
 
 @dataclass(frozen=True)
 class DocumentedRoute:
-    """One operation. A `stream` answers with server-sent events when the body asks for it."""
+    """One operation. A `stream` answers with server-sent events when the body asks for it, `lines` with lines of JSON;
+    `error` is the shape of its errors."""
 
     method: str
     path: str
@@ -53,7 +56,11 @@ class DocumentedRoute:
     answer: type[Wire] | None = None
     body: type[BaseModel] | None = None
     stream: bool = False
+    lines: bool = False
+    error: type[Wire] = ErrorEnvelope
 
+
+_ollama = partial(DocumentedRoute, error=PlainError)
 
 ROUTES = (
     DocumentedRoute(
@@ -82,6 +89,21 @@ ROUTES = (
     ),
     DocumentedRoute("get", "/v1/responses/{response_id}", "A response that was kept.", schemas_responses.ResponseOut),
     DocumentedRoute("delete", "/v1/responses/{response_id}", "Forget a response.", schemas_responses.Deleted),
+    DocumentedRoute("get", "/v1/responses/{response_id}/input_items", "What it answered.", schemas_responses.ItemList),
+    DocumentedRoute(
+        "post",
+        "/v1/responses/input_tokens",
+        "How long a prompt would be.",
+        schemas_responses.InputTokens,
+        schemas_responses.ResponsesRequest,
+    ),
+    DocumentedRoute(
+        "post",
+        "/v1/responses/compact",
+        "A conversation, made shorter.",
+        schemas_responses.Compacted,
+        schemas_responses.ResponsesRequest,
+    ),
     DocumentedRoute(
         "post",
         "/v1/messages",
@@ -126,6 +148,27 @@ ROUTES = (
     DocumentedRoute("get", "/v1/ocr/jobs/{name}/result", "A finished job's document, in the asked format."),
     DocumentedRoute("delete", "/v1/ocr/jobs/{name}", "Cancels a job."),
     DocumentedRoute("get", "/v1/ocr/jobs/{name}/events", "A job's pages as they come, as server-sent events."),
+    _ollama("post", "/api/chat", "Ollama's chat.", schemas_ollama.Answer, schemas_ollama.ChatRequest, lines=True),
+    _ollama(
+        "post",
+        "/api/generate",
+        "Ollama's form of completions.",
+        schemas_ollama.Answer,
+        schemas_ollama.GenerateBody,
+        lines=True,
+    ),
+    _ollama("post", "/api/embed", "Ollama's vectors of texts.", schemas_ollama.Embeddings, schemas_ollama.EmbedBody),
+    _ollama(
+        "post",
+        "/api/embeddings",
+        "Its older form, of one text.",
+        schemas_ollama.Embedding,
+        schemas_ollama.EmbeddingsBody,
+    ),
+    _ollama("get", "/api/tags", "The models as Ollama lists them.", schemas_ollama.Models),
+    _ollama("get", "/api/ps", "Those that are loaded.", schemas_ollama.RunningModels),
+    _ollama("post", "/api/show", "One of them.", schemas_ollama.Shown, schemas_ollama.NamedModel),
+    _ollama("get", "/api/version", "Of Ollama's API.", schemas_ollama.Version),
     DocumentedRoute("get", "/v1/models", "The models that are served.", schemas.ModelList),
     DocumentedRoute("get", "/v1/models/{name}", "One model.", schemas.ModelCard),
     DocumentedRoute("post", "/v1/models/load", "Bring a model to the device.", schemas.ModelCard, schemas.ModelBody),
@@ -162,7 +205,7 @@ def _needed(route: DocumentedRoute) -> roles.Access:
 def document() -> dict[str, Any]:
     """The whole description, OpenAPI 3.1."""
     answers = [route.answer for route in ROUTES if route.answer is not None]
-    _, components = msgspec.json.schema_components([*answers, ErrorEnvelope], ref_template=_REF)
+    _, components = msgspec.json.schema_components([*answers, ErrorEnvelope, PlainError], ref_template=_REF)
     bodies = [(route.body, "validation") for route in ROUTES if route.body is not None]
     _, defined = models_json_schema(bodies, ref_template=_PYDANTIC_REF)  # type: ignore[arg-type]  # a literal widens
     paths: dict[str, dict[str, Any]] = {}
@@ -202,14 +245,16 @@ def _good(route: DocumentedRoute) -> dict[str, Any]:
     content: dict[str, Any] = {} if route.answer is None else _json(route.answer)
     if route.stream:
         content["text/event-stream"] = {"schema": _EVENT}
+    if route.lines:
+        content["application/x-ndjson"] = {"schema": {"type": "string"}}
     return {"description": route.summary, **({"content": content} if content else {})}
 
 
 def _bad(route: DocumentedRoute) -> dict[str, Any]:
     if route.answer is None and route.body is None:
         return {"503": {"description": ERRORS["503"]}}
-    content = _json(ErrorEnvelope)
-    return {status: {"description": text, "content": content} for status, text in ERRORS.items()}
+    shapes = {status: ErrorEnvelope if status in ("401", "403") else route.error for status in ERRORS}
+    return {status: {"description": text, "content": _json(shapes[status])} for status, text in ERRORS.items()}
 
 
 def _json(kind: type) -> dict[str, Any]:

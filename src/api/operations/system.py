@@ -77,12 +77,6 @@ def version() -> Response:
     return json_response(Version(VERSION))
 
 
-@blueprint.route("/", methods=["HEAD"])
-def root() -> Response:
-    """Clients ask whether there is a server before they ask anything else; the answer says nothing but that."""
-    return Response(status=200)
-
-
 @blueprint.get("/v1/system/status")
 def system_status() -> Response:
     status = service().backends.status()

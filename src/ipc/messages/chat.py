@@ -38,12 +38,23 @@ class ChatMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     parts: tuple[str | ImagePart, ...] = ()
 
 
+class InputFormat(msgspec.Struct, frozen=True):
+    """What a tool's one string must look like."""
+
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
 class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A function the model may call; `parameters` is the text of a JSON schema."""
+    """A function the model may call; `parameters` is the text of a JSON schema.
+
+    With an `input_format` its one parameter is the string `input`.
+    """
 
     name: str
     description: str | None = None
     parameters: str = '{"type":"object","properties":{}}'
+    input_format: InputFormat | None = None
 
 
 class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):

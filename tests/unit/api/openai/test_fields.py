@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from src.api.anthropic.schemas import MessagesRequest
+from src.api.ollama.schemas import ChatRequest, EmbedBody, EmbeddingsBody, GenerateBody, NamedModel
 from src.api.openai import fields
 from src.api.openai.fields import ADVISORY, FIELDS, FOREIGN, REFUSED, WIRES, WireName
 from src.api.openai.schemas import ChatCompletionRequest
@@ -25,6 +26,7 @@ MODELS: dict[WireName, Any] = {
     "responses": ResponsesRequest,
     "messages": MessagesRequest,
     "embeddings": EmbeddingsRequest,
+    "ollama": ChatRequest,
 }
 # a value of each advisory field that asks for something
 ASIDE: dict[str, object] = {
@@ -80,6 +82,13 @@ def test_every_field_that_is_read_is_in_the_table(wire: WireName) -> None:
     assert set(MODELS[wire].model_fields) <= known
 
 
+def test_ollamas_bodies_are_in_the_table() -> None:
+    """It has one for each of its routes."""
+    known = {place.partition(".")[0] for field in fields.of_wire("ollama") for place in field.places}
+    for body in (GenerateBody, EmbedBody, EmbeddingsBody, NamedModel):
+        assert set(body.model_fields) <= known
+
+
 @pytest.mark.parametrize("wire", WIRES)
 def test_an_advisory_field_is_set_aside_and_named(wire: WireName) -> None:
     """Wherever it may stand; its neutral values, and null, are not worth a word."""
@@ -98,10 +107,10 @@ def test_a_refused_field_is_named(wire: WireName) -> None:
     for field in REFUSED:
         if wire in field.wires:
             with pytest.raises(UnsupportedValue, match=field.name) as refused:
-                fields.sort(wire, {field.name: ASKING.get(field.name, "x")})
+                fields.sort(wire, put({}, field.name, ASKING.get(field.name, "x")))
             assert (refused.value.param, refused.value.status) == (field.name, 400)
             for neutral in (None, *field.neutral):
-                assert fields.sort(wire, {field.name: neutral}) == []
+                assert fields.sort(wire, put({}, field.name, neutral)) == []
 
 
 def test_every_refused_field_of_chat_is_tried() -> None:

@@ -1,0 +1,1 @@
+"""Ollama's API, as a thin translation onto chat, embeddings and the models' life cycle. Web process."""

@@ -1,0 +1,77 @@
+"""The models as /v1/models shows them, and where they stand; for every room that lists or moves them."""
+
+from __future__ import annotations
+
+import time
+
+from src import catalog
+from src.api.edge import auth
+from src.api.openai.schemas import EmbeddingCard, LoadOut, ModelCard
+from src.api.service import service
+from src.ipc.messages.status import ModelStatus, SystemStatus
+
+# how long an answer waits for a model that is ordered away; its requests may take longer
+_MOVE_S = 10.0
+_POLL_S = 0.05
+
+
+def cards() -> tuple[ModelCard, ...]:
+    """Every model that may be named, and where it stands."""
+    backends = service().backends
+    status = backends.status()
+    return tuple(card(entry, status) for entry in backends.catalog().values())
+
+
+def seconds_left(name: str) -> float | None:
+    """Until an idle model leaves the device; None if it stays."""
+    status = service().backends.status()
+    model = status.model(name) if status is not None else None
+    if model is None or model.pinned or not model.idle_timeout_s:
+        return None
+    return max(0.0, model.idle_timeout_s - model.idle_s)
+
+
+def settled(names: tuple[str, ...], states: set[str]) -> bool:
+    """Wait a moment until these models are in one of the states; whether they are."""
+    deadline = time.monotonic() + _MOVE_S
+    while True:
+        status = service().backends.status()
+        found = [status.model(name) for name in names] if status is not None else []
+        if found and all(model is None or model.state in states for model in found):
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_S)
+
+
+def card(entry: catalog.CatalogEntry, status: SystemStatus | None) -> ModelCard:
+    created = int(service().started)
+    model = status.model(entry.name) if status is not None else None
+    if status is None or model is None:
+        return ModelCard(entry.name, created, context_length=entry.context_length, capabilities=entry.capabilities)
+    child = status.child(model.child)
+    health = child.health if child is not None else None
+    loaded = health.model if health is not None else None
+    vectors = EmbeddingCard(loaded.embedding_size) if loaded is not None and loaded.embedding_size else None
+    return ModelCard(
+        entry.name,
+        created,
+        state=model.state,
+        detail=model.detail if auth.is_admin() else None,  # it may name paths
+        size_bytes=model.size_bytes or None,
+        context_length=loaded.context_length if loaded is not None else entry.context_length,
+        capabilities=entry.capabilities if vectors is None else (*entry.capabilities, "embeddings"),
+        parameters=loaded.parameters if loaded is not None else None,
+        engine=health.engine if health is not None else None,
+        embeddings=vectors,
+        pinned=model.pinned,
+        running=model.running,
+        waiting=model.waiting,
+        idle_seconds=model.idle_s if model.state in ("gpu", "cpu") else None,
+        progress=_progress(model),
+    )
+
+
+def _progress(model: ModelStatus) -> LoadOut | None:
+    found = model.progress
+    return None if found is None else LoadOut(found.done_bytes, found.total_bytes, found.seconds, found.eta_s)

@@ -1,0 +1,144 @@
+"""How a response looks, whole and as a stream of numbered events, and when it is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+from pydantic import BaseModel
+
+from src.api.generation import sse
+from src.api.generation.streaming import Event
+from src.api.openai import convert
+from src.api.openai import schemas_responses as shapes
+from src.api.openai.response_items import Items
+from src.api.openai.response_tools import Offered
+from src.api.openai.schemas import ChatCompletionRequest
+from src.api.openai.schemas_responses import ResponseEvent, ResponseOut, ResponsesRequest
+from src.errors import ServiceError
+from src.ipc.messages.chat import Delta, Finished, GenerateRequest, Usage
+
+Keep = Callable[[ResponseOut], None]
+
+
+class ResponseBuilder:
+    """How this request's response looks, and where it is kept. `offered`: its tools, by the names the model knows."""
+
+    def __init__(
+        self,
+        generate: GenerateRequest,
+        own: ResponsesRequest,
+        body: ChatCompletionRequest,
+        offered: Mapping[str, Offered],
+        keep: Keep,
+    ) -> None:
+        self.items = Items(generate.id, offered)
+        self._keep = keep
+        self._base = ResponseOut(
+            id=f"resp_{generate.id}",
+            created_at=int(time.time()),
+            model=generate.model,
+            status="in_progress",
+            output=(),
+            parallel_tool_calls=generate.tool_choice.parallel,
+            tool_choice=_shown_choice(own),
+            tools=tuple(tool.model_dump(exclude_unset=True) for tool in own.tools or ()),
+            text=_shown_text(own),
+            instructions=own.instructions,
+            max_output_tokens=own.max_output_tokens,
+            metadata=own.metadata or {},
+            previous_response_id=own.previous_response_id,
+            reasoning={"effort": own.reasoning.effort if own.reasoning is not None else None, "summary": None},
+            store=own.store is not False,
+            temperature=body.temperature,
+            top_p=body.top_p,
+        )
+
+    def begun(self) -> ResponseOut:
+        return self._base
+
+    def finished(self, event: Finished) -> ResponseOut:
+        """The response as it is kept; its items must have been finished."""
+        complete = event.reason != "length"
+        made = replace(
+            self._base,
+            status="completed" if complete else "incomplete",
+            incomplete_details=None if complete else shapes.Incomplete("max_output_tokens"),
+            output=tuple(self.items.done),
+            usage=usage(event.usage, self.items.reasoning_tokens),
+        )
+        if made.store:
+            self._keep(made)
+        return made
+
+    def failed(self, error: ServiceError) -> ResponseOut:
+        problem = shapes.ResponseError(error.code, error.message)
+        return replace(self._base, status="failed", error=problem, output=tuple(self.items.done))
+
+    def whole(self, events: list[Event]) -> ResponseOut:
+        for event in events:
+            if isinstance(event, Delta):
+                self.items.feed(event)
+            elif isinstance(event, Finished):
+                self.items.finish(complete=event.reason != "length")
+                return self.finished(event)
+        return self.begun()
+
+
+def _shown_choice(own: ResponsesRequest) -> object:
+    choice = own.tool_choice
+    return choice.model_dump(exclude_none=True) if isinstance(choice, BaseModel) else str(choice or "auto")
+
+
+def _shown_text(own: ResponsesRequest) -> dict[str, Any]:
+    wish = own.text.format if own.text is not None else None
+    return {"format": wish.model_dump(by_alias=True, exclude_none=True) if wish is not None else {"type": "text"}}
+
+
+def usage(counts: Usage, reasoning: int) -> shapes.ResponseUsage:
+    shown = convert.usage(counts)
+    return shapes.ResponseUsage(
+        shown.prompt_tokens,
+        shown.completion_tokens,
+        shown.total_tokens,
+        shapes.InputDetails(counts.cached_tokens),
+        shapes.OutputDetails(reasoning),
+    )
+
+
+class ResponseWriter:
+    """A stream of numbered events."""
+
+    def __init__(self, form: ResponseBuilder) -> None:
+        self._form = form
+        self._number = 0
+
+    def begin(self, prompt_tokens: int) -> bytes:  # noqa: ARG002  # the usage comes at the end
+        begun = self._form.begun()
+        kinds = ("response.created", "response.in_progress")
+        return b"".join(self._event(ResponseEvent(kind, response=begun)) for kind in kinds)
+
+    def event(self, event: Event) -> bytes:
+        if isinstance(event, Delta):
+            return b"".join(map(self._event, self._form.items.feed(event)))
+        if not isinstance(event, Finished):
+            return b""
+        complete = event.reason != "length"
+        ended = b"".join(map(self._event, self._form.items.finish(complete=complete)))
+        kind = "response.completed" if complete else "response.incomplete"
+        return ended + self._event(ResponseEvent(kind, response=self._form.finished(event)))
+
+    def keep_alive(self) -> bytes:
+        return sse.PING
+
+    def failed(self, error: ServiceError) -> bytes:
+        return self._event(ResponseEvent("response.failed", response=self._form.failed(error)))
+
+    def end(self) -> bytes:
+        return b""
+
+    def _event(self, event: ResponseEvent) -> bytes:
+        number, self._number = self._number, self._number + 1
+        return sse.named(event.type, replace(event, sequence_number=number))
