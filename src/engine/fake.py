@@ -97,6 +97,8 @@ class FakeTokenizer:
         """Nothing can be promised of an echo's form, unless it is a call that a test wrote into the message."""
         if request.json_schema is not None:
             raise UnsupportedValue("The fake engine keeps to no schema.", param="response_format")
+        if request.tool_choice.mode == "auto":
+            return None
         if not (request.messages and request.messages[-1].content.startswith(("{", "["))):
             raise UnsupportedValue("The fake engine calls no tools.", param="tool_choice")
         return None

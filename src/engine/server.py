@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from src.engine import embedding, room
-from src.engine.backend import Backend, is_constrained
+from src.engine.backend import Backend, has_formed_tools, is_constrained
 from src.engine.encoding import Encoding
 from src.engine.fair_queue import PeerGone
 from src.engine.guard import MemoryGuard
@@ -268,7 +268,8 @@ class EngineServer:
         resumed = bool(request.prefix) or any(choice.prefix for choice in request.choices)
         backend, scheduler = self._accept(peer, request.model, resumed=resumed)
         encoding, seconds_per_token = self._encoding, scheduler.pace.step.value
-        grammar = await encoding.grammar(request, backend, peer.gone) if is_constrained(request) else None
+        formed = is_constrained(request) or has_formed_tools(request)
+        grammar = await encoding.grammar(request, backend, peer.gone) if formed else None
         sequences = await encoding.sequences(request, backend, seconds_per_token, grammar, peer.gone)
         first = sequences[0]
         revision = backend.info.revision

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from src.engine.backend import Backend
 from src.engine.mlx.text import grammar as constraint
 from src.engine.text import TextStream
 from src.errors import InvalidRequest, UnsupportedValue
-from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling, Tool, ToolChoice
+from src.ipc.messages.chat import ChatMessage, GenerateRequest, InputFormat, Sampling, Tool, ToolChoice
 from tests.contract.test_backends import GREEDY, TEXTS, Batch, Made, alone, load, prompt, text_tokens
 
 ROOM = 700
@@ -343,3 +344,15 @@ def test_a_grammar_at_its_limit_fails_the_answer_alone(random_model: Any, monkey
         assert len(batch.made[other].tokens) == 20
     finally:
         backend.close()
+
+
+def test_a_custom_tools_input_keeps_to_its_grammar(backend: Backend) -> None:
+    """Named or required: what the random model writes is the tool's own language, inside the call's JSON."""
+    form = InputFormat("lark", 'start: ("go " /[a-z]{1,3}/ LF){1,3}\nLF: /\\n/')
+    tool = Tool("steps", "", '{"type":"object"}', form)
+    written = re.compile(r"(go [a-z]{1,3}\n){1,3}")
+    for choice in (ToolChoice("named", "steps"), ToolChoice("required")):
+        for made in tokens(backend, asking(tools=(tool,), tool_choice=choice), [1, 2, 3]):
+            call = json.loads(text(backend, made))
+            arguments = call if choice.mode == "named" else call[0]["arguments"]
+            assert written.fullmatch(arguments["input"])

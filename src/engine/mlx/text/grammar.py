@@ -17,13 +17,15 @@ import numpy as np
 from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask_par
 
+from src.engine.backend import has_formed_tools
+from src.engine.mlx.text import tool_grammar
 from src.engine.mlx.text.thinking import Gate, Thoughts
+from src.engine.mlx.text.tool_grammar import ToolMarks
 from src.errors import InvalidRequest, UnsupportedValue
-from src.ipc.messages.chat import GenerateRequest, Tool
+from src.ipc.messages.chat import GenerateRequest
 
 # at most one space between tokens: an endless run of white space is valid JSON too, and a small model may like it
 _WHITESPACE = {"whitespace_pattern": "[ ]?"}
-_MAX_CALLS = 8
 # keywords that hold schemas, and those that say what other properties an object may have
 _NAMED = frozenset({"properties", "$defs", "definitions"})
 _LISTED = frozenset({"anyOf", "oneOf", "prefixItems"})
@@ -75,8 +77,16 @@ class CompiledGrammar:
 class Grammars:
     """Compiles what requests ask for, and keeps the last ones. Called on the grammar threads."""
 
-    def __init__(self, tokenizer: LLTokenizer | None, max_bytes: int, thoughts: Thoughts | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: LLTokenizer | None,
+        max_bytes: int,
+        thoughts: Thoughts | None = None,
+        marks: tuple[str, str, str] | None = None,
+    ) -> None:
+        """`marks`: the parser of the calls that a model makes, and what begins and ends one."""
         self._thoughts = thoughts
+        self._marks = marks
         self._tokenizer = tokenizer
         self._max_bytes = max_bytes
         self._compiled = lru_cache(_CACHED)(self._compile)
@@ -98,11 +108,27 @@ class Grammars:
         if request.json_schema is not None:
             return self._compiled(_json(request.json_schema, "response_format"), "response_format")
         if request.tool_choice.mode == "required":
-            return self._compiled(_calls(request.tools, parallel=request.tool_choice.parallel), "tools")
+            calls = tool_grammar.required(request.tools, _json_of, parallel=request.tool_choice.parallel)
+            return self._compiled(calls, "tools")
         if request.tool_choice.mode == "named":
             (tool,) = (tool for tool in request.tools if tool.name == request.tool_choice.name)
-            return self._compiled(_json(tool.parameters, "tools"), "tools")
-        return None
+            return self._compiled(f"start: {tool_grammar.arguments(tool, _json_of)}", "tools")
+        return self._chosen(request)
+
+    def _chosen(self, request: GenerateRequest) -> LLMatcher | None:
+        """For calls that the model may make, where it is known how it writes them."""
+        if self._marks is None or not has_formed_tools(request):
+            return None
+        parser, start, end = self._marks
+        lark = tool_grammar.chosen(request.tools, ToolMarks(parser, self._mark(start), self._mark(end)))
+        return None if lark is None else self._compiled(lark, "tools")
+
+    def _mark(self, text: str) -> str:
+        """A mark is a token of its own in most vocabularies: then no text spells it."""
+        tokens = self._tokenizer.tokenize_str(text, parse_special=True) if self._tokenizer is not None else []
+        if len(tokens) == 1 and self._tokenizer is not None and self._tokenizer.is_special_token(tokens[0]):
+            return f"<[{tokens[0]}]>"
+        return json.dumps(text)
 
     def _compile(self, lark: str, param: str) -> LLMatcher:
         if self._tokenizer is None:
@@ -120,15 +146,8 @@ def _json(schema: str, param: str) -> str:
     return f"start: %json {_relaxed(schema, param)}"
 
 
-def _calls(tools: tuple[Tool, ...], *, parallel: bool) -> str:
-    """A list of calls, each of one of the tools with arguments of its schema."""
-    more = f' ("," call){{0,{_MAX_CALLS - 1}}}' if parallel else ""
-    lines = [f'start: "[" call{more} "]"', f"call: {' | '.join(f'call{n}' for n in range(len(tools)))}"]
-    for n, tool in enumerate(tools):
-        head = json.dumps('{"name":"' + tool.name + '","arguments":')
-        lines.append(f'call{n}: {head} arguments{n} "}}"')
-        lines.append(f"arguments{n}: %json {_relaxed(tool.parameters, 'tools')}")
-    return "\n".join(lines)
+def _json_of(schema: str, param: str) -> str:
+    return f"%json {_relaxed(schema, param)}"
 
 
 def _relaxed(schema: str, param: str) -> str:

@@ -59,8 +59,7 @@ class MarkedReader:
         return found
 
     def _open(self) -> Section:
-        parser = getattr(self._tokenizer.tool_parser, "__module__", "")
-        return section(parser.rpartition(".")[2], self._calls, self._parse, self._shown)
+        return section(_parser(self._tokenizer), self._calls, self._parse, self._shown)
 
     def _parse(self, text: str) -> list[tuple[str, str]] | None:
         try:
@@ -72,6 +71,17 @@ class MarkedReader:
     def _shown(self, text: str) -> str:
         logger.info("a tool call cannot be read: it is shown as text")
         return f"{self._tokenizer.tool_call_start}{text}{self._tokenizer.tool_call_end or ''}"
+
+
+def tool_marks(tokenizer: Any) -> tuple[str, str, str] | None:
+    """The parser of a model's calls, and what begins and ends one; None for a model that makes none, or has no end."""
+    if not tokenizer.has_tool_calling or not tokenizer.tool_call_end:
+        return None
+    return _parser(tokenizer), tokenizer.tool_call_start, tokenizer.tool_call_end
+
+
+def _parser(tokenizer: Any) -> str:
+    return str(getattr(tokenizer.tool_parser, "__module__", "")).rpartition(".")[2]
 
 
 def reader(

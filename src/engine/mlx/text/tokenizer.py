@@ -16,7 +16,7 @@ from src.engine import turns
 from src.engine.backend import is_constrained
 from src.engine.mlx.text.forced import new_call_id
 from src.engine.mlx.text.grammar import CompiledGrammar, Grammars
-from src.engine.mlx.text.reading import reader, tool_json
+from src.engine.mlx.text.reading import reader, tool_json, tool_marks
 from src.engine.mlx.text.thinking import Thoughts
 from src.engine.mlx.text.vocabulary import Vocabulary
 from src.errors import InvalidRequest, UnsupportedValue
@@ -36,7 +36,7 @@ class LmTokenizer:
         self._vocabulary = vocabulary
         self._template = str(wrapped.chat_template or "") if wrapped.has_chat_template else ""
         self._thoughts = self._own_thoughts()
-        self._grammars = Grammars(vocabulary.grammar_tokenizer, max_grammar_bytes, self._thoughts)
+        self._grammars = Grammars(vocabulary.grammar_tokenizer, max_grammar_bytes, self._thoughts, tool_marks(wrapped))
 
     def check(self, sampling: Sampling) -> None:
         unknown = [token for token in sampling.logit_bias if token >= self._vocabulary.size]
