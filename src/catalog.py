@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,6 +76,20 @@ def entries(settings: Settings) -> dict[str, CatalogEntry]:
     wanted = dict.fromkeys([*named, *filter(is_name, sorted(local | files))])
     found = [_entry(name, local.get(name), settings) for name in wanted if name not in hidden]
     return {entry.name: entry for entry in found}
+
+
+def aliases(setting: str) -> list[tuple[str, str]]:
+    """Patterns of MODEL_ALIASES and the models they stand for, in their order."""
+    pairs = (part.partition("=") for part in names(setting))
+    return [(pattern.strip(), model.strip()) for pattern, _, model in pairs if pattern.strip() and model.strip()]
+
+
+def resolve(name: str, known: Container[str], setting: str) -> str:
+    """The model a name stands for: itself where there is one, else the first alias that fits."""
+    if name in known:
+        return name
+    found = (model for pattern, model in aliases(setting) if fnmatchcase(name, pattern))
+    return next(found, name)
 
 
 def is_name(text: str) -> bool:

@@ -160,7 +160,9 @@ class EngineSettings(BaseModel):
         "", max_length=512, description="Small model with the same vocabulary that drafts for DEFAULT_MODEL."
     )
     max_model_len: int = Field(0, ge=0, le=10_000_000, description="Context limit in tokens; 0 is the model's own.")
-    default_max_tokens: int = Field(1024, ge=1, le=1_000_000, description="max_tokens of a request that sets none.")
+    default_max_tokens: int = Field(
+        0, ge=0, le=1_000_000, description="max_tokens of a request that names none; 0 is what the context has left."
+    )
     mlx_memory_fraction: float = Field(0.75, gt=0, le=1, description="Share of device memory MLX may take.")
     memory_budget_mb: int = Field(
         0, ge=0, le=1 << 24, description="Memory an engine may take, MiB; 0 is MLX_MEMORY_FRACTION."
@@ -227,6 +229,11 @@ class ModelSettings(BaseModel):
     pinned_models: str = Field("", description="Models loaded at start and never evicted, comma-separated.")
     allowed_models: str = Field(
         "", description="Hugging Face ids that requests may name besides local models, comma-separated."
+    )
+    model_aliases: str = Field(
+        "",
+        max_length=8192,
+        description="Other names for models, as `claude-*=MODEL,gpt-*=MODEL`; `*` is any text; empty is none.",
     )
     max_concurrent_models: int = Field(2, ge=1, le=64, description="Models on the device at once.")
     max_warm_models: int = Field(

@@ -17,6 +17,8 @@ from src.settings import Settings
 Settings.model_config["env_file"] = None
 for _name in [key for key in os.environ if key.lower() in Settings.model_fields]:
     del os.environ[_name]
+# random weights seldom end an answer by themselves: where a test names no length, it is not the whole context
+os.environ["DEFAULT_MAX_TOKENS"] = "1024"
 
 MakeSettings = Callable[..., Settings]
 

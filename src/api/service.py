@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,6 +23,12 @@ from src.settings import Settings
 EXTENSION = "stoker"
 # Windows' tools put it before UTF-8 text; RFC 8259 lets a reader pass over it
 _BOM = b"\xef\xbb\xbf"
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+# one escape at a time, so that an escaped backslash is none of the next
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 # a body that only names a model or a number
 CONTROL_BYTES = 128 << 10
 
@@ -64,7 +71,7 @@ def json_body(*, optional: bool = False, limit: int | None = None, loose: bool =
     if not is_json:
         raise UnsupportedMedia("Content-Type must be application/json.")
     try:
-        body = msgspec.json.decode(data.removeprefix(_BOM))
+        body = _decoded(data.removeprefix(_BOM))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise InvalidRequest("The body is not valid JSON.", param="body") from None
     if not isinstance(body, dict):
@@ -76,6 +83,20 @@ def json_body(*, optional: bool = False, limit: int | None = None, loose: bool =
 def _is_no_page() -> bool:
     """Nor any browser's: it would send a form's content type anywhere, without asking first."""
     return "Origin" not in request.headers and "Sec-Fetch-Site" not in request.headers
+
+
+def _decoded(data: bytes) -> object:
+    """JSON; half of a surrogate pair, as clients leave that cut a text in the middle of an emoji, is U+FFFD."""
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        if _SURROGATE.search(data) is None:
+            raise
+    return msgspec.json.decode(_ESCAPE.sub(_whole_character, data))
+
+
+def _whole_character(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if escape["half"] else escape[0]
 
 
 def json_response(body: Wire, status: int = 200) -> Response:

@@ -7,7 +7,8 @@
 | stream, between tokens | STREAM_GAP_TIMEOUT | –                       | –                 | –                 |
 | embeddings             | REQUEST_TIMEOUT    | –                       | –                 | –                 |
 
-REQUEST_TIMEOUT caps all of it. The time in the queue has QUEUE_TIMEOUT of its own and does not count here.
+REQUEST_TIMEOUT caps all of it, and is the budget of an answer whose length nobody named (DEFAULT_MAX_TOKENS=0). The
+time in the queue has QUEUE_TIMEOUT of its own and does not count here.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def embedding_budget(request: EmbedRequest, settings: EngineSettings) -> Budget:
 
 def _table(request: GenerateRequest, max_tokens: int, settings: EngineSettings) -> float:
     images = settings.image_timeout if request.has_images else 0.0
+    if request.max_tokens is None and not settings.default_max_tokens:
+        return settings.request_timeout  # nobody said how long it is to be
     if request.stream:
         wanted = settings.stream_timeout + settings.stream_token_timeout * max_tokens + images
         return min(wanted, settings.stream_timeout_max)

@@ -89,7 +89,7 @@ def replay(prefix: tuple[int, ...], text: TextStream, max_tokens: int, ends: fro
 
 
 def answer_budget(prompt: int, asked: int | None, default: int, context: int, *, strict: bool = False) -> int:
-    """Tokens the answer may take: what was asked (unless given, the default), but no more than the context has left.
+    """Tokens the answer may take: what was asked (or the default; 0 is all), but no more than the context has left.
 
     Raises:
         ContextLengthExceeded: naming the numbers; `strict`: also where an asked length would have to be cut.
@@ -105,4 +105,4 @@ def answer_budget(prompt: int, asked: int | None, default: int, context: int, *,
             f"The prompt has {prompt} tokens and max_tokens asks for {asked}; the model's context is {context}.",
             param="max_tokens",
         )
-    return min(default if asked is None else asked, left)
+    return min((default or left) if asked is None else asked, left)

@@ -12,6 +12,9 @@ from src.engine.deadlines import Budget
 from src.engine.text import TextStream
 from src.ipc.messages.chat import ChoiceEnded, Finished, FinishReason, GenerateRequest, Timings, Usage
 
+# memory is kept for so many tokens of an answer that may take all its context
+_USUAL_ANSWER = 1024
+
 
 class Group:
     """The choices of one request: the last that ends has the usage and timings of all."""
@@ -71,8 +74,11 @@ class Sequence:
 
     @property
     def length(self) -> int:
-        """Tokens it has when its answer is as long as it may be."""
-        return len(self.prompt) - len(self.request.prefix) + self.max_tokens
+        """Tokens it has when its answer is as long as it may be, or, where nobody named a length, as most are."""
+        answer = self.max_tokens
+        if self.request.max_tokens is None:
+            answer = min(answer, max(_USUAL_ANSWER, 2 * self.completion_tokens))
+        return len(self.prompt) - len(self.request.prefix) + answer
 
     def is_expired(self, now: float) -> bool:
         """Whether a budget is over: the queue's while it waits, then the answer's and, in a stream, the gap's."""

@@ -176,3 +176,61 @@ def test_a_limit_that_may_not_be_cut_is_said_likewise(start_service: StartServic
     error = strict.http.post("/v1/messages", json={"max_tokens": 100, "messages": turns}).json()["error"]
     text = r"input length and `max_tokens` exceed context limit: \d+ \+ 100 > 64, decrease .*"
     assert re.fullmatch(text, error["message"])
+
+
+FUNCTION = {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
+
+
+def test_legacy_functions_come_back_as_functions(service: Service) -> None:
+    """Streamed and whole: a call in the message, as before there were tools."""
+    body = {
+        "messages": [{"role": "user", "content": '{"city":"Köln"}'}],
+        "functions": [FUNCTION],
+        "function_call": {"name": "weather"},
+    }
+    choice = service.http.post("/v1/chat/completions", json=body).json()["choices"][0]
+    assert choice["message"]["function_call"] == {"name": "weather", "arguments": '{"city":"Köln"}'}
+    assert "tool_calls" not in choice["message"]
+    streamed = events(service.http.post("/v1/chat/completions", json=body | {"stream": True}).text)
+    pieces = [event["choices"][0]["delta"].get("function_call", {}) for event in streamed]
+    assert "".join(piece.get("name", "") for piece in pieces) == "weather"
+    assert "".join(piece.get("arguments", "") for piece in pieces) == '{"city":"Köln"}'
+
+
+@pytest.mark.parametrize("route", ["/v1/chat/completions", "/v1/messages"])
+def test_half_an_emoji_is_a_replacement_character(route: str, service: Service) -> None:
+    """A client that cut a text between two surrogates must not lose its session by it."""
+    body = rb'{"max_tokens":99,"messages":[{"role":"user","content":"x \ud83d y \ud83d\ude00 \\ud83d \ude00"}]}'
+    reply = service.http.post(route, content=body, headers={"Content-Type": "application/json"}).json()
+    said = reply["content"][0]["text"] if "content" in reply else reply["choices"][0]["message"]["content"]
+    assert said == "x \ufffd y \U0001f600 \\ud83d \ufffd"
+
+
+def test_other_names_of_a_model(start_service: StartService) -> None:
+    """Off unless configured; a model's own name comes first, and the answer says which model it was."""
+    service = start_service(model_aliases="claude-*=demo, gpt-4=nothing,gpt-*=demo")
+    body = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+    for name in ("claude-haiku-4-5", "gpt-5", "demo"):
+        for route in ("/v1/messages", "/v1/chat/completions", "/v1/messages/count_tokens"):
+            reply = service.http.post(route, json=body | {"model": name})
+            assert reply.status_code == 200, reply.text
+            assert reply.json().get("model", "demo") == "demo"
+    assert service.http.post("/v1/messages", json=body | {"model": "gpt-4"}).status_code == 404
+    assert service.http.post("/v1/messages", json=body | {"model": "other"}).status_code == 404
+    card = next(one for one in service.http.get("/v1/models").json()["data"] if one["id"] == "demo")
+    assert card["aliases"] == ["claude-*", "gpt-*"]
+    assert service.http.get("/v1/models/claude-x").json()["id"] == "demo"
+
+
+def test_an_answer_may_take_what_the_context_has_left(start_service: StartService) -> None:
+    """Unless a request or DEFAULT_MAX_TOKENS says otherwise."""
+    service = start_service(max_model_len=2048, default_max_tokens=0)
+    usage = service.chat("fake:count=3000").json()["usage"]
+    assert usage["total_tokens"] == 2048
+
+
+@pytest.mark.parametrize("length", [65, 128])
+def test_long_names_of_tools(length: int, service: Service) -> None:
+    tools = [{"type": "function", "function": {"name": "n" * length}}]
+    assert service.chat("hi", tools=tools).status_code == 200
+    assert service.chat("hi", tools=[{"type": "function", "function": {"name": "n" * 129}}]).status_code == 400

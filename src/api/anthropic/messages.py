@@ -17,7 +17,6 @@ from src.api.anthropic.schemas import CountRequest, MessageOutput, MessagesReque
 from src.api.generation import sse
 from src.api.generation.streaming import Event
 from src.api.openai import convert, disclosure, translation
-from src.api.openai import fields as field_classes
 from src.api.service import json_body, json_response, service
 from src.api.wire import Wire
 from src.errors import InvalidRequest, ServiceError, ThreadsUnsupported
@@ -68,11 +67,7 @@ def _read(shape: type[MessagesRequest]) -> MessagesRequest:
     body = json_body()
     if body.get("thread") is not None:
         raise ThreadsUnsupported("Threads are not kept here: send the whole history.", param="thread")
-    disclosure.settle("messages", body)
-    if isinstance(offered := body.get("tools"), list):
-        body["tools"], hosted = field_classes.split_tools(offered)
-        disclosure.note(*hosted)
-    return shape.model_validate(body)
+    return shape.model_validate(disclosure.settle("messages", body))
 
 
 def as_chat(own: MessagesRequest) -> dict[str, Any]:

@@ -81,13 +81,14 @@ class Backends:
         return self._entries
 
     def check_model(self, name: str) -> CatalogEntry:
-        """The catalogue's entry. Asked first: until then a name is a client's text, and means nothing.
+        """The catalogue's entry, also of an alias. Asked first: until then a name is a client's text.
 
         Raises:
             InvalidRequest: it can be no model's name.
             ModelNotFound: naming the models there are.
         """
-        if (entry := self.catalog().get(name)) is not None:
+        known = self.catalog()
+        if (entry := known.get(catalog.resolve(name, known, self._settings.model_aliases))) is not None:
             return entry
         if not catalog.is_name(name):
             text = f"Invalid value for 'model': at most {catalog.MAX_NAME} characters, and none that cannot be printed."

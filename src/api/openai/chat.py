@@ -6,6 +6,7 @@ The engine always streams, so that a client that leaves ends its answer in eithe
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from flask import Blueprint, Response, request
 from msgspec.structs import replace
@@ -18,9 +19,10 @@ from src.api.generation.answer import Answer
 from src.api.generation.generation import Generation
 from src.api.generation.recorder import Recorder
 from src.api.generation.streaming import Answering, Event, stream, wait_admitted
-from src.api.openai import convert, disclosure
+from src.api.openai import convert, disclosure, parts
 from src.api.openai.convert import ChunkWriter
 from src.api.openai.fetch import Fetcher
+from src.api.openai.legacy import to_tools
 from src.api.openai.schemas import ChatCompletionRequest, StreamOptions
 from src.api.service import Service, json_body, json_response, request_id, service
 from src.errors import EngineCrashed, InvalidRequest, ServiceError
@@ -36,7 +38,9 @@ _GRACE_S = 30.0
 @blueprint.post("/v1/chat/completions")
 def create() -> Response:
     shared = service()
-    body = ChatCompletionRequest.model_validate(disclosure.settle("chat", json_body()))
+    fields = disclosure.settle("chat", json_body())
+    legacy = to_tools(fields)
+    body = read(fields)
     generate = accept(body)
     if body.max_completion_tokens is not None:
         disclosure.rename(max_tokens=("max_completion_tokens",))
@@ -44,20 +48,27 @@ def create() -> Response:
     generation = shared.cache.through(generate, lambda: open_generation(shared, generate), seeded=seeded)
     try:
         wait_admitted(generation, once=bool(body.stream))
-        return _streamed(generation, generate, body) if body.stream else _whole(generation, generate)
+        shown = _streamed(generation, generate, body, legacy=legacy) if body.stream else None
+        return shown or _whole(generation, generate, legacy=legacy)
     except BaseException:
         generation.close()
         raise
 
 
+def read(fields: dict[str, Any]) -> ChatCompletionRequest:
+    """A body whose fields are sorted; its parts may be spelled as any client does."""
+    parts.normalize(fields.get("messages"))
+    return ChatCompletionRequest.model_validate(fields)
+
+
 def accept(body: ChatCompletionRequest) -> GenerateRequest:
     """A body that is checked, as the engine's request; images it names by URL are fetched."""
     settings = service().settings
-    service().backends.check_model(body.model or settings.default_model)
+    model = service().backends.check_model(body.model or settings.default_model).name
     if body.images > settings.max_images:
         text = f"The request has {body.images} images, at most {settings.max_images} are taken (MAX_IMAGES)."
         raise InvalidRequest(text, param="messages")
-    made = convert.to_generate(body, request_id(), settings.default_model, headers(), Fetcher(settings))
+    made = convert.to_generate(body, request_id(), model, headers(), Fetcher(settings))
     return replace(made, strict=settings.strict_fields)
 
 
@@ -92,18 +103,19 @@ def open_answer(shared: Service, asked: GenerateRequest | EmbedRequest) -> Answe
     )
 
 
-def _whole(generation: Answering, generate: GenerateRequest) -> Response:
+def _whole(generation: Answering, generate: GenerateRequest, *, legacy: bool) -> Response:
     try:
         events = [event for batch in generation.batches() for event in batch]
     finally:
         generation.close()
     fingerprint = convert.fingerprint(generate.model, service().backends.engine_name(generate.model))
-    return json_response(
-        convert.completion(events, _completion_id(generate), int(time.time()), generate.model, fingerprint)
-    )
+    made = convert.completion(events, _completion_id(generate), int(time.time()), generate.model, fingerprint)
+    return json_response(convert.with_functions(made) if legacy else made)
 
 
-def _streamed(generation: Answering, generate: GenerateRequest, body: ChatCompletionRequest) -> Response:
+def _streamed(
+    generation: Answering, generate: GenerateRequest, body: ChatCompletionRequest, *, legacy: bool
+) -> Response:
     options = body.stream_options or StreamOptions()
     writer = ChunkWriter(
         _completion_id(generate),
@@ -111,6 +123,7 @@ def _streamed(generation: Answering, generate: GenerateRequest, body: ChatComple
         generate.model,
         include_usage=options.include_usage,
         continuous=options.continuous_usage_stats,
+        legacy=legacy,
         system_fingerprint=convert.fingerprint(generate.model, service().backends.engine_name(generate.model)),
     )
     return stream(generation, _ChunkStream(writer, body.n or 1))

@@ -205,7 +205,7 @@ def tokenize() -> Response:
 @blueprint.post("/detokenize")
 def detokenize() -> Response:
     body = DetokenizeBody.model_validate(json_body())
-    model = body.model or service().settings.default_model
+    model = service().backends.check_model(body.model or service().settings.default_model).name
     with interest() as still:
         answer = service().backends.ask_engine(model, DetokenizeRequest(model, tuple(body.tokens), auth.salt()), still)
     assert isinstance(answer, Detokenized)  # noqa: S101  # the question decides what answers it

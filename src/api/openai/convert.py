@@ -46,7 +46,7 @@ class Headers:
 
 
 def to_generate(
-    body: ChatCompletionRequest, request_id: str, default_model: str, headers: Headers, fetch: Fetch
+    body: ChatCompletionRequest, request_id: str, model: str, headers: Headers, fetch: Fetch
 ) -> GenerateRequest:
     """A validated body as the engine's request. Images that are named by a URL are fetched.
 
@@ -60,7 +60,7 @@ def to_generate(
     messages = history.with_whole_calls(tuple(_message(turn, at, fetch) for at, turn in enumerate(body.messages)))
     return GenerateRequest(
         id=request_id,
-        model=body.model or default_model,
+        model=model,
         messages=messages,
         sampling=options.sampling(body, random.getrandbits(63)),  # samples, not secrets
         choices=options.choices(body),
@@ -176,6 +176,23 @@ def completion(
     )
 
 
+def with_functions(made: ChatCompletion) -> ChatCompletion:
+    """Calls as they were before there were tools: one, in the message."""
+    return msgspec.structs.replace(made, choices=tuple(map(_with_function, made.choices)))
+
+
+def _with_function(choice: schemas.ChoiceOut) -> schemas.ChoiceOut:
+    calls = choice.message.tool_calls
+    if isinstance(calls, msgspec.UnsetType):
+        return choice
+    message = msgspec.structs.replace(choice.message, tool_calls=msgspec.UNSET, function_call=calls[0].function)
+    return msgspec.structs.replace(choice, message=message, finish_reason=_reason(choice.finish_reason))
+
+
+def _reason(reason: str | None) -> str | None:
+    return "function_call" if reason == "tool_calls" else reason
+
+
 def _choice(index: int, deltas: list[Delta], reason: str) -> schemas.ChoiceOut:
     calls = whole_calls([call for delta in deltas for call in delta.calls])
     text = "".join(delta.text for delta in deltas)
@@ -230,7 +247,7 @@ def usage(counts: Usage) -> schemas.UsageOut:
 class ChunkWriter:
     """Encodes one stream's chunks. Every chunk but the last carries `usage: null` when usage was asked for.
 
-    `continuous`: each carries what was used up to it, as vLLM's do.
+    `continuous`: each carries what was used up to it, as vLLM's do. `legacy`: calls are functions, not tools.
     """
 
     def __init__(
@@ -241,10 +258,12 @@ class ChunkWriter:
         *,
         include_usage: bool,
         continuous: bool = False,
+        legacy: bool = False,
         system_fingerprint: str | None = None,
     ) -> None:
         self._id, self._created, self._model = completion_id, created, model
         self._continuous = continuous and include_usage
+        self._legacy = legacy
         self._prompt_tokens = self._made = 0
         self._include_usage = include_usage
         self._usage: schemas.UsageOut | None | msgspec.UnsetType = None if include_usage else msgspec.UNSET
@@ -269,6 +288,9 @@ class ChunkWriter:
 
     def calls(self, event: Delta) -> list[ChatCompletionChunk]:
         """A chunk for each piece of a call: id and name first, then the arguments as they grow."""
+        if self._legacy:
+            pieces = [schemas.FunctionDelta(piece.name, piece.arguments) for piece in event.calls]
+            return [self._chunk(DeltaOut(function_call=piece), event.index) for piece in pieces]
         return [self._chunk(DeltaOut(tool_calls=(_call_delta(piece),)), event.index) for piece in event.calls]
 
     def ended(self, event: ChoiceEnded) -> ChatCompletionChunk:
@@ -297,7 +319,7 @@ class ChunkWriter:
         reason: str | None = None,
         scores: schemas.ChoiceLogprobs | None = None,
     ) -> ChatCompletionChunk:
-        choices = (ChunkChoice(index, delta, reason, scores),)
+        choices = (ChunkChoice(index, delta, _reason(reason) if self._legacy else reason, scores),)
         return ChatCompletionChunk(
             self._id, self._created, self._model, choices, self._usage, system_fingerprint=self._fingerprint
         )

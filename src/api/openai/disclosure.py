@@ -27,6 +27,9 @@ def install(app: Flask) -> None:
 def settle(wire: WireName, body: dict[str, Any]) -> dict[str, Any]:
     """A body without what is set aside on this wire; raises as `fields.sort` and `note`."""
     note(*fields.sort(wire, body))
+    if isinstance(offered := body.get("tools"), list):
+        body["tools"], hosted = fields.split_tools(offered)
+        note(*hosted)
     return body
 
 

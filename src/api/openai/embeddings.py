@@ -26,8 +26,8 @@ blueprint = Blueprint("embeddings", __name__)
 def create() -> Response:
     shared = service()
     body = EmbeddingsRequest.model_validate(disclosure.settle("embeddings", json_body()))
-    shared.backends.check_model(body.model or shared.settings.default_model)
-    asked = _to_embed(body, shared.settings.default_model)
+    model = shared.backends.check_model(body.model or shared.settings.default_model).name
+    asked = _to_embed(body, model)
     vectors, finished = _answer(shared, asked)
     made = tuple(EmbeddingOut(at, _shown(vector, body)) for at, vector in sorted(vectors.items()))
     tokens = finished.usage.prompt_tokens
@@ -37,8 +37,8 @@ def create() -> Response:
 def vectors_of(model: str, texts: list[str], dimensions: int | None) -> tuple[list[list[float]], int]:
     """The vectors of some texts, and how many tokens those have."""
     shared = service()
-    shared.backends.check_model(model)
-    asked = EmbedRequest(request_id(), model, tuple(map(RawPrompt, texts)), dimensions)
+    name = shared.backends.check_model(model).name
+    asked = EmbedRequest(request_id(), name, tuple(map(RawPrompt, texts)), dimensions)
     vectors, finished = _answer(shared, asked)
     return [_numbers(vector) for _, vector in sorted(vectors.items())], finished.usage.prompt_tokens
 
@@ -50,11 +50,11 @@ def _answer(shared: Service, asked: EmbedRequest) -> tuple[dict[int, bytes], Fin
     return vectors, finished
 
 
-def _to_embed(body: EmbeddingsRequest, default_model: str) -> EmbedRequest:
+def _to_embed(body: EmbeddingsRequest, model: str) -> EmbedRequest:
     headers = chat.headers()
     return EmbedRequest(
         request_id(),
-        body.model or default_model,
+        model,
         tuple(_inputs(body.input)),
         body.dimensions,
         convert.priority(body.priority, headers.priority),

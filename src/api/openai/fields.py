@@ -87,7 +87,10 @@ HONOURED: tuple[Field, ...] = (
     *_rows("honoured", "logprobs top_logprobs dimensions", "ollama"),
 )
 
-TRANSLATED: tuple[Field, ...] = ()
+TRANSLATED: tuple[Field, ...] = (
+    Field("functions", "translated", ("chat",), why="tools, and their calls back"),
+    Field("function_call", "translated", ("chat",), why="tool_choice"),
+)
 
 _OLLAMA_LOADING = (
     *("num_ctx", "num_keep", "num_batch", "num_gpu", "main_gpu", "num_thread", "numa", "low_vram", "f16_kv"),
@@ -129,8 +132,6 @@ REFUSED: tuple[Field, ...] = (
     Field("options.tfs_z", "refused", ("ollama",), neutral=(1,)),
     Field("options.repeat_last_n", "refused", ("ollama",), neutral=(-1, 64), why="the whole text counts"),
     Field("options.penalize_newline", "refused", ("ollama",), neutral=(True,)),
-    Field("functions", "refused", ("chat",), neutral=([],)),
-    Field("function_call", "refused", ("chat",), neutral=("none", "auto")),
     Field("modalities", "refused", _OPENAI, neutral=(["text"],)),
     *_rows("refused", "audio prediction web_search_options moderation", *_OPENAI),
     Field("top_logprobs", "refused", ("responses",), neutral=(0,), why="/v1/chat/completions has it"),

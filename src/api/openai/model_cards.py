@@ -46,9 +46,12 @@ def settled(names: tuple[str, ...], states: set[str]) -> bool:
 
 def card(entry: catalog.CatalogEntry, status: SystemStatus | None) -> ModelCard:
     created = int(service().started)
+    aliases = tuple(name for name, model in catalog.aliases(service().settings.model_aliases) if model == entry.name)
     model = status.model(entry.name) if status is not None else None
     if status is None or model is None:
-        return ModelCard(entry.name, created, context_length=entry.context_length, capabilities=entry.capabilities)
+        return ModelCard(
+            entry.name, created, context_length=entry.context_length, capabilities=entry.capabilities, aliases=aliases
+        )
     child = status.child(model.child)
     health = child.health if child is not None else None
     loaded = health.model if health is not None else None
@@ -60,6 +63,7 @@ def card(entry: catalog.CatalogEntry, status: SystemStatus | None) -> ModelCard:
         detail=model.detail if auth.is_admin() else None,  # it may name paths
         size_bytes=model.size_bytes or None,
         context_length=loaded.context_length if loaded is not None else entry.context_length,
+        aliases=aliases,
         capabilities=entry.capabilities if vectors is None else (*entry.capabilities, "embeddings"),
         parameters=loaded.parameters if loaded is not None else None,
         engine=health.engine if health is not None else None,

@@ -98,7 +98,7 @@ SwitchName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 class FunctionDef(_Strict):
     """A function the model may call."""
 
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
@@ -246,6 +246,7 @@ class MessageOut(Wire, frozen=True):
     reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
     reasoning: str | msgspec.UnsetType = msgspec.UNSET
     tool_calls: tuple[ToolCallOut, ...] | msgspec.UnsetType = msgspec.UNSET
+    function_call: FunctionOut | msgspec.UnsetType = msgspec.UNSET
 
 
 class TopLogprob(Wire, frozen=True):
@@ -314,6 +315,7 @@ class DeltaOut(Wire, frozen=True, omit_defaults=True):
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: tuple[ToolCallDelta, ...] | None = None
+    function_call: FunctionDelta | None = None
 
 
 class ChunkChoice(Wire, frozen=True):
@@ -365,6 +367,7 @@ class ModelCard(Wire, frozen=True):
     size_bytes: int | None = None
     context_length: int | None = None
     capabilities: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     parameters: int | None = None
     engine: str | None = None
     embeddings: EmbeddingCard | None = None

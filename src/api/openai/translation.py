@@ -32,7 +32,7 @@ from src.ipc.messages.chat import GenerateRequest, Tokenized, TokenizeRequest
 def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateRequest]:
     """A translated body, checked as chat's are."""
     body_bounds.check(fields, service().settings)
-    body = ChatCompletionRequest.model_validate(fields)
+    body = chat.read(fields)
     return body, chat.accept(body)
 
 

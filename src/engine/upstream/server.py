@@ -16,8 +16,9 @@ from typing import Any
 
 import psutil
 from loguru import logger
+from msgspec.structs import replace
 
-from src.engine import room, text_bound
+from src.engine import room, text_bound, turns
 from src.engine.deadlines import budget
 from src.engine.pace import StepTimes
 from src.engine.text_bound import TextBound
@@ -32,6 +33,7 @@ from src.errors import (
     ContextLengthExceeded,
     DeadlineExceeded,
     EngineCrashed,
+    InternalError,
     InvalidRequest,
     ModelLoadFailed,
     ModelNotFound,
@@ -190,8 +192,19 @@ class UpstreamServer:
             self._queue.leave(turn)
 
     async def _serve(self, peer: Peer, turn: QueuedRequest, client: Client, facts: ServerFacts) -> None:
+        """In the first form of the conversation that the server's chat template takes."""
+        _, *others = turns.forms(turn.request.messages)
+        while True:
+            try:
+                return await self._serve_form(peer, turn, client, facts)
+            except (InvalidRequest, InternalError) as error:
+                if not others or turn.begun or isinstance(error, ContextLengthExceeded):
+                    raise
+                turn.request = replace(turn.request, messages=others.pop(0))
+
+    async def _serve_form(self, peer: Peer, turn: QueuedRequest, client: Client, facts: ServerFacts) -> None:
         request = turn.request
-        limit = self._settings.default_max_tokens if request.max_tokens is None else request.max_tokens
+        limit = request.max_tokens or self._settings.default_max_tokens or None
         try:
             await self._run(peer, turn, client, facts, limit)
         except ContextLengthExceeded:
@@ -206,7 +219,7 @@ class UpstreamServer:
         self, peer: Peer, turn: QueuedRequest, client: Client, facts: ServerFacts, limit: int | None
     ) -> None:
         request = turn.request
-        most = limit or self._settings.default_max_tokens
+        most = limit or self._settings.default_max_tokens or facts.context_length
         allowed = budget(request, most, self._settings, self._pace.step.value)
         upstream = UpstreamRequest(
             request, facts.dialect, turn.arrived, allowed, self._clock, facts.revision, turn.set_aside

@@ -43,8 +43,6 @@ def test_what_a_body_leaves_out_is_left_to_the_model() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"model": "other"}, {"model": "other"}),
-        ({"model": None}, {"model": "demo"}),
         ({"max_tokens": 5}, {"max_tokens": 5}),
         ({"max_completion_tokens": 6}, {"max_tokens": 6}),
         ({"max_tokens": 5, "max_completion_tokens": 6}, {"max_tokens": 6}),

@@ -14,8 +14,6 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 # per field of chat's that is refused, a value that asks for something
 ASKING: dict[str, Any] = {
-    "functions": [{"name": "f"}],
-    "function_call": {"name": "f"},
     "modalities": ["text", "audio"],
     "audio": {"voice": "alloy"},
     "prediction": {"type": "content", "content": "x"},

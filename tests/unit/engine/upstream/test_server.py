@@ -449,3 +449,23 @@ def test_what_it_would_ignore_is_refused(make_settings: MakeSettings) -> None:
             assert on.standin.asked == []
 
     asyncio.run(case())
+
+
+def test_late_system_turns_are_folded_where_the_server_refuses_them(make_settings: MakeSettings) -> None:
+    """Its template is not ours to see: the conversation is put again, in the next form."""
+    roles: list[list[str]] = []
+
+    async def guarded(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        roles.append([turn["role"] for turn in asked.body["messages"]])
+        if "system" in roles[-1][1:]:
+            writer.write(whole(400, {"error": {"message": "System message must be at the beginning."}}))
+        else:
+            await echo(asked, writer)
+
+    async def case() -> None:
+        late = (ChatMessage("user", "a"), ChatMessage("system", "b"), ChatMessage("user", "c"))
+        async with engine(make_settings(), guarded) as on:
+            assert isinstance(await on.last(GenerateRequest("r", "demo", late)), Finished)
+        assert roles == [["user", "system", "user"], ["user", "user"]]
+
+    asyncio.run(case())

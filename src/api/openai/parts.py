@@ -1,0 +1,88 @@
+"""Content parts in the spellings that clients use, as the one that the schemas know. Pure.
+
+LangChain, the AI SDK, Gemini-style clients, Anthropic's blocks and Ollama's `images` each write a picture in their own
+way. What is none of them is left as it is: the schemas say what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_UNCLEAN = re.compile(r"[\s_-]")
+_CLEANER = {**str.maketrans("-_", "+/"), **dict.fromkeys(map(ord, " \t\r\n\f\v"))}
+_HEAD = 256
+_PNG = "image/png"  # what a picture's own first bytes say counts; this is only its place
+
+
+def normalize(messages: object) -> None:
+    """Bring the parts of these turns into one spelling, in place."""
+    for turn in messages if isinstance(messages, list) else ():
+        if not isinstance(turn, dict):
+            continue
+        content = turn.get("content")
+        if isinstance(content, list):
+            turn["content"] = [_part(part) for part in content]
+        if isinstance(images := turn.pop("images", None), list):
+            text = [{"type": "text", "text": content}] if isinstance(content, str) and content else content or []
+            turn["content"] = [*text, *(_url(_data(_PNG, one)) for one in images)]
+
+
+def _part(part: Any) -> Any:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    if not isinstance(part, dict):
+        return part
+    if part.get("type") in ("input_text", "output_text", None) and isinstance(part.get("text"), str):
+        return {"type": "text", "text": part["text"]}
+    url = _picture(part)
+    if url is None:
+        return part
+    shown = part.get("image_url")
+    detail = (shown if isinstance(shown, dict) else part).get("detail")
+    return _url(url, {} if detail is None else {"detail": detail})
+
+
+def _picture(part: dict[str, Any]) -> str | None:
+    """A part's picture as a URL; None when it is none, or in no spelling that is known."""
+    if part.get("type") not in (None, "image_url", "image", "input_image", "media"):
+        return None
+    found = next((part[name] for name in ("image_url", "image", "url") if name in part), None)
+    if isinstance(found, dict):
+        found = found.get("url")
+    if isinstance(found, str):
+        return _clean_url(found) if found else None
+    inline = _first(part, ("source", "inline_data", "inlineData"), dict) or part
+    if isinstance(inline.get("url"), str):
+        return _clean_url(inline["url"])
+    mime = _first(inline, ("media_type", "mime_type", "mimeType"), str) or _PNG
+    data = inline.get("data", inline.get("base64"))
+    return _data(mime, data) if isinstance(data, str) and mime.startswith("image/") else None
+
+
+def _first(fields: dict[str, Any], names: tuple[str, ...], kind: type) -> Any:
+    return next((fields[name] for name in names if isinstance(fields.get(name), kind)), None)
+
+
+def _url(url: str, detail: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url, **(detail or {})}}
+
+
+def _clean_url(url: str) -> str:
+    """Bare base64 counts as a picture where no URL could look like it."""
+    if url[:5].lower() == "data:":
+        comma = url.find(",", 0, _HEAD)
+        return url if comma < 0 else url[: comma + 1] + _clean(url[comma + 1 :])
+    return url if "://" in url[:16] else _data(_PNG, url)
+
+
+def _data(mime: str, data: object) -> str:
+    text = data if isinstance(data, str) else ""
+    return _clean_url(text) if text[:5].lower() == "data:" else f"data:{mime};base64,{_clean(text)}"
+
+
+def _clean(data: str) -> str:
+    """Base64 of the usual alphabet, without line breaks and with its padding."""
+    if _UNCLEAN.search(data):
+        data = data.translate(_CLEANER)
+    return data + "=" * (-len(data) % 4)
