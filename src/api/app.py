@@ -26,6 +26,7 @@ from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight
 from src.api.ocr import jobs as ocr_jobs
 from src.api.ocr import view as ocr
+from src.api.ollama import library as ollama_library
 from src.api.ollama import routes as ollama
 from src.api.openai import chat, completions, disclosure, embeddings, responses
 from src.api.operations import docs as pages
@@ -84,6 +85,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         system,
         pages,
         ollama,
+        ollama_library,
     ):
         app.register_blueprint(module.blueprint)
     for name in backends.models:

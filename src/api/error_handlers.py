@@ -57,7 +57,7 @@ def _shown(error: ServiceError) -> Wire:
     shown = envelope(error)
     if speaks_anthropic():
         return anthropic_errors.envelope(error, shown.request_id)
-    if error.status in _WHO_MAY or request.blueprint != "ollama":
+    if error.status in _WHO_MAY or not (request.blueprint or "").startswith("ollama"):
         return shown
     named = error.param is None or error.param in error.message
     return PlainError(error.message if named else f"{error.param}: {error.message}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from src.api.ollama import library
 from tests.contract.conftest import Service, StartService
 
 PIXEL = base64.b64encode(bytes.fromhex("89504e470d0a1a0a") + b"x" * 32).decode()
@@ -164,3 +167,47 @@ def test_silence_is_filled_with_white_space(start_service: StartService) -> None
     reply = chat(service, "fake:prefill=0.5 hello")
     assert reply.text.startswith(" ")
     assert lines(reply)[-1]["done"] is True
+
+
+def pulls(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """This program runs in place of `run.py pull`; it is given the model's name."""
+    monkeypatch.setattr(library, "COMMAND", (sys.executable, "-c", program))
+
+
+def test_a_pull_tells_what_it_does(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Line by line, or once at its end."""
+    pulls(monkeypatch, "import sys; print('1 of 2'); print('2 of 2'); print(sys.argv[1])")
+    found = lines(service.http.post("/api/pull", json={"model": "owner/name:latest"}))
+    assert [one["status"] for one in found] == ["pulling owner/name", "1 of 2", "2 of 2", "owner/name", "success"]
+    whole = service.http.post("/api/pull", json={"name": "owner/name", "stream": False})
+    assert whole.json() == {"status": "success"}
+
+
+def test_a_pull_that_fails_says_why(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its last line, or as the answer's error."""
+    pulls(monkeypatch, "import sys; print('no such model'); sys.exit(1)")
+    assert lines(service.http.post("/api/pull", json={"model": "owner/name"}))[-1] == {"error": "no such model"}
+    whole = service.http.post("/api/pull", json={"model": "owner/name", "stream": False})
+    assert (whole.status_code, whole.json()) == (503, {"error": "no such model"})
+
+
+@pytest.mark.parametrize("name", ["--bits", "-x/y", "name", "a/b/c", "../a", "/etc/x", "a/..", "", "a b/c"])
+def test_what_is_no_hubs_name_is_not_pulled(name: str, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is started for it."""
+    monkeypatch.setattr(library, "COMMAND", ("/nonexistent",))
+    assert service.http.post("/api/pull", json={"model": name}).status_code == 400
+
+
+def test_only_models_that_no_setting_names_are_deleted(start_service: StartService, tmp_path: Path) -> None:
+    """The default model, those outside MODELS_DIR and unknown ones stay."""
+    folder = tmp_path / "models" / "owner" / "name"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    service = start_service(models_dir=tmp_path / "models")
+
+    def delete(name: str) -> int:
+        return service.http.request("DELETE", "/api/delete", json={"model": name}).status_code
+
+    assert (delete("demo"), delete("nobody"), delete("../models/owner/name")) == (400, 404, 404)
+    assert delete("owner/name") == 503  # there is no supervisor to unload it
+    assert folder.exists()

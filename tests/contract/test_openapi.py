@@ -24,7 +24,7 @@ EXAMPLES = 25
 # their answers depend on the machine or the supervisor, and are documented by their own tests
 NOT_CALLED = ("/metrics", "/api/gpu-status", "/v1/ocr", "/docs", "/health", "/readyz", "/v1/system/status")
 # the supervisor's to answer
-SUPERVISORS = ("/api/gpu/", "/v1/models/load", "/v1/models/unload")
+SUPERVISORS = ("/api/gpu/", "/api/pull", "/api/delete", "/v1/models/load", "/v1/models/unload")
 
 
 def test_every_route_is_described(service: Service) -> None:

@@ -57,6 +57,8 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/docs"): "user",
     # operation
     ("GET", "/metrics"): "metrics",
+    ("POST", "/api/pull"): "admin",
+    ("DELETE", "/api/delete"): "admin",
     ("POST", "/v1/models/load"): "admin",
     ("POST", "/v1/models/unload"): "admin",
     ("GET", "/api/gpu/status"): "admin",

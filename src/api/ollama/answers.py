@@ -20,7 +20,7 @@ from src.ipc.messages.chat import CallDelta, Delta, Finished, TokenLogprob
 
 MIMETYPE = "application/x-ndjson"
 # white space before a line's JSON: a client that reads lines sees nothing of it
-_PING = b" "
+PING = b" "
 _NS = 1_000_000_000
 
 
@@ -122,7 +122,7 @@ class LineWriter:
         return called + line(self._form.piece("", **self._form.last(event)))
 
     def keep_alive(self) -> bytes:
-        return _PING
+        return PING
 
     def failed(self, error: ServiceError) -> bytes:
         return line(PlainError(error.message))

@@ -233,3 +233,9 @@ class Version(Wire, frozen=True):
 
     version: str
     stoker: str
+
+
+class Status(Wire, frozen=True):
+    """How far a pull is."""
+
+    status: str

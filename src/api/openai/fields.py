@@ -100,6 +100,7 @@ ADVISORY: tuple[Field, ...] = (
     Field("keep_alive", "advisory", ("ollama",), taken=(0, "0", "0s", "0m", "0h")),
     Field("truncate", "advisory", ("ollama",), neutral=(False,), why="while the prompt fits"),
     Field("shift", "advisory", ("ollama",), neutral=(False,), why="while the prompt fits"),
+    Field("insecure", "advisory", ("ollama",), neutral=(False,)),
     *(Field(f"options.{name}", "advisory", ("ollama",)) for name in _OLLAMA_LOADING),
     Field("verbosity", "advisory", ("chat", "completions"), neutral=("medium",)),
     Field("text.verbosity", "advisory", ("responses",), neutral=("medium",)),

@@ -168,6 +168,8 @@ ROUTES = (
     _ollama("get", "/api/tags", "The models as Ollama lists them.", schemas_ollama.Models),
     _ollama("get", "/api/ps", "Those that are loaded.", schemas_ollama.RunningModels),
     _ollama("post", "/api/show", "One of them.", schemas_ollama.Shown, schemas_ollama.NamedModel),
+    _ollama("post", "/api/pull", "Fetch a model.", schemas_ollama.Status, schemas_ollama.NamedModel, lines=True),
+    _ollama("delete", "/api/delete", "Remove a model.", None, schemas_ollama.NamedModel),
     _ollama("get", "/api/version", "Of Ollama's API.", schemas_ollama.Version),
     DocumentedRoute("get", "/v1/models", "The models that are served.", schemas.ModelList),
     DocumentedRoute("get", "/v1/models/{name}", "One model.", schemas.ModelCard),
