@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-llama bench-llama soak nonsense lock eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports trace chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-llama bench-llama soak nonsense lock eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ imports: $(VENV)/.installed-dev ## the directions of imports
 
 bench: $(VENV)/.installed-dev ## measure start, wire, cancel, memory (a few minutes)
 	$(BIN)/python -m tests.bench
+
+trace: $(VENV)/.installed-dev ## the functions, files and lines that one streamed chat runs through
+	$(BIN)/python -m tests.trace
 
 chaos: $(VENV)/.installed-dev ## ten minutes of traffic while everything is killed at random
 	$(BIN)/python -m tests.chaos --seconds 600
