@@ -1,4 +1,4 @@
-"""Whether anybody still wants what a view waits for, where no `Answer` watches. Web process; around `Place.wait`."""
+"""Whether anybody still wants what a view waits for, where no `Generation` watches: around `ModelLease.wait`. Web."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from flask import request
 
 from src.api.body import leave_slot
-from src.api.generation.answer import ClientGone
 from src.api.generation.client_watch import ClientWatch
+from src.api.generation.generation import ClientGone
 from src.api.service import service
 from src.errors import ShuttingDown
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from src.api.openai import chat
+from src.api.openai import translation
 from tests.contract.conftest import Service, StartService
 
 ROUTE = "/v1/responses"
@@ -123,13 +123,13 @@ def test_the_model_sees_tools_and_history_under_the_same_names(
 ) -> None:
     """Flattened in both places; a custom tool's form is described to it; a search's finds are offered."""
     asked: list[Any] = []
-    opened = chat.open_generation
+    opened = translation.open_generation
 
-    def note(shared: Any, generate: Any) -> Any:
+    def note(generate: Any) -> Any:
         asked.append(generate)
-        return opened(shared, generate)
+        return opened(generate)
 
-    monkeypatch.setattr(chat, "open_generation", note)
+    monkeypatch.setattr(translation, "open_generation", note)
     items = [
         {"role": "user", "content": "go"},
         {"type": "function_call", "call_id": "c1", "name": "find", "namespace": "mcp__echo", "arguments": '{"q":1}'},

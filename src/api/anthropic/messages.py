@@ -37,7 +37,7 @@ def create() -> Response:
         _, generate = translation.accept(fields)
         form = _MessageBuilder(generate)
         writer = MessageWriter(form) if own.stream else None
-        return translation.respond(generate, writer, form.whole)
+        return translation.respond(translation.open_generation(generate), writer, form.whole)
 
 
 @blueprint.post("/v1/messages/count_tokens")

@@ -20,7 +20,7 @@ from gevent.event import Event as Signal
 
 from src.api.cache.stores import Key, MemoryStore, RedisStore, Store
 from src.api.edge import auth
-from src.api.generation.streaming import Answering, Event, wait_admitted
+from src.api.generation.streaming import Answering, Event, admitted
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages.chat import Finished, GenerateRequest
 from src.metrics import Metrics
@@ -30,7 +30,7 @@ _LARGEST = 1 << 20
 _HEADER = "X-Cache"
 
 
-class Made(Answering, Protocol):
+class Made(Answering[Event], Protocol):
     """An answer that an engine makes: it tells what it has loaded."""
 
     @property
@@ -67,7 +67,7 @@ class Cache:
         )
         self._leaders: dict[Key, Leader] = {}
 
-    def through(self, generate: GenerateRequest, open_generation: Open, *, seeded: bool = False) -> Answering:
+    def through(self, generate: GenerateRequest, open_generation: Open, *, seeded: bool = False) -> Answering[Event]:
         """The kept answer, the one that is being made for someone else, or a new one.
 
         `seeded`: the client chose the seed; every other request has one of its own, by chance.
@@ -81,7 +81,7 @@ class Cache:
         key_of = partial(_key, _alike(generate), auth.owner())
         return self._answer(key_of, revision, open_generation, look="no-cache" not in directives)
 
-    def _answer(self, key_of: KeyOf, revision: str, open_generation: Open, *, look: bool = True) -> Answering:
+    def _answer(self, key_of: KeyOf, revision: str, open_generation: Open, *, look: bool = True) -> Answering[Event]:
         key = key_of(revision)
         kept = decode(self._store.get(key)) if look else None
         if kept:
@@ -91,7 +91,7 @@ class Cache:
         if leader is not None and look:
             self._count("hit", "shared")
             # a streamed follower asks again when Flask's context is gone
-            again = copy_current_request_context(lambda: _admitted(self._answer(key_of, revision, open_generation)))
+            again = copy_current_request_context(lambda: admitted(self._answer(key_of, revision, open_generation)))
             return Follower(leader, again, self._patience_s)
         self._count("miss", "miss")
         made = Leader(open_generation, lambda events: self._finished(key, key_of(made.revision), made, events))
@@ -119,11 +119,6 @@ def _alike(generate: GenerateRequest) -> GenerateRequest:
 
 def _key(alike: GenerateRequest, owner: str, revision: str) -> Key:
     return Key(owner, hashlib.sha256(msgspec.msgpack.encode((VERSION, revision, owner, alike))).hexdigest())
-
-
-def _admitted(answer: Answering) -> Answering:
-    wait_admitted(answer, once=False)
-    return answer
 
 
 class Leader:
@@ -180,11 +175,11 @@ class Leader:
 class Follower:
     """Waits for a leader's answer; if there comes none, asks again."""
 
-    def __init__(self, leader: Leader, ask_again: Callable[[], Answering], patience_s: float) -> None:
+    def __init__(self, leader: Leader, ask_again: Callable[[], Answering[Event]], patience_s: float) -> None:
         self._leader = leader
         self._ask_again = ask_again
         self._patience_s = patience_s
-        self._successor: Answering | None = None
+        self._successor: Answering[Event] | None = None
 
     prompt_tokens = 0  # its usage says, in the end
 

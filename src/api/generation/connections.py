@@ -13,13 +13,13 @@ from pathlib import Path
 from msgspec.structs import asdict
 
 from src import catalog, selection
+from src.api.generation.delivered import Resumable
 from src.api.generation.model_lease import ModelLease
-from src.api.generation.resume import Ends, NotYet, Resumable, ResumableStream
+from src.api.generation.resume import Ends, NotYet, ResumableStream
 from src.api.generation.suspects import Suspects
 from src.catalog import CatalogEntry
 from src.errors import (
     BackendUnavailable,
-    DeadlineExceeded,
     EngineCrashed,
     InvalidRequest,
     ModelNotFound,
@@ -29,26 +29,16 @@ from src.errors import (
 from src.ipc import client, runtime
 from src.ipc.client import Stream
 from src.ipc.messages.base import Failed
-from src.ipc.messages.chat import (
-    Detokenized,
-    DetokenizeRequest,
-    EmbedRequest,
-    GenerateRequest,
-    Tokenized,
-    TokenizeRequest,
-)
+from src.ipc.messages.chat import DetokenizeRequest, EmbedRequest, GenerateRequest, TokenizeRequest
 from src.ipc.messages.control import AcquireModel, MoveModel, PauseBackground, SetIdleTimeout, StatusRequest
 from src.ipc.messages.ocr import OcrDocument, OcrJobRequest, OcrRequest
 from src.ipc.messages.status import ChildStatus, EngineLoad, KvReading, ModelStatus, PrefixReading, SystemStatus
-from src.ipc.messages.wire import AnyMessage
 from src.metrics import UNKNOWN, ModelReading, PrefixCounts, Readings
 from src.settings import Settings
 
 _CONNECT_S = 2.0
 _SEND_S = 30.0
 _STATUS_S = 2.0
-_QUESTION_S = 30.0
-_LOOK_S = 0.1  # how soon a question is taken back whose client has left
 _SCAN_S = 1.0
 _RETRY_S = 3.0
 _FAILED_RETRY_S = 30.0
@@ -126,43 +116,15 @@ class Backends:
         route = self._engine(request.model, AcquireModel(request.model, background=request.priority == "background"))
         return self._resumable(request, route, EngineCrashed)
 
-    def ask_engine(
-        self, model: str, message: TokenizeRequest | DetokenizeRequest, still: Callable[[], None]
-    ) -> Tokenized | Detokenized:
-        """One question to a model's engine that computes nothing; the model is loaded for it.
-
-        `still` is called while it waits, and may raise what ends the wait.
+    def open_question(self, model: str, question: TokenizeRequest | DetokenizeRequest) -> ResumableStream:
+        """What an engine computes nothing for, and can do it no harm; the model is loaded for it.
 
         Raises:
             ModelNotFound: naming the models there are.
-            ServiceError: when the engine is not there, or does not take the question.
         """
         self.check_model(model)
-        route = self._engine(model, AcquireModel(model))
-        missing = BackendUnavailable("The engine is not running at the moment.", retry_after_s=_RETRY_S)
-        asking = self._resumable(message, route, EngineCrashed, Suspects(self._settings.resume_progress_tokens))
-        try:
-            route.hold(self._settings.queue_timeout + self._settings.start_timeout, still)
-            answer = self._wait_answer(asking, still)
-        finally:
-            asking.close()
-        if isinstance(answer, Failed):
-            raise answer.error()
-        if not isinstance(answer, Tokenized | Detokenized):
-            raise missing
-        return answer
-
-    def _wait_answer(self, asking: ResumableStream, still: Callable[[], None]) -> AnyMessage:
-        """A question waits for its turn at the tokenizer, as long as its client does."""
-        patience_s = self._settings.queue_timeout + _QUESTION_S
-        deadline = self._clock() + patience_s
-        while self._clock() < deadline:
-            still()
-            try:
-                return asking.receive_all(_LOOK_S)[0]
-            except client.WaitTimeout:
-                continue
-        raise DeadlineExceeded(f"The engine did not answer within {patience_s:g} s.")
+        harmless = Suspects(self._settings.resume_progress_tokens)
+        return self._resumable(question, self._engine(model, AcquireModel(model)), EngineCrashed, harmless)
 
     def load(self, model: str, still: Callable[[], None]) -> None:
         """Have a model brought to the device, also when that failed a moment ago; returns when it is there.
@@ -302,11 +264,6 @@ class _BackendConnector:
             raise BackendUnavailable(
                 f"{self.child} is not running; it is (re)started.", retry_after_s=_RETRY_S
             ) from None
-
-    def hold(self, timeout_s: float, still: Callable[[], None]) -> None:
-        """Wait for the place; raises what ends the wait."""
-        if self._place is not None:
-            self._place.wait(timeout_s, still)
 
     def connect(self, request: Resumable | OcrJobRequest) -> Stream:
         if self._place is not None and not self._place.hold():

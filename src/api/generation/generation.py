@@ -1,64 +1,229 @@
-"""One chat answer on its way to the client: the engine's events, counted, until the outcome.
+"""One request at a back end, from the web's side: its events until the one outcome, and one `close` for every end.
 
-The view waits for admission (an error before that is an HTTP status), then iterates. `close` is for every end; an
-answer closed without an outcome counts as aborted.
+It owns what a request holds while it lasts: a ticket among those in flight, its deadline, the watch on its client, its
+stream, and the recorder that counts it. It knows who may end it early (client gone, shutdown, silence) and turns each
+into the right error. A view waits for admission (what fails before that is an HTTP status), then reads the batches. Web
+process, in the request's greenlet; `close` and interrupts may come from others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeGuard, TypeVar
 
-from src.api.generation.answer import Answer
+from src.api.body import leave_slot
+from src.api.generation.client_watch import ClientWatch
+from src.api.generation.inflight import InFlight
 from src.api.generation.recorder import Recorder
-from src.errors import InternalError
-from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, Finished
+from src.errors import DeadlineExceeded, InternalError, ServiceError, ShuttingDown
+from src.ipc.client import Cancelled, Disconnected, WaitTimeout
+from src.ipc.messages.base import Failed
+from src.ipc.messages.chat import Admitted
 from src.ipc.messages.wire import AnyMessage
 
+E = TypeVar("E", bound=AnyMessage)
 
-class Generation:
-    """Iterate `batches` once it is `admitted`; `close` in the end."""
 
-    def __init__(self, answer: Answer, record: Recorder, silence_s: float) -> None:
-        self._answer = answer
-        self._record = record
-        self._silence_s = silence_s
-        self.prompt_tokens = 0
-        self.revision = ""
-        self._taken = False
+class ClientGone(Exception):
+    """The client left: nobody to answer."""
+
+
+class Cause(Enum):
+    """Why a wait was interrupted from this side."""
+
+    CLIENT = "client"
+    SHUTDOWN = "shutdown"
+
+
+class EventStream(Protocol):
+    """What `ipc.client.Stream` and `resume.ResumableStream` have in common."""
+
+    def receive_all(self, timeout_s: float) -> list[AnyMessage]: ...
+
+    def cancel(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class EventKinds(Generic[E]):
+    """What one kind of request is answered with: the messages that its reader gets, and which of them ends it.
+
+    `admission`: whether the back end says first that it takes the request.
+    """
+
+    shown: Callable[[AnyMessage], TypeGuard[E]]
+    is_last: Callable[[E], bool]
+    admission: bool = False
+
+
+@dataclass(frozen=True)
+class Waits:
+    """How long a request is waited for: to its outcome, and until its reader is told of a silence.
+
+    `crashed` is what a connection that breaks before the outcome means.
+    """
+
+    total_s: float
+    silence_s: float
+    crashed: ServiceError
+
+
+class Generation(Generic[E]):
+    """Iterate `batches`, once it is `admitted` where the back end says so; `close` in the end, whatever happened."""
+
+    def __init__(
+        self,
+        open_stream: Callable[[], EventStream],
+        kinds: EventKinds[E],
+        waits: Waits,
+        *,
+        inflight: InFlight,
+        environ: Mapping[str, Any],
+        recorder: Recorder[E],
+        on_admitted: Callable[[Admitted], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises ShuttingDown and Overloaded as `InFlight.enter`, and what `open_stream` raises."""
+        self._kinds, self._waits, self._recorder = kinds, waits, recorder
+        self._on_admitted, self._clock = on_admitted, clock
+        self._deadline = clock() + waits.total_s
+        self._admission: Admitted | None = None
+        self._taken = self._over = False
         self._early: list[AnyMessage] = []
+        self._failure: ServiceError | None = None
+        self._cause: Cause | None = None
+        self._cancel: Callable[[], None] = lambda: None  # while connecting, there is nothing to cancel
+        self._inflight = inflight
+        leave_slot(environ)
+        self._ticket = inflight.enter(lambda: self._interrupt(Cause.SHUTDOWN))
+        self._stream = self._connect(open_stream)
+        self._watch = ClientWatch(environ, lambda: self._interrupt(Cause.CLIENT))
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of the prompt, once it is admitted."""
+        return self._admission.prompt_tokens if self._admission is not None else 0
+
+    @property
+    def revision(self) -> str:
+        """What the engine that took it has loaded; empty before."""
+        return self._admission.revision if self._admission is not None else ""
 
     def admitted(self) -> bool:
-        """Whether the engine has taken the request; False after a silence: its model may be on its way.
+        """Whether the back end has taken the request; False after a silence: its model may be on its way.
 
         Raises:
             ServiceError: it did not.
             ClientGone: nobody waits any more.
         """
-        if self._taken:
-            return True
-        with self._record.failures():
-            batch = self._answer.next_batch(self._silence_s)
-            if batch is None:
-                return False
-            if not isinstance(batch[0], Admitted):
-                raise InternalError
-        self.prompt_tokens, self.revision = batch[0].prompt_tokens, batch[0].revision
-        self._early, self._taken = batch[1:], True
-        return True
+        if not self._taken and (batch := self._next_batch()) is not None:
+            self._take(batch)
+        return self._taken
 
-    def batches(self) -> Iterator[list[Delta | ChoiceEnded | Finished]]:
-        """Events as they come; an empty list after a silence. Ends after `Finished`; raises as `admitted`."""
+    def batches(self) -> Iterator[list[E]]:
+        """Events as they come; an empty list after a silence. Ends after the outcome; raises as `admitted`."""
         batch: list[AnyMessage] | None = self._early
         while True:
-            events = [event for event in batch or () if isinstance(event, Delta | ChoiceEnded | Finished)]
+            events = [message for message in batch or () if self._kinds.shown(message)]
             if events or batch is None:
-                self._record.events(events)
+                self._recorder.events(events)
+                self._over = bool(events) and self._kinds.is_last(events[-1])
                 yield events
-            if events and isinstance(events[-1], Finished):
+            if self._over:
                 return
-            with self._record.failures():
-                batch = self._answer.next_batch(self._silence_s)
+            batch = self._next_batch()
 
     def close(self) -> None:
-        self._answer.close()
-        self._record.closed()
+        """Cancel what still runs, then free everything. May be called again, and while another greenlet reads."""
+        self._stream.close()
+        self._watch.stop()
+        self._inflight.leave(self._ticket)
+        if not self._over:
+            self._over = True
+            self._recorder.left()
+
+    # ---- the stream
+
+    def _connect(self, open_stream: Callable[[], EventStream]) -> EventStream:
+        try:
+            stream = open_stream()
+        except BaseException as error:
+            self._inflight.leave(self._ticket)
+            if isinstance(error, ServiceError):
+                self._recorder.failed(error)
+            raise
+        self._cancel = stream.cancel
+        if self._cause is not None:
+            stream.cancel()
+        return stream
+
+    def _next_batch(self) -> list[AnyMessage] | None:
+        """What is there, at least one message; None after a silence. An error is the recorder's outcome, too."""
+        try:
+            return self._read()
+        except ServiceError as error:
+            self._fail(error)
+            raise
+
+    def _take(self, batch: list[AnyMessage]) -> None:
+        """The back end's first word."""
+        first = batch[0]
+        if isinstance(first, Admitted):
+            self._admission, self._early = first, batch[1:]
+        elif self._kinds.admission:
+            self._fail(error := InternalError())
+            raise error
+        else:
+            self._early = batch
+        self._taken = True
+
+    def _fail(self, error: ServiceError) -> None:
+        if not self._over:
+            self._over = True
+            self._recorder.failed(error)
+
+    def _read(self) -> list[AnyMessage] | None:
+        if self._failure is not None:
+            raise self._failure
+        left = self._deadline - self._clock()
+        try:
+            batch = self._stream.receive_all(min(self._waits.silence_s, left))
+        except WaitTimeout:
+            if left <= self._waits.silence_s:
+                raise DeadlineExceeded(f"No response from the back end within {self._waits.total_s:g} s.") from None
+            return None
+        except Disconnected:
+            raise self._ended_here() or self._waits.crashed from None
+        except Cancelled:
+            raise self._ended_here() or ClientGone from None  # closed while it was read
+        return self._up_to_failure(batch)
+
+    def _up_to_failure(self, batch: list[AnyMessage]) -> list[AnyMessage]:
+        """What came before a failure is still delivered; the failure is raised when its turn comes."""
+        for at, message in enumerate(batch):
+            if isinstance(message, Failed):
+                self._failure = message.error()
+                if not at:
+                    raise self._failure
+                return batch[:at]
+            if isinstance(message, Admitted):
+                self._on_admitted(message)
+        return batch
+
+    # ---- who ends it early
+
+    def _interrupt(self, cause: Cause) -> None:
+        if self._cause is None:
+            self._cause = cause
+            self._cancel()
+
+    def _ended_here(self) -> Exception | None:
+        if self._cause is Cause.CLIENT:
+            return ClientGone()
+        if self._cause is Cause.SHUTDOWN:
+            return ShuttingDown("The service shut down before the answer was complete.", retry_after_s=5.0)
+        return None

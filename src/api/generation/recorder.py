@@ -1,19 +1,46 @@
-"""Counts one chat answer: latencies on this process's clock, the engine's own durations, and exactly one outcome."""
+"""Counts requests: latencies on this process's clock, the engine's own durations, and exactly one outcome each.
+
+One recorder per request; its `Generation` tells it what comes and how it ends. Web process.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 from src import logs
 from src.errors import ServiceError
-from src.ipc.messages.chat import ChoiceEnded, Delta, Finished, GenerateRequest
+from src.ipc.messages.chat import ChoiceEnded, Delta, Embedded, EmbedRequest, Finished, GenerateRequest
 from src.metrics import Metrics
 
+E_contra = TypeVar("E_contra", contravariant=True)
 
-class Recorder:
+
+class Recorder(Protocol[E_contra]):
+    """Counts one request: what comes, and how it ends. `failed` or `left` come once, and never after the outcome."""
+
+    def events(self, events: Sequence[E_contra]) -> None: ...
+
+    def failed(self, error: ServiceError) -> None: ...
+
+    def left(self) -> None:
+        """It was closed without an outcome: the client has left."""
+        ...
+
+
+class Uncounted:
+    """A recorder for what is not counted."""
+
+    def events(self, events: Sequence[object]) -> None: ...
+
+    def failed(self, error: ServiceError) -> None: ...
+
+    def left(self) -> None: ...
+
+
+class ChatRecorder:
     """One per request. `labels`: the model's name and engine, as the catalogue has them."""
 
     def __init__(
@@ -36,7 +63,6 @@ class Recorder:
         self._by_choice = [0] * (1 + max((choice.index for choice in request.choices), default=0))
         self._spend = spend  # charges tokens to whoever asked
         self._prompt_tokens = 0
-        self._outcome: str | None = None
 
     def events(self, events: Sequence[Delta | ChoiceEnded | Finished]) -> None:
         """Count what came together; a choice's tokens of one batch share the time since its last one."""
@@ -50,20 +76,12 @@ class Recorder:
         if events and isinstance(events[-1], Finished):
             self._finished(events[-1], now)
 
-    @contextmanager
-    def failures(self) -> Iterator[None]:
-        """Note a ServiceError that passes through as this request's outcome."""
-        try:
-            yield
-        except ServiceError as error:
-            self._end("error", code=error.code)
-            raise
+    def failed(self, error: ServiceError) -> None:
+        self._end("error", code=error.code)
 
-    def closed(self) -> None:
-        """The request is over; without an outcome the client left."""
-        if self._outcome is None:
-            self._metrics.disconnects.labels("decode" if self._tokens else "prefill").inc()
-            self._end("abort")
+    def left(self) -> None:
+        self._metrics.disconnects.labels("decode" if self._tokens else "prefill").inc()
+        self._end("abort")
 
     def _count_tokens(self, index: int, count: int, now: float) -> None:
         """A choice has one gap less than tokens; those that come with its first one were not waited for."""
@@ -100,9 +118,6 @@ class Recorder:
         self._end(event.reason, prompt_tokens=event.usage.prompt_tokens)
 
     def _end(self, outcome: str, **facts: object) -> None:
-        if self._outcome is not None:
-            return
-        self._outcome = outcome
         self._metrics.success.labels(*self._labels, outcome).inc()
         self._metrics.generation_tokens.labels(*self._labels).inc(self._tokens)
         self._spend(self._prompt_tokens + self._tokens)
@@ -116,3 +131,35 @@ class Recorder:
             seconds=round(self._clock() - self._began, 3),
             **facts,
         ).info("chat {}", outcome)
+
+
+class EmbeddingRecorder:
+    """Of texts that become vectors."""
+
+    def __init__(
+        self, metrics: Metrics, request: EmbedRequest, labels: tuple[str, str], spend: Callable[[int], None]
+    ) -> None:
+        self._metrics, self._request, self._labels, self._spend = metrics, request, labels, spend
+        self._began = time.monotonic()
+
+    def events(self, events: Sequence[Embedded | Finished]) -> None:
+        if events and isinstance(finished := events[-1], Finished):
+            self._metrics.prompt_tokens.labels(*self._labels).inc(finished.usage.prompt_tokens)
+            self._metrics.queue_time.labels(*self._labels).observe(finished.timings.queue_s)
+            self._spend(finished.usage.prompt_tokens)
+            self._end("ok")
+
+    def failed(self, error: ServiceError) -> None:  # noqa: ARG002  # whatever it was
+        self._end("error")
+
+    def left(self) -> None:
+        self._end("abort")
+
+    def _end(self, outcome: str) -> None:
+        self._metrics.embedding_requests.labels(*self._labels, outcome).inc()
+        logs.model.bind(
+            model=self._request.model,
+            outcome=outcome,
+            texts=len(self._request.inputs),
+            seconds=round(time.monotonic() - self._began, 3),
+        ).info("embeddings {}", outcome)

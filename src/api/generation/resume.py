@@ -14,29 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
-
+from src.api.generation.delivered import Delivered, Resumable
 from src.api.generation.suspects import Suspects
 from src.errors import ServiceError
 from src.ipc.client import Cancelled, ConnectError, Disconnected, Stream, WaitTimeout
 from src.ipc.messages.base import Accepted, Failed
-from src.ipc.messages.chat import (
-    Admitted,
-    Choice,
-    ChoiceEnded,
-    Delta,
-    DetokenizeRequest,
-    Embedded,
-    EmbedRequest,
-    Finished,
-    GenerateRequest,
-    HandedOver,
-    TokenizeRequest,
-)
-from src.ipc.messages.ocr import OcrDocument, OcrPage, OcrRequest
+from src.ipc.messages.chat import Admitted, Delta, Embedded, EmbedRequest, Finished, GenerateRequest, HandedOver
+from src.ipc.messages.ocr import OcrPage
 from src.ipc.messages.wire import AnyMessage
-
-Resumable = GenerateRequest | EmbedRequest | TokenizeRequest | DetokenizeRequest | OcrRequest | OcrDocument
 
 _POLL_S = 0.05
 # how often the supervisor is asked whether waiting makes sense
@@ -97,12 +82,8 @@ class ResumableStream:
         self._sleep = sleep
         self._suspect = suspects.arrive()
         self._stream: Stream | None = None
-        self._tokens: dict[int, list[int]] = {}  # by choice
-        self._ended: dict[int, int] = {}  # tokens of choices that had ended before this life of the engine
-        self._ending: dict[int, int] = {}
-        self._unreported = False  # some of the answer has come without its tokens
-        self._admitted: Admitted | None = None
-        self._shown: set[int] = set()  # pages or vectors
+        self._delivered = Delivered()
+        self._before = self._delivered  # as it was when this life of the back end began
         self._cancelled = False
         self._asked = clock()
         self._missing_since: float | None = None  # when a connect first failed
@@ -162,7 +143,7 @@ class ResumableStream:
 
     def _connect(self) -> Stream | None:
         try:
-            stream = self._route.connect(self._next_request())
+            stream = self._route.connect(self._delivered.rest_of(self._request, self._spent_s))
         except NotYet:
             self._missing_since = None
             return None
@@ -177,7 +158,7 @@ class ResumableStream:
             self._suspects.taken(self._suspect)  # nothing is said of it before the outcome
         self._entered = True
         self._missing_since = self._first_token = None
-        if self._admitted is not None:
+        if self._delivered.admitted is not None:
             self._on_resume()
         self._stream = stream
         return stream
@@ -198,7 +179,7 @@ class ResumableStream:
         """The back end is gone: from here on it waits for the next."""
         stream.close()
         self._stream = None
-        self._ended |= self._ending
+        self._before = self._delivered
         self._asked = now = self._clock()
         if self._first_token is not None:
             self._spent_s += now - self._first_token
@@ -208,24 +189,8 @@ class ResumableStream:
         self._suspects.died(self._suspect)
         if self._suspect.condemned:
             raise self._ends.condemned
-        if self._unreported:
+        if self._delivered.unreported:
             raise self._ends.cut
-
-    def _next_request(self) -> Resumable:
-        """The request as the next process needs it."""
-        if isinstance(self._request, EmbedRequest):
-            return msgspec.structs.replace(self._request, retried=self._admitted is not None)
-        if not isinstance(self._request, GenerateRequest) or self._admitted is None:
-            return self._request
-        made = {index: tuple(tokens) for index, tokens in self._tokens.items()}
-        left = tuple(choice for choice in self._request.choices if choice.index not in self._ended)
-        return msgspec.structs.replace(
-            self._request,
-            max_tokens=self._admitted.max_tokens,
-            prefix=made.get(0, ()) if not self._request.choices else (),
-            choices=tuple(Choice(choice.index, made.get(choice.index, ())) for choice in left),
-            spent_s=self._spent_s,
-        )
 
     def _note(self, batch: list[AnyMessage]) -> list[AnyMessage]:
         return [kept for message in batch if (kept := self._keep(message)) is not None]
@@ -234,45 +199,26 @@ class ResumableStream:
         """What the reader gets to see; what a resume will need is kept on the way."""
         if isinstance(message, Accepted):
             self._suspects.taken(self._suspect)
-        if isinstance(message, Accepted | HandedOver):
+        if isinstance(message, Accepted | HandedOver) or self._is_known(message):
             return None
-        if isinstance(message, Admitted):
-            return self._admit(message)
-        if isinstance(message, OcrPage | Embedded):
-            number = message.number if isinstance(message, OcrPage) else message.index
-            new = number not in self._shown
-            self._shown.add(number)
-            return message if new else None
-        if isinstance(message, Finished):
-            return _with_earlier(message, sum(self._ended.values()))
-        self._learn(message)
-        return message
-
-    def _admit(self, message: Admitted) -> Admitted | None:
-        """The reader sees the first one; what has been begun by one revision of a model is not ended by another."""
-        if self._admitted is None:
-            self._admitted = message
-            return message
-        if message.revision != self._admitted.revision:
-            if self._tokens or self._shown or self._unreported:
-                raise self._ends.replaced
-            self._admitted = message  # nothing has been shown but that it was taken
-        return None
-
-    def _learn(self, message: AnyMessage) -> None:
+        if isinstance(message, Failed):
+            self._suspects.leave(self._suspect)
         if isinstance(message, Delta):
             self._first_token = self._first_token or self._clock()
-            self._tokens.setdefault(message.index, []).extend(message.tokens)
-            self._unreported = self._unreported or message.unreported_tokens > 0
             self._suspects.progressed(self._suspect, message.count)
-        elif isinstance(message, ChoiceEnded):
-            self._ending[message.index] = len(self._tokens.get(message.index, ()))
-        elif isinstance(message, Failed):
-            self._suspects.leave(self._suspect)
+        self._delivered = self._delivered.after(message)
+        return self._before.completed(message) if isinstance(message, Finished) else message
 
-
-def _with_earlier(finished: Finished, tokens: int) -> Finished:
-    """The last engine did not see the choices that had ended before it."""
-    usage = finished.usage
-    total = msgspec.structs.replace(usage, completion_tokens=usage.completion_tokens + tokens)
-    return msgspec.structs.replace(finished, usage=total)
+    def _is_known(self, message: AnyMessage) -> bool:
+        """Whether the reader has it from an earlier life of the back end."""
+        if isinstance(message, OcrPage):
+            return message.number in self._delivered.items
+        if isinstance(message, Embedded):
+            return message.index in self._delivered.items
+        if not isinstance(message, Admitted) or self._delivered.admitted is None:
+            return False
+        if message.revision != self._delivered.admitted.revision:
+            if self._delivered.begun:  # by other weights
+                raise self._ends.replaced
+            self._delivered = self._delivered.after(message)
+        return True

@@ -6,22 +6,23 @@ Runs in the request's greenlet; a client that left ends it, and an error after t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from flask import Response
 from loguru import logger
 
 from src.api.generation import sse
-from src.api.generation.answer import ClientGone
+from src.api.generation.generation import ClientGone
 from src.errors import InternalError, ServiceError
 from src.ipc.messages.chat import ChoiceEnded, Delta, Finished
 
-Event = Delta | ChoiceEnded | Finished
-Failed = Callable[[ServiceError], bytes]
+E = TypeVar("E")
+E_contra = TypeVar("E_contra", contravariant=True)
+Event = Delta | ChoiceEnded | Finished  # of chat's answers
 
 
-class Answering(Protocol):
-    """An answer on its way: a `Generation`, or one that the cache gives."""
+class Answering(Protocol[E]):
+    """What is on its way to a client: a `Generation`, or a kept answer."""
 
     @property
     def prompt_tokens(self) -> int:
@@ -30,12 +31,12 @@ class Answering(Protocol):
     def admitted(self) -> bool:
         """Whether the engine has taken it; False after a silence: ask again. Raises ServiceError, ClientGone."""
 
-    def batches(self) -> Iterator[list[Event]]: ...
+    def batches(self) -> Iterator[list[E]]: ...
 
     def close(self) -> None: ...
 
 
-class StreamWriter(Protocol):
+class StreamWriter(Protocol[E_contra]):
     """One stream's bytes."""
 
     def begin(self, prompt_tokens: int) -> bytes: ...
@@ -43,41 +44,41 @@ class StreamWriter(Protocol):
     def keep_alive(self) -> bytes:
         """What is sent into a silence, also before `begin`."""
 
-    def event(self, event: Event) -> bytes: ...
+    def event(self, event: E_contra) -> bytes: ...
 
     def failed(self, error: ServiceError) -> bytes: ...
 
     def end(self) -> bytes: ...
 
 
-def wait_admitted(generation: Answering, *, once: bool) -> None:
-    """Return when the engine has taken it: what fails before is an HTTP status.
+def admitted(generation: Answering[E], *, once: bool = False) -> Answering[E]:
+    """One that the back end has taken: what fails before is an HTTP status, and closes it.
 
     `once`: a stream waits for one silence only; then it begins, with comments, so that no client gives up meanwhile.
     """
-    while not generation.admitted():
-        if once:
-            return
+    try:
+        while not generation.admitted() and not once:
+            pass
+    except BaseException:
+        generation.close()
+        raise
+    return generation
 
 
-def stream(generation: Answering, writer: StreamWriter) -> Response:
-    """One answer as a stream; ends the generation however it ends."""
+def collect(generation: Answering[E]) -> list[E]:
+    """All events up to the outcome; ends the generation however it ends."""
+    try:
+        return [event for batch in generation.batches() for event in batch]
+    finally:
+        generation.close()
+
+
+def stream(generation: Answering[E], writer: StreamWriter[E]) -> Response:
+    """What comes as a stream; ends the generation however it ends."""
     return respond(_encoded(generation, writer), writer.failed, generation.close)
 
 
-def _encoded(generation: Answering, writer: StreamWriter) -> Iterator[bytes]:
-    while not generation.admitted():
-        yield writer.keep_alive()
-    yield writer.begin(generation.prompt_tokens)
-    for batch in generation.batches():
-        if encoded := b"".join(map(writer.event, batch)):
-            yield encoded
-        elif not batch:
-            yield writer.keep_alive()
-    yield writer.end()
-
-
-def respond(chunks: Iterator[bytes], failed: Failed, close: Callable[[], None]) -> Response:
+def respond(chunks: Iterator[bytes], failed: Callable[[ServiceError], bytes], close: Callable[[], None]) -> Response:
     """The one loop beneath every stream: `failed` makes an event of an error, `close` is for every end."""
     response = sse.response(_until_over(chunks, failed, close))
     # a generator that was never started never reaches its `finally`
@@ -85,7 +86,9 @@ def respond(chunks: Iterator[bytes], failed: Failed, close: Callable[[], None]) 
     return response
 
 
-def _until_over(chunks: Iterator[bytes], failed: Failed, close: Callable[[], None]) -> Iterator[bytes]:
+def _until_over(
+    chunks: Iterator[bytes], failed: Callable[[ServiceError], bytes], close: Callable[[], None]
+) -> Iterator[bytes]:
     try:
         yield from chunks
     except ClientGone:
@@ -97,3 +100,15 @@ def _until_over(chunks: Iterator[bytes], failed: Failed, close: Callable[[], Non
         yield failed(InternalError())
     finally:
         close()
+
+
+def _encoded(generation: Answering[E], writer: StreamWriter[E]) -> Iterator[bytes]:
+    while not generation.admitted():
+        yield writer.keep_alive()
+    yield writer.begin(generation.prompt_tokens)
+    for batch in generation.batches():
+        if encoded := b"".join(map(writer.event, batch)):
+            yield encoded
+        elif not batch:
+            yield writer.keep_alive()
+    yield writer.end()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from itertools import chain
 from typing import Literal, cast, get_args
 
 import msgspec
@@ -13,21 +11,20 @@ from flask import Blueprint, Response, request
 from src.api.edge import auth
 from src.api.error_handlers import envelope
 from src.api.generation import sse
-from src.api.generation.streaming import respond
+from src.api.generation.streaming import admitted, collect, stream
 from src.api.ocr import formats, shapes
 from src.api.ocr import upload as ocr_upload
+from src.api.ocr.recorder import JobRecorder, PageEvent
 from src.api.ocr.schemas import Format
-from src.api.ocr.view import accepted, batches, events
+from src.api.ocr.view import accepted, open_pages
 from src.api.service import json_response, request_id, service
 from src.errors import InternalError, InvalidRequest, ServiceError
 from src.ipc.messages.ocr import OcrJob, OcrJobRequest, OcrPage
-from src.ipc.messages.wire import AnyMessage
 
 blueprint = Blueprint("ocr_jobs", __name__)
 
 _ANSWER_S = 60.0
 _EVENT_ID = re.compile("[0-9]{1,15}")  # fits the wire
-_ENDED = ("done", "failed", "cancelled")
 
 
 @blueprint.post("/v1/ocr/jobs")
@@ -35,10 +32,10 @@ def create() -> Response:
     shared = service()
     upload = ocr_upload.receive()
     document = upload.document("always", shared.settings.ocr_max_pages, shared.settings.ocr_job_ttl, "low")
-    for event in events(shared, document, _ANSWER_S):
-        if isinstance(event, OcrJob):
-            return accepted(event)
-    raise InternalError
+    *_, job = collect(open_pages(shared, document, JobRecorder(shared.metrics), _ANSWER_S))
+    if not isinstance(job, OcrJob):
+        raise InternalError
+    return accepted(job)
 
 
 @blueprint.get("/v1/ocr/jobs/<name>")
@@ -68,14 +65,11 @@ def cancel(name: str) -> Response:
 def _ask(
     name: str, action: Literal["get", "cancel"] = "get", *, pictures: bool = False
 ) -> tuple[OcrJob, list[OcrPage]]:
-    pages = []
     question = OcrJobRequest(request_id(), name, action, pictures=pictures, owner=_whose())
-    for event in events(service(), question, _ANSWER_S):
-        if isinstance(event, OcrPage):
-            pages.append(event)
-        elif isinstance(event, OcrJob):
-            return event, pages
-    raise InternalError
+    *pages, job = collect(open_pages(service(), question, JobRecorder(service().metrics), _ANSWER_S))
+    if not isinstance(job, OcrJob):
+        raise InternalError
+    return job, [page for page in pages if isinstance(page, OcrPage)]
 
 
 def _whose() -> str | None:
@@ -92,9 +86,9 @@ def watch(name: str) -> Response:
     shared = service()
     question = OcrJobRequest(request_id(), name, "watch", _seen(), owner=_whose())
     settings = shared.settings
-    told = batches(shared, question, settings.ocr_job_ttl, settings.sse_ping_seconds)
-    first = next(told)  # an error before it is an HTTP status
-    return respond(_encoded(chain([first], told)), _failed, told.close)
+    recorder = JobRecorder(shared.metrics)
+    told = open_pages(shared, question, recorder, settings.ocr_job_ttl, settings.sse_ping_seconds)
+    return stream(admitted(told, once=True), _JobWriter())
 
 
 def _seen() -> int:
@@ -103,25 +97,25 @@ def _seen() -> int:
     return int(named[0]) if named else 0
 
 
-def _encoded(told: Iterable[list[AnyMessage]]) -> Iterator[bytes]:
-    for batch in told:
-        yield b"".join(map(_event, batch)) or sse.PING
-        if any(map(_is_end, batch)):
-            return
+class _JobWriter:
+    """A stream of a job's states and pages; an event's id is what `Last-Event-ID` names."""
 
+    def begin(self, prompt_tokens: int) -> bytes:  # noqa: ARG002  # as the protocol
+        return b""
 
-def _failed(error: ServiceError) -> bytes:
-    return sse.event(envelope(error))
+    def keep_alive(self) -> bytes:
+        return sse.PING
 
+    def event(self, event: PageEvent) -> bytes:
+        if isinstance(event, OcrPage):
+            data = msgspec.json.encode(shapes.page_out(event))
+            return b"id: %d\nevent: page\ndata: %s\n\n" % (event.sequence, data)
+        if isinstance(event, OcrJob):
+            return b"event: job\ndata: %s\n\n" % msgspec.json.encode(shapes.job_out(event))
+        return b""
 
-def _is_end(message: AnyMessage) -> bool:
-    return isinstance(message, OcrJob) and message.state in _ENDED
+    def failed(self, error: ServiceError) -> bytes:
+        return sse.event(envelope(error))
 
-
-def _event(message: AnyMessage) -> bytes:
-    if isinstance(message, OcrPage):
-        data = msgspec.json.encode(shapes.page_out(message))
-        return b"id: %d\nevent: page\ndata: %s\n\n" % (message.sequence, data)
-    if isinstance(message, OcrJob):
-        return b"event: job\ndata: %s\n\n" % msgspec.json.encode(shapes.job_out(message))
-    return b""
+    def end(self) -> bytes:
+        return b""

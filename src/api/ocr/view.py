@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from typing import TypeGuard
 
 from flask import Blueprint, Response, request
 
-from src.api.generation.answer import Answer, ClientGone
+from src.api.generation.generation import EventKinds, Generation, Waits
+from src.api.generation.recorder import Recorder
+from src.api.generation.streaming import collect
 from src.api.ocr import formats, shapes
 from src.api.ocr import upload as ocr_upload
+from src.api.ocr.recorder import DocumentRecorder, PageEvent, PageRecorder
 from src.api.ocr.upload import Upload
 from src.api.service import Service, json_response, request_id, service
-from src.errors import InternalError, OcrCrashed, Overloaded, ServiceError
+from src.errors import OcrCrashed
 from src.ipc.messages.base import Failed
-from src.ipc.messages.ocr import (
-    OcrDocument,
-    OcrFinished,
-    OcrJob,
-    OcrJobRequest,
-    OcrPage,
-    OcrRequest,
-    OcrResult,
-    Presence,
-)
+from src.ipc.messages.ocr import OcrDocument, OcrJob, OcrJobRequest, OcrPage, OcrRequest, OcrResult, Presence
 from src.ipc.messages.wire import AnyMessage
 
 blueprint = Blueprint("ocr", __name__)
 
 _GRACE_S = 10.0
 _SILENCE_S = 60.0
+ENDED = ("done", "failed", "cancelled")
 
 
 @blueprint.post("/v1/ocr")
@@ -62,12 +55,8 @@ def _answer(pages: list[OcrPage], upload: Upload) -> Response:
 
 
 def _image(shared: Service, upload: Upload) -> list[OcrPage]:
-    page = upload.page()
-    with _counted(shared):
-        for event in events(shared, page, page_timeout_s(shared)):
-            if isinstance(event, OcrResult):
-                return [OcrPage(0, event)]
-    raise InternalError
+    generation = open_pages(shared, upload.page(), PageRecorder(shared.metrics), page_timeout_s(shared))
+    return [OcrPage(0, event) for event in collect(generation) if isinstance(event, OcrResult)]
 
 
 def _document(shared: Service, upload: Upload) -> list[OcrPage] | OcrJob:
@@ -75,17 +64,8 @@ def _document(shared: Service, upload: Upload) -> list[OcrPage] | OcrJob:
     as_job: Presence = "beyond_limit" if "respond-async" in request.headers.get("Prefer", "").lower() else "never"
     timeout_s = max(settings.request_timeout, page_timeout_s(shared))
     document = upload.document(as_job, settings.ocr_sync_pages, timeout_s, "normal")
-    pages: dict[int, OcrPage] = {}  # a broker that died under it begins again
-    for event in events(shared, document, timeout_s):
-        if isinstance(event, OcrPage):
-            if event.number not in pages:
-                count(shared, event)
-            pages[event.number] = event
-        elif isinstance(event, OcrJob):
-            return event
-        elif isinstance(event, OcrFinished):
-            break
-    return list(pages.values())
+    *pages, last = collect(open_pages(shared, document, DocumentRecorder(shared.metrics), timeout_s))
+    return last if isinstance(last, OcrJob) else [event for event in pages if isinstance(event, OcrPage)]
 
 
 def page_timeout_s(shared: Service) -> float:
@@ -93,73 +73,35 @@ def page_timeout_s(shared: Service) -> float:
     return shared.settings.ocr_queue_timeout + 2 * shared.settings.ocr_page_timeout + _GRACE_S
 
 
-def events(
-    shared: Service, question: OcrRequest | OcrDocument | OcrJobRequest, timeout_s: float, silence_s: float = _SILENCE_S
-) -> Generator[AnyMessage, None, None]:
-    """What the broker says to a question, until the caller has its outcome and stops; raises as `Answer`."""
-    told = batches(shared, question, timeout_s, silence_s)
-    try:
-        for batch in told:
-            yield from batch
-    finally:
-        told.close()
-
-
-def batches(
-    shared: Service, question: OcrRequest | OcrDocument | OcrJobRequest, timeout_s: float, silence_s: float
-) -> Generator[list[AnyMessage], None, None]:
-    """As `events`, what came together; nothing, after a silence."""
+def open_pages(
+    shared: Service,
+    question: OcrRequest | OcrDocument | OcrJobRequest,
+    recorder: Recorder[PageEvent],
+    timeout_s: float,
+    silence_s: float = _SILENCE_S,
+) -> Generation[PageEvent]:
+    """A question for the broker."""
     if not isinstance(question, OcrJobRequest) and question.priority == "background":
         timeout_s += shared.settings.background_timeout  # it waits for a quiet time first
-    answer = Answer(
+    watched = isinstance(question, OcrJobRequest) and question.action == "watch"
+    crashed = OcrCrashed("The OCR service died while it worked on this page; it is restarted.", retry_after_s=3.0)
+    return Generation(
         lambda: shared.backends.open_ocr(question),
+        EventKinds(_is_event, _ends_watch if watched else _ends),
+        Waits(timeout_s, silence_s, crashed),
         inflight=shared.inflight,
         environ=request.environ,
-        crashed=OcrCrashed("The OCR service died while it worked on this page; it is restarted.", retry_after_s=3.0),
-        timeout_s=timeout_s,
+        recorder=recorder,
     )
-    try:
-        while True:
-            yield answer.next_batch(silence_s) or []
-    except ClientGone:
-        shared.metrics.disconnects.labels("ocr").inc()
-        raise
-    finally:
-        answer.close()
 
 
-# ---- metrics
+def _is_event(message: AnyMessage) -> TypeGuard[PageEvent]:
+    return isinstance(message, PageEvent)
 
 
-@contextmanager
-def _counted(shared: Service) -> Iterator[None]:
-    """Count a single page by its outcome."""
-    began = time.monotonic()
-    outcome = "error"
-    try:
-        yield
-        outcome = "ok"
-    except ClientGone:
-        outcome = "abort"
-        raise
-    except ServiceError as error:
-        outcome = _kind(error)
-        raise
-    finally:
-        shared.metrics.ocr_jobs.labels(outcome).inc()
-        shared.metrics.ocr_seconds.observe(time.monotonic() - began)
+def _ends(event: PageEvent) -> bool:
+    return not isinstance(event, OcrPage)
 
 
-def count(shared: Service, page: OcrPage) -> None:
-    """Count a page of a document."""
-    if isinstance(page.outcome, Failed):
-        error = page.outcome.error()
-        shared.metrics.ocr_jobs.labels(_kind(error)).inc()
-        return
-    times = page.outcome.timings
-    shared.metrics.ocr_jobs.labels("ok").inc()
-    shared.metrics.ocr_seconds.observe(times.queue_s + times.decode_s + times.recognize_s)
-
-
-def _kind(error: ServiceError) -> str:
-    return "overloaded" if isinstance(error, Overloaded) else "invalid" if error.status < 500 else "error"
+def _ends_watch(event: PageEvent) -> bool:
+    return isinstance(event, OcrJob) and event.state in ENDED

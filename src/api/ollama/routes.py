@@ -61,7 +61,9 @@ def _answered(fields: dict[str, Any], body: ChatRequest | GenerateBody, *, chat:
             disclosure.note("keep_alive")
         form = answers.Form(request.model, chat=chat)
         writer = answers.LineWriter(form) if body.stream else None
-        response = answers.as_lines(chat_translation.respond(request, writer, form.whole))
+        response = answers.as_lines(
+            chat_translation.respond(chat_translation.open_generation(request), writer, form.whole)
+        )
     if body.keep_alive is not None and auth.is_admin():
         response.call_on_close(partial(_release, service(), request.model))
     return response

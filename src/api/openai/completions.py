@@ -12,7 +12,6 @@ from src.api import error_handlers
 from src.api.edge import auth
 from src.api.generation import sse
 from src.api.generation.streaming import Event
-from src.api.interest import interest
 from src.api.openai import convert, disclosure, translation
 from src.api.openai.schemas import StreamOptions
 from src.api.openai.schemas_completions import (
@@ -64,7 +63,7 @@ def _create(own: CompletionRequest, fields: dict[str, Any]) -> Response:
         if len(requests) > 1:
             raise UnsupportedValue("A stream takes one prompt.", param="prompt")
         writer = CompletionWriter(form, body.stream_options or StreamOptions())
-        return translation.respond(requests[0], writer, form.whole)
+        return translation.respond(translation.open_generation(requests[0]), writer, form.whole)
     return json_response(form.together(translation.collect_all(requests)))
 
 
@@ -206,7 +205,6 @@ def tokenize() -> Response:
 def detokenize() -> Response:
     body = DetokenizeBody.model_validate(json_body())
     model = service().backends.check_model(body.model or service().settings.default_model).name
-    with interest() as still:
-        answer = service().backends.ask_engine(model, DetokenizeRequest(model, tuple(body.tokens), auth.salt()), still)
+    answer = translation.ask(model, DetokenizeRequest(model, tuple(body.tokens), auth.salt()))
     assert isinstance(answer, Detokenized)  # noqa: S101  # the question decides what answers it
     return json_response(DetokenizeOut(answer.text))

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import base64
 import sys
-import time
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import TypeGuard
 
 from flask import Blueprint, Response
 
-from src import logs
 from src.api.edge import auth
-from src.api.generation.answer import ClientGone
-from src.api.openai import chat, convert, disclosure
+from src.api.generation.generation import EventKinds
+from src.api.generation.recorder import EmbeddingRecorder
+from src.api.generation.streaming import collect
+from src.api.openai import convert, disclosure, translation
 from src.api.openai.schemas_embeddings import EmbeddingOut, EmbeddingsOut, EmbeddingsRequest, EmbeddingUsage
 from src.api.service import Service, json_body, json_response, request_id, service
 from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, RawPrompt
+from src.ipc.messages.wire import AnyMessage
 
 blueprint = Blueprint("embeddings", __name__)
 
@@ -28,9 +29,8 @@ def create() -> Response:
     body = EmbeddingsRequest.model_validate(disclosure.settle("embeddings", json_body()))
     model = shared.backends.check_model(body.model or shared.settings.default_model).name
     asked = _to_embed(body, model)
-    vectors, finished = _answer(shared, asked)
-    made = tuple(EmbeddingOut(at, _shown(vector, body)) for at, vector in sorted(vectors.items()))
-    tokens = finished.usage.prompt_tokens
+    vectors, tokens = _vectors(shared, asked)
+    made = tuple(EmbeddingOut(at, _shown(vector, body)) for at, vector in enumerate(vectors))
     return json_response(EmbeddingsOut(made, asked.model, EmbeddingUsage(tokens, tokens)))
 
 
@@ -39,19 +39,21 @@ def vectors_of(model: str, texts: list[str], dimensions: int | None) -> tuple[li
     shared = service()
     name = shared.backends.check_model(model).name
     asked = EmbedRequest(request_id(), name, tuple(map(RawPrompt, texts)), dimensions)
-    vectors, finished = _answer(shared, asked)
-    return [_numbers(vector) for _, vector in sorted(vectors.items())], finished.usage.prompt_tokens
+    vectors, tokens = _vectors(shared, asked)
+    return [_numbers(vector) for vector in vectors], tokens
 
 
-def _answer(shared: Service, asked: EmbedRequest) -> tuple[dict[int, bytes], Finished]:
-    with _counted(shared, asked):
-        vectors, finished = _ask(shared, asked)
-    _count(shared, asked, finished)
-    return vectors, finished
+def _vectors(shared: Service, asked: EmbedRequest) -> tuple[list[bytes], int]:
+    """The vectors in order, and how many tokens their texts have."""
+    recorder = EmbeddingRecorder(shared.metrics, asked, shared.backends.labels(asked.model), shared.limits.spender())
+    events = collect(translation.open_at_engine(asked, _VECTORS, recorder))
+    vectors = {event.index: event.vector for event in events if isinstance(event, Embedded)}
+    tokens = sum(event.usage.prompt_tokens for event in events if isinstance(event, Finished))
+    return [vector for _, vector in sorted(vectors.items())], tokens
 
 
 def _to_embed(body: EmbeddingsRequest, model: str) -> EmbedRequest:
-    headers = chat.headers()
+    headers = translation.headers()
     return EmbedRequest(
         request_id(),
         model,
@@ -75,21 +77,6 @@ def _inputs(given: str | list[int] | list[str] | list[list[int]]) -> Iterator[Ra
         yield RawPrompt(one) if isinstance(one, str) else RawPrompt(tokens=tuple(one if isinstance(one, list) else ()))
 
 
-def _ask(shared: Service, asked: EmbedRequest) -> tuple[dict[int, bytes], Finished]:
-    """All vectors, and what they took."""
-    answer = chat.open_answer(shared, asked)
-    vectors: dict[int, bytes] = {}
-    try:
-        while True:
-            for event in answer.next_batch(shared.settings.sse_ping_seconds) or ():
-                if isinstance(event, Embedded):
-                    vectors[event.index] = event.vector
-                elif isinstance(event, Finished):
-                    return vectors, event
-    finally:
-        answer.close()
-
-
 def _shown(vector: bytes, body: EmbeddingsRequest) -> str | list[float]:
     if body.encoding_format == "base64":
         return base64.b64encode(vector).decode()
@@ -103,29 +90,8 @@ def _numbers(vector: bytes) -> list[float]:
     return numbers.tolist()
 
 
-# ---- metrics
+def _is_vector(message: AnyMessage) -> TypeGuard[Embedded | Finished]:
+    return isinstance(message, Embedded | Finished)
 
 
-@contextmanager
-def _counted(shared: Service, asked: EmbedRequest) -> Iterator[None]:
-    """Count a request by its outcome."""
-    began = time.monotonic()
-    outcome = "error"
-    try:
-        yield
-        outcome = "ok"
-    except ClientGone:
-        outcome = "abort"
-        raise
-    finally:
-        shared.metrics.embedding_requests.labels(*shared.backends.labels(asked.model), outcome).inc()
-        seconds = round(time.monotonic() - began, 3)
-        facts = {"model": asked.model, "outcome": outcome, "texts": len(asked.inputs), "seconds": seconds}
-        logs.model.bind(**facts).info("embeddings {}", outcome)
-
-
-def _count(shared: Service, asked: EmbedRequest, finished: Finished) -> None:
-    labels = shared.backends.labels(asked.model)
-    shared.metrics.prompt_tokens.labels(*labels).inc(finished.usage.prompt_tokens)
-    shared.metrics.queue_time.labels(*labels).observe(finished.timings.queue_s)
-    shared.limits.spender()(finished.usage.prompt_tokens)
+_VECTORS = EventKinds(_is_vector, lambda event: isinstance(event, Finished), admission=True)

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, current_app, request
 from pydantic import TypeAdapter, ValidationError
 
 from src.api.edge import auth, body_bounds
-from src.api.interest import interest
+from src.api.generation.streaming import collect
 from src.api.openai import disclosure, fields, response_tools, response_turns, translation
 from src.api.openai import schemas_responses as shapes
 from src.api.openai.response_builder import ResponseBuilder, ResponseWriter, usage
@@ -20,7 +20,7 @@ from src.api.openai.schemas import ChatCompletionRequest
 from src.api.openai.schemas_responses import ResponsesRequest
 from src.api.service import json_body, json_response, request_id, service
 from src.errors import InvalidRequest, NotFound
-from src.ipc.messages.chat import Delta, Finished, GenerateRequest, Tokenized, TokenizeRequest
+from src.ipc.messages.chat import Delta, Finished, GenerateRequest
 
 blueprint = Blueprint("responses", __name__)
 
@@ -57,7 +57,7 @@ def create() -> Response:
         keep = partial(_conversations().put, auth.owner(), items=items)
         form = ResponseBuilder(generate, own, body, response_tools.offered(_all_tools(own, items)), keep)
         writer = ResponseWriter(form) if body.stream else None
-        return translation.respond(generate, writer, form.whole)
+        return translation.respond(translation.open_generation(generate), writer, form.whole)
 
 
 @blueprint.post("/v1/responses/input_tokens")
@@ -66,10 +66,7 @@ def count() -> Response:
     own, items = _read()
     with translation.own_names(_NAMES):
         _, generate = _accept(own, items)
-    with interest() as still:
-        answer = service().backends.ask_engine(generate.model, TokenizeRequest(generate), still)
-    assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
-    return json_response(shapes.InputTokens(len(answer.tokens)))
+    return json_response(shapes.InputTokens(len(translation.tokens_of(generate).tokens)))
 
 
 @blueprint.post("/v1/responses/compact")
@@ -79,7 +76,7 @@ def compact() -> Response:
     asked = shapes.MessageItem(role="user", content=_SUMMARISE)
     with translation.own_names(_NAMES):
         _, generate = _accept(own.model_copy(update={"tools": None, "tool_choice": None, "stream": None}), items, asked)
-        events = translation.collect(translation.admitted(generate))
+        events = collect(translation.open_generation(generate))
     finished = next(event for event in events if isinstance(event, Finished))
     summary = "".join(event.text for event in events if isinstance(event, Delta))
     made = {

@@ -1,6 +1,8 @@
-"""What the translations of chat have in common: a body becomes a `GenerateRequest`, its events become an answer.
+"""What chat, completions, responses, messages and embeddings share: a body becomes a request for an engine, its events
+an answer.
 
-Each endpoint brings its translation in, and for its answers a function (whole) and a `StreamWriter` (streamed).
+Each endpoint brings its translation in, and for its answers a function (whole) and a `StreamWriter` (streamed). The
+engine always streams, so that a client that leaves ends its answer in either case.
 """
 
 from __future__ import annotations
@@ -8,39 +10,76 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard, TypeVar
 
 import gevent
-from flask import Response
+from flask import Response, has_request_context, request
 from msgspec.structs import replace
 from pydantic import ValidationError
 
 from src.api import error_handlers
 from src.api.edge import auth, body_bounds
-from src.api.generation.answer import ClientGone
-from src.api.generation.generation import Generation
-from src.api.generation.streaming import Event, StreamWriter, stream, wait_admitted
-from src.api.interest import interest
-from src.api.openai import chat, convert, disclosure
+from src.api.edge.cors import note_fallback
+from src.api.generation.generation import ClientGone, EventKinds, Generation, Waits
+from src.api.generation.recorder import ChatRecorder, Recorder, Uncounted
+from src.api.generation.streaming import Answering, Event, StreamWriter, admitted, collect, stream
+from src.api.openai import convert, disclosure, parts
+from src.api.openai.fetch import Fetcher
 from src.api.openai.schemas import ChatCompletionRequest
-from src.api.service import json_response, service
+from src.api.service import json_response, request_id, service
 from src.api.wire import Wire
-from src.errors import ServiceError
-from src.ipc.messages.chat import GenerateRequest, Tokenized, TokenizeRequest
+from src.errors import EngineCrashed, InvalidRequest, ServiceError
+from src.ipc.messages.chat import (
+    Admitted,
+    Detokenized,
+    DetokenizeRequest,
+    EmbedRequest,
+    Finished,
+    GenerateRequest,
+    Tokenized,
+    TokenizeRequest,
+)
+from src.ipc.messages.wire import AnyMessage
+from src.settings import Settings
+
+E = TypeVar("E", bound=AnyMessage)
+
+# the engine keeps the deadline; only this much later do we stop waiting for its word
+_GRACE_S = 30.0
 
 
 def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateRequest]:
-    """A translated body, checked as chat's are."""
+    """A body that was translated into chat's fields, checked as chat's are."""
     body_bounds.check(fields, service().settings)
-    body = chat.read(fields)
-    return body, chat.accept(body)
+    body = read(fields)
+    return body, to_generate(body)
+
+
+def read(fields: dict[str, Any]) -> ChatCompletionRequest:
+    """A body whose fields are sorted; its parts may be spelled as any client does."""
+    parts.normalize(fields.get("messages"))
+    return ChatCompletionRequest.model_validate(fields)
+
+
+def to_generate(body: ChatCompletionRequest) -> GenerateRequest:
+    """A body that is checked, as the engine's request; images it names by URL are fetched."""
+    settings = service().settings
+    model = service().backends.check_model(body.model or settings.default_model).name
+    if body.images > settings.max_images:
+        text = f"The request has {body.images} images, at most {settings.max_images} are taken (MAX_IMAGES)."
+        raise InvalidRequest(text, param="messages")
+    made = convert.to_generate(body, request_id(), model, headers(), Fetcher(settings))
+    return replace(made, strict=settings.strict_fields)
+
+
+def headers() -> convert.Headers:
+    """What the request's headers ask for."""
+    return convert.Headers(request.headers.get("X-Priority"), request.headers.get("X-Request-Timeout"))
 
 
 def tokens_of(generate: GenerateRequest) -> Tokenized:
-    """The tokens a request would be answered with; waits for its model, and no longer than its client."""
-    question = TokenizeRequest(replace(generate, salt=auth.salt()))
-    with interest() as still:
-        answer = service().backends.ask_engine(generate.model, question, still)
+    """The tokens a request would be answered with."""
+    answer = ask(generate.model, TokenizeRequest(replace(generate, salt=auth.salt())))
     assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
     return answer
 
@@ -77,39 +116,95 @@ def fingerprint(generate: GenerateRequest) -> str:
     return convert.fingerprint(generate.model, service().backends.engine_name(generate.model))
 
 
-def respond(generate: GenerateRequest, writer: StreamWriter | None, whole: Callable[[list[Event]], Wire]) -> Response:
-    """The answer: streamed by the writer, if there is one."""
-    generation = admitted(generate, once=writer is not None)
-    if writer is None:
-        return json_response(whole(collect(generation)))
-    return stream(generation, writer)
+# ---- at the engine
 
 
-def admitted(generate: GenerateRequest, *, once: bool = False) -> Generation:
-    """A generation that the engine has taken, or (`once`) that is waited for; what fails before is an HTTP status."""
-    generation = chat.open_generation(service(), generate)
-    try:
-        wait_admitted(generation, once=once)
-    except BaseException:
-        generation.close()
-        raise
-    return generation
+def open_generation(generate: GenerateRequest) -> Generation[Event]:
+    """An answer at its model's engine."""
+    shared = service()
+    labels = shared.backends.labels(generate.model)
+    recorder = ChatRecorder(shared.metrics, generate, labels, spend=shared.limits.spender())
+    return open_at_engine(replace(generate, salt=auth.salt()), _ANSWERS, recorder)
 
 
-def collect(generation: Generation) -> list[Event]:
-    """All events up to the outcome."""
-    try:
-        return [event for batch in generation.batches() for event in batch]
-    finally:
-        generation.close()
+def open_at_engine(asked: GenerateRequest | EmbedRequest, kinds: EventKinds[E], recorder: Recorder[E]) -> Generation[E]:
+    """A request that an engine computes."""
+    shared = service()
+    longest_s = _longest_s(shared.settings, background=asked.priority == "background")
+    return Generation(
+        lambda: shared.backends.open_chat(asked),
+        kinds,
+        Waits(longest_s, shared.settings.sse_ping_seconds, _crashed()),
+        inflight=shared.inflight,
+        environ=request.environ,
+        recorder=recorder,
+        on_admitted=_disclose,
+    )
+
+
+def ask(model: str, question: TokenizeRequest | DetokenizeRequest) -> Tokenized | Detokenized:
+    """What an engine computes nothing for; it waits for the model, and no longer than its client."""
+    shared = service()
+    settings = shared.settings
+    longest_s = settings.queue_timeout + settings.start_timeout + settings.queue_timeout + _GRACE_S
+    generation = Generation(
+        lambda: shared.backends.open_question(model, question),
+        _TOKENS,
+        Waits(longest_s, longest_s, _crashed()),
+        inflight=shared.inflight,
+        environ=request.environ,
+        recorder=Uncounted(),
+    )
+    return collect(generation)[0]
+
+
+def _longest_s(settings: Settings, *, background: bool) -> float:
+    """Seconds from a request's arrival to its outcome at most: each of its waits has a limit of its own."""
+    place = settings.queue_timeout + settings.start_timeout + (settings.background_timeout if background else 0.0)
+    return place + settings.queue_timeout + settings.request_timeout + settings.resume_max_wait + _GRACE_S
+
+
+def _crashed() -> EngineCrashed:
+    return EngineCrashed("The engine died while it worked on this request; it is restarted.", retry_after_s=3.0)
+
+
+def _disclose(admission: Admitted) -> None:
+    """In the response's head, if that has not gone yet: a stream may begin before the engine takes the request."""
+    if admission.fallback is not None and has_request_context():
+        note_fallback(admission.fallback)
+    if admission.set_aside:
+        disclosure.note_engine(admission.set_aside)
+
+
+def _is_event(message: AnyMessage) -> TypeGuard[Event]:
+    return isinstance(message, Event)
+
+
+def _is_tokens(message: AnyMessage) -> TypeGuard[Tokenized | Detokenized]:
+    return isinstance(message, Tokenized | Detokenized)
+
+
+_ANSWERS = EventKinds(_is_event, lambda event: isinstance(event, Finished), admission=True)
+_TOKENS = EventKinds(_is_tokens, lambda _: True)
+
+
+# ---- out
+
+
+def respond(
+    generation: Answering[Event], writer: StreamWriter[Event] | None, whole: Callable[[list[Event]], Wire]
+) -> Response:
+    """The answer: streamed by the writer, if there is one. What fails before it is admitted is an HTTP status."""
+    admitted(generation, once=writer is not None)
+    return json_response(whole(collect(generation))) if writer is None else stream(generation, writer)
 
 
 def collect_all(requests: list[GenerateRequest]) -> list[list[Event]]:
     """Several generations, computed together; the first that fails ends them all."""
-    generations: list[Generation] = []
+    generations: list[Answering[Event]] = []
     readers: list[gevent.Greenlet] = []
     try:
-        generations += map(admitted, requests)
+        generations += (admitted(open_generation(each)) for each in requests)
         readers += [gevent.spawn(_outcome, generation) for generation in generations]
         for reader in gevent.iwait(readers):
             if isinstance(outcome := reader.get(), Exception):
@@ -121,7 +216,7 @@ def collect_all(requests: list[GenerateRequest]) -> list[list[Event]]:
         gevent.joinall(readers)  # closed, they end at once
 
 
-def _outcome(generation: Generation) -> list[Event] | ServiceError | ClientGone:
+def _outcome(generation: Answering[Event]) -> list[Event] | ServiceError | ClientGone:
     """An error is handed on, not raised: a greenlet that ends with one writes a traceback."""
     try:
         return collect(generation)

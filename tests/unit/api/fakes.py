@@ -39,9 +39,9 @@ class FakeClock:
 
 
 class FakeStream:
-    """Gives the batches of its script one by one; an empty batch is a silence as long as the caller waits."""
+    """Gives the batches of its script one by one; an empty one is a silence for as long as the caller waits."""
 
-    def __init__(self, clock: FakeClock, *script: list[AnyMessage]) -> None:
+    def __init__(self, clock: FakeClock, *script: list[AnyMessage] | Exception) -> None:
         self._clock = clock
         self._script = deque(script)
         self.waits: list[float] = []
@@ -57,6 +57,8 @@ class FakeStream:
         if not self._script:
             raise Disconnected("connection closed")
         batch = self._script.popleft()
+        if isinstance(batch, Exception):
+            raise batch
         if not batch:
             self._clock.now += max(0.0, timeout_s)
             raise WaitTimeout

@@ -12,7 +12,7 @@ from flask import Flask, g
 
 from src.api.cache.cache import Cache, Leader, decode
 from src.api.cache.stores import Key, MemoryStore, RedisStore
-from src.api.generation.streaming import Answering, Event, wait_admitted
+from src.api.generation.streaming import Answering, Event, admitted
 from src.errors import EngineCrashed
 from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest, Sampling, Timings, Usage
 from src.metrics import Metrics, Readings
@@ -61,9 +61,9 @@ def asked(text: str = "hi", temperature: float | None = 0, **more: Any) -> Gener
     )
 
 
-def text(answer: Answering) -> str:
+def text(answer: Answering[Event]) -> str:
     try:
-        wait_admitted(answer, once=False)
+        admitted(answer)
         events = [event for batch in answer.batches() for event in batch]
     finally:
         answer.close()

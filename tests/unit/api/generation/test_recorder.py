@@ -8,7 +8,7 @@ import pytest
 from loguru import logger
 from msgspec.structs import replace
 
-from src.api.generation.recorder import Recorder
+from src.api.generation.recorder import ChatRecorder
 from src.errors import DeadlineExceeded, EngineCrashed
 from src.ipc.messages.chat import ChatMessage, Choice, Delta, GenerateRequest, Sampling
 from src.metrics import FINISH_REASONS, Metrics, Readings
@@ -27,7 +27,7 @@ class Case:
         self.clock = FakeClock()
         self.metrics = Metrics(Readings)
         request = replace(REQUEST, choices=tuple(map(Choice, range(choices))))
-        self.record = Recorder(self.metrics, request, ("demo", "fake"), self.clock)
+        self.record = ChatRecorder(self.metrics, request, ("demo", "fake"), self.clock)
 
     def value(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"stoker_{name}", {**LABELS, **labels}) or 0.0
@@ -47,7 +47,6 @@ def test_a_good_answer() -> None:
     case.record.events([delta(1)])
     case.clock.now += 3
     case.record.events([delta(2), finished("length", prompt=5, completion=2)])
-    case.record.closed()
     assert case.outcomes() == {"length": 1}
     sums = {
         "time_to_first_token_seconds": 2,
@@ -71,11 +70,10 @@ def test_the_line_of_a_timeout() -> None:
     sink = logger.add(lambda message: lines.append(message.record), filter=lambda r: r["message"].startswith("chat"))
     secret = ChatMessage("user", "MY-SECRET")
     request = GenerateRequest("r", "demo", (secret,), Sampling(temperature=0.5), max_tokens=7, has_images=True)
-    record = Recorder(Metrics(Readings), request, ("demo", "fake"), FakeClock())
+    record = ChatRecorder(Metrics(Readings), request, ("demo", "fake"), FakeClock())
     try:
         record.events([delta(1, text="THE-ANSWER")])
-        with pytest.raises(DeadlineExceeded), record.failures():
-            raise DeadlineExceeded("stopped after 30 s")
+        record.failed(DeadlineExceeded("stopped after 30 s"))
     finally:
         logger.remove(sink)
     (line,) = lines
@@ -136,7 +134,7 @@ def test_a_client_that_left(events: list[object], phase: str, other: str) -> Non
     """An answer closed without an outcome is an abort, and a disconnect of its phase; its tokens count as work done."""
     case = Case()
     case.record.events(events)  # type: ignore[arg-type]
-    case.record.closed()
+    case.record.left()
     assert case.outcomes() == {"abort": 1}
     assert (case.left(phase), case.left(other)) == (1, 0)
     assert case.value("generation_tokens_total") == len(events)
@@ -144,25 +142,11 @@ def test_a_client_that_left(events: list[object], phase: str, other: str) -> Non
 
 
 def test_an_error_is_an_outcome() -> None:
-    """A ServiceError passes through, is counted once, and closing afterwards is no disconnect."""
+    """It is counted once, and is no disconnect."""
     case = Case()
-    with pytest.raises(EngineCrashed), case.record.failures():
-        raise EngineCrashed("died")
-    case.record.closed()
+    case.record.failed(EngineCrashed("died"))
     assert case.outcomes() == {"error": 1}
     assert (case.left("prefill"), case.left("decode")) == (0, 0)
-
-
-def test_one_outcome_only() -> None:
-    """Whatever follows the outcome changes nothing, closing twice included."""
-    case = Case()
-    case.record.events([delta(1), finished("stop", completion=1)])
-    with pytest.raises(EngineCrashed), case.record.failures():
-        raise EngineCrashed("too late")
-    case.record.closed()
-    case.record.closed()
-    assert case.outcomes() == {"stop": 1}
-    assert case.value("generation_tokens_total") == 1
 
 
 def test_nothing_is_counted_by_a_quiet_turn() -> None:

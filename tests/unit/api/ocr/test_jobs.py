@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from src.api.app import create_app
-from src.api.generation.answer import ClientGone
 from src.api.generation.connections import Backends
+from src.api.generation.generation import ClientGone
 from src.api.generation.resume import ResumableStream
-from src.api.ocr import jobs as ocr_jobs
 from src.ipc.client import Stream
-from src.ipc.messages.ocr import OcrDocument, OcrJob, OcrJobRequest, OcrRequest
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrDocument, OcrJob, OcrJobRequest, OcrPage, OcrRequest, OcrResult, OcrTimings
 from src.ipc.messages.wire import AnyMessage
 from src.settings import Settings
 from tests.conftest import MakeSettings
 from tests.unit.api.fakes import FakeClock, FakeStream
 
 _IMAGE = "data:image/png;base64,iVBORw0KGgo="
+PAGE = OcrPage(0, OcrResult("fake", "hi", (), 1, 1, 0, 0.0, OcrTimings(0, 0, 0)), 1)
 _HOSTILE = ("a\nb", "a\r\nX-Evil: 1", "字", "\u202e", "é" * 300, "x" * 5000, "", "a\0b")
 
 
@@ -30,7 +31,7 @@ class OneJob(Backends):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.asked: list[OcrRequest | OcrDocument | OcrJobRequest] = []
-        self.script: list[list[AnyMessage]] = []
+        self.script: list[list[AnyMessage] | Exception] = []
 
     def open_ocr(self, request: OcrRequest | OcrDocument | OcrJobRequest) -> ResumableStream | Stream:
         self.asked.append(request)
@@ -94,12 +95,28 @@ def test_pages_that_no_document_has(client: FlaskClient, pages: object) -> None:
     assert reply.status_code == 400
 
 
-def test_a_client_that_leaves_its_events(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The stream ends; nothing is raised into the server, which would write a traceback."""
+def blocks(client: FlaskClient) -> list[str]:
+    reply = client.get("/v1/ocr/jobs/job-1/events")
+    assert reply.mimetype == "text/event-stream"
+    return [block for block in reply.text.split("\n\n") if block]
 
-    def left(*_: object) -> Iterator[AnyMessage]:
-        yield job("running")
-        raise ClientGone
 
-    monkeypatch.setattr(ocr_jobs, "events", left)
-    assert client.get("/v1/ocr/jobs/job-1/events").get_data().count(b"event: job") == 1
+def test_a_silent_connection_is_kept_open(client: FlaskClient, backends: OneJob) -> None:
+    """Pages and states as they come, a comment after a silence, the last state last."""
+    backends.script = [[job("running")], [], [PAGE], [], [job("done")], [job("running")]]
+    said = [block.partition("\n")[0] for block in blocks(client)]
+    assert said == ["event: job", ": ping", "id: 1", ": ping", "event: job"]
+
+
+@pytest.mark.parametrize(
+    ("end", "codes"),
+    [(Failed("overloaded", "full"), ["overloaded"]), (RuntimeError("a bug"), ["internal_error"]), (ClientGone(), [])],
+)
+def test_events_end_as_every_stream_does(
+    client: FlaskClient, backends: OneJob, end: Failed | Exception, codes: list[str]
+) -> None:
+    """An error event for a failure and for a bug, nothing for one who left, and nothing raised into the server."""
+    backends.script = [[job("running")], [end] if isinstance(end, Failed) else end]
+    first, *rest = blocks(client)
+    assert first.startswith("event: job")
+    assert [json.loads(block.removeprefix("data: "))["error"]["code"] for block in rest] == codes

@@ -1,0 +1,71 @@
+"""Counts pages by their outcomes, and clients that left. Web process; told by a `Generation`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from src.errors import Overloaded, ServiceError
+from src.ipc.messages.base import Failed
+from src.ipc.messages.ocr import OcrFinished, OcrJob, OcrPage, OcrResult
+from src.metrics import Metrics
+
+PageEvent = OcrPage | OcrResult | OcrJob | OcrFinished
+
+
+class PageRecorder:
+    """Of a single page."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._began = time.monotonic()
+
+    def events(self, events: Sequence[PageEvent]) -> None:
+        if events:
+            self._end("ok")
+
+    def failed(self, error: ServiceError) -> None:
+        self._end(_kind(error))
+
+    def left(self) -> None:
+        self._metrics.disconnects.labels("ocr").inc()
+        self._end("abort")
+
+    def _end(self, outcome: str) -> None:
+        self._metrics.ocr_jobs.labels(outcome).inc()
+        self._metrics.ocr_seconds.observe(time.monotonic() - self._began)
+
+
+class JobRecorder:
+    """Of a question about a job, whose pages are counted by nobody here: they were read for nobody who waits."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def events(self, events: Sequence[PageEvent]) -> None: ...
+
+    def failed(self, error: ServiceError) -> None: ...
+
+    def left(self) -> None:
+        self._metrics.disconnects.labels("ocr").inc()
+
+
+class DocumentRecorder(JobRecorder):
+    """Of a document, page by page."""
+
+    def events(self, events: Sequence[PageEvent]) -> None:
+        for event in events:
+            if isinstance(event, OcrPage):
+                self._count(event.outcome)
+
+    def _count(self, outcome: OcrResult | Failed) -> None:
+        if isinstance(outcome, Failed):
+            self._metrics.ocr_jobs.labels(_kind(outcome.error())).inc()
+            return
+        times = outcome.timings
+        self._metrics.ocr_jobs.labels("ok").inc()
+        self._metrics.ocr_seconds.observe(times.queue_s + times.decode_s + times.recognize_s)
+
+
+def _kind(error: ServiceError) -> str:
+    return "overloaded" if isinstance(error, Overloaded) else "invalid" if error.status < 500 else "error"
