@@ -193,6 +193,35 @@ def test_what_is_not_known_is_named_by_its_own_name(
     assert ("function_call" in error["message"]) or ("input_image" in error["message"])
 
 
+@pytest.mark.parametrize(
+    ("fields", "param", "named"),
+    [
+        ({"tools": [PATCH, {"type": "mcp", "server_label": "x"}]}, "tools[1].type", "'mcp'"),
+        ({"tools": [PATCH, {"type": "local_shell"}]}, "tools[1].type", "'local_shell'"),
+        ({"tools": [{**ECHO, "tools": [{"type": "namespace"}]}]}, "tools[0].tools[0].type", "'namespace'"),
+        ({"tools": [{"name": "x"}]}, "tools[0].type", "without a type"),
+        ({"tools": [{"type": "custom"}]}, "tools[0].name", "Missing"),
+        ({"tools": [{**ECHO, "tools": [{"type": "function"}]}]}, "tools[0].tools[0].name", "Missing"),
+        ({"input": [{"type": "function_call", "call_id": "c", "name": "f"}]}, "input[0].arguments", "Missing"),
+        ({"input": [{"type": "custom_tool_call", "call_id": "c", "name": "f"}]}, "input[0].input", "Missing"),
+        ({"input": [{"role": "robot", "content": "x"}]}, "input[0].role", "'user'"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
+            "input[0].content[0].image_url",
+            "Missing",
+        ),
+        ({"input": ["x"]}, "input[0].type", "without a type"),
+    ],
+)
+def test_what_is_wrong_in_a_union_is_named_where_it_is(
+    fields: dict[str, Any], param: str, named: str, service: Service
+) -> None:
+    """The field of the type that was meant, never the first member's."""
+    reply = service.http.post(ROUTE, json={"input": "x", **fields})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, param), reply.text
+    assert named in reply.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("arguments", ['{"q": "x', "{", "[1]", '"text"', "\x00", ""])
 def test_a_call_that_was_cut_off_never_bars_the_conversation(arguments: str, service: Service) -> None:
     """It is shown as text, its result too: the client sends the same history for ever."""

@@ -19,6 +19,7 @@ _TYPES = (
     *("tool_search_call", "tool_search_output", "reasoning", "compaction", "compaction_summary"),
 )
 _PARTS = ("input_text", "output_text", "text", "reasoning_text", "summary_text", "refusal", "input_image")
+_TOOLS = ("function", "custom")
 _WITH_PARTS = ("content", "output")
 _ITEMS = TypeAdapter(list[shapes.Item])
 _SEARCH = "tool_search"
@@ -33,20 +34,26 @@ def check_types(items: object) -> None:
     Raises:
         UnsupportedValue: naming the types there are.
     """
+    _check("Items", items, "input", _TYPES, "message")
     for at, item in enumerate(items if isinstance(items, list) else ()):
-        kind = item.get("type", "message") if isinstance(item, dict) else None
-        if isinstance(kind, str) and kind not in _TYPES:
-            text = f"Items of type {kind[:64]!r} are not supported here; {', '.join(_TYPES)} are."
-            raise UnsupportedValue(text, param=f"input[{at}].type")
         for field in _WITH_PARTS if isinstance(item, dict) else ():
-            _check_parts(item.get(field), f"input[{at}].{field}")
+            _check("Parts", item.get(field), f"input[{at}].{field}", _PARTS)
 
 
-def _check_parts(parts: object, path: str) -> None:
-    for at, part in enumerate(parts if isinstance(parts, list) else ()):
-        kind = part.get("type") if isinstance(part, dict) else None
-        if isinstance(kind, str) and kind not in _PARTS:
-            text = f"Parts of type {kind[:64]!r} are not supported here; {', '.join(_PARTS)} are."
+def check_tools(tools: object, path: str = "tools", known: tuple[str, ...] = (*_TOOLS, "namespace")) -> None:
+    """The same of tools, a namespace's included; hosted ones are set aside before."""
+    _check("Tools", tools, path, known)
+    for at, tool in enumerate(tools if isinstance(tools, list) else ()):
+        if isinstance(tool, dict) and tool.get("type") == "namespace":
+            check_tools(tool.get("tools"), f"{path}[{at}].tools", _TOOLS)
+
+
+def _check(what: str, values: object, path: str, known: tuple[str, ...], default: str | None = None) -> None:
+    for at, value in enumerate(values if isinstance(values, list) else ()):
+        kind = value.get("type", default) if isinstance(value, dict) else ""
+        if not isinstance(kind, str) or kind not in known:
+            named = f" of type {kind[:64]!r}" if isinstance(kind, str) and kind else " without a type"
+            text = f"{what}{named} are not supported here; {', '.join(known)} are."
             raise UnsupportedValue(text, param=f"{path}[{at}].type")
 
 

@@ -153,6 +153,7 @@ def _read() -> tuple[ResponsesRequest, list[dict[str, Any]]]:
     if isinstance(raw.get("tools"), list):
         raw["tools"], aside = fields.split_tools(raw["tools"])
         disclosure.note(*aside)
+        response_turns.check_tools(raw["tools"])
     own = ResponsesRequest.model_validate(raw)
     items: Any = raw["input"]
     if isinstance(items, str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from src.api.openai.schemas import ReasoningEffort
 from src.api.wire import Wire
@@ -29,7 +29,21 @@ class InputImage(_Open):
     detail: Literal["auto", "low", "high", "original"] | None = None
 
 
-Part = ContentPart | InputImage
+def _by_type(kinds: dict[str, str], default: str | None = None) -> Discriminator:
+    """Which member of a union a body is, by its type: an error names that one's field, not the first member's."""
+
+    def member(value: Any) -> str | None:
+        kind = value.get("type", default) if isinstance(value, dict) else getattr(value, "type", None)
+        return kinds.get(kind) if isinstance(kind, str) else None
+
+    return Discriminator(member)
+
+
+_TEXTS = ("input_text", "output_text", "text", "reasoning_text", "summary_text", "refusal")
+Part = Annotated[
+    Annotated[ContentPart, Tag("ContentPart")] | Annotated[InputImage, Tag("InputImage")],
+    _by_type({**dict.fromkeys(_TEXTS, "ContentPart"), "input_image": "InputImage"}),
+]
 
 
 class MessageItem(_Open):
@@ -94,17 +108,32 @@ class CompactionItem(_Open):
     encrypted_content: str
 
 
-Item = (
-    MessageItem
-    | CallItem
-    | CallOutputItem
-    | CustomCallItem
-    | CustomOutputItem
-    | SearchCallItem
-    | SearchOutputItem
-    | ReasoningItem
-    | CompactionItem
-)
+Item = Annotated[
+    Annotated[MessageItem, Tag("MessageItem")]
+    | Annotated[CallItem, Tag("CallItem")]
+    | Annotated[CallOutputItem, Tag("CallOutputItem")]
+    | Annotated[CustomCallItem, Tag("CustomCallItem")]
+    | Annotated[CustomOutputItem, Tag("CustomOutputItem")]
+    | Annotated[SearchCallItem, Tag("SearchCallItem")]
+    | Annotated[SearchOutputItem, Tag("SearchOutputItem")]
+    | Annotated[ReasoningItem, Tag("ReasoningItem")]
+    | Annotated[CompactionItem, Tag("CompactionItem")],
+    _by_type(
+        {
+            "message": "MessageItem",
+            "function_call": "CallItem",
+            "function_call_output": "CallOutputItem",
+            "custom_tool_call": "CustomCallItem",
+            "custom_tool_call_output": "CustomOutputItem",
+            "tool_search_call": "SearchCallItem",
+            "tool_search_output": "SearchOutputItem",
+            "reasoning": "ReasoningItem",
+            "compaction": "CompactionItem",
+            "compaction_summary": "CompactionItem",
+        },
+        "message",
+    ),
+]
 
 
 class _Tool(BaseModel):
@@ -141,12 +170,23 @@ class CustomTool(_Tool):
     format: CustomFormat | None = None
 
 
+OwnTool = Annotated[
+    Annotated[FunctionTool, Tag("FunctionTool")] | Annotated[CustomTool, Tag("CustomTool")],
+    _by_type({"function": "FunctionTool", "custom": "CustomTool"}),
+]
+
+
 class NamespaceTool(_Tool):
     type: Literal["namespace"]
-    tools: list[FunctionTool | CustomTool]
+    tools: list[OwnTool]
 
 
-ResponseTool = FunctionTool | CustomTool | NamespaceTool
+ResponseTool = Annotated[
+    Annotated[FunctionTool, Tag("FunctionTool")]
+    | Annotated[CustomTool, Tag("CustomTool")]
+    | Annotated[NamespaceTool, Tag("NamespaceTool")],
+    _by_type({"function": "FunctionTool", "custom": "CustomTool", "namespace": "NamespaceTool"}),
+]
 
 
 class NamedTool(_Open):
