@@ -21,10 +21,12 @@ Turn = dict[str, Any]
 
 
 class Conversation:
-    """Translates turn by turn. `sees`: whether the model reads pictures."""
+    """Translates turn by turn. `sees`: whether the model reads pictures; `too_many`: how many of results are left out,
+    the oldest first, for a long session shows more of them than a request may have."""
 
-    def __init__(self, *, sees: bool) -> None:
+    def __init__(self, *, sees: bool, too_many: int = 0) -> None:
         self._sees = sees
+        self._too_many = too_many
         self.set_aside: dict[str, None] = {}
 
     def turns(self, turn: shapes.AnthropicTurn, at: int) -> list[Turn]:
@@ -67,6 +69,9 @@ class Conversation:
                 parts += self._document(inner, param, in_result=True)
             elif isinstance(inner, shapes.ImageBlock) and not self._sees:
                 parts.append(self._left_out("image", "[a picture: this model reads none]"))
+            elif isinstance(inner, shapes.ImageBlock) and self._too_many > 0:
+                self._too_many -= 1
+                parts.append(self._left_out("image", "[an earlier picture, not shown again]"))
             else:
                 parts += _parts(inner)
         pictures = [part for part in parts if part["type"] != "text"]
@@ -149,3 +154,15 @@ def prefill(turns: list[Turn]) -> bool:
         return True
     turns.pop()
     return False
+
+
+def pictures(turns: Iterable[shapes.AnthropicTurn]) -> int:
+    """How many a conversation shows, in its turns and in the results of tools."""
+    blocks = [block for turn in turns if not isinstance(turn.content, str) for block in turn.content]
+    inner = [
+        one
+        for block in blocks
+        if isinstance(block, shapes.ToolResultBlock) and not isinstance(block.content, str)
+        for one in block.content
+    ]
+    return sum(isinstance(block, shapes.ImageBlock) for block in (*blocks, *inner))

@@ -12,7 +12,7 @@ from flask import Blueprint, Response
 from src.api import anthropic_errors
 from src.api.anthropic import schemas as shapes
 from src.api.anthropic import tools
-from src.api.anthropic.conversation import Conversation, prefill
+from src.api.anthropic.conversation import Conversation, pictures, prefill
 from src.api.anthropic.schemas import CountRequest, MessageOutput, MessagesRequest
 from src.api.generation import sse
 from src.api.generation.streaming import Event
@@ -96,7 +96,7 @@ def _turns(own: MessagesRequest) -> tuple[list[dict[str, Any]], bool]:
     """The conversation, and whether its last turn is the answer's beginning."""
     settings, backends = service().settings, service().backends
     sees = backends.check_model(own.model or settings.default_model).may_see
-    conversation = Conversation(sees=sees)
+    conversation = Conversation(sees=sees, too_many=pictures(own.messages) - settings.max_images)
     turns = [] if own.system is None else [{"role": "system", "content": _text(own.system)}]
     for at, turn in enumerate(own.messages):
         turns += conversation.turns(turn, at)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from src.api.anthropic import schemas, tools
-from src.api.anthropic.conversation import Conversation, prefill
+from src.api.anthropic.conversation import Conversation, pictures, prefill
 from src.api.error_handlers import from_validation
 from src.errors import InvalidRequest, UnsupportedValue
 
@@ -47,6 +47,18 @@ def test_a_model_that_sees_nothing_is_told_so() -> None:
     assert made == [{"role": "tool", "tool_call_id": "t1", "content": "[a picture: this model reads none]"}]
     assert aside == ["messages.image"]
     assert turns(PNG, sees=False)[0] == [{"role": "user", "content": [URL]}]
+
+
+def test_a_long_session_shows_its_latest_pictures() -> None:
+    """More pictures than a request may have are no reason to end it: the oldest are left out."""
+    blocks = [result(PNG), result(PNG, PNG), PNG]
+    turn = schemas.AnthropicTurn.model_validate({"role": "user", "content": blocks})
+    assert pictures([turn]) == 4
+    conversation = Conversation(sees=True, too_many=2)
+    *results, spoken = conversation.turns(turn, 0)
+    assert [one["content"].count("earlier picture") for one in results] == [1, 1]
+    assert spoken["content"] == [URL, URL]
+    assert list(conversation.set_aside) == ["messages.image"]
 
 
 def test_references_and_search_results_are_text() -> None:
