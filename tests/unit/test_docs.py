@@ -16,6 +16,7 @@ README, CHINESE = ROOT / "README.md", ROOT / "README.zh-CN.md"
 PAGES = [README, CHINESE, *sorted((ROOT / "docs").glob("*.md"))]
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_TEST = re.compile(r"(unit|contract|e2e|security|deploy)/[\w./-]*\.py$")
 _PATH = re.compile(r"(src|tests|deploy|docs|training|models)/[\w./-]*\w$")
 _README_LINES = 200
 _WRITTEN = ("deploy/local/",)  # by `run.py install-service`
@@ -97,3 +98,10 @@ def test_every_path_exists(page: Path) -> None:
     """Files and folders of the checkout that a page names; the start of a name is enough for an ADR's number."""
     named = [span for span in names.spans(page.read_text(encoding="utf-8")) if _PATH.match(span.rstrip("/"))]
     assert [span for span in named if not any(ROOT.glob(f"{span.rstrip('/')}*")) and span not in _WRITTEN] == []
+
+
+@every_page
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    """Tables name tests by their path below tests/."""
+    named = [span for span in names.spans(page.read_text(encoding="utf-8")) if _TEST.match(span)]
+    assert [span for span in named if not (ROOT / "tests" / span).exists()] == []

@@ -65,6 +65,8 @@ def render(pages: Sequence[tuple[int, OcrResult]], wanted: Format) -> bytes:
     if wanted == "markdown":
         texts = (page.text if page.markdown is None else page.markdown for _, page in pages)
         return ("\n\n".join(texts) + "\n").encode()
+    if wanted != "text":
+        raise InvalidRequest(f"There is no writer for the format {wanted!r}.", param="format")
     return ("\f".join(page.text for _, page in pages) + "\n").encode()  # as pdftotext divides pages
 
 

@@ -1,7 +1,7 @@
 """mlx-lm's batch of sequences that are decoded together, with a step of our own: one sampler for all. Owner thread.
 
 On a GPU a step tells the device to compute the next tokens, and returns those that it has: nothing waits. On a CPU the
-host draws (`drawing`) and waits for each forward pass, so a step returns what it drew, and nobody is computed ahead.
+host draws (`draw`) and waits for each forward pass, so a step returns what it drew, and nobody is computed ahead.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Parameters are vectors, made anew when the batch changes. A row's random numbers come from its seed and the position in
 its answer alone: the same seed gives the same text in any company, and when a fresh engine goes on with the answer.
 Filters are applied in mlx-lm's order (top_p, min_p, top_k on the untempered distribution, then the temperature):
-`drawing`.
+`draw`.
 """
 
 from __future__ import annotations
