@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from src.engine import prompt
 from src.engine.backend import Backend, Grammar
-from src.engine.sequence import Group, Sequence
+from src.engine.sequence import ChoiceGroup, Sequence
 from src.errors import InvalidRequest
 from src.ipc.messages.chat import (
     Choice,
@@ -35,7 +35,7 @@ def prepare(
     """Tokenise once for all choices, and check; raises as `prompt.encode` and `prompt.prepare`."""
     backend.tokenizer.check(request.sampling)
     encoded = prompt.encode(request, backend, clock)
-    group = Group(len(request.choices)) if len(request.choices) > 1 else None
+    group = ChoiceGroup(len(request.choices)) if len(request.choices) > 1 else None
     sequences = []
     for choice in request.choices or (None,):
         mine = request if choice is None else request_for_choice(request, choice)

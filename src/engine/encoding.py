@@ -12,7 +12,7 @@ from functools import partial
 
 from src.engine import choices, embedding, text_bound
 from src.engine.backend import Backend, Grammar
-from src.engine.fair_queue import Bounds, FairExecutor, WorkTimeout
+from src.engine.fair_queue import FairExecutor, QueueBounds, WorkTimeout
 from src.engine.sequence import Sequence
 from src.engine.text_bound import TextBound
 from src.errors import InvalidRequest
@@ -41,8 +41,8 @@ class Encoding:
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
         waiting = settings.max_num_seqs + settings.max_queue_size
-        tokenizing = Bounds(1, waiting, settings.queue_timeout, per_owner=1)
-        compiling = Bounds(
+        tokenizing = QueueBounds(1, waiting, settings.queue_timeout, per_owner=1)
+        compiling = QueueBounds(
             _GRAMMAR_SLOTS, waiting, settings.queue_timeout, per_owner=_GRAMMAR_SLOTS - 1, spare=_GRAMMAR_SPARE
         )
         self._tokenizer = FairExecutor("the tokenizer", tokenizing)

@@ -75,7 +75,7 @@ class FairQueue(Generic[J]):
 
 
 @dataclass(frozen=True)
-class Bounds:
+class QueueBounds:
     """`queue_limit`: jobs of one owner that wait. `queue_s`: seconds one waits. `per_owner`: slots of one owner.
 
     `spare` threads compute what overran its time beside the `threads` slots.
@@ -101,7 +101,7 @@ class _Job:
 class FairExecutor:
     """`run` puts work on its threads; `what` names it in errors."""
 
-    def __init__(self, what: str, bounds: Bounds) -> None:
+    def __init__(self, what: str, bounds: QueueBounds) -> None:
         self._what = what
         self._bounds = bounds
         self._threads = ThreadPoolExecutor(bounds.threads + bounds.spare, thread_name_prefix=what)

@@ -24,7 +24,7 @@ from src.engine.chunks import chunk
 from src.engine.mlx.text.forced import NamedReader, RequiredReader, new_call_id
 from src.errors import UnsupportedValue
 from src.gpu import footprint
-from src.ipc.messages.chat import Alternative, ChatMessage, GenerateRequest, Sampling, TokenLogprob
+from src.ipc.messages.chat import Alternative, ChatMessage, FinishReason, GenerateRequest, Sampling, TokenLogprob
 from src.ipc.messages.status import DeviceReading, KvReading, MemoryReading, ModelInfo, PrefixReading
 from src.settings import EngineSettings
 
@@ -77,8 +77,9 @@ class FakeTokenizer:
 
     longest = 1
 
-    def set_aside(self, request: GenerateRequest, prompt: list[int]) -> tuple[str, ...]:  # noqa: ARG002  # as the protocol
+    def set_aside(self, request: GenerateRequest, prompt: list[int]) -> tuple[str, ...]:
         """There is no template that could have switches."""
+        del prompt
         return tuple(f"chat_template_kwargs.{name}" for name in request.template_options)
 
     def media(self, request: GenerateRequest) -> None:  # as the protocol
@@ -87,8 +88,9 @@ class FakeTokenizer:
     def decode(self, tokens: Seq[int]) -> str:
         return bytes(token for token in tokens if token < END).decode(errors="replace")
 
-    def reader(self, request: GenerateRequest, prompt: list[int]) -> OutputParser | None:  # noqa: ARG002  # as the protocol
+    def reader(self, request: GenerateRequest, prompt: list[int]) -> OutputParser | None:
         """An echo has no marks; a tool that must be called is called with it."""
+        del prompt
         if request.tool_choice.mode == "named" and request.tool_choice.name is not None:
             return NamedReader(request.tool_choice.name, new_call_id)
         return RequiredReader(new_call_id) if request.tool_choice.mode == "required" else None
@@ -153,10 +155,12 @@ class FakeBackend:
     def end_tokens(self) -> frozenset[int]:
         return frozenset((END,))
 
-    def cached_prefix_length(self, prompt: list[int], salt: str) -> int | None:  # noqa: ARG002  # as the protocol
+    def cached_prefix_length(self, prompt: list[int], salt: str) -> int | None:
+        del prompt, salt  # there is no prefix cache
         return None
 
-    def load_prefix(self, prompt: list[int], salt: str, seconds: float) -> bool:  # noqa: ARG002  # as the protocol
+    def load_prefix(self, prompt: list[int], salt: str, seconds: float) -> bool:
+        del prompt, salt, seconds
         return False
 
     def insert(
@@ -165,10 +169,11 @@ class FakeBackend:
         max_tokens: int,
         sampling: Sampling,
         prefix: int = 0,
-        grammar: Grammar | None = None,  # noqa: ARG002  # there never is one
-        salt: str = "",  # noqa: ARG002  # nothing is kept
-        media: object | None = None,  # noqa: ARG002  # there never is one
+        grammar: Grammar | None = None,
+        salt: str = "",
+        media: object | None = None,
     ) -> int:
+        del grammar, salt, media  # an echo needs none
         text, _, begun = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2].partition(_BEGUN)
         text = text.removeprefix(begun)
         script = _script(text.decode(errors="replace"))
@@ -200,11 +205,11 @@ class FakeBackend:
         ended = answer.made >= len(answer.text)
         token = END if ended else answer.text[answer.made]
         answer.made += 1
-        finish = "stop" if ended else "length" if answer.made >= answer.budget else None
+        finish: FinishReason | None = "stop" if ended else "length" if answer.made >= answer.budget else None
         if finish:
             del self._answers[uid]
         scores = _certain(token) if answer.scored else None
-        return Token(uid, token, finish, scores)  # type: ignore[arg-type]  # a conditional of literals widens to str
+        return Token(uid, token, finish, scores)
 
     def _misbehave(self) -> None:
         self._sleep(max((a.script.get("delay", 0.0) for a in self._answers.values()), default=0.0))

@@ -16,7 +16,7 @@ from src.ipc.messages.chat import ChoiceEnded, Finished, FinishReason, GenerateR
 _USUAL_ANSWER = 1024
 
 
-class Group:
+class ChoiceGroup:
     """The choices of one request: the last that ends has the usage and timings of all."""
 
     def __init__(self, choices: int) -> None:
@@ -67,7 +67,7 @@ class Sequence:
     last_token: float = 0.0
     completion_tokens: int = 0
     index: int = 0
-    group: Group | None = None
+    group: ChoiceGroup | None = None
     grammar: Grammar | None = None
     media: object | None = None
     set_aside: tuple[str, ...] = ()

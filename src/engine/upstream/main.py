@@ -89,31 +89,32 @@ class _Lifecycle:
         """From the start to the end of the upstream server."""
         began = time.monotonic()
         try:
-            ended = await self._launch()
-            facts = await self._until_serving(server, ended)
+            client, ended = await self._launch()
+            facts = await self._until_serving(server, client, ended)
         except ModelLoadFailed as error:
             logs.model.error("{}", error.message)
             await server.failed(error, _LINGER_S)
             return ExitCode.MODEL
         if facts is None or self._replaced_meanwhile():
             return ExitCode.ENGINE_FAULT
-        assert self._client is not None  # noqa: S101  # it was asked for the facts
-        load_s = time.monotonic() - began
-        life = self._revision.digest if self._revision is not None else uuid.uuid4().hex
-        # of a server that reads no files of this disk nobody can tell what it has loaded: its answers are this life's
-        server.ready(self._client, replace(facts, revision=life), load_s)
-        logs.model.info(
-            "{} is ready after {:.1f} s: {} at {}",
-            self._model,
-            load_s,
-            f"{facts.dialect.name} {facts.model}",
-            self._client.url,
-        )
+        self._announce(server, client, facts, time.monotonic() - began)
         either: set[asyncio.Future[Any]] = {ended, server.lost}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         why = server.lost.result() if server.lost.done() else f"the upstream server ended, exit status {ended.result()}"
         logs.model.error("{}; exiting for a restart", why)
         return ExitCode.ENGINE_FAULT
+
+    def _announce(self, server: UpstreamServer, client: Client, facts: ServerFacts, load_s: float) -> None:
+        life = self._revision.digest if self._revision is not None else uuid.uuid4().hex
+        # of a server that reads no files of this disk nobody can tell what it has loaded: its answers are this life's
+        server.ready(client, replace(facts, revision=life), load_s)
+        logs.model.info(
+            "{} is ready after {:.1f} s: {} at {}",
+            self._model,
+            load_s,
+            f"{facts.dialect.name} {facts.model}",
+            client.url,
+        )
 
     def _replaced_meanwhile(self) -> bool:
         """Whether the child may have read files of two revisions."""
@@ -125,11 +126,11 @@ class _Lifecycle:
             return True
         return False
 
-    async def _launch(self) -> asyncio.Future[int]:
-        """Start the server, or take the remote one; completes with the exit status of one that was started."""
+    async def _launch(self) -> tuple[Client, asyncio.Future[int]]:
+        """Start the server, or take the remote one; the future is the exit status of one that was started."""
         if self._settings.upstream_url:
             self._client = Client(self._settings.upstream_url, self._settings.upstream_api_key, local=False)
-            return asyncio.get_running_loop().create_future()
+            return self._client, asyncio.get_running_loop().create_future()
         port = free_port()
         argv = arguments(self._model, self._engine, self._settings, port)
         logger.info("starting {}", " ".join(argv))
@@ -138,7 +139,7 @@ class _Lifecycle:
         await child.start()
         self._child = child
         self._client = Client(f"http://{command.HOST}:{port}", child.key, local=True)
-        return asyncio.ensure_future(child.ended())
+        return self._client, asyncio.ensure_future(child.ended())
 
     def _own_files(self, argv: tuple[str, ...], port: int) -> Revision | None:
         """What the child will read; None where its model does not lie on this disk, or not where this service looks."""
@@ -146,31 +147,30 @@ class _Lifecycle:
         facts = [word for word in argv if word != str(port)]  # it is another one at each start
         return Revision.of([*model, *command.files(argv)], *facts) if model else None
 
-    async def _until_serving(self, server: UpstreamServer, ended: asyncio.Future[int]) -> ServerFacts | None:
+    async def _until_serving(
+        self, server: UpstreamServer, client: Client, ended: asyncio.Future[int]
+    ) -> ServerFacts | None:
         """Ask until it serves (START_TIMEOUT is the supervisor's to keep); None if it ended, and may be tried again."""
         while not ended.done():
             try:
-                facts = await self._ask()
-                await self._warm_up(facts)
+                facts = await self._ask(client)
+                await _warm_up(client, facts)
                 return facts
             except (Unreachable, _NotServing) as error:
-                server.detail = f"waiting for {self._client.url if self._client else 'the server'}: {error}"
+                server.detail = f"waiting for {client.url}: {error}"
             await asyncio.wait({ended}, timeout=_POLL_S)
-        assert self._child is not None  # noqa: S101  # a remote server's future never completes
-        if ended.result() > _SIGNALLED or _PORT_TAKEN.search(self._child.exit_output):
+        output = self._child.exit_output if self._child is not None else ""
+        if ended.result() > _SIGNALLED or _PORT_TAKEN.search(output):
             logs.model.error("the upstream server ended (status {}); another is started", ended.result())
             return None
-        raise ModelLoadFailed(
-            f"The upstream server ended with status {ended.result()} before it served: {self._child.exit_output}"
-        )
+        raise ModelLoadFailed(f"The upstream server ended with status {ended.result()} before it served: {output}")
 
-    async def _ask(self) -> ServerFacts:
+    async def _ask(self, client: Client) -> ServerFacts:
         """Its health, where it has one, and what it serves."""
-        assert self._client is not None  # noqa: S101  # made by `_launch`
-        health = await self._client.get("/health", _REQUEST_S)
-        models = await self._client.get("/v1/models", _REQUEST_S)
+        health = await client.get("/health", _REQUEST_S)
+        models = await client.get("/v1/models", _REQUEST_S)
         if models.status in (401, 403):
-            raise ModelLoadFailed(f"{self._client.url} refuses this service's key (UPSTREAM_API_KEY).")
+            raise ModelLoadFailed(f"{client.url} refuses this service's key (UPSTREAM_API_KEY).")
         if health.status not in (200, 404) or models.status != 200:
             raise _NotServing(f"/health says {health.status}, /v1/models {models.status}")
         try:
@@ -178,10 +178,10 @@ class _Lifecycle:
             facts = recognise(models.body, wanted, any_name=any_name)
         except NoSuchModel as error:
             names = f"UPSTREAM_MODEL must be one of: {error}"
-            raise ModelLoadFailed(f"{self._client.url} serves several models, none of this name. {names}.") from None
+            raise ModelLoadFailed(f"{client.url} serves several models, none of this name. {names}.") from None
         except msgspec.DecodeError:
-            raise ModelLoadFailed(f"{self._client.url} is no OpenAI server: its /v1/models is no list.") from None
-        return await self._with_props(facts)
+            raise ModelLoadFailed(f"{client.url} is no OpenAI server: its /v1/models is no list.") from None
+        return await _with_props(client, facts)
 
     def _wanted(self) -> tuple[str, bool]:
         """The model's name there, and whether any other will do if it is the only one."""
@@ -189,30 +189,30 @@ class _Lifecycle:
         theirs = self._settings.upstream_model if default and self._settings.upstream_url else ""
         return theirs or self._model, default or not self._settings.upstream_url
 
-    async def _with_props(self, facts: ServerFacts) -> ServerFacts:
-        """llama-server tells how many answers it computes together (the others wait in our queue), and its template."""
-        assert self._client is not None  # noqa: S101  # made by `_launch`
-        if facts.dialect is not LLAMA_SERVER:
-            return facts
-        props = await self._client.get("/props", _REQUEST_S)
-        told = msgspec.json.decode(props.body, type=_Props) if props.status == 200 else _Props()
-        return replace(
-            facts,
-            slots=told.total_slots,
-            template=told.chat_template,
-            takes_tools=told.chat_template_caps.supports_tools,
-            reads_images=told.modalities.vision,
-        )
 
-    async def _warm_up(self, facts: ServerFacts) -> None:
-        """One token by the real thing. A server without /v1/completions counts as serving."""
-        assert self._client is not None  # noqa: S101  # made by `_launch`
-        body = msgspec.json.encode({"model": facts.model, "prompt": "Hello", "max_tokens": 1})
-        reply = await self._client.post("/v1/completions", body, _WARM_UP_S)
-        if reply.status >= 500:
-            raise _NotServing(f"its first answer is {reply.status}")
-        if reply.status != 200:
-            logs.model.warning("the upstream server's first answer is {}: {}", reply.status, reply.body[:200])
+async def _with_props(client: Client, facts: ServerFacts) -> ServerFacts:
+    """llama-server tells how many answers it computes together (the others wait in our queue), and its template."""
+    if facts.dialect is not LLAMA_SERVER:
+        return facts
+    props = await client.get("/props", _REQUEST_S)
+    told = msgspec.json.decode(props.body, type=_Props) if props.status == 200 else _Props()
+    return replace(
+        facts,
+        slots=told.total_slots,
+        template=told.chat_template,
+        takes_tools=told.chat_template_caps.supports_tools,
+        reads_images=told.modalities.vision,
+    )
+
+
+async def _warm_up(client: Client, facts: ServerFacts) -> None:
+    """One token by the real thing. A server without /v1/completions counts as serving."""
+    body = msgspec.json.encode({"model": facts.model, "prompt": "Hello", "max_tokens": 1})
+    reply = await client.post("/v1/completions", body, _WARM_UP_S)
+    if reply.status >= 500:
+        raise _NotServing(f"its first answer is {reply.status}")
+    if reply.status != 200:
+        logs.model.warning("the upstream server's first answer is {}: {}", reply.status, reply.body[:200])
 
 
 async def _then(finish: asyncio.Event, idle: asyncio.Event) -> ExitCode:

@@ -60,8 +60,7 @@ class UpstreamProcess:
     async def ended(self) -> int:
         """Pass its log lines on until its end; its exit status."""
         output, rest = self._process.stdout, b""
-        assert output is not None  # noqa: S101  # it was asked for
-        while data := await output.read(_CHUNK):
+        while output is not None and (data := await output.read(_CHUNK)):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 self._pass_on(line)

@@ -83,13 +83,17 @@ def _tools(request: GenerateRequest, dialect: Dialect) -> dict[str, Any]:
     choice = request.tool_choice
     if not request.tools:
         return {}
-    wish: Any = choice.mode
+    tool_choice: Any = choice.mode
     if calls.is_forced(request) and not dialect.forces_tools:
-        wish = "none"  # the template still shows them; the answer's form is the call (`_form`)
+        tool_choice = "none"  # the template still shows them; the answer's form is the call (`_form`)
     elif choice.mode == "named":
-        wish = {"type": "function", "function": {"name": choice.name}}
+        tool_choice = {"type": "function", "function": {"name": choice.name}}
     parallel = None if choice.parallel else False
-    return {"tools": [_tool(tool) for tool in request.tools], "tool_choice": wish, "parallel_tool_calls": parallel}
+    return {
+        "tools": [_tool(tool) for tool in request.tools],
+        "tool_choice": tool_choice,
+        "parallel_tool_calls": parallel,
+    }
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -100,19 +104,19 @@ def _tool(tool: Tool) -> dict[str, Any]:
     }
 
 
-def _sampling(wish: Sampling, dialect: Dialect) -> dict[str, Any]:
-    greedy = wish.top_p == 0  # OpenAI's word for the likeliest token alone; some servers refuse it
+def _sampling(sampling: Sampling, dialect: Dialect) -> dict[str, Any]:
+    greedy = sampling.top_p == 0  # OpenAI's word for the likeliest token alone; some servers refuse it
     return {
-        "temperature": 0.0 if greedy else wish.temperature,
-        "top_p": None if greedy else wish.top_p,
-        "top_k": wish.top_k,
-        "min_p": wish.min_p,
-        "frequency_penalty": wish.frequency_penalty or None,
-        "presence_penalty": wish.presence_penalty or None,
-        **({} if wish.repetition_penalty is None else {dialect.repetition_penalty: wish.repetition_penalty}),
-        "logit_bias": {str(token): bias for token, bias in wish.logit_bias.items()} or None,
-        "seed": wish.seed % dialect.seeds if wish.seeded else None,
-        "ignore_eos": wish.ignore_eos or None,
+        "temperature": 0.0 if greedy else sampling.temperature,
+        "top_p": None if greedy else sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "frequency_penalty": sampling.frequency_penalty or None,
+        "presence_penalty": sampling.presence_penalty or None,
+        **({} if sampling.repetition_penalty is None else {dialect.repetition_penalty: sampling.repetition_penalty}),
+        "logit_bias": {str(token): bias for token, bias in sampling.logit_bias.items()} or None,
+        "seed": sampling.seed % dialect.seeds if sampling.seeded else None,
+        "ignore_eos": sampling.ignore_eos or None,
     }
 
 

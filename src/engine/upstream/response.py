@@ -24,6 +24,7 @@ from src.ipc.messages.chat import (
 
 _UNKNOWN_TOKEN = -1
 _SURE = 0.0
+_FINISH_REASONS: dict[str, FinishReason] = {reason: reason for reason in get_args(FinishReason)}
 
 
 class _Function(msgspec.Struct):
@@ -57,7 +58,7 @@ class _Score(_Top):
     top_logprobs: list[_Top] = []
 
 
-class _Scores(msgspec.Struct):
+class _StreamScores(msgspec.Struct):
     """Chat's form (`content`), which llama.cpp has everywhere, or the older one of /v1/completions."""
 
     content: list[_Score] | None = None
@@ -72,14 +73,14 @@ class _ChoiceText(msgspec.Struct):
     text: str | None = None
     finish_reason: str | None = None
     stop_reason: int | str | None = None
-    logprobs: _Scores | None = None
+    logprobs: _StreamScores | None = None
 
 
 class _Cached(msgspec.Struct):
     cached_tokens: int | None = None
 
 
-class _Usage(msgspec.Struct):
+class _StreamUsage(msgspec.Struct):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     prompt_tokens_details: _Cached | None = None
@@ -89,16 +90,16 @@ class _Progress(msgspec.Struct):
     total: int = 0
 
 
-class Chunk(msgspec.Struct):
+class StreamChunk(msgspec.Struct):
     """One event of a stream; what is not listed here is passed over."""
 
     choices: list[_ChoiceText] = []
-    usage: _Usage | None = None
+    usage: _StreamUsage | None = None
     prompt_progress: _Progress | None = None
     error: msgspec.Raw = msgspec.Raw()
 
 
-_decoder = msgspec.json.Decoder(Chunk)
+_decoder = msgspec.json.Decoder(StreamChunk)
 
 
 class Translation:
@@ -111,8 +112,8 @@ class Translation:
         self._top = request.sampling.logprobs or 0
         self._ended: list[tuple[int, FinishReason]] = []
         self._stop: str | None = None
-        self._usage: _Usage | None = None
-        self._passing: _Usage | None = None
+        self._usage: _StreamUsage | None = None
+        self._passing: _StreamUsage | None = None
         self.prompt_tokens = 0
         self._counts: dict[int, int] = {}
 
@@ -143,12 +144,12 @@ class Translation:
     def finished(self, timings: Timings) -> Finished:
         """The outcome. A server that does not tell the usage is counted by what it sent: a piece is a token there."""
         index, reason = self._ended[-1]
-        told = self._usage or self._passing or _Usage(self.prompt_tokens, self.made)
+        told = self._usage or self._passing or _StreamUsage(self.prompt_tokens, self.made)
         cached = told.prompt_tokens_details.cached_tokens if told.prompt_tokens_details else None
         usage = Usage(told.prompt_tokens, told.completion_tokens, cached or 0)
         return Finished(reason, usage, timings, index, self._stop)
 
-    def _note(self, chunk: Chunk) -> None:
+    def _note(self, chunk: StreamChunk) -> None:
         """Some tell the usage as they go, most at the end; with several choices llama.cpp tells one of each."""
         if chunk.prompt_progress is not None:
             self.prompt_tokens = chunk.prompt_progress.total
@@ -189,7 +190,7 @@ class Translation:
         return msgspec.structs.replace(delta, text=pieces.text, calls=pieces.calls)
 
     def _end(self, choice: _ChoiceText, said: str) -> list[Delta | ChoiceEnded]:
-        reason: FinishReason = said if said in get_args(FinishReason) else "stop"  # type: ignore[assignment]  # narrowed by the test
+        reason = _FINISH_REASONS.get(said, "stop")
         found: list[Delta | ChoiceEnded] = []
         if (reader := self._readers.get(choice.index)) is not None:
             rest = reader.flush()
@@ -200,7 +201,7 @@ class Translation:
         self._ended.append((choice.index, reason))
         return found if self.complete else [*found, ChoiceEnded(choice.index, reason)]
 
-    def _scores(self, scores: _Scores) -> tuple[TokenLogprob, ...]:
+    def _scores(self, scores: _StreamScores) -> tuple[TokenLogprob, ...]:
         if scores.content is not None:
             return tuple(
                 TokenLogprob(_alternative(one), tuple(map(_alternative, one.top_logprobs[: self._top])))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from src.engine.fair_queue import Bounds, FairExecutor, FairQueue, PeerGone, WorkTimeout
+from src.engine.fair_queue import FairExecutor, FairQueue, PeerGone, QueueBounds, WorkTimeout
 from src.errors import DeadlineExceeded, Overloaded
 
 PATIENCE_S = 5.0
@@ -79,7 +79,7 @@ class Bench:
     """One executor in a running loop. `tasks` are ended with it."""
 
     def __init__(self, **bounds: float) -> None:
-        made = Bounds(**{"threads": 1, "queue_limit": 3, "queue_s": PATIENCE_S, "per_owner": 1, **bounds})  # type: ignore[arg-type]  # mixed numbers
+        made = QueueBounds(**{"threads": 1, "queue_limit": 3, "queue_s": PATIENCE_S, "per_owner": 1, **bounds})  # type: ignore[arg-type]  # mixed numbers
         self.executor = FairExecutor("the test", made)
         self.gates: list[Gate] = []
 

@@ -13,7 +13,7 @@ from src.engine.chunks import chunk
 from src.engine.deadlines import Budget
 from src.engine.fake import FakeDetokenizer, FakeTokenizer
 from src.engine.scheduler import Event, Scheduler, Work
-from src.engine.sequence import Group, Sequence, Status
+from src.engine.sequence import ChoiceGroup, Sequence, Status
 from src.engine.text import TextStream
 from src.engine.tokens import common_prefix
 from src.ipc.messages.base import Failed, Priority
@@ -508,7 +508,7 @@ def test_a_little_in_common_is_not_waited_for() -> None:
 def test_the_choices_of_a_request_compute_its_prompt_once() -> None:
     """`n` answers cost one prompt; what the first left for the others is no cached token of the client's."""
     bench = keeping()
-    group = Group(4)
+    group = ChoiceGroup(4)
     sequences = [bench.submit(prompt=SYSTEM) for _ in range(4)]
     for index, sequence in enumerate(sequences):
         sequence.index, sequence.group = index, group
