@@ -40,7 +40,7 @@ def examine(model: str, settings: Settings) -> dict[str, str | None]:
         return facts | _upstream_facts(model, chosen.engine, settings)
     facts["blas"] = blas.preload(settings.blas_library)
     try:
-        from src.engine.mlx.device import choose_device  # noqa: PLC0415  # imports MLX
+        from src.engine.mlx.device import choose_device
 
         device = choose_device(settings, facts["blas"])
         facts |= {"device": device.kind, "device_name": device.name, "mlx_version": device.mlx_version}
@@ -55,7 +55,7 @@ def examine(model: str, settings: Settings) -> dict[str, str | None]:
 def _upstream_facts(model: str, engine: selection.Engine, settings: Settings) -> dict[str, str | None]:
     if settings.upstream_url:
         return {"server": "remote (UPSTREAM_URL)"}
-    from src.engine.upstream.main import arguments  # noqa: PLC0415  # engines are imported only where they run
+    from src.engine.upstream.main import arguments
 
     try:
         return {"command": " ".join(arguments(model, engine, settings, 0))}

@@ -38,8 +38,8 @@ def locate(model: str, models_path: Path) -> Path:
 
 def _in_cache(model: str) -> Path | None:
     """Where other programs of this user that use the hub's library put it."""
-    from huggingface_hub import snapshot_download  # noqa: PLC0415  # only for models that are not in MODELS_DIR
-    from huggingface_hub.errors import LocalEntryNotFoundError  # noqa: PLC0415  # as above
+    from huggingface_hub import snapshot_download  # only for models that are not in MODELS_DIR
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(model, local_files_only=True, allow_patterns=list(_LOADED)))

@@ -19,7 +19,7 @@ def load(model: str, settings: Settings, progress: LoadMeter) -> Backend:
         ModelLoadFailed: with a reason that can be shown.
     """
     if selection.select(model, settings).engine == "fake":
-        from src.engine.fake import FakeBackend  # noqa: PLC0415  # engines are imported only where they run
+        from src.engine.fake import FakeBackend
 
         return FakeBackend(model, settings, revision=Revision.of(revision.places(model, settings.models_path)).digest)
     try:
@@ -27,9 +27,9 @@ def load(model: str, settings: Settings, progress: LoadMeter) -> Backend:
     except OSError as error:
         raise ModelLoadFailed(f"BLAS_LIBRARY cannot be loaded: {error}") from None
     if catalog.reads_images(checkpoint.read_config(checkpoint.locate(model, settings.models_path))):
-        from src.engine.mlx.vlm import load_vlm  # noqa: PLC0415
+        from src.engine.mlx.vlm import load_vlm
 
         return load_vlm(model, settings, library, progress)
-    from src.engine.mlx.lm import load_lm  # noqa: PLC0415
+    from src.engine.mlx.lm import load_lm
 
     return load_lm(model, settings, library, progress)

@@ -67,7 +67,7 @@ def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback |
         socket = runtime.engine_socket(runtime.prepare(settings.runtime_path), model)
         path = runtime.beside(socket) if beside else socket
         if chosen.engine in selection.UPSTREAM:
-            from src.engine.upstream.main import run  # noqa: PLC0415  # engines are imported only where they run
+            from src.engine.upstream.main import run
 
             return run(path, model, chosen.engine, settings)
         progress = LoadMeter()

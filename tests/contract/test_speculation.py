@@ -323,7 +323,7 @@ def test_padding_does_not_grow_for_ever(model: Any, monkeypatch: pytest.MonkeyPa
         engine.add(ask)
     while not engine.ends:
         engine.step()
-        batch: Any = engine.rows._generation_batch
+        batch: Any = engine.rows.decoding
         if len(batch) == len(wanted):
             paddings.append(batch.prompt_cache[0].size() - max(map(len, batch.tokens)))
     assert sum(later < earlier for earlier, later in itertools.pairwise(paddings)) > 0

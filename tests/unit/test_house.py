@@ -49,6 +49,37 @@ def imports() -> Iterator[tuple[Path, str]]:
             yield file, node.module or ""
 
 
+def module_name(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Module → modules of ours that it imports, at its top or inside a function; type-checking imports count, too."""
+    modules = {module_name(file) for file in SOURCES}
+    graph: dict[str, set[str]] = {name: set() for name in modules}
+    for file, node in each(ast.Import, ast.ImportFrom):
+        named: list[str] = []
+        if isinstance(node, ast.Import):
+            named = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            named = [
+                child if (child := f"{node.module}.{alias.name}") in modules else node.module for alias in node.names
+            ]
+        graph[module_name(file)] |= (set(named) & modules) - {module_name(file)}
+    return graph
+
+
+def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    ahead = [*graph[start]]
+    while ahead:
+        if (module := ahead.pop()) not in found:
+            found.add(module)
+            ahead += graph[module]
+    return found
+
+
 def loaded_by(module: str) -> set[str]:
     """The modules a fresh interpreter has after importing one of ours."""
     code = f"import sys, {module}; print(*sys.modules)"
@@ -113,6 +144,18 @@ def test_an_argument_nobody_passes(keyword: str, value: bool) -> None:
 def test_a_module_nobody_imports(module: str) -> None:
     """What is read from a socket or a file can never become code."""
     assert [shown(file) for file, name in imports() if name.partition(".")[0] == module] == []
+
+
+def test_no_import_circle() -> None:
+    """No module reaches itself by imports, those inside functions counted."""
+    graph = import_graph()
+    assert len(graph) > 100
+    assert sorted(module for module in graph if module in reachable(graph, module)) == []
+
+
+def test_an_import_inside_a_function_counts() -> None:
+    """`loading` imports an engine where it runs; the graph knows it."""
+    assert "src.engine.mlx.lm" in import_graph()["src.engine.loading"]
 
 
 def test_one_reader_of_the_environment() -> None:

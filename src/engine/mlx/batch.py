@@ -1,4 +1,4 @@
-"""mlx-lm's batch of sequences that are decoded together, with a step of our own: one sampler for all. Owner thread.
+"""The decode step: one forward pass and one sampler for all rows of mlx-lm's batch. Owner thread.
 
 On a GPU a step tells the device to compute the next tokens, and returns those that it has: nothing waits. On a CPU the
 host draws (`draw`) and waits for each forward pass, so a step returns what it drew, and nobody is computed ahead.
@@ -10,9 +10,10 @@ import time
 from typing import Any
 
 import mlx.core as mx
-from mlx_lm.generate import GenerationBatch, PromptProcessingBatch
 from mlx_lm.models.cache import BatchKVCache
 
+from src.engine.mlx import device
+from src.engine.mlx.lm_batches import DecodeBatch, PrefillBatch, extend_layer
 from src.engine.mlx.sampling import BatchSampler, SamplingRow
 from src.engine.mlx.scores import RowScores, Scores
 
@@ -34,15 +35,14 @@ class EagerCache:
 
     def update_and_fetch(self, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
         found: tuple[mx.array, mx.array] = self._cache.update_and_fetch(keys, values)
-        mx.async_eval(found)  # type: ignore[no-untyped-call]
+        device.start(found)
         return found
 
 
-class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
-    """Sequences that are decoded together. `samplers` are their `SamplingRow`s; `_next_tokens` are drawn already."""
+class RowBatch(DecodeBatch):
+    """Sequences that are decoded together."""
 
-    _next_tokens: mx.array
-    _next_logprobs: list[RowScores | None]
+    samplers: list[SamplingRow]
     _composition: tuple[int, ...] = ()
     _sampler: BatchSampler
     measured: dict[str, float] | None = None
@@ -55,26 +55,25 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
     def put_in_order(self, at: int) -> None:
         """See that a row's tokens stand in the cache as they came: they always do here."""
 
-    def join(self, prompts: PromptProcessingBatch, inputs: list[int]) -> None:
+    def join(self, prompts: PrefillBatch, inputs: list[int]) -> None:
         """Add sequences whose prompts are computed but for their last tokens, `inputs`."""
-        self.extend(_running(RowBatch, prompts, inputs))
+        self.extend(RowBatch.of(prompts, inputs))
 
-    def extend(self, batch: GenerationBatch) -> None:
+    def extend(self, batch: DecodeBatch) -> None:
         """As mlx-lm's, but for how layers that keep every token are joined."""
         if self.prompt_cache:
             for layer, other in zip(self.prompt_cache, batch.prompt_cache, strict=True):
-                _join(layer, other)
+                extend_layer(layer, other)
             batch.prompt_cache = []
         super().extend(batch)
 
-    def _step(self) -> tuple[list[int], list[RowScores | None]]:
+    def decode_step(self) -> tuple[list[int], list[RowScores | None]]:
         """As mlx-lm's: start computing the next tokens, then return the current ones."""
-        self._current_tokens, self._current_logprobs = self._next_tokens, self._next_logprobs
-        inputs = self._current_tokens
+        inputs, scores = self.pending, self.pending_scores
         logits = self._forward(inputs)
-        self._next_tokens, self._next_logprobs = self._draw(logits, inputs)
-        mx.async_eval(self._next_tokens)  # type: ignore[no-untyped-call]
-        return self._commit_inputs(inputs), self._current_logprobs
+        self.set_pending(*self._draw(logits, inputs))
+        device.start(self.pending)
+        return self._commit_inputs(inputs), scores
 
     def _forward(self, inputs: mx.array) -> mx.array:
         """Logits [rows, vocabulary] behind one more token of each row."""
@@ -122,40 +121,40 @@ class RowBatch(GenerationBatch):  # type: ignore[misc]  # mlx-lm has no types
         return self._sampler
 
     def _score(self, logits: mx.array, tokens: mx.array) -> list[RowScores | None]:
-        rows: list[SamplingRow] = self.samplers
+        rows = self.samplers
         asked = [at for at, row in enumerate(rows) if row.logprobs is not None]
         scores: list[RowScores | None] = [None] * len(rows)
         if asked:
             at = mx.array(asked)
             shared = Scores(logits[at], tokens[at], max(rows[n].logprobs or 0 for n in asked))
-            mx.async_eval(shared.arrays)  # type: ignore[no-untyped-call]
+            device.start(shared.arrays)
             for line, n in enumerate(asked):
                 scores[n] = RowScores(shared, line, rows[n].logprobs or 0)
         return scores
 
 
 class HostBatch(RowBatch):
-    """The same where the host draws: `_next_tokens` are reported already, and go through the model in the next step."""
+    """The same where the host draws: pending tokens are reported already; the next step puts them through the model."""
 
     def next(self) -> list[Any]:
         """Compute and draw each row's next token; the report is mlx-lm's."""
         if self.uids:
-            inputs = self._next_tokens
-            self._next_tokens, self._next_logprobs = self._draw(self._forward(inputs), inputs)
+            inputs = self.pending
+            self.set_pending(*self._draw(self._forward(inputs), inputs))
             self._commit_inputs(inputs)
             self._leave_failed()
         replies: list[Any] = super().next()
         return replies
 
-    def join(self, prompts: PromptProcessingBatch, inputs: list[int]) -> None:
-        self.extend(_running(HostBatch, prompts, inputs))
+    def join(self, prompts: PrefillBatch, inputs: list[int]) -> None:
+        self.extend(HostBatch.of(prompts, inputs))
 
-    def _step(self) -> tuple[list[int], list[RowScores | None]]:
-        """What `next` has drawn. mlx-lm calls this at a batch's beginning too, and has no use for what it returns."""
-        if not self._next_logprobs:
-            self._next_logprobs = [None] * len(self.uids)
-        known: Any = self._next_tokens.tolist()
-        return known, self._next_logprobs
+    def decode_step(self) -> tuple[list[int], list[RowScores | None]]:
+        """What `next` has drawn; a batch that begins has drawn nothing yet."""
+        if not self.pending_scores:
+            self.set_pending(self.pending, [None] * len(self.uids))
+        known: Any = self.pending.tolist()
+        return known, self.pending_scores
 
     def _leave_failed(self) -> None:
         """A row whose grammar cannot go on has drawn what it may not say. Whoever gave it the grammar sees that too."""
@@ -168,43 +167,3 @@ def empty_batch(model: Any) -> RowBatch:
     """A batch without rows, of the kind for this device."""
     batch: RowBatch = (HostBatch if mx.default_device() == mx.cpu else RowBatch).empty(model, None)
     return batch
-
-
-def _join(layer: Any, other: Any) -> None:
-    """As `layer.extend(other)`, but what is padded is written once: mlx-lm pads, then copies what it padded.
-
-    Beside a long row that is most of a batch's memory: with 16 short rows and one of 4,000 tokens it took seconds.
-    """
-    if not (type(layer) is type(other) is BatchKVCache) or layer.keys is None or other.keys is None:
-        layer.extend(other)
-        return
-    end = max(layer._idx, other._idx)  # noqa: SLF001  # mlx-lm has no name for where rows end
-    layer.keys = _below(layer, other, layer.keys, other.keys, end)
-    layer.values = _below(layer, other, layer.values, other.values, end)
-    layer.offset = mx.concatenate([layer.offset, other.offset])
-    paddings = [each.left_padding + (end - each._idx) for each in (layer, other)]  # noqa: SLF001  # as above
-    layer.left_padding, layer._idx = mx.concatenate(paddings), end  # noqa: SLF001  # as above
-
-
-def _below(layer: Any, other: Any, first: mx.array, second: mx.array, end: int) -> mx.array:
-    """The rows of both, which end together at `end`."""
-    rows, heads, size, width = first.shape
-    both = mx.zeros((rows + second.shape[0], heads, max(size, second.shape[2]), width), first.dtype)
-    both[:rows, :, end - layer._idx : end] = first[..., : layer._idx, :]  # noqa: SLF001  # as above
-    both[rows:, :, end - other._idx : end] = second[..., : other._idx, :]  # noqa: SLF001  # as above
-    return both
-
-
-def _running(kind: type[RowBatch], prompts: PromptProcessingBatch, inputs: list[int]) -> RowBatch:
-    return kind(
-        prompts.model,
-        prompts.uids,
-        mx.array(inputs, mx.uint32),
-        prompts.prompt_cache,
-        prompts.tokens,
-        prompts.samplers,
-        prompts.fallback_sampler,
-        prompts.logits_processors,
-        prompts.stop_sequences,
-        prompts.max_tokens,
-    )

@@ -1,10 +1,11 @@
-"""Which device MLX computes on, and how much memory it may take there. Called before any model is loaded."""
+"""Which device MLX computes on, and how much memory it may take there. Called before any model is loaded; `start`
+whenever something is to be computed while Python goes on."""
 
 from __future__ import annotations
 
 import sys
 from importlib.metadata import version
-from typing import Literal
+from typing import Any, Literal
 
 import mlx.core as mx
 import psutil
@@ -48,3 +49,8 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
         metal_available=mx.metal.is_available(),
         cuda_available=mx.cuda.is_available(),
     )
+
+
+def start(*arrays: Any) -> None:
+    """Begin computing arrays, or structures of them, without waiting."""
+    mx.async_eval(*arrays)  # type: ignore[no-untyped-call]  # MLX's stub says nothing of it

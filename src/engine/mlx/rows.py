@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import mlx.core as mx
-from mlx_lm.generate import BatchGenerator, PromptProcessingBatch
 
 from src.engine.chunks import chunk
 from src.engine.mlx.batch import RowBatch
+from src.engine.mlx.lm_batches import SequenceBatches
 from src.engine.mlx.prefix.cache import PrefixCache
 from src.engine.mlx.sampling import SamplingRow
 from src.engine.mlx.scores import RowScores
@@ -58,25 +58,22 @@ class Rows(Protocol):
     def close(self) -> None: ...
 
 
-class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
-    """mlx-lm's keeping of sequences, in steps of our own; `batch` has no rows yet."""
-
-    _prompt_batch: PromptProcessingBatch
-    _generation_batch: RowBatch
-    _currently_processing: list[list[Any]]  # of each prompt: segments that are not computed yet, and mlx-lm's counts
+class RowGenerator(SequenceBatches):
+    """Orders the steps of all sequences; `batch` has no rows yet."""
 
     def __init__(self, model: Any, prefixes: PrefixCache, batch: RowBatch, **options: Any) -> None:
-        super().__init__(model, **options)
+        super().__init__(model, batch, **options)
         self._prefixes = prefixes
         self._salts: dict[int, str] = {}
         self.kv_bytes = 0
         self._steps = 0
         self._times: dict[str, float] = {}
-        self._generation_batch = batch
+        self.decoding = batch
 
-    def add(self, prompt: list[int], max_tokens: int, row: SamplingRow, salt: str, media: object | None = None) -> int:  # noqa: ARG002  # text alone
+    def add(self, prompt: list[int], max_tokens: int, row: SamplingRow, salt: str, media: object | None = None) -> int:
         """Add a sequence, with the cached prefix of its prompt; its uid."""
-        with mx.stream(self._stream):
+        del media  # a text model has none
+        with mx.stream(self.stream):
             found = self._prefixes.find(salt, prompt)
         uids: list[int] = self.insert_segments(
             [[prompt[found.tokens : found.branch_point], prompt[found.branch_point :]]],
@@ -90,8 +87,7 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
 
     def set_prefill_budget(self, budget: int) -> None:
         """Divide the next step's prompt tokens among the sequences in prefill."""
-        begun, new = [row[0] for row in self._currently_processing], [row[1] for row in self._unprocessed_sequences]
-        lefts = [_length(segments) - 1 for segments in (*begun, *new)]
+        lefts = [_length(segments) - 1 for segments in (*self.segments(), *self.waiting_segments())]
         self.prefill_step_size = chunk([left for left in lefts if left], budget)
 
     def next(self) -> tuple[dict[int, int], list[Any]]:
@@ -99,11 +95,11 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
 
         Decode comes last: its tokens are reported at once, and a sequence whose prefill just ended takes part.
         """
-        batch = self._generation_batch
+        batch = self.decoding
         self._steps += 1
         batch.measured = {} if self._steps % _MEASURED == 0 else None
         self._times = {}
-        with mx.stream(self._stream):
+        with mx.stream(self.stream):
             self._admit_prompts()
             left = self._prefill()
             self._start_decoding(padding=_PADDING)
@@ -120,8 +116,8 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
 
     def drop(self, uids: list[int]) -> None:
         """Remove sequences before their end; what was computed for them goes to the prefix cache."""
-        with mx.stream(self._stream):
-            batch = self._generation_batch
+        with mx.stream(self.stream):
+            batch = self.decoding
             for at, (uid, tokens) in enumerate(zip(batch.uids, batch.tokens, strict=True)):
                 if uid in uids:
                     batch.put_in_order(at)
@@ -135,19 +131,15 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
 
     def _admit_prompts(self) -> None:
         """Admit new sequences, as many as may run; those without a prompt to compute decode at once."""
-        room = self.completion_batch_size - len(self._generation_batch) - len(self._prompt_batch)
-        new = min(room, len(self._unprocessed_sequences))
-        if new > 0:
-            self._prompt_batch.extend(self._make_batch(new))
+        self.admit_waiting()
         self._start_decoding()
 
     def _prefill(self) -> dict[int, int]:
         """A chunk of every prompt in work."""
-        batch = self._prompt_batch
+        batch, prompts = self.prefilling, self.segments()
         if not batch.uids:
             return {}
         began = time.perf_counter()
-        prompts: list[list[list[int]]] = [row[0] for row in self._currently_processing]
         batch.prompt([segments[0][: self.prefill_step_size] for segments in prompts])
         began = self._spent("prefill", began)
         for at, (uid, tokens, segments) in enumerate(zip(batch.uids, batch.tokens, prompts, strict=True)):
@@ -163,34 +155,24 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
 
         One for which all running rows would be padded by more than `padding` tokens waits for the next step.
         """
-        running = max(map(len, self._generation_batch.tokens), default=None)
+        running = max(map(len, self.decoding.tokens), default=None)
         most = None if running is None or padding is None else running + padding
-        lengths = [len(tokens) for tokens in self._prompt_batch.tokens]
-        prompts = [row[0] for row in self._currently_processing]
+        lengths = [len(tokens) for tokens in self.prefilling.tokens]
+        prompts = self.segments()
         ready = [
             at
             for at, (segments, length) in enumerate(zip(prompts, lengths, strict=True))
             if _length(segments) == 1 and (most is None or length <= most)
         ]
-        if not ready:
-            return
-        self._currently_processing = [row for at, row in enumerate(self._currently_processing) if at not in ready]
-        self._generation_batch.join(self._take_ready(ready), [prompts[at][0][0] for at in ready])
-
-    def _take_ready(self, rows: list[int]) -> PromptProcessingBatch:
-        """These rows of the prompts' batch; when they are all, nothing is copied."""
-        batch = self._prompt_batch
-        if len(rows) < len(batch):
-            return batch.split(rows)
-        self._prompt_batch = PromptProcessingBatch.empty(self.model, self.sampler, batch.prefill_step_size)
-        return batch
+        if ready:
+            self.decoding.join(self.take_prefilled(ready), [prompts[at][0][0] for at in ready])
 
     def _decode(self) -> list[Any]:
         """The running answers' next tokens."""
-        if not self._generation_batch.uids:
+        if not self.decoding.uids:
             return []
         began = time.perf_counter()
-        replies: list[Any] = self._generation_batch.next()
+        replies: list[Any] = self.decoding.next()
         began = self._spent("decode", began)
         for reply in replies:
             if reply.finish_reason is not None:
@@ -204,7 +186,7 @@ class RowGenerator(BatchGenerator):  # type: ignore[misc]  # mlx-lm has no types
         return now
 
     def _count_bytes(self) -> None:
-        self.kv_bytes = self.prompt_cache_nbytes + self._generation_batch.extra_bytes
+        self.kv_bytes = self.prompt_cache_nbytes + self.decoding.extra_bytes
 
 
 def _length(segments: list[list[int]]) -> int:

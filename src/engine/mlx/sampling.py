@@ -15,6 +15,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from src.engine.mlx import device
 from src.engine.mlx.draw import Drawing, SamplingParams
 from src.engine.mlx.text.grammar import Matcher, token_masks
 
@@ -88,7 +89,7 @@ class BatchSampler:
         self._drawing = Drawing([rows[at].params for at in self._drawn], on_host=on_host)
         self._penalties = _Penalties.of(rows, histories, vocabulary)
         self._bias = _bias(rows)
-        self._masked = _where(rows, lambda row: row.matcher is not None)
+        self._matchers = [(at, row.matcher) for at, row in enumerate(rows) if row.matcher is not None]
 
     def choose(self, logits: mx.array, inputs: mx.array) -> mx.array:
         """The next token of each row. `inputs` are the tokens that gave these logits."""
@@ -115,23 +116,22 @@ class BatchSampler:
         if self._bias is not None:
             rows, tokens, values = self._bias
             logits = logits.at[rows, tokens].add(values.astype(logits.dtype))
-        return self._constrained(logits, inputs) if self._masked else logits
+        return self._constrained(logits, inputs) if self._matchers else logits
 
     def _constrained(self, logits: mx.array, inputs: mx.array) -> mx.array:
         """Only tokens that the rows' grammars allow next; for them the last token must be known, so this waits."""
-        mx.async_eval(logits)  # type: ignore[no-untyped-call]
+        device.start(logits)
         known: Any = inputs.tolist()
-        matchers = []
-        for at in self._masked:
-            row = self._rows[at]
-            assert row.matcher is not None  # noqa: S101  # what `_masked` means
-            if row.started:
-                row.matcher.consume(known[at])
-            matchers.append(row.matcher)
-        allowed = mx.array(token_masks(matchers, logits.shape[-1]))
-        if len(self._masked) == len(self._rows):
+        for at, matcher in self._matchers:
+            if self._rows[at].started:
+                matcher.consume(known[at])
+        allowed = mx.array(token_masks([matcher for _, matcher in self._matchers], logits.shape[-1]))
+        if len(self._matchers) == len(self._rows):
             return mx.where(allowed, logits, -mx.inf)
-        rows, logits = mx.array(self._masked), logits[:]  # the caller's stay what the model said: scores are of those
+        rows, logits = (
+            mx.array([at for at, _ in self._matchers]),
+            logits[:],
+        )  # the caller's stay what the model said: scores are of those
         logits[rows] = mx.where(allowed, logits[rows], -mx.inf)
         return logits
 

@@ -81,10 +81,11 @@ class VisionRows:
 
     @property
     def kv_bytes(self) -> int:
-        caches = [self._generator._generation_batch.prompt_cache]  # noqa: SLF001  # it has no public name
+        caches = [self._generator._generation_batch.prompt_cache]
         return sum(int(getattr(layer, "nbytes", 0)) for cache in caches for layer in cache)
 
-    def add(self, prompt: list[int], max_tokens: int, row: SamplingRow, salt: str, media: object | None = None) -> int:  # noqa: ARG002  # nothing is shared
+    def add(self, prompt: list[int], max_tokens: int, row: SamplingRow, salt: str, media: object | None = None) -> int:
+        del salt  # there is no prefix cache
         arrays = self._embedded(prompt, media if isinstance(media, Media) else None)
         running = _VisionRow(row, list(prompt), self._chunk(prompt, arrays))
         hooks = [_Level(running)] if row.repetition_penalty != 1 else None
@@ -138,7 +139,7 @@ class VisionRows:
         """Positions of a model that counts them in three directions. Left in the model (as some do), the next prompt's
         would be taken for this one's: guides call it wrong text in batches."""
         if has_pictures:
-            return {"position_ids": self._language._position_ids, "rope_deltas": self._language._rope_deltas}  # noqa: SLF001
+            return {"position_ids": self._language._position_ids, "rope_deltas": self._language._rope_deltas}
         straight = mx.broadcast_to(mx.arange(length)[None, None, :], (3, 1, length))
         return {"position_ids": straight, "rope_deltas": mx.zeros((1, 1), mx.int64)}
 
@@ -160,18 +161,19 @@ class VisionRows:
     def __call__(self, _: mx.array) -> mx.array:
         raise RuntimeError("mlx-vlm is expected to call sample_target")
 
-    def sample_target(self, logprobs: mx.array, *, row_ids: list[int], positions: list[int]) -> mx.array:  # noqa: ARG002  # it numbers all rows 0
+    def sample_target(self, logprobs: mx.array, *, row_ids: list[int], positions: list[int]) -> mx.array:
+        del row_ids  # mlx-vlm numbers all rows 0
         if positions[0] == 0:
-            (uid,) = self._generator._prompt_batch.uids  # noqa: SLF001  # see the module's text
+            (uid,) = self._generator._prompt_batch.uids
             first = self._running[uid]
             sampler = BatchSampler([first.row], [first.tokens[:-1]], logprobs.shape[-1])
             return self._choose(sampler, [first], logprobs, mx.array(first.tokens[-1:]))
-        batch = self._generator._generation_batch  # noqa: SLF001  # as above
+        batch = self._generator._generation_batch
         rows = [self._running[uid] for uid in batch.uids]
         if tuple(batch.uids) != self._composition:
             self._composition = tuple(batch.uids)
             self._sampler = BatchSampler([one.row for one in rows], [one.tokens for one in rows], logprobs.shape[-1])
-        return self._choose(self._sampler, rows, logprobs, batch._current_tokens)  # noqa: SLF001  # as above
+        return self._choose(self._sampler, rows, logprobs, batch._current_tokens)
 
     def _choose(self, sampler: BatchSampler, rows: list[_VisionRow], logprobs: mx.array, inputs: mx.array) -> mx.array:
         if any(one.level is not None for one in rows):

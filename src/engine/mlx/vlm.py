@@ -19,8 +19,9 @@ from PIL import Image
 
 from src import logs
 from src.engine import checkpoint, pictures
-from src.engine.mlx import lm
-from src.engine.mlx.lm import LmBackend, Loaded, Resident
+from src.engine.mlx import lm_checkpoint
+from src.engine.mlx.lm import LmBackend, ResidentModel
+from src.engine.mlx.lm_checkpoint import Loaded
 from src.engine.mlx.prefix.cache import PrefixCache
 from src.engine.mlx.sampling import SamplingRow
 from src.engine.mlx.text.tokenizer import LmTokenizer, turn_json
@@ -89,10 +90,10 @@ class VlmBackend(LmBackend):
         self._together: int | None = None  # how many at once, once that is proven
         super().__init__(loaded, settings)
 
-    def _build(self, model: Any) -> Resident:
+    def _build(self, model: Any) -> ResidentModel:
         if self._together is None:
             self._together = self._settings.max_num_seqs if self._batches(model) else 1
-        return Resident(self._rows(model, self._together), PrefixCache(model.language_model, 0), None)
+        return ResidentModel(self._rows(model, self._together), PrefixCache(model.language_model, 0), None)
 
     def _rows(self, model: Any, batch: int) -> VisionRows:
         return VisionRows(
@@ -159,14 +160,15 @@ def load_vlm(model: str, settings: Settings, blas: str | None, progress: LoadMet
     if settings.prefix_cache_dir is not None:
         logs.model.warning("PREFIX_CACHE_DIR: vision models keep nothing of their prompts")
     settings = settings.model_copy(update={"prefix_cache_mb": 0, "prefix_cache_dir": None})  # all room is for what runs
-    found = lm.read(model, settings, blas, progress, partial(_load, config=config), VlmTokenizer, _speaker)
+    found = lm_checkpoint.read(model, settings, blas, progress, partial(_load, config=config), VlmTokenizer, _speaker)
     try:
         processor = load_processor(folder, True, eos_token_ids=config.get("eos_token_id"), trust_remote_code=False)
     except Exception as error:  # noqa: BLE001  # a damaged processor raises anything
         found.revision.check()
-        raise lm.verdict(error, model) from None
+        raise lm_checkpoint.verdict(error, model) from None
     found.revision.check()
-    assert isinstance(found.tokenizer, VlmTokenizer)  # noqa: S101  # for the type checker
+    if not isinstance(found.tokenizer, VlmTokenizer):
+        raise TypeError("a vision model needs a VlmTokenizer")
     found.tokenizer.see(processor, settings)
     return VlmBackend(processor, found, settings)
 

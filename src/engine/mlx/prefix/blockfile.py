@@ -37,7 +37,7 @@ class Array:
     data: Buffer
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class _BlockEntry(msgspec.Struct, frozen=True):
     dtype: str
     shape: tuple[int, ...]
     data_offsets: tuple[int, int]
@@ -62,10 +62,10 @@ def names(salt: str, tokens: Sequence[int]) -> Iterator[str]:
 
 def pack(name: str, arrays: dict[str, Array]) -> list[Buffer]:
     """The file of a block, in pieces."""
-    entries: dict[str, _Entry] = {}
+    entries: dict[str, _BlockEntry] = {}
     end = 0
     for key, each in arrays.items():
-        entries[key] = _Entry(each.dtype, each.shape, (end, end + len(each.data)))
+        entries[key] = _BlockEntry(each.dtype, each.shape, (end, end + len(each.data)))
         end += len(each.data)
     data = [each.data for each in arrays.values()]
     about = _About(str(FORMAT), name, _checksum(entries, data))
@@ -86,7 +86,7 @@ def unpack(name: str, file: Buffer) -> dict[str, Array]:
     try:
         header = msgspec.json.decode(view[_LENGTH : _LENGTH + size], type=dict[str, msgspec.Raw])
         about = msgspec.json.decode(header.pop("__metadata__", b""), type=_About)
-        entries = {key: msgspec.json.decode(raw, type=_Entry) for key, raw in header.items()}
+        entries = {key: msgspec.json.decode(raw, type=_BlockEntry) for key, raw in header.items()}
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Damaged(f"its header cannot be read: {error}") from None
     if (about.format, about.block) != (str(FORMAT), name):
@@ -96,14 +96,14 @@ def unpack(name: str, file: Buffer) -> dict[str, Array]:
     return {key: _array(entry, data) for key, entry in entries.items()}
 
 
-def _array(entry: _Entry, data: memoryview) -> Array:
+def _array(entry: _BlockEntry, data: memoryview) -> Array:
     start, end = entry.data_offsets
     if end - start != math.prod(entry.shape) * ITEM_BYTES.get(entry.dtype, 0):
         raise Damaged("an array has not the size of its shape")
     return Array(entry.dtype, entry.shape, data[start:end])
 
 
-def _checksum(entries: dict[str, _Entry], data: Sequence[Buffer]) -> str:
+def _checksum(entries: dict[str, _BlockEntry], data: Sequence[Buffer]) -> str:
     found = zlib.crc32(msgspec.json.encode(entries))
     for piece in data:
         found = zlib.crc32(piece, found)

@@ -19,7 +19,9 @@ import mlx.core as mx
 from mlx_lm.models import cache as lm
 
 from src import logs
+from src.engine.mlx import device
 from src.engine.mlx.kv import leaves
+from src.engine.mlx.lm_batches import end_of, set_window
 from src.engine.mlx.prefix import blocks
 from src.engine.mlx.prefix.blockfile import BLOCK, names
 from src.engine.mlx.prefix.disk import Disk
@@ -125,7 +127,7 @@ class PrefixCache:
 
         def make(start: int) -> KvSpan:
             span = KvSpan([_tail(layer, row, len(tokens) - start) for layer in kv])
-            mx.async_eval(span.kv)  # type: ignore[no-untyped-call]  # else it would hold the whole batch's memory
+            device.start(span.kv)  # else it would hold the whole batch's memory
             return span
 
         if not self._by_state:
@@ -133,7 +135,7 @@ class PrefixCache:
             self._store(salt, tokens, end)
         elif (node := self._tree.add(salt, tokens, make)) is not None and node.span and node.span.states is None:
             states = [_state(layer, row) for layer in layers if not _is_kv(layer)]
-            mx.async_eval([state.state for state in states])  # type: ignore[no-untyped-call]  # as above
+            device.start([state.state for state in states])  # as above
             self._tree.replace(node, KvSpan(node.span.kv, states))
 
     def evict(self) -> None:
@@ -200,7 +202,8 @@ def _length(path: list[tuple[Node[KvSpan], int]]) -> int:
 def _span(pieces: list[tuple[blocks.Kv, int]], start: int, stop: int) -> KvSpan:
     """Of what was read, the tokens from `start` to `stop`."""
     kv = blocks.between(pieces, start, stop)
-    assert kv is not None  # noqa: S101  # it was just read
+    if kv is None:
+        raise ValueError(f"blocks of the prefix cache do not reach from token {start} to {stop}")
     mx.eval(kv)
     return KvSpan(kv)
 
@@ -233,7 +236,7 @@ def _copied(array: mx.array) -> mx.array:
 
 def _tail(layer: Any, row: int, count: int) -> tuple[mx.array, mx.array]:
     """Keys and values of a row's last `count` tokens; rows end together."""
-    end = layer.offset if isinstance(layer, lm.KVCache) else layer._idx  # noqa: SLF001  # mlx-lm has no name for it
+    end = end_of(layer)
     part = (slice(row, row + 1), slice(None), slice(end - count, end))
     return _copied(layer.keys[part]), _copied(layer.values[part])
 
@@ -244,9 +247,8 @@ def _state(layer: Any, row: int) -> Any:
     if isinstance(state, lm.ArraysCache):
         state.cache = [None if array is None else _copied(array) for array in state.cache]
     else:
-        state.keys = _copied(state.keys[..., -state.max_size :, :])
-        state.values = _copied(state.values[..., -state.max_size :, :])
-        state._idx = state.keys.shape[2]  # noqa: SLF001  # as mlx-lm's own `extract`
+        keys, values = state.keys[..., -state.max_size :, :], state.values[..., -state.max_size :, :]
+        set_window(state, _copied(keys), _copied(values))
     return state
 
 

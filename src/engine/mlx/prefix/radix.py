@@ -96,8 +96,8 @@ class RadixTree(Generic[S]):
         """Evict the least recently used nodes until the rest fits."""
         while self.nbytes > limit_bytes:
             node, _ = self._order.popitem(last=False)
-            assert node.parent is not None  # noqa: S101  # roots are not in the order
-            del node.parent.children[node.tokens[0]]
+            if node.parent is not None:  # roots are not in the order
+                del node.parent.children[node.tokens[0]]
             self.nbytes -= node.nbytes
         if not self._order:
             self._roots.clear()

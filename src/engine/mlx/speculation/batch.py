@@ -17,6 +17,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from src.engine.mlx import ragged
 from src.engine.mlx.batch import RowBatch
+from src.engine.mlx.lm_batches import Finish
 from src.engine.mlx.sampling import BatchSampler, SamplingRow
 from src.engine.mlx.speculation.depth import Costs, Rate, speculation_depth
 from src.engine.mlx.speculation.ngram import NgramIndex
@@ -84,7 +85,8 @@ class LookupDrafter:
             self._guesses.append(lookup.guess(line.limit))
         return [len(guess) for guess in self._guesses]
 
-    def guess(self, lines: Seq[SpeculativeRow], most: int) -> list[list[int]]:  # noqa: ARG002  # they are made already
+    def guess(self, lines: Seq[SpeculativeRow], most: int) -> list[list[int]]:
+        del lines  # `reach` has made them
         return [guess[:most] for guess in self._guesses]
 
     def keep(self, uids: Seq[int]) -> None:
@@ -172,7 +174,7 @@ class SpeculativeBatch(RowBatch):
         guesses: list[list[int]] = [[] for _ in self.uids]
         if not self._depth(limits):
             return guesses
-        known: Any = self._next_tokens.tolist()
+        known: Any = self.pending.tolist()
         lines = [
             SpeculativeRow(self.uids[at], self.tokens[at], known[at], self.samplers[at], n) for at, n in limits.items()
         ]
@@ -189,19 +191,19 @@ class SpeculativeBatch(RowBatch):
 
     def _limit(self, at: int) -> int:
         """Guesses a row may have: the last token of an answer needs none."""
-        row: SamplingRow = self.samplers[at]
+        row = self.samplers[at]
         if row.penalised or row.matcher is not None or row.logprobs is not None:
             return 0
-        return int(min(self._speculator.most, self.max_tokens[at] - self._num_tokens[at] - 1))
+        return min(self._speculator.most, self.tokens_left(at) - 1)
 
     def _verify(self, guesses: list[list[int]]) -> list[Any]:
-        inputs, scores = self._next_tokens, self._next_logprobs
+        inputs, scores = self.pending, self.pending_scores
         known: Any = inputs.tolist()
         choices, logits = self._choose(inputs, known, guesses)
         right = [common_prefix(guess, chosen) for guess, chosen in zip(guesses, choices, strict=True)]
         self._speculator.count(guesses, right)
-        self._next_tokens = mx.array([chosen[n] for chosen, n in zip(choices, right, strict=True)], mx.uint32)
-        self._current_tokens, self._next_logprobs = inputs, self._score(logits, self._next_tokens)
+        pending = mx.array([chosen[n] for chosen, n in zip(choices, right, strict=True)], mx.uint32)
+        self.set_pending(pending, self._score(logits, pending))
         made = [[token, *guess[:n]] for token, guess, n in zip(known, guesses, right, strict=True)]
         for row, n, uid, guess in zip(self.samplers, right, self.uids, guesses, strict=True):
             row.made += n
@@ -243,30 +245,20 @@ class SpeculativeBatch(RowBatch):
             if gap:
                 history = self._histories[uid]
                 history.order = ragged.reordered(history.order, gap, length)
-        replies = [reply for at, tokens in enumerate(made) for reply in self._replies(at, tokens, ends[at], scores[at])]
+        replies = [
+            reply for at, tokens in enumerate(made) for reply in self.responses(at, tokens, ends[at], scores[at])
+        ]
         if any(ends):
             self.filter([at for at, end in enumerate(ends) if end is None])
         return replies
 
-    def _cut(self, at: int, tokens: list[int]) -> str | None:
+    def _cut(self, at: int, tokens: list[int]) -> Finish | None:
         """Count a row's new tokens; those behind its end are dropped. Why it ends, if it does."""
         for n, token in enumerate(tokens, 1):
-            self._num_tokens[at] += 1
-            end = "length" if self._num_tokens[at] >= self.max_tokens[at] else None
-            if self._matchers[at].advance(token):
-                end = "stop"
-            if end is not None:
+            if (end := self.count_token(at, token)) is not None:
                 del tokens[n:]
                 return end
         return None
-
-    def _replies(self, at: int, tokens: list[int], end: str | None, scores: Any) -> list[Any]:
-        uid = self.uids[at]
-        replies: list[Any] = [self.Response(uid, token, None, None, None, None) for token in tokens]
-        replies[0].logprobs, replies[-1].finish_reason = scores, end
-        if end is not None:
-            replies[-1].prompt_cache, replies[-1].all_tokens = self.extract_cache(at), self.tokens[at]
-        return replies
 
 
 def measure(model: Any) -> Costs:

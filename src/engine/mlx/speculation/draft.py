@@ -26,7 +26,7 @@ Cache = list[Any]
 
 
 @dataclass
-class _Held:
+class _DraftRow:
     """What of a row is in its cache: so many tokens, of which so many are the row's; behind them were guesses.
 
     `order` is that of its first tokens, where they do not stand as they came.
@@ -52,7 +52,7 @@ class DraftModel:
         self._vocabulary = vocabulary
         self._chunk = chunk
         self._alone: dict[int, Cache] = {}  # rows that catch up
-        self._held: dict[int, _Held] = {}
+        self._held: dict[int, _DraftRow] = {}
         self._uids: list[int] = []  # rows of the batch
         self._cache: Cache = []
 
@@ -63,7 +63,7 @@ class DraftModel:
     def reach(self, lines: Seq[SpeculativeRow]) -> list[int]:
         budget = self._chunk
         for line in lines:
-            held = self._held.setdefault(line.uid, _Held())
+            held = self._held.setdefault(line.uid, _DraftRow())
             held.settle(line)
             if line.uid in self._uids and line.length - held.valid > _BEHIND:
                 self._leave(line.uid, held)
@@ -110,7 +110,7 @@ class DraftModel:
                 each.order = ragged.reordered(each.order, gap, n)
         return [line.since(n) for line, n in zip(lines, stay, strict=True)]
 
-    def _catch_up(self, line: SpeculativeRow, held: _Held, budget: int) -> int:
+    def _catch_up(self, line: SpeculativeRow, held: _DraftRow, budget: int) -> int:
         """Compute some of a row's tokens; how many. It joins the batch when there are few left."""
         if line.length <= _BEHIND:
             return 0  # so short that it could not share the others' news
@@ -136,7 +136,7 @@ class DraftModel:
         self._cache = self._cache or merged
         self._uids.append(uid)
 
-    def _leave(self, uid: int, held: _Held) -> None:
+    def _leave(self, uid: int, held: _DraftRow) -> None:
         """A row of the batch goes on alone, with its tokens in order."""
         at = self._uids.index(uid)
         self._put_in_order(at, held)
@@ -146,7 +146,7 @@ class DraftModel:
         held.size = held.valid
         self._keep([other for other in self._uids if other != uid])
 
-    def _put_in_order(self, at: int, held: _Held) -> None:
+    def _put_in_order(self, at: int, held: _DraftRow) -> None:
         if held.order is not None:
             ragged.put_in_order(self._cache, at, held.order, held.size)
             held.order = None

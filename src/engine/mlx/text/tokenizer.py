@@ -181,8 +181,9 @@ class LmTokenizer:
     def _turn(self, message: ChatMessage) -> dict[str, Any]:
         return turn_json(message)
 
-    def media(self, request: GenerateRequest) -> object | None:  # noqa: ARG002  # as the protocol
+    def media(self, request: GenerateRequest) -> object | None:
         """A text model takes text alone."""
+        del request
         return None
 
     @property

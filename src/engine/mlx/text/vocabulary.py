@@ -9,6 +9,7 @@ from llguidance import LLTokenizer
 from llguidance.hf import from_tokenizer
 from loguru import logger
 
+from src.engine.mlx.lm_batches import plain_tokenizer
 from src.engine.mlx.scores import RowScores
 from src.ipc.messages.chat import Alternative, TokenLogprob
 
@@ -47,7 +48,7 @@ class Vocabulary:
 def _grammar_tokenizer(tokenizer: Any, size: int) -> LLTokenizer | None:
     ends = sorted(tokenizer.eos_token_ids)
     try:
-        return from_tokenizer(tokenizer._tokenizer, n_vocab=size, eos_token=ends)  # noqa: SLF001  # no public way
+        return from_tokenizer(plain_tokenizer(tokenizer), n_vocab=size, eos_token=ends)
     except (ValueError, TypeError, AttributeError) as error:  # a tokenizer of a kind llguidance cannot read
         logger.warning("no structured output: llguidance cannot read this tokenizer ({})", type(error).__name__)
         return None

@@ -1,0 +1,244 @@
+"""Reads a text or vision checkpoint: weights, tokenizer, draft model, memory budget. Called by `lm` and `vlm` at load.
+
+Owner thread; nothing of it is needed once a model is loaded but `Loaded`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mlx_lm
+from loguru import logger
+from mlx.utils import tree_flatten
+from mlx_lm.utils import load_tokenizer
+
+from src import catalog
+from src.engine import checkpoint
+from src.engine.backend import KvRoom
+from src.engine.mlx import kv, packed
+from src.engine.mlx.device import choose_device
+from src.engine.mlx.packed import Packing
+from src.engine.mlx.prefix.disk import Disk, fingerprint
+from src.engine.mlx.speculation.plan import SpeculationPlan, TargetModel, plan
+from src.engine.mlx.text.tokenizer import LmTokenizer
+from src.engine.mlx.text.vocabulary import Vocabulary
+from src.engine.mlx.weights import (
+    Load,
+    clean,
+    load_text,
+    parameter_count,
+    read_model,
+    refuse_too_large,
+    weight_bytes,
+)
+from src.engine.progress import LoadMeter
+from src.engine.revision import Revision, of_checkpoint
+from src.errors import ModelLoadFailed
+from src.gpu.faults import of_gpu
+from src.ipc.messages.chat import Sampling
+from src.ipc.messages.status import DeviceReading, ModelInfo
+from src.settings import Settings
+
+# the prefix cache takes at most a quarter of the memory beside the weights
+_PREFIX_SHARE = 4
+
+
+@dataclass(frozen=True)
+class Room:
+    """How the memory beside the weights is divided."""
+
+    prefix_bytes: int
+    kv: KvRoom
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint that was read, and all that is known of it. `reload` reads its weights once more."""
+
+    model: Any
+    tokenizer: LmTokenizer
+    info: ModelInfo
+    device: DeviceReading
+    defaults: Sampling
+    vocabulary: Vocabulary
+    room: Room
+    revision: Revision
+    reload: Callable[[], Any]
+    open_disk: Callable[[], Disk | None]
+    speculation: SpeculationPlan | None = None
+
+
+def read(
+    model: str,
+    settings: Settings,
+    blas: str | None,
+    progress: LoadMeter,
+    load: Load = load_text,
+    tokenizer_class: type[LmTokenizer] = LmTokenizer,
+    speaker: Callable[[Any], Any] = lambda module: module,
+) -> Loaded:
+    """Read a checkpoint and all that is said of it; `load` makes its module, `speaker` is the part that has caches.
+
+    Raises:
+        ModelLoadFailed: when it is missing, damaged, or of an unknown architecture; the reason is in the text.
+        MemoryError: when there is no room for it now.
+        FilesChanged: when it was replaced meanwhile.
+    """
+    began = time.monotonic()
+    device = choose_device(settings, blas)
+    folder = checkpoint.locate(model, settings.models_path)
+    revision = of_checkpoint(folder, settings)
+    config = checkpoint.read_config(folder)
+    clean()
+    refuse_too_large(folder, model)
+    float32 = settings.cpu_dequantize if device.kind == "cpu" and sys.platform == "linux" else None
+    reload = partial(read_model, folder, float32, progress, load)
+    try:
+        parts = _read_parts(model, folder, config, settings, reload, speaker, float32)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
+        revision.check()
+        raise verdict(error, model) from None
+    beside = _budget(settings, device) - parts.weight_bytes
+    context = _context(config, settings, beside, parts.cost)
+    info = _info(model, config, parts, context, revision, time.monotonic() - began)
+    vocabulary = Vocabulary(parts.tokenizer, parts.vocabulary_size)
+    prefixes = fingerprint(revision.digest, mlx_lm.__version__, device.kind, info.dtype, parts.packing)
+    return Loaded(
+        parts.model,
+        tokenizer_class(parts.tokenizer, vocabulary, settings.grammar_max_kb << 10),
+        info,
+        device,
+        checkpoint.default_sampling(folder),
+        vocabulary,
+        divide(beside, settings.prefix_cache_mb << 20, parts.cost),
+        revision,
+        partial(_read_again, reload, parts.packing, revision),
+        partial(_open_disk, settings, prefixes),
+        parts.speculation,
+    )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What reading a checkpoint makes; `weight_bytes` and `cost` count the draft model, too."""
+
+    model: Any
+    tokenizer: Any
+    vocabulary_size: int
+    packing: Packing | None
+    speculation: SpeculationPlan | None
+    weight_bytes: int
+    cost: kv.KvCost
+
+
+def _read_parts(
+    name: str,
+    folder: Path,
+    config: dict[str, Any],
+    settings: Settings,
+    read: Callable[[], tuple[Any, dict[str, Any]]],
+    speaker: Callable[[Any], Any],
+    float32: str | None,
+) -> _Parts:
+    """Raises whatever a checkpoint makes a loader raise."""
+    model, own = read()
+    packing = packed.pack(speaker(model), Packing.of(settings))
+    cost = kv.measure(speaker(model))
+    tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
+    size = checkpoint.vocabulary_size(config, len(tokenizer))
+    speculation = plan(TargetModel(name, folder, model, tokenizer, size, float32), settings)
+    weights = weight_bytes(model)
+    if speculation is not None:
+        weights, cost = weights + speculation.weight_bytes, speculation.with_room(cost)
+    return _Parts(model, tokenizer, size, packing, speculation, weights, cost)
+
+
+def _info(
+    name: str, config: dict[str, Any], parts: _Parts, context: int, revision: Revision, load_s: float
+) -> ModelInfo:
+    return ModelInfo(
+        name=name,
+        context_length=context,
+        parameters=parameter_count(parts.model),
+        weight_bytes=parts.weight_bytes,
+        dtype=_dtype(parts.model),
+        quantization=_quantization(config),
+        load_s=load_s,
+        revision=revision.digest,
+        kv_bytes_per_token=parts.cost.token_bytes or None,
+    )
+
+
+def _read_again(read: Callable[[], tuple[Any, dict[str, Any]]], packing: Packing | None, revision: Revision) -> Any:
+    """The same weights; for others in their place (`run.py pull --update`) this process ends, and the next has them."""
+    revision.check()
+    model = read()[0]
+    revision.check()
+    if packing is not None:
+        packing.apply(model)
+    return model
+
+
+def _open_disk(settings: Settings, model: str) -> Disk | None:
+    """Where its prompts' beginnings outlive this process, if anywhere."""
+    folder = settings.prefix_cache_path
+    if folder is None:
+        return None
+    try:
+        return Disk(folder, model, settings.prefix_cache_disk_mb << 20)
+    except OSError as error:
+        logger.warning("PREFIX_CACHE_DIR cannot be used: {}", error)
+        return None
+
+
+def divide(beside: int, prefix_bytes: int, cost: kv.KvCost) -> Room:
+    """What the prefix cache may take of the memory beside the weights; the rest is for what runs."""
+    prefix = min(prefix_bytes, max(beside, 0) // _PREFIX_SHARE)
+    return Room(prefix, KvRoom(beside - prefix, cost.token_bytes, cost.row_bytes))
+
+
+def _budget(settings: Settings, device: DeviceReading) -> int:
+    return settings.memory_budget_mb << 20 or int(settings.mlx_memory_fraction * (device.memory_total_bytes or 0))
+
+
+def _context(config: dict[str, Any], settings: Settings, beside: int, cost: kv.KvCost) -> int:
+    """Tokens a sequence may have: the model's, MAX_MODEL_LEN's, and what memory holds beside the weights."""
+    own = catalog.context_length(config, settings.max_model_len)
+    fitting = checkpoint.fitting_context(own, cost.token_bytes, beside - cost.row_bytes)
+    if fitting < own:
+        logger.warning("the context is {} tokens of the model's {}: its KV cache has no more memory", fitting, own)
+    return fitting
+
+
+def verdict(error: Exception, model: str) -> Exception:
+    """Whose fault it is that a load failed: the GPU's, or the checkpoint's."""
+    if of_gpu(error):
+        return error
+    logger.opt(exception=error).error("loading {} failed", model)
+    return ModelLoadFailed(f"The model {model!r} cannot be loaded: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """The first line of a loader's complaint: about the operator's own files, so it may be shown."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _dtype(model: Any) -> str:
+    sizes: dict[str, int] = {}
+    for _, array in tree_flatten(model.parameters()):
+        name = str(array.dtype).removeprefix("mlx.core.")
+        sizes[name] = sizes.get(name, 0) + array.nbytes
+    return max(sizes, key=lambda name: sizes[name])
+
+
+def _quantization(config: dict[str, Any]) -> str | None:
+    quantization = config.get("quantization")
+    return f"{quantization.get('bits')}-bit" if isinstance(quantization, dict) else None
