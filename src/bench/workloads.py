@@ -58,7 +58,7 @@ class Prompts:
         self._tokenizer = _load(tokenizer) if tokenizer is not None else None
         self._template = 0
         self._words = 1.0
-        self._chance = random.Random(seed)  # noqa: S311  # texts, no secrets
+        self._chance = random.Random(seed)
         self._number = itertools.count(1)
 
     def fit(self, wanted: int, counted: int) -> None:
@@ -78,7 +78,7 @@ class Prompts:
 
     def bodies(self, work: Workload, model: str, at: int) -> list[dict[str, Any]]:
         """Round `at`, of the same sizes for every server; the last request of a shared workload is to warm it."""
-        sizes = random.Random(at)  # noqa: S311  # as above
+        sizes = random.Random(at)
         system = [{"role": "system", "content": self.text(work.shared)}] if work.shared else []
         return [self._body(work, model, system, sizes) for _ in range(work.streams + bool(work.shared))]
 
@@ -100,6 +100,6 @@ class Prompts:
 
 
 def _load(file: Path) -> Any:
-    from tokenizers import Tokenizer  # noqa: PLC0415  # for models that are here only
+    from tokenizers import Tokenizer
 
     return Tokenizer.from_file(str(file))

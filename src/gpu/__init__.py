@@ -1,10 +1,10 @@
-"""What this machine computes on, and which models are there. `get_global_manager` is for other programs as well.
+"""GPUs of this machine, and models on them. Other programs may use `get_global_manager`.
 
 ```python
 from src.gpu import get_global_manager
 
 manager = get_global_manager()
-with manager.use(load, "my-model") as model:  # `load` is called when the model is not there yet
+with manager.use(load, "my-model") as model:  # `load` is called on the first use
     ...
 ```
 """
@@ -18,5 +18,5 @@ _GLOBAL = ModelManager()
 
 
 def get_global_manager() -> ModelManager:
-    """The one manager of this process; its monitor is off until `start_monitor`."""
+    """The model manager of this process; its monitor is off until `start_monitor`."""
     return _GLOBAL

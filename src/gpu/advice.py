@@ -1,4 +1,4 @@
-"""What this machine can be asked to do at once, from measured memory and the model's size, and what slows it. Pure."""
+"""Recommended concurrency from measured memory and the model's size, and performance warnings. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import msgspec
 from src.gpu.machine import Host
 from src.ipc.messages.status import DeviceReading, GpuReading, GpuSample, Health
 
-NOT_RUNNING = "the engine is not ready; only it can ask the device"
-OCR_PAGE_BYTES = 700 << 20  # the embedded recognizer on a large page
-# what a chat is counted with: longer ones take more, most take less
+NOT_RUNNING = "the engine is not ready; only it can read the device"
+OCR_PAGE_BYTES = 700 << 20  # the bundled recognizer on a large page
+# tokens assumed per chat
 _CHAT_TOKENS = 4096
 _MB = 1 << 20
 
 
 class Recommendations(msgspec.Struct, frozen=True):
-    """Chat requests and OCR pages that this machine answers well at once, and where the first number comes from."""
+    """Recommended concurrent chat requests and OCR pages, and the basis of the first number."""
 
     max_concurrent: int | None
     max_concurrent_reason: str
@@ -26,7 +26,7 @@ class Recommendations(msgspec.Struct, frozen=True):
 def recommend(
     health: Health | None, host: Host, max_num_seqs: int, gpu: GpuSample | None = None, ocr: Health | None = None
 ) -> Recommendations:
-    """How many at once: chats as memory beside the weights holds, on a CPU also one a core at most."""
+    """Recommended concurrency: chats that fit into memory beside the weights, on a CPU at most one per core."""
     device = health.device if health is not None else None
     chats, reason = _chats(health, host, gpu.used if gpu is not None else None)
     if chats is not None:
@@ -35,12 +35,14 @@ def recommend(
     slow = device.kind == "cpu" if device is not None else gpu is not None and gpu.source == "none"
     warning = no_gpu_warning(host, device.blas if device is not None else None) if slow else None
     if warning and gpu is not None and gpu.gpus:
-        warning += " There is one: DEVICE_TYPE, or an MLX without its support (requirements-cuda.txt), keeps it out."
+        warning += (
+            " A GPU is present; DEVICE_TYPE or an MLX build without GPU support (requirements-cuda.txt) excludes it."
+        )
     return Recommendations(chats, reason, pages, warning)
 
 
 def no_gpu_warning(host: Host, blas: str | None = None) -> str:
-    """What it costs to have no GPU, and what can be done."""
+    """The cost of computing without a GPU, and the remedies."""
     warning = (
         "No GPU is used: expect answers 10 to 50 times slower than on Apple Silicon or NVIDIA. "
         f"OCR reads pages on the processor, up to {ocr_pages(host)} at once here."
@@ -51,31 +53,31 @@ def no_gpu_warning(host: Host, blas: str | None = None) -> str:
 
 
 def ocr_pages(host: Host) -> int:
-    """Pages the processor reads at once: one a core, as memory holds."""
+    """Concurrent pages on the CPU: one per core, limited by memory."""
     return max(1, min(host.cores, host.memory_available_bytes // OCR_PAGE_BYTES))
 
 
 def _chats(health: Health | None, host: Host, gpu: GpuReading | None) -> tuple[int | None, str]:
-    """How many chats memory holds at once, and the figures behind it."""
+    """How many chats fit into memory, and the figures behind it."""
     device, model = (health.device, health.model) if health is not None else (None, None)
     if health is None or device is None:
         return None, NOT_RUNNING
     if device.kind == "none":
-        return host.cores, "this engine computes nothing"
+        return host.cores, "this engine uses no device"
     if model is None or model.weight_bytes is None or model.kv_bytes_per_token is None:
-        return None, "the engine does not tell the size of its model and of its KV cache"
+        return None, "the engine does not report the sizes of its model and KV cache"
     active = health.memory.mlx_active_bytes or 0
     room = _free_bytes(health, device, host, gpu) + active - model.weight_bytes
     tokens = min(_CHAT_TOKENS, model.context_length)
     each = model.kv_bytes_per_token * tokens
-    return max(0, room) // each, f"{room // _MB} MB beside the weights, {each / _MB:.1f} MB a chat of {tokens} tokens"
+    return max(0, room) // each, f"{room // _MB} MB beside the weights, {each / _MB:.1f} MB per chat of {tokens} tokens"
 
 
 def _free_bytes(health: Health, device: DeviceReading, host: Host, gpu: GpuReading | None) -> int:
-    """What the engine may still take: by the driver's word, the machine's, and its own limit."""
+    """Memory the engine may still allocate: the minimum of driver, host and its own limit."""
     memory, active = health.memory, health.memory.mlx_active_bytes or 0
     bounds = [limit - active for limit in (memory.mlx_limit_bytes, device.memory_total_bytes) if limit is not None]
-    if device.kind != "cuda":  # else the host's memory does not count
+    if device.kind != "cuda":  # on CUDA the host's memory does not count
         bounds.append(host.memory_available_bytes)
     elif gpu is not None and gpu.memory_used_bytes is not None and gpu.memory_total_bytes is not None:
         bounds.append(gpu.memory_total_bytes - gpu.memory_used_bytes + (memory.mlx_cache_bytes or 0))

@@ -1,8 +1,8 @@
 """A fast BLAS for MLX on a Linux CPU, loaded before MLX is imported.
 
 The CPU wheel of MLX links netlib's reference BLAS (1-6 GFLOP/s a core); an OpenBLAS whose symbols are global before
-`libmlx.so` is loaded takes its place (30-100 GFLOP/s). macOS needs none of this: MLX uses Accelerate there.
-Measured in docs/adr/0007. Called by processes that are about to import MLX.
+`libmlx.so` is loaded takes precedence (30-100 GFLOP/s). On macOS MLX uses Accelerate.
+Measured in docs/adr/0007. Called before importing MLX.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# what Debian, Fedora and Arch name it
+# paths on Debian, Fedora and Arch
 _SYSTEM = (
     "/usr/lib/*/openblas-pthread/libopenblas.so.0",
     "/usr/lib/*/openblas*/libopenblas.so.0",
@@ -27,10 +27,10 @@ def preload(wanted: Path | None = None) -> str | None:
     """Load the first BLAS found, for the whole process.
 
     Returns:
-        A line that names it, `REFERENCE` when none was found, None where MLX brings its own (macOS).
+        Its name and folder, `REFERENCE` when none was found, None on macOS.
 
     Raises:
-        OSError: when the `wanted` one cannot be loaded.
+        OSError: the `wanted` library cannot be loaded.
     """
     if sys.platform != "linux":
         return None

@@ -1,7 +1,6 @@
-"""Whether an error is the GPU's own: such a process is replaced as any that failed, but where it keeps happening the
-engine may come back on the CPU (GPU_FALLBACK). Pure; asked by `engine/main`.
+"""Whether an exception is a GPU fault: after repeated ones the engine may fall back to the CPU (GPU_FALLBACK).
 
-MLX raises what Metal's command buffers and CUDA's calls report, in these words.
+Pure; called by `engine/main`. Matches the texts that MLX raises for Metal command buffers and CUDA calls.
 """
 
 from __future__ import annotations
@@ -17,5 +16,5 @@ _WORDS = re.compile(
 
 
 def of_gpu(error: BaseException) -> bool:
-    """Whether it, or what it came from, is an error of the GPU."""
+    """Whether the exception or its cause is a GPU fault."""
     return bool(_WORDS.search(str(error))) or (error.__cause__ is not None and of_gpu(error.__cause__))

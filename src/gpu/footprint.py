@@ -1,7 +1,7 @@
-"""What this process really takes of the machine's memory: read by the engine for its guard.
+"""The memory footprint of this process, read by the engine for its guard.
 
-macOS counts it itself (`phys_footprint`: Metal's buffers and compressed pages are in it, clean file pages are not);
-Linux tells the same of a process by its proportional share of anonymous, shared and swapped pages. None elsewhere.
+macOS reports it (`phys_footprint`: with Metal buffers and compressed pages, without clean file pages); on Linux it is
+the proportional share of anonymous, shared and swapped pages. None elsewhere.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ import psutil
 from src.ipc.messages.status import MemoryReading
 
 _ROLLUP = Path("/proc/self/smaps_rollup")
-_KEPT = re.compile(rb"^(?:Pss_Anon|Pss_Shmem|SwapPss): +(\d+) kB$", re.MULTILINE)
+_PRIVATE = re.compile(rb"^(?:Pss_Anon|Pss_Shmem|SwapPss): +(\d+) kB$", re.MULTILINE)
 _RUSAGE_INFO_V0 = 0
 _RUSAGE_BYTES = 96
 _PHYS_FOOTPRINT_AT = 72  # struct rusage_info_v0 of <sys/resource.h>: a UUID, then ten u64, of which it is the eighth
-_FRESH_S = 0.5
-_COST = 50  # a reading that took long is kept that many times as long: the kernel walks all pages for it
+_MAX_AGE_S = 0.5
+_COST = 50  # a reading is cached for this many times its duration: the kernel walks all pages
 
 
 def proportional(rollup: bytes) -> int | None:
-    """Bytes of a smaps_rollup that nobody but this process could give back; None when the kernel does not split it."""
-    found = _KEPT.findall(rollup)
+    """Bytes of a smaps_rollup that exiting would free; None when the kernel does not split them."""
+    found = _PRIVATE.findall(rollup)
     return sum(map(int, found)) << 10 if len(found) == 3 else None
 
 
@@ -53,7 +53,7 @@ def _on_macos() -> int | None:
 
 
 class Footprint:
-    """Reads, but not so often that reading itself is work."""
+    """Cached readings, so that reading costs little."""
 
     def __init__(self, read: Callable[[], int | None], clock: Callable[[], float] = time.perf_counter) -> None:
         self._read = read
@@ -66,7 +66,7 @@ class Footprint:
         if began >= self._good_until:
             self._last = self._read()
             now = self._clock()
-            self._good_until = now + max(_FRESH_S, _COST * (now - began))
+            self._good_until = now + max(_MAX_AGE_S, _COST * (now - began))
         return self._last
 
 
@@ -74,5 +74,5 @@ _own = Footprint({"linux": _on_linux, "darwin": _on_macos}.get(sys.platform, lam
 
 
 def own() -> MemoryReading:
-    """This process's memory, without what only a backend knows."""
+    """This process's memory, without the backend's figures."""
     return MemoryReading(rss_bytes=psutil.Process().memory_info().rss, footprint_bytes=_own())

@@ -1,7 +1,7 @@
-"""How weights leave the device and come back, and what device memory this process holds: MLX, torch, or own hooks.
+"""Offloads and restores weights, and reads device memory: MLX, torch, or a model's own methods.
 
-Neither framework is imported: what this process never imported cannot be what a model here is made of. Used by
-`residency`, on whichever thread asks for a move.
+No framework is imported: a model can only be made of one that is loaded already. Used by `residency`, on the thread
+that requests a move.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _GB = 1e9
 
 @runtime_checkable
 class Movable(Protocol):
-    """Whatever can leave the device and come back by itself."""
+    """A model that can offload and restore itself."""
 
     def to_host(self) -> None: ...
 
@@ -24,7 +24,7 @@ class Movable(Protocol):
 
 
 class DeviceMemory(TypedDict):
-    """Gigabytes (10^9). `allocated` is in use by this process, `reserved` what it keeps from others."""
+    """Gigabytes (10^9). `allocated`: in use by this process; `reserved`: including its caches."""
 
     allocated_gb: float
     reserved_gb: float
@@ -32,7 +32,7 @@ class DeviceMemory(TypedDict):
 
 
 def movable(model: object) -> Movable | None:
-    """How this object moves; None for one that can only be kept or released."""
+    """How to move this object; None if it can only be kept or released."""
     if isinstance(model, Movable):
         return model
     mlx, torch = sys.modules.get("mlx.nn"), sys.modules.get("torch")
@@ -44,7 +44,7 @@ def movable(model: object) -> Movable | None:
 
 
 def clear_caches() -> None:
-    """Give back device memory that frameworks keep for the next allocation."""
+    """Free device memory that frameworks cache."""
     if (mx := sys.modules.get("mlx.core")) is not None:
         mx.clear_cache()
     torch = sys.modules.get("torch")
@@ -53,13 +53,13 @@ def clear_caches() -> None:
 
 
 def device_memory() -> dict[str, DeviceMemory]:
-    """This process's memory by device, `GPU_0` first; empty where no framework here computes on one."""
+    """This process's memory by device, `GPU_0` first; empty without a framework on a GPU."""
     return dict([*_mlx_memory(), *_torch_memory()])
 
 
 @dataclass(frozen=True)
 class _HostArray:
-    """An array's bytes outside the device; MLX has types that Python's buffers do not, hence its own name for it."""
+    """An array's bytes in host memory; `dtype` is MLX's, which has types that Python buffers lack."""
 
     data: bytes
     dtype: Any
@@ -67,7 +67,7 @@ class _HostArray:
 
 
 class MlxWeights:
-    """Moves the parameters of an `mlx.nn.Module` to plain memory and back, one by one: never all of them twice."""
+    """Moves the parameters of an `mlx.nn.Module` to host memory and back, one by one: never two full copies."""
 
     def __init__(self, module: Any) -> None:
         self._module = module
@@ -96,12 +96,12 @@ class MlxWeights:
 def _on_device(array: _HostArray) -> Any:
     mx = sys.modules["mlx.core"]
     made = mx.array(memoryview(array.data)).view(array.dtype).reshape(array.shape)
-    mx.eval(made)  # on this thread, whose stream it has; once computed it belongs to all
+    mx.eval(made)  # evaluated on this thread's stream; usable on all threads afterwards
     return made
 
 
 class _TorchWeights:
-    """Moves a `torch.nn.Module` to the CPU, and back to the device it came from."""
+    """Moves a `torch.nn.Module` to the CPU and back to its device."""
 
     def __init__(self, module: Any) -> None:
         self._module = module
@@ -120,7 +120,7 @@ def _mlx_memory() -> Iterator[tuple[str, DeviceMemory]]:
     if mx is None or mx.default_device().type != mx.gpu:
         return
     facts, active = mx.device_info(), mx.get_active_memory()
-    # Metal's name for what may be used, CUDA's for what there is
+    # Metal's limit, or CUDA's total
     total = facts.get("max_recommended_working_set_size") or facts.get("total_memory")
     yield "GPU_0", _memory(active, active + mx.get_cache_memory(), total)
 

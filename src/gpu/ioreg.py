@@ -1,6 +1,6 @@
-"""Apple GPUs, from the statistics their driver keeps in the IO registry, without root. Asked in the watch's thread.
+"""Apple GPUs: the driver's statistics in the IO registry, without root. Called on the thread of `GpuWatch`.
 
-The keys differ from chip to chip and from release to release; what is missing is None, and why is said.
+Keys differ by chip and release; what is missing is None with a reason.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ _ENTRY = re.compile(r"^\+-o ", re.MULTILINE)
 _STATISTICS = re.compile(r'"PerformanceStatistics" = \{([^}]*)\}')
 _NUMBER = re.compile(r'"([^"]+)"=(\d+)')
 _MODEL = re.compile(r'"model" = "([^"]+)"')
-_UNTOLD = {
+_UNAVAILABLE = {
     "uuid": "Apple GPUs have none",
-    "memory_total_bytes": "it is the machine's memory; what of it MLX may take, the engine tells",
-    "temperature_c": "macOS tells it to root alone",
-    "power_w": "macOS tells it to root alone",
-    "processes": "macOS does not tell",
+    "memory_total_bytes": "unified memory; the engine reports MLX's limit",
+    "temperature_c": "macOS reports it to root only",
+    "power_w": "macOS reports it to root only",
+    "processes": "not reported by macOS",
 }
 
 
 def read() -> GpuSample:
-    """Ask now; waits for two seconds at most."""
+    """Run ioreg; waits two seconds at most."""
     try:
         done = subprocess.run(ARGV, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        return GpuSample("ioreg", reason=f"ioreg gave no answer: {type(error).__name__}")
+        return GpuSample("ioreg", reason=f"ioreg failed: {type(error).__name__}")
     gpus = parse(done.stdout)
-    return GpuSample("ioreg", gpus, None if gpus else "ioreg knows no accelerator")
+    return GpuSample("ioreg", gpus, None if gpus else "ioreg lists no accelerator")
 
 
 def parse(text: str) -> tuple[GpuReading, ...]:
-    """Every accelerator that keeps statistics."""
+    """All accelerators with statistics."""
     entries = [(entry, found[1]) for entry in _ENTRY.split(text) if (found := _STATISTICS.search(entry))]
     return tuple(_reading(index, entry, statistics) for index, (entry, statistics) in enumerate(entries))
 
 
 def _reading(index: int, entry: str, statistics: str) -> GpuReading:
-    # a count that went below zero is printed as one near 2^64
+    # a negative count is printed as a number near 2^64
     numbers = {key: int(value) for key, value in _NUMBER.findall(statistics) if int(value) < 1 << 53}
     model = _MODEL.search(entry)
     busy = numbers.get("Device Utilization %")
-    unavailable = dict(_UNTOLD)
-    if busy is None or busy > 100:  # Intel's driver was seen to say more
-        unavailable["utilization"] = "its driver does not tell" if busy is None else f"its driver says {busy} %"
+    unavailable = dict(_UNAVAILABLE)
+    if busy is None or busy > 100:  # Intel's driver may report more
+        unavailable["utilization"] = "not reported by the driver" if busy is None else f"the driver reports {busy} %"
         busy = None
     used, allocated = numbers.get("In use system memory"), numbers.get("Alloc system memory")
     for field, value in (("memory_used_bytes", used), ("memory_allocated_bytes", allocated)):
         if value is None:
-            unavailable[field] = "its driver does not tell"
+            unavailable[field] = "not reported by the driver"
     return GpuReading(
         index,
         "metal",

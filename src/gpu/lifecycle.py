@@ -1,6 +1,6 @@
-"""Where a model's weights may be, and when idleness moves them: one pure policy, for two who carry it out.
+"""Locations of a model's weights, and idle timeouts: pure policy.
 
-The supervisor decides for whole processes; the library's manager moves weights inside one.
+Used by the supervisor for processes and by the model manager within a process.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ Location = Literal["unloaded", "cpu", "gpu"]
 
 @dataclass(frozen=True)
 class IdleTimes:
-    """Seconds without use after which weights leave the device, and after which they leave memory; 0 is never."""
+    """Seconds without use until weights are offloaded, and until they are unloaded; 0 is never."""
 
     to_cpu_s: float
     to_unloaded_s: float
 
 
 def idle_move(location: Location, idle_s: float, times: IdleTimes, *, busy: bool, pinned: bool) -> Location:
-    """Where a model that was last used `idle_s` seconds ago belongs. One in use, or pinned, stays where it is."""
+    """Where a model idle for `idle_s` seconds belongs. Busy and pinned models stay where they are."""
     if busy or pinned or location == "unloaded":
         return location
     if times.to_unloaded_s and idle_s >= times.to_unloaded_s:

@@ -1,4 +1,4 @@
-"""The machine itself: its memory, and whether there is a GPU for MLX, told by files alone. No driver is asked."""
+"""The machine: memory, and whether MLX has a GPU, detected by files only. No driver is called."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Literal
 
 import psutil
 
-# a driver of Linux, of a container that was given only its devices, of WSL
+# the driver on Linux, in containers with devices only, on WSL
 _NVIDIA = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"), Path("/usr/lib/wsl/lib/libnvidia-ml.so.1"))
 
 
 @dataclass(frozen=True)
 class Host:
-    """The machine as psutil sees it. `load`: processes that ran or wanted to, on average over the last minute."""
+    """The machine as psutil sees it. `load`: load average of the last minute."""
 
     platform: str
     cores: int
@@ -31,7 +31,7 @@ def read_host() -> Host:
 
 
 def gpu_kind() -> Literal["metal", "cuda", "none"]:
-    """What there is to compute on beside the processor."""
+    """The kind of GPU."""
     if sys.platform == "darwin" and platform.machine() == "arm64":
         return "metal"
     return "cuda" if any(path.exists() for path in _NVIDIA) else "none"

@@ -1,4 +1,4 @@
-"""NVIDIA GPUs, from NVML through `nvidia-ml-py` (optional: requirements-cuda.txt). Asked in the watch's thread."""
+"""NVIDIA GPUs, from NVML through `nvidia-ml-py` (optional: requirements-cuda.txt). Called by `GpuWatch`."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from src.ipc.messages.status import GpuProcess, GpuReading, GpuSample
 
 
 class Nvml:
-    """NVIDIA's library. `load` imports it, and is passed in by tests."""
+    """NVIDIA's library. `load` imports it; tests pass their own."""
 
     def __init__(self, load: Callable[[], Any] | None = None) -> None:
         self._load = load or _pynvml
-        self._begun = False
+        self._initialized = False
 
     def read(self) -> GpuSample:
-        """Ask now. After an error the library is begun anew, so that a driver's return is seen."""
+        """Read all GPUs. After an error the library is initialized again, so that a restarted driver is found."""
         try:
             library = self._load()
         except ImportError:
             return GpuSample("nvml", reason="nvidia-ml-py is not installed (requirements-cuda.txt)")
         try:
-            if not self._begun:
+            if not self._initialized:
                 library.nvmlInit()
-                self._begun = True
+                self._initialized = True
             gpus = tuple(_reading(library, index) for index in range(library.nvmlDeviceGetCount()))
         except library.NVMLError as error:
             self._end(library)
-            return GpuSample("nvml", reason=f"NVIDIA's driver does not answer: {error}")
-        return GpuSample("nvml", gpus, None if gpus else "NVIDIA's driver knows no GPU")
+            return GpuSample("nvml", reason=f"NVML failed: {error}")
+        return GpuSample("nvml", gpus, None if gpus else "NVML lists no GPU")
 
     def _end(self, library: Any) -> None:
-        """NVML counts its users, and stays as it was for as long as there is one."""
-        if self._begun:
-            self._begun = False
+        """Shut NVML down: it is reference-counted."""
+        if self._initialized:
+            self._initialized = False
             with suppress(library.NVMLError):
                 library.nvmlShutdown()
 
@@ -48,10 +48,10 @@ def _pynvml() -> Any:
 
 def _reading(library: Any, index: int) -> GpuReading:
     handle = library.nvmlDeviceGetHandleByIndex(index)
-    unavailable = {"memory_allocated_bytes": "CUDA does not tell it from memory in use"}
+    unavailable = {"memory_allocated_bytes": "not reported separately by CUDA"}
 
     def ask(field: str, question: Callable[..., Any], *more: Any) -> Any:
-        """None and a reason for what this GPU does not tell: cards, drivers and containers differ."""
+        """None, with a reason, for what this GPU does not report: cards, drivers and containers differ."""
         try:
             return question(handle, *more)
         except library.NVMLError as error:

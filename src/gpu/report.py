@@ -1,4 +1,4 @@
-"""What /api/gpu-status says, from what the engine and the host tell. Pure; null with a reason, never an invented 0."""
+"""The body of /api/gpu-status from engine and host readings. Pure; unknown fields are null with a reason, never 0."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from src.gpu.advice import NOT_RUNNING, Recommendations, on_gpu, recommend
 from src.gpu.machine import Host
 from src.ipc.messages.status import DeviceReading, GpuReading, GpuSample, Health
 
-# what an engine will compute on where there is no GPU, before there is one to tell
+# the device of an engine without a GPU, before the engine has reported
 _PROCESSOR = DeviceReading("cpu", metal_available=False, cuda_available=False)
 
 
@@ -27,9 +27,9 @@ class MemoryStatus(msgspec.Struct, frozen=True):
 
 
 class GpuStatus(msgspec.Struct, frozen=True):
-    """`unavailable` says for each null field why it is null; each of `gpus`, which the system tells of, has its own.
+    """`unavailable` gives the reason for each null field; each of `gpus` has its own.
 
-    `cpu_load_percent`: what ran or wanted to, by processors, over the last minute; over 100 it waits.
+    `cpu_load_percent`: load average of the last minute per processor; over 100 processes wait.
     """
 
     metal_available: bool | None
@@ -49,7 +49,7 @@ class GpuStatus(msgspec.Struct, frozen=True):
 
 
 class GpuReport(msgspec.Struct, frozen=True):
-    """The body of /api/gpu-status. `success`: somebody, the engine or the supervisor, told of something."""
+    """The body of /api/gpu-status. `success`: engine or supervisor reported a reading."""
 
     success: bool
     gpu_status: GpuStatus
@@ -63,13 +63,13 @@ def report(
     gpu: GpuSample | None = None,
     ocr: Health | None = None,
 ) -> GpuReport:
-    """Put together what is known. The first of the engines tells of the device; `gpu` is the supervisor's."""
+    """Build the report. The first engine reports the device; `gpu` is the supervisor's sample."""
     health = engines[0] if engines else None
     device = health.device if health is not None else None
     known = device or (_PROCESSOR if gpu is not None and gpu.source == "none" else None)
     used = gpu.used if gpu is not None and (device is None or on_gpu(device)) else None
     status = GpuStatus(
-        # that there is no Metal but on a Mac, and no CUDA there, needs nobody's word
+        # Metal exists on macOS only, CUDA on Linux only
         metal_available=(known.metal_available if known else None) if host.platform == "darwin" else False,
         cuda_available=(known.cuda_available if known else None) if host.platform == "linux" else False,
         device=known.kind if known else None,
@@ -108,7 +108,7 @@ def _reasons(status: GpuStatus, device: DeviceReading | None, gpu: GpuSample | N
     fields |= {f"memory_bytes.{name}": getattr(status.memory_bytes, name) for name in MemoryStatus.__struct_fields__}
     for name, value in fields.items():
         if value is None and name not in reasons:
-            reasons[name] = NOT_RUNNING if device is None else f"not told by the {device.kind} device"
+            reasons[name] = NOT_RUNNING if device is None else f"not reported by the {device.kind} device"
     return reasons
 
 
@@ -116,9 +116,9 @@ def _no_utilization(device: DeviceReading | None, gpu: GpuSample | None) -> str:
     if device is not None and not on_gpu(device):
         return "no GPU is used"
     if gpu is None:
-        return "the supervisor, which asks the driver, does not answer"
+        return "the supervisor, which reads the driver, does not respond"
     if gpu.source == "none":
         return "there is no GPU"
     if gpu.used is None:
-        return gpu.reason or f"which GPU we use is not known: {gpu.why}"
-    return gpu.used.unavailable.get("utilization", "its driver does not tell")
+        return gpu.reason or f"the selected GPU is unknown: {gpu.why}"
+    return gpu.used.unavailable.get("utilization", "not reported by the driver")

@@ -1,8 +1,8 @@
-"""Which models of this process are on the device, and who moves them when: the library behind `src.gpu`.
+"""The model manager of a process: which models are on the device, and when they move. The library behind `src.gpu`.
 
-Thread-safe: bookkeeping is under one lock, which is never held while weights move. A model moves for one caller at a
-time; who asks for it meanwhile waits, and gets that caller's result, or its error. The service's engine and OCR workers
-use it with the monitor off, on the thread that owns their model; other programs may let the monitor do it.
+Thread-safe: one lock guards the bookkeeping and is never held while weights move. A model is moved by one caller at a
+time; concurrent callers wait and get the same result or error. Engine and OCR workers use it without the monitor, on
+the thread that owns their model; other programs may start the monitor.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _MONITOR_S = 1.0
 
 
 class ModelBusy(TimeoutError):
-    """A model was still in use, or on its way, when the time to wait for it was over."""
+    """A model was still in use or moving when the timeout expired."""
 
 
 class Residence(TypedDict):
-    """One model. Its `gpu_memory` is the process's, by device: frameworks count no model's own share."""
+    """One model. `gpu_memory` is that of the process, by device: frameworks do not count per model."""
 
     location: Location
     idle_time_seconds: float
@@ -44,7 +44,7 @@ class Residence(TypedDict):
 
 @dataclass
 class _Slot:
-    """One model's place. While `moving`, only the thread that set it touches `model`."""
+    """One model. While `moving`, only the thread that set it touches `model`."""
 
     name: str
     times: IdleTimes
@@ -55,11 +55,14 @@ class _Slot:
     location: Location = "unloaded"
     users: int = 0
     moving: bool = False
-    failure: Exception | None = None  # why the last load or return failed, for those who waited for it
+    failure: Exception | None = None  # the error of the last load or restore, for concurrent callers
+
+    def is_free(self) -> bool:
+        return not self.users and not self.moving
 
 
 class ModelManager:
-    """Loads models when they are asked for, moves idle ones away. `idle_timeout` in seconds; 0 is never."""
+    """Loads models on demand and offloads idle ones. `idle_timeout` in seconds; 0 is never."""
 
     def __init__(
         self, idle_timeout: float = _TO_CPU_S, unload_timeout: float = 0.0, clock: Callable[[], float] = time.monotonic
@@ -79,7 +82,7 @@ class ModelManager:
         unload_timeout: float | None = None,
         pinned: bool = False,
     ) -> None:
-        """Make a model known before its first use, or give it idle times of its own; nothing is loaded."""
+        """Register a model before its first use, or set its own timeouts; nothing is loaded."""
         with self._changed:
             slot = self._slot(model_name)
             to_cpu = slot.times.to_cpu_s if idle_timeout is None else _seconds(idle_timeout)
@@ -87,16 +90,16 @@ class ModelManager:
             slot.times, slot.pinned = IdleTimes(to_cpu, to_unloaded), pinned
 
     def get_model(self, load_func: Callable[[], T], model_name: str) -> T:
-        """The model, on its device: loaded by `load_func`, or brought back.
+        """The model on its device, loaded by `load_func` or restored.
 
-        It may be moved again as soon as this returns; `use` keeps it where it is. Raises what `load_func` raises.
+        It may be offloaded as soon as this returns; `use` prevents that. Raises what `load_func` raises.
         """
-        return cast("T", self._bring(load_func, model_name, holds=0))
+        return cast("T", self._acquire(load_func, model_name, holds=0))
 
     @contextmanager
     def use(self, load_func: Callable[[], T], model_name: str) -> Iterator[T]:
-        """The model, on its device for as long as the block runs: nobody can move it meanwhile."""
-        model = self._bring(load_func, model_name, holds=1)
+        """The model on its device for the duration of the block."""
+        model = self._acquire(load_func, model_name, holds=1)
         try:
             yield cast("T", model)
         finally:
@@ -106,19 +109,19 @@ class ModelManager:
                 self._changed.notify_all()
 
     def force_offload(self, model_name: str | None = None, *, wait_s: float = _IN_USE_S) -> list[str]:
-        """Move one model, or all, off the device now; the names of those that moved.
+        """Offload one model, or all, now; returns the names of those that were moved.
 
-        What can only be kept or released is kept. Raises KeyError for a stranger, `ModelBusy` for models still in use
-        after `wait_s`, when the others have moved.
+        Models that cannot be offloaded are kept. Raises KeyError for an unknown model, and `ModelBusy` for models in
+        use after `wait_s`, once the others have moved.
         """
-        return self._send_away(model_name, "cpu", wait_s)
+        return self._evict(model_name, "cpu", wait_s)
 
     def force_release(self, model_name: str | None = None, *, wait_s: float = _IN_USE_S) -> list[str]:
-        """Let go of one model, or all: memory is free once the caller lets go too. Returns and raises as above."""
-        return self._send_away(model_name, "unloaded", wait_s)
+        """Unload one model, or all; memory is freed once callers drop their references. Returns and raises as above."""
+        return self._evict(model_name, "unloaded", wait_s)
 
     def update_all_timeout(self, seconds: float) -> None:
-        """Idle seconds after which any model, also one yet to come, leaves the device; 0 is never."""
+        """Set the idle timeout of all models, future ones included; 0 is never."""
         with self._changed:
             self._default = replace(self._default, to_cpu_s=_seconds(seconds))
             for slot in self._slots.values():
@@ -141,20 +144,20 @@ class ModelManager:
             }
 
     def move_idle(self) -> list[str]:
-        """Move what has been idle long enough, waiting for nobody; the names. The monitor does it every second."""
+        """Move models whose idle timeout has passed, without waiting; returns their names. The monitor's work."""
         moved = []
         for slot in self._all(None):
             with self._changed:
                 busy = slot.moving or slot.users > 0
                 to = idle_move(slot.location, self._idle_s(slot), slot.times, busy=busy, pinned=slot.pinned)
-                due = to != slot.location and self._claim(slot, to)
+                due = to != slot.location and self._claim_move(slot, to)
             if due:
                 self._move_away(slot, to)
                 moved.append(slot.name)
         return moved
 
     def start_monitor(self, interval_s: float = _MONITOR_S) -> None:
-        """Have a thread look for idle models; a second call changes nothing."""
+        """Start a thread that offloads idle models; a second call has no effect."""
         with self._changed:
             if self._monitor is not None:
                 return
@@ -166,7 +169,7 @@ class ModelManager:
         watch.start()
 
     def stop_monitor(self) -> None:
-        """Idle models stay where they are from now on; waits for a move under way."""
+        """Stop offloading idle models; waits for a move in progress."""
         with self._changed:
             monitor, self._monitor = self._monitor, None
             self._stop.set()
@@ -175,13 +178,13 @@ class ModelManager:
 
     def _watch(self, interval_s: float, stop: threading.Event) -> None:
         while not stop.wait(interval_s):
-            self._look()
+            self._move_idle_once()
 
-    def _look(self) -> None:
+    def _move_idle_once(self) -> None:
         try:
             self.move_idle()
-        except Exception:  # noqa: BLE001  # a thread's boundary: a model that cannot move must not end the monitor
-            logger.exception("an idle model could not be moved; it is loaded anew when it is needed")
+        except Exception:  # noqa: BLE001  # thread boundary: a failed move must not end the monitor
+            logger.exception("offloading an idle model failed; it is reloaded on demand")
 
     # ---- under the lock
 
@@ -193,8 +196,8 @@ class ModelManager:
     def _idle_s(self, slot: _Slot) -> float:
         return 0.0 if slot.users else self._clock() - slot.last_used
 
-    def _claim(self, slot: _Slot, to: Location) -> bool:
-        """Become the one who moves a model nobody uses; False when there is nothing to move."""
+    def _claim_move(self, slot: _Slot, to: Location) -> bool:
+        """Claim the move of an unused model; False when there is nothing to move."""
         if slot.location in ("unloaded", to) or (to == "cpu" and slot.mover is None):
             return False
         slot.moving, slot.failure = True, None
@@ -202,15 +205,15 @@ class ModelManager:
 
     # ---- moves
 
-    def _bring(self, load: Callable[[], object], name: str, holds: int) -> object:
+    def _acquire(self, load: Callable[[], object], name: str, holds: int) -> object:
         with self._changed:
             slot = self._slot(name)
-            self._await_move(slot)
+            self._wait_for_move(slot)
             if slot.location == "gpu":
                 slot.users, slot.last_used = slot.users + holds, self._clock()
                 return slot.model
             slot.moving, slot.failure = True, None
-        with self._settling(slot, "gpu", holds):
+        with self._transition(slot, "gpu", holds):
             if slot.location == "unloaded":
                 slot.model = load()
                 slot.mover = frameworks.movable(slot.model)
@@ -218,23 +221,23 @@ class ModelManager:
                 slot.mover.to_device()
             return slot.model
 
-    def _await_move(self, slot: _Slot) -> None:
-        """Whoever moves it, let them end; raises the error of theirs that would be ours."""
+    def _wait_for_move(self, slot: _Slot) -> None:
+        """Wait for a move by another thread; raises its error."""
         if not slot.moving:
             return
         if not self._changed.wait_for(lambda: not slot.moving, _LOAD_S):
-            raise ModelBusy(f"{slot.name} was still on its way after {_LOAD_S:g} s")
+            raise ModelBusy(f"{slot.name} was still moving after {_LOAD_S:g} s")
         if slot.failure is not None:
             raise slot.failure
 
-    def _send_away(self, name: str | None, to: Location, wait_s: float) -> list[str]:
+    def _evict(self, name: str | None, to: Location, wait_s: float) -> list[str]:
         deadline = time.monotonic() + wait_s
         moved, busy = [], []
         for slot in self._all(name):
             with self._changed:
                 left = max(0.0, deadline - time.monotonic())
-                free = self._changed.wait_for(lambda slot=slot: not slot.users and not slot.moving, left)  # type: ignore[misc]
-                due = free and self._claim(slot, to)
+                free = self._changed.wait_for(slot.is_free, left)
+                due = free and self._claim_move(slot, to)
             if due:
                 self._move_away(slot, to)
                 moved.append(slot.name)
@@ -245,7 +248,7 @@ class ModelManager:
         return moved
 
     def _move_away(self, slot: _Slot, to: Location) -> None:
-        with self._settling(slot, to):
+        with self._transition(slot, to):
             if to == "cpu" and slot.mover is not None:
                 slot.mover.to_host()
             else:
@@ -253,8 +256,8 @@ class ModelManager:
         frameworks.clear_caches()
 
     @contextmanager
-    def _settling(self, slot: _Slot, to: Location, holds: int = 0) -> Iterator[None]:
-        """Around a claimed move. One that fails leaves the model unloaded: half-moved weights are not to be trusted."""
+    def _transition(self, slot: _Slot, to: Location, holds: int = 0) -> Iterator[None]:
+        """Around a claimed move. A failed move unloads the model: its weights are incomplete."""
         try:
             yield
         except BaseException as error:
@@ -277,5 +280,5 @@ class ModelManager:
 
 def _seconds(value: float) -> float:
     if not value >= 0:  # NaN too
-        raise ValueError("an idle time is seconds, 0 or more")
+        raise ValueError("an idle timeout must be 0 or more seconds")
     return value

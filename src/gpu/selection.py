@@ -1,6 +1,6 @@
-"""Which NVIDIA GPU the service computes on: pure, from NVML's readings and what the operator allows.
+"""Selects the NVIDIA GPU: pure, from NVML readings and settings.
 
-Decided once, at the start; carried out as CUDA_VISIBLE_DEVICES in the environment of engine and OCR.
+Decided once at startup; applied as CUDA_VISIBLE_DEVICES in the environment of engine and OCR.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from src.settings import SettingsError
 
 @dataclass(frozen=True)
 class GpuSelection:
-    """The chosen GPU by NVML's number, None when CUDA is left to choose; the reason in words."""
+    """The selected GPU by NVML index, None when CUDA selects; with the reason as text."""
 
     index: int | None
     why: str
@@ -23,10 +23,10 @@ class GpuSelection:
 
 
 def select(gpus: Sequence[GpuReading], wanted: int | Literal["auto"], visible: str, preset: str | None) -> GpuSelection:
-    """Choose. `visible` is NVIDIA_VISIBLE_DEVICES, `preset` a CUDA_VISIBLE_DEVICES that is there already.
+    """Select a GPU. `visible` is NVIDIA_VISIBLE_DEVICES, `preset` an existing CUDA_VISIBLE_DEVICES.
 
     Raises:
-        SettingsError: for a GPU that is not there, or that NVIDIA_VISIBLE_DEVICES keeps from us.
+        SettingsError: the GPU does not exist, or NVIDIA_VISIBLE_DEVICES excludes it.
     """
     if visible in ("none", "void"):
         return GpuSelection(None, f"NVIDIA_VISIBLE_DEVICES={visible}", {"CUDA_VISIBLE_DEVICES": ""})
@@ -34,18 +34,18 @@ def select(gpus: Sequence[GpuReading], wanted: int | Literal["auto"], visible: s
     if wanted != "auto":
         if wanted not in {gpu.index for gpu in allowed}:
             there = ", ".join(str(gpu.index) for gpu in allowed) or "none"
-            raise SettingsError([f"CUDA_DEVICE: there is no GPU {wanted} for us; there are: {there}"])
-        return _chosen(wanted, "CUDA_DEVICE names it")
+            raise SettingsError([f"CUDA_DEVICE: GPU {wanted} is not available; available: {there}"])
+        return _chosen(wanted, "set by CUDA_DEVICE")
     if preset is not None:
         return GpuSelection(None, f"CUDA_VISIBLE_DEVICES={preset} is set")
     if not allowed:
-        return GpuSelection(None, "there is none to choose from")
+        return GpuSelection(None, "no GPU is available")
     best = min(allowed, key=_load)
     return _chosen(best.index, "the only one" if len(allowed) == 1 else f"the least used of {len(allowed)}")
 
 
 def _chosen(index: int, why: str) -> GpuSelection:
-    # CUDA's own numbers go by speed, NVML's by bus
+    # CUDA numbers GPUs by speed, NVML by bus
     return GpuSelection(index, why, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": str(index)})
 
 
@@ -57,12 +57,12 @@ def _allowed(gpus: Sequence[GpuReading], visible: str) -> Sequence[GpuReading]:
     if len(named) == len(listed):
         return named
     if len(gpus) <= len(listed):
-        return gpus  # a container: its runtime has left out the others already, and counts anew
-    raise SettingsError([f"NVIDIA_VISIBLE_DEVICES: {visible} names a GPU that is not there"])
+        return gpus  # a container: its runtime has hidden the others and renumbered
+    raise SettingsError([f"NVIDIA_VISIBLE_DEVICES: {visible} names a GPU that does not exist"])
 
 
 def _load(gpu: GpuReading) -> tuple[float, float, int, int]:
-    """Memory in tenths first, since a model must fit; then work; then memory to the byte."""
+    """Sort key: memory in tenths first, since a model must fit; then utilization; then memory in bytes."""
     processes = sum(process.memory_bytes or 0 for process in gpu.processes or ())
     used = processes if gpu.memory_used_bytes is None else gpu.memory_used_bytes
     share = round(used / gpu.memory_total_bytes, 1) if gpu.memory_total_bytes else 0.0

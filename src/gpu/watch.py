@@ -1,7 +1,7 @@
-"""Asks the machine's GPUs how they are, every two seconds in a thread of its own, for the supervisor's event loop.
+"""Polls the machine's GPUs every two seconds on its own thread, for the supervisor's event loop.
 
-A driver may hang for good; nobody waits for it: the last answer is given with its age, and after a while it counts as
-none. So the thread is a daemon that nobody joins.
+A driver may hang for ever: the last sample is returned with its age and expires after a while. So the thread is a
+daemon and never joined.
 """
 
 from __future__ import annotations
@@ -46,30 +46,30 @@ class GpuWatch:
         self._read = read
         self._clock = clock
         self._every_s = every_s
-        unanswered = GpuSample(source, reason="the GPU's driver has not answered yet")
+        unanswered = GpuSample(source, reason="no reading from the GPU driver yet")
         self._last = (NO_GPU if read is None else unanswered, clock())
         self._first = threading.Event()
         self._stop = threading.Event()
 
     def start(self, wait_s: float) -> None:
-        """Begin to ask; waits for the first answer, but not for long."""
+        """Start polling; waits up to `wait_s` for the first sample."""
         if self._read is None:
             return
         threading.Thread(target=self._repeat, args=(self._read,), name="gpu-watch", daemon=True).start()
         self._first.wait(wait_s)
 
     def stop(self) -> None:
-        """Ask no more; nobody waits for an answer under way."""
+        """Stop polling, without waiting for a reading in progress."""
         self._stop.set()
 
     def latest(self) -> GpuSample:
-        """The last answer, unless it is too old to be true."""
+        """The last sample, unless it has expired."""
         sample, sampled_at = self._last
         if self._read is None:
             return sample
         age_s = round(self._clock() - sampled_at, 1)
         if age_s > _STALE_S:
-            return GpuSample(sample.source, reason=f"the GPU's driver has not answered for {age_s} s", age_s=age_s)
+            return GpuSample(sample.source, reason=f"no reading from the GPU driver for {age_s} s", age_s=age_s)
         return msgspec.structs.replace(sample, age_s=age_s)
 
     def _repeat(self, read: Callable[[], GpuSample]) -> None:

@@ -1,7 +1,7 @@
-"""The asking end of the wire, with plain sockets: `api` (where gevent makes them cooperative), `cli` and tests use it.
+"""The client end of the wire, on plain sockets: used by `api` (cooperative under gevent), `commands` and tests.
 
-`Stream` is one request. Leaving it, for whatever reason, is `close()`, which cancels the request on the other side. A
-stream that was left here (`Cancelled`) is never mistaken for one whose peer broke (`Disconnected`).
+`Stream` is one request. `close()` cancels the request on the other side. A stream that was cancelled here (`Cancelled`)
+is always distinguished from one whose peer disconnected (`Disconnected`).
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ _CHUNK = 1 << 18
 
 
 class Unanswered(Exception):
-    """No answer came, for one of the reasons below: what a caller catches to whom they are all the same."""
+    """No reply was received: the base of the errors below."""
 
 
 class ConnectError(Unanswered):
-    """Nobody listens there."""
+    """No process listens on the socket."""
 
 
 class Disconnected(Unanswered):
-    """The peer closed before the outcome: it crashed, or it ended."""
+    """The peer closed before the outcome: it crashed or exited."""
 
 
 class Cancelled(Unanswered):
-    """The stream was cancelled or closed on this side: the peer is not to blame."""
+    """The stream was cancelled or closed on this side."""
 
 
 class WaitTimeout(Unanswered):
-    """Nothing came within the given time; the stream is still good."""
+    """No message within the timeout; the stream is still usable."""
 
 
 class Stream:
-    """One connection: a request was sent, messages come back."""
+    """One connection: one request out, messages back."""
 
     def __init__(self, sock: socket.socket, clock: Callable[[], float] = time.monotonic) -> None:
         self._sock = sock
@@ -62,8 +62,8 @@ class Stream:
 
         Raises:
             WaitTimeout: after `timeout_s` seconds.
-            Disconnected: when the peer is gone.
-            Cancelled: when this side has left.
+            Disconnected: the peer has closed.
+            Cancelled: cancelled on this side.
         """
         if self._cancelled:
             raise Cancelled
@@ -73,7 +73,7 @@ class Stream:
         return self._ready.popleft()
 
     def receive_all(self, timeout_s: float) -> list[AnyMessage]:
-        """All messages that are there by now, at least one; raises as `receive`."""
+        """All messages received so far, at least one; raises as `receive`."""
         messages = [self.receive(timeout_s), *self._ready]
         self._ready.clear()
         return messages
@@ -90,7 +90,7 @@ class Stream:
             raise self._broken(str(error)) from None
 
     def _broken(self, why: str) -> Unanswered:
-        """A connection that ends under who waits: by our own hand, or by the peer's."""
+        """The error for a broken connection: cancelled here, or closed by the peer."""
         return Cancelled(why) if self._cancelled else Disconnected(why)
 
     def _decode(self, data: bytes) -> Iterable[AnyMessage]:
@@ -102,13 +102,13 @@ class Stream:
             raise Disconnected(str(error)) from None
 
     def cancel(self) -> None:
-        """Wake whoever waits in `receive` with `Cancelled`. Safe from any greenlet or thread, never blocks."""
+        """Make a pending `receive` raise `Cancelled`. Safe from any greenlet or thread, never blocks."""
         self._cancelled = True
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Cancel, and free the socket. May be called again."""
+        """Cancel and close the socket. Idempotent."""
         self.cancel()
         with suppress(OSError):
             self._sock.close()
@@ -124,7 +124,7 @@ def connect(path: Path, timeout_s: float) -> Stream:
     """Connect to a back end's socket.
 
     Raises:
-        ConnectError: when nobody listens.
+        ConnectError: no process listens.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -137,7 +137,7 @@ def connect(path: Path, timeout_s: float) -> Stream:
 
 
 def ask(path: Path, message: AnyMessage, timeout_s: float) -> AnyMessage:
-    """One question, one answer; raises `Unanswered`, as one of its kinds."""
+    """One request, one reply; raises an `Unanswered`."""
     with connect(path, timeout_s) as stream:
         stream.send(message, timeout_s)
         return stream.receive(timeout_s)

@@ -1,6 +1,6 @@
 """Frames on the wire: four bytes of big-endian length, then one msgpack message. No I/O here.
 
-Used by both ends in every process; `Decoder` takes bytes as they come and gives whole messages.
+Used by both ends in every process; `Decoder` is fed bytes and returns whole messages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessa
 
 
 class FramingError(Exception):
-    """The peer does not speak our protocol, or ended in the middle of a frame."""
+    """An invalid frame, or a connection closed inside one."""
 
 
 def encode(message: AnyMessage) -> bytes:
@@ -37,10 +37,10 @@ class Decoder:
         self._max = max_bytes
 
     def feed(self, data: bytes) -> list[AnyMessage]:
-        """Take what was received; return the messages that are now whole.
+        """Add received bytes; returns the messages that are complete.
 
         Raises:
-            FramingError: for a frame over the limit or one that is no message of ours.
+            FramingError: a frame exceeds the limit or is not a message.
         """
         self._buffer += data
         messages, start = [], 0
@@ -51,9 +51,9 @@ class Decoder:
         return messages
 
     def eof(self) -> None:
-        """The peer closed: fine between frames only."""
+        """The peer closed, which is valid between frames only."""
         if self._buffer:
-            raise FramingError(f"connection closed inside a frame ({len(self._buffer)} bytes of it had come)")
+            raise FramingError(f"connection closed inside a frame ({len(self._buffer)} bytes received)")
 
     def _frame_end(self, start: int) -> int | None:
         if len(self._buffer) - start < _HEADER.size:

@@ -1,7 +1,7 @@
-"""If a parent dies, its children end: a child holds the read end of a pipe whose write end only the parent has.
+"""Exits a child when its parent exits: the child reads a pipe that only the parent holds open.
 
-The supervisor gives it as standard input. The end of the file is the parent's end, on every platform. A child that is
-stopped, or hangs in native code, cannot read it: on Linux the kernel then ends it.
+The pipe is the child's standard input. End of file means that the parent exited, on every platform. A child that is
+stopped or hangs in native code cannot read it: on Linux the kernel kills it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def watch(on_gone: Callable[[], None], fd: int = STDIN) -> None:
-    """Call `on_gone` (in a daemon thread of its own) when the parent is gone."""
+    """Call `on_gone` (on a daemon thread) when the parent exits."""
 
     def wait() -> None:
         try:
@@ -32,6 +32,6 @@ def watch(on_gone: Callable[[], None], fd: int = STDIN) -> None:
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends. For one with nothing to put in order."""
+    """On Linux, SIGKILL this process when the thread that started it exits. For processes without cleanup."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The private runtime directory: where its sockets are, and that nobody else can reach them."""
+"""The private runtime directory: its paths, and that no other user can access them."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ _MAX_NAME = 40
 
 
 class RuntimeDirError(Exception):
-    """The directory cannot be trusted or used; the text says why."""
+    """The directory is unsafe or unusable; the text says why."""
 
 
 def prepare(directory: Path) -> Path:
-    """Make the directory, 0700 and ours.
+    """Create the directory with mode 0700, owned by this user.
 
     Raises:
-        RuntimeDirError: when it cannot be made, belongs to someone else, is a link, or is too long a path for a socket.
+        RuntimeDirError: it cannot be created, has another owner, is a link, or its path is too long for sockets.
     """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise RuntimeDirError(f"{directory} cannot be made: {error.strerror}") from None
+        raise RuntimeDirError(f"{directory} cannot be created: {error.strerror}") from None
     try:
         check_own(directory)
     except PermissionError as error:
         raise RuntimeDirError(error.strerror) from None
     if len(os.fsencode(beside(engine_socket(directory, "x" * _MAX_NAME)))) > _MAX_SOCKET_PATH:
-        raise RuntimeDirError(f"{directory} is too long a path for sockets; set RUNTIME_DIR to a shorter one")
+        raise RuntimeDirError(f"the path {directory} is too long for sockets; set RUNTIME_DIR to a shorter one")
     directory.chmod(0o700)
     return directory
 
 
 def check_own(directory: Path) -> None:
-    """Raise PermissionError for what is no directory of this user, or a link to one."""
+    """Raise PermissionError unless it is a directory of this user and not a link."""
     info = directory.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid():
         raise PermissionError(errno.EPERM, f"{directory} is not a directory of this user")
@@ -54,7 +54,7 @@ def ocr_socket(directory: Path) -> Path:
 
 
 def engine_socket(directory: Path, model: str) -> Path:
-    """A model's socket: readable, bounded, free of path separators, and no other model's."""
+    """A model's socket: readable, of bounded length, without path separators, unique per model."""
     plain = re.sub(r"[^A-Za-z0-9._-]", "-", model)
     if plain != model or len(plain) > _MAX_NAME:
         plain = f"{plain[-_MAX_NAME + 9 :]}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
@@ -62,12 +62,12 @@ def engine_socket(directory: Path, model: str) -> Path:
 
 
 def beside(socket: Path) -> Path:
-    """Where the successor of a process listens until it is renamed over its socket. `~` is in no model's socket."""
+    """Where a standby listens until its socket is renamed over the old one. No model's socket contains `~`."""
     return socket.with_name(f"{socket.stem}~{socket.suffix}")
 
 
 def front(socket: Path) -> Path:
-    """The socket that `beside` belongs to; any other is its own."""
+    """The socket that a `beside` path takes over; other paths are returned unchanged."""
     return socket.with_name(f"{socket.stem.removesuffix('~')}{socket.suffix}")
 
 

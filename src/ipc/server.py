@@ -1,7 +1,7 @@
-"""The answering end of the wire: an asyncio server on a private Unix socket, for engine, broker and supervisor.
+"""The server end of the wire: asyncio on a private Unix socket, for engine, OCR broker and supervisor.
 
-Each connection is one task running the given handler; `Peer.gone` completes when the other side closes, which means
-cancel. Sends never block: a peer that does not read gets a bounded buffer, then is dropped.
+Each connection is one task running the given handler; `Peer.gone` completes when the client closes, which means cancel.
+Sends never block: a client that does not read gets a bounded buffer, then is disconnected.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from loguru import logger
+from typing_extensions import override
 
 from src.errors import InternalError
 from src.ipc import runtime
@@ -24,15 +25,15 @@ from src.ipc.messages.wire import AnyMessage
 _BACKLOG = 512
 _PROBE_TIMEOUT_S = 1.0
 _FLUSH_S = 60.0
-_LOOK_S = 0.5
+_CHECK_S = 0.5
 
 
 class AddressInUse(Exception):
-    """Another process answers on this socket."""
+    """Another process listens on this socket."""
 
 
 class Peer(asyncio.Protocol):
-    """One connection, seen from its handler task. All methods belong to the event loop's thread."""
+    """One connection, as its handler sees it. All methods run on the event loop's thread."""
 
     def __init__(self, handler: Handler, buffer_bytes: int, tasks: set[asyncio.Task[None]]) -> None:
         self._handler = handler
@@ -53,11 +54,11 @@ class Peer(asyncio.Protocol):
         return message
 
     def send(self, message: AnyMessage) -> None:
-        """Queue a message; drop the peer if it has not read `buffer_bytes` of earlier ones."""
+        """Queue a message; disconnects a peer with more than `buffer_bytes` unread."""
         self.send_frame(encode(message))
 
     async def drained(self, timeout_s: float) -> bool:
-        """Wait until the peer has read most of what was sent; False if it has not in time, or is gone."""
+        """Wait until the peer has read most of the buffer; False on timeout or disconnect."""
         ready = asyncio.ensure_future(self._writable.wait())
         ends: set[asyncio.Future[Any]] = {ready, self.gone}
         await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -73,9 +74,9 @@ class Peer(asyncio.Protocol):
             self._drop_slow(transport)
 
     def _drop_slow(self, transport: asyncio.Transport) -> None:
-        """Say why behind what it has not read, and send no more. To break the connection would look like a crash."""
-        logger.warning("a client reads too slowly and is dropped")
-        transport.write(encode(Failed("client_too_slow", "The answer was not read in time.")))
+        """Append the reason and send no more. Closing at once would look like a crash."""
+        logger.warning("disconnecting a client with more than {} unread bytes", self._buffer_bytes)
+        transport.write(encode(Failed("client_too_slow", "The response was not read in time.")))
         transport.close()
         asyncio.get_running_loop().call_later(_FLUSH_S, transport.abort)
         self._end()
@@ -83,8 +84,7 @@ class Peer(asyncio.Protocol):
     # ---- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # for the type checker
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         task = asyncio.get_running_loop().create_task(self._run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -94,7 +94,7 @@ class Peer(asyncio.Protocol):
             for message in self._decoder.feed(data):
                 self._inbox.put_nowait(message)
         except FramingError as error:
-            logger.warning("dropped a connection: {}", error)
+            logger.warning("closing a connection after an invalid frame: {}", error)
             self._abort()
 
     def pause_writing(self) -> None:
@@ -104,9 +104,10 @@ class Peer(asyncio.Protocol):
         self._writable.set()
 
     def eof_received(self) -> bool:
-        return False  # half-closed counts as gone: the transport closes
+        return False  # half-closed counts as closed
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
         self._end()
 
     def _end(self) -> None:
@@ -121,7 +122,7 @@ class Peer(asyncio.Protocol):
             raise
         except Exception:  # noqa: BLE001  # process boundary: one connection must not take the server down
             logger.exception("connection handler failed")
-            self.send(Failed.of(InternalError()))  # to break the connection would look like a crash
+            self.send(Failed.of(InternalError()))  # closing without it would look like a crash
         finally:
             if self._transport is not None:
                 self._transport.close()
@@ -135,7 +136,7 @@ Handler = Callable[[Peer], Awaitable[None]]
 
 
 class Server:
-    """A listening Unix socket, readable by this user only. It binds again when its file is removed under it."""
+    """A listening Unix socket for this user only. It binds again when its file is removed."""
 
     def __init__(self, path: Path, handler: Handler, *, buffer_bytes: int = 1 << 20) -> None:
         self._path = path
@@ -144,20 +145,20 @@ class Server:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._inode = 0
-        self._keeping: asyncio.Task[None] | None = None
+        self._rebinder: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Bind, taking over a socket file nobody answers on.
+        """Bind, replacing a stale socket file.
 
         Raises:
-            AddressInUse: when a living process answers.
+            AddressInUse: a process listens on it.
         """
-        if await _answers(self._path):
+        if await _is_served(self._path):
             raise AddressInUse(str(self._path))
         with suppress(FileNotFoundError):
             self._path.unlink()
         await self._bind()
-        self._keeping = asyncio.get_running_loop().create_task(self._keep_bound())
+        self._rebinder = asyncio.get_running_loop().create_task(self._rebind())
 
     async def _bind(self) -> None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -176,42 +177,42 @@ class Server:
             ),
         )
         if before is not None:
-            before.close()  # nobody can find it any more; its open connections go on
+            before.close()  # unreachable by now; its open connections are kept
 
-    async def _keep_bound(self) -> None:
-        """Look after the file until another process has taken its place. Cleaners of /tmp delete sockets that serve."""
+    async def _rebind(self) -> None:
+        """Bind again when a cleaner of /tmp deletes the file, until another process has taken it over."""
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_CHECK_S)
             if self._is_replaced():
                 return
             if _inode(self._path) is None and self._directory_is_ours():
-                with suppress(OSError):  # tried again
+                with suppress(OSError):  # retried
                     await self._bind()
-                    logger.warning("the socket {} had been removed and is bound again", self._path.name)
+                    logger.warning("the socket {} was removed and has been bound again", self._path.name)
 
     def _is_replaced(self) -> bool:
         front = runtime.front(self._path)
         if front != self._path and _inode(front) == self._inode:
-            self._path = front  # a successor that has taken over: its socket was renamed
+            self._path = front  # this standby has taken over: its socket was renamed
         return _inode(self._path) not in (None, self._inode)
 
     def _directory_is_ours(self) -> bool:
         try:
             runtime.check_own(self._path.parent)
-        except OSError:  # it is the supervisor's to make again
+        except OSError:  # the supervisor creates it again
             return False
         return True
 
     async def close(self) -> None:
-        """Stop listening and end all handlers."""
-        if self._keeping is not None:
-            self._keeping.cancel()
+        """Stop listening and cancel all handlers."""
+        if self._rebinder is not None:
+            self._rebinder.cancel()
         if self._server is not None:
             self._server.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if _inode(self._path) == self._inode:  # else a successor has taken the place
+        if _inode(self._path) == self._inode:  # else a standby has taken over
             self._path.unlink(missing_ok=True)
 
 
@@ -222,7 +223,7 @@ def _inode(path: Path) -> int | None:
         return None
 
 
-async def _answers(path: Path) -> bool:
+async def _is_served(path: Path) -> bool:
     try:
         _, writer = await asyncio.wait_for(asyncio.open_unix_connection(str(path)), _PROBE_TIMEOUT_S)
     except OSError:

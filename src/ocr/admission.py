@@ -1,7 +1,7 @@
-"""The way of a page to a worker: one bounded line by class and arrival, and exactly one outcome for each page.
+"""Admission of pages to workers: one bounded priority queue, and exactly one outcome per page.
 
-Belongs to the broker's event loop. At most OCR_MAX_CONCURRENT pages are with the workers; a page whose worker died gets
-one more, before all others; nobody waits longer than OCR_QUEUE_TIMEOUT.
+Runs in the broker's event loop. At most OCR_MAX_CONCURRENT pages are being read; a page whose worker crashed is retried
+once, before all others; no page waits longer than OCR_QUEUE_TIMEOUT.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from src.ocr.queue import PageQueue
 from src.settings import OcrSettings
 
 _FIRST_GUESS_S = 2.0
-_NEW_SHARE = 0.2  # of the newest page in the moving average
+_NEW_SHARE = 0.2  # weight of the newest page in the moving average
 _RETRY_FAILED_S = 30.0
 _STOPPING = "The service is stopping."
 
 
 @dataclass(eq=False)
 class QueuedPage:
-    """One request on its way. Times are the event loop's. `crashed`: a worker died on it."""
+    """One queued request. Times are the event loop's. `crashed`: a worker crashed while reading it."""
 
     request: OcrRequest | OcrInspect
     outcome: asyncio.Future[OcrResult | OcrContents | Failed]
@@ -48,13 +48,13 @@ class QueuedPage:
     crashed: bool = False
 
     def settle(self, outcome: OcrResult | OcrContents | Failed) -> None:
-        """The first outcome counts; an abandoned page has none."""
+        """Set the outcome, unless there is one or the page was abandoned."""
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
 
 class Admission:
-    """Who is next. `pages` and `failures` count what workers could and could not read."""
+    """Decides which page is read next. `pages` and `failures` count pages read and failed."""
 
     def __init__(self, settings: OcrSettings, pool: Pool) -> None:
         self._settings = settings
@@ -69,12 +69,12 @@ class Admission:
 
     @property
     def width(self) -> int:
-        """Pages of one document that keep all workers busy, and one more at hand."""
+        """How many pages of one document keep all workers busy, plus one queued."""
         return min(self._settings.ocr_max_concurrent, self._pool.loaded + 1)
 
     @property
-    def ahead(self) -> int:
-        """How many more pages of a document will come to the worker that has one of them."""
+    def read_ahead(self) -> int:
+        """How many of the next pages a worker may read in the same batch."""
         return self._settings.ocr_batch - 1 if self._pool.loaded == 1 else 0
 
     @property
@@ -87,18 +87,18 @@ class Admission:
 
     @property
     def background(self) -> int:
-        """Of those that wait or are read."""
+        """Background pages, waiting or being read."""
         return sum(page.priority == "background" for page in (*self._waiting, *self._reading.values()))
 
-    # ---- a page's way
+    # ---- submitting
 
     def submit(
         self, request: OcrRequest | OcrInspect, priority: Priority = "normal", wait_s: float | None = None
     ) -> QueuedPage:
-        """Put a page at the end of its class; its `outcome` will complete. `wait_s`: OCR_QUEUE_TIMEOUT, if not given.
+        """Enqueue a page in its priority class; its `outcome` will complete. `wait_s`: default OCR_QUEUE_TIMEOUT.
 
         Raises:
-            ServiceError: when the line is full, the recognizer cannot be loaded, or the broker is stopping.
+            ServiceError: the queue is full, the recognizer failed to load, or the broker is stopping.
         """
         self._check_open()
         loop = asyncio.get_running_loop()
@@ -111,22 +111,22 @@ class Admission:
         return page
 
     def abandon(self, page: QueuedPage) -> None:
-        """Nobody wants the page any more: leave the line; a worker that reads it finishes for nothing."""
+        """The client is gone: dequeue the page; a worker that is reading it finishes, its result is dropped."""
         page.outcome.cancel()
-        self._leave_line(page)
+        self._dequeue(page)
 
     def pump(self) -> None:
-        """Start what can be started. Called whenever a page came or went, or a worker did."""
+        """Hand waiting pages to idle workers. Called whenever a page or a worker comes or goes."""
         if self._pool.state == "failed":
             self._fail_all(self._load_failed())
         while self._waiting and len(self._reading) < self._settings.ocr_max_concurrent:
             slot = self._pool.take()
             if slot is None:
                 break
-            self._begin(self._waiting.first(), slot)
+            self._start(self._waiting.first(), slot)
 
     async def close(self) -> None:
-        """Give every page its outcome and take no new ones."""
+        """Fail every page and accept no new ones."""
         self._closed = True
         self._fail_all(ShuttingDown(_STOPPING))
         for task, page in self._reading.items():
@@ -147,19 +147,19 @@ class Admission:
     def _limit_wait(self, page: QueuedPage) -> None:
         page.expiry = asyncio.get_running_loop().call_at(page.wait_until, self._expire, page)
 
-    def _leave_line(self, page: QueuedPage) -> None:
+    def _dequeue(self, page: QueuedPage) -> None:
         if page.expiry is not None:
             page.expiry.cancel()
         self._waiting.remove(page)
 
     def _expire(self, page: QueuedPage) -> None:
-        self._leave_line(page)
-        page.settle(Failed.of(self._waited_too_long(page)))
+        self._dequeue(page)
+        page.settle(Failed.of(self._queue_timeout_error(page)))
 
-    def _waited_too_long(self, page: QueuedPage) -> ServiceError:
+    def _queue_timeout_error(self, page: QueuedPage) -> ServiceError:
         limit = f"OCR_QUEUE_TIMEOUT ({self._settings.ocr_queue_timeout:g} s)"
         if page.crashed:
-            return OcrCrashed(f"The OCR worker died on this page, and no other was free within {limit}.")
+            return OcrCrashed(f"The OCR worker crashed on this page, and no other worker was free within {limit}.")
         if not self._pool.loaded:
             text = f"No OCR worker was ready within {limit}."
             return BackendUnavailable(text, retry_after_s=self._retry_after_s())
@@ -169,28 +169,28 @@ class Admission:
         return Overloaded(f"Too many concurrent OCR requests: {why}.", retry_after_s=self._retry_after_s())
 
     def _load_failed(self) -> ModelLoadFailed:
-        return ModelLoadFailed(self._pool.detail or "No OCR worker starts.", retry_after_s=_RETRY_FAILED_S)
+        return ModelLoadFailed(self._pool.detail or "No OCR worker could start.", retry_after_s=_RETRY_FAILED_S)
 
     def _retry_after_s(self) -> float:
-        """How long the pages that wait will take, by the mean of those that were read."""
+        """Estimated time to read all waiting pages, from the mean page time."""
         return float(max(1, math.ceil(self.waiting * self._mean_page_s / max(1, self._pool.loaded))))
 
     def _fail_all(self, error: ServiceError) -> None:
         while self._waiting:
             page = self._waiting.first()
-            self._leave_line(page)
+            self._dequeue(page)
             page.settle(Failed.of(error))
 
-    # ---- being read
+    # ---- reading
 
-    def _begin(self, page: QueuedPage, slot: Slot) -> None:
-        self._leave_line(page)
+    def _start(self, page: QueuedPage, slot: Slot) -> None:
+        self._dequeue(page)
         page.queue_s = asyncio.get_running_loop().time() - page.arrived
         task = asyncio.create_task(self._read(page, slot))
         self._reading[task] = page
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._on_done)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[None]) -> None:
         del self._reading[task]
         self.pump()
 
@@ -200,11 +200,11 @@ class Admission:
         except WorkerCrashed:
             self._crashed(page)
         except WorkerGone as error:
-            self._again(page, error)
+            self._retry(page, error)
         except ServiceError as error:
             self._fail(page, error)
-        except Exception:  # noqa: BLE001  # process boundary: whatever happens to a page, it gets its outcome
-            logger.exception("a page was lost")
+        except Exception:  # noqa: BLE001  # process boundary: every page gets an outcome
+            logger.exception("reading a page failed unexpectedly")
             self._fail(page, InternalError())
 
     def _count(self, answer: OcrResult | OcrContents | Failed, page: QueuedPage) -> None:
@@ -223,22 +223,22 @@ class Admission:
         page.settle(msgspec.structs.replace(answer, timings=timings))
 
     def _crashed(self, page: QueuedPage) -> None:
-        """One more try; a page that kills twice fails alone."""
+        """Retry once on another worker; after a second crash the page fails."""
         if page.crashed:
-            self._fail(page, OcrCrashed("The OCR worker died on this page, and another on its retry."))
+            self._fail(page, OcrCrashed("The OCR worker crashed on this page, and another one on its retry."))
             return
         page.crashed = True
         if isinstance(page.request, OcrRequest):
             page.request = msgspec.structs.replace(page.request, fallback=True)
         page.wait_until = asyncio.get_running_loop().time() + self._settings.ocr_queue_timeout
-        self._again(page, "its worker died on it")
+        self._retry(page, "its worker crashed")
 
-    def _again(self, page: QueuedPage, why: object) -> None:
-        """Back to the head of the line, if anyone still wants it."""
+    def _retry(self, page: QueuedPage, why: object) -> None:
+        """Requeue at the head, unless the page was abandoned."""
         if page.outcome.done() or self._closed:
             return
-        logger.warning("a page goes to another worker: {}", why)
-        self._waiting.put_back(page)
+        logger.warning("retrying a page on another worker: {}", why)
+        self._waiting.requeue(page)
         self._limit_wait(page)
 
     def _fail(self, page: QueuedPage, error: ServiceError) -> None:

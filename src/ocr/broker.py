@@ -1,6 +1,6 @@
-"""The OCR process's side of the wire: one connection asks for health, brings a page or a document, or asks for a job.
+"""The OCR process's request handler: health, a page, a document, or a job per connection.
 
-Belongs to the broker's event loop; pages go through `admission` to the `pool`. Images and documents stay unopened.
+Runs in the broker's event loop; pages go through `admission` to the `pool`. The broker never decodes images.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from src.ipc.messages.status import Health, MemoryReading, OcrLoad
 from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
 from src.ocr.admission import Admission
-from src.ocr.document_run import Assignment, Source
+from src.ocr.document_run import DocumentRun, Source
 from src.ocr.job_store import ENDED
 from src.ocr.jobs import Jobs
 from src.ocr.pool import Pool
 from src.ocr.spool import Spool
 from src.settings import OcrSettings
 
-_LAST_ANSWERS_S = 1.0
-_READS_S = 60.0  # a client that takes nothing for so long is gone
-_WATCH_S = 10.0  # a job's state is sent at least so often
+_LAST_REPLIES_S = 1.0
+_CLIENT_READ_S = 60.0  # a client that reads nothing for this long is disconnected
+_WATCH_S = 10.0  # a watched job's state is sent at least this often
 _PAGES_AT_ONCE = 16
 
 
 class Broker:
-    """What `ipc.server` calls for each connection."""
+    """Serves the connections of `ipc.server`."""
 
     def __init__(self, settings: OcrSettings, pool: Pool, admission: Admission, jobs: Jobs, spool: Spool) -> None:
         self._settings = settings
@@ -55,7 +55,7 @@ class Broker:
         self._admission = admission
         self._jobs = jobs
         self._spool = spool
-        self._answering: set[asyncio.Future[None]] = set()
+        self._open_requests: set[asyncio.Future[None]] = set()
         self._self = psutil.Process()
 
     async def start(self) -> None:
@@ -63,15 +63,15 @@ class Broker:
         await self._jobs.start()
 
     async def close(self) -> None:
-        """Give every page its outcome, then end the workers."""
+        """Give every page an outcome, then stop the workers."""
         await self._jobs.close()
         await self._admission.close()
-        if self._answering:
-            await asyncio.wait(self._answering, timeout=_LAST_ANSWERS_S)
+        if self._open_requests:
+            await asyncio.wait(self._open_requests, timeout=_LAST_REPLIES_S)
         await self._pool.close()
 
     async def serve(self, peer: Peer) -> None:
-        """One connection, until its request is answered or the peer closes."""
+        """Serve one connection until its request is answered or the peer closes."""
         while (message := await peer.receive()) is not None:
             if not isinstance(message, Ping):
                 return await self._serve(peer, message)
@@ -86,7 +86,7 @@ class Broker:
         elif isinstance(message, OcrJobRequest):
             await self._answer(peer, message.id, self._job(peer, message))
         else:
-            peer.send(Failed.of(InvalidRequest("OCR takes pages, documents, jobs and Ping.")))
+            peer.send(Failed.of(InvalidRequest("The OCR process handles pages, documents, jobs and Ping.")))
 
     def health(self) -> Health:
         pool, admission = self._pool, self._admission
@@ -107,24 +107,24 @@ class Broker:
         return Health(pool.state, os.getpid(), memory, pool.detail, pool.engine, ocr=load)
 
     async def _answer(self, peer: Peer, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Do the work until it is done or the peer closes: then nobody wants it. A `ServiceError` is its outcome."""
-        logs.request_id.set(name)  # this task is the connection's own, and so is its context
+        """Run `work`, cancelled when the peer closes. A `ServiceError` is sent as its outcome."""
+        logs.request_id.set(name)  # this task serves one connection, so the context is its own
         task = asyncio.create_task(work)
-        answered = asyncio.get_running_loop().create_future()
-        self._answering.add(answered)
+        closed = asyncio.get_running_loop().create_future()
+        self._open_requests.add(closed)
         try:
             ends: set[asyncio.Future[Any]] = {task, peer.gone}
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            return logger.info("a request was given up by its client")
+            return logger.info("a client cancelled its request")
         except ServiceError as error:
             return _send(peer, Failed.of(error))
         finally:
             task.cancel()
             await asyncio.wait({task})
-            self._answering.discard(answered)
-            answered.set_result(None)
+            self._open_requests.discard(closed)
+            closed.set_result(None)
 
     # ---- a page
 
@@ -139,7 +139,7 @@ class Broker:
     # ---- a document
 
     async def _document(self, peer: Peer, document: OcrDocument) -> None:
-        """Read it now, or make it a job."""
+        """Read it now, or create a job."""
         path = await self._spool.put(document.data)
         job = None
         try:
@@ -154,20 +154,20 @@ class Broker:
 
     async def _read(self, peer: Peer, document: OcrDocument, path: Path) -> OcrJob | None:
         source = Source(document.id, str(path), document.base64, document.pages, document.options, document.priority)
-        assignment = Assignment(self._admission, source, wait_s=document.timeout_s, patient=False)
-        contents, numbers = await assignment.open(self._settings.ocr_max_pages)
+        run = DocumentRun(self._admission, source, wait_s=document.timeout_s, patient=False)
+        contents, numbers = await run.open(self._settings.ocr_max_pages)
         if len(numbers) > document.max_pages:
             if document.as_job == "beyond_limit":
                 return await self._jobs.create(document, path)
-            raise PayloadTooLarge(_too_long(len(numbers), document.max_pages), param="pages")
+            raise PayloadTooLarge(_too_many_pages(len(numbers), document.max_pages), param="pages")
         peer.send(OcrTaken(contents.kind, numbers))
 
         async def on_page(number: int, outcome: OcrResult | Failed) -> None:
             _log(outcome)
             peer.send(OcrPage(number, outcome))
-            await peer.drained(_READS_S)
+            await peer.drained(_CLIENT_READ_S)
 
-        await assignment.read(numbers, on_page)
+        await run.read(numbers, on_page)
         return None
 
     # ---- a job
@@ -176,10 +176,10 @@ class Broker:
         if request.action == "cancel":
             return peer.send(await self._jobs.cancel(request.job, request.owner))
         await self._jobs.get(request.job, request.owner)
-        return await self._follow(peer, request)
+        return await self._stream_job(peer, request)
 
-    async def _follow(self, peer: Peer, request: OcrJobRequest) -> None:
-        """Its pages so far, then its state; of one that is watched, until it has ended."""
+    async def _stream_job(self, peer: Peer, request: OcrJobRequest) -> None:
+        """Send its pages so far and its state; repeat until it has ended if it is watched."""
         seen = request.after
         while True:
             changed = self._jobs.changed(request.job)
@@ -187,7 +187,7 @@ class Broker:
             while pages := await self._jobs.pages(request.job, seen, _PAGES_AT_ONCE):
                 for page in pages:
                     peer.send(page if request.pictures else _without_picture(page))
-                    await peer.drained(_READS_S)
+                    await peer.drained(_CLIENT_READ_S)
                 seen = pages[-1].sequence
             peer.send(job)
             if request.action == "get" or job.state in ENDED or changed is None:
@@ -203,9 +203,9 @@ def _without_picture(page: OcrPage) -> OcrPage:
     return OcrPage(page.number, msgspec.structs.replace(page.outcome, picture=b""), page.sequence)
 
 
-def _too_long(count: int, limit: int) -> str:
+def _too_many_pages(count: int, limit: int) -> str:
     return (
-        f"{count} pages are more than one request is answered for ({limit}, OCR_SYNC_PAGES). Name fewer in 'pages', "
+        f"The document has {count} pages; one request may read {limit} (OCR_SYNC_PAGES). Select fewer in 'pages', "
         "send 'Prefer: respond-async', or post the document to /v1/ocr/jobs."
     )
 
@@ -218,10 +218,10 @@ def _send(peer: Peer, outcome: AnyMessage) -> None:
 
 def _log(outcome: OcrResult | Failed) -> None:
     if isinstance(outcome, Failed):
-        return logger.warning("a page was refused or failed: {} ({})", outcome.code, outcome.message)
+        return logger.warning("a page failed: {} ({})", outcome.code, outcome.message)
     times = outcome.timings
     return logger.info(
-        "a page of {} × {} pixels was read: {} lines; waited {:.3f} s, decoded in {:.3f} s, recognized in {:.3f} s",
+        "read a page of {} × {} pixels: {} lines; queued {:.3f} s, decoded in {:.3f} s, recognized in {:.3f} s",
         outcome.width,
         outcome.height,
         len(outcome.lines),

@@ -1,6 +1,6 @@
-"""A document being read: its pages go to `admission` a few at a time, and come back in any order.
+"""One document being read: its pages are submitted to `admission` a few at a time and complete in any order.
 
-Belongs to the broker's event loop. One assignment is one `read`; whoever started it cancels its task to give it up.
+Runs in the broker's event loop. One `DocumentRun` is one `read`; cancelling its task abandons the pages.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from src.ocr.admission import Admission, QueuedPage
 OnPage = Callable[[int, "OcrResult | Failed"], Awaitable[None]]
 
 _PAUSE_S = 1.0
-# what ends when the pool is better: a job waits for it
-_PASSING = frozenset({"overloaded", "backend_unavailable", "model_load_failed"})
+# transient errors: a job retries after them
+_TRANSIENT = frozenset({"overloaded", "backend_unavailable", "model_load_failed"})
 SHUTDOWN = "server_shutdown"
 
 
 @dataclass(frozen=True)
 class Source:
-    """A document in the spool, and what is wanted of it."""
+    """A document in the spool, with the requested pages and options."""
 
     id: str
     path: str
@@ -38,8 +38,8 @@ class Source:
     priority: Priority
 
 
-class Assignment:
-    """`patient`: full lines and missing workers are waited for, as nobody holds a connection for it."""
+class DocumentRun:
+    """`patient`: retry while the queue is full or workers are missing; for jobs, which hold no connection."""
 
     def __init__(self, admission: Admission, source: Source, *, wait_s: float, patient: bool) -> None:
         self._admission = admission
@@ -48,19 +48,17 @@ class Assignment:
         self._patient = patient
 
     async def open(self, max_pages: int) -> tuple[OcrContents, tuple[int, ...]]:
-        """What it holds, and the numbers of the pages that are meant.
+        """Its kind and page count, and the selected page numbers.
 
         Raises:
-            ServiceError: it cannot be opened, has no such pages, or more than `max_pages` are asked for.
+            ServiceError: it cannot be opened, has no such pages, or more than `max_pages` are selected.
         """
         source = self._source
         inspect = OcrInspect(source.id, source.path, source.base64, source.options)
         contents = await self._contents(inspect)
         numbers = pages.select(source.ranges, contents.pages)
         if len(numbers) > max_pages:
-            text = (
-                f"The document has too many pages: at most {max_pages} are read (OCR_MAX_PAGES); name some in 'pages'."
-            )
+            text = f"The document has too many pages: the limit is {max_pages} (OCR_MAX_PAGES); select some in 'pages'."
             raise PayloadTooLarge(text, param="pages")
         return contents, numbers
 
@@ -71,7 +69,7 @@ class Assignment:
                 return outcome
             if not isinstance(outcome, Failed):
                 raise InternalError
-            if not (self._patient and outcome.code in _PASSING):
+            if not (self._patient and outcome.code in _TRANSIENT):
                 raise outcome.error()
             await asyncio.sleep(_PAUSE_S)
 
@@ -86,10 +84,10 @@ class Assignment:
             self._admission.abandon(page)
 
     async def read(self, numbers: Iterable[int], on_page: OnPage) -> None:
-        """Have all pages read; `on_page` gets each with its outcome, and may take its time.
+        """Read all pages; `on_page` is awaited with the outcome of each.
 
         Raises:
-            ServiceError: no page can be read at all, or the service is stopping.
+            ServiceError: no page can be submitted, or the service is stopping.
         """
         todo, running = (
             deque(numbers),
@@ -109,21 +107,23 @@ class Assignment:
     async def _submit(
         self, todo: deque[int], running: dict[asyncio.Future[OcrResult | OcrContents | Failed], tuple[int, QueuedPage]]
     ) -> None:
-        """As many as keep the workers busy; the others leave the line to other documents."""
+        """Submit as many pages as keep the workers busy; the rest stays out of the queue."""
         try:
             while todo and len(running) < self._admission.width:
                 page = self._admission.submit(self._request(todo), self._source.priority, self._wait_s)
                 running[page.outcome] = todo.popleft(), page
         except (Overloaded, BackendUnavailable) as error:
-            if not running and not (self._patient and error.code in _PASSING):
+            if not running and not (self._patient and error.code in _TRANSIENT):
                 raise
         if not running:
             await asyncio.sleep(_PAUSE_S)
 
     def _request(self, todo: deque[int]) -> OcrRequest:
         source = self._source
-        number, *ahead = islice(todo, 1 + self._admission.ahead)
-        return OcrRequest(source.id, b"", source.base64, source.path, number, source.options, ahead=tuple(ahead))
+        number, *read_ahead = islice(todo, 1 + self._admission.read_ahead)
+        return OcrRequest(
+            source.id, b"", source.base64, source.path, number, source.options, read_ahead=tuple(read_ahead)
+        )
 
     async def _done(
         self, number: int, outcome: OcrResult | OcrContents | Failed, todo: deque[int], on_page: OnPage
@@ -132,7 +132,7 @@ class Assignment:
             raise InternalError
         if isinstance(outcome, Failed) and outcome.code == SHUTDOWN:
             raise outcome.error()
-        if isinstance(outcome, Failed) and self._patient and outcome.code in _PASSING:
+        if isinstance(outcome, Failed) and self._patient and outcome.code in _TRANSIENT:
             todo.appendleft(number)
             return
         await on_page(number, outcome)

@@ -1,6 +1,6 @@
-"""Which recognizer the settings and this machine mean, and why. Pure but for a look at files; no engine is imported.
+"""Selects the recognizer from the settings and the machine. Reads files only; imports no engine.
 
-The worker loads what it says, the broker logs it, `run.py check` shows it.
+The worker loads it, the broker logs it, `run.py check` shows it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from src.settings import ROOT, Settings
 
 @dataclass(frozen=True)
 class RecognizerChoice:
-    """An engine, and the reason in words."""
+    """An engine, and the reason as text."""
 
     engine: str
     why: str
@@ -29,14 +29,14 @@ class RecognizerChoice:
 
 
 def choose(settings: Settings) -> RecognizerChoice:
-    """OCR_ENGINE, or what is best here."""
+    """OCR_ENGINE, or for `auto` the best engine on this machine."""
     if settings.ocr_engine != "auto":
-        return RecognizerChoice(settings.ocr_engine, "OCR_ENGINE says so")
+        return RecognizerChoice(settings.ocr_engine, "set by OCR_ENGINE")
     if not settings.ocr_model:
-        return RecognizerChoice("rapidocr", "no OCR_MODEL is set; the embedded models need nothing")
+        return RecognizerChoice("rapidocr", "OCR_MODEL is not set; its models are bundled")
     if not has_gpu():
-        return RecognizerChoice("rapidocr", "OCR_MODEL is set, but a vision model on a CPU takes minutes a page")
-    return RecognizerChoice("mlx_vlm", "OCR_MODEL is set, and there is a GPU")
+        return RecognizerChoice("rapidocr", "OCR_MODEL is set, but a vision model on a CPU takes minutes per page")
+    return RecognizerChoice("mlx_vlm", "OCR_MODEL is set, and a GPU is available")
 
 
 def has_gpu() -> bool:
@@ -45,14 +45,14 @@ def has_gpu() -> bool:
 
 
 def model_path(settings: Settings) -> Path:
-    """The folder of OCR_MODEL: as given, or under MODELS_DIR. Never a download: that is the operator's to do."""
+    """The folder of OCR_MODEL: as given, or under MODELS_DIR. Never downloaded."""
     given = Path(settings.ocr_model)
     inside = settings.models_path / given
     return inside if inside.is_dir() else ROOT / given
 
 
 def model_bytes(settings: Settings) -> int:
-    """What the weights take on disk, and about as much in memory; 0 for the embedded models."""
+    """Size of the weights on disk, about the same in memory; 0 for the bundled models."""
     if choose(settings).engine != "mlx_vlm":
         return 0
     return sum(file.stat().st_size for file in model_path(settings).glob("*.safetensors"))

@@ -1,8 +1,8 @@
-"""A recognizer without a model, for tests and dry runs: it does what the page's first row of pixels spells.
+"""A recognizer without a model, for tests and dry runs: the page's first row of pixels encodes a script.
 
 `draw("delay=0.5; text=hello")` makes such a page as a PNG file. Words, separated by `;`: `text=…`, `delay=seconds`,
-`error` (raise), `crash` (end the process), `hang`. Any other picture reads as its size. Needs no library but numpy,
-and `draw` not even that.
+`error` (raise), `crash` (end the process), `hang`. Any other image reads as its size. Needs numpy only,
+`draw` not even that.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ import struct
 import time
 import zlib
 
-from src.ocr.reading import Pixels, Reading, TextLine
+from typing_extensions import override
+
+from src.ocr.reading import Pixels, Reading, Recognizer, TextLine
 
 _PREFIX = "fake: "
 _HEIGHT = 8
 _HOUR_S = 3600.0
 
 
-class FakeRecognizer:
-    """Deterministic; the delay and the failure come with the page."""
+class FakeRecognizer(Recognizer):
+    """Deterministic; delays and failures are part of the page."""
 
     name = "fake"
     languages = frozenset({"en"})
 
-    def read(self, page: Pixels, language: str | None = None) -> Reading:  # noqa: ARG002  # it reads what is spelt
+    @override
+    def read(self, page: Pixels, language: str | None = None) -> Reading:
         height, width = page.shape[:2]
         script = _script(page)
         _act(script)
@@ -47,13 +50,13 @@ def _act(script: dict[str, str]) -> None:
     if "crash" in script:
         os._exit(1)
     if "error" in script:
-        raise RuntimeError("the page asked for an error")
+        raise RuntimeError("the page requested an error")
     while "hang" in script:
         time.sleep(_HOUR_S)
 
 
 def draw(script: str) -> bytes:
-    """A PNG file whose first row of grey pixels spells the script."""
+    """A PNG file whose first row of grey pixels encodes the script."""
     row = (_PREFIX + script).encode("ascii")
     header = struct.pack(">IIBBBBB", len(row), _HEIGHT, 8, 0, 0, 0, 0)
     pixels = b"\0" + row + (b"\0" + b"\xff" * len(row)) * (_HEIGHT - 1)

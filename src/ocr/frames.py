@@ -8,19 +8,24 @@ import zipfile
 import zlib
 from pathlib import PurePosixPath
 
+from typing_extensions import override
+
 from src.documents import kinds
 from src.errors import InvalidDocument, InvalidImage
 from src.ocr import documents
-from src.ocr.limits import DocumentLimits
+from src.ocr.documents import Document, DocumentLimits
 from src.ocr.reading import Pixels
 
 _CHUNK = 1 << 20
-_MOST_ENTRIES = 100_000
+_MAX_ENTRIES = 100_000
 _UNREADABLE = (OSError, RuntimeError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
-class ImageFile:
+class ImageFile(Document):
     """One image: one page, or, of a TIFF, as many as it has frames. Of an animation, the first frame."""
+
+    kind = ""
+    pages = 0
 
     def __init__(self, kind: str, data: bytes, limits: DocumentLimits) -> None:
         self.kind = kind
@@ -31,21 +36,25 @@ class ImageFile:
     def close(self) -> None:
         self._data = b""
 
-    def pixels(self, number: int, dpi: int) -> Pixels:  # noqa: ARG002  # it has its own resolution
+    @override
+    def pixels(self, number: int, dpi: int) -> Pixels:
         limit = self._limits.max_megapixels
         return documents.decode(self._data, base64_text=False, max_megapixels=limit, frame=number)
 
-    def text(self, number: int, dpi: int) -> None:  # noqa: ARG002  # pixels only
+    @override
+    def text(self, number: int, dpi: int) -> None:
         return None
 
-    def dpi(self, number: int, dpi: int) -> int | None:  # noqa: ARG002  # as above
+    @override
+    def dpi(self, number: int, dpi: int) -> int | None:
         return None
 
 
-class ZipOfImages:
-    """An archive: each file in it is a page, in the order people sort names; nothing is ever written to disk."""
+class ZipArchive(Document):
+    """A ZIP archive: each file is a page, in natural sort order; nothing is written to disk."""
 
     kind = "zip"
+    pages = 0
 
     def __init__(self, data: bytes, limits: DocumentLimits) -> None:
         self._limits = limits
@@ -56,19 +65,22 @@ class ZipOfImages:
             raise InvalidDocument("The ZIP archive is damaged or truncated.", param="file") from None
         self.pages = len(self._members)
         if not any(self._kind(member) for member in self._members[: limits.max_pages]):
-            raise InvalidDocument("The ZIP archive holds no images.", param="file")
+            raise InvalidDocument("The ZIP archive contains no images.", param="file")
 
     def close(self) -> None:
         self._archive.close()
 
-    def pixels(self, number: int, dpi: int) -> Pixels:  # noqa: ARG002  # images have their own resolution
+    @override
+    def pixels(self, number: int, dpi: int) -> Pixels:
         data = self._expand(self._members[number], self._limits.max_member_bytes)
         return documents.decode(data, base64_text=False, max_megapixels=self._limits.max_megapixels)
 
-    def text(self, number: int, dpi: int) -> None:  # noqa: ARG002  # as above
+    @override
+    def text(self, number: int, dpi: int) -> None:
         return None
 
-    def dpi(self, number: int, dpi: int) -> int | None:  # noqa: ARG002  # as above
+    @override
+    def dpi(self, number: int, dpi: int) -> int | None:
         return None
 
     def _kind(self, member: zipfile.ZipInfo) -> str | None:
@@ -79,14 +91,14 @@ class ZipOfImages:
             return None
 
     def _expand(self, member: zipfile.ZipInfo, most: int) -> bytes:
-        """Counted as it comes: what an archive says of its sizes need not be true."""
+        """Counted while expanding: the sizes in the archive's headers may be wrong."""
         data = bytearray()
         try:
             with self._archive.open(member) as file:
                 while (chunk := file.read(_CHUNK)) and len(data) <= most:
                     data += chunk
         except _UNREADABLE:
-            text = "The file in the ZIP archive is damaged, encrypted, or packed in an unknown way."
+            text = "The file in the ZIP archive is damaged, encrypted, or compressed with an unknown method."
             raise InvalidImage(text, param="file") from None
         if len(data) > most:
             raise InvalidImage(f"The file in the ZIP archive expands to more than {most >> 20} MiB.", param="file")
@@ -94,14 +106,14 @@ class ZipOfImages:
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The files that are meant: not folders, nor what systems leave behind."""
+    """The image files: no folders, no metadata of operating systems."""
     entries = archive.infolist()
-    if len(entries) > _MOST_ENTRIES:
-        raise InvalidDocument(f"The ZIP archive has more than {_MOST_ENTRIES} entries.", param="file")
-    return sorted((entry for entry in entries if not _is_litter(entry)), key=lambda entry: _natural(entry.filename))
+    if len(entries) > _MAX_ENTRIES:
+        raise InvalidDocument(f"The ZIP archive has more than {_MAX_ENTRIES} entries.", param="file")
+    return sorted((entry for entry in entries if not _is_metadata(entry)), key=lambda entry: _natural(entry.filename))
 
 
-def _is_litter(entry: zipfile.ZipInfo) -> bool:
+def _is_metadata(entry: zipfile.ZipInfo) -> bool:
     parts = PurePosixPath(entry.filename).parts
     return entry.is_dir() or "__MACOSX" in parts or not parts or parts[-1].startswith(".") or parts[-1] == "Thumbs.db"
 

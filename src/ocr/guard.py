@@ -1,7 +1,7 @@
-"""What PDFium may take for one page: a thread that looks on while native code works and cannot be told to stop.
+"""CPU and memory limits of PDFium per page: a thread watches native code that cannot be interrupted.
 
-A few kilobytes can ask for 2^30 drawings or for gigabytes of content, and nothing says so beforehand. Over a limit the
-page is refused at once and for good, as the document's fault, and this worker ends: `worker.py` says how.
+A few kilobytes of PDF can expand to 2^30 drawings or gigabytes of content without a warning. Over a limit the page
+fails without a retry, as the document's fault, and the worker process exits: see `worker.py`.
 """
 
 from __future__ import annotations
@@ -16,50 +16,50 @@ import psutil
 
 from src.errors import InvalidDocument
 
-_LOOK_S = 0.05
+_POLL_S = 0.05
 
-OPENING = 0.5  # of the limits: what is drawn is only listed, pictures are not decoded
+OPENING = 0.5  # share of the limits: objects are only listed, images are not decoded
 
 Guard = Callable[[float], AbstractContextManager[None]]
 
 
 @contextmanager
-def unguarded(share: float) -> Iterator[None]:  # noqa: ARG001  # a guard that lets everything pass
-    """For programs that trust their documents."""
+def unguarded(_share: float) -> Iterator[None]:
+    """No limits, for trusted documents."""
     yield
 
 
 @dataclass(frozen=True)
-class Usage:
-    """Of this process, at one moment."""
+class ProcessUsage:
+    """CPU time and resident memory of this process."""
 
     cpu_s: float
     memory_bytes: int
 
 
-def own_usage() -> Usage:
-    return Usage(time.process_time(), int(psutil.Process().memory_info().rss))
+def own_usage() -> ProcessUsage:
+    return ProcessUsage(time.process_time(), int(psutil.Process().memory_info().rss))
 
 
 class PageGuard:
-    """Call it, with a share of its limits, for a `with` block around native code; blocks are never nested.
+    """Call it with a share of its limits for a `with` block around native code; blocks are never nested.
 
-    `give_up` ends the process, from the guard's thread.
+    `abort` is called from the guard's thread and exits the process.
     """
 
     def __init__(
         self,
-        give_up: Callable[[InvalidDocument], object],
+        abort: Callable[[InvalidDocument], object],
         *,
         cpu_s: float,
         memory_bytes: int,
-        usage: Callable[[], Usage] = own_usage,
+        usage: Callable[[], ProcessUsage] = own_usage,
     ) -> None:
-        self._give_up = give_up
+        self._abort = abort
         self._cpu_s = cpu_s
         self._memory_bytes = memory_bytes
         self._usage = usage
-        self._before: Usage | None = None  # as the block began; None outside of one
+        self._before: ProcessUsage | None = None  # at the start of the block; None outside
         self._share = 1.0
         self._lock = threading.Lock()
         self._working = threading.Event()
@@ -74,18 +74,18 @@ class PageGuard:
             yield
         finally:
             self._working.clear()
-            with self._lock:  # never while it is given up: then this process has no other answer
+            with self._lock:  # not while aborting: the process sends no second reply
                 self._before = None
 
     def _watch(self) -> None:
         while self._working.wait():
-            time.sleep(_LOOK_S)
+            time.sleep(_POLL_S)
             with self._lock:
-                if self._before is not None and (why := self._excess(self._before)):
+                if self._before is not None and (why := self._exceeded_limit(self._before)):
                     self._before = None
-                    self._give_up(InvalidDocument(why, param="file"))
+                    self._abort(InvalidDocument(why, param="file"))
 
-    def _excess(self, before: Usage) -> str | None:
+    def _exceeded_limit(self, before: ProcessUsage) -> str | None:
         now, memory_bytes, cpu_s = self._usage(), int(self._share * self._memory_bytes), self._share * self._cpu_s
         if now.memory_bytes - before.memory_bytes > memory_bytes:
             took = f"{memory_bytes >> 20} MiB (OCR_WORKER_MEMORY_MB)"
@@ -93,4 +93,4 @@ class PageGuard:
             took = f"{cpu_s:g} s (OCR_DRAW_TIMEOUT)"
         else:
             return None
-        return f"The page is too complex: to draw it takes more than {took}."
+        return f"The page is too complex: rendering it takes more than {took}."

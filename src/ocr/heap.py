@@ -1,7 +1,7 @@
-"""Memory that a page has freed and the C library keeps: given back after a large one. Runs in an OCR worker only.
+"""Returns freed heap memory to the system after a large page (glibc malloc_trim). Runs in an OCR worker only.
 
-A page's tensors leave holes between which the next page's do not fit: a worker's peak grows from page to page. Small
-pages leave little, and giving that back would make each of them slower.
+Fragmentation makes a worker's peak memory grow from page to page. After small pages there is little to trim, and
+trimming would slow each of them down.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _KEPT_BYTES = 150 << 20
 
 
 class Heap:
-    """Made when the recognizer is loaded and warm: what counts is what is held beyond that."""
+    """Created when the recognizer is warm: growth is measured from there."""
 
     def __init__(self, resident: Callable[[], int] | None = None, trim: Callable[[int], object] | None = None) -> None:
         self._resident = resident or _resident
-        self._trim = trim or getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+        self._trim = trim or getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
         self._new_bytes = self._resident()
 
-    def give_back(self) -> None:
+    def trim(self) -> None:
         if self._trim is not None and self._resident() - self._new_bytes > _KEPT_BYTES:
             self._trim(0)
 

@@ -1,6 +1,6 @@
-"""Jobs and their pages on disk: an SQLite file in the runtime folder, so that a job outlives the broker.
+"""Jobs and their pages on disk: an SQLite file in the runtime folder, so that jobs survive a restart of the broker.
 
-All methods block and belong to one thread (`jobs` has an executor of one). Times are Unix time, passed in.
+All methods block and run on one thread (the executor of `jobs`). Times are Unix time, passed in.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from src.ocr.document_run import Source
 
 FILE = "ocr-jobs.sqlite"
 _BUSY_S = 10.0
-# counted by SQLite's user_version; what an older version wrote is brought here step by step
+# SQLite's user_version; older files are migrated
 _VERSION = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -36,16 +36,15 @@ SELECT j.id, j.state, j.format, j.created, j.expires, j.bytes, j.total,
 FROM jobs j LEFT JOIN pages p ON p.job = j.id WHERE j.id = ? GROUP BY j.id
 """
 ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled")
-_UNFINISHED = "state IN ('queued', 'running')"
 _outcome: msgspec.msgpack.Decoder[OcrResult | Failed] = msgspec.msgpack.Decoder(OcrResult | Failed)
 
 
-class Unstored(Exception):
-    """The disk does not take it, or does not give it, at the moment."""
+class StoreUnavailable(Exception):
+    """The database cannot be read or written at the moment."""
 
 
-class _Stored(msgspec.Struct, frozen=True):
-    """A `Source` in its row."""
+class _StoredSource(msgspec.Struct, frozen=True):
+    """A `Source` as stored in its row."""
 
     id: str
     path: str
@@ -55,8 +54,8 @@ class _Stored(msgspec.Struct, frozen=True):
     priority: Priority
 
 
-class Ledger:
-    """Opened on its first use."""
+class JobStore:
+    """Opened on first use."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
@@ -65,7 +64,7 @@ class Ledger:
     # ---- a job
 
     def add(self, job: OcrJob, source: Source) -> None:
-        stored = _Stored(source.id, source.path, source.base64, source.ranges, source.options, source.priority)
+        stored = _StoredSource(source.id, source.path, source.base64, source.ranges, source.options, source.priority)
         row = (job.id, job.state, job.format, job.created, job.expires, job.bytes, job.total, job.owner)
         with self._transaction() as database:
             database.execute(
@@ -95,23 +94,23 @@ class Ledger:
 
     def source(self, job: str) -> Source:
         (blob,) = self._database.execute("SELECT source FROM jobs WHERE id = ?", (job,)).fetchone()
-        stored = msgspec.msgpack.decode(blob, type=_Stored)
+        stored = msgspec.msgpack.decode(blob, type=_StoredSource)
         return Source(stored.id, stored.path, stored.base64, stored.ranges, stored.options, stored.priority)
 
     def begin(self, job: str, total: int) -> None:
-        """Unless it was cancelled meanwhile."""
+        """Mark it as running, unless it was cancelled meanwhile."""
         with self._transaction() as database:
             database.execute(
-                f"UPDATE jobs SET state = 'running', total = ? WHERE id = ? AND {_UNFINISHED}",  # noqa: S608  # a constant
+                "UPDATE jobs SET state = 'running', total = ? WHERE id = ? AND state IN ('queued', 'running')",
                 (total, job),
             )
 
     def end(self, job: str, state: JobState, expires: float, error: Failed | None = None) -> bool:
-        """Whether it was unfinished until now."""
+        """Mark it as ended; False if it had ended before."""
         blob = None if error is None else msgspec.msgpack.encode(error)
         with self._transaction() as database:
             done = database.execute(
-                f"UPDATE jobs SET state = ?, expires = ?, error = ? WHERE id = ? AND {_UNFINISHED}",  # noqa: S608  # a constant
+                "UPDATE jobs SET state = ?, expires = ?, error = ? WHERE id = ? AND state IN ('queued', 'running')",
                 (state, expires, blob, job),
             )
         return done.rowcount > 0
@@ -123,7 +122,7 @@ class Ledger:
     # ---- its pages
 
     def add_page(self, job: str, number: int, outcome: OcrResult | Failed) -> None:
-        """A page that is there already stays."""
+        """Store a page's outcome, unless it has one."""
         blob, failed = msgspec.msgpack.encode(outcome), isinstance(outcome, Failed)
         with self._transaction() as database:
             database.execute(
@@ -132,7 +131,7 @@ class Ledger:
             )
 
     def numbers(self, job: str) -> set[int]:
-        """The pages that are done."""
+        """The numbers of finished pages."""
         return {number for (number,) in self._database.execute("SELECT number FROM pages WHERE job = ?", (job,))}
 
     def pages(self, job: str, after: int, count: int) -> list[OcrPage]:
@@ -146,11 +145,11 @@ class Ledger:
     # ---- all jobs
 
     def unfinished(self) -> list[str]:
-        rows = self._database.execute(f"SELECT id FROM jobs WHERE {_UNFINISHED} ORDER BY created")  # noqa: S608  # a constant
+        rows = self._database.execute("SELECT id FROM jobs WHERE state IN ('queued', 'running') ORDER BY created")
         return [job for (job,) in rows]
 
     def count_unfinished(self, owner: str) -> int:
-        query = f"SELECT COUNT(*) FROM jobs WHERE owner = ? AND {_UNFINISHED}"  # noqa: S608  # a constant
+        query = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state IN ('queued', 'running')"
         (count,) = self._database.execute(query, (owner,)).fetchone()
         return int(count)
 
@@ -176,15 +175,15 @@ class Ledger:
             with self._database as database:
                 yield database
         except sqlite3.OperationalError as error:
-            raise Unstored(str(error)) from None
+            raise StoreUnavailable(str(error)) from None
 
     def _open(self) -> sqlite3.Connection:
         try:
             return _connect(self._path)
-        except sqlite3.OperationalError as error:  # a full disk is no damage
-            raise Unstored(str(error)) from None
+        except sqlite3.OperationalError as error:  # e.g. a full disk
+            raise StoreUnavailable(str(error)) from None
         except sqlite3.DatabaseError:
-            logger.exception("the OCR jobs cannot be read; their file is put aside and a new one begun")
+            logger.exception("the OCR job database is damaged; it is renamed and a new one created")
             self._put_aside()
             return _connect(self._path)
 
@@ -199,11 +198,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
     try:
         path.chmod(0o600)
-        database.execute("PRAGMA auto_vacuum = FULL")  # so that expired jobs give their space back
+        database.execute("PRAGMA auto_vacuum = FULL")  # expired jobs free disk space
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute(
-            "PRAGMA synchronous = NORMAL"
-        )  # a crash of the process loses nothing, one of the machine a page
+        database.execute("PRAGMA synchronous = NORMAL")  # a process crash loses nothing, a power failure at most a page
         database.execute("PRAGMA foreign_keys = ON")
         _migrate(database)
     except sqlite3.DatabaseError:
@@ -213,10 +210,10 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _migrate(database: sqlite3.Connection) -> None:
-    """Bring a file of any earlier version, or a new one, to this version's tables."""
+    """Create the tables, or migrate them from an earlier version."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     columns = {name for _, name, *_ in database.execute("PRAGMA table_info(jobs)")}
-    if columns and "owner" not in columns:  # before version 1: jobs of nobody, which an admin alone sees
+    if columns and "owner" not in columns:  # before version 1: jobs without an owner, visible to admins only
         database.execute("ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''")
     database.executescript(_SCHEMA)
     if version < _VERSION:

@@ -1,7 +1,7 @@
-"""The order in which people read the lines of a page: skew, rows, columns. Pure; called by a recognizer.
+"""Reading order of a page's lines: skew, rows, columns. Pure; called by recognizers.
 
-Columns are split only where both sides look like prose, so that the cells of a table stay in their row. The thresholds
-were tuned on rendered pages: a heuristic, and the one place of it.
+Columns are split only where both sides look like prose, so that table cells stay in their row. A heuristic; the
+thresholds were tuned on rendered pages.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STRAY_SHARE = 0.06  # lines that may cross the gap between two columns
 _TRIM = 0.15  # of a line's height, off both its ends: detectors draw boxes too wide
 _MIN_COLUMN_LINES = 5
 _MAX_DEPTH = 6
-# tries per block and columns within columns: without these, a page of scattered boxes takes for ever
+# candidates per block and nested columns: bounds the time for pages of scattered boxes
 _MAX_GAPS = 4
 _MAX_NESTING = 3
 
@@ -72,7 +72,7 @@ _Row = list[_Box]
 
 
 def turn(x: float, y: float, degrees: int, width: int, height: int) -> tuple[float, float]:
-    """Where a point is when its page, of this size, has been turned clockwise."""
+    """A point's coordinates after rotating its page, of this size, clockwise."""
     turned = {90: (height - 1 - y, x), 180: (width - 1 - x, height - 1 - y), 270: (y, width - 1 - x)}
     return turned.get(degrees % 360, (x, y))
 
@@ -181,7 +181,7 @@ def _order(boxes: Sequence[_Box], slack: float, depth: int = 0) -> list[_Row]:
             run = []
         else:
             run.append(row)
-    # a run that is the whole block was tried above
+    # a run that spans the whole block was tried above
     return ordered + (_order_run(run, slack, depth) if ordered else run)
 
 
@@ -196,7 +196,7 @@ def _in_columns(split: _Split, slack: float, depth: int) -> list[_Row]:
 
 
 def _split(boxes: Sequence[_Box], slack: float, depth: int = 0) -> _Split | None:
-    """Two columns of prose beside each other, if that is what these boxes are."""
+    """Two columns of prose beside each other, if the boxes form them."""
     if len(boxes) < 2 * _MIN_COLUMN_LINES or depth > _MAX_NESTING:
         return None
     most = int(_STRAY_SHARE * len(boxes))
@@ -228,7 +228,7 @@ def _cut(boxes: Sequence[_Box], x: float) -> _Split:
 
 
 def _is_prose(boxes: Sequence[_Box], slack: float) -> bool:
-    """A column of text: several lines, long for their height, about one a row; else it may be a table."""
+    """A column of text: several lines, long for their height, about one per row; else it may be a table."""
     return (
         len(boxes) >= _MIN_COLUMN_LINES
         and median(box.width / box.height for box in boxes) >= 5.5

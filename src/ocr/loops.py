@@ -1,6 +1,6 @@
-"""Tells when a model has begun to repeat itself. Pure; asked by the VLM recognizer while tokens come.
+"""Detects repetition loops in generated tokens. Pure; called by the VLM recognizer during decode.
 
-Real pages repeat too (dots, empty cells), so a loop must be short, have come often, and be long in all.
+Real pages repeat too (dots, empty cells), so a loop has a short period, many repetitions, and a minimum length.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _MIN_TOKENS = 32
 
 
 def loop_start(tokens: Sequence[int]) -> int | None:
-    """Where the loop at the end begins, or None: what is before it, and its first round, was read."""
+    """The index after the first repetition of the loop at the end, or None."""
     count = len(tokens)
     for period in range(1, min(_MAX_PERIOD, count // _MIN_TIMES) + 1):
         times = _repetitions(tokens, period)
@@ -23,7 +23,7 @@ def loop_start(tokens: Sequence[int]) -> int | None:
 
 
 def _repetitions(tokens: Sequence[int], period: int) -> int:
-    """How often the last `period` tokens stand at the end."""
+    """How often the last `period` tokens repeat at the end."""
     last, times = tokens[-period:], 1
     while (times + 1) * period <= len(tokens):
         end = len(tokens) - times * period

@@ -22,18 +22,18 @@ from src.ipc.server import AddressInUse, Server
 from src.ocr import engine_choice, sizing
 from src.ocr.admission import Admission
 from src.ocr.broker import Broker
-from src.ocr.job_store import Ledger
+from src.ocr.job_store import JobStore
 from src.ocr.jobs import Jobs
 from src.ocr.pool import Pool, WorkerRecycling
 from src.ocr.process import WorkerProcess
 from src.ocr.spool import Spool
 from src.settings import Settings
 
-_BUFFER_BYTES = 256 << 20  # one page with its picture fits; who sends many waits until they are read
+_BUFFER_BYTES = 256 << 20  # fits one page with its image; further sends wait until the client reads
 
 
 def main() -> int:
-    faulthandler.enable()  # SIGABRT, which the supervisor sends to the hung, dumps stacks
+    faulthandler.enable()  # the supervisor sends SIGABRT to a hung process
     try:
         config = settings.load()
         runtime.prepare(config.runtime_path)
@@ -42,11 +42,11 @@ def main() -> int:
         return ExitCode.CONFIG
     logs.configure("ocr", config, config.level)
     lifeline.watch(lambda: os._exit(ExitCode.PARENT_GONE))
-    lifeline.die_with_parent()  # also while it hangs; pages are put again, jobs go on with the next broker
+    lifeline.die_with_parent()  # also while hung; pages are sent again, jobs are resumed by the next broker
     try:
         asyncio.run(_run(config))
     except AddressInUse as error:
-        logger.error("another process answers on {}", error)
+        logger.error("another process listens on {}", error)
         return ExitCode.ALREADY_RUNNING
     return ExitCode.OK
 
@@ -64,23 +64,23 @@ async def _run(config: Settings) -> None:
         model_bytes=engine_choice.model_bytes(config),
         on_gpu=chosen.on_gpu,
     )
-    wear = WorkerRecycling(config.ocr_recycle_pages, (config.ocr_worker_memory_mb << 20) / 2)
-    pool = Pool(limits.least, config.ocr_page_timeout, lambda: WorkerProcess(config), wear)
+    recycling = WorkerRecycling(config.ocr_recycle_pages, (config.ocr_worker_memory_mb << 20) / 2)
+    pool = Pool(limits.least, config.ocr_page_timeout, lambda: WorkerProcess(config), recycling)
     admission, spool = Admission(config, pool), Spool(config.runtime_path)
-    jobs = Jobs(config, admission, Ledger(config.runtime_path), spool)
+    jobs = Jobs(config, admission, JobStore(config.runtime_path), spool)
     broker = Broker(config, pool, admission, jobs, spool)
     server = Server(runtime.ocr_socket(config.runtime_path), broker.serve, buffer_bytes=_BUFFER_BYTES)
     await server.start()
-    follower: asyncio.Task[None] | None = None
+    autoscaler: asyncio.Task[None] | None = None
     try:
         await broker.start()
-        follower = asyncio.create_task(sizing.follow(pool, admission, limits))
-        logger.info("the OCR broker listens; {} ({}), {} to {} workers", *chosen.shown, limits.least, limits.most)
+        autoscaler = asyncio.create_task(sizing.autoscale(pool, admission, limits))
+        logger.info("the OCR broker is listening: {} ({}), {} to {} workers", *chosen.shown, limits.least, limits.most)
         await stop.wait()
         logger.info("the OCR broker is stopping")
     finally:
-        if follower is not None:
-            follower.cancel()
+        if autoscaler is not None:
+            autoscaler.cancel()
         await broker.close()
         await server.close()
 

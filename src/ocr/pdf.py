@@ -1,7 +1,7 @@
-"""PDF files, through PDFium: pages as pixels, and the text they carry themselves. Runs in an OCR worker only.
+"""PDF files through PDFium: rendered pages and their text layer. Runs in an OCR worker only.
 
-PDFium is native code over hostile input: this process may die of it, and is replaced. Pages are measured before they
-are rendered, pictures in them before they are decoded; what is not seen before, `guard` ends.
+PDFium is native code on untrusted input: it may crash the process, which is then restarted. Page and image sizes are
+checked before rendering; `guard` limits CPU time and memory.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pypdfium2 import raw
 
 from src.errors import InvalidDocument
 from src.ocr import layout
+from src.ocr.documents import DocumentLimits
 from src.ocr.guard import OPENING, Guard, unguarded
-from src.ocr.limits import DocumentLimits
 from src.ocr.reading import Pixels, Polygon, Reading, TextLine
 
 Size = tuple[int, int]  # width and height
 Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
 
 _MAX_SIDE = 5000  # pixels a page is rendered to at most, whatever its size in points
-_LEAST_TEXT = 16  # characters of a text layer worth having
-_MOST_STRANGE = 0.02  # of them without meaning: private, unassigned, replacement
-_SCAN_COVER = 0.5  # of the page covered by pictures: a scan, whose text layer may be a stamp
+_MIN_TEXT = 16  # characters of a usable text layer
+_MAX_UNMAPPED = 0.02  # share of private, unassigned and replacement characters
+_SCAN_COVER = 0.5  # share of the page covered by images: a scan, whose text layer may be a stamp
 _SCAN_TEXT = 200
 _MAX_OBJECTS = 20_000
 _HYPHEN = "\x02"  # PDFium's for one at a line's end
@@ -39,7 +39,7 @@ _UPRIGHT = 0.7  # cosine of the angle to which text counts as upright
 
 
 class PdfFile:
-    """An open document; close it in the end."""
+    """An open document; close it after use."""
 
     kind = "pdf"
 
@@ -61,16 +61,16 @@ class PdfFile:
             raise InvalidDocument("The PDF has no pages.", param="file")
 
     def close(self) -> None:
-        self._leave_page()
+        self._close_page()
         self._document.close()
 
     def pixels(self, number: int, dpi: int) -> Pixels:
-        """The page as it is seen.
+        """The rendered page.
 
         Raises:
-            InvalidDocument: when it is damaged, or holds a picture over the limit.
+            InvalidDocument: it is damaged, or contains an image over the limit.
         """
-        with _damage_is_refused():
+        with _damaged_page_errors():
             page = self._page(number)
             with self._guard(OPENING):
                 self._check_pictures(page)
@@ -78,8 +78,8 @@ class PdfFile:
                 return _bgr(bitmap)
 
     def text(self, number: int, dpi: int) -> tuple[Reading, Size] | None:
-        """The page's own text, if it has one that is good, and the size to which its places refer."""
-        with _damage_is_refused():
+        """The page's text layer, if usable, and the page size that its polygons refer to."""
+        with _damaged_page_errors():
             page = self._page(number)
             with self._guard(1):
                 return self._own_text(page, dpi)
@@ -94,20 +94,20 @@ class PdfFile:
             return (reading, size) if reading else None
 
     def dpi(self, number: int, dpi: int) -> int:
-        """The resolution it is rendered at: less than asked for, where the page is large."""
-        with _damage_is_refused():
+        """The rendering resolution: less than requested for large pages."""
+        with _damaged_page_errors():
             return max(1, round(self._scale(self._page(number), dpi) * 72))
 
     def _page(self, number: int) -> pypdfium2.PdfPage:
-        """Kept open until another is asked for: opening a page means parsing all that is drawn on it."""
+        """The page, kept open until another one is requested: opening parses all of its content."""
         if self._current is None or self._current[0] != number:
-            self._leave_page()
+            self._close_page()
             with self._guard(OPENING):
                 self._current = number, self._open(number)
         return self._current[1]
 
     def _open(self, number: int) -> pypdfium2.PdfPage:
-        """With what was filled into its form made part of the page: else it is neither seen nor read."""
+        """Open a page with its form fields flattened, so that they are rendered and read."""
         page = self._document[number]
         if self._has_forms:
             page.flatten()
@@ -115,7 +115,7 @@ class PdfFile:
             page = self._document[number]
         return page
 
-    def _leave_page(self) -> None:
+    def _close_page(self) -> None:
         if self._current is not None:
             self._current[1].close()
             self._current = None
@@ -132,11 +132,11 @@ class PdfFile:
         return float(min(dpi / 72, _MAX_SIDE / max(width, height), most))
 
     def _check_pictures(self, page: pypdfium2.PdfPage) -> None:
-        """What PDFium would have to decode is written in the file, and may be gigabytes."""
+        """Reject images whose declared size exceeds the limit before PDFium decodes them."""
         for width, height in (_pixel_size(picture) for picture in _pictures(page)):
             if width * height > self._limits.max_megapixels * 1e6:
                 raise InvalidDocument(
-                    f"The page holds a picture of {width} × {height} pixels; "
+                    f"The page contains an image of {width} × {height} pixels; "
                     f"OCR_MAX_MEGAPIXELS allows {self._limits.max_megapixels:g}.",
                     param="file",
                 )
@@ -149,7 +149,7 @@ class PdfFile:
 
 
 @contextmanager
-def _damage_is_refused() -> Iterator[None]:
+def _damaged_page_errors() -> Iterator[None]:
     try:
         yield
     except (pypdfium2.PdfiumError, IndexError, ValueError) as error:
@@ -157,7 +157,7 @@ def _damage_is_refused() -> Iterator[None]:
 
 
 def _why(error: pypdfium2.PdfiumError) -> str:
-    """Ours, not PDFium's words."""
+    """A fixed text instead of PDFium's."""
     if error.err_code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
         return "The PDF is encrypted; send it without a password."
     return "The file begins like a PDF, but is damaged or truncated."
@@ -167,13 +167,13 @@ def _bgr(bitmap: pypdfium2.PdfBitmap) -> Pixels:
     pixels = bitmap.to_numpy()
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         return np.ascontiguousarray(np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2))
-    return np.array(pixels[:, :, :3], np.uint8, order="C")  # a copy: the bitmap's memory goes
+    return np.array(pixels[:, :, :3], np.uint8, order="C")  # a copy: the bitmap's memory is freed
 
 
 def _pictures(page: pypdfium2.PdfPage) -> Iterator[pypdfium2.PdfImage]:
     for count, found in enumerate(page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=4)):
         if count > _MAX_OBJECTS:
-            raise InvalidDocument("The page holds too many pictures.", param="file")
+            raise InvalidDocument("The page contains too many images.", param="file")
         yield found
 
 
@@ -189,14 +189,14 @@ def _pixel_size(picture: pypdfium2.PdfImage) -> tuple[int, int]:
 
 
 def _is_good(text: str) -> bool:
-    """Enough of it, and nearly all of it characters: fonts without a mapping give garbage."""
+    """Whether there is enough text of mapped characters: fonts without a mapping give garbage."""
     symbols = [symbol for symbol in text if not symbol.isspace() and symbol != _HYPHEN]
     strange = sum(symbol == "\ufffd" or unicodedata.category(symbol) in ("Co", "Cn", "Cc", "Cs") for symbol in symbols)
-    return len(symbols) >= _LEAST_TEXT and strange <= _MOST_STRANGE * len(symbols)
+    return len(symbols) >= _MIN_TEXT and strange <= _MAX_UNMAPPED * len(symbols)
 
 
 def _reading(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage, size: Size) -> Reading | None:
-    """Runs of text put into rows, as lines that were recognized are."""
+    """Text runs arranged into rows, as recognized lines are."""
     runs = [(words, _polygon(page, box, size)) for words, box in _runs(text)]
     arranged = layout.arrange([polygon for _, polygon in runs])
     rows = [[runs[index] for index in row] for row in arranged.rows]
@@ -207,7 +207,7 @@ def _reading(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage, size: Size) -
 
 
 def _is_turned(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage) -> bool:
-    """Whether most characters do not stand upright as the page is seen: then a recognizer turns it."""
+    """Whether most characters are rotated on the rendered page: then OCR reads it."""
     count = int(text.count_chars())
     sample = range(0, count, max(1, count // _SAMPLE))
     seen = [raw.FPDFText_GetCharAngle(text, index) + math.radians(page.get_rotation()) for index in sample]
@@ -215,7 +215,7 @@ def _is_turned(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage) -> bool:
 
 
 def _runs(text: pypdfium2.PdfTextPage) -> Iterator[tuple[str, Box]]:
-    """Lines as PDFium breaks them, in boxes as high as their font: tight ones would put dots in rows of their own."""
+    """Lines as PDFium breaks them, in boxes as high as their font: tight boxes would put dots in separate rows."""
     symbols: list[str] = []
     boxes: list[Box] = []
     count = text.count_chars()
@@ -246,7 +246,7 @@ def _polygon(page: pypdfium2.PdfPage, box: Box, size: Size) -> Polygon:
 
 
 def _on_page(page: pypdfium2.PdfPage, x: float, y: float, size: Size) -> tuple[float, float]:
-    """PDFium knows rotation and crop box."""
+    """PDFium applies rotation and crop box."""
     across, down = ctypes.c_int(), ctypes.c_int()
     # in tenths of a pixel, as PDFium gives whole numbers
     raw.FPDF_PageToDevice(page, 0, 0, size[0] * 10, size[1] * 10, 0, x, y, across, down)

@@ -1,7 +1,7 @@
-"""Keeps workers alive: starts them, replaces the dead and the worn, ends those that take too long over a page.
+"""The pool of OCR workers: starts, restarts and recycles them, kills those that exceed OCR_PAGE_TIMEOUT.
 
-Belongs to the broker's event loop. It knows pages one at a time; who is next is `admission`'s to say, how many workers
-there are `sizing`'s. A worker is anything that fits `Worker`: a process in the service, an object in the tests.
+Runs in the broker's event loop. `admission` decides which page is next, `sizing` how many workers there are. A worker
+is anything that implements `Worker`: a process in the service, an object in tests.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ ACCEPT_TIMEOUT_S = 10.0
 MAX_START_FAILURES = 3
 _FIRST_BACKOFF_S = 0.5
 _MAX_BACKOFF_S = 30.0
-_STEADY_S = 30.0  # who lived this long, or died on a page, had started well
+_STABLE_S = 30.0  # a worker that ran this long, or crashed on a page, counts as started
 
 
 class WorkerGone(Exception):
-    """The worker died, or had to be killed; if it had a page, it had not begun it."""
+    """The worker exited or was killed; it had not started on the page."""
 
 
 class WorkerCrashed(WorkerGone):
-    """The worker died on the page it was reading."""
+    """The worker crashed while reading the page."""
 
 
 class Worker(Protocol):
-    """A worker as the pool drives it. `gone` completes when it has died."""
+    """A worker as the pool controls it. `gone` completes when it has exited."""
 
     gone: asyncio.Future[None]
 
@@ -55,7 +55,7 @@ class Worker(Protocol):
 
 @dataclass(frozen=True)
 class WorkerRecycling:
-    """When a worker is replaced: after so many pages, or when it holds so much more than when it was new."""
+    """When a worker is recycled: after a number of pages, or a growth of memory since its start."""
 
     pages: float = inf
     growth_bytes: float = inf
@@ -63,7 +63,7 @@ class WorkerRecycling:
 
 @dataclass(eq=False)
 class Slot:
-    """The place of one worker. `failures`: starts in a row that led to nothing. `pages`: read by this worker."""
+    """One worker slot. `failures`: consecutive failed starts. `pages`: read by the current worker."""
 
     worker: Worker | None = None
     task: asyncio.Task[None] | None = None
@@ -79,22 +79,26 @@ class Slot:
         return self.worker is not None and not self.reading and self.worker.alive
 
     @property
-    def given_up(self) -> bool:
+    def failed_to_start(self) -> bool:
         return self.failures >= MAX_START_FAILURES
 
 
 class Pool:
-    """The workers and their places. `on_change` is called when a worker is loaded or lost."""
+    """The worker slots. `on_change` is called when a worker is loaded or lost."""
 
     def __init__(
-        self, size: int, page_timeout_s: float, new_worker: Callable[[], Worker], wear: WorkerRecycling | None = None
+        self,
+        size: int,
+        page_timeout_s: float,
+        new_worker: Callable[[], Worker],
+        recycling: WorkerRecycling | None = None,
     ) -> None:
         self._page_timeout_s = page_timeout_s
         self._new_worker = new_worker
-        self._wear = wear or WorkerRecycling()
+        self._recycling = recycling or WorkerRecycling()
         self._slots = [Slot() for _ in range(size)]
         self._started = False
-        self._past_starts = 0  # of places that are no more
+        self._past_starts = 0  # of removed slots
         self._past_loads = 0
         self._closing: set[asyncio.Task[None]] = set()
         self._on_change: Callable[[], None] = lambda: None
@@ -102,14 +106,14 @@ class Pool:
         self.detail: str | None = None
         self.recycled = 0
 
-    # ---- what it is like
+    # ---- state
 
     @property
     def state(self) -> BackendState:
-        """Loading until every worker has loaded once; one that cannot start does not hold up the others for ever."""
-        if not self.loaded and all(slot.given_up for slot in self._slots):
+        """Loading until every worker has loaded once or failed to start repeatedly."""
+        if not self.loaded and all(slot.failed_to_start for slot in self._slots):
             return "failed"
-        return "ready" if all(slot.loads or slot.given_up for slot in self._slots) else "loading"
+        return "ready" if all(slot.loads or slot.failed_to_start for slot in self._slots) else "loading"
 
     @property
     def loaded(self) -> int:
@@ -122,50 +126,50 @@ class Pool:
 
     @property
     def restarts(self) -> int:
-        """Workers that were started because another had died."""
+        """Workers started after a crash of their predecessor."""
         return self._past_starts + sum(max(0, slot.starts - 1) for slot in self._slots) - self.recycled
 
     @property
     def size(self) -> int:
-        """Places, whether their workers are loaded or not."""
+        """Number of slots, whether their workers are loaded or not."""
         return len(self._slots)
 
     # ---- a page
 
     def take(self) -> Slot | None:
-        """An idle worker's place, to be given to `read` at once."""
+        """Reserve an idle worker's slot for `read`."""
         slot = next((slot for slot in self._slots if slot.idle), None)
         if slot is not None:
             slot.reading = True
         return slot
 
     async def read(self, slot: Slot, request: OcrRequest | OcrInspect) -> OcrResult | OcrContents | Failed:
-        """Have the worker of a taken place read a page.
+        """Have the worker of a reserved slot read a page.
 
         Raises:
-            WorkerGone: the page was not begun.
-            WorkerCrashed: the worker died on it.
+            WorkerGone: the page was not started.
+            WorkerCrashed: the worker crashed on it.
             DeadlineExceeded: the worker was killed because the page took longer than OCR_PAGE_TIMEOUT.
         """
         worker = slot.worker
         if worker is None:
-            raise WorkerGone("it died before it was given the page")
-        await _hand_over(worker, request)
+            raise WorkerGone("the worker exited before it received the page")
+        await _send_request(worker, request)
         answer = await self._answer(worker)
         if isinstance(answer, OcrGivenUp):
-            worker.kill()  # it ends by itself; its place stays taken until the next one is there
+            worker.kill()  # it exits by itself; the slot stays reserved until the next worker is loaded
             return answer.outcome
         if slot.worker is worker:
-            self._put_back(slot, worker)
+            self._return(slot, worker)
         return answer
 
-    def _put_back(self, slot: Slot, worker: Worker) -> None:
-        """Idle again, or replaced: then its place stays taken until the next worker is there."""
+    def _return(self, slot: Slot, worker: Worker) -> None:
+        """Make the slot idle again, or recycle its worker: then it stays reserved until the next worker is loaded."""
         slot.pages += 1
-        if slot.pages < self._wear.pages and worker.memory_bytes() - slot.new_bytes < self._wear.growth_bytes:
+        if slot.pages < self._recycling.pages and worker.memory_bytes() - slot.new_bytes < self._recycling.growth_bytes:
             slot.reading = False
             return
-        logger.info("worker {} is replaced after {} pages", worker.pid, slot.pages)
+        logger.info("recycling worker {} after {} pages", worker.pid, slot.pages)
         self.recycled += 1
         worker.kill()
 
@@ -178,56 +182,56 @@ class Pool:
             raise DeadlineExceeded(text) from None
         if not isinstance(answer, OcrResult | OcrContents | OcrGivenUp | Failed):
             worker.kill()
-            raise WorkerCrashed("it died on the page")
+            raise WorkerCrashed("the worker crashed on the page")
         return answer
 
-    # ---- a worker's life
+    # ---- worker lifecycle
 
     def start(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
         self._started = True
         for slot in self._slots:
-            slot.task = asyncio.create_task(self._keep(slot))
+            slot.task = asyncio.create_task(self._maintain(slot))
 
     def grow(self) -> None:
-        """One more place."""
+        """Add a slot."""
         slot = Slot()
         self._slots.append(slot)
         if self._started:
-            slot.task = asyncio.create_task(self._keep(slot))
+            slot.task = asyncio.create_task(self._maintain(slot))
 
     def shrink(self) -> None:
-        """One place less, if a worker is idle."""
+        """Remove a slot, if a worker is idle."""
         slot = next((slot for slot in reversed(self._slots) if slot.idle), None)
         if slot is None or slot.task is None:
             return
         self._slots.remove(slot)
         self._past_starts += max(0, slot.starts - 1)
         self._past_loads += slot.loads
-        slot.reading = True  # nobody may take it any more
+        slot.reading = True  # not to be reserved any more
         slot.task.cancel()
         self._closing.add(slot.task)
         slot.task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
-        """Kill all workers and wait until they are reaped."""
+        """Kill and reap all workers."""
         tasks = [slot.task for slot in self._slots if slot.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *self._closing, return_exceptions=True)
 
-    async def _keep(self, slot: Slot) -> None:
+    async def _maintain(self, slot: Slot) -> None:
         while True:
-            started_well = await self._live(slot)
+            started_well = await self._run_worker(slot)
             slot.failures = 0 if started_well else slot.failures + 1
             self._on_change()
             if slot.failures:
                 pause_s = min(_MAX_BACKOFF_S, _FIRST_BACKOFF_S * 2 ** (slot.failures - 1))
-                logger.warning("worker start {} in a row failed; the next is in {:.1f} s", slot.failures, pause_s)
+                logger.warning("{} consecutive worker starts failed; next start in {:.1f} s", slot.failures, pause_s)
                 await asyncio.sleep(pause_s)
 
-    async def _live(self, slot: Slot) -> bool:
-        """One worker from start to end; whether it had started well."""
+    async def _run_worker(self, slot: Slot) -> bool:
+        """One worker from start to exit; whether it counts as started."""
         clock = asyncio.get_running_loop().time
         worker = self._new_worker()
         slot.starts += 1
@@ -239,12 +243,12 @@ class Pool:
             await worker.gone
         except (OSError, RuntimeError, WorkerGone) as error:
             self.detail = str(error)
-            logger.error("a worker did not start: {}", self.detail)
+            logger.error("a worker failed to start: {}", self.detail)
             return False
         finally:
             slot.worker = None
             await worker.end()
-        return slot.reading or clock() - loaded_at >= _STEADY_S
+        return slot.reading or clock() - loaded_at >= _STABLE_S
 
     def _add(self, slot: Slot, worker: Worker) -> None:
         slot.worker = worker
@@ -256,7 +260,7 @@ class Pool:
 
 
 async def _next(worker: Worker, timeout_s: float) -> AnyMessage | None:
-    """A worker's next message, None once it is gone; raises TimeoutError.
+    """A worker's next message, None once it has exited; raises TimeoutError.
 
     Not `wait_for`: before Python 3.12 it may swallow a cancellation, and `close` would wait for ever.
     """
@@ -270,27 +274,27 @@ async def _next(worker: Worker, timeout_s: float) -> AnyMessage | None:
         receiving.cancel()
 
 
-async def _hand_over(worker: Worker, request: OcrRequest | OcrInspect) -> None:
-    """Give a worker a page and see that it has it: one that was stopped or killed meanwhile did not fail on the page.
+async def _send_request(worker: Worker, request: OcrRequest | OcrInspect) -> None:
+    """Send a page and wait for `Accepted`: a worker that was killed before it did not crash on the page.
 
     Raises:
-        WorkerGone: when it does not take the page.
+        WorkerGone: the worker did not accept the page.
     """
     worker.send(request)
     try:
         if isinstance(await _next(worker, ACCEPT_TIMEOUT_S), Accepted):
             return
     except TimeoutError:
-        logger.error("worker {} does not respond", worker.pid)
+        logger.error("worker {} did not accept a page within {:g} s", worker.pid, ACCEPT_TIMEOUT_S)
     worker.kill()
-    raise WorkerGone("it did not take the page")
+    raise WorkerGone("the worker did not accept the page")
 
 
 async def _load(worker: Worker) -> str | None:
-    """Start a worker and wait for its report; the name of its engine.
+    """Start a worker and wait for its health; returns the name of its engine.
 
     Raises:
-        WorkerGone: with the reason, when it cannot load or does not report in time.
+        WorkerGone: it failed to load or did not report in time; the text is the reason.
     """
     await worker.start()
     try:
@@ -299,4 +303,4 @@ async def _load(worker: Worker) -> str | None:
         raise WorkerGone(f"a worker did not load within {LOAD_TIMEOUT_S:g} s") from None
     if isinstance(report, Health):
         return report.engine
-    raise WorkerGone(report.message if isinstance(report, Failed) else "a worker ended while it was loading")
+    raise WorkerGone(report.message if isinstance(report, Failed) else "a worker exited while loading")

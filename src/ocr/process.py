@@ -1,6 +1,6 @@
-"""One worker as the broker sees it: a spawned process and the socket to it, driven by the broker's event loop.
+"""One worker process and its socket, on the broker's event loop. Owned by `pool`.
 
-`pool` owns these. Nothing here blocks: a worker that does not read (stopped, or busy in native code) fills a buffer.
+Nothing here blocks: what a worker does not read (stopped, or busy in native code) is buffered.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import asyncio
 import multiprocessing
 import socket
 from multiprocessing.process import BaseProcess
+from typing import cast
 
 import psutil
 from loguru import logger
+from typing_extensions import override
 
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages.wire import AnyMessage
@@ -23,14 +25,14 @@ _spawning = multiprocessing.get_context("spawn")
 
 
 def _run(sock: socket.socket, settings: Settings) -> None:
-    """What the spawned process does."""
-    from src.ocr import worker  # noqa: PLC0415  # here we are the child; the broker never imports numpy or Pillow
+    """Entry point of the spawned process."""
+    from src.ocr import worker  # in the child only: the broker never imports numpy or Pillow
 
     worker.main(sock, settings)
 
 
 class WorkerProcess(asyncio.Protocol):
-    """A worker's process. `end` must be awaited in the end, also when `start` failed."""
+    """A worker's process. Await `end` finally, also when `start` failed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -50,18 +52,18 @@ class WorkerProcess(asyncio.Protocol):
         return not self.gone.done() and self._process is not None and self._process.is_alive()
 
     def memory_bytes(self) -> int:
-        """Resident; 0 for a process that is gone."""
+        """Resident memory; 0 for an exited process."""
         try:
             return int(psutil.Process(self.pid).memory_info().rss) if self.pid else 0
         except psutil.Error:
             return 0
 
     async def start(self) -> None:
-        """Spawn the process; raises OSError when the system has no room for one."""
+        """Spawn the process; raises OSError when the system cannot."""
         ours, theirs = socket.socketpair()
         try:
             await self._loop.create_unix_connection(lambda: self, sock=ours)
-            # no await from here on: a started process is always known to `end`
+            # no await from here on, so that `end` always sees a started process
             process = _spawning.Process(target=_run, args=(theirs, self._settings), name="ocr-worker", daemon=True)
             process.start()
             self._process = process
@@ -73,14 +75,14 @@ class WorkerProcess(asyncio.Protocol):
             self._transport.write(encode(message))
 
     async def receive(self) -> AnyMessage | None:
-        """The worker's next message, or None once it is gone."""
+        """The worker's next message, or None once it has exited."""
         message = await self._inbox.get()
         if message is None:
             self._inbox.put_nowait(None)
         return message
 
     def kill(self) -> None:
-        """SIGKILL: a worker holds nothing worth saving, and may be hung in native code."""
+        """SIGKILL: a worker has no state to save and may hang in native code."""
         if self._process is not None:
             self._process.kill()
 
@@ -96,26 +98,28 @@ class WorkerProcess(asyncio.Protocol):
         if process is None:
             return
         deadline = self._loop.time() + _REAP_TIMEOUT_S
-        # the socket and the sentinel close a moment before a process can be waited for, and waitpid has no event
-        while process.exitcode is None and self._loop.time() < deadline:  # noqa: ASYNC110  # see above
+        # polled: waitpid has no event, and socket and sentinel close a moment before the exit code is available
+        while process.exitcode is None:
+            if self._loop.time() >= deadline:
+                break
             await asyncio.sleep(_REAP_INTERVAL_S)
-        logger.info("worker {} has ended (exit code {})", process.pid, process.exitcode)
+        logger.info("worker {} exited with code {}", process.pid, process.exitcode)
 
     # ---- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  # for the type checker
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         try:
             for message in self._decoder.feed(data):
                 self._inbox.put_nowait(message)
         except FramingError as error:
-            logger.error("worker {} does not speak our protocol: {}", self.pid, error)
+            logger.error("worker {} sent an invalid frame: {}", self.pid, error)
             self.kill()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
         self._inbox.put_nowait(None)
         if not self.gone.done():
             self.gone.set_result(None)

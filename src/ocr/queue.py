@@ -1,7 +1,7 @@
-"""The line in which work waits for a worker: three classes, in order of arrival in each; nobody waits for ever.
+"""The priority queue of pages: FIFO within each class, with ageing against starvation. Used by `admission`.
 
-Belongs to `admission`. A class below stands as if it had arrived `AGE_S` later: a low page waits behind high ones for
-that long, not without end. Clocks are passed in.
+Each lower class is ordered as if it had arrived `AGE_S` later: a low page waits that long behind high ones, not for
+ever.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ AGE_S = 20.0
 _RANK: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2, "background": 3}
 
 
-class Waiter(Protocol):
-    """`arrived`: on the clock of whoever owns the line."""
+class QueueItem(Protocol):
+    """`arrived`: on the clock of the queue's owner."""
 
     @property
     def arrived(self) -> float: ...
@@ -25,14 +25,14 @@ class Waiter(Protocol):
     def priority(self) -> Priority: ...
 
 
-T = TypeVar("T", bound=Waiter)
+T = TypeVar("T", bound=QueueItem)
 
 
 class PageQueue(Generic[T]):
-    """Those who come back (`put_back`) go before all others."""
+    """Requeued items come before all others."""
 
     def __init__(self) -> None:
-        self._back: deque[T] = deque()
+        self._requeued: deque[T] = deque()
         self._classes: dict[Priority, deque[T]] = {priority: deque() for priority in _RANK}
 
     def __len__(self) -> int:
@@ -45,28 +45,28 @@ class PageQueue(Generic[T]):
     def __bool__(self) -> bool:
         return len(self) > 0
 
-    def add(self, waiter: T) -> None:
-        self._classes[waiter.priority].append(waiter)
+    def add(self, item: T) -> None:
+        self._classes[item.priority].append(item)
 
-    def put_back(self, waiter: T) -> None:
-        self._back.appendleft(waiter)
+    def requeue(self, item: T) -> None:
+        self._requeued.appendleft(item)
 
     def first(self) -> T:
-        """Who is next; IndexError when nobody is."""
-        if self._back:
-            return self._back[0]
+        """The next item; IndexError when the queue is empty."""
+        if self._requeued:
+            return self._requeued[0]
         heads = [queue[0] for queue in self._classes.values() if queue]
         if not heads:
-            raise IndexError("nobody waits")
-        return min(heads, key=lambda waiter: waiter.arrived + AGE_S * _RANK[waiter.priority])
+            raise IndexError("the page queue is empty")
+        return min(heads, key=lambda item: item.arrived + AGE_S * _RANK[item.priority])
 
-    def remove(self, waiter: T) -> None:
-        """Leave the line, if still in it."""
+    def remove(self, item: T) -> None:
+        """Remove an item, if it is queued."""
         for queue in self._queues():
-            if waiter in queue:
-                queue.remove(waiter)
+            if item in queue:
+                queue.remove(item)
                 return
 
     def _queues(self) -> Iterator[deque[T]]:
-        yield self._back
+        yield self._requeued
         yield from self._classes.values()

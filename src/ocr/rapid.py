@@ -1,7 +1,7 @@
-"""RapidOCR (PP-OCRv6 on onnxruntime) with tuned settings; its wheel carries the models, nothing is downloaded.
+"""RapidOCR (PP-OCRv6 on onnxruntime) with tuned settings; its wheel contains the models, nothing is downloaded.
 
-Its three models are called one by one, because its own pipeline turns single lines upside down, enlarges small
-pictures at great cost, and knows neither page orientation nor columns. Runs in an OCR worker only, on one thread.
+Its three models are called separately, because its own pipeline turns single lines upside down, upscales small images
+at great cost, and detects neither page orientation nor columns. Runs in an OCR worker only, on one thread.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ import numpy as np
 import rapidocr
 from numpy.typing import NDArray
 from rapidocr.ch_ppocr_rec import TextRecInput
+from typing_extensions import override
 
 from src.ocr import layout
-from src.ocr.reading import Pixels, Polygon, Reading, TextLine
+from src.ocr.reading import Pixels, Polygon, Reading, Recognizer, TextLine
 
 Boxes = NDArray[np.float32]  # n x 4 corners x (x, y), clockwise from the line's start
 
 _MIN_SCORE = 0.5
-_SMALL_SIDE = 40  # below it lines come back empty
+_SMALL_SIDE = 40  # smaller images give empty lines
 _ENLARGED_SIDE = 48
 _MAX_ENLARGEMENT = 6.0
 _VOTERS = 12
 
-# what PP-OCRv6's models were trained on; others would need a download
+# the languages of PP-OCRv6's bundled models
 _LANGUAGES = frozenset(
     [
         "zh",
@@ -83,7 +84,7 @@ _LANGUAGES = frozenset(
 )
 
 
-class RapidRecognizer:
+class RapidRecognizer(Recognizer):
     """The three models, loaded and warm."""
 
     name = "rapidocr"
@@ -92,13 +93,14 @@ class RapidRecognizer:
     def __init__(self) -> None:
         cv2.setNumThreads(1)
         self._engine = rapidocr.RapidOCR(params=_settings())
-        # the first call loads the models; `use_cls` only here, to load the classifier too
+        # the first call loads the models; `use_cls` loads the classifier too
         self._engine(_warm_up_line(), use_det=True, use_cls=True, use_rec=True)
         if None in (self._engine.text_det, self._engine.text_cls, self._engine.text_rec):
             raise RuntimeError("RapidOCR did not read the warm-up line")
-        self.read(_warm_up_page())  # a worker's first page would take half as long again
+        self.read(_warm_up_page())  # without it a worker's first page takes half as long again
 
-    def read(self, page: Pixels, language: str | None = None) -> Reading:  # noqa: ARG002  # one model reads them all
+    @override
+    def read(self, page: Pixels, language: str | None = None) -> Reading:
         frame = _Frame.of(page)
         upright, boxes = self._upright(frame.enlarge(page))
         found = self._recognize(upright.pixels, boxes)
@@ -111,7 +113,7 @@ class RapidRecognizer:
         return Reading(text, lines, upright.rotation, round(math.degrees(arranged.skew), 2))
 
     def _upright(self, pixels: Pixels) -> tuple[_Turned, Boxes]:
-        """Turn the page until its lines run from left to right, and where they are then."""
+        """Rotate the page until its lines run from left to right; returns it with the boxes of its lines."""
         boxes, rotation = self._detect(pixels), 0
         if _mostly_vertical(boxes):
             pixels, rotation = _turn(pixels, 90), 90
@@ -157,7 +159,7 @@ def _settings() -> dict[str, Any]:
         "Det.model_path": str(models / "PP-OCRv6_det_small.onnx"),
         "Rec.model_path": str(models / "PP-OCRv6_rec_small.onnx"),
         "Cls.model_path": str(models / "ch_ppocr_mobile_v2.0_cls_mobile.onnx"),
-        "Det.limit_type": "max",  # the default enlarges a 64-pixel strip to 4800: seconds, and a gigabyte
+        "Det.limit_type": "max",  # the default upscales a 64-pixel strip to 4800: seconds, and a gigabyte
         "Det.limit_side_len": 1280,
         "Rec.rec_batch_num": 1,  # a batch is padded to its widest line: slower, twice the memory
         "EngineConfig.onnxruntime.intra_op_num_threads": 1,
@@ -172,7 +174,7 @@ def _warm_up_line() -> Pixels:
 
 
 def _warm_up_page() -> Pixels:
-    """As large as pages are: memory is asked of the system once, and kept."""
+    """As large as real pages, so that memory is allocated once."""
     page = np.full((880, 640, 3), 255, np.uint8)
     page[40:104, 40:360] = _warm_up_line()
     return page
@@ -183,7 +185,7 @@ def _warm_up_page() -> Pixels:
 
 @dataclass(frozen=True)
 class _Turned:
-    """Pixels, and by how many degrees clockwise they were turned."""
+    """Pixels, and the degrees clockwise by which they were rotated."""
 
     pixels: Pixels
     rotation: int
@@ -203,7 +205,7 @@ def _heights(boxes: Boxes) -> NDArray[np.float32]:
 
 
 def _mostly_vertical(boxes: Boxes) -> bool:
-    """By where the long sides point: of a page that is askew as well, corners come in either order."""
+    """By the direction of long sides: on a skewed page corners come in either order."""
     width, height = _widths(boxes), _heights(boxes)
     long = np.maximum(width, height) > 2.5 * np.minimum(width, height)
     along = np.where((width > height)[:, None], boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 0])
@@ -216,7 +218,7 @@ def _widest(boxes: Boxes, count: int) -> Boxes:
 
 
 def _ballots(line: Pixels) -> list[Pixels]:
-    """One to three pieces of a line, four times as wide as high: the classifier squeezes what is wider."""
+    """One to three crops of a line, four times as wide as high: the classifier squeezes wider ones."""
     height, width = line.shape[:2]
     if width < 1.5 * height:
         return []
@@ -231,7 +233,7 @@ def _ballots(line: Pixels) -> list[Pixels]:
 
 @dataclass(frozen=True)
 class _Frame:
-    """The size of the page as given, and how much it is enlarged for reading."""
+    """The size of the page as given, and its upscaling factor."""
 
     width: int
     height: int
@@ -250,7 +252,7 @@ class _Frame:
         return np.asarray(enlarged, np.uint8)
 
     def back(self, polygon: list[list[float]], rotation: int) -> Polygon:
-        """Corners on the turned, enlarged page as corners on the given one."""
+        """Corners on the rotated, upscaled page as corners on the given one."""
         size = (self.width, self.height) if rotation % 180 == 0 else (self.height, self.width)
         return tuple(self._clamp(*layout.turn(x / self.scale, y / self.scale, -rotation, *size)) for x, y in polygon)
 

@@ -1,7 +1,7 @@
-"""The next pages of a document, read together with the one that was asked for, by a recognizer that can do so.
+"""Read-ahead: reads the next pages of a document in one batch with the requested one.
 
-Belongs to a worker's one thread. Which pages come next the broker says (`OcrRequest.ahead`), and only when they will
-come to this worker; what has been read lies here until it is asked for.
+Used on a worker's only thread. The broker names the next pages (`OcrRequest.read_ahead`) only when they will be sent to
+this worker; their results are kept until requested.
 """
 
 from __future__ import annotations
@@ -9,26 +9,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from src.ipc.messages.ocr import OcrOptions, OcrRequest
-from src.ocr.reading import Pixels, Reading
-from src.ocr.recognizers import BatchRecognizer
+from src.ocr.reading import BatchRecognizer, Pixels, Reading
 
 _Key = tuple[str, int, OcrOptions]
 
 
-class Ahead:
-    """Holds one batch's readings."""
+class ReadAhead:
+    """Keeps the results of one batch."""
 
     def __init__(self, recognizer: BatchRecognizer) -> None:
         self._recognizer = recognizer
         self._ready: dict[_Key, Reading] = {}
-        self._failed = False  # a batch has raised: that page alone is lost, and from then on each is read alone
+        self._failed = False  # a batch raised: its first page failed, later pages are read one by one
 
     def read(self, request: OcrRequest, page: Pixels, pixels: Callable[[int], Pixels | None]) -> Reading:
-        """The page's; `pixels` gives another page of the document, or None if that needs no reading."""
+        """The page's result. `pixels` returns another page of the document, or None if it needs no OCR."""
         ready = self._ready.pop((request.path, request.page, request.options), None)
         if ready is not None:
             return ready
-        others = {number: found for number in self._wanted(request) if (found := pixels(number)) is not None}
+        others = {number: found for number in self._next_numbers(request) if (found := pixels(number)) is not None}
         if not others:
             return self._recognizer.read(page, request.options.language)
         self._failed = True
@@ -38,5 +37,5 @@ class Ahead:
         self._ready = dict(zip(keys, rest, strict=True))
         return first
 
-    def _wanted(self, request: OcrRequest) -> tuple[int, ...]:
-        return () if self._failed else request.ahead[: self._recognizer.at_once - 1]
+    def _next_numbers(self, request: OcrRequest) -> tuple[int, ...]:
+        return () if self._failed else request.read_ahead[: self._recognizer.at_once - 1]

@@ -1,6 +1,6 @@
-"""What a worker does with a message: opens documents, has pages read, and answers. One thread, one page at a time.
+"""A worker's request handler: opens documents, reads pages, returns results. One thread, one page at a time.
 
-Whatever goes wrong in a library stays in the log; the client gets a fixed text.
+Errors of libraries are logged; the client gets a fixed text.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ from src.errors import InternalError, ServiceError, UnsupportedValue
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrLine, OcrOptions, OcrRequest, OcrResult, OcrTimings
 from src.ocr import documents
+from src.ocr.documents import DocumentLimits
 from src.ocr.guard import Guard, unguarded
-from src.ocr.limits import DocumentLimits
-from src.ocr.open_documents import Shelf
-from src.ocr.read_ahead import Ahead
-from src.ocr.reading import Pixels, Reading
-from src.ocr.recognizers import BatchRecognizer, Recognizer
+from src.ocr.open_documents import OpenDocuments
+from src.ocr.read_ahead import ReadAhead
+from src.ocr.reading import BatchRecognizer, Pixels, Reading, Recognizer
 
 _JPEG_QUALITY = 80
 
 
 class PageReader:
-    """One recognizer, a second one to fall back to (loaded when it is first needed), and the open documents."""
+    """The recognizer, a fallback recognizer (loaded on first use), and the open documents."""
 
     def __init__(
         self,
@@ -40,11 +39,13 @@ class PageReader:
         self._limits = limits
         self._load_fallback = fallback
         self._fallback: Recognizer | None = None
-        self._ahead = Ahead(recognizer) if isinstance(recognizer, BatchRecognizer) and recognizer.at_once > 1 else None
-        self._shelf = Shelf(limits, guard)
+        self._read_ahead = (
+            ReadAhead(recognizer) if isinstance(recognizer, BatchRecognizer) and recognizer.at_once > 1 else None
+        )
+        self._documents = OpenDocuments(limits, guard)
 
     def answer(self, request: OcrRequest | OcrInspect) -> OcrResult | OcrContents | Failed:
-        """The one answer; nothing is raised."""
+        """The reply to a request; never raises."""
         token = logs.request_id.set(request.id)
         try:
             self._check_language(request.options)
@@ -52,13 +53,13 @@ class PageReader:
         except ServiceError as error:
             return Failed.of(error)
         except Exception:  # noqa: BLE001  # process boundary: one page must not take the worker down
-            logger.exception("a page could not be read")
+            logger.exception("reading a page failed unexpectedly")
             return Failed.of(InternalError())
         finally:
             logs.request_id.reset(token)
 
     def close(self) -> None:
-        self._shelf.close()
+        self._documents.close()
 
     def _check_language(self, options: OcrOptions) -> None:
         known = self._recognizer.languages
@@ -70,7 +71,7 @@ class PageReader:
         raise UnsupportedValue(text, param="language")
 
     def _inspect(self, request: OcrInspect) -> OcrContents:
-        document = self._shelf.get(request.path, base64_text=request.base64)
+        document = self._documents.get(request.path, base64_text=request.base64)
         return OcrContents(document.kind, document.pages)
 
     def _read(self, request: OcrRequest) -> OcrResult:
@@ -84,7 +85,7 @@ class PageReader:
 
     def _page_of_document(self, request: OcrRequest) -> OcrResult:
         started = time.monotonic()
-        document = self._shelf.get(request.path, base64_text=request.base64)
+        document = self._documents.get(request.path, base64_text=request.base64)
         dpi = request.options.dpi or self._limits.dpi
         real_dpi = document.dpi(request.page, dpi)
         own = None if request.options.force_ocr else document.text(request.page, dpi)
@@ -110,9 +111,9 @@ class PageReader:
         )
 
     def _reading(self, request: OcrRequest, pixels: Pixels) -> tuple[str, Reading]:
-        """By the chosen engine; by the other one if that loops, fails, or died on this page before."""
+        """Read by the chosen engine, or by the fallback if that loops, fails, or crashed on this page before."""
         if self._load_fallback is None:
-            return self._recognizer.name, self._alone_or_ahead(request, pixels)
+            return self._recognizer.name, self._read_with_read_ahead(request, pixels)
         if not request.fallback:
             reading = self._attempt(request, pixels)
             if reading is not None and reading.stopped != "repetition":
@@ -122,19 +123,19 @@ class PageReader:
 
     def _attempt(self, request: OcrRequest, pixels: Pixels) -> Reading | None:
         try:
-            return self._alone_or_ahead(request, pixels)
-        except Exception:  # noqa: BLE001  # a model may fail in any way; there is another reader for the page
-            logger.exception("the recognizer failed on a page, which goes to the embedded one")
+            return self._read_with_read_ahead(request, pixels)
+        except Exception:  # noqa: BLE001  # a model may fail in any way; the fallback reads the page
+            logger.exception("the recognizer failed on a page; using the bundled one")
             return None
 
-    def _alone_or_ahead(self, request: OcrRequest, pixels: Pixels) -> Reading:
-        if self._ahead is None or not request.path:
+    def _read_with_read_ahead(self, request: OcrRequest, pixels: Pixels) -> Reading:
+        if self._read_ahead is None or not request.path:
             return self._recognizer.read(pixels, request.options.language)
-        return self._ahead.read(request, pixels, lambda number: self._next_page(request, number))
+        return self._read_ahead.read(request, pixels, lambda number: self._next_page(request, number))
 
     def _next_page(self, request: OcrRequest, number: int) -> Pixels | None:
-        """Its pixels; None if its own text will do, or when it is damaged, which is said when it is asked for."""
-        document = self._shelf.get(request.path, base64_text=request.base64)
+        """Its pixels; None if it has a text layer, or is damaged, which is reported when it is requested."""
+        document = self._documents.get(request.path, base64_text=request.base64)
         dpi = request.options.dpi or self._limits.dpi
         try:
             if not request.options.force_ocr and document.text(number, dpi) is not None:
@@ -155,7 +156,7 @@ def result(
     fallback: bool = False,
     picture: bytes = b"",
 ) -> OcrResult:
-    """A reading as the message that leaves the worker."""
+    """A reading as a wire message."""
     return OcrResult(
         engine=engine,
         text=reading.text,

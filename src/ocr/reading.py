@@ -1,9 +1,10 @@
-"""What reading a page gives: lines with their places, in reading order. Used by the worker and its recognizers."""
+"""The interface of recognizers and their result: text lines with polygons, in reading order."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ StopReason = Literal["length", "repetition"]
 
 @dataclass(frozen=True)
 class TextLine:
-    """One line of text. `polygon`: four corners in the page's pixels, clockwise from its start; none if unknown."""
+    """One line of text. `polygon`: four corners in the page's pixels, clockwise from its start; empty if unknown."""
 
     text: str
     confidence: float | None
@@ -24,9 +25,9 @@ class TextLine:
 
 @dataclass(frozen=True)
 class Reading:
-    """A page that was read, lines in reading order. `rotation`: degrees clockwise that turn the page upright.
+    """The text of a page, lines in reading order. `rotation`: degrees clockwise that turn the page upright.
 
-    `stopped`: why the recognizer was stopped before the page's end; what it had read is there.
+    `stopped`: why the recognizer stopped before the page's end; the text so far is kept.
     """
 
     text: str
@@ -35,3 +36,29 @@ class Reading:
     skew_degrees: float = 0.0
     markdown: str | None = None
     stopped: StopReason | None = None
+
+
+class Recognizer(Protocol):
+    """One loaded engine. It reads one page at a time, on the thread that loaded it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def languages(self) -> frozenset[str] | None:
+        """ISO 639-1 codes it was trained on; None when unknown: any is accepted."""
+        ...
+
+    def read(self, page: Pixels, language: str | None = None) -> Reading:
+        """Read BGR pixels; an exception means that this page failed. `language`: one of `languages`."""
+        ...
+
+
+@runtime_checkable
+class BatchRecognizer(Recognizer, Protocol):
+    """A recognizer that can read `at_once` pages in one batch, if that is more than 1."""
+
+    @property
+    def at_once(self) -> int: ...
+
+    def read_many(self, pages: Sequence[Pixels]) -> list[Reading]: ...

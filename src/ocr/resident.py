@@ -1,6 +1,6 @@
-"""The worker's recognizer, kept by the process's model manager: on its device for each page, off it when nobody comes.
+"""The worker's recognizer under the model manager: on the device for each page, offloaded when idle.
 
-Everything happens on the worker's one thread, which MLX wants; so the manager's monitor is off, and `worker` looks for
+Everything runs on the worker's only thread, as MLX requires; so the manager's monitor is off, and `worker` checks for
 idleness between pages.
 """
 
@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 
 from src import logs
 from src.gpu import ModelManager
-from src.ocr.reading import Pixels, Reading
-from src.ocr.recognizers import BatchRecognizer, Recognizer
+from src.ocr.reading import BatchRecognizer, Pixels, Reading, Recognizer
 
 _MODEL = "ocr"
 
 
 class Resident:
-    """A recognizer that may have to come back before it reads. Loads it at once; `idle_timeout` 0 keeps it there."""
+    """A recognizer that is restored to the device before it reads. `idle_timeout` 0: never offloaded."""
 
     def __init__(self, load: Callable[[], Recognizer], manager: ModelManager, idle_timeout: float) -> None:
         self._load = load
@@ -29,9 +28,9 @@ class Resident:
         self.at_once = loaded.at_once if isinstance(loaded, BatchRecognizer) else 1
 
     def idle(self) -> None:
-        """Nobody sends a page: it may be time to free the device."""
+        """No page is waiting: offload if the idle timeout has passed."""
         if self._manager.move_idle():
-            logs.model.info("{} has left the device: no page came", self.name)
+            logs.model.info("{} offloaded after its idle timeout", self.name)
 
     def read(self, page: Pixels, language: str | None = None) -> Reading:
         with self._manager.use(self._load, _MODEL) as recognizer:

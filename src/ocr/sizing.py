@@ -1,7 +1,7 @@
-"""How many workers there should be with OCR_WORKERS=auto: pure policy, and the loop that has the pool follow it.
+"""Autoscaling of workers with OCR_WORKERS=auto: pure policy, and the loop that applies it.
 
-One worker on a GPU (several processes on one hang each other), up to one for each core on a CPU; more when pages wait
-and memory is free, fewer when nobody comes.
+One worker on a GPU (several processes on one GPU hang each other), up to one per core on a CPU; more when pages wait
+and memory is free, fewer when idle.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _SPARE_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """Workers at least and at most, and what one takes."""
+class WorkerLimits:
+    """Minimum and maximum number of workers, and the memory of one."""
 
     least: int
     most: int
@@ -32,7 +32,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class PoolFacts:
-    """The pool as it is now. `idle_s`: since the last page came or went."""
+    """A snapshot of the pool. `idle_s`: since the last page came or went."""
 
     size: int
     loaded: int
@@ -42,18 +42,18 @@ class PoolFacts:
     free_bytes: int
 
 
-def bounds(settings: OcrSettings, *, cores: int, memory_bytes: int, model_bytes: int, on_gpu: bool) -> Bounds:
+def bounds(settings: OcrSettings, *, cores: int, memory_bytes: int, model_bytes: int, on_gpu: bool) -> WorkerLimits:
     """What OCR_WORKERS means on this machine."""
     if settings.ocr_workers != "auto":
-        count = min(settings.ocr_workers, settings.ocr_max_concurrent)  # more would never have a page
-        return Bounds(count, count)
+        count = min(settings.ocr_workers, settings.ocr_max_concurrent)  # more would never get a page
+        return WorkerLimits(count, count)
     worker_bytes = OCR_PAGE_BYTES + model_bytes
     most = 1 if on_gpu else max(1, min(cores, settings.ocr_max_concurrent, int(memory_bytes / 2 / worker_bytes)))
-    return Bounds(1, most, worker_bytes)
+    return WorkerLimits(1, most, worker_bytes)
 
 
-def change(facts: PoolFacts, limits: Bounds) -> int:
-    """One more (1), one less (-1), or as it is (0)."""
+def change(facts: PoolFacts, limits: WorkerLimits) -> int:
+    """Add a worker (1), remove one (-1), or keep the size (0)."""
     loading = facts.loaded < facts.size
     full = facts.busy >= facts.loaded and facts.waiting > 0
     room = facts.free_bytes > limits.worker_bytes + _SPARE_BYTES
@@ -64,8 +64,8 @@ def change(facts: PoolFacts, limits: Bounds) -> int:
     return -1 if facts.size > limits.least and (idle or short) else 0
 
 
-async def follow(pool: Pool, admission: Admission, limits: Bounds) -> None:
-    """Have the pool be as large as it should, until cancelled."""
+async def autoscale(pool: Pool, admission: Admission, limits: WorkerLimits) -> None:
+    """Resize the pool as the policy says, until cancelled."""
     clock = asyncio.get_running_loop().time
     seen, changed_at = -1, clock()
     while limits.most > limits.least:

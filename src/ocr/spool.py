@@ -1,7 +1,7 @@
-"""Documents on their way: files in the runtime folder that the broker writes and deletes, and workers open.
+"""The spool: documents as files in the runtime folder, written and deleted by the broker, opened by workers.
 
-A page's request then names its document instead of carrying it. Belongs to the broker's event loop; disks may be slow,
-so files are written on a thread.
+Page requests name the file instead of carrying the document. Runs in the broker's event loop; files are written on a
+thread, as disks may be slow.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ FOLDER = "ocr-documents"
 
 
 class Spool:
-    """A private folder of documents; what nobody claims at the start is swept."""
+    """A private folder of documents."""
 
     def __init__(self, runtime: Path, thread: Executor | None = None) -> None:
         self._thread = thread
         self._folder = runtime / FOLDER
 
     def start(self, claimed: Collection[Path] = ()) -> None:
-        """Make the folder, delete what a dead broker left."""
+        """Create the folder; delete files of an earlier broker that no job claims."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         for path in self._folder.iterdir():
             if path not in claimed:
                 path.unlink(missing_ok=True)
 
     async def put(self, data: bytes) -> Path:
-        """Raises BackendUnavailable when the disk does not take it."""
+        """Raises BackendUnavailable when it cannot be written."""
         path = self._folder / uuid.uuid4().hex
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, _write, path, data)
@@ -54,6 +54,6 @@ class Spool:
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(mode=0o700, exist_ok=True)  # a cleaner of /tmp may have taken it
+    path.parent.mkdir(mode=0o700, exist_ok=True)  # a cleaner of /tmp may have removed it
     path.touch(mode=0o600)
     path.write_bytes(data)

@@ -1,7 +1,7 @@
-"""Tesseract, where the machine has it: one run of its program a page, one thread. Runs in an OCR worker only.
+"""Tesseract, if installed: one run of the program per page, one thread. Runs in an OCR worker only.
 
-A page goes in on standard input and its words come back as a table; no file is written. A run ends with its deadline,
-and (on Linux) with the worker that started it.
+A page is sent on standard input and the words returned as TSV; no file is written. A run is killed at its deadline and
+(on Linux) when its worker exits.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from src.ocr.reading import Pixels, Reading
 from src.settings import child_environment
 
 _START_S = 30.0
-_TURNING = "osd"  # the data with which it finds a page's orientation
-_GRACE = 0.95  # of the worker's own deadline: a page too slow must not cost the worker
+_TURNING = "osd"  # the data for orientation detection
+_GRACE = 0.95  # share of the page timeout: a slow page must not get the worker killed
 
 
 class TesseractRecognizer:
-    """The program, found and tried. `language`: of pages that come without one."""
+    """The program, located and tested. `language`: the default for pages without one."""
 
     name = "tesseract"
 
@@ -33,20 +33,22 @@ class TesseractRecognizer:
         listed = self._run(["--list-langs"], b"", _START_S).decode(errors="replace")
         self._data = tesseract_tsv.installed(listed)
         if language not in self._data:
-            there = ", ".join(sorted(self._data)) or "none that is known here"
-            raise ModelLoadFailed(f"OCR_LANGUAGE={language}: Tesseract has no data for it; installed are: {there}.")
+            there = ", ".join(sorted(self._data)) or "none that is supported"
+            raise ModelLoadFailed(
+                f"OCR_LANGUAGE={language}: Tesseract's data for it is not installed; installed: {there}."
+            )
         self._language = language
         # 1: find the orientation and the layout; 3: the layout alone
         self._layout = "1" if _TURNING in listed.split() else "3"
         if self._layout == "3":
-            logger.warning("Tesseract's data 'osd' is not installed: turned pages will not be read")
+            logger.warning("Tesseract's data 'osd' is not installed: rotated pages will not be read")
 
     @property
     def languages(self) -> frozenset[str]:
         return frozenset(self._data)
 
     def read(self, page: Pixels, language: str | None = None) -> Reading:
-        """Raises DeadlineExceeded when it takes longer than OCR_PAGE_TIMEOUT."""
+        """Raises DeadlineExceeded after OCR_PAGE_TIMEOUT."""
         height, width = page.shape[:2]
         picture = cv2.imencode(".ppm", page)[1].tobytes()
         data = self._data[language or self._language]
@@ -55,8 +57,8 @@ class TesseractRecognizer:
         return tesseract_tsv.reading(tsv, width, height)
 
     def _run(self, arguments: list[str], picture: bytes, timeout_s: float) -> bytes:
-        """Raises DeadlineExceeded, or RuntimeError when it fails; what it complains of stays in the log."""
-        # with more threads than one it takes several times the CPU-seconds
+        """Raises DeadlineExceeded, or RuntimeError when it fails; its error output is logged only."""
+        # more threads cost several times the CPU time
         environment = child_environment(OMP_THREAD_LIMIT="1")
         command = [*self._program, *arguments]
         try:
@@ -64,16 +66,16 @@ class TesseractRecognizer:
                 command, input=picture, capture_output=True, timeout=timeout_s, env=environment, check=False
             )
         except subprocess.TimeoutExpired:
-            text = f"Tesseract took longer than {timeout_s:.0f} s over the page (OCR_PAGE_TIMEOUT)."
+            text = f"Tesseract took longer than {timeout_s:.0f} s for the page (OCR_PAGE_TIMEOUT)."
             raise DeadlineExceeded(text) from None
         if done.returncode:
-            last = (done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"])[-1]
-            raise RuntimeError(f"tesseract ended with {done.returncode}: {last}")
+            last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no error output"])[-1]
+            raise RuntimeError(f"tesseract exited with code {done.returncode}: {last}")
         return done.stdout
 
 
 def _find() -> list[str]:
-    """How it is started: on Linux, so that it is killed when this worker is."""
+    """The command; on Linux through setpriv, so that it is killed with this worker."""
     program = shutil.which("tesseract")
     if program is None:
         text = "OCR_ENGINE=tesseract, but it is not installed (apt-get install tesseract-ocr, brew install tesseract)."

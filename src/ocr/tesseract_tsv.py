@@ -1,7 +1,7 @@
-"""Tesseract's table of words (`tesseract … tsv`) as a reading, and its names of languages. Pure.
+"""Parses Tesseract's TSV output into a reading, and maps language names. Pure.
 
-Its own order reads a table column by column, so lines are put in order as those of the embedded models are. It turns a
-page by itself and does not say so: in which direction the words of lines follow each other tells.
+Tesseract reads tables column by column, so lines are ordered by `layout` as for the bundled models. It rotates pages
+without reporting it: the direction in which words follow each other shows the rotation.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _WORD = "5"  # a row's level: page, block, paragraph, line, word
 _FIELDS = 12
 _GAP = 1.5  # heights of the line
 
-# ISO 639-1 names whose data Tesseract calls otherwise than by ISO 639-2; the API's names to the left
-_OTHERWISE = {"zh": "chi_sim", "zh-Hans": "chi_sim", "zh-Hant": "chi_tra"}
+# the API's names to Tesseract's data that is not named by ISO 639-2
+_OTHER_NAMES = {"zh": "chi_sim", "zh-Hans": "chi_sim", "zh-Hant": "chi_tra"}
 _BY_ISO_639_2 = """
     af afr ar ara az aze be bel bg bul bn ben bs bos ca cat cs ces cy cym da dan de deu el ell en eng eo epo es spa
     et est eu eus fa fas fi fin fr fra ga gle gl glg gu guj he heb hi hin hr hrv hu hun hy hye id ind is isl it ita
     ja jpn ka kat kk kaz km khm kn kan ko kor la lat lt lit lv lav mk mkd ml mal mn mon mr mar ms msa mt mlt my mya
     ne nep nl nld no nor pa pan pl pol pt por ro ron ru rus sk slk sl slv sq sqi sr srp sv swe sw swa ta tam te tel
     th tha tr tur uk ukr ur urd uz uzb vi vie yi yid
-""".split()  # noqa: SIM905  # pairs are read, and checked, better in a row
-DATA: dict[str, str] = {**dict(zip(_BY_ISO_639_2[::2], _BY_ISO_639_2[1::2], strict=True)), **_OTHERWISE}
+""".split()  # noqa: SIM905  # pairs are easier to check in a row
+DATA: dict[str, str] = {**dict(zip(_BY_ISO_639_2[::2], _BY_ISO_639_2[1::2], strict=True)), **_OTHER_NAMES}
 
 
 @dataclass(frozen=True)
 class _Word:
-    """`line`: block, paragraph and line it stands in. `confidence`: 0 to 100."""
+    """`line`: numbers of its block, paragraph and line. `confidence`: 0 to 100."""
 
     line: tuple[str, ...]
     left: float
@@ -52,19 +52,19 @@ class _Word:
         return (self.left, self.top), (self.right, self.bottom)
 
     def turned(self, degrees: int, width: int, height: int) -> _Word:
-        """On the page, of this size, when that is turned clockwise."""
+        """Its box after rotating the page, of this size, clockwise."""
         (left, top), _, (right, bottom), _ = _box([layout.turn(x, y, degrees, width, height) for x, y in self.corners])
         return replace(self, left=left, top=top, right=right, bottom=bottom)
 
 
 def installed(listed: str) -> dict[str, str]:
-    """Our names of the languages in what `tesseract --list-langs` printed, each with Tesseract's."""
+    """The API's language names in the output of `tesseract --list-langs`, with Tesseract's names."""
     there = {line.strip() for line in listed.splitlines()}
     return {name: data for name, data in DATA.items() if data in there}
 
 
 def reading(tsv: str, width: int, height: int) -> Reading:
-    """The page's lines in reading order; boxes are level with the page's edges, as Tesseract's are."""
+    """The page's lines in reading order; boxes are axis-aligned."""
     raw = [list(words) for _, words in groupby(_words(tsv), key=lambda word: word.line)]
     rotation = _rotation(raw)
     lines = [piece for line in raw for piece in _pieces([word.turned(rotation, width, height) for word in line])]
@@ -90,7 +90,7 @@ def _words(tsv: str) -> Iterator[_Word]:
 
 
 def _rotation(lines: Sequence[Sequence[_Word]]) -> int:
-    """Degrees clockwise that turn the page upright, by one vote of each pair of neighbours."""
+    """Degrees clockwise that make the page upright, by majority over neighbouring words."""
     votes = Counter(_direction(one.middle, other.middle) for line in lines for one, other in pairwise(line))
     return votes.most_common(1)[0][0] if votes else 0
 
@@ -103,7 +103,7 @@ def _direction(one: tuple[float, float], other: tuple[float, float]) -> int:
 
 
 def _pieces(line: Sequence[_Word]) -> Iterator[list[_Word]]:
-    """A line in pieces where it has a wide gap: it runs through the cells of a table, and makes columns of them."""
+    """Split a line at wide gaps: Tesseract's lines run across table cells and columns."""
     piece, wide = [line[0]], _GAP * max(word.bottom - word.top for word in line)
     for word in line[1:]:
         if word.left - piece[-1].right > wide:
@@ -120,7 +120,7 @@ def _box(corners: Sequence[tuple[float, float]]) -> Polygon:
 
 
 def _join(words: Sequence[_Word]) -> str:
-    """With a space between two words, but not within Chinese or Japanese, which know none."""
+    """Words joined by spaces, except between Chinese or Japanese characters."""
     text = words[0].text
     for word in words[1:]:
         text += word.text if _is_wide(text[-1]) and _is_wide(word.text[0]) else f" {word.text}"
@@ -132,6 +132,6 @@ def _is_wide(symbol: str) -> bool:
 
 
 def _confidence(words: Sequence[_Word]) -> float:
-    """Of the line: its words' by their lengths, 0 to 1."""
+    """The line's confidence: mean of its words weighted by length, 0 to 1."""
     letters = sum(len(word.text) for word in words)
     return round(sum(word.confidence * len(word.text) for word in words) / letters / 100, 4)

@@ -1,8 +1,8 @@
-"""Vision models that read pages, through mlx-vlm: at temperature 0, stopped when they loop.
+"""OCR with vision-language models through mlx-vlm: temperature 0, stopped at repetition loops.
 
-Runs in an OCR worker only, which loads and generates on one thread. Pages are read one at a time unless `vlm_batch`
-has found that the model's text is the same when they are read together.
-Pages go in as pictures in memory; no client's string ever reaches mlx-vlm's loader, which would open files and URLs.
+Runs in an OCR worker only, on one thread. Pages are read one at a time unless `vlm_batch` has verified that batching
+does not change the text. Pages are passed as images in memory; no client string reaches mlx-vlm's loader, which would
+open files and URLs.
 """
 
 from __future__ import annotations
@@ -16,42 +16,44 @@ from typing import Any
 
 from loguru import logger
 from PIL import Image
+from typing_extensions import override
 
 from src.errors import ModelLoadFailed
 from src.gpu import blas, lease
 from src.gpu.frameworks import MlxWeights
 from src.gpu.lease import Turns
 from src.ocr import loops, vlm_batch, vlm_models
-from src.ocr.reading import Pixels, Reading, StopReason
+from src.ocr.reading import BatchRecognizer, Pixels, Reading, StopReason
 from src.ocr.vlm_batch import Batch
 from src.settings import work_offline
 
-_CHECK_EVERY = 8  # tokens between two looks for a loop
+_CHECK_EVERY = 8  # tokens between two loop checks
 
 
-class VlmRecognizer:
+class VlmRecognizer(BatchRecognizer):
     """The model, loaded and warm."""
 
     name = "mlx_vlm"
     languages = None
+    at_once = 1
 
     def __init__(
         self,
         folder: Path,
         max_tokens: int,
         blas_library: Path | None,
-        turns: Turns = lease.alone,
+        turns: Turns = lease.unshared,
         at_once: int = 1,
     ) -> None:
         kind = _model_type(folder)
         work_offline()
         blas.preload(blas_library)  # before MLX is imported
-        import mlx.core as mx  # noqa: PLC0415  # see above
-        import mlx_vlm  # noqa: PLC0415  # as above
-        from mlx_vlm.prompt_utils import apply_chat_template  # noqa: PLC0415  # as above
+        import mlx.core as mx
+        import mlx_vlm
+        from mlx_vlm.prompt_utils import apply_chat_template
 
         if sys.platform == "linux" and not mx.metal.is_available():
-            mx.disable_compile()  # else g++ is run for seconds, and what it makes is loaded from a temporary folder
+            mx.disable_compile()  # mx.compile would run g++ for seconds and load its output from a temporary folder
         self._stream = mlx_vlm.stream_generate
         self._model, self._processor = mlx_vlm.load(str(folder))
         self._weights = MlxWeights(self._model)
@@ -61,34 +63,35 @@ class VlmRecognizer:
         self._turns = turns
         self._generate(Image.new("RGB", (128, 32), "white"), 4)
         self.at_once = at_once if at_once > 1 and self.batches_agree(vlm_batch.lines()) else 1
-        logger.info("a {} model reads pages, {} at once", kind, self.at_once)
+        logger.info("OCR model of type {} loaded, batch size {}", kind, self.at_once)
 
     @cached_property
     def _batch(self) -> Batch:
         return Batch(self._model, self._processor, self._kind.prompt, self._kind.arguments)
 
     def batches_agree(self, pictures: Sequence[Image.Image]) -> bool:
-        """Whether pictures give the same text together as alone. A batch that raises is no batch."""
+        """Whether images give the same text in a batch as alone; False when batching raises."""
         most = vlm_batch.CHECK_TOKENS
         try:
             together = self._batch.read(pictures, most, lambda: None)
-        except Exception:  # noqa: BLE001  # mlx-vlm may fail in any way for an architecture; pages go one by one then
-            logger.opt(exception=True).info("this model takes no batches")
+        except Exception:  # noqa: BLE001  # mlx-vlm may fail in any way for an architecture; pages are then read one by one
+            logger.opt(exception=True).info("this OCR model does not support batches")
             return False
         if vlm_batch.agrees([self._generate(picture, most) for picture in pictures], together):
             return True
-        logger.warning("drawn lines are not read alike alone and in a batch: pages are read one at a time")
+        logger.warning("batching changes this OCR model's text: pages are read one at a time")
         return False
 
     def to_host(self) -> None:
-        """Free the device: nobody has sent a page for long."""
+        """Offload the weights to host memory."""
         self._weights.to_host()
 
     def to_device(self) -> None:
-        """A page has come."""
+        """Restore the weights to the device."""
         self._weights.to_device()
 
-    def read(self, page: Pixels, language: str | None = None) -> Reading:  # noqa: ARG002  # its prompt is fixed
+    @override
+    def read(self, page: Pixels, language: str | None = None) -> Reading:
         return self._reading(page, *self._generate(self._picture(page), self._max_tokens))
 
     def read_many(self, pages: Sequence[Pixels]) -> list[Reading]:
@@ -107,7 +110,7 @@ class VlmRecognizer:
         return Reading(text, lines, markdown=text if self._kind.markdown else None, stopped=stopped)
 
     def _generate(self, picture: Image.Image, max_tokens: int) -> tuple[str, StopReason | None]:
-        """The answer, and why it was stopped, if it was. Of a loop, its first round is kept."""
+        """The text and the stop reason, if it was stopped. Of a loop, the first repetition is kept."""
         tokens: list[int] = []
         pieces: list[str] = []
         finish: str | None = None
@@ -138,15 +141,15 @@ def _token(chunk: Any) -> int:
 
 
 def _model_type(folder: Path) -> str:
-    """What the checkpoint says it is, before anything of it is run.
+    """The `model_type` of the checkpoint, read before any of its code could run.
 
     Raises:
-        ModelLoadFailed: there is none, or it brings code of its own, which mlx-vlm would execute.
+        ModelLoadFailed: there is no config, or the checkpoint contains code that mlx-vlm would execute.
     """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelLoadFailed(f"OCR_MODEL: no model lies in {folder}") from error
+        raise ModelLoadFailed(f"OCR_MODEL: {folder} contains no model (config.json)") from error
     if "model_file" in config or any(folder.rglob("*.py")):
-        raise ModelLoadFailed(f"OCR_MODEL: {folder} brings code of its own, which is never run")
+        raise ModelLoadFailed(f"OCR_MODEL: {folder} contains Python code, which is never executed")
     return str(config.get("model_type", ""))

@@ -1,8 +1,8 @@
-"""Several pages through a vision model at once, and whether that gives the text that one page alone gives.
+"""Batched OCR with a vision model, and the check that batching does not change the text.
 
-For some architectures mlx-vlm's batches give wrong text (GLM-OCR's: positions of the picture are lost), so `agrees`
-compares drawn lines, alone and together, when a model is loaded; where they differ, pages are read one at a time.
-Runs in an OCR worker only, on its one thread.
+For some architectures mlx-vlm's batches give wrong text (GLM-OCR loses image positions), so at load time `agrees`
+compares rendered lines read alone and in a batch; if they differ, pages are read one at a time.
+Runs in an OCR worker only, on its only thread.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SIZE = (256, 64)
 
 
 def lines() -> list[Image.Image]:
-    """What is read alone and together."""
+    """Rendered lines for the check."""
     return [_line(text) for text in _LINES]
 
 
@@ -36,12 +36,12 @@ def _line(text: str) -> Image.Image:
 
 
 def agrees(alone: Sequence[Answer], together: Sequence[Answer]) -> bool:
-    """Each text is the same, and they are not all the same, as those of a model that sees nothing would be."""
+    """Whether texts match pairwise and differ from each other (a model that ignores images repeats one text)."""
     return list(alone) == list(together) and len({text for text, _ in alone}) > 1
 
 
 class PageRow:
-    """One page in a batch, as mlx-vlm's logits processor: a loop in it is ended, and the others go on."""
+    """One page in a batch, as mlx-vlm's logits processor: a loop ends this row only."""
 
     def __init__(self, end: Callable[[Any], Any], end_tokens: frozenset[int], give_way: GiveWay) -> None:
         self._end = end
@@ -50,7 +50,7 @@ class PageRow:
         self._tokens: list[int] = []
         self._loop: int | None = None
 
-    def __call__(self, tokens: Any, logits: Any) -> Any:  # noqa: ARG002  # mlx-vlm's, at the end of the prompt
+    def __call__(self, _tokens: Any, logits: Any) -> Any:
         return logits
 
     def process_last_token(self, token: int, logits: Any) -> Any:
@@ -63,7 +63,7 @@ class PageRow:
         return logits if self._loop is None else self._end(logits)
 
     def answer(self, text: str, decode: Callable[[list[int]], str]) -> Answer:
-        """What the page's answer is, given mlx-vlm's text of it; of a loop, its first round is kept."""
+        """The page's answer, given mlx-vlm's text; of a loop, the first repetition is kept."""
         if self._loop is not None:
             return decode(self._tokens[: self._loop]), "repetition"
         ended = bool(self._tokens) and self._tokens[-1] in self._end_tokens
@@ -71,11 +71,11 @@ class PageRow:
 
 
 class Batch:
-    """A loaded model, asked for several pages at once."""
+    """A loaded model that reads several pages at once."""
 
     def __init__(self, model: Any, processor: Any, prompt: str, arguments: dict[str, Any]) -> None:
-        import mlx.core as mx  # noqa: PLC0415  # only a worker with a vision model gets here
-        from mlx_vlm import batch_generate  # noqa: PLC0415  # as above
+        import mlx.core as mx
+        from mlx_vlm import batch_generate
 
         self._generate = batch_generate
         self._mx = mx
@@ -87,8 +87,8 @@ class Batch:
         self._end_tokens = frozenset(int(token) for token in self._tokenizer.stopping_criteria.eos_token_ids)
 
     def read(self, pictures: Sequence[Image.Image], max_tokens: int, give_way: GiveWay) -> list[Answer]:
-        """An answer for each."""
-        rows = [PageRow(self._only_the_end, self._end_tokens, give_way) for _ in pictures]
+        """One answer per image."""
+        rows = [PageRow(self._force_end, self._end_tokens, give_way) for _ in pictures]
         done = self._generate(
             self._model,
             self._processor,
@@ -100,6 +100,6 @@ class Batch:
         )
         return [row.answer(text, self._tokenizer.decode) for row, text in zip(rows, done.texts, strict=True)]
 
-    def _only_the_end(self, logits: Any) -> Any:
+    def _force_end(self, logits: Any) -> Any:
         token = min(self._end_tokens)
         return self._mx.where(self._mx.arange(logits.shape[-1]) == token, 0.0, -self._mx.inf)[None]

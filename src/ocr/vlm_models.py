@@ -1,6 +1,6 @@
-"""What each OCR model wants to be asked, and how it answers: one table, by the `model_type` of its config. Pure.
+"""Prompt and output format of each OCR model: one table, by the `model_type` of its config. Pure.
 
-Prompts are the models' own, to the letter: with other words some of them loop for ever.
+Prompts are the models' own, verbatim: with other prompts some of them loop for ever.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from src.ocr.reading import TextLine
 
 Parse = Callable[[str, int, int], "tuple[str, tuple[TextLine, ...]]"]
 
-_GRID = 1000  # models give places in thousandths of the page
+_GRID = 1000  # models give coordinates in thousandths of the page
 
 
 @dataclass(frozen=True)
 class OcrModel:
-    """`markdown`: the answer is markdown, not plain text. `max_side`: pixels; larger pages are reduced first."""
+    """`markdown`: the answer is markdown, not plain text. `max_side`: pixels; larger pages are downscaled first."""
 
     prompt: str
     parse: Parse
@@ -28,8 +28,8 @@ class OcrModel:
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def plain(answer: str, width: int, height: int) -> tuple[str, tuple[TextLine, ...]]:  # noqa: ARG001  # no places
-    """Text alone: its lines have no places and no confidence."""
+def plain(answer: str, _width: int, _height: int) -> tuple[str, tuple[TextLine, ...]]:
+    """Plain text: lines without polygons and confidence."""
     text = answer.strip()
     return text, tuple(TextLine(line.strip(), None, ()) for line in text.splitlines() if line.strip())
 
@@ -56,7 +56,7 @@ def _placed(found: list[tuple[str, str]], width: int, height: int) -> tuple[str,
 
 
 def _polygon(numbers: str, width: int, height: int) -> tuple[tuple[float, float], ...]:
-    """Corners in pixels; none when the model's numbers are no box."""
+    """Corners in pixels; empty when the numbers are not a box."""
     values = [min(max(float(value), 0.0), _GRID) for value in re.findall(r"\d+(?:\.\d+)?", numbers)[:4]]
     if len(values) < 4 or values[2] <= values[0] or values[3] <= values[1]:
         return ()
@@ -84,5 +84,5 @@ _MODELS = {
 
 
 def of(model_type: str) -> OcrModel:
-    """A vision model that is no OCR model is asked in plain words."""
+    """The entry for a model type; a general vision model gets a plain-language prompt."""
     return _MODELS.get(model_type, _FREE)

@@ -1,7 +1,7 @@
-"""The worker process: loads its recognizer once, then reads one page after the other until the broker is gone.
+"""The worker process: loads its recognizer once, then reads one page after the other until the broker exits.
 
-`pool` runs `main` in a spawned process. Frames of `src.ipc` go over the socketpair: first `Health` (or `Failed`, if the
-recognizer cannot be loaded), then for each request an `Accepted` and its one answer, which `reader` gives.
+`pool` runs `main` in a spawned process. Over the socketpair it sends `Health` (or `Failed`, if the recognizer cannot be
+loaded), then for each request an `Accepted` and the reply of `reader`.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from src.ipc.messages.ocr import OcrGivenUp, OcrInspect, OcrRequest
 from src.ipc.messages.status import Health, MemoryReading
 from src.ipc.messages.wire import AnyMessage
 from src.ocr import engine_choice, recognizers
+from src.ocr.documents import DocumentLimits
 from src.ocr.guard import PageGuard
 from src.ocr.heap import Heap
-from src.ocr.limits import DocumentLimits
 from src.ocr.reader import PageReader
 from src.ocr.resident import Resident
 from src.settings import ModelSettings, Settings
@@ -46,30 +46,30 @@ _IDLE_S = 1.0
 
 
 def main(sock: socket.socket, settings: Settings) -> None:
-    """The whole life of a worker process."""
-    _settle_in(settings.ocr_nice)
+    """Run a worker process."""
+    _prepare_process(settings.ocr_nice)
     logs.configure("ocr-worker", settings, settings.level)
     with sock, suppress(ConnectionError):  # the broker is gone
         channel = Channel(sock)
         recognizer = _load(channel, settings)
         channel.send(Health("ready", os.getpid(), _memory(), engine=recognizer.name))
-        if not engine_choice.choose(settings).on_gpu:  # whose drivers reserve far more than they use
+        if not engine_choice.choose(settings).on_gpu:  # GPU drivers reserve far more address space than they use
             _limit_memory(settings.ocr_worker_memory_mb)
         fallback = recognizers.fallback(settings)
         guard = PageGuard(
-            partial(_give_up, channel),
+            partial(_abort_page, channel),
             cpu_s=settings.ocr_draw_timeout,
             memory_bytes=(settings.ocr_worker_memory_mb << 20) // 2,
         )
         serve(channel, PageReader(recognizer, DocumentLimits.of(settings), fallback, guard), recognizer.idle)
 
 
-def _settle_in(nice: int) -> None:
-    """End with the broker, leave Ctrl-C to it, and keep what libraries print off its standard output."""
+def _prepare_process(nice: int) -> None:
+    """Exit with the broker, ignore Ctrl-C, lower the priority, and redirect standard output to standard error."""
     threading.Thread(target=_end_with_parent, name="lifeline", daemon=True).start()
-    lifeline.die_with_parent()  # also while it hangs in a library
+    lifeline.die_with_parent()  # also while hung in a library
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(nice)  # chat streams to people; on a CPU, pages wait for it
+    os.nice(nice)  # on a CPU, chat comes first
     faulthandler.enable()
     os.dup2(2, 1)
 
@@ -81,9 +81,9 @@ def _end_with_parent() -> None:
     os._exit(ExitCode.PARENT_GONE)
 
 
-def _give_up(channel: Channel, error: InvalidDocument) -> NoReturn:
-    """Native code works on a page and cannot be stopped: answer in its place, and end."""
-    logs.model.warning("a page is given up, and its worker with it: {}", error.message)
+def _abort_page(channel: Channel, error: InvalidDocument) -> NoReturn:
+    """Native code exceeds its limits and cannot be interrupted: reply in its place, and exit."""
+    logs.model.warning("aborting a page and its worker: {}", error.message)
     with suppress(OSError):  # the broker is gone
         channel.send(OcrGivenUp(Failed.of(error)))
     os._exit(ExitCode.FAILURE)
@@ -94,7 +94,7 @@ def _memory() -> MemoryReading:
 
 
 def _limit_memory(budget_mb: int) -> None:
-    """What a page may take beyond what the loaded model has: then its allocation fails, and not the machine."""
+    """Limit the memory of a page beyond the loaded model, so that its allocation fails instead of the machine."""
     limit = psutil.Process().memory_info().vms + (budget_mb << 20)
     with suppress(ValueError, OSError):  # macOS counts its shared caches, and may refuse
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
@@ -111,7 +111,7 @@ def _load(channel: Channel, settings: Settings) -> Resident:
         logs.model.error("{}", error.message)
         channel.send(Failed.of(error))
         raise SystemExit(ExitCode.MODEL) from None
-    except Exception as error:  # noqa: BLE001  # a library may fail in any way; the broker is told, then we end
+    except Exception as error:  # noqa: BLE001  # a library may fail in any way; report to the broker and exit
         logs.model.exception("the recognizer cannot be loaded")
         text = (
             f"The recognizer {settings.ocr_engine!r} cannot be loaded ({type(error).__name__}); the log has the reason."
@@ -123,24 +123,24 @@ def _load(channel: Channel, settings: Settings) -> Resident:
 
 
 def idle_timeout(settings: ModelSettings, *, on_gpu: bool) -> float:
-    """Seconds without a page until the recognizer leaves the device; 0, never, where there is none to be freed."""
+    """Seconds without a page until the recognizer is offloaded; 0 (never) on a CPU."""
     if not on_gpu:
         return 0.0
     return _IDLE_S if settings.offload_after_request else settings.gpu_idle_timeout
 
 
 def serve(channel: Channel, reader: PageReader, idle: Callable[[], object] = lambda: None) -> None:
-    """Answer pages until the broker closes; `idle` is called now and then while none comes."""
+    """Read pages until the broker closes; `idle` is called periodically while none is waiting."""
     heap = Heap()
     while (message := channel.receive(idle)) is not None:
         if isinstance(message, OcrRequest | OcrInspect):
             channel.send(Accepted())
             channel.send(reader.answer(message))
-            heap.give_back()
+            heap.trim()
 
 
 class Channel:
-    """Blocking frames over the socketpair; the worker has nothing else to do while it waits."""
+    """Blocking frames over the socketpair."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock

@@ -18,7 +18,7 @@ import msgspec
 from flask import Flask, Response, copy_current_request_context, g, request
 from gevent.event import Event as Signal
 
-from src.api.cache.stores import Key, MemoryStore, RedisStore, Store
+from src.api.cache.stores import CacheKey, MemoryStore, RedisStore, Store
 from src.api.edge import auth
 from src.api.generation.streaming import Answering, Event, admitted
 from src.ipc.framing import Decoder, FramingError, encode
@@ -38,7 +38,7 @@ class Made(Answering[Event], Protocol):
 
 
 Open = Callable[[], Made]
-KeyOf = Callable[[str], Key]  # by revision
+KeyOf = Callable[[str], CacheKey]  # by revision
 
 
 def install(app: Flask) -> None:
@@ -65,7 +65,7 @@ class Cache:
             if settings.redis_url and settings.enable_caching
             else MemoryStore(settings.cache_size, settings.cache_mb << 20, settings.cache_ttl)
         )
-        self._leaders: dict[Key, Leader] = {}
+        self._leaders: dict[CacheKey, Leader] = {}
 
     def through(self, generate: GenerateRequest, open_generation: Open, *, seeded: bool = False) -> Answering[Event]:
         """The kept answer, the one that is being made for someone else, or a new one.
@@ -98,7 +98,7 @@ class Cache:
         self._leaders[key] = made
         return made
 
-    def _finished(self, asked: Key, made: Key, leader: Leader, events: bytes | None) -> None:
+    def _finished(self, asked: CacheKey, made: CacheKey, leader: Leader, events: bytes | None) -> None:
         """`asked`: by the revision that was looked for; `made`: by the one whose engine answered."""
         if self._leaders.get(asked) is leader:
             del self._leaders[asked]
@@ -117,8 +117,8 @@ def _alike(generate: GenerateRequest) -> GenerateRequest:
     return msgspec.structs.replace(generate, id="", timeout_s=None, stream=False, priority="normal", sampling=sampling)
 
 
-def _key(alike: GenerateRequest, owner: str, revision: str) -> Key:
-    return Key(owner, hashlib.sha256(msgspec.msgpack.encode((VERSION, revision, owner, alike))).hexdigest())
+def _key(alike: GenerateRequest, owner: str, revision: str) -> CacheKey:
+    return CacheKey(owner, hashlib.sha256(msgspec.msgpack.encode((VERSION, revision, owner, alike))).hexdigest())
 
 
 class Leader:

@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class _Entry(Generic[Value]):
+class _SizedValue(Generic[Value]):
     value: Value
     size: int
 
@@ -22,10 +22,10 @@ class _Share(Generic[Value]):
     """What one owner keeps, least recently used first."""
 
     def __init__(self) -> None:
-        self.entries: OrderedDict[str, _Entry[Value]] = OrderedDict()
+        self.entries: OrderedDict[str, _SizedValue[Value]] = OrderedDict()
         self.bytes = 0
 
-    def add(self, key: str, entry: _Entry[Value]) -> None:
+    def add(self, key: str, entry: _SizedValue[Value]) -> None:
         self.entries[key] = entry
         self.bytes += entry.size
 
@@ -52,7 +52,7 @@ class SharedStore(Generic[Value]):
         self.delete(owner, key)
         if size > self._max_bytes:
             return
-        self._shares.setdefault(owner, _Share()).add(key, _Entry(value, size))
+        self._shares.setdefault(owner, _Share()).add(key, _SizedValue(value, size))
         while self._bytes() > self._max_bytes:
             self._evict(max(self._shares, key=lambda one: self._shares[one].bytes))
         while self._max_entries is not None and len(self) > self._max_entries:

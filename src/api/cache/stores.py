@@ -15,7 +15,7 @@ _WAIT_S = 1.0
 _PREFIX = "stoker:answer:"
 
 
-class Key(NamedTuple):
+class CacheKey(NamedTuple):
     """Whose answer it is, and what was asked; `digest` covers the owner too."""
 
     owner: str
@@ -25,8 +25,8 @@ class Key(NamedTuple):
 class Store(Protocol):
     """Bytes by key; what is old or too much is forgotten."""
 
-    def get(self, key: Key) -> bytes | None: ...
-    def put(self, key: Key, value: bytes) -> None: ...
+    def get(self, key: CacheKey) -> bytes | None: ...
+    def put(self, key: CacheKey, value: bytes) -> None: ...
 
 
 class MemoryStore:
@@ -40,7 +40,7 @@ class MemoryStore:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def get(self, key: Key) -> bytes | None:
+    def get(self, key: CacheKey) -> bytes | None:
         kept = self._kept.get(*key)
         if kept is None:
             return None
@@ -50,7 +50,7 @@ class MemoryStore:
             return None
         return value
 
-    def put(self, key: Key, value: bytes) -> None:
+    def put(self, key: CacheKey, value: bytes) -> None:
         self._kept.put(*key, (self._clock() + self._ttl_s, value), len(value))
 
 
@@ -61,7 +61,7 @@ class RedisStore:
         self._redis = redis.Redis.from_url(url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S)
         self._ttl_ms = int(ttl_s * 1000)
 
-    def get(self, key: Key) -> bytes | None:
+    def get(self, key: CacheKey) -> bytes | None:
         try:
             found = self._redis.get(_PREFIX + key.digest)
         except redis.RedisError as error:
@@ -69,7 +69,7 @@ class RedisStore:
             return None
         return found if isinstance(found, bytes) else None
 
-    def put(self, key: Key, value: bytes) -> None:
+    def put(self, key: CacheKey, value: bytes) -> None:
         try:
             self._redis.set(_PREFIX + key.digest, value, px=self._ttl_ms)
         except redis.RedisError as error:

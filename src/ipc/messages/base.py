@@ -1,4 +1,4 @@
-"""What all messages share: their base, and the two that answer anything.
+"""The base of all messages, and the two replies that any request may get.
 
 One AF_UNIX connection carries one request: its frame goes in, events come back until exactly one outcome (`Finished`,
 `OcrResult` or `Failed`). Closing the connection cancels the request. Durations, never time stamps, cross the wire:
@@ -22,14 +22,14 @@ Priority = Literal["high", "normal", "low", "background"]
 
 
 class Accepted(Message, frozen=True):
-    """Received, and begun: by the supervisor (a stop), an OCR worker (a page), a loaded engine (a request)."""
+    """The request was accepted: by the supervisor, an OCR worker (a page), or a loaded engine."""
 
 
 Fallback = Literal["cpu"]
 
 
 class Failed(Message, frozen=True):
-    """The one bad end of any request: a `ServiceError` on its way to another process."""
+    """The failure of any request: a `ServiceError` on the wire."""
 
     code: str
     message: str
@@ -41,5 +41,5 @@ class Failed(Message, frozen=True):
         return cls(error.code, error.message, error.param, error.retry_after_s)
 
     def error(self) -> ServiceError:
-        """What it was made `of`, on this side of the wire."""
+        """The `ServiceError` it was created from."""
         return from_code(self.code, self.message, param=self.param, retry_after_s=self.retry_after_s)

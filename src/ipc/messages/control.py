@@ -1,4 +1,4 @@
-"""Orders: to the supervisor from web, the command line and MCP; to an engine from the supervisor."""
+"""Control messages: to the supervisor from web, the command line and MCP; to an engine from the supervisor."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from src.ipc.messages.base import Message
 
 
 class Ping(Message, frozen=True):
-    """Asks for `Health`; may be repeated on one connection."""
+    """Requests `Health`; may be repeated on one connection."""
 
 
 class StatusRequest(Message, frozen=True):
-    """Asks the supervisor for `SystemStatus`."""
+    """Requests `SystemStatus` from the supervisor."""
 
 
 class RestartRequest(Message, frozen=True):
-    """Asks the supervisor to replace a child now, or to start one that waits; answered with `Accepted`."""
+    """Restart a child now, also one in backoff; the reply is `Accepted`."""
 
     child: str
 
 
 class AcquireModel(Message, frozen=True):
-    """Asks the supervisor for a place at a model; answered with `Accepted` once it is on the device, or `Failed`.
+    """Acquire a lease on a model; the reply is `Accepted` once it is on the device, or `Failed`.
 
-    The place is kept until the connection closes. A `background` use waits for a time without other load; without a
-    model it is only that: OCR's use of such a time. `retry`: although loading it failed a moment ago.
+    The lease is held until the connection closes. A `background` lease waits until the server is idle; without a model
+    it is for OCR. `retry`: load it although loading failed a moment ago.
     """
 
     model: str | None
@@ -34,33 +34,33 @@ class AcquireModel(Message, frozen=True):
 
 
 class MoveModel(Message, frozen=True):
-    """Asks the supervisor to move a model, or all, once their requests have ended; answered with `Accepted`."""
+    """Move a model, or all, once their requests have finished; the reply is `Accepted`."""
 
     to: Literal["cpu", "unloaded"]
     model: str | None = None
 
 
 class SetIdleTimeout(Message, frozen=True):
-    """Asks the supervisor for another GPU_IDLE_TIMEOUT, seconds, until it ends; answered with `Accepted`."""
+    """Change GPU_IDLE_TIMEOUT (seconds) until the next start; the reply is `Accepted`."""
 
     seconds: float
 
 
 class PauseBackground(Message, frozen=True):
-    """Asks the supervisor to let no more background requests begin, or to let them; answered with `Accepted`."""
+    """Pause or resume background requests; the reply is `Accepted`."""
 
     paused: bool
 
 
 class MoveWeights(Message, frozen=True):
-    """Asks an idle engine to free the device, or to come back to it; answered with its `Health` when that is done."""
+    """Offload an idle engine's weights, or restore them; the reply is its `Health` when done."""
 
     to: Literal["cpu", "gpu"]
 
 
 class TrimRequest(Message, frozen=True):
-    """Asks an engine to clear its caches; answered with `Accepted`."""
+    """Clear an engine's caches; the reply is `Accepted`."""
 
 
 class StopRequest(Message, frozen=True):
-    """Asks the supervisor to drain and end; answered with `Accepted`."""
+    """Drain and stop the service; the reply is `Accepted`."""

@@ -12,7 +12,7 @@ Presence = Literal["never", "beyond_limit", "always"]
 
 
 class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How pages are read. `dpi`: of PDF pages, 0 is the setting's. `picture`: give each page's JPEG back, too."""
+    """How pages are read. `dpi`: of PDF pages, 0 is OCR_DPI. `picture`: also return each page as a JPEG."""
 
     dpi: int = 0
     language: str | None = None
@@ -23,8 +23,8 @@ class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
 class OcrRequest(Message, frozen=True):
     """One page to read: the bytes of an image file, or their base64 text, decoded in the worker.
 
-    With `path` it is page `page` (from 0) of the document in that file. `fallback`: by the embedded recognizer.
-    `ahead`: pages of the document that will come next to the same worker.
+    With `path` it is page `page` (from 0) of the document in that file. `fallback`: use the bundled recognizer.
+    `read_ahead`: pages of the document that the same worker gets next.
     """
 
     id: str
@@ -35,11 +35,11 @@ class OcrRequest(Message, frozen=True):
     options: OcrOptions = OcrOptions()
     priority: Priority = "normal"
     fallback: bool = False
-    ahead: tuple[int, ...] = ()
+    read_ahead: tuple[int, ...] = ()
 
 
 class OcrInspect(Message, frozen=True):
-    """Asks a worker how many pages the document in a file has."""
+    """Requests a document's kind and page count from a worker."""
 
     id: str
     path: str
@@ -50,8 +50,8 @@ class OcrInspect(Message, frozen=True):
 class OcrDocument(Message, frozen=True):
     """A whole document, from web to the broker. `pages`: first and last of each range, from 0; empty is all of them.
 
-    `as_job`: whether it is answered page by page on this connection, or becomes a job; `max_pages`: the limit for that.
-    `owner`: the name of the key that asks; a job belongs to it.
+    `as_job`: whether its pages are sent on this connection, or it becomes a job; `max_pages`: the limit for that.
+    `owner`: the name of the requesting key; a job belongs to it.
     """
 
     id: str
@@ -68,10 +68,10 @@ class OcrDocument(Message, frozen=True):
 
 
 class OcrJobRequest(Message, frozen=True):
-    """Asks for a job: its state and pages, the same as they come, or its end.
+    """Get a job with its pages, watch it until it ends, or cancel it.
 
-    `after`: pages the client has seen. `pictures`: pages come with their JPEGs, if the job made any. `owner`: whose job
-    it has to be; None is anybody's.
+    `after`: pages the client has seen. `pictures`: include the pages' JPEGs, if any. `owner`: the required owner; None
+    is any owner.
     """
 
     id: str
@@ -91,7 +91,7 @@ class OcrLine(msgspec.Struct, frozen=True):
 
 
 class OcrTimings(msgspec.Struct, frozen=True):
-    """Seconds a page waited for a worker, and was decoded and read in it."""
+    """Seconds in the queue, decoding, and recognizing."""
 
     queue_s: float
     decode_s: float
@@ -99,10 +99,10 @@ class OcrTimings(msgspec.Struct, frozen=True):
 
 
 class OcrResult(Message, frozen=True):
-    """The one good end of an `OcrRequest`. `rotation`: degrees clockwise the page had to be turned to stand upright.
+    """The result of an `OcrRequest`. `rotation`: degrees clockwise that make the page upright.
 
-    `source`: read from pixels, or the PDF's own text. `truncated`: the recognizer was stopped (`reason`: length or
-    repetition). `fallback`: another engine than the chosen one read it. `picture`: a JPEG, if it was asked for.
+    `source`: OCR, or the PDF's text layer. `truncated`: the recognizer was stopped (`reason`: length or repetition).
+    `fallback`: read by the bundled recognizer. `picture`: a JPEG, if requested.
     """
 
     engine: str
@@ -123,14 +123,14 @@ class OcrResult(Message, frozen=True):
 
 
 class OcrContents(Message, frozen=True):
-    """What a document holds: a worker's answer to `OcrInspect`."""
+    """A document's kind and page count: the reply to `OcrInspect`."""
 
     kind: str
     pages: int
 
 
 class OcrGivenUp(Message, frozen=True):
-    """A worker's last answer: the page's outcome, with which the worker ends. The page is not tried again."""
+    """A worker's last reply before it exits: the page's outcome. The page is not retried."""
 
     outcome: Failed
 
@@ -143,7 +143,7 @@ class OcrTaken(Message, frozen=True):
 
 
 class OcrPage(Message, frozen=True):
-    """One page of a document is done. `sequence` counts them in order of completion, from 1."""
+    """One finished page of a document. `sequence`: order of completion, from 1."""
 
     number: int
     outcome: OcrResult | Failed
@@ -151,14 +151,14 @@ class OcrPage(Message, frozen=True):
 
 
 class OcrFinished(Message, frozen=True):
-    """The one good end of an `OcrDocument` that did not become a job."""
+    """The end of an `OcrDocument` that did not become a job."""
 
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 class OcrJob(Message, frozen=True):
-    """A job as it is now; also the good end of an `OcrDocument` that became one. `created`, `expires`: Unix time."""
+    """A job's state; also the end of an `OcrDocument` that became one. `created`, `expires`: Unix time."""
 
     id: str
     state: JobState

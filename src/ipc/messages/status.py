@@ -1,4 +1,4 @@
-"""How everything stands: what engines, broker and supervisor say of themselves."""
+"""Health, load and status of engines, OCR broker and supervisor."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from src.ipc.messages.base import Fallback, Message
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """The model an engine serves. `embedding_size`: numbers in a vector of it; None when it makes none.
+    """The model an engine serves. `embedding_size`: dimensions of its embeddings; None without.
 
-    `revision` stands for the files that were loaded: equal ones give the same answers. Empty: the engine cannot tell.
+    `revision` identifies the loaded files: equal ones give the same answers. Empty: unknown.
     """
 
     name: str
@@ -28,7 +28,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 
 class DeviceReading(msgspec.Struct, frozen=True):
-    """What an engine computes on. None means the platform does not tell."""
+    """The device of an engine. None: not reported by the platform."""
 
     kind: Literal["metal", "cuda", "cpu", "none"]
     name: str | None = None
@@ -42,7 +42,7 @@ class DeviceReading(msgspec.Struct, frozen=True):
 class MemoryReading(msgspec.Struct, frozen=True):
     """Memory of one process. The mlx_ figures are MLX's own; None where no MLX runs.
 
-    `footprint_bytes`: what would be free without it (`gpu/footprint`); None where the system does not tell.
+    `footprint_bytes`: memory freed by its exit (`gpu/footprint`); None where not reported.
     """
 
     rss_bytes: int
@@ -54,9 +54,9 @@ class MemoryReading(msgspec.Struct, frozen=True):
 
 
 class PrefixReading(msgspec.Struct, frozen=True):
-    """The prefix cache: what it holds, how many prompts and tokens it was asked for, and how many of each it had.
+    """The prefix cache: its size, and prompts and tokens looked up and found.
 
-    `disk_tokens` were read back from disk; a limit of 0 there means that it keeps nothing on one.
+    `disk_tokens` were read from disk; a disk limit of 0 means that the disk tier is off.
     """
 
     bytes: int
@@ -71,14 +71,14 @@ class PrefixReading(msgspec.Struct, frozen=True):
 
 
 class KvReading(msgspec.Struct, frozen=True):
-    """Memory of the keys and values of what runs, and what admission allows; None where it cannot be told."""
+    """KV-cache memory of running sequences, and its limit; None where unknown."""
 
     bytes: int
     limit_bytes: int | None
 
 
 class SpeculationReading(msgspec.Struct, frozen=True):
-    """Tokens that were guessed, in how many drafts, and how many of them came true."""
+    """Drafts, draft tokens, and accepted tokens."""
 
     drafts: int = 0
     draft_tokens: int = 0
@@ -93,7 +93,7 @@ class SpeculationReading(msgspec.Struct, frozen=True):
 
 
 class HistogramReading(msgspec.Struct, frozen=True):
-    """How often values came, by upper bound; `counts` has one more, for those beyond all bounds."""
+    """Counts by upper bound; `counts` has one more entry for values over the last bound."""
 
     bounds: tuple[float, ...]
     counts: tuple[int, ...]
@@ -101,10 +101,10 @@ class HistogramReading(msgspec.Struct, frozen=True):
 
 
 class EngineLoad(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How busy an engine is. `step_age_s`: since the turn under way began; 0 when there is nothing to do.
+    """The load of an engine. `step_age_s`: since the current step started; 0 when idle.
 
-    `phases`: seconds of a turn by what they were spent on; `step_tokens`: what steps computed. `steps`, `tokens` and
-    `answers` count from its start.
+    `phases`: seconds of a step by phase; `step_tokens`: tokens per step. `steps`, `tokens` and `answers` count from its
+    start.
     """
 
     running: int
@@ -121,9 +121,9 @@ class EngineLoad(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class OcrLoad(msgspec.Struct, frozen=True):
-    """How busy the OCR broker is. `model_loads`: models loaded in the life of this pool.
+    """The load of the OCR broker. `model_loads`: recognizers loaded since its start.
 
-    `background`: how many of the busy and waiting ones are background pages.
+    `background`: background pages among the busy and waiting ones.
     """
 
     workers: int
@@ -140,17 +140,17 @@ class OcrLoad(msgspec.Struct, frozen=True):
 
 
 class GpuProcess(msgspec.Struct, frozen=True):
-    """Who computes on a GPU, and with how much of its memory."""
+    """A process on a GPU, and its memory."""
 
     pid: int
     memory_bytes: int | None = None
 
 
 class GpuReading(msgspec.Struct, frozen=True):
-    """One GPU as its driver tells of it, whoever uses it. `unavailable` says of each None why it is None.
+    """One GPU as its driver reports it. `unavailable` gives the reason for each None.
 
-    `utilization`: share of the last moments that it worked. `memory_used_bytes` are touched now, `_allocated_` reserved
-    by all (Metal alone tells them apart).
+    `utilization`: busy share of the last sampling period. `memory_used_bytes`: in use now, `_allocated_`: reserved by
+    all processes (reported by Metal only).
     """
 
     index: int
@@ -168,7 +168,7 @@ class GpuReading(msgspec.Struct, frozen=True):
 
 
 class GpuSample(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The machine's GPUs. `reason`: why none is told of. `selected`: the one we use, by its index, and why."""
+    """The machine's GPUs. `reason`: why there is none. `selected`: index of the GPU in use, and why."""
 
     source: Literal["ioreg", "nvml", "none"]
     gpus: tuple[GpuReading, ...] = ()
@@ -179,15 +179,15 @@ class GpuSample(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def used(self) -> GpuReading | None:
-        """The GPU that the service computes on, if that is known."""
+        """The GPU in use, if known."""
         found = [gpu for gpu in self.gpus if self.selected in (None, gpu.index)]
         return found[0] if len(found) == 1 else None
 
 
 class LoadProgress(msgspec.Struct, frozen=True):
-    """How far the loading of weights is: bytes, and seconds since it began. `total_bytes` is 0 before it is known.
+    """Progress of loading weights: bytes, and seconds since its start. `total_bytes` is 0 while unknown.
 
-    `steps` counts the work beside reading, such as the steps of the warm-up: it tells a slow start from a hung one.
+    `steps` counts work other than reading, such as warm-up steps: it distinguishes a slow start from a hung one.
     """
 
     done_bytes: int
@@ -197,7 +197,7 @@ class LoadProgress(msgspec.Struct, frozen=True):
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds that are left at this speed; None before there is one."""
+        """Estimated seconds left; None while unknown."""
         left = self.total_bytes - self.done_bytes
         return None if not self.done_bytes else self.seconds * max(0, left) / self.done_bytes
 
@@ -206,7 +206,7 @@ BackendState = Literal["loading", "ready", "failed"]
 
 
 class Health(Message, frozen=True):
-    """A back end's answer to `Ping`, given while it is loading and while it is busy."""
+    """A back end's reply to `Ping`, also while loading or busy."""
 
     state: BackendState
     pid: int
@@ -226,10 +226,10 @@ ModelState = Literal["unloaded", "loading", "gpu", "offloading", "cpu", "restori
 
 
 class ModelStatus(msgspec.Struct, frozen=True):
-    """One model of the supervisor's table. `running`, `waiting`: requests that have a place, and that want one.
+    """One model of the supervisor's table. `running`, `waiting`: granted and waiting leases.
 
-    `child`: the name of its process in the table of children. `detail`: why it failed last.
-    `wanted`: it is being loaded, or will be, though nobody asks for it. Seconds; bytes on the disk.
+    `child`: the name of its process in the table of children. `detail`: its last failure.
+    `wanted`: loaded without a request. Seconds; bytes on disk.
     """
 
     name: str
@@ -252,7 +252,7 @@ ChildState = Literal["stopped", "starting", "ready", "stopping", "backoff", "fai
 class ChildStatus(msgspec.Struct, frozen=True):
     """One supervised process. `restarts` counts by reason (supervisor/restarts).
 
-    `fallback`: where an engine computes since GPU errors opened its breaker.
+    `fallback`: the device of an engine after GPU faults opened its breaker.
     """
 
     name: str
@@ -266,7 +266,7 @@ class ChildStatus(msgspec.Struct, frozen=True):
 
 
 class SystemStatus(Message, frozen=True):
-    """The supervisor's table. `restarts`: by child and reason, also of children that have left since."""
+    """The supervisor's table. `restarts`: by child and reason, removed children included."""
 
     version: str
     pid: int

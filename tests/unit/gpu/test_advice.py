@@ -57,7 +57,7 @@ def test_the_drivers_word_on_free_memory_counts() -> None:
 
 def test_the_figures_are_told() -> None:
     reason = recommend(health("metal"), MAC, 32).max_concurrent_reason
-    assert reason == "32768 MB beside the weights, 512.0 MB a chat of 4096 tokens"
+    assert reason == "32768 MB beside the weights, 512.0 MB per chat of 4096 tokens"
 
 
 def test_never_more_than_the_batch() -> None:
@@ -69,8 +69,8 @@ def test_never_more_than_the_batch() -> None:
     [
         (None, "not ready"),
         (Health("loading", 1, MemoryReading(1)), "not ready"),
-        (health("metal", model=None), "does not tell the size"),
-        (health("metal", model=ModelInfo("remote", 4096)), "does not tell the size"),
+        (health("metal", model=None), "does not report the sizes"),
+        (health("metal", model=ModelInfo("remote", 4096)), "does not report the sizes"),
     ],
 )
 def test_unknown_is_null_with_a_reason(given: Health | None, words: str) -> None:
@@ -105,7 +105,7 @@ def test_a_gpu_needs_no_warning() -> None:
 
 def test_a_gpu_that_lies_idle_is_pointed_out() -> None:
     told = GpuSample("nvml", (GpuReading(0, "cuda"),))
-    assert "There is one" in (recommend(health("cpu"), LINUX, 32, told).performance_warning or "")
+    assert "A GPU is present" in (recommend(health("cpu"), LINUX, 32, told).performance_warning or "")
 
 
 @pytest.mark.parametrize("given", [health("cpu"), None])

@@ -48,9 +48,9 @@ def nulls(gpu: GpuReading) -> set[str]:
         (
             '"Device Utilization %"=137',
             None,
-            "its driver says 137 %",
+            "the driver reports 137 %",
         ),  # seen: https://github.com/exelban/stats/issues/649
-        ('"Renderer Utilization %"=3', None, "its driver does not tell"),
+        ('"Renderer Utilization %"=3', None, "not reported by the driver"),
         ('"Device Utilization %"=0', 0.0, None),
     ],
 )
@@ -82,7 +82,7 @@ def test_an_ioreg_that_fails_is_a_reason(monkeypatch: pytest.MonkeyPatch, error:
         raise error
 
     monkeypatch.setattr(subprocess, "run", fail)
-    assert ioreg.read() == GpuSample("ioreg", reason=f"ioreg gave no answer: {type(error).__name__}")
+    assert ioreg.read() == GpuSample("ioreg", reason=f"ioreg failed: {type(error).__name__}")
 
 
 # ---- NVML
@@ -114,7 +114,7 @@ def test_without_a_driver_there_is_a_reason() -> None:
     """The real library, on a machine without one."""
     sample = Nvml().read()
     assert sample.gpus == ()
-    assert sample.reason == "NVIDIA's driver does not answer: NVML Shared Library Not Found"
+    assert sample.reason == "NVML failed: NVML Shared Library Not Found"
 
 
 def test_without_the_package_there_is_a_reason() -> None:
@@ -131,7 +131,7 @@ def test_a_driver_that_comes_back_is_seen(monkeypatch: pytest.MonkeyPatch) -> No
     nvml.read()
     with monkeypatch.context() as patch:
         patch.setattr(library, "nvmlDeviceGetCount", lost)
-        assert "driver does not answer" in (nvml.read().reason or "")
+        assert "NVML failed" in (nvml.read().reason or "")
     assert (len(nvml.read().gpus), library.begun, library.ended) == (3, 2, 1)
 
 
@@ -160,7 +160,7 @@ def test_a_driver_that_hangs_holds_up_nobody() -> None:
     clock.now += 5
     assert (len(gpus.latest().gpus), gpus.latest().age_s) == (1, 5)
     clock.now += 20
-    assert gpus.latest() == GpuSample("nvml", reason="the GPU's driver has not answered for 25.0 s", age_s=25.0)
+    assert gpus.latest() == GpuSample("nvml", reason="no reading from the GPU driver for 25.0 s", age_s=25.0)
     gpus.stop()
     hung.set()
 
@@ -174,7 +174,7 @@ def test_one_that_never_answers_costs_the_start_a_moment() -> None:
 
     gpus = watch.GpuWatch(read)
     gpus.start(wait_s=0.01)
-    assert "not answered yet" in (gpus.latest().reason or "")
+    assert "no reading from the GPU driver yet" in (gpus.latest().reason or "")
     gpus.stop()
     hung.set()
 
@@ -245,10 +245,10 @@ def test_the_operators_word_counts() -> None:
 @pytest.mark.parametrize(
     ("count", "wanted", "visible", "words"),
     [
-        (2, 5, "", "there is no GPU 5 for us; there are: 0, 1"),
-        (4, 0, "2,3", "there are: 2, 3"),
-        (0, 0, "", "there are: none"),
-        (4, "auto", "9", "names a GPU that is not there"),
+        (2, 5, "", "GPU 5 is not available; available: 0, 1"),
+        (4, 0, "2,3", "available: 2, 3"),
+        (0, 0, "", "available: none"),
+        (4, "auto", "9", "names a GPU that does not exist"),
     ],
 )
 def test_a_gpu_that_is_not_there_is_refused(count: int, wanted: Any, visible: str, words: str) -> None:

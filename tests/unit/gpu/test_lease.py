@@ -42,14 +42,14 @@ def process(work: Callable[..., None], *arguments: object) -> Iterator[tuple[Any
 @pytest.mark.parametrize(("waited_s", "lasts_s"), [(0.0, 0.005), (0.02, 0.02), (3.0, 0.1)])
 def test_a_turn_lasts_as_long_as_was_waited_for_it(waited_s: float, lasts_s: float) -> None:
     """Both sides get as much of the device; a long prefill earns nobody a long absence."""
-    assert lease.share(waited_s) == lasts_s
+    assert lease.turn_length(waited_s) == lasts_s
 
 
 def test_patience_ends_with_who_does_not_give_way_and_returns() -> None:
     """A hung process costs the other a quarter of a second once, then milliseconds a turn."""
     left = [0.25]
     for missed in (True, True, True, False, False, False, False, False, False, False):
-        left.append(lease.patience(left[-1], missed=missed))
+        left.append(lease.next_timeout(left[-1], missed=missed))
     assert left[:4] == [0.25, 0.03125, 0.005, 0.005]
     assert left[-1] == 0.25
 
@@ -71,7 +71,7 @@ def test_turns_are_taken_where_two_compute(
 ) -> None:
     """A GPU that chat has for itself costs it no lock."""
     found = lease.turns(make_settings(runtime_dir=tmp_path, **settings), device)
-    assert (found is not lease.alone) == by_turns
+    assert (found is not lease.unshared) == by_turns
 
 
 # ---- processes
@@ -148,12 +148,12 @@ def test_a_killed_holder_frees_the_device(mine: DeviceLease, tmp_path: Path) -> 
     """At once, by SIGKILL, with nothing left to clean up."""
     with process(_hold, tmp_path / "lease") as (child, pipe):
         assert pipe.poll(60)
-        assert not mine._draw() or not mine._is_first()
-        mine._end()
+        assert not mine._take_ticket() or not mine._is_next()
+        mine._release()
         child.kill()
         child.join(10)
         assert waited(mine) < 0.2
-        assert mine._patience_s == 0.25
+        assert mine._timeout_s == 0.25
 
 
 def test_a_hung_holder_is_waited_for_once(mine: DeviceLease, tmp_path: Path) -> None:
@@ -162,35 +162,35 @@ def test_a_hung_holder_is_waited_for_once(mine: DeviceLease, tmp_path: Path) -> 
         assert pipe.poll(60)
         os.kill(child.pid, signal.SIGSTOP)
         assert 0.25 <= waited(mine) < 2
-        assert mine._patience_s < 0.1
+        assert mine._timeout_s < 0.1
         child.kill()
         child.join(10)
     waited(mine)
-    assert mine._patience_s == 0.0625
+    assert mine._timeout_s == 0.0625
 
 
 def _wait_turn(pipe: Connection, path: Path, order: Path) -> None:
     mine = DeviceLease(path)
-    assert mine._draw()
+    assert mine._take_ticket()
     pipe.send("drawn")
-    while not mine._is_first():
+    while not mine._is_next():
         time.sleep(0.001)
     with order.open("a") as file:
-        file.write(f"{mine._number}\n")
-    mine._end()
+        file.write(f"{mine._ticket}\n")
+    mine._release()
 
 
 def test_turns_come_in_the_order_they_were_asked_for(mine: DeviceLease, tmp_path: Path) -> None:
     """Three wait for one: none overtakes."""
     order = tmp_path / "order"
-    assert mine._draw()
+    assert mine._take_ticket()
     with ExitStack() as started:
         children = []
         for _ in range(3):
             child, pipe = started.enter_context(process(_wait_turn, tmp_path / "lease", order))
             assert pipe.poll(60)
             children.append(child)
-        mine._end()
+        mine._release()
         for child in children:
             child.join(30)
     assert order.read_text() == "2\n3\n4\n"

@@ -16,6 +16,6 @@ def test_the_example_runs() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
     assert done.stdout.splitlines() == [
-        *("Weights gpu", "off the device", "['my-model']", "back", "True", "['my-model']"),
+        *("Weights gpu", "offloaded", "['my-model']", "back", "True", "['my-model']"),
         "set()",
     ]

@@ -154,12 +154,12 @@ def test_utilization_is_that_of_the_gpu_we_use() -> None:
     ("kind", "gpu", "reason"),
     [
         ("cpu", GpuSample("nvml", (GpuReading(0, "cuda", utilization=0.5),)), "no GPU is used"),
-        ("cuda", None, "the supervisor, which asks the driver, does not answer"),
+        ("cuda", None, "the supervisor, which reads the driver, does not respond"),
         ("cuda", GpuSample("nvml", reason="nvidia-ml-py is not installed"), "nvidia-ml-py is not installed"),
         (
             "metal",
             GpuSample("ioreg", ioreg.parse('+-o A\n "PerformanceStatistics" = {}\n')),
-            "its driver does not tell",
+            "not reported by the driver",
         ),
     ],
 )

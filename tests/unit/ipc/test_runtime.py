@@ -48,7 +48,7 @@ def test_a_folder_of_somebody_else_is_refused(runtime_dir: Path, monkeypatch: py
 def test_a_file_in_its_place_is_refused(runtime_dir: Path) -> None:
     """What is no directory is reported in words."""
     (runtime_dir / "file").touch()
-    with pytest.raises(RuntimeDirError, match="cannot be made"):
+    with pytest.raises(RuntimeDirError, match="cannot be created"):
         runtime.prepare(runtime_dir / "file")
 
 

@@ -15,7 +15,7 @@ from src.ipc.messages.ocr import OcrInspect, OcrRequest, OcrResult, OcrTimings
 from src.ipc.messages.status import Health, MemoryReading
 from src.ipc.messages.wire import AnyMessage
 from src.ocr.admission import Admission, QueuedPage
-from src.ocr.job_store import Ledger
+from src.ocr.job_store import JobStore
 from src.ocr.jobs import Jobs
 from src.ocr.pool import Pool, WorkerRecycling
 from src.ocr.spool import Spool
@@ -106,12 +106,12 @@ class Staff:
         self.memory = 0
         self.settings = OcrSettings.model_validate({"ocr_workers": 1, **settings})
         size = self.settings.ocr_workers
-        wear = WorkerRecycling(self.settings.ocr_recycle_pages, self.settings.ocr_worker_memory_mb << 20)
-        self.pool = Pool(1 if size == "auto" else size, self.settings.ocr_page_timeout, self._hire, wear)
+        recycling = WorkerRecycling(self.settings.ocr_recycle_pages, self.settings.ocr_worker_memory_mb << 20)
+        self.pool = Pool(1 if size == "auto" else size, self.settings.ocr_page_timeout, self._hire, recycling)
         self.admission = Admission(self.settings, self.pool)
         self._folder = tempfile.TemporaryDirectory(prefix="st-")
         self.spool = Spool(Path(self._folder.name), AtOnce())
-        self.jobs = Jobs(self.settings, self.admission, Ledger(Path(self._folder.name)), self.spool, thread=AtOnce())
+        self.jobs = Jobs(self.settings, self.admission, JobStore(Path(self._folder.name)), self.spool, thread=AtOnce())
 
     def _hire(self) -> FakeWorker:
         self.workers.append(FakeWorker(self))

@@ -45,7 +45,7 @@ def test_max_concurrent_bounds_the_pages_with_workers(run: Run) -> None:
     run(story())
 
 
-def test_background_pages_are_told_apart(run: Run) -> None:
+def test_background_pages_are_counted(run: Run) -> None:
     """Where they wait as where they are read: to the supervisor they are no other load."""
 
     async def story() -> None:
@@ -61,7 +61,7 @@ def test_background_pages_are_told_apart(run: Run) -> None:
     run(story())
 
 
-def test_a_full_line_is_refused_at_once(run: Run) -> None:
+def test_a_full_queue_is_an_error_at_once(run: Run) -> None:
     """Beyond OCR_QUEUE_SIZE a page gets 429 that names the limit and says when to come back."""
 
     async def story() -> None:
@@ -78,7 +78,7 @@ def test_a_full_line_is_refused_at_once(run: Run) -> None:
     run(story())
 
 
-def test_waiting_has_a_deadline(run: Run) -> None:
+def test_the_queue_timeout(run: Run) -> None:
     """A page that waits longer than OCR_QUEUE_TIMEOUT gets 429 then, and leaves the line."""
 
     async def story() -> None:
@@ -111,7 +111,7 @@ def test_pages_wait_while_workers_load(run: Run) -> None:
     run(story())
 
 
-def test_nobody_waits_for_ever_for_a_worker(run: Run) -> None:
+def test_the_queue_timeout_without_a_worker(run: Run) -> None:
     """When no worker becomes ready in time, the page fails with 503, not with a hang."""
 
     async def story() -> None:
@@ -140,7 +140,7 @@ def test_a_crash_costs_one_retry_before_all_others(run: Run) -> None:
     run(story())
 
 
-def test_a_page_that_kills_twice_fails_alone(run: Run) -> None:
+def test_a_page_that_crashes_two_workers_fails(run: Run) -> None:
     """The second death on a page is its outcome; the pages behind it are read."""
 
     async def story() -> None:
@@ -159,7 +159,7 @@ def test_a_page_that_kills_twice_fails_alone(run: Run) -> None:
     run(story())
 
 
-def test_a_worker_that_died_idle_costs_the_page_nothing(run: Run) -> None:
+def test_an_idle_worker_that_exited_costs_no_retry(run: Run) -> None:
     """A worker that never took the page (stopped, or just killed) is replaced, and the page keeps its retry."""
 
     async def story() -> None:
@@ -179,7 +179,7 @@ def test_a_worker_that_died_idle_costs_the_page_nothing(run: Run) -> None:
     run(story())
 
 
-def test_a_page_that_no_worker_takes_still_ends(run: Run) -> None:
+def test_a_page_that_no_worker_accepts_fails(run: Run) -> None:
     """Going from one deaf worker to the next does not outlast OCR_QUEUE_TIMEOUT by much."""
 
     async def story() -> None:
@@ -192,7 +192,7 @@ def test_a_page_that_no_worker_takes_still_ends(run: Run) -> None:
     run(story())
 
 
-def test_a_page_past_its_deadline_costs_the_worker(run: Run) -> None:
+def test_a_page_past_its_timeout_kills_the_worker(run: Run) -> None:
     """OCR_PAGE_TIMEOUT counts from the page's start in a worker; past it the worker is killed, with no retry."""
 
     async def story() -> None:
@@ -211,7 +211,7 @@ def test_a_page_past_its_deadline_costs_the_worker(run: Run) -> None:
     run(story())
 
 
-def test_an_abandoned_page_leaves_the_line(run: Run) -> None:
+def test_an_abandoned_page_is_dequeued(run: Run) -> None:
     """A client that leaves while it waits costs no worker anything."""
 
     async def story() -> None:
@@ -260,7 +260,7 @@ def test_an_abandoned_page_is_not_retried(run: Run) -> None:
     run(story())
 
 
-def test_the_time_a_page_waited_is_in_its_result(run: Run) -> None:
+def test_the_queue_time_is_in_the_result(run: Run) -> None:
     """`queue_s` is measured where the page waited: in the broker."""
 
     async def story() -> None:
@@ -277,7 +277,7 @@ def test_the_time_a_page_waited_is_in_its_result(run: Run) -> None:
     run(story())
 
 
-def test_closing_gives_every_page_its_outcome(run: Run) -> None:
+def test_close_gives_every_page_an_outcome(run: Run) -> None:
     """Pages that wait and pages that are being read end with `server_shutdown`; new ones are refused."""
 
     async def story() -> None:
@@ -310,7 +310,7 @@ def test_a_recognizer_that_cannot_load_fails_the_pages(run: Run) -> None:
     run(story())
 
 
-def test_an_unexpected_answer_is_a_crash_of_the_worker(run: Run) -> None:
+def test_an_unexpected_reply_counts_as_a_crash(run: Run) -> None:
     """A worker that talks nonsense is killed, and the page read again."""
 
     async def story() -> None:
@@ -327,7 +327,7 @@ def test_an_unexpected_answer_is_a_crash_of_the_worker(run: Run) -> None:
     run(story())
 
 
-def test_the_retry_after_a_crash_asks_for_the_other_recognizer(run: Run) -> None:
+def test_the_retry_after_a_crash_uses_the_fallback(run: Run) -> None:
     """What a model died on is not given to it again."""
 
     async def story() -> None:
@@ -343,7 +343,7 @@ def test_the_retry_after_a_crash_asks_for_the_other_recognizer(run: Run) -> None
     run(story())
 
 
-def test_priority_decides_who_is_next(run: Run) -> None:
+def test_priority_decides_the_order(run: Run) -> None:
     """A high page goes before a normal one that came a moment earlier, and both before a low one."""
 
     async def story() -> None:

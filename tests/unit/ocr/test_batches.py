@@ -14,8 +14,8 @@ from PIL import Image
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrContents, OcrOptions, OcrRequest, OcrResult
 from src.ocr import vlm_batch
+from src.ocr.documents import DocumentLimits
 from src.ocr.fake import FakeRecognizer, draw
-from src.ocr.limits import DocumentLimits
 from src.ocr.reader import PageReader
 from src.ocr.reading import Pixels, Reading
 from src.ocr.vlm import VlmRecognizer
@@ -67,13 +67,13 @@ def with_positions(tiny: VlmRecognizer) -> Iterator[None]:
         kind.get_input_embeddings = before
 
 
-def test_a_model_whose_batches_are_wrong_reads_page_by_page(tiny: VlmRecognizer) -> None:
+def test_batches_that_change_the_text_are_not_used(tiny: VlmRecognizer) -> None:
     """GLM-OCR through mlx-vlm: the check finds it, whatever OCR_BATCH says."""
     assert tiny.at_once == 1
     assert not tiny.batches_agree([word(text) for text in WORDS])
 
 
-def test_a_model_whose_batches_are_right_passes(tiny: VlmRecognizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_that_keep_the_text_are_used(tiny: VlmRecognizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same model with its positions: the check passes, and pages are read together as they are alone."""
     read = tiny._batch.read
 
@@ -90,7 +90,7 @@ def test_a_model_whose_batches_are_right_passes(tiny: VlmRecognizer, monkeypatch
     assert [(reading.text, reading.stopped) for reading in cut] == [("HEL", "length"), ("ZEB", "length")]
 
 
-def test_a_model_that_takes_no_batches_reads_page_by_page(tiny: VlmRecognizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_that_raise_are_not_used(tiny: VlmRecognizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """mlx-vlm has architectures whose batches raise."""
 
     def refuse(*_: Any) -> Any:
@@ -109,15 +109,13 @@ def test_a_model_that_takes_no_batches_reads_page_by_page(tiny: VlmRecognizer, m
         (["a", "b"], ["a"], False),
     ],
 )
-def test_texts_have_to_be_the_same_and_to_tell_pictures_apart(
-    alone: list[str], together: list[str], right: bool
-) -> None:
+def test_texts_must_match_and_differ_by_image(alone: list[str], together: list[str], right: bool) -> None:
     """A model that answers nothing to anything proves nothing."""
     answers = [[(text, None) for text in texts] for texts in (alone, together)]
     assert vlm_batch.agrees(answers[0], answers[1]) == right
 
 
-def test_a_loop_ends_its_row_alone() -> None:
+def test_a_loop_ends_only_its_row() -> None:
     """From then on the row may only end; its first round is kept."""
     ways = []
     row = vlm_batch.PageRow(lambda _: "the end", frozenset([99]), lambda: ways.append("given"))
@@ -152,14 +150,14 @@ class Together:
         return [self._one.read(page) for page in pages]
 
 
-def read(reader: PageReader, path: Path, number: int, *ahead: int, options: OcrOptions | None = None) -> str:
-    request = OcrRequest("1", b"", path=str(path), page=number, options=options or OcrOptions(), ahead=ahead)
+def read(reader: PageReader, path: Path, number: int, *read_ahead: int, options: OcrOptions | None = None) -> str:
+    request = OcrRequest("1", b"", path=str(path), page=number, options=options or OcrOptions(), read_ahead=read_ahead)
     answer = reader.answer(request)
     assert isinstance(answer, OcrResult)
     return answer.text
 
 
-def test_pages_that_come_next_are_read_with_the_first(tmp_path: Path) -> None:
+def test_the_next_pages_are_read_in_one_batch(tmp_path: Path) -> None:
     """Each once, and each with its own text; other wishes for the same page are read anew."""
     path = tmp_path / "document"
     path.write_bytes(files.zipped({f"{at}.png": draw(f"text=page {at}") for at in range(6)}))
@@ -183,21 +181,21 @@ def test_a_page_with_text_or_damage_is_not_read_ahead(tmp_path: Path) -> None:
     assert recognizer.calls == [2]
 
 
-def test_a_batch_that_raises_is_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_batch_after_one_that_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory may hold one page and not three: the next ones are read alone."""
     path = tmp_path / "document"
     path.write_bytes(files.zipped({f"{at}.png": draw(f"text=page {at}") for at in range(4)}))
     recognizer = Together()
     monkeypatch.setattr(recognizer, "read_many", lambda _: 1 / 0)
     reader = PageReader(recognizer, DocumentLimits())
-    lost = reader.answer(OcrRequest("1", b"", path=str(path), page=0, ahead=(1, 2)))
+    lost = reader.answer(OcrRequest("1", b"", path=str(path), page=0, read_ahead=(1, 2)))
     assert isinstance(lost, Failed)
     assert [read(reader, path, 1, 2, 3), read(reader, path, 2, 3)] == ["page 1", "page 2"]
 
 
-@pytest.mark.parametrize(("workers", "batch", "ahead"), [(1, 4, (1, 2, 3)), (1, 1, ()), (2, 4, ())])
-def test_the_broker_names_pages_that_will_come_to_the_same_worker(
-    run: Run, workers: int, batch: int, ahead: tuple[int, ...]
+@pytest.mark.parametrize(("workers", "batch", "read_ahead"), [(1, 4, (1, 2, 3)), (1, 1, ()), (2, 4, ())])
+def test_read_ahead_names_pages_for_the_same_worker(
+    run: Run, workers: int, batch: int, read_ahead: tuple[int, ...]
 ) -> None:
     """Only while there is one worker: another would read them too."""
 
@@ -206,7 +204,7 @@ def test_the_broker_names_pages_that_will_come_to_the_same_worker(
         staff.given[-1][1].say(OcrContents("pdf", 5))
         await settled()
         first = next(message for message in staff.messages if isinstance(message, OcrRequest))
-        assert (first.page, first.ahead) == (0, ahead)
+        assert (first.page, first.read_ahead) == (0, read_ahead)
         staff.given[-1][1].say(result("text"))
         await staff.jobs.close()
 

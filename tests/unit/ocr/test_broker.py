@@ -49,7 +49,7 @@ async def opened(staff: Staff) -> Broker:
     return broker
 
 
-def test_health_may_be_asked_again_and_again(run: Run) -> None:
+def test_repeated_pings(run: Run) -> None:
     """One connection gets an answer for every ping, with the figures of the pool."""
 
     async def story() -> None:
@@ -85,7 +85,7 @@ def test_a_page_gets_exactly_one_outcome(run: Run) -> None:
     run(story())
 
 
-def test_a_refused_page_is_told_at_once(run: Run) -> None:
+def test_a_rejected_page_fails_at_once(run: Run) -> None:
     """A full line answers `overloaded` with the time to come back."""
 
     async def story() -> None:
@@ -105,7 +105,7 @@ def test_a_refused_page_is_told_at_once(run: Run) -> None:
     run(story())
 
 
-def test_a_peer_that_leaves_takes_its_page_along(run: Run) -> None:
+def test_a_disconnect_abandons_the_page(run: Run) -> None:
     """Closing the connection is the cancellation: nothing is sent, the line is shorter."""
 
     async def story() -> None:
@@ -139,7 +139,7 @@ def test_other_requests_are_refused(run: Run) -> None:
     run(story())
 
 
-def test_stopping_tells_everyone(run: Run) -> None:
+def test_stopping_fails_all_pages(run: Run) -> None:
     """Connections with a page get `server_shutdown` before the broker is closed."""
 
     async def story() -> None:

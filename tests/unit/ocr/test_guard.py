@@ -16,7 +16,7 @@ from src.ipc import client
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrDocument, OcrPage, OcrResult
 from src.ipc.messages.wire import AnyMessage
-from src.ocr.guard import PageGuard, Usage
+from src.ocr.guard import PageGuard, ProcessUsage
 from tests.unit.ocr.test_main import OcrProcess, until
 
 MIB = 1 << 20
@@ -26,47 +26,48 @@ class Process:
     """What a process takes, as a test says."""
 
     def __init__(self) -> None:
-        self.taken = Usage(0.0, 100 * MIB)
+        self.taken = ProcessUsage(0.0, 100 * MIB)
         self.why: list[str] = []
-        self.given_up = threading.Event()
+        self.failed_to_start = threading.Event()
 
-    def usage(self) -> Usage:
+    def usage(self) -> ProcessUsage:
         return self.taken
 
     def give_up(self, error: InvalidDocument) -> None:
         self.why.append(error.message)
-        self.given_up.set()
+        self.failed_to_start.set()
 
     def guard(self) -> PageGuard:
         return PageGuard(self.give_up, cpu_s=5, memory_bytes=64 * MIB, usage=self.usage)
 
 
 @pytest.mark.parametrize(
-    ("taken", "why"), [(Usage(5.1, 100 * MIB), "OCR_DRAW_TIMEOUT"), (Usage(0.1, 165 * MIB), "OCR_WORKER_MEMORY_MB")]
+    ("taken", "why"),
+    [(ProcessUsage(5.1, 100 * MIB), "OCR_DRAW_TIMEOUT"), (ProcessUsage(0.1, 165 * MIB), "OCR_WORKER_MEMORY_MB")],
 )
-def test_over_a_limit_it_is_given_up(taken: Usage, why: str) -> None:
+def test_a_page_over_a_limit_is_aborted(taken: ProcessUsage, why: str) -> None:
     """While the block still runs, and once."""
     process = Process()
     guard = process.guard()
     with guard(1):
         time.sleep(0.15)
-        assert not process.given_up.is_set()
+        assert not process.failed_to_start.is_set()
         process.taken = taken
-        assert process.given_up.wait(5)
+        assert process.failed_to_start.wait(5)
     assert [why in text for text in process.why] == [True]
 
 
-def test_what_happens_outside_of_its_blocks_does_not_count() -> None:
+def test_usage_outside_of_blocks_does_not_count() -> None:
     """A recognizer may take as long, and hold as much, as it needs; each block is measured from its own begin."""
     process = Process()
     guard = process.guard()
     with guard(1):
         pass
-    process.taken = Usage(1000.0, 9000 * MIB)
+    process.taken = ProcessUsage(1000.0, 9000 * MIB)
     time.sleep(0.15)
     with guard(1):
         time.sleep(0.15)
-    assert not process.given_up.is_set()
+    assert not process.failed_to_start.is_set()
 
 
 # ---- on the real thing
@@ -127,7 +128,7 @@ def outcome(broker: OcrProcess, data: bytes) -> tuple[Failed, float]:
 
 
 @pytest.mark.parametrize("make", [doubling, inflating])
-def test_a_page_that_asks_for_too_much_is_refused_once(broker: OcrProcess, make: Callable[[], bytes]) -> None:
+def test_a_page_over_the_limits_fails_without_a_retry(broker: OcrProcess, make: Callable[[], bytes]) -> None:
     """A 400 within seconds, not a 503 that a client would send again; one worker is replaced, and it reads on."""
     data, before = make(), broker.load.worker_restarts
     failed, took_s = outcome(broker, data)

@@ -18,7 +18,7 @@ def encoded(pil_format: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "tiff", "bmp", "gif"])
-def test_each_format_is_known_by_its_head(kind: str) -> None:
+def test_each_format_is_detected_by_its_first_bytes(kind: str) -> None:
     """Every format we read is told from its first bytes alone."""
     assert kinds.kind(encoded(kind)[: kinds.HEAD_BYTES]) == kind
 
@@ -34,7 +34,7 @@ def test_other_image_formats_are_none() -> None:
     assert kinds.kind(encoded("ico")) is None
 
 
-def test_documents_are_told_by_their_first_byte_on() -> None:
+def test_document_kinds_by_first_bytes() -> None:
     """What begins as one thing is that thing, whatever else a tool may find in it."""
     assert kinds.kind(b"%PDF-1.7\nPK\x03\x04") == "pdf"
     assert kinds.kind(b"PK\x03\x04%PDF-1.7") == "zip"

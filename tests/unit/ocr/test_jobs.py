@@ -12,7 +12,7 @@ import pytest
 from src.errors import BackendUnavailable, NotFound, Overloaded
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrContents, OcrDocument, OcrInspect, OcrJob, OcrRequest
-from src.ocr.job_store import FILE, Ledger
+from src.ocr.job_store import FILE, JobStore
 from src.ocr.jobs import Jobs
 from tests.unit.ocr.conftest import Run
 from tests.unit.ocr.staff import AtOnce, Staff, result, settled
@@ -108,7 +108,7 @@ def test_a_document_that_cannot_be_opened_fails_the_job(run: Run) -> None:
     run(story())
 
 
-def test_the_next_broker_goes_on_where_this_one_ended(run: Run) -> None:
+def test_the_next_broker_resumes_a_job(run: Run) -> None:
     """Pages that are done are not read again, the others are, and none is lost."""
 
     async def story() -> None:
@@ -119,7 +119,7 @@ def test_the_next_broker_goes_on_where_this_one_ended(run: Run) -> None:
         await staff.admission.close()
         assert path.exists()
         later = await Staff().open()
-        jobs = Jobs(later.settings, later.admission, Ledger(path.parents[1]), staff.spool, thread=AtOnce())
+        jobs = Jobs(later.settings, later.admission, JobStore(path.parents[1]), staff.spool, thread=AtOnce())
         await jobs.start()
         await settled()
         await contents(later, 3)
@@ -135,7 +135,7 @@ def test_the_next_broker_goes_on_where_this_one_ended(run: Run) -> None:
     run(story())
 
 
-def test_cancelling_ends_a_job_and_forgets_a_finished_one(run: Run) -> None:
+def test_cancel_ends_a_job_and_deletes_a_finished_one(run: Run) -> None:
     """A running job stops and stays visible as cancelled; its document goes; asked again, it is forgotten."""
 
     async def story() -> None:
@@ -175,7 +175,7 @@ def test_finished_jobs_expire(run: Run) -> None:
     run(story())
 
 
-def test_jobs_are_bounded(run: Run) -> None:
+def test_the_number_of_jobs_is_limited(run: Run) -> None:
     """Beyond OCR_MAX_JOBS a new one is refused with 429."""
 
     async def story() -> None:
@@ -187,7 +187,7 @@ def test_jobs_are_bounded(run: Run) -> None:
     run(story())
 
 
-def test_a_job_waits_for_a_full_line(run: Run) -> None:
+def test_a_job_waits_while_the_queue_is_full(run: Run) -> None:
     """Where a client would get 429, a job tries again."""
 
     async def story() -> None:
@@ -208,7 +208,7 @@ def test_a_job_waits_for_a_full_line(run: Run) -> None:
     run(story())
 
 
-def test_a_job_is_its_owners_alone(run: Run) -> None:
+def test_a_job_is_visible_to_its_owner_only(run: Run) -> None:
     """To another key it does not exist: not its state, not its end. None asks for anybody's, as an admin may."""
 
     async def story() -> None:
@@ -253,12 +253,12 @@ def test_a_file_of_an_earlier_version_gets_owners(tmp_path: Path) -> None:
     old.commit()
     old.close()
     for _ in range(2):
-        ledger = Ledger(tmp_path)
-        job = ledger.get("ocr-1")
+        store = JobStore(tmp_path)
+        job = store.get("ocr-1")
         assert job is not None
         assert (job.owner, job.state, job.total) == ("", "done", 4)
-        assert ledger.count_unfinished("") == 0
-        ledger.close()
+        assert store.count_unfinished("") == 0
+        store.close()
 
 
 def test_a_full_disk_delays_a_job(run: Run) -> None:
@@ -269,7 +269,7 @@ def test_a_full_disk_delays_a_job(run: Run) -> None:
         await contents(staff, 2)
         await next_page(staff)
         pages = "PRAGMA max_page_count = "
-        staff.jobs._ledger._database.execute(pages + "1")  # SQLite takes what it has now for the most
+        staff.jobs._store._database.execute(pages + "1")  # SQLite takes what it has now for the most
         staff.given[-1][1].say(result("long " * 9999))
         await settled()
         path = await staff.spool.put(b"")
@@ -277,7 +277,7 @@ def test_a_full_disk_delays_a_job(run: Run) -> None:
             await staff.jobs.create(msgspec.structs.replace(DOCUMENT, id="x" * 99_999), path)
         now = await staff.jobs.get(job.id)
         assert (now.state, now.done) == ("running", 1)
-        staff.jobs._ledger._database.execute(pages + "100000")
+        staff.jobs._store._database.execute(pages + "100000")
         await asyncio.sleep(31)
         await contents(staff, 2)
         await next_page(staff)
@@ -289,7 +289,7 @@ def test_a_full_disk_delays_a_job(run: Run) -> None:
     run(story())
 
 
-def test_a_ledger_that_cannot_be_opened_is_tried_again(run: Run, tmp_path: Path) -> None:
+def test_a_job_store_that_cannot_be_opened_is_retried(run: Run, tmp_path: Path) -> None:
     """No disk is no damage: nothing is put aside, pages are read meanwhile, and jobs go on when it is back."""
 
     async def story() -> None:
@@ -300,7 +300,7 @@ def test_a_ledger_that_cannot_be_opened_is_tried_again(run: Run, tmp_path: Path)
         file.rename(tmp_path / FILE)
         file.mkdir()  # "unable to open database file"
         later = await Staff().open()
-        jobs = Jobs(later.settings, later.admission, Ledger(file.parent), staff.spool, thread=AtOnce())
+        jobs = Jobs(later.settings, later.admission, JobStore(file.parent), staff.spool, thread=AtOnce())
         await jobs.start()
         assert jobs.unfinished == 0
         assert path.exists()
@@ -313,10 +313,10 @@ def test_a_ledger_that_cannot_be_opened_is_tried_again(run: Run, tmp_path: Path)
     run(story())
 
 
-def test_a_damaged_ledger_is_put_aside(tmp_path: Path) -> None:
+def test_a_damaged_job_store_is_renamed(tmp_path: Path) -> None:
     """The broker starts with an empty one, and the old file is kept for whoever wants to look."""
     (tmp_path / FILE).write_bytes(b"this is no database, and long enough to be taken for one" * 40)
-    ledger = Ledger(tmp_path)
-    assert ledger.unfinished() == []
-    ledger.close()
+    store = JobStore(tmp_path)
+    assert store.unfinished() == []
+    store.close()
     assert (tmp_path / FILE).with_suffix(".damaged").exists()

@@ -85,7 +85,7 @@ def test_skew_is_measured_and_undone(degrees: float) -> None:
 
 
 @pytest.mark.parametrize("boxes", [column(0, 2), [turned(b, 60) for b in column(0, 9)], [box(0, 0, 0, 0)] * 12])
-def test_doubtful_skew_is_none(boxes: list[Box]) -> None:
+def test_implausible_skew_is_zero(boxes: list[Box]) -> None:
     """Few lines, or an angle beyond belief, count as straight; boxes of no size do no harm."""
     arranged = layout.arrange(boxes)
     assert arranged.skew == 0.0
@@ -103,7 +103,7 @@ def test_every_line_is_read_exactly_once(seed: int) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_crowd_of_boxes_is_ordered_in_time() -> None:
+def test_many_boxes_are_ordered_in_bounded_time() -> None:
     """Hundreds of boxes scattered like the names on a map are no reason to think for hours."""
     dice = random.Random(7)
     boxes = [box(dice.uniform(0, 900), dice.uniform(0, 900), dice.uniform(1, 500)) for _ in range(400)]

@@ -177,7 +177,7 @@ def test_a_killed_worker_costs_a_page_one_retry(start: Start) -> None:
     assert (ocr.load.workers, ocr.load.model_loads, ocr.load.worker_restarts, ocr.load.failures) == (1, 2, 1, 0)
 
 
-def test_a_page_that_crashes_falls_alone(start: Start) -> None:
+def test_a_page_that_crashes_fails_alone(start: Start) -> None:
     """A poisonous page ends with `ocr_crashed`; the page behind it is read."""
     ocr = start(ocr_workers=1).ready()
     thread, answers = in_background(lambda: ocr.ask("crash"))
@@ -189,7 +189,7 @@ def test_a_page_that_crashes_falls_alone(start: Start) -> None:
     assert isinstance(good, OcrResult)
 
 
-def test_a_hung_page_costs_its_worker(start: Start) -> None:
+def test_a_hung_page_kills_its_worker(start: Start) -> None:
     """Past OCR_PAGE_TIMEOUT the worker is killed and replaced, and the next page is read."""
     ocr = start(ocr_workers=1, ocr_page_timeout=0.5).ready()
     (worker,) = ocr.workers
@@ -211,7 +211,7 @@ def test_stopped_workers_never_block_the_broker(start: Start) -> None:
             assert ocr.health().state == "ready"
 
 
-def test_a_client_that_leaves_frees_the_line(start: Start) -> None:
+def test_a_disconnect_frees_the_queue(start: Start) -> None:
     """Its waiting page is dropped; the page being read is finished for nothing, then the worker is free."""
     ocr = start(ocr_workers=1).ready()
     streams = [client.connect(ocr.socket, PATIENCE_S) for _ in range(2)]
@@ -225,7 +225,7 @@ def test_a_client_that_leaves_frees_the_line(start: Start) -> None:
 
 
 @pytest.mark.parametrize("how", ["kill -9", "lifeline"])
-def test_nothing_outlives_the_broker(start: Start, how: str) -> None:
+def test_no_process_outlives_the_broker(start: Start, how: str) -> None:
     """Workers, also busy ones, and multiprocessing's own process end by themselves."""
     ocr = start(ocr_workers=2).ready()
     thread, _ = in_background(lambda: _or_none(lambda: ocr.ask("hang")))
@@ -248,7 +248,7 @@ def _or_none(ask: Callable[[], AnyMessage]) -> AnyMessage:
         return Failed("disconnected", "as it should be")
 
 
-def test_sigterm_is_an_orderly_end(start: Start) -> None:
+def test_sigterm_shuts_down_gracefully(start: Start) -> None:
     """Pages get `server_shutdown`, workers end even when hung, the socket is gone, the exit code 0."""
     ocr = start(ocr_workers=1).ready()
     thread, answers = in_background(lambda: ocr.ask("hang"))
@@ -264,7 +264,7 @@ def test_sigterm_is_an_orderly_end(start: Start) -> None:
     until(lambda: not living(children))
 
 
-def test_a_second_broker_steps_back(start: Start) -> None:
+def test_a_second_broker_exits(start: Start) -> None:
     """A living broker's socket is not taken over; a dead one's is."""
     first = start(ocr_workers=1).ready()
     assert start(ocr_workers=1).wait() == ExitCode.ALREADY_RUNNING

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from src.errors import InvalidDocument, InvalidImage
-from src.ocr.limits import DocumentLimits
-from src.ocr.open_documents import Document, Shelf, open_document
+from src.ocr.documents import Document, DocumentLimits
+from src.ocr.open_documents import OpenDocuments, open_document
 from tests.unit.ocr import files
 
 LETTER = "Dear harbour office\nthe north pier is closed\nuntil Thursday next week"
@@ -35,7 +35,7 @@ def test_a_pdf_gives_its_pages_as_pixels(tmp_path: Path) -> None:
     assert page.min() < 60
 
 
-def test_a_pdf_gives_its_own_text_with_places(tmp_path: Path) -> None:
+def test_a_pdf_gives_its_text_layer_with_polygons(tmp_path: Path) -> None:
     """The text layer comes as lines, placed in the pixels the page would be rendered to."""
     layer = opened(tmp_path, files.pdf([LETTER])).text(0, 150)
     assert layer is not None
@@ -79,7 +79,7 @@ def test_the_images_in_a_zip_are_pages(tmp_path: Path) -> None:
     assert [document.pixels(number, 150).shape[1] for number in range(document.pages)] == [21, 20]
 
 
-def test_what_is_no_image_in_a_zip_fails_alone(tmp_path: Path) -> None:
+def test_other_files_in_a_zip_fail_alone(tmp_path: Path) -> None:
     """It is a page with an error, and the others are read."""
     document = opened(tmp_path, files.zipped({"1.png": files.png(Image.new("L", (9, 9))), "2.txt": b"hello"}))
     assert document.pages == 2
@@ -96,12 +96,12 @@ def test_what_is_no_image_in_a_zip_fails_alone(tmp_path: Path) -> None:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a PDF"),
         (files.encrypted_pdf(), "encrypted"),
         (b"%PDF-1.7\nnothing of a PDF follows", "damaged or truncated"),
-        (files.zipped({"readme.txt": b"no images"}), "holds no images"),
+        (files.zipped({"readme.txt": b"no images"}), "contains no images"),
         (files.zipped({"1.png": b"x" * 99})[:40], "damaged or truncated"),
-        (files.zipped({}), "holds no images"),
+        (files.zipped({}), "contains no images"),
     ],
 )
-def test_what_cannot_be_opened_is_refused(tmp_path: Path, data: bytes, says: str) -> None:
+def test_unreadable_documents_are_errors(tmp_path: Path, data: bytes, says: str) -> None:
     """In our words, never a library's."""
     with pytest.raises(InvalidDocument, match=says):
         opened(tmp_path, data)
@@ -115,7 +115,7 @@ def test_a_broken_cross_reference_is_repaired(tmp_path: Path) -> None:
     assert layer[0].text == LETTER
 
 
-def test_what_was_filled_into_a_form_is_read(tmp_path: Path) -> None:
+def test_filled_form_fields_are_read(tmp_path: Path) -> None:
     """Fields are part of the page people see, in pixels and as text."""
     document = opened(tmp_path, files.filled_form("Calloway, harbour master"))
     layer = document.text(0, 150)
@@ -125,7 +125,7 @@ def test_what_was_filled_into_a_form_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])
-def test_text_that_is_not_seen_upright_is_left_to_a_recognizer(tmp_path: Path, rotation: int) -> None:
+def test_rotated_text_is_read_by_ocr(tmp_path: Path, rotation: int) -> None:
     """Its order and places would be wrong; what stands upright only by /Rotate is read."""
     turned = files.pdf([LETTER]).replace(b"/Parent 2 0 R", b"/Parent 2 0 R /Rotate %d" % rotation, 1)
     assert opened(tmp_path, turned).text(0, 72) is None
@@ -141,7 +141,7 @@ def test_text_that_is_not_seen_upright_is_left_to_a_recognizer(tmp_path: Path, r
 @pytest.mark.parametrize(
     "make", [lambda: files.pdf([LETTER]), lambda: files.scan(["x"]), lambda: files.filled_form("x")]
 )
-def test_damage_in_a_pdf_is_never_our_error(tmp_path: Path, make: Callable[[], bytes]) -> None:
+def test_damage_in_a_pdf_is_a_client_error(tmp_path: Path, make: Callable[[], bytes]) -> None:
     """Files scribbled on anywhere are read or refused, and nothing else is raised."""
     whole, dice = make(), random.Random(5)
     for _ in range(60):
@@ -164,7 +164,7 @@ def test_a_huge_page_is_rendered_small(tmp_path: Path) -> None:
     assert dpi < 25
 
 
-def test_a_huge_picture_in_a_page_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+def test_a_huge_image_in_a_page_is_rejected_before_decoding(tmp_path: Path) -> None:
     """What a page would have to decode is known from the file."""
     with pytest.raises(InvalidDocument, match=r"30000 × 30000 pixels; OCR_MAX_MEGAPIXELS allows 40"):
         opened(tmp_path, files.pdf_with_picture(30_000, 30_000)).pixels(0, 150)
@@ -183,9 +183,9 @@ def test_a_zip_bomb_stops_at_the_limit(tmp_path: Path) -> None:
         opened(tmp_path, bomb, DocumentLimits(max_member_bytes=1 << 20)).pixels(0, 150)
 
 
-def test_a_document_stays_open_until_others_come(tmp_path: Path) -> None:
+def test_the_last_documents_stay_open(tmp_path: Path) -> None:
     """The same path is the same document, also when its file is gone; the third closes the first."""
-    shelf = Shelf(DocumentLimits())
+    shelf = OpenDocuments(DocumentLimits())
     paths = [tmp_path / name for name in "abc"]
     for path in paths:
         path.write_bytes(files.pdf([LETTER]))
@@ -194,6 +194,6 @@ def test_a_document_stays_open_until_others_come(tmp_path: Path) -> None:
     assert shelf.get(str(paths[0]), base64_text=False) is first
     shelf.get(str(paths[1]), base64_text=False)
     shelf.get(str(paths[2]), base64_text=False)
-    with pytest.raises(InvalidDocument, match="gone"):
+    with pytest.raises(InvalidDocument, match="deleted"):
         shelf.get(str(paths[0]), base64_text=False)
     shelf.close()

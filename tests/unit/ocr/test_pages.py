@@ -13,13 +13,13 @@ from src.errors import InvalidRequest
 @pytest.mark.parametrize(
     ("text", "meant"), [("1", (0,)), ("1-3,5", (0, 1, 2, 4)), ("5, 1-2", (0, 1, 4)), ("2-2,1-3", (0, 1, 2))]
 )
-def test_people_count_from_one(text: str, meant: tuple[int, ...]) -> None:
+def test_pages_count_from_one(text: str, meant: tuple[int, ...]) -> None:
     """Both ends of a range count, order and doubles do not matter."""
     assert pages.select(pages.parse(text), 5) == meant
 
 
 @pytest.mark.parametrize("text", ["", "0", "9-2", "a", "1-", "-3", "1..3", "1-3-5", "1,,2", "٣", "1" * 9, "1," * 2000])
-def test_what_is_no_selection_is_refused(text: str) -> None:
+def test_an_invalid_selection_is_an_error(text: str) -> None:
     """With the parameter named, before anything is opened."""
     with pytest.raises(InvalidRequest) as caught:
         pages.parse(text)

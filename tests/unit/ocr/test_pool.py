@@ -42,7 +42,7 @@ def test_an_idle_worker_that_dies_is_replaced(run: Run) -> None:
     run(story())
 
 
-def test_a_recognizer_that_cannot_load_never_loops_hot(run: Run) -> None:
+def test_failed_starts_back_off(run: Run) -> None:
     """Starts that fail come at ever longer intervals, up to a ceiling; the state is failed, with the reason."""
 
     async def story() -> None:
@@ -58,7 +58,7 @@ def test_a_recognizer_that_cannot_load_never_loops_hot(run: Run) -> None:
     run(story())
 
 
-def test_a_failed_pool_heals_by_itself(run: Run) -> None:
+def test_a_failed_pool_retries(run: Run) -> None:
     """It goes on trying, and is ready again when a worker loads."""
 
     async def story() -> None:
@@ -74,7 +74,7 @@ def test_a_failed_pool_heals_by_itself(run: Run) -> None:
     run(story())
 
 
-def test_one_bad_place_does_not_hold_up_the_others(run: Run) -> None:
+def test_one_failing_slot_does_not_block_the_others(run: Run) -> None:
     """When one worker loads and another never does, the pool serves, and says what is wrong."""
 
     async def story() -> None:
@@ -88,7 +88,7 @@ def test_one_bad_place_does_not_hold_up_the_others(run: Run) -> None:
     run(story())
 
 
-def test_a_worker_that_says_nothing_is_given_up(run: Run) -> None:
+def test_a_silent_worker_is_killed(run: Run) -> None:
     """Loading has a deadline too."""
 
     async def story() -> None:
@@ -103,7 +103,7 @@ def test_a_worker_that_says_nothing_is_given_up(run: Run) -> None:
     run(story())
 
 
-def test_workers_dying_on_pages_are_replaced_without_a_pause(run: Run) -> None:
+def test_workers_that_crash_on_pages_restart_without_backoff(run: Run) -> None:
     """Back-off is for bad starts; a page that kills must not slow down the others."""
 
     async def story() -> None:

@@ -34,7 +34,7 @@ def test_high_goes_before_normal_before_low() -> None:
     assert order(line) == "habl"
 
 
-def test_a_low_one_is_not_passed_for_ever() -> None:
+def test_low_priority_does_not_starve() -> None:
     """After the age of two classes it goes before a high one that has just come."""
     line: PageQueue[Someone] = PageQueue()
     line.add(Someone("l", 0, "low"))
@@ -42,15 +42,15 @@ def test_a_low_one_is_not_passed_for_ever() -> None:
     assert order(line) == "lh"
 
 
-def test_who_comes_back_goes_first() -> None:
+def test_requeued_items_come_first() -> None:
     """A page whose worker died goes before all classes."""
     line: PageQueue[Someone] = PageQueue()
     line.add(Someone("h", 0, "high"))
-    line.put_back(Someone("x", 9, "low"))
+    line.requeue(Someone("x", 9, "low"))
     assert (len(line), order(line)) == (2, "xh")
 
 
-def test_an_empty_line_says_so() -> None:
+def test_an_empty_queue_raises() -> None:
     """Nobody is nobody; leaving it twice is no error."""
     line: PageQueue[Someone] = PageQueue()
     line.remove(Someone("a", 0))

@@ -30,7 +30,7 @@ def test_no_model_comes_from_the_network() -> None:
     assert all(Path(path).is_file() for path in paths)
 
 
-def test_a_line_is_read_with_its_place_and_confidence(recognizer: RapidRecognizer) -> None:
+def test_a_line_is_read_with_polygon_and_confidence(recognizer: RapidRecognizer) -> None:
     """Text, a confidence between 0 and 1, and a polygon around the ink."""
     reading = recognizer.read(pixels(line()))
     assert reading.text == "Hello OCR world 42"
@@ -68,7 +68,7 @@ def test_a_page_is_read_askew_and_rotated(recognizer: RapidRecognizer, rotation:
     assert (reading.text, reading.rotation) == ("\n".join(LINES), rotation)
 
 
-def test_a_small_picture_is_enlarged_and_its_polygons_are_not(recognizer: RapidRecognizer) -> None:
+def test_a_small_image_is_upscaled_and_its_polygons_are_not(recognizer: RapidRecognizer) -> None:
     """Lines too low for the detector are read all the same, placed in the pixels that were given."""
     small = line("HELLO 42").resize((157, 24), Image.Resampling.LANCZOS)
     reading = recognizer.read(pixels(small))
@@ -84,7 +84,7 @@ def test_pictures_without_text_are_empty(recognizer: RapidRecognizer, size: tupl
     assert (reading.text, reading.lines) == ("", ())
 
 
-def test_noise_is_no_error(recognizer: RapidRecognizer) -> None:
+def test_noise_is_not_an_error(recognizer: RapidRecognizer) -> None:
     """A picture of nothing in particular is read as something or nothing."""
     noise = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
     assert len(recognizer.read(noise).lines) < 50

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from src.ocr.sizing import Bounds, PoolFacts, bounds, change
+from src.ocr.sizing import PoolFacts, WorkerLimits, bounds, change
 from src.settings import OcrSettings
 from tests.unit.ocr.conftest import Run
 from tests.unit.ocr.staff import Staff, settled
 
 GIB = 1 << 30
-LIMITS = Bounds(1, 4)
+LIMITS = WorkerLimits(1, 4)
 
 
 def facts(
@@ -22,7 +22,7 @@ def facts(
 @pytest.mark.parametrize(
     ("cores", "memory", "on_gpu", "most"), [(8, 64, False, 8), (64, 64, False, 8), (8, 3, False, 2), (8, 64, True, 1)]
 )
-def test_a_machine_bears_so_many(cores: int, memory: int, on_gpu: bool, most: int) -> None:
+def test_worker_limits_of_a_machine(cores: int, memory: int, on_gpu: bool, most: int) -> None:
     """Cores, OCR_MAX_CONCURRENT (8) and half the memory bound it; a GPU takes one process."""
     found = bounds(
         OcrSettings(ocr_workers="auto"), cores=cores, memory_bytes=memory * GIB, model_bytes=0, on_gpu=on_gpu
@@ -30,7 +30,7 @@ def test_a_machine_bears_so_many(cores: int, memory: int, on_gpu: bool, most: in
     assert (found.least, found.most) == (1, most)
 
 
-def test_a_number_is_a_number() -> None:
+def test_a_fixed_number_of_workers() -> None:
     """OCR_WORKERS=3 is three, whatever the machine; but no more than pages are admitted."""
     found = bounds(OcrSettings(ocr_workers=3), cores=1, memory_bytes=GIB, model_bytes=0, on_gpu=True)
     assert (found.least, found.most) == (3, 3)
@@ -52,7 +52,7 @@ def test_a_number_is_a_number() -> None:
         (facts(size=2, loaded=2, busy=2, waiting=3, free=0), -1),  # the machine needs it more
     ],
 )
-def test_it_follows_load_and_memory(now: PoolFacts, step: int) -> None:
+def test_autoscaling_by_load_and_memory(now: PoolFacts, step: int) -> None:
     """One more when all are busy and pages wait, one less when nobody comes or memory runs out."""
     assert change(now, LIMITS) == step
 
@@ -79,7 +79,7 @@ def test_the_pool_grows_and_shrinks(run: Run) -> None:
     run(story())
 
 
-def test_a_worn_worker_is_replaced(run: Run) -> None:
+def test_a_worker_is_recycled(run: Run) -> None:
     """After OCR_RECYCLE_PAGES pages, or when it has grown too much; that is no failure, and no page notices."""
 
     async def story() -> None:

@@ -22,7 +22,7 @@ from src.errors import DeadlineExceeded, ModelLoadFailed
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrOptions, OcrRequest, OcrResult
 from src.ocr import engine_choice, recognizers, tesseract_tsv
-from src.ocr.limits import DocumentLimits
+from src.ocr.documents import DocumentLimits
 from src.ocr.reader import PageReader
 from src.ocr.reading import Pixels
 from src.ocr.tesseract import TesseractRecognizer
@@ -45,7 +45,7 @@ def pixels(image: Image.Image) -> Pixels:
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_lines_confidences_and_places_at_any_rotation(rotation: int) -> None:
+def test_lines_confidences_and_polygons_at_any_rotation(rotation: int) -> None:
     """The turn is found from the words' direction; a polygon begins where its line does, on the page as given."""
     size = (800, 480) if rotation % 180 == 0 else (480, 800)
     reading = tesseract_tsv.reading(recorded(f"page-{rotation}"), *size)
@@ -89,7 +89,7 @@ def test_languages_are_those_installed() -> None:
 # ---- the program
 
 
-def test_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tesseract_not_installed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """By what is missing, and how to get it."""
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(ModelLoadFailed, match="apt-get install tesseract-ocr"):
@@ -100,7 +100,7 @@ def test_auto_is_never_tesseract(make_settings: MakeSettings) -> None:
     """The embedded models are always there, and read photographs and turned pages better."""
     assert engine_choice.choose(make_settings()).engine == "rapidocr"
     chosen = engine_choice.choose(make_settings(ocr_engine="tesseract"))
-    assert chosen.shown == ("tesseract", "OCR_ENGINE says so")
+    assert chosen.shown == ("tesseract", "set by OCR_ENGINE")
 
 
 @installed
@@ -113,7 +113,7 @@ def test_a_page_is_read(make_settings: MakeSettings) -> None:
 
 
 @installed
-def test_a_language_without_data_is_refused_by_name(make_settings: MakeSettings) -> None:
+def test_a_language_without_data_is_an_error(make_settings: MakeSettings) -> None:
     """400 for a request; a start that fails for OCR_LANGUAGE."""
     recognizer = TesseractRecognizer("en", 60)
     missing = next(name for name in ("yi", "mt", "km", "cy") if name not in recognizer.languages)
@@ -128,7 +128,7 @@ def test_a_language_without_data_is_refused_by_name(make_settings: MakeSettings)
 
 
 @installed
-def test_a_page_that_takes_too_long_costs_no_worker() -> None:
+def test_a_slow_page_does_not_kill_the_worker() -> None:
     """The program is ended before the worker's own deadline."""
     recognizer = TesseractRecognizer("en", 60)
     recognizer._timeout_s = 0.01

@@ -15,8 +15,8 @@ from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrRequest, OcrResult
 from src.ocr import engine_choice as choice
 from src.ocr import loops, recognizers, vlm_models
+from src.ocr.documents import DocumentLimits
 from src.ocr.fake import FakeRecognizer, draw
-from src.ocr.limits import DocumentLimits
 from src.ocr.reader import PageReader
 from src.ocr.reading import Pixels, Reading, StopReason
 from src.ocr.resident import Resident
@@ -47,7 +47,7 @@ def test_the_tiny_model_reads(tiny: VlmRecognizer, text: str) -> None:
     assert (reading.text, reading.stopped, reading.lines[0].confidence) == (text, None, None)
 
 
-def test_it_leaves_the_device_when_idle_and_reads_as_before(tiny: VlmRecognizer) -> None:
+def test_an_idle_recognizer_is_offloaded_and_restored(tiny: VlmRecognizer) -> None:
     """The next page brings the weights back; MLX's own figure says that they were gone."""
     import mlx.core as mx
 
@@ -65,7 +65,7 @@ def test_it_leaves_the_device_when_idle_and_reads_as_before(tiny: VlmRecognizer)
     assert (resident.name, resident.languages) == ("mlx_vlm", None)
 
 
-def test_what_is_too_long_is_flagged(tiny: VlmRecognizer) -> None:
+def test_output_over_the_token_limit_is_flagged(tiny: VlmRecognizer) -> None:
     """An answer cut at OCR_MAX_TOKENS keeps what was read, and says it was cut."""
     tiny._max_tokens = 3
     try:
@@ -75,7 +75,7 @@ def test_what_is_too_long_is_flagged(tiny: VlmRecognizer) -> None:
     assert (reading.text, reading.stopped) == ("HEL", "length")
 
 
-def test_a_loop_is_stopped_and_its_first_round_kept(tiny: VlmRecognizer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_is_stopped_after_its_first_repetition(tiny: VlmRecognizer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that repeats itself for ever is left within a few rounds."""
     taken = []
 
@@ -102,12 +102,12 @@ def test_a_loop_is_stopped_and_its_first_round_kept(tiny: VlmRecognizer, monkeyp
         ([1, 2] * 16 + [3], None),
     ],
 )
-def test_loops_are_told_from_text(tokens: list[int], start: int | None) -> None:
+def test_loop_detection(tokens: list[int], start: int | None) -> None:
     """Short, often, and long in all; a row of dots that ends is none."""
     assert loops.loop_start(tokens) == start
 
 
-def test_deepseeks_places_become_polygons() -> None:
+def test_deepseek_boxes_become_polygons() -> None:
     """Thousandths of the page become pixels; a broken box loses its place, not its text."""
     answer = (
         "<|ref|>Invoice<|/ref|><|det|>[[100, 50, 500, 80]]<|/det|>\n<|ref|>Total<|/ref|><|det|>[[9, 9, 1, 1]]<|/det|>"
@@ -127,25 +127,25 @@ def test_unlimited_ocrs_tags_become_polygons() -> None:
     assert (text, lines[0].polygon[2]) == ("Hello", (50, 10))
 
 
-def test_an_unknown_model_is_asked_in_plain_words() -> None:
+def test_an_unknown_model_gets_a_plain_prompt() -> None:
     """A vision model that is no OCR model still gets a prompt."""
     assert vlm_models.of("qwen3_vl").prompt.startswith("Read all the text")
 
 
 @pytest.mark.parametrize("name", ["modeling.py", "sub/processing.py"])
-def test_a_checkpoint_that_brings_code_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_checkpoint_with_code_is_an_error(tmp_path: Path, name: str) -> None:
     """Nothing of a downloaded folder is ever executed."""
     (tmp_path / "config.json").write_text('{"model_type": "glm_ocr"}')
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("raise SystemExit")
-    with pytest.raises(ModelLoadFailed, match="code of its own"):
+    with pytest.raises(ModelLoadFailed, match="Python code"):
         VlmRecognizer(tmp_path, 32, None)
 
 
-def test_auto_says_why(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_gives_its_reason(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     """By machine and model, in words; a name of OCR_ENGINE is taken as it is."""
     assert choice.choose(make_settings()).engine == "rapidocr"
-    assert choice.choose(make_settings(ocr_engine="mlx_vlm", ocr_model="ocr-tiny")).why == "OCR_ENGINE says so"
+    assert choice.choose(make_settings(ocr_engine="mlx_vlm", ocr_model="ocr-tiny")).why == "set by OCR_ENGINE"
     monkeypatch.setattr(choice, "has_gpu", lambda: False)
     assert "CPU" in choice.choose(make_settings(ocr_model="ocr-tiny")).why
     monkeypatch.setattr(choice, "has_gpu", lambda: True)
@@ -179,14 +179,14 @@ class Stuck:
 
 
 @pytest.mark.parametrize("stopped", [None, "repetition"])
-def test_a_page_the_model_fails_on_is_read_by_the_other(stopped: StopReason | None) -> None:
+def test_a_failed_page_is_read_by_the_fallback(stopped: StopReason | None) -> None:
     """Looped or raised: the embedded recognizer reads the page, and the answer says so."""
     answer = PageReader(Stuck(stopped), DocumentLimits(), FakeRecognizer).answer(OcrRequest("1", draw("text=read")))
     assert isinstance(answer, OcrResult)
     assert (answer.text, answer.engine, answer.fallback, answer.truncated) == ("read", "fake", True, False)
 
 
-def test_a_page_that_killed_its_worker_is_not_given_to_the_model_again() -> None:
+def test_a_page_that_crashed_its_worker_is_read_by_the_fallback() -> None:
     """The retry after a crash goes to the embedded recognizer at once."""
     stuck = Stuck("repetition")
     answer = PageReader(stuck, DocumentLimits(), FakeRecognizer).answer(
@@ -196,7 +196,7 @@ def test_a_page_that_killed_its_worker_is_not_given_to_the_model_again() -> None
     assert (answer.fallback, stuck.asked) == (True, 0)
 
 
-def test_a_page_that_is_cut_is_flagged_not_read_again() -> None:
+def test_a_truncated_page_is_flagged_and_not_retried() -> None:
     """What a model wrote up to OCR_MAX_TOKENS is kept: `truncated`, with the reason."""
     answer = PageReader(Stuck("length"), DocumentLimits(), FakeRecognizer).answer(OcrRequest("1", draw("x")))
     assert isinstance(answer, OcrResult)

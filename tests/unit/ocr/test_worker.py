@@ -18,8 +18,8 @@ from src.ipc.messages.control import Ping
 from src.ipc.messages.ocr import OcrContents, OcrRequest, OcrResult
 from src.ipc.messages.wire import AnyMessage
 from src.ocr import recognizers, worker
+from src.ocr.documents import DocumentLimits
 from src.ocr.fake import FakeRecognizer, draw
-from src.ocr.limits import DocumentLimits
 from src.ocr.reader import PageReader
 from src.ocr.reading import Pixels, Reading
 from src.settings import ROOT
@@ -54,7 +54,7 @@ def test_a_bad_image_is_the_clients_error() -> None:
     assert (result.code, result.param) == ("invalid_image", "file")
 
 
-def test_a_librarys_words_stay_in_the_log() -> None:
+def test_library_errors_are_logged_only() -> None:
     """The client gets a fixed text; the log has the traceback under the request's id."""
     log = io.StringIO()
     sink = logger.add(log, format="{extra[request_id]} {message}")
@@ -68,11 +68,11 @@ def test_a_librarys_words_stay_in_the_log() -> None:
     assert isinstance(result, Failed)
     assert result.code == "internal_error"
     assert "asked" not in result.message
-    assert "page-1 a page could not be read" in log.getvalue()
-    assert "RuntimeError: the page asked for an error" in log.getvalue()
+    assert "page-1 reading a page failed unexpectedly" in log.getvalue()
+    assert "RuntimeError: the page requested an error" in log.getvalue()
 
 
-def test_memory_that_runs_out_is_not_the_clients_error() -> None:
+def test_out_of_memory_is_not_a_client_error() -> None:
     """MemoryError on a page is ours, and does not end the worker."""
 
     class Greedy:
@@ -116,7 +116,7 @@ def test_pages_are_accepted_then_answered_until_the_broker_closes() -> None:
     assert not thread.is_alive()
 
 
-def test_idleness_is_looked_for_while_no_page_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_is_called_while_no_page_is_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the worker's own thread, which is the one that may move its model; pages that come go first."""
     monkeypatch.setattr(worker, "_IDLE_S", 0.01)
     ours, theirs = socket.socketpair()
@@ -139,7 +139,7 @@ def test_idleness_is_looked_for_while_no_page_comes(monkeypatch: pytest.MonkeyPa
     ("on_gpu", "settings", "seconds"),
     [(True, {"gpu_idle_timeout": 300}, 300), (True, {"offload_after_request": True}, 1), (False, {}, 0)],
 )
-def test_when_the_device_is_left(
+def test_the_idle_timeout_of_the_recognizer(
     make_settings: MakeSettings, on_gpu: bool, settings: dict[str, Any], seconds: float
 ) -> None:
     """As chat models do; on a processor there is nothing to leave."""

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask, g
 
 from src.api.cache.cache import Cache, Leader, decode
-from src.api.cache.stores import Key, MemoryStore, RedisStore
+from src.api.cache.stores import CacheKey, MemoryStore, RedisStore
 from src.api.generation.streaming import Answering, Event, admitted
 from src.errors import EngineCrashed
 from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest, Sampling, Timings, Usage
@@ -190,26 +190,30 @@ def test_memory_is_bounded_by_number_bytes_and_age() -> None:
     clock = Clock()
     store = MemoryStore(3, 10, 60, clock)
     for key in "abc":
-        store.put(Key("", key), b"xx")
-    assert store.get(Key("", "a")) == b"xx"
-    store.put(Key("", "d"), b"xx")
-    assert store.get(Key("", "b")) is None
-    store.put(Key("", "e"), b"123456")
-    assert (store.get(Key("", "c")), store.get(Key("", "d")), store.get(Key("", "e"))) == (None, b"xx", b"123456")
-    store.put(Key("", "f"), b"x" * 11)
+        store.put(CacheKey("", key), b"xx")
+    assert store.get(CacheKey("", "a")) == b"xx"
+    store.put(CacheKey("", "d"), b"xx")
+    assert store.get(CacheKey("", "b")) is None
+    store.put(CacheKey("", "e"), b"123456")
+    assert (store.get(CacheKey("", "c")), store.get(CacheKey("", "d")), store.get(CacheKey("", "e"))) == (
+        None,
+        b"xx",
+        b"123456",
+    )
+    store.put(CacheKey("", "f"), b"x" * 11)
     assert len(store) == 3
-    assert store.get(Key("", "f")) is None
-    store.put(Key("", "a"), b"x")
+    assert store.get(CacheKey("", "f")) is None
+    store.put(CacheKey("", "a"), b"x")
     clock.now += 61
-    assert [store.get(Key("", key)) for key in "ade"] == [None] * 3
+    assert [store.get(CacheKey("", key)) for key in "ade"] == [None] * 3
     assert len(store) == 0
 
 
 def test_without_redis_nothing_is_found_and_nothing_fails() -> None:
     """A Redis that is away is a miss."""
     store = RedisStore("redis://127.0.0.1:1", 60)
-    store.put(Key("", "a"), b"x")
-    assert store.get(Key("", "a")) is None
+    store.put(CacheKey("", "a"), b"x")
+    assert store.get(CacheKey("", "a")) is None
 
 
 def test_what_is_kept_is_what_came() -> None:
