@@ -15,7 +15,7 @@ from src.ocr.reading import BatchRecognizer, Pixels, Reading, Recognizer
 _MODEL = "ocr"
 
 
-class Resident:
+class ResidentRecognizer:
     """A recognizer that is restored to the device before it reads. `idle_timeout` 0: never offloaded."""
 
     def __init__(self, load: Callable[[], Recognizer], manager: ModelManager, idle_timeout: float) -> None:

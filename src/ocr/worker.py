@@ -38,7 +38,7 @@ from src.ocr.documents import DocumentLimits
 from src.ocr.guard import PageGuard
 from src.ocr.heap import Heap
 from src.ocr.reader import PageReader
-from src.ocr.resident import Resident
+from src.ocr.resident import ResidentRecognizer
 from src.settings import ModelSettings, Settings
 
 _CHUNK = 1 << 18
@@ -100,11 +100,11 @@ def _limit_memory(budget_mb: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
-def _load(channel: Channel, settings: Settings) -> Resident:
+def _load(channel: Channel, settings: Settings) -> ResidentRecognizer:
     started = time.monotonic()
     try:
         load = partial(recognizers.load, settings)
-        recognizer = Resident(
+        recognizer = ResidentRecognizer(
             load, get_global_manager(), idle_timeout(settings, on_gpu=engine_choice.choose(settings).on_gpu)
         )
     except ModelLoadFailed as error:

@@ -202,7 +202,7 @@ class MessageWriter:
 
     def keep_alive(self) -> bytes:
         """The message begins with the first silence: nothing may come before it."""
-        return self.begin(0) + _event(shapes.Ping())
+        return self.begin(0) + _event(shapes.PingEvent())
 
     def event(self, event: Event) -> bytes:
         if isinstance(event, Delta):

@@ -294,7 +294,7 @@ class MessageStop(Wire, frozen=True):
     type: str = "message_stop"
 
 
-class Ping(Wire, frozen=True):
+class PingEvent(Wire, frozen=True):
     """Keeps a silent stream alive."""
 
     type: str = "ping"

@@ -52,12 +52,14 @@ class Form:
         self._chat = chat
         self._began = time.monotonic()
 
-    def piece(self, text: str, thinking: str = "", calls: Iterable[CallDelta] = (), **fields: Any) -> shapes.Answer:
+    def piece(
+        self, text: str, thinking: str = "", calls: Iterable[CallDelta] = (), **fields: Any
+    ) -> shapes.OllamaResponse:
         """A part of the answer, or all of it."""
-        answer = shapes.Answer(self._model, now(), **fields)
+        answer = shapes.OllamaResponse(self._model, now(), **fields)
         if self._chat:
             made = tuple(_call(at, call) for at, call in enumerate(convert.whole_calls(tuple(calls))))
-            message = shapes.MessageOut("assistant", text, thinking or None, made)
+            message = shapes.OllamaMessageOut("assistant", text, thinking or None, made)
             return msgspec.structs.replace(answer, message=message)
         return msgspec.structs.replace(answer, response=text, thinking=thinking or msgspec.UNSET)
 
@@ -73,7 +75,7 @@ class Form:
             "eval_duration": int(event.timings.decode_s * _NS),
         }
 
-    def whole(self, events: list[Event]) -> shapes.Answer:
+    def whole(self, events: list[Event]) -> shapes.OllamaResponse:
         deltas = [event for event in events if isinstance(event, Delta)]
         finished = next(event for event in reversed(events) if isinstance(event, Finished))
         return self.piece(
@@ -90,12 +92,12 @@ def _call(at: int, call: Any) -> shapes.CallOut:
         arguments = msgspec.json.decode(call.arguments or "{}")
     except msgspec.DecodeError:
         arguments = {}  # an answer that was cut inside its call
-    return shapes.CallOut(call.id, shapes.FunctionOut(call.name, arguments, at))
+    return shapes.CallOut(call.id, shapes.OllamaFunctionOut(call.name, arguments, at))
 
 
 def _logprob(score: TokenLogprob) -> shapes.Logprob:
     shown = convert.logprobs((score,)).content[0]
-    others = tuple(shapes.TopLogprob(top.token, top.logprob, top.bytes) for top in shown.top_logprobs)
+    others = tuple(shapes.OllamaTopLogprob(top.token, top.logprob, top.bytes) for top in shown.top_logprobs)
     return shapes.Logprob(shown.token, shown.logprob, shown.bytes, others)
 
 

@@ -19,7 +19,7 @@ from loguru import logger
 from src import catalog
 from src.api.generation import streaming
 from src.api.ollama import answers, translation
-from src.api.ollama.schemas import NamedModel, Status
+from src.api.ollama.schemas import NamedModel, OllamaStatus
 from src.api.openai import disclosure, model_cards
 from src.api.service import json_body, json_response, service
 from src.api.wire import PlainError
@@ -52,16 +52,16 @@ class Pull:
     def lines(self) -> Iterator[bytes]:
         """Each thing it says as a line of JSON, white space while it says nothing; raises when it failed."""
         said = ""
-        yield answers.line(Status(f"pulling {self._model}"))
+        yield answers.line(OllamaStatus(f"pulling {self._model}"))
         while (piece := self._next()) != b"":
             if piece is None:
                 yield answers.PING
                 continue
             said = _shown(piece) or said
-            yield answers.line(Status(said))
+            yield answers.line(OllamaStatus(said))
         if self._process.wait(_END_S) != 0:
             raise BackendUnavailable(said or "run.py pull failed.")
-        yield answers.line(Status("success"))
+        yield answers.line(OllamaStatus("success"))
 
     def _next(self) -> bytes | None:
         """What it says next; None after a silence, b"" at its end."""
@@ -99,7 +99,7 @@ def pull() -> Response:
         list(running.lines())
     finally:
         running.close()
-    return json_response(Status("success"))
+    return json_response(OllamaStatus("success"))
 
 
 @blueprint.delete("/api/delete")

@@ -84,7 +84,7 @@ def _moved(body: ChatRequest | GenerateBody, form: answers.Form) -> Response:
     return _line(form.piece("", done=True, done_reason="load"))
 
 
-def _line(answer: shapes.Answer) -> Response:
+def _line(answer: shapes.OllamaResponse) -> Response:
     return Response(answers.line(answer), mimetype=answers.MIMETYPE)
 
 
@@ -101,14 +101,14 @@ def embed() -> Response:
     texts = [body.input] if isinstance(body.input, str) else body.input
     found, tokens = embeddings.vectors_of(body.model, texts, body.dimensions) if texts else ([], 0)
     took = int((time.monotonic() - began) * _NS)
-    return json_response(shapes.Embeddings(body.model, tuple(found), took, tokens))
+    return json_response(shapes.OllamaEmbeddings(body.model, tuple(found), took, tokens))
 
 
 @blueprint.post("/api/embeddings")
 def embed_one() -> Response:
     body = _named(EmbeddingsBody.model_validate(_body()))
     (vector,), _ = embeddings.vectors_of(body.model, [body.prompt], None)
-    return json_response(shapes.Embedding(vector))
+    return json_response(shapes.OllamaEmbedding(vector))
 
 
 # ---- models
@@ -116,7 +116,7 @@ def embed_one() -> Response:
 
 @blueprint.get("/api/version")
 def version() -> Response:
-    return json_response(shapes.Version(_API_VERSION, VERSION))
+    return json_response(shapes.OllamaVersion(_API_VERSION, VERSION))
 
 
 @blueprint.get("/api/tags")

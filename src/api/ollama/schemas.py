@@ -17,13 +17,13 @@ Name = Annotated[str, Field(min_length=1, max_length=512)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class _Open(BaseModel):
+class _OllamaModel(BaseModel):
     """Fields that nobody knows are set aside before (`disclosure`), or have no effect where they stand."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Options(_Open):
+class Options(_OllamaModel):
     """How tokens are chosen; what concerns the loading of a model is the server's to decide."""
 
     temperature: float | None = None
@@ -38,17 +38,17 @@ class Options(_Open):
     frequency_penalty: float | None = None
 
 
-class CalledFunction(_Open):
+class CalledFunction(_OllamaModel):
     name: str
     arguments: dict[str, Any] | str = {}
 
 
-class Call(_Open):
+class Call(_OllamaModel):
     id: str | None = None
     function: CalledFunction
 
 
-class Message(_Open):
+class OllamaMessage(_OllamaModel):
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
     thinking: str | None = None
@@ -58,7 +58,7 @@ class Message(_Open):
     tool_call_id: str | None = None
 
 
-class _Request(_Open):
+class _Request(_OllamaModel):
     model: Name
     stream: bool = True
     format: Literal["", "json"] | dict[str, Any] | None = None
@@ -72,7 +72,7 @@ class _Request(_Open):
 class ChatRequest(_Request):
     """Body of POST /api/chat. Without messages it loads the model, or unloads it."""
 
-    messages: list[Message] = []
+    messages: list[OllamaMessage] = []
     tools: list[dict[str, Any]] | None = None
 
 
@@ -85,7 +85,7 @@ class GenerateBody(_Request):
     raw: bool = False
 
 
-class EmbedBody(_Open):
+class EmbedBody(_OllamaModel):
     """Body of POST /api/embed."""
 
     model: Name
@@ -95,7 +95,7 @@ class EmbedBody(_Open):
     keep_alive: KeepAlive = None
 
 
-class EmbeddingsBody(_Open):
+class EmbeddingsBody(_OllamaModel):
     """Body of POST /api/embeddings, the older form."""
 
     model: Name
@@ -103,7 +103,7 @@ class EmbeddingsBody(_Open):
     keep_alive: KeepAlive = None
 
 
-class NamedModel(_Open):
+class NamedModel(_OllamaModel):
     """Body of what concerns one model; `name` is the older word."""
 
     model: Name | None = None
@@ -114,7 +114,7 @@ class NamedModel(_Open):
 # ---- what is sent
 
 
-class FunctionOut(Wire, frozen=True):
+class OllamaFunctionOut(Wire, frozen=True):
     name: str
     arguments: Any
     index: int = 0
@@ -122,17 +122,17 @@ class FunctionOut(Wire, frozen=True):
 
 class CallOut(Wire, frozen=True):
     id: str
-    function: FunctionOut
+    function: OllamaFunctionOut
 
 
-class MessageOut(Wire, frozen=True, omit_defaults=True):
+class OllamaMessageOut(Wire, frozen=True, omit_defaults=True):
     role: str
     content: str
     thinking: str | None = None
     tool_calls: tuple[CallOut, ...] = ()
 
 
-class TopLogprob(Wire, frozen=True):
+class OllamaTopLogprob(Wire, frozen=True):
     token: str
     logprob: float
     bytes: tuple[int, ...]
@@ -142,16 +142,16 @@ class Logprob(Wire, frozen=True):
     token: str
     logprob: float
     bytes: tuple[int, ...]
-    top_logprobs: tuple[TopLogprob, ...] = ()
+    top_logprobs: tuple[OllamaTopLogprob, ...] = ()
 
 
-class Answer(Wire, frozen=True, omit_defaults=True):
+class OllamaResponse(Wire, frozen=True, omit_defaults=True):
     """One line of a stream, or a whole answer: `message` of a chat, `response` of a text. Durations: nanoseconds."""
 
     model: str
     created_at: str
     done: bool | msgspec.UnsetType = msgspec.UNSET
-    message: MessageOut | msgspec.UnsetType = msgspec.UNSET
+    message: OllamaMessageOut | msgspec.UnsetType = msgspec.UNSET
     response: str | msgspec.UnsetType = msgspec.UNSET
     thinking: str | msgspec.UnsetType = msgspec.UNSET
     logprobs: tuple[Logprob, ...] = ()
@@ -163,14 +163,14 @@ class Answer(Wire, frozen=True, omit_defaults=True):
     eval_duration: int | None = None
 
 
-class Embeddings(Wire, frozen=True):
+class OllamaEmbeddings(Wire, frozen=True):
     model: str
     embeddings: tuple[list[float], ...]
     total_duration: int
     prompt_eval_count: int
 
 
-class Embedding(Wire, frozen=True):
+class OllamaEmbedding(Wire, frozen=True):
     embedding: list[float]
 
 
@@ -228,14 +228,14 @@ class Shown(Wire, frozen=True):
     license: str = ""
 
 
-class Version(Wire, frozen=True):
+class OllamaVersion(Wire, frozen=True):
     """`version`: of Ollama's API, as far as it is spoken here; clients refuse old ones."""
 
     version: str
     stoker: str
 
 
-class Status(Wire, frozen=True):
+class OllamaStatus(Wire, frozen=True):
     """How far a pull is."""
 
     status: str

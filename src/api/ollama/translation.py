@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Container
 from typing import Any
 
-from src.api.ollama.schemas import ChatRequest, GenerateBody, Message, Options
+from src.api.ollama.schemas import ChatRequest, GenerateBody, OllamaMessage, Options
 from src.errors import InvalidRequest
 
 # chat's fields under the names they have here, for errors and for what is set aside
@@ -37,10 +37,10 @@ def generate(body: GenerateBody) -> dict[str, Any]:
     """A prompt as a conversation of one turn."""
     if body.raw and (body.images or body.system):
         raise InvalidRequest("raw takes a prompt alone: no system, no images.", param="raw")
-    system = [Message(role="system", content=body.system)] if body.system else []
+    system = [OllamaMessage(role="system", content=body.system)] if body.system else []
     return {
         **_common(body),
-        "messages": turns([*system, Message(role="user", content=body.prompt, images=body.images)]),
+        "messages": turns([*system, OllamaMessage(role="user", content=body.prompt, images=body.images)]),
     }
 
 
@@ -82,7 +82,7 @@ def _sampling(options: Options) -> dict[str, Any]:
     return {**taken, "max_tokens": limit, "repetition_penalty": options.repeat_penalty}
 
 
-def turns(messages: list[Message]) -> list[dict[str, Any]]:
+def turns(messages: list[OllamaMessage]) -> list[dict[str, Any]]:
     """Messages as chat's turns. Calls have ids there, and results name their call: here the order, or a name, does."""
     made: list[dict[str, Any]] = []
     open_calls: deque[tuple[str, str]] = deque()  # name, id
@@ -99,7 +99,7 @@ def turns(messages: list[Message]) -> list[dict[str, Any]]:
     return made
 
 
-def _calls(message: Message, at: int) -> list[dict[str, Any]]:
+def _calls(message: OllamaMessage, at: int) -> list[dict[str, Any]]:
     return [
         {
             "id": call.id or f"call_{at}_{number}",
@@ -123,7 +123,7 @@ def _answered(open_calls: deque[tuple[str, str]], name: str | None) -> str:
     return found[1]
 
 
-def _content(message: Message) -> str | list[dict[str, Any]]:
+def _content(message: OllamaMessage) -> str | list[dict[str, Any]]:
     if not message.images:
         return message.content
     text = [{"type": "text", "text": message.content}] if message.content else []

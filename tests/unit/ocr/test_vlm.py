@@ -19,7 +19,7 @@ from src.ocr.documents import DocumentLimits
 from src.ocr.fake import FakeRecognizer, draw
 from src.ocr.reader import PageReader
 from src.ocr.reading import Pixels, Reading, StopReason
-from src.ocr.resident import Resident
+from src.ocr.resident import ResidentRecognizer
 from src.ocr.vlm import VlmRecognizer
 from src.settings import ROOT
 from tests.conftest import MakeSettings
@@ -53,7 +53,7 @@ def test_an_idle_recognizer_is_offloaded_and_restored(tiny: VlmRecognizer) -> No
 
     clock = Clock()
     manager = ModelManager(clock=clock)
-    resident = Resident(lambda: tiny, manager, idle_timeout=600)
+    resident = ResidentRecognizer(lambda: tiny, manager, idle_timeout=600)
     there = mx.get_active_memory()
     clock.now += 599
     assert manager.move_idle() == []
