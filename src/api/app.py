@@ -44,6 +44,23 @@ class _AnyPath(PathConverter):
     part_isolating = False
 
 
+_VIEWS = (
+    chat,
+    completions,
+    messages,
+    responses,
+    embeddings,
+    ocr,
+    ocr_jobs,
+    models,
+    gpu,
+    system,
+    pages,
+    ollama,
+    ollama_library,
+)
+
+
 def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     """Compose the application; `backends` can be replaced in tests."""
     backends = backends or Backends(settings)
@@ -72,21 +89,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     encodings.install(app)
     limits.install(app)
     cache.install(app)
-    for module in (
-        chat,
-        completions,
-        messages,
-        responses,
-        embeddings,
-        ocr,
-        ocr_jobs,
-        models,
-        gpu,
-        system,
-        pages,
-        ollama,
-        ollama_library,
-    ):
+    for module in _VIEWS:
         app.register_blueprint(module.blueprint)
     for name in backends.models:
         metrics.announce_model(name, backends.engine_name(name))
