@@ -19,7 +19,7 @@ def chunk(lefts: list[int], budget: int) -> int:
     """Tokens of each row in a step's chunk of prompts, given what each has left to compute.
 
     A chunk is padded to its longest row, so rows × this is what it costs. It is as long as the shortest has left, so
-    that little is padded; a long prompt gets a quarter of the budget though, whoever joins it.
+    that little is padded; a long prompt gets a quarter of the budget though, whatever joins it.
     """
     if not lefts:
         return budget

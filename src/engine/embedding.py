@@ -117,7 +117,7 @@ class Embeddings:
         """Forget a request; harmless when it is over."""
         job.finished = True
         self._open.remove(job)
-        if all(one.finished for one, _ in self._rows):  # a pass that nobody waits for holds memory, and the model
+        if all(one.finished for one, _ in self._rows):  # a pass for no request would hold memory, and the model
             self._rows, self._pass = [], None
 
     def expire(self, now: float) -> Iterator[EmbedEvent]:

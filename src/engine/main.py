@@ -33,7 +33,7 @@ from src.ipc.messages.chat import Sampling
 from src.ipc.server import AddressInUse
 from src.settings import Settings, SettingsError, load
 
-_LINGER_S = 10.0  # ended as soon as the supervisor has been told; a loaded machine may take seconds for it
+_LINGER_S = 10.0  # ended as soon as the failure is reported; a loaded machine may take seconds for it
 _WARM_UP_TOKENS = 4
 _WARM_UP_PROMPT = list(range(1, 9))  # ids every vocabulary has
 

@@ -1,4 +1,4 @@
-"""What this engine's speed has been: for time budgets that fit the machine and a Retry-After that is worth reading.
+"""Measured speed of this engine: for time budgets that fit the machine, and for Retry-After.
 
 Exponential moving averages; the scheduler writes, the I/O thread reads single numbers.
 """

@@ -1,4 +1,4 @@
-"""Which files an engine has loaded, under one short name that it tells with its health and with each admission.
+"""Which files an engine has loaded, under one digest that its health and each admission carry.
 
 Kept answers belong to it, and an answer goes on under no other. Names, sizes and times of all files that make an
 answer, where links lead (a hub's cache), and the configuration itself. Engine process, owner thread; no MLX here.

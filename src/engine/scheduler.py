@@ -66,7 +66,7 @@ class _Stop:
 
 
 class Scheduler:
-    """Admits sequences into the batch and follows each to its one outcome."""
+    """Admits sequences into the batch; each gets exactly one outcome."""
 
     def __init__(
         self,

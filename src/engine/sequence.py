@@ -96,7 +96,7 @@ class Sequence:
         return Finished(reason, usage, Timings(self.started - self.arrived, prefill, now - self.first_token))
 
     def ended(self, reason: FinishReason, now: float) -> ChoiceEnded | Finished:
-        """What is told of a good end: of several choices, only the last is the request's outcome."""
+        """The event of a good end: of several choices, only the last is the request's outcome."""
         finished = self.finished("tool_calls" if reason == "stop" and self.text.called else reason, now)
         if self.text.stop is not None:
             finished = msgspec.structs.replace(finished, stop=self.text.stop)

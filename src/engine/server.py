@@ -2,7 +2,7 @@
 
 Each request is one connection and one task; the peer closing cancels its sequence. Tokenising happens on a thread of
 its own (`encoding`). The scheduler's events arrive once per step (`publish`) and go to their connections. The socket is
-bound before the model is loaded: requests wait for it, pings are told how it stands.
+bound before the model is loaded: requests wait for it, pings report its progress.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class EngineServer:
         self._lag = threading.BoundedSemaphore(_MAX_LAG)
         self._encoding = Encoding(settings)
         self._bound = threading.Event()
-        self._told_failure = threading.Event()
+        self._failure_reported = threading.Event()
         self._bind_error: Exception | None = None
         self._loop: asyncio.AbstractEventLoop
         self._settled: asyncio.Event
@@ -129,21 +129,21 @@ class EngineServer:
             raise self._bind_error
 
     def ready(self, backend: Backend, scheduler: Scheduler) -> None:
-        """The model is warm: let the waiting requests in."""
+        """The model is warm: admit the waiting requests."""
         self._backend, self._scheduler = backend, scheduler
         self._guard = MemoryGuard(marks(self._settings, backend.device), backend.memory, scheduler.trim)
         self._loop.call_soon_threadsafe(self._settled.set)
 
     def failed(self, error: ModelLoadFailed, linger_s: float) -> None:
-        """The model cannot be loaded: tell who waits and, for up to `linger_s`, the supervisor's next ping."""
+        """The model cannot be loaded: fail waiting requests and, for up to `linger_s`, report it to the next ping."""
         self._failure, self._health_detail = error, error.message
         self._loop.call_soon_threadsafe(self._settled.set)
-        self._told_failure.wait(linger_s)
+        self._failure_reported.wait(linger_s)
 
     def postponed(self, why: str, linger_s: float) -> None:
-        """The model cannot be loaded now. The supervisor hears of it as above; who waits goes on waiting."""
+        """The model cannot be loaded now. Reported to the supervisor as above; waiting requests go on waiting."""
         self._health_detail = why
-        self._told_failure.wait(linger_s)
+        self._failure_reported.wait(linger_s)
 
     def publish(self, events: list[Event]) -> None:
         """Hand one step's events over. Waits only when this thread's own loop lags, never for a client."""
@@ -247,7 +247,7 @@ class EngineServer:
         peer.send(Accepted())
 
     async def _tokenize_or_detokenize(self, peer: Peer, message: TokenizeRequest | DetokenizeRequest) -> None:
-        """Text to tokens or back: an answer of one message, for which nothing is computed."""
+        """Text to tokens or back: a response of one message, for which nothing is computed."""
         try:
             await _first(self._settled, peer.gone)
             if not peer.gone.done():
@@ -260,7 +260,7 @@ class EngineServer:
             return
 
     def _enter(self, peer: Peer, request: GenerateRequest | EmbedRequest) -> None:
-        """Count a request's sequences; raises Overloaded when there is no room for them."""
+        """Count a request's sequences; raises Overloaded when there is no capacity for them."""
         wait_s = self._scheduler.retry_after_s() if self._scheduler else 1.0
         self._open[peer] = room.check(request, sum(self._open.values()), self._settings, wait_s)
 
@@ -288,7 +288,7 @@ class EngineServer:
         await route.send()
 
     def _accept(self, peer: Peer, model: str, *, resumed: bool) -> tuple[Backend, Scheduler]:
-        """Let a request in; raises what keeps it out. Who was in already is let in again."""
+        """Admit a request; raises what refuses it. A resumed request is always admitted."""
         backend, scheduler = self._loaded(model)
         if self._guard is not None and not resumed:
             self._guard.admit()
@@ -320,7 +320,7 @@ class EngineServer:
     def _answer_ping(self, peer: Peer) -> None:
         peer.send(self.health())
         if self._health_detail is not None:
-            self._told_failure.set()
+            self._failure_reported.set()
 
     def health(self) -> Health:
         backend, scheduler = self._backend, self._scheduler

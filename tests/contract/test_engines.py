@@ -261,7 +261,7 @@ def test_many_at_once(engine: Engine) -> None:
 
 
 def test_a_client_that_leaves(engine: Engine) -> None:
-    """Its answer ends with it, also in the server beneath: nothing runs on for nobody."""
+    """Its answer ends with it, also in the upstream server: nothing keeps running without a client."""
     body = {
         "messages": [{"role": "user", "content": "fake:count=900 fake:delay=0.05 tell me a long story"}],
         "max_tokens": 900,

@@ -1,7 +1,7 @@
 """The decode step: one forward pass and one sampler for all rows of mlx-lm's batch. Owner thread.
 
 On a GPU a step tells the device to compute the next tokens, and returns those that it has: nothing waits. On a CPU the
-host draws (`draw`) and waits for each forward pass, so a step returns what it drew, and nobody is computed ahead.
+host draws (`draw`) and waits for each forward pass, so a step returns what it drew, and computes nothing ahead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _EAGER_ROWS = 8
 
 
 class EagerCache:
-    """A layer's cache whose tokens are computed as soon as they are written down, while Python writes down the rest.
+    """A layer's cache whose tokens are computed as soon as they are in the graph, while Python builds the rest.
 
     On a CPU the drawing waits for each step, so nothing else would be computed meanwhile (1.4 ms in 15, measured).
     """
@@ -53,7 +53,7 @@ class RowBatch(DecodeBatch):
         return 0
 
     def put_in_order(self, at: int) -> None:
-        """See that a row's tokens stand in the cache as they came: they always do here."""
+        """Put a row's tokens in the cache in their order: here they always are."""
 
     def join(self, prompts: PrefillBatch, inputs: list[int]) -> None:
         """Add sequences whose prompts are computed but for their last tokens, `inputs`."""
@@ -104,7 +104,7 @@ class RowBatch(DecodeBatch):
         return [EagerCache(layer) if type(layer) is BatchKVCache else layer for layer in self.prompt_cache]
 
     def _settle(self, phase: str, began: float, array: mx.array) -> float:
-        """In a step that is measured, compute what is due so far, and note its time; elsewhere nothing waits."""
+        """In a measured step, evaluate what is due so far, and record its time; other steps do not wait."""
         if self.measured is None:
             return 0.0
         mx.eval(array)
@@ -157,7 +157,7 @@ class HostBatch(RowBatch):
         return known, self.pending_scores
 
     def _leave_failed(self) -> None:
-        """A row whose grammar cannot go on has drawn what it may not say. Whoever gave it the grammar sees that too."""
+        """Drop rows whose grammar has hit a limit: what they drew is invalid. `LmBackend` reports them."""
         well = [at for at, row in enumerate(self.samplers) if not row.failed]
         if len(well) < len(self.uids):
             self.filter(well)

@@ -27,7 +27,7 @@ class MeanPooler:
 
     @classmethod
     def of(cls, model: Any) -> MeanPooler | None:
-        """None for a model whose last hidden state cannot be had. Only shapes are looked at: nothing is computed."""
+        """None for a model whose last hidden state is hidden. Only shapes are looked at: nothing is computed."""
         for path in _BODIES:
             body = _part(model, path)
             if callable(body) and (size := _width(body)) is not None:

@@ -37,12 +37,12 @@ class Packing:
         return None if settings.kv_bits == "off" else cls(int(settings.kv_bits), int(settings.kv_group_size))
 
     def apply(self, model: Any) -> None:
-        """Have a model's caches made so. `make_cache` is where mlx-lm asks a model what it wants."""
+        """Make the model's caches packed: mlx-lm asks `make_cache` for them."""
         make = getattr(model, "make_cache", lambda: [lm.KVCache() for _ in model.layers])
         model.make_cache = lambda: [self._packed(layer) for layer in make()]
 
     def _packed(self, layer: Any) -> Any:
-        """Windows and running states stay as they are: they do not grow."""
+        """Sliding windows and recurrent states stay as they are: they do not grow."""
         if type(layer) is lm.KVCache:
             return PackedKV(self, *(lm.KVCache() for _ in range(3)))
         if type(layer) is lm.CacheList:
@@ -51,7 +51,7 @@ class Packing:
 
 
 def pack(model: Any, packing: Packing | None) -> Packing | None:
-    """Have a model's keys and values packed, if its attention can use them so; what was done."""
+    """Quantize a model's KV cache, if its attention can use it so; the packing that is in effect."""
     if packing is None:
         return None
     before = kv.measure(model)

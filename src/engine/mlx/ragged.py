@@ -3,7 +3,7 @@
 mlx-lm's BatchKVCache holds rows that end together. A row that keeps fewer tokens than another has a gap at its end.
 mlx-lm would roll the whole row over it (`dynamic_roll`), which costs more than the step where rows are long. Instead
 the row's first tokens move into the gap, and its left padding grows: attention asks which keys are there, not in which
-order, since positions are in the keys. Whoever cuts such a row by tokens puts it back in order first.
+order, since positions are in the keys. Before such a row is cut by tokens, it is put back in order.
 """
 
 from __future__ import annotations

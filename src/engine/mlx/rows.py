@@ -1,4 +1,4 @@
-"""The order of a step: mlx-lm's batches of prompts and of running answers, with what they share. Owner thread.
+"""The order of a step: prefill, then decode, with the prefix cache. Owner thread.
 
 mlx-lm keeps one opaque `sampler` per sequence through all it does to a batch; ours are `SamplingRow`s.
 Cached prefixes are taken from the prefix cache, and computed ones inserted into it.
@@ -38,7 +38,7 @@ class RowTokens:
 
 
 class Rows(Protocol):
-    """Sequences that are computed together, on one model."""
+    """Sequences of one model that are computed together."""
 
     @property
     def kv_bytes(self) -> int: ...
@@ -135,7 +135,7 @@ class RowGenerator(SequenceBatches):
         self._start_decoding()
 
     def _prefill(self) -> dict[int, int]:
-        """A chunk of every prompt in work."""
+        """Compute a chunk of every prompt in prefill, and insert it into the prefix cache."""
         batch, prompts = self.prefilling, self.segments()
         if not batch.uids:
             return {}
@@ -168,7 +168,7 @@ class RowGenerator(SequenceBatches):
             self.decoding.join(self.take_prefilled(ready), [prompts[at][0][0] for at in ready])
 
     def _decode(self) -> list[Any]:
-        """The running answers' next tokens."""
+        """The next tokens of the decode batch; finished rows go into the prefix cache."""
         if not self.decoding.uids:
             return []
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""mlx-vlm's batch behind the same doors as `rows.RowGenerator`: pictures go in, our sampler chooses.
+"""mlx-vlm's batch behind the interface of `rows.RowGenerator`: pictures go in, our sampler chooses.
 
 Owner thread. Each prompt is computed by itself, in chunks between decode steps; its pictures first, when their turn
 comes. mlx-vlm calls one sampler for all rows and does not say whose they are: they are in the order of its batch.
@@ -137,7 +137,7 @@ class VisionRows:
 
     def _places(self, length: int, *, has_pictures: bool) -> Arrays:
         """Positions of a model that counts them in three directions. Left in the model (as some do), the next prompt's
-        would be taken for this one's: guides call it wrong text in batches."""
+        would be taken for this one's, and batches would give wrong text."""
         if has_pictures:
             return {"position_ids": self._language._position_ids, "rope_deltas": self._language._rope_deltas}
         straight = mx.broadcast_to(mx.arange(length)[None, None, :], (3, 1, length))

@@ -25,7 +25,7 @@ from src.gpu.watermarks import fits
 
 # fp32 weights may take this share of the memory that is free when they are loaded
 _MEMORY_SHARE = 0.5
-# read at once, so that progress shows and a process can be told to stop in between
+# read at once, so that progress shows and a process can be stopped in between
 _PIECE_BYTES = 256 << 20
 
 
@@ -39,7 +39,7 @@ def load_text(folder: Path) -> tuple[Any, dict[str, Any]]:
 
 
 def refuse_too_large(folder: Path, model: str) -> None:
-    """Better a reason now than a machine that swaps itself to death.
+    """Refuse weights that do not fit into memory, before the machine swaps.
 
     Raises:
         ModelLoadFailed: this machine can never hold it.
@@ -62,7 +62,7 @@ def read_model(
     Args:
         folder: with config.json and safetensors files.
         float32: the policy of `make_float32`; None leaves the weights as they are.
-        progress: is told of every piece.
+        progress: counts every piece.
         load: makes the module, its weights not yet read.
     """
     model, config = load(folder)

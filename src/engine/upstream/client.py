@@ -1,4 +1,4 @@
-"""HTTP to the server beneath: one connection for each request, so that closing it cancels, and nothing stale is met."""
+"""HTTP to the upstream server: one connection for each request, so that closing it cancels, and none is stale."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Dialect:
     apart: Callable[[str], dict[str, Any]] = lambda _: {}
 
 
-# any other server: what it does with a field it does not know is its own affair
+# any other server: what it does with an unknown field is not known
 OPENAI = Dialect("openai")
 VLLM = Dialect(
     "vllm",
@@ -168,7 +168,7 @@ def refuse(request: GenerateRequest, facts: ServerFacts) -> None:
     }
     for name in facts.dialect.lacks:
         if asked[name]:
-            text = f"The server beneath this engine ({facts.dialect.name}) cannot honour {name}."
+            text = f"The upstream server ({facts.dialect.name}) cannot honour {name}."
             raise UnsupportedValue(text, param=name.split()[0])
     _refuse_by_model(request, facts)
     out_of_range = [token for token in request.sampling.logit_bias if token >= (facts.vocabulary or token + 1)]

@@ -16,7 +16,7 @@ from src.errors import DeadlineExceeded
 from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, GenerateRequest, Timings
 from src.ipc.server import Peer
 
-# a server that is silent after its 200 is in prefill; the client is told so, though not how long the prompt is
+# a server that is silent after its 200 is in prefill; the client is admitted, without the prompt's length
 _ADMIT_S = 1.0
 
 

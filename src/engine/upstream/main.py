@@ -106,7 +106,7 @@ class _Lifecycle:
 
     def _announce(self, server: UpstreamServer, client: Client, facts: ServerFacts, load_s: float) -> None:
         life = self._revision.digest if self._revision is not None else uuid.uuid4().hex
-        # of a server that reads no files of this disk nobody can tell what it has loaded: its answers are this life's
+        # what a server loaded that reads no files of this disk is unknown: its answers are this process's alone
         server.ready(client, replace(facts, revision=life), load_s)
         logs.model.info(
             "{} is ready after {:.1f} s: {} at {}",
@@ -195,13 +195,13 @@ async def _with_props(client: Client, facts: ServerFacts) -> ServerFacts:
     if facts.dialect is not LLAMA_SERVER:
         return facts
     props = await client.get("/props", _REQUEST_S)
-    told = msgspec.json.decode(props.body, type=_Props) if props.status == 200 else _Props()
+    found = msgspec.json.decode(props.body, type=_Props) if props.status == 200 else _Props()
     return replace(
         facts,
-        slots=told.total_slots,
-        template=told.chat_template,
-        takes_tools=told.chat_template_caps.supports_tools,
-        reads_images=told.modalities.vision,
+        slots=found.total_slots,
+        template=found.chat_template,
+        takes_tools=found.chat_template_caps.supports_tools,
+        reads_images=found.modalities.vision,
     )
 
 
@@ -242,7 +242,7 @@ class _NotServing(Exception):
 
 
 def arguments(model: str, engine: selection.Engine, settings: Settings, port: int) -> tuple[str, ...]:
-    """The command line of the server beneath.
+    """The command line of the upstream server.
 
     Raises:
         ModelLoadFailed: when its model or program is not there.

@@ -1,7 +1,7 @@
 """`python -m src.engine.upstream.parent_death ARGV…`: runs a server that does not end with its parent by itself.
 
-Whoever started this holds the other end of its standard input. When that end closes, for whatever reason, the server is
-asked to end, then killed with all below it; so a server whose engine was killed holds no GPU memory.
+The parent holds the other end of its standard input. When that end closes, for whatever reason, the server is
+terminated, then killed with all its children; so a server whose engine was killed holds no GPU memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from src.ipc import lifeline
 
 _GRACE_S = 5.0
 _SIGNALLED = 128  # as a shell tells that a signal ended a process
-_ending = threading.Lock()  # never released: whoever ends the server ends this process, too
+_ending = threading.Lock()  # never released: what ends the server ends this process, too
 
 
 def main(argv: list[str]) -> int:

@@ -22,13 +22,13 @@ _REAP_S = 8.0  # longer than `parent_death` waits
 _KEY_NAMES = ("VLLM_API_KEY", "LLAMA_API_KEY", "API_KEY")  # vllm's, llama-server's, llama_cpp.server's
 
 
-# below the ports that systems give to outgoing connections: one of those could take it before the server binds it, and
-# whoever asks there whether somebody listens yet may meet himself
+# below the ephemeral ports: an outgoing connection could take one before the server binds it, and a probe of whether
+# the server listens yet could connect to itself
 _PORTS = range(20_000, 32_768)
 
 
 def free_port() -> int:
-    """A port nobody listens on at the moment."""
+    """A port that is free at the moment."""
     while True:
         port = secrets.choice(_PORTS)
         with socket.socket() as sock, suppress(OSError):

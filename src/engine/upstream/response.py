@@ -144,9 +144,9 @@ class Translation:
     def finished(self, timings: Timings) -> Finished:
         """The outcome. A server that does not tell the usage is counted by what it sent: a piece is a token there."""
         index, reason = self._ended[-1]
-        told = self._usage or self._passing or _StreamUsage(self.prompt_tokens, self.made)
-        cached = told.prompt_tokens_details.cached_tokens if told.prompt_tokens_details else None
-        usage = Usage(told.prompt_tokens, told.completion_tokens, cached or 0)
+        reported = self._usage or self._passing or _StreamUsage(self.prompt_tokens, self.made)
+        cached = reported.prompt_tokens_details.cached_tokens if reported.prompt_tokens_details else None
+        usage = Usage(reported.prompt_tokens, reported.completion_tokens, cached or 0)
         return Finished(reason, usage, timings, index, self._stop)
 
     def _note(self, chunk: StreamChunk) -> None:

@@ -1,7 +1,7 @@
-"""The engine's socket, with a server beneath instead of a model: connections in, HTTP requests out, events back.
+"""The engine's socket, with an upstream server instead of a model: connections in, HTTP requests out, events back.
 
 One event loop does all of it. Each request is one connection and one task; the peer closing closes its HTTP connection,
-which is how an OpenAI server is told to stop. What cannot be recovered here (the server died, or does not respond)
+which is how an OpenAI server cancels. What cannot be recovered here (the server died, or does not respond)
 ends this process, so that the supervisor replaces both.
 """
 
@@ -55,7 +55,7 @@ _EXIT_S = 2.0  # a server that dies breaks its connections a moment before its e
 
 
 class UpstreamServer:
-    """Owns the socket. `lost` completes when the server beneath is beyond this process's help."""
+    """Owns the socket. `lost` completes when the upstream server cannot be recovered by this process."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class UpstreamServer:
         self._clock = clock
         self._socket = Server(path, self._handle, buffer_bytes=settings.client_buffer_kb << 10)
         self._settled = asyncio.Event()
-        self._told_failure = asyncio.Event()
+        self._failure_reported = asyncio.Event()
         self._failure: ModelLoadFailed | None = None
         self._client: Client | None = None
         self._facts: ServerFacts | None = None
@@ -95,17 +95,17 @@ class UpstreamServer:
         await self._socket.start()
 
     def ready(self, client: Client, facts: ServerFacts, load_s: float) -> None:
-        """The server beneath has answered as it should: let the waiting requests in."""
+        """The upstream server serves: admit the waiting requests."""
         self._client, self._facts, self._load_s = client, facts, load_s
         self._queue.places = min(self._queue.places, facts.slots or self._queue.places)
         self.detail = None
         self._settled.set()
 
     async def failed(self, error: ModelLoadFailed, linger_s: float) -> None:
-        """It cannot be started: tell who waits and, for up to `linger_s`, the supervisor's next ping."""
+        """It cannot be started: fail waiting requests and, for up to `linger_s`, report it to the next ping."""
         self._failure, self.detail = error, error.message
         self._settled.set()
-        await _first(self._told_failure.wait(), timeout_s=linger_s)
+        await _first(self._failure_reported.wait(), timeout_s=linger_s)
 
     async def close(self, *, planned: bool = False) -> None:
         """End. When it is planned, requests of whose answer nothing was shown are sent on to the next engine."""
@@ -119,7 +119,7 @@ class UpstreamServer:
             if isinstance(message, Ping):
                 peer.send(self.health())
                 if self._failure is not None:
-                    self._told_failure.set()
+                    self._failure_reported.set()
             elif isinstance(message, TrimRequest):
                 peer.send(Accepted())  # the caches are the server's own
             elif isinstance(message, GenerateRequest | TokenizeRequest | DetokenizeRequest):
@@ -150,7 +150,7 @@ class UpstreamServer:
                 self.idle.set()
 
     def _enter(self, peer: Peer, message: GenerateRequest | TokenizeRequest | DetokenizeRequest) -> None:
-        """Count a request's sequences; raises Overloaded when there is no room for them."""
+        """Count a request's sequences; raises Overloaded when there is no capacity for them."""
         wait_s = self._pace.wait_s(self._queue.waiting, self._queue.places)
         self._open[peer] = room.check(message, sum(self._open.values()), self._settings, wait_s)
 
@@ -236,7 +236,7 @@ class UpstreamServer:
             raise await _reason(client, facts, upstream) from None
         finally:
             work.cancel()
-            await asyncio.gather(work, return_exceptions=True)  # its connection is closed: the server has been told
+            await asyncio.gather(work, return_exceptions=True)  # closes its connection, which cancels it there
 
     async def _until_over(self, work: asyncio.Future[int], peer: Peer, upstream: UpstreamRequest) -> None:
         while not work.done():
@@ -315,7 +315,7 @@ class UpstreamServer:
 
 
 def _check_length(message: GenerateRequest | TokenizeRequest | DetokenizeRequest, facts: ServerFacts) -> None:
-    """Raises ContextLengthExceeded for what the server beneath would only read to refuse it."""
+    """Raises ContextLengthExceeded for what the upstream server would only read to refuse it."""
     if not facts.context_length:
         return None
     if isinstance(message, DetokenizeRequest):

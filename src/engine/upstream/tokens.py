@@ -1,4 +1,4 @@
-"""Text to token ids and back, where the server beneath has a route for it."""
+"""Text to token ids and back, where the upstream server has a route for it."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ async def _ask(client: Client, path: str, fields: dict[str, Any]) -> _Reply:
 
 def _refused(reply: UpstreamResponse, path: str) -> ServiceError:
     if reply.status in (404, 405, 501):
-        return UnsupportedValue(f"The server beneath this engine has no {path}.", param="model")
+        return UnsupportedValue(f"The upstream server has no {path}.", param="model")
     error = errors.from_status(reply.status, reply.body, reply.retry_after)
     return error if not isinstance(error, ContextLengthExceeded) else UnsupportedValue(error.message, param="messages")

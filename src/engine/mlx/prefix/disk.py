@@ -25,7 +25,7 @@ from src.ipc.runtime import check_own
 
 _BACKLOG_BYTES = 128 << 20  # copied for the writer at most; what comes while it is behind is not kept
 _LOOKS = 16  # the folder is counted again after a part of its limit was written, and cut back by as much
-_ABANDONED_S = 600.0  # after which an unfinished file is nobody's
+_ABANDONED_S = 600.0  # after which an unfinished file is abandoned
 _UNFINISHED = ".part"
 _OURS = re.compile("[0-9a-f]{32}")  # folders and files
 _CLOSE_S = 2.0
@@ -189,7 +189,7 @@ class Disk:
                 os.utime(self._prefix + name, ns=(now_ns - 1000 * at,) * 2)
 
     def _look(self) -> None:
-        """Count what is there, whoever wrote it, and make room."""
+        """Count the files of all engines, and evict what is over the limit."""
         self._since_look = 0
         kept = list(_kept(self._root))
         self.nbytes = sum(each.size for each in kept)

@@ -235,7 +235,7 @@ class SpeculativeBatch(RowBatch):
         return chosen, logits[:, 0]
 
     def _report(self, made: list[list[int]], scores: list[Any], width: int) -> list[Any]:
-        """Tell what each row has got, up to its end; what is behind that, and wrong guesses, leave the cache."""
+        """Report each row's new tokens, up to its end; tokens behind that, and rejected guesses, leave the cache."""
         ends = [self._cut(at, tokens) for at, tokens in enumerate(made)]
         for held, tokens in zip(self.tokens, made, strict=True):
             held.extend(tokens)

@@ -77,7 +77,7 @@ class LmTokenizer:
         return ("reasoning_effort", *names) if self._cannot_choose(request, prompt) else names
 
     def _cannot_choose(self, request: GenerateRequest, prompt: list[int]) -> bool:
-        """Whether this model thinks, or does not, whatever the request wishes."""
+        """Whether this model reasons, or does not, whatever the request asks for."""
         if request.thinking is None or request.raw_prompt is not None:
             return False
         return not self._has_switch if request.thinking else self._thinks(prompt)
