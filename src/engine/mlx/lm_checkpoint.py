@@ -99,13 +99,8 @@ def read(
     refuse_too_large(folder, model)
     float32 = settings.cpu_dequantize if device.kind == "cpu" and sys.platform == "linux" else None
     reload = partial(read_model, folder, float32, progress, load)
-    try:
-        parts = _read_parts(model, folder, config, settings, reload, speaker, float32)
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
-        revision.check()
-        raise verdict(error, model) from None
+    read_parts = partial(_read_parts, model, folder, config, settings, reload, speaker, float32)
+    parts = _checked(read_parts, revision, model)
     beside = _budget(settings, device) - parts.weight_bytes
     context = _context(config, settings, beside, parts.cost)
     info = _info(model, config, parts, context, revision, time.monotonic() - began)
@@ -137,6 +132,17 @@ class _Parts:
     speculation: SpeculationPlan | None
     weight_bytes: int
     cost: kv.KvCost
+
+
+def _checked(read_parts: Callable[[], _Parts], revision: Revision, model: str) -> _Parts:
+    """What was read; an error is that of files that changed meanwhile, of memory, or of the checkpoint."""
+    try:
+        return read_parts()
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
+        revision.check()
+        raise verdict(error, model) from None
 
 
 def _read_parts(
