@@ -128,7 +128,7 @@ def test_errors_are_the_packages_own(service: Service) -> None:
     wrongs: list[tuple[dict[str, Any], str]] = [
         ({"n": 0}, "n"),
         ({"top_logprobs": 3}, "top_logprobs"),
-        ({"max_tokens": 1 << 23}, "max_tokens"),
+        ({"max_tokens": 0}, "max_tokens"),
     ]
     for fields, param in wrongs:
         with pytest.raises(openai.BadRequestError) as wrong:
