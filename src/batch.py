@@ -1,7 +1,6 @@
-"""`run.py ocr FILES…`: many files read, by the running service or a pool of our own. Called by `cli`, in its process.
+"""`run.py ocr FILES…`: OCR of many files, by the running service or a temporary broker. Called by `commands/ocr`.
 
-An answer is written to a temporary name and renamed, and a file whose answer is there is passed over: a run that was
-broken off goes on where it stopped.
+Output is written atomically, and files with existing output are skipped: an interrupted run can be resumed.
 """
 
 from __future__ import annotations
@@ -42,19 +41,19 @@ _SUFFIX: dict[Format, str] = {
     "pdf": ".ocr.pdf",
 }
 _CONNECT_S = 5.0
-_AT_ONCE = 4  # files; the pages of each are read in parallel, too
+_CONCURRENT_FILES = 4  # the pages of each file are read in parallel, too
 
 
 @dataclass(frozen=True)
 class Task:
-    """A file, and where its answer goes; None is standard output."""
+    """A file and its output path; None is standard output."""
 
     source: Path
     target: Path | None
 
 
 class BatchProgress:
-    """Files and pages done and files that failed; a bar on standard error, if that is a terminal."""
+    """Finished files and pages, and failures; a bar on standard error if it is a terminal."""
 
     def __init__(self, files: int) -> None:
         self.failed: list[str] = []
@@ -75,28 +74,28 @@ class BatchProgress:
             self._bar.update()
 
     def close(self) -> None:
-        """Whatever is written next has a line of its own."""
+        """End the bar's line."""
         self._bar.close()
 
 
 def run(paths: list[Path], fields: OcrFields, out: Path | None, settings: Settings) -> ExitCode:
-    """Read all files; FAILURE when one could not be."""
+    """Read all files; FAILURE if one failed."""
     tasks = list(plan(paths, out, fields.format))
-    left = [task for task in tasks if task.target is None or not task.target.exists()]
-    if len(left) < len(tasks):
-        sys.stderr.write(f"{len(tasks) - len(left)} files are done already\n")
+    remaining = [task for task in tasks if task.target is None or not task.target.exists()]
+    if len(remaining) < len(tasks):
+        sys.stderr.write(f"{len(tasks) - len(remaining)} files already have output\n")
     if out is None and fields.format == "pdf":
-        sys.stderr.write("A PDF needs a folder: -o DIR\n")
+        sys.stderr.write("--format pdf requires an output folder: -o DIR\n")
         return ExitCode.FAILURE
     if not tasks:
-        sys.stderr.write("No file there is one that can be read.\n")
+        sys.stderr.write("No readable file found.\n")
         return ExitCode.FAILURE
-    if not left:
+    if not remaining:
         return ExitCode.OK
-    progress = BatchProgress(len(left))
+    progress = BatchProgress(len(remaining))
     try:
         with closing(progress), service(settings) as socket:
-            _read_all(left, fields, socket, progress, settings)
+            _read_all(remaining, fields, socket, progress, settings)
     except (RuntimeError, client.ConnectError) as error:
         sys.stderr.write(f"{error}\n")
         return ExitCode.FAILURE
@@ -104,7 +103,7 @@ def run(paths: list[Path], fields: OcrFields, out: Path | None, settings: Settin
 
 
 def plan(paths: list[Path], out: Path | None, wanted: Format) -> Iterator[Task]:
-    """Files as given, and those in folders that begin like something we read. A folder's shape is kept."""
+    """The given files, and files of known formats in folders. Sub-folders are kept in the output."""
     for path in paths:
         if not path.is_dir():
             yield Task(path, _target(Path(path.name), out, wanted))
@@ -128,8 +127,8 @@ def _kind(path: Path) -> kinds.DocumentKind | None:
 
 
 def _read_all(tasks: list[Task], fields: OcrFields, socket: Path, progress: BatchProgress, settings: Settings) -> None:
-    with ThreadPoolExecutor(_AT_ONCE) as crowd:
-        answers = [crowd.submit(_attempt, task, fields, socket, progress, settings) for task in tasks]
+    with ThreadPoolExecutor(_CONCURRENT_FILES) as executor:
+        answers = [executor.submit(_attempt, task, fields, socket, progress, settings) for task in tasks]
         for task, answer in zip(tasks, answers, strict=True):
             data = answer.result()
             if task.target is None and data is not None:
@@ -138,7 +137,7 @@ def _read_all(tasks: list[Task], fields: OcrFields, socket: Path, progress: Batc
 
 
 def _attempt(task: Task, fields: OcrFields, socket: Path, progress: BatchProgress, settings: Settings) -> bytes | None:
-    """The answer, which has been written if it has a target; None when there is none."""
+    """The output, written if it has a target; None on failure."""
     try:
         pages, size = read(task.source, fields, socket, settings, progress.page)
         data = render(task.source.name, pages, size, fields.format)
@@ -149,7 +148,7 @@ def _attempt(task: Task, fields: OcrFields, socket: Path, progress: BatchProgres
         progress.file(f"{task.source}: {why}")
         return None
     failed = [page.number + 1 for page in pages if isinstance(page.outcome, Failed)]
-    progress.file(f"{task.source}: pages {failed} could not be read" if failed else None)
+    progress.file(f"{task.source}: pages {failed} failed" if failed else None)
     return data
 
 
@@ -159,7 +158,7 @@ def read(
     """All pages of a file, and its size.
 
     Raises:
-        ServiceError: it cannot be read, or no page of it can.
+        ServiceError: the file or all of its pages failed.
     """
     data = path.read_bytes()
     timeout_s = settings.ocr_job_ttl
@@ -180,11 +179,11 @@ def read(
 
 
 def _pages(document: OcrDocument, socket: Path, settings: Settings, on_page: Callable[[], None]) -> Iterator[OcrPage]:
-    silence_s = settings.ocr_queue_timeout + 2 * settings.ocr_page_timeout
+    idle_timeout_s = settings.ocr_queue_timeout + 2 * settings.ocr_page_timeout
     try:
         with client.connect(socket, _CONNECT_S) as stream:
-            stream.send(document, silence_s)
-            while not isinstance(event := stream.receive(silence_s), OcrFinished):
+            stream.send(document, idle_timeout_s)
+            while not isinstance(event := stream.receive(idle_timeout_s), OcrFinished):
                 if isinstance(event, Failed):
                     raise event.error()
                 if isinstance(event, OcrPage):
@@ -193,7 +192,7 @@ def _pages(document: OcrDocument, socket: Path, settings: Settings, on_page: Cal
                 elif not isinstance(event, OcrTaken):
                     break
     except client.Unanswered:
-        raise OcrCrashed("The OCR service went away; run this again to go on.") from None
+        raise OcrCrashed("The OCR service disconnected; run this again to resume.") from None
 
 
 def render(name: str, pages: list[OcrPage], size: int, wanted: Format) -> bytes:
@@ -204,22 +203,22 @@ def render(name: str, pages: list[OcrPage], size: int, wanted: Format) -> bytes:
 
 
 def _write(target: Path, data: bytes) -> None:
-    """Whole or not at all."""
+    """Write atomically."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name}.{os.getpid()}")
     part.write_bytes(data)
     part.replace(target)
 
 
-# ---- who reads
+# ---- the OCR service
 
 
 @contextmanager
 def service(settings: Settings) -> Iterator[Path]:
-    """The socket of the OCR that runs, or of one that is started for as long as it is needed.
+    """The socket of the running OCR broker, or of one started for this run.
 
     Raises:
-        RuntimeError: when none can be started.
+        RuntimeError: no broker could be started.
     """
     running = runtime.ocr_socket(settings.runtime_path)
     if _is_ready(running):
@@ -253,7 +252,7 @@ def _wait(socket: Path, broker: subprocess.Popen[bytes], timeout_s: float) -> No
     deadline = time.monotonic() + timeout_s
     while not _is_ready(socket):
         if broker.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("OCR does not start; `run.py check` says more.")
+            raise RuntimeError("The OCR broker did not start; see `run.py check`.")
         time.sleep(0.05)
 
 

@@ -1,4 +1,4 @@
-"""Which models can be asked for by name, and what their folders tell without loading them.
+"""The catalogue of models that requests may name, and what their folders show without loading them.
 
 Local folders under MODELS_DIR (`NAME` or `OWNER/NAME`), GGUF files there, the models of the settings, and the hub ids
 of ALLOWED_MODELS. A request's name is looked up in this table and nowhere else: none is ever taken for a path or a
@@ -34,7 +34,7 @@ class _Tensor(msgspec.Struct):
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """A model that may be named. `folder` is None where nothing lies on this disk (yet); bytes of its weights."""
+    """A model that may be requested. `folder`: None if it is not on disk; `size`: bytes of its weights."""
 
     name: str
     folder: Path | None = None
@@ -44,7 +44,7 @@ class CatalogEntry:
 
     @property
     def may_see(self) -> bool:
-        """Whether it reads pictures; of a model whose files lie elsewhere only its engine knows."""
+        """Whether it may accept images; unknown for a model that is not on disk."""
         return "vision" in self.capabilities or (self.folder is None and self.context_length is None)
 
 
@@ -71,7 +71,7 @@ def entries(settings: Settings) -> dict[str, CatalogEntry]:
     """All models of these settings, the default one first."""
     local = {str(folder.relative_to(settings.models_path)): folder for folder in _folders(settings.models_path)}
     named = [settings.default_model, *names(settings.pinned_models), *names(settings.allowed_models)]
-    hidden = {settings.ocr_model} - set(named)  # OCR's model is not asked for by chat
+    hidden = {settings.ocr_model} - set(named)  # the OCR model is not a chat model
     files = dict(_gguf_names(settings.models_path))
     wanted = dict.fromkeys([*named, *filter(is_name, sorted(local | files))])
     found = [_entry(name, local.get(name), settings) for name in wanted if name not in hidden]
@@ -93,7 +93,7 @@ def resolve(name: str, known: Container[str], setting: str) -> str:
 
 
 def is_name(text: str) -> bool:
-    """Whether a model can be called so at all: short enough, and without line breaks or control characters."""
+    """Whether it is a valid name: short enough, without line breaks or control characters."""
     return 0 < len(text) <= MAX_NAME and text.isprintable()
 
 
@@ -104,14 +104,14 @@ def names(setting: str) -> list[str]:
 
 def _folders(models: Path) -> Iterator[Path]:
     """Folders with a model: directly in MODELS_DIR, or one deeper, under their owner's name."""
-    owners = _inside(models)
-    for folder in [*owners, *(folder for owner in owners for folder in _inside(owner))]:
-        if any(file.name == "config.json" for file in _inside(folder)):
+    owners = _visible_entries(models)
+    for folder in [*owners, *(folder for owner in owners for folder in _visible_entries(owner))]:
+        if any(file.name == "config.json" for file in _visible_entries(folder)):
             yield folder
 
 
-def _inside(folder: Path) -> list[Path]:
-    """Nothing, of one that has just gone or may not be read. A name with a dot in front is being fetched."""
+def _visible_entries(folder: Path) -> list[Path]:
+    """Entries without hidden ones (partial downloads); empty if the folder is missing or unreadable."""
     try:
         return [place for place in folder.iterdir() if not place.name.startswith(".")]
     except OSError:
@@ -119,7 +119,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _entry(name: str, folder: Path | None, settings: Settings) -> CatalogEntry:
-    folder = folder or _elsewhere(name)
+    folder = folder or _folder_of_path(name)
     if folder is None:
         return CatalogEntry(name, size=_gguf_bytes(gguf_files(name, settings.models_path)))
     config = _config(folder)
@@ -133,20 +133,20 @@ def _entry(name: str, folder: Path | None, settings: Settings) -> CatalogEntry:
 
 
 def _bytes(file: Path) -> int:
-    """None, of one that has just gone, or that is a link to nothing."""
+    """Its size; 0 for a file that was removed or a broken link."""
     try:
         return file.stat().st_size
     except OSError:
         return 0
 
 
-def _elsewhere(name: str) -> Path | None:
-    """A path that the settings give as a name."""
+def _folder_of_path(name: str) -> Path | None:
+    """The folder of a name that is a path in the settings."""
     return next((folder for folder in _expanded(name) if _is_file(folder / "config.json")), None)
 
 
 def _expanded(name: str) -> tuple[Path, ...]:
-    """The settings' own path; none where its `~user` does not exist."""
+    """The expanded path; empty if its `~user` does not exist."""
     try:
         return (Path(name).expanduser(),)
     except RuntimeError:
@@ -154,7 +154,7 @@ def _expanded(name: str) -> tuple[Path, ...]:
 
 
 def _is_file(place: Path) -> bool:
-    """False also for a path that is too long for the system, or may not be looked at."""
+    """False also for a path that is too long or not accessible."""
     return os.path.isfile(place)  # noqa: PTH113  # Path.is_file raises for some of these
 
 
@@ -171,12 +171,12 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def reads_images(config: dict[str, Any]) -> bool:
-    """Whether a model takes pictures, by its config.json."""
+    """Whether a model accepts images, by its config.json."""
     return isinstance(config.get("vision_config"), dict)
 
 
 def context_length(config: dict[str, Any], limit: int) -> int:
-    """Tokens a model was made for, by its config.json, bounded by MAX_MODEL_LEN when that is set."""
+    """The context length in config.json, limited by MAX_MODEL_LEN if set."""
     text = config.get("text_config")
     places = (config, text if isinstance(text, dict) else {})
     said = [place.get("max_position_embeddings") for place in places]
@@ -185,7 +185,7 @@ def context_length(config: dict[str, Any], limit: int) -> int:
 
 
 def damage(folder: Path) -> str | None:
-    """What is missing or cut short in a checkpoint's files, as far as that shows without loading it; None: nothing."""
+    """What is missing or truncated in a checkpoint's files, detected without loading it; None if complete."""
     if not isinstance(_config(folder).get("model_type"), str):
         return "config.json is damaged, or names no model_type"
     files = {file.name: file for file in folder.glob("*.safetensors")}
@@ -197,7 +197,7 @@ def damage(folder: Path) -> str | None:
 
 
 def shards(folder: Path) -> set[str]:
-    """The weight files there must be: those the index names, else at least one."""
+    """The required weight files: those in the index, else at least one."""
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         return {str(name) for name in index["weight_map"].values()}
@@ -206,7 +206,7 @@ def shards(folder: Path) -> set[str]:
 
 
 def is_whole(file: Path) -> bool:
-    """Whether a safetensors file is as long as its head says."""
+    """Whether a safetensors file has the length in its header."""
     try:
         with file.open("rb") as data:
             length = int.from_bytes(data.read(_HEADER_BYTES), "little")
@@ -227,9 +227,9 @@ def model_folder(model: str, models_path: Path) -> Path | None:
 
 
 def gguf_files(model: str, models_path: Path) -> list[Path]:
-    """The GGUF files a model's name may mean: a file, or those in a folder that is no other kind of model.
+    """The GGUF files of a model's name: a file, or those in a folder without config.json.
 
-    Of a model in pieces only the first counts, which names the others; projectors of vision models are none.
+    Of a split model only the first file is listed; projectors of vision models are skipped.
     """
     for place in _places(model, models_path):
         for file in (place, Path(f"{place}.gguf")):
@@ -241,7 +241,7 @@ def gguf_files(model: str, models_path: Path) -> list[Path]:
 
 
 def gguf_pieces(file: Path) -> list[Path]:
-    """A GGUF model's first file, and its others."""
+    """All files of a split GGUF model."""
     stem, piece, count = file.name.partition("-00001-of-")
     return sorted(file.parent.glob(f"{stem}-*-of-{count}")) if piece else [file]
 
@@ -256,7 +256,7 @@ def _gguf_names(models: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _gguf_bytes(files: list[Path]) -> int:
-    """Of the first of these models."""
+    """Size of the first of these models."""
     return sum(map(_bytes, gguf_pieces(files[0]))) if files else 0
 
 

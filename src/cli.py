@@ -10,7 +10,7 @@ from typing import Protocol
 
 from src import settings as configuration
 from src.commands import backup, bench, check, config, doctor, install, key, mcp, models, ocr, pull, start, status, stop
-from src.commands.asking import refuse
+from src.commands.asking import print_problems
 from src.errors import ExitCode
 from src.settings import Settings, SettingsError
 
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> ExitCode:
     try:
         settings = configuration.load()
     except SettingsError as error:
-        return refuse(error.problems)
+        return print_problems(error.problems)
     try:
         return _run(options, settings)
     except KeyboardInterrupt:

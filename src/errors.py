@@ -1,4 +1,4 @@
-"""Every error a client can meet, and the exit codes of our processes.
+"""All errors that clients can get, and the exit codes of the processes.
 
 An error crosses the wire as `Failed(code, message, param)`; `from_code` rebuilds its class on the other side.
 Only `api/error_handlers.py` turns one into HTTP.
@@ -20,8 +20,8 @@ Only `api/error_handlers.py` turns one into HTTP.
     ├─ Overloaded 429              + Retry-After
     │  └─ RateLimited              this key or address has used up its share
     ├─ BackendUnavailable 503      + Retry-After
-    │  ├─ EngineCrashed            the engine died under this request
-    │  ├─ OcrCrashed               the OCR worker died under this page, twice
+    │  ├─ EngineCrashed            the engine crashed during this request
+    │  ├─ OcrCrashed               the OCR worker crashed on this page, twice
     │  ├─ ModelLoadFailed          the model cannot be loaded; the reason is in the text
     │  └─ ShuttingDown             the service is draining
     ├─ ClientTooSlow 408           the answer was not read; nobody sees this one but the log
@@ -57,7 +57,7 @@ class InvalidRequest(ServiceError):
 
 
 class UnsupportedValue(InvalidRequest):
-    """A field of the API that this engine cannot honour: said, never ignored."""
+    """A field of the API that this engine does not support: an error, never ignored."""
 
     code = "unsupported_value"
 
@@ -136,7 +136,7 @@ class Overloaded(ServiceError):
 
 
 class AuthenticationFailed(ServiceError):
-    """The request brings no key, or one nobody has. What it brought is not repeated."""
+    """No key, or an unknown one, which is not repeated in the message."""
 
     status = 401
     type = "invalid_request_error"  # as OpenAI calls it
@@ -144,7 +144,7 @@ class AuthenticationFailed(ServiceError):
 
 
 class PermissionDenied(ServiceError):
-    """The key is right, but its role does not allow this route."""
+    """The key is valid, but its role does not allow this route."""
 
     status = 403
     type = "invalid_request_error"
@@ -152,26 +152,26 @@ class PermissionDenied(ServiceError):
 
 
 class RateLimited(Overloaded):
-    """One key or address asks more than its share; the service itself has room."""
+    """One key or address exceeds its rate limit."""
 
     code = "rate_limit_exceeded"
 
 
 class BackendUnavailable(ServiceError):
-    """The process that would do the work is not there (yet)."""
+    """The back end is not available (yet)."""
 
     status = 503
     code = "backend_unavailable"
 
 
 class EngineCrashed(BackendUnavailable):
-    """The engine died while it worked on this request."""
+    """The engine crashed while it ran this request."""
 
     code = "engine_crashed"
 
 
 class OcrCrashed(BackendUnavailable):
-    """The OCR worker died on this page, and on its retry."""
+    """The OCR worker crashed on this page, and on its retry."""
 
     code = "ocr_crashed"
 
@@ -204,7 +204,7 @@ class DeadlineExceeded(ServiceError):
 
 
 class InternalError(ServiceError):
-    """Ours. The client gets a fixed text."""
+    """An unexpected error of the service; clients get a fixed text."""
 
     def __init__(self, message: str = "Internal error. The log has the details under this request id.") -> None:
         super().__init__(message)
@@ -226,15 +226,15 @@ def from_code(code: str, message: str, *, param: str | None = None, retry_after_
 
 
 class ExitCode(IntEnum):
-    """How our processes end. The supervisor retries all but CONFIG and MODEL."""
+    """Exit codes of the processes. The supervisor retries all but CONFIG and MODEL."""
 
     OK = 0
     FAILURE = 1
     CONFIG = 2  # a bad setting; all problems were printed
     MODEL = 3  # the model cannot be loaded: missing, corrupt, unknown architecture
-    ENGINE_FAULT = 4  # a step failed; the process is not trusted any more
+    ENGINE_FAULT = 4  # a step failed; the process exits for a restart
     ALREADY_RUNNING = 5  # another instance holds the runtime directory
     PARENT_GONE = 6
     GPU_FAULT = 7  # a step failed with an error of the GPU
     NO_MEMORY = 8  # the model does not fit now, beside what else is loaded; it may later
-    RUNTIME_LOST = 9  # the runtime directory was removed and cannot be made again
+    RUNTIME_LOST = 9  # the runtime directory was removed and could not be created again

@@ -32,13 +32,13 @@ FILES = {
     "errors": "errors.log",
 }
 _MAX_TRACEBACK = 8000
-# records a minute from one line of code: of requests there may be many, of everything else many mean a loop
-_MOST = {"api": 60_000, "model": 60_000}
-_MOST_OF_OTHERS = 300
+# records per minute from one line of code: many are normal for requests; elsewhere they mean a loop
+_RECORDS_PER_MINUTE = {"api": 60_000, "model": 60_000}
+_DEFAULT_RECORDS_PER_MINUTE = 300
 
-# made by this server: what a request makes is named after it, and every process logs it
+# created by this server and logged by every process
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-# what the client, or a proxy, sent as X-Request-Id: logged beside it, and nothing else
+# the client's or proxy's X-Request-Id: only logged
 client_request_id: ContextVar[str | None] = ContextVar("client_request_id", default=None)
 
 api = logger.bind(stream="api")
@@ -50,7 +50,7 @@ def configure(process: str, settings: LogSettings, level: str) -> None:
     """Set up this process's logging, the standard library's included. Called once, first thing."""
     logger.remove()
     logger.configure(patcher=_patch, extra={"process": process, "stream": "app"})
-    logger.add(sys.stderr, level=level, format=_console, filter=_event, backtrace=False, diagnose=False)
+    logger.add(sys.stderr, level=level, format=_console, filter=_console_filter, backtrace=False, diagnose=False)
     if settings.enable_log_file:
         _add_files(settings, level)
     root = logging.getLogger()
@@ -59,7 +59,7 @@ def configure(process: str, settings: LogSettings, level: str) -> None:
 
 
 def _add_files(settings: LogSettings, level: str) -> None:
-    from src.settings import ROOT  # noqa: PLC0415  # only files need a place
+    from src.settings import ROOT  # noqa: PLC0415  # only needed for log files
 
     folder = ROOT / settings.log_dir
     folder.mkdir(parents=True, exist_ok=True)
@@ -76,28 +76,30 @@ def _add_files(settings: LogSettings, level: str) -> None:
 
 
 def _only(stream: str) -> Any:
-    return lambda record: record["extra"].get("stream") == stream and _passes(record)
+    return lambda record: record["extra"].get("stream") == stream and _not_flooded(record)
 
 
-def _event(record: Record) -> bool:
-    """What people watch a console for; the readings of `system` are for its file."""
-    return _passes(record) and (record["extra"].get("stream") != "system" or record["level"].no >= logging.WARNING)
+def _console_filter(record: Record) -> bool:
+    """Records for the console: all but readings of `system`, which go to its file."""
+    return _not_flooded(record) and (record["extra"].get("stream") != "system" or record["level"].no >= logging.WARNING)
 
 
 def _errors(record: Record) -> bool:
-    return record["level"].no >= logging.ERROR and _passes(record)
+    return record["level"].no >= logging.ERROR and _not_flooded(record)
 
 
-def _passes(record: Record) -> bool:
+def _not_flooded(record: Record) -> bool:
     return not record["extra"].get("_flooded", False)
 
 
 _files: dict[str, LogFile] = {}
-_floods = {stream: Flood(_MOST.get(stream, _MOST_OF_OTHERS), time.monotonic) for stream in FILES}
+_floods = {
+    stream: Flood(_RECORDS_PER_MINUTE.get(stream, _DEFAULT_RECORDS_PER_MINUTE), time.monotonic) for stream in FILES
+}
 
 
 def dropped() -> int:
-    """Records that this process left out because one line of code made too many, or the disk took no more."""
+    """Records dropped by flood control or because they could not be written."""
     return sum(flood.dropped for flood in _floods.values()) + sum(file.lost for file in _files.values())
 
 
@@ -110,11 +112,11 @@ def _patch(record: Record) -> None:
     if not passes:
         extra["_flooded"] = True
     if left_out:
-        extra["left_out"] = left_out  # alike, in the minute before
+        extra["left_out"] = left_out  # same line of code, in the minute before
 
 
 def _console(record: Record) -> str:
-    """One readable line: control characters are escaped, so that no text can forge another."""
+    """One readable line: control characters are escaped, so that a text cannot forge a line."""
     record["extra"]["_text"] = "".join(c if c.isprintable() else repr(c)[1:-1] for c in record["message"])
     return "{time:HH:mm:ss.SSS} {level: <7} {extra[process]: <10} {extra[_text]}\n{exception}"
 
@@ -147,19 +149,19 @@ def _traceback(record: Record) -> str:
 
 
 class _ToLoguru(logging.Handler):
-    """Hands the standard library's records to loguru."""
+    """Passes the standard library's records to loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             text = record.getMessage()
         except (TypeError, ValueError, KeyError):
-            self.handleError(record)  # a log call with wrong arguments must not break who made it
+            self.handleError(record)  # a log call with wrong arguments must not raise in its caller
             return
         logger.opt(exception=record.exc_info, depth=6).log(_level(record), "{}", text)
 
 
 def _level(record: logging.LogRecord) -> str | int:
-    """The level's name, or the number of one that only its library knows."""
+    """The level's name, or the number of a custom level."""
     try:
         return logger.level(record.levelname).name
     except ValueError:

@@ -1,4 +1,4 @@
-"""Every metric: names, labels, buckets. The web process counts; engine and broker report over the wire.
+"""All metrics: names, labels, buckets. The web process counts; engine and broker report over the wire.
 
 Names follow vLLM's with our prefix; seconds and bytes only; no user, secret, path or prompt in a label. Gauges that
 describe other processes are read at scrape time through `Readings`, so that a dead engine shows as 0, not as its past.
@@ -32,7 +32,7 @@ _TOKENS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 5
 _CHOICES = (1, 2, 5, 10, 20)
 
 FINISH_REASONS = ("stop", "length", "tool_calls", "abort", "error")
-UNKNOWN = "unknown"  # the label of what a client named and nobody knows
+UNKNOWN = "unknown"  # label of unknown names in requests
 LEVELS = ("normal", "low", "high")
 MODEL_STATES = ("unloaded", "loading", "gpu", "offloading", "cpu", "restoring", "unloading", "failed")
 RESTART_REASONS = ("exit", "signal", "stall", "heartbeat", "probe", "memory", "start", "fault", "gpu", "recycle")
@@ -40,7 +40,7 @@ OCR_RESULTS = ("ok", "invalid", "overloaded", "error", "abort")
 
 
 class Counts(Protocol):
-    """A histogram that another process fills: counts by upper bound, and one more for what is beyond."""
+    """A histogram of another process: counts by upper bound, and one more over the last bound."""
 
     @property
     def bounds(self) -> tuple[float, ...]: ...
@@ -54,7 +54,7 @@ class Counts(Protocol):
 
 @dataclass(frozen=True)
 class PrefixCounts:
-    """What a prefix cache was asked for and had."""
+    """Lookups and hits of a prefix cache."""
 
     requests: int
     hits: int
@@ -134,14 +134,16 @@ class Metrics:
         self.http_seconds = self._histogram(
             "http_request_duration_seconds", "Time until the response ended.", _HTTP, "method", "route"
         )
-        self.disconnects = self._counter("client_disconnects_total", "Clients that left before the end.", "phase")
+        self.disconnects = self._counter(
+            "client_disconnects_total", "Clients that disconnected before the end.", "phase"
+        )
         for phase in ("prefill", "decode", "ocr"):
             self.disconnects.labels(phase)
-        self.resumed = self._counter("requests_resumed_total", "Requests put back after a crash.", "kind")
+        self.resumed = self._counter("requests_resumed_total", "Requests resumed after a crash.", "kind")
         for kind in ("chat", "ocr"):
             self.resumed.labels(kind)
-        self.rate_limited = self._counter("rate_limited_total", "Requests refused with 429.", "scope")
-        self.auth_failures = self._counter("auth_failures_total", "Requests refused with 401.", "reason")
+        self.rate_limited = self._counter("rate_limited_total", "Requests rejected with 429.", "scope")
+        self.auth_failures = self._counter("auth_failures_total", "Requests rejected with 401.", "reason")
         for reason in ("missing", "unknown"):
             self.auth_failures.labels(reason)
         # the names are the configuration's, hence few; a key itself is in no label
@@ -176,14 +178,14 @@ class Metrics:
         self.longest_answer = self._histogram(
             "request_max_num_generation_tokens", "Tokens of a request's longest choice.", _TOKENS, *model
         )
-        self.choices = self._histogram("request_params_n", "Choices asked for.", _CHOICES, *model)
+        self.choices = self._histogram("request_params_n", "Requested choices.", _CHOICES, *model)
         self.max_tokens = self._histogram("request_params_max_tokens", "max_tokens asked for.", _TOKENS, *model)
 
     def _ocr(self) -> None:
         self.ocr_jobs = self._counter("ocr_jobs_total", "OCR pages by result.", "result")
         for result in OCR_RESULTS:
             self.ocr_jobs.labels(result)
-        self.ocr_seconds = self._histogram("ocr_job_duration_seconds", "Time per OCR page, waiting included.", _HTTP)
+        self.ocr_seconds = self._histogram("ocr_job_duration_seconds", "Time per OCR page, queue included.", _HTTP)
 
     def announce_model(self, model_name: str, engine: str) -> None:
         """Make a model's series exist before its first request."""
@@ -192,7 +194,7 @@ class Metrics:
 
 
 class _ReadingsCollector(Collector):
-    """Asks the other processes when Prometheus asks us."""
+    """Reads the other processes at scrape time."""
 
     def __init__(self, readings: Callable[[], Readings]) -> None:
         self._readings = readings
@@ -209,16 +211,16 @@ class _ReadingsCollector(Collector):
         yield from _restarts(readings.restarts)
         yield _gauge("process_memory_bytes", "Resident memory by process.", ("process",), readings.process_memory_bytes)
         yield _gauge("host_memory_bytes", "The machine's memory.", ("kind",), readings.host_memory_bytes)
-        yield _gauge("gpu_utilization_ratio", "Share of time a GPU worked.", ("gpu",), readings.gpu_utilization)
+        yield _gauge("gpu_utilization_ratio", "GPU utilization.", ("gpu",), readings.gpu_utilization)
         yield _gauge(
-            "gpu_memory_bytes", "A GPU's memory, of all who use it.", ("gpu", "kind"), readings.gpu_memory_bytes
+            "gpu_memory_bytes", "A GPU's memory, over all processes.", ("gpu", "kind"), readings.gpu_memory_bytes
         )
-        yield GaugeMetricFamily(f"{PREFIX}_requests_in_flight", "Chat and OCR requests in work.", readings.in_flight)
+        yield GaugeMetricFamily(f"{PREFIX}_requests_in_flight", "Chat and OCR requests in flight.", readings.in_flight)
         yield GaugeMetricFamily(
-            f"{PREFIX}_greenlets", "Greenlets of the web process, one a connection.", readings.greenlets
+            f"{PREFIX}_greenlets", "Greenlets of the web process, one per connection.", readings.greenlets
         )
         yield CounterMetricFamily(
-            f"{PREFIX}_log_dropped", "Log records that web left out or could not write.", readings.log_dropped
+            f"{PREFIX}_log_dropped", "Log records that web dropped or could not write.", readings.log_dropped
         )
         build = GaugeMetricFamily(f"{PREFIX}_build_info", "Always 1.", labels=("version", "mlx_version"))
         build.add_metric((readings.version, readings.mlx_version), 1)
@@ -228,7 +230,7 @@ class _ReadingsCollector(Collector):
 
 
 def _restarts(restarts: dict[str, dict[str, int]]) -> Iterator[Metric]:
-    """Each reason begins at 0: what appears at 1 is no increase to Prometheus."""
+    """Each reason starts at 0: a series that appears at 1 is not an increase to Prometheus."""
     children = CounterMetricFamily(
         f"{PREFIX}_child_restarts", "Restarts by child and reason.", labels=("child", "reason")
     )
@@ -258,7 +260,9 @@ def _models(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
         f"{PREFIX}_engine_memory_bytes", "MLX's own memory figures, and the footprint.", labels=(*labels, "kind")
     )
     state = GaugeMetricFamily(f"{PREFIX}_model_state", "1 for the state a model is in.", labels=("model_name", "state"))
-    load = GaugeMetricFamily(f"{PREFIX}_model_load_duration_seconds", "How long loading took.", labels=("model_name",))
+    load = GaugeMetricFamily(
+        f"{PREFIX}_model_load_duration_seconds", "Duration of the last load.", labels=("model_name",)
+    )
     for model in models:
         if model.load_s is not None:
             load.add_metric((model.model_name,), model.load_s)
@@ -278,14 +282,12 @@ def _models(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
 def _caches(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
     """Keys and values, and prompts' beginnings. Queries and hits count tokens, as vLLM's do."""
     labels = ("model_name", "engine")
-    kv = GaugeMetricFamily(f"{PREFIX}_kv_cache_bytes", "Keys and values of what runs.", labels=(*labels, "kind"))
-    usage = GaugeMetricFamily(f"{PREFIX}_kv_cache_usage_perc", "Their share of what is allowed, 0 to 1.", labels=labels)
+    kv = GaugeMetricFamily(f"{PREFIX}_kv_cache_bytes", "KV cache of running sequences.", labels=(*labels, "kind"))
+    usage = GaugeMetricFamily(f"{PREFIX}_kv_cache_usage_perc", "KV cache usage, 0 to 1.", labels=labels)
     prefix = GaugeMetricFamily(f"{PREFIX}_prefix_cache_bytes", "The prefix cache.", labels=(*labels, "kind"))
     queries = CounterMetricFamily(f"{PREFIX}_prefix_cache_queries", "Prompt tokens looked up.", labels=labels)
-    hits = CounterMetricFamily(f"{PREFIX}_prefix_cache_hits", "Prompt tokens found, hence not computed.", labels=labels)
-    read = CounterMetricFamily(
-        f"{PREFIX}_prefix_cache_disk_hits", "Of the tokens found, those read back from disk.", labels=labels
-    )
+    hits = CounterMetricFamily(f"{PREFIX}_prefix_cache_hits", "Prompt tokens found.", labels=labels)
+    read = CounterMetricFamily(f"{PREFIX}_prefix_cache_disk_hits", "Prompt tokens found on disk.", labels=labels)
     asked = CounterMetricFamily(f"{PREFIX}_prefix_cache_requests", "Prompts looked up.", labels=(*labels, "result"))
     for model in models:
         key = (model.model_name, model.engine)
@@ -307,7 +309,7 @@ def _steps(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
     labels = ("model_name", "engine")
     text = "Time of a turn of the engine, by phase; forward and sample are parts of decode, measured in one step of 32."
     seconds = HistogramMetricFamily(f"{PREFIX}_engine_step_seconds", text, labels=(*labels, "phase"))
-    tokens = HistogramMetricFamily(f"{PREFIX}_engine_step_tokens", "Tokens a step computed.", labels=labels)
+    tokens = HistogramMetricFamily(f"{PREFIX}_engine_step_tokens", "Tokens per step.", labels=labels)
     for model in models:
         key = (model.model_name, model.engine)
         for phase, counts in model.phases.items():
@@ -320,9 +322,9 @@ def _steps(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
 def _speculation(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
     """Acceptance rate: accepted over drafted tokens. Tokens a guessing row gets a step: 1 + accepted over drafts."""
     texts = {
-        "drafts": "Times that tokens of an answer were guessed ahead.",
-        "draft_tokens": "Tokens guessed ahead.",
-        "accepted_tokens": "Tokens guessed right.",
+        "drafts": "Drafts of speculative decoding.",
+        "draft_tokens": "Draft tokens.",
+        "accepted_tokens": "Accepted draft tokens.",
     }
     for name, text in texts.items():
         family = CounterMetricFamily(f"{PREFIX}_spec_decode_num_{name}", text, labels=("model_name", "engine"))

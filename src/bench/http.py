@@ -1,4 +1,4 @@
-"""One HTTP request over a plain socket: a client library would take the processor from the server that is measured."""
+"""One HTTP request over a plain socket: a client library would take CPU time from the measured server."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class ServerAddress:
 
 
 def place(url: str, key: str = "") -> ServerAddress:
-    """The place of `http://HOST:PORT`, with or without /v1 at its end.
+    """Parse `http://HOST:PORT`, with or without a trailing /v1.
 
     Raises:
-        ValueError: this is no such URL.
+        ValueError: not such a URL.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username is not None:
-        raise ValueError(f"{url!r} is no address of a server: http://HOST:PORT or https://HOST/PATH")
+        raise ValueError(f"{url!r} is not a server URL: http://HOST:PORT or https://HOST/PATH")
     tls = parts.scheme == "https"
     port = parts.port or (443 if tls else 80)
     return ServerAddress(parts.hostname, port, parts.path.rstrip("/").removesuffix("/v1"), tls, key)
@@ -46,7 +46,7 @@ def place(url: str, key: str = "") -> ServerAddress:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A status, and the body as it comes."""
+    """A status and a streamed body."""
 
     status: int
     body: AsyncIterator[bytes]
@@ -57,16 +57,16 @@ class HttpResponse:
 
 @cache
 def _trust() -> ssl.SSLContext:
-    """Read once: a hundred streams begin together."""
+    """Created once for all streams."""
     return ssl.create_default_context()
 
 
 @asynccontextmanager
-async def asked(where: ServerAddress, path: str, body: bytes | None = None) -> AsyncIterator[HttpResponse]:
+async def http_request(where: ServerAddress, path: str, body: bytes | None = None) -> AsyncIterator[HttpResponse]:
     """GET `path`, or POST `body` to it. Its deadline is the caller's, but for the connection.
 
     Raises:
-        OSError, EOFError, ValueError: no connection, it broke off, or it speaks no HTTP.
+        OSError, EOFError, ValueError: no connection, disconnected, or not HTTP.
     """
     opening = asyncio.open_connection(where.host, where.port, ssl=_trust() if where.tls else None, limit=_LIMIT)
     try:
@@ -101,9 +101,9 @@ def _request(where: ServerAddress, path: str, body: bytes | None) -> bytes:
 async def _head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
     first = await reader.readline()
     if not first:
-        raise EOFError("closed without an answer")
+        raise EOFError("closed without a response")
     if not first.startswith(b"HTTP/"):
-        raise ValueError("it speaks no HTTP")
+        raise ValueError("the server does not speak HTTP")
     headers = {}
     while line := (await reader.readline()).strip():
         name, _, value = line.decode("latin-1").partition(":")

@@ -16,7 +16,7 @@ import psutil
 from src import catalog
 from src.bench import own, report
 from src.bench.http import place
-from src.bench.own import Unusable
+from src.bench.own import BenchError
 from src.bench.report import Report, Result
 from src.bench.target import BenchTarget, first_model, ready
 from src.bench.workloads import Kind, Prompts, Workload, workload
@@ -42,22 +42,22 @@ class BenchOptions:
         return [workload(self.kind, streams, self.prompt, self.tokens) for streams in self.streams]
 
 
-def run(wish: BenchOptions, settings: Settings) -> ExitCode:
+def run(options: BenchOptions, settings: Settings) -> ExitCode:
     """Measure and print; FAILURE when a server cannot be measured, or gave no token in some round."""
     try:
-        with _ended_by_sigterm(), ExitStack() as stack:
-            targets = [ready(target, wish.prompt) for target in _targets(wish, settings, stack)]
-            found = _measure(wish, targets)
-    except Unusable as error:
+        with _sigterm_as_interrupt(), ExitStack() as stack:
+            targets = [ready(target, options.prompt) for target in _targets(options, settings, stack)]
+            found = _measure(options, targets)
+    except BenchError as error:
         sys.stderr.write(f"{error}\n")
         return ExitCode.FAILURE
-    text = msgspec.json.encode(found).decode() if wish.as_json else report.render(found, wish.works())
+    text = msgspec.json.encode(found).decode() if options.as_json else report.render(found, options.works())
     sys.stdout.write(f"{text}\n")
     return ExitCode.OK if all(one.tokens for result in found.results for one in result.rounds) else ExitCode.FAILURE
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
+def _sigterm_as_interrupt() -> Iterator[None]:
     """As by ^C: what was started is stopped."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -66,33 +66,33 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _targets(wish: BenchOptions, settings: Settings, stack: ExitStack) -> list[BenchTarget]:
-    if not wish.urls:
-        return [_own(wish, settings, stack)]
-    if len(wish.models) not in (0, 1, len(wish.urls)):
-        raise Unusable("--model is given once for all servers, or once for each --url")
-    keys = [key.strip() for key in settings.bench_api_keys.split(",")] + [""] * len(wish.urls)
-    models = wish.models * (len(wish.urls) if len(wish.models) == 1 else 1) or ("",) * len(wish.urls)
-    asked = zip(wish.urls, keys, models, strict=False)
-    return _told_apart([_there(wish, url, key, model) for url, key, model in asked])
+def _targets(options: BenchOptions, settings: Settings, stack: ExitStack) -> list[BenchTarget]:
+    if not options.urls:
+        return [_own(options, settings, stack)]
+    if len(options.models) not in (0, 1, len(options.urls)):
+        raise BenchError("--model is given once for all servers, or once for each --url")
+    keys = [key.strip() for key in settings.bench_api_keys.split(",")] + [""] * len(options.urls)
+    models = options.models * (len(options.urls) if len(options.models) == 1 else 1) or ("",) * len(options.urls)
+    http_request = zip(options.urls, keys, models, strict=False)
+    return _unique_names([_external(options, url, key, model) for url, key, model in http_request])
 
 
-def _told_apart(targets: list[BenchTarget]) -> list[BenchTarget]:
+def _unique_names(targets: list[BenchTarget]) -> list[BenchTarget]:
     """Two models of one server are named, too."""
     if len({target.name for target in targets}) < len(targets):
         targets = [replace(target, name=f"{target.name} {target.model}") for target in targets]
     if len({target.name for target in targets}) < len(targets):
-        raise Unusable("one server and model is named twice")
+        raise BenchError("one server and model is named twice")
     return targets
 
 
-def _own(wish: BenchOptions, settings: Settings, stack: ExitStack) -> BenchTarget:
-    if len(wish.models) > 1:
-        raise Unusable("without --url one model is measured")
-    model = wish.models[0] if wish.models else settings.default_model
-    _say(f"starting this service with {model}")
+def _own(options: BenchOptions, settings: Settings, stack: ExitStack) -> BenchTarget:
+    if len(options.models) > 1:
+        raise BenchError("without --url one model is measured")
+    model = options.models[0] if options.models else settings.default_model
+    _log(f"starting this service with {model}")
     where = stack.enter_context(own.service(settings, model))
-    return BenchTarget("stoker", where, model, Prompts(_tokenizer(model, settings)), wish.timeout_s)
+    return BenchTarget("stoker", where, model, Prompts(_tokenizer(model, settings)), options.timeout_s)
 
 
 def _tokenizer(model: str, settings: Settings) -> Path | None:
@@ -104,28 +104,28 @@ def _tokenizer(model: str, settings: Settings) -> Path | None:
     return file if file.is_file() else None
 
 
-def _there(wish: BenchOptions, url: str, key: str, model: str) -> BenchTarget:
+def _external(options: BenchOptions, url: str, key: str, model: str) -> BenchTarget:
     try:
         where = place(url, key)
     except ValueError as error:
-        raise Unusable(str(error)) from None
+        raise BenchError(str(error)) from None
     name = repr(where)
     # it may know the prompts of an earlier run, or those of another URL that leads to it
     prompts = Prompts(seed=secrets.randbits(32))
-    return BenchTarget(name, where, model or first_model(name, where), prompts, wish.timeout_s)
+    return BenchTarget(name, where, model or first_model(name, where), prompts, options.timeout_s)
 
 
-def _measure(wish: BenchOptions, targets: Sequence[BenchTarget]) -> Report:
+def _measure(options: BenchOptions, targets: Sequence[BenchTarget]) -> Report:
     before = psutil.getloadavg()[0]
     results: list[Result] = []
-    for work in wish.works():
+    for work in options.works():
         mine = {target.name: Result(work.name, work.streams, target.name, []) for target in targets}
         results += mine.values()
-        for at in range(wish.rounds):
+        for at in range(options.rounds):
             first = at % len(targets)
             for target in (*targets[first:], *targets[:first]):
                 mine[target.name].rounds.append(target.round(work, at))
-            _say(f"{work.name}: round {at + 1} of {wish.rounds}")
+            _log(f"{work.name}: round {at + 1} of {options.rounds}")
     return Report(
         machine=report.machine(),
         load=(before, psutil.getloadavg()[0]),
@@ -135,6 +135,6 @@ def _measure(wish: BenchOptions, targets: Sequence[BenchTarget]) -> Report:
     )
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""This service for as long as it is measured: the user's settings, on a free port, in a folder of its own."""
+"""Starts this service for a measurement: the user's settings, on a free port, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from src.bench.http import ServerAddress, asked
+from src.bench.http import ServerAddress, http_request
 from src.engine.upstream.process import free_port
 from src.settings import ROOT, Settings, child_environment
 from src.supervisor.preflight import findings
@@ -21,16 +21,16 @@ from src.supervisor.preflight import findings
 _ASK_S = 5.0
 _POLL_S = 0.1
 _STOP_MARGIN_S = 30.0
-_LAST = 2000  # characters of its console, for a service that does not come
+_CONSOLE_CHARS = 2000  # characters of console output shown when it fails to start
 
 
-class Unusable(Exception):
-    """Nothing can be measured; the text says why."""
+class BenchError(Exception):
+    """The measurement cannot run; the text says why."""
 
 
 @contextmanager
 def service(settings: Settings, model: str) -> Iterator[ServerAddress]:
-    """Where it listens, once `model` is loaded. Without OCR, and closed to all but us.
+    """Its address, once `model` is loaded. Without OCR, protected by a random key.
 
     Raises:
         Unusable: it cannot serve.
@@ -54,11 +54,11 @@ def service(settings: Settings, model: str) -> Iterator[ServerAddress]:
 def _check(settings: Settings) -> None:
     problems = [finding.problem for finding in findings(settings) if finding.problem]
     if problems:
-        raise Unusable("The service cannot serve here: " + "; ".join(problems))
+        raise BenchError("The service cannot serve here: " + "; ".join(problems))
 
 
 def _start(changes: dict[str, object], console: Path) -> subprocess.Popen[bytes]:
-    """It ends with us, however we end (`--lifeline`)."""
+    """Start it; it exits with this process (`--lifeline`)."""
     command = [sys.executable, "run.py", "--mode", "prod", "--lifeline", str(os.getpid())]
     environment = child_environment(**{name.upper(): str(value) for name, value in changes.items()})
     with console.open("wb") as output:
@@ -79,14 +79,14 @@ def _wait(place: ServerAddress, process: subprocess.Popen[bytes], console: Path,
     deadline = time.monotonic() + timeout_s
     while not asyncio.run(_is_ready(place)):
         if process.poll() is not None or time.monotonic() > deadline:
-            said = console.read_text(errors="replace").strip()[-_LAST:]
-            raise Unusable(f"The service does not come. Its last words:\n{said}")
+            said = console.read_text(errors="replace").strip()[-_CONSOLE_CHARS:]
+            raise BenchError(f"The service did not start. Its last output:\n{said}")
         time.sleep(_POLL_S)
 
 
 async def _is_ready(place: ServerAddress) -> bool:
     async def status() -> int:
-        async with asked(place, "/readyz") as reply:
+        async with http_request(place, "/readyz") as reply:
             return reply.status
 
     try:

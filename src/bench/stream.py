@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from src.bench.http import HttpResponse, ServerAddress, asked
+from src.bench.http import HttpResponse, ServerAddress, http_request
 from src.engine.upstream.stream import DONE, Events
 
 _WORDS = 160  # of a server's refusal, for the reader
@@ -65,7 +65,7 @@ class Outcome(msgspec.Struct):
         """Seconds to the first token."""
         return None if self.first is None else self.first - self.began
 
-    def heard(self, now: float) -> None:
+    def record_event(self, now: float) -> None:
         """An event with text."""
         self.first = now if self.first is None else self.first
         if self.last is not None:
@@ -96,12 +96,12 @@ async def ask(
 
 async def _read(where: ServerAddress, body: bytes, start: float, seen: Outcome) -> str | None:
     """What went wrong, if the server said so."""
-    async with asked(where, "/v1/chat/completions", body) as reply:
+    async with http_request(where, "/v1/chat/completions", body) as reply:
         if reply.status != 200:
-            return f"{reply.status}: {words(await reply.whole())}"
+            return f"{reply.status}: {error_text(await reply.whole())}"
         async for chunk in _events(reply):
             if chunk.error is not None:
-                return f"an error in the stream: {words(msgspec.json.encode({'error': chunk.error}))}"
+                return f"an error in the stream: {error_text(msgspec.json.encode({'error': chunk.error}))}"
             _note(chunk, seen, time.perf_counter() - start)
     return None if seen.finish is not None else "broken off"
 
@@ -118,12 +118,12 @@ async def _events(reply: HttpResponse) -> AsyncIterator[_Chunk]:
 def _note(chunk: _Chunk, seen: Outcome, now: float) -> None:
     for choice in chunk.choices:
         if choice.delta.content or choice.delta.reasoning_content or choice.delta.reasoning:
-            seen.heard(now)
+            seen.record_event(now)
         seen.finish = choice.finish_reason or seen.finish
     seen.usage = chunk.usage or seen.usage
 
 
-def words(body: bytes) -> str:
+def error_text(body: bytes) -> str:
     """A refusal's own words: OpenAI's envelope, or the beginning of whatever it is."""
     try:
         said = msgspec.json.decode(body)

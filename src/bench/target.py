@@ -11,16 +11,21 @@ from typing import Any
 import msgspec
 
 from src.bench.figures import Round, round_of
-from src.bench.http import ServerAddress, asked
-from src.bench.own import Unusable
-from src.bench.stream import Outcome, ask, words
+from src.bench.http import ServerAddress, http_request
+from src.bench.own import BenchError
+from src.bench.stream import Outcome, ask, error_text
 from src.bench.workloads import Prompts, Workload
 
 _LIST_S = 30.0
 _UNKNOWN_FIELD = ("400", "422")
-_LEAST = 4  # tokens of the answer that shows whether it works
+_PROBE_TOKENS = 4  # tokens of the answer that shows whether it works
 # what is left out where a server refuses it, the likelier first
-_TRIES: tuple[tuple[str, ...], ...] = ((), ("ignore_eos",), ("stream_options",), ("ignore_eos", "stream_options"))
+_OMITTED_FIELDS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("ignore_eos",),
+    ("stream_options",),
+    ("ignore_eos", "stream_options"),
+)
 
 
 class _Model(msgspec.Struct):
@@ -71,9 +76,9 @@ def ready(target: BenchTarget, prompt: int) -> BenchTarget:
         Unusable: it does not answer.
     """
     why = ""
-    for without in _TRIES:
+    for without in _OMITTED_FIELDS:
         tried = replace(target, without=(*target.without, *without))
-        (body,) = target.prompts.bodies(Workload(1, prompt, _LEAST), target.model, 0)
+        (body,) = target.prompts.bodies(Workload(1, prompt, _PROBE_TOKENS), target.model, 0)
         (seen,) = tried.ask([tried.shaped(body)])
         if seen.failure is None:
             if seen.usage is not None:
@@ -82,7 +87,7 @@ def ready(target: BenchTarget, prompt: int) -> BenchTarget:
         why = seen.failure
         if not why.startswith(_UNKNOWN_FIELD):
             break
-    raise Unusable(f"{target.name} answers no chat: {why}{_hint(why)}")
+    raise BenchError(f"{target.name} answers no chat: {why}{_hint(why)}")
 
 
 def _notes(without: tuple[str, ...], seen: Outcome) -> list[str]:
@@ -104,7 +109,7 @@ def first_model(name: str, place: ServerAddress) -> str:
         return asyncio.run(asyncio.wait_for(_listed(place), _LIST_S))
     except (OSError, EOFError, ValueError) as error:
         why = str(error) or type(error).__name__
-        raise Unusable(f"{name} lists no models: {why}{_hint(why) or ' (--model names one)'}") from None
+        raise BenchError(f"{name} lists no models: {why}{_hint(why) or ' (--model names one)'}") from None
 
 
 def _hint(why: str) -> str:
@@ -112,10 +117,10 @@ def _hint(why: str) -> str:
 
 
 async def _listed(place: ServerAddress) -> str:
-    async with asked(place, "/v1/models") as reply:
+    async with http_request(place, "/v1/models") as reply:
         body = await reply.whole()
         if reply.status != 200:
-            raise ValueError(f"{reply.status}: {words(body)}")
+            raise ValueError(f"{reply.status}: {error_text(body)}")
     found = msgspec.json.decode(body, type=_Models).data
     if not found:
         raise ValueError("the list is empty")

@@ -58,7 +58,7 @@ class Prompts:
         self._tokenizer = _load(tokenizer) if tokenizer is not None else None
         self._template = 0
         self._words = 1.0
-        self._chance = random.Random(seed)
+        self._random = random.Random(seed)
         self._number = itertools.count(1)
 
     def fit(self, wanted: int, counted: int) -> None:
@@ -70,10 +70,10 @@ class Prompts:
 
     def text(self, tokens: int) -> str:
         """So many tokens, beginning with a number that was not used before."""
-        words = [str(next(self._number)), *self._chance.choices(_WORDS.split(), k=2 * max(1, tokens))]
+        error_text = [str(next(self._number)), *self._random.choices(_WORDS.split(), k=2 * max(1, tokens))]
         if self._tokenizer is None:
-            return " ".join(words[: max(1, round(tokens * self._words))])
-        encoded = self._tokenizer.encode(" ".join(words))
+            return " ".join(error_text[: max(1, round(tokens * self._words))])
+        encoded = self._tokenizer.encode(" ".join(error_text))
         return str(self._tokenizer.decode(encoded.ids[: max(1, tokens)]))
 
     def bodies(self, work: Workload, model: str, at: int) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""`run.py backup`: one archive of what makes this installation this one.
+"""`run.py backup`: one archive of this installation's settings and data.
 
-Settings, digests of keys, logs, and models if asked for; the archive is readable by its owner alone, for `.env` may
-hold keys. Caches, sockets and the environment are not in it: they can be made again.
+Settings, digests of keys, logs, and with --models the models; readable by its owner only, as `.env` may contain keys.
+Caches, sockets and the virtual environment are not included.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def archive_name(now: float) -> str:
 def write(
     settings: Settings, target: Path, *, models: bool, env_file: Path = ROOT / ".env", report: Callable[[str], None]
 ) -> int:
-    """Write the archive, whole or not at all; the number of files in it. A log rotated meanwhile is left out."""
+    """Write the archive atomically; returns its number of files. A log that is rotated meanwhile is skipped."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + _PARTIAL)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -71,7 +71,7 @@ def _contents(settings: Settings, env_file: Path, *, models: bool) -> Iterator[t
     for folder, inside in folders:
         for path in sorted(folder.rglob("*")):
             name = path.relative_to(folder)
-            hidden = any(part.startswith(".") for part in name.parts)  # such as models that are half fetched
+            hidden = any(part.startswith(".") for part in name.parts)  # such as partial downloads
             if path.is_file() and not hidden and not path.name.endswith(".tmp"):
                 yield path, f"{inside}/{name}"
 
@@ -80,15 +80,15 @@ def _add(archive: tarfile.TarFile, path: Path, inside: str, report: Callable[[st
     try:
         with path.open("rb") as file:
             info = archive.gettarinfo(arcname=f"stoker/{inside}", fileobj=file)
-            archive.addfile(info, cast(BinaryIO, _Exactly(file, info.size)))
+            archive.addfile(info, cast(BinaryIO, _FixedSizeReader(file, info.size)))
     except OSError as error:
-        report(f"left out: {path}: {error.strerror or error}")
+        report(f"skipped {path}: {error.strerror or error}")
         return 0
     return 1
 
 
-class _Exactly(io.RawIOBase):
-    """So many bytes of a file that may grow, or be cut, while it is read: tar has written its size already."""
+class _FixedSizeReader(io.RawIOBase):
+    """Exactly `size` bytes of a file that may change while it is read: tar has written its size already."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = file

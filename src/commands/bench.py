@@ -8,7 +8,7 @@ from src.errors import ExitCode
 from src.settings import Settings
 
 NAME, HELP = "bench", "measure this service, or any OpenAI-compatible server"
-_MOST = 1_000_000  # of anything that is counted on a command line
+_MOST = 1_000_000  # upper bound of any count on the command line
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST):
-        raise ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST}")
+        raise ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST}")
     return int(text)
 
 
@@ -42,7 +42,7 @@ def run(options: Namespace, settings: Settings) -> ExitCode:
 
     given = {name: getattr(options, name) for name in ("streams", "prompt", "tokens", "rounds")}
     urls, models = tuple(options.url), tuple(options.model)
-    wish = bench.BenchOptions(
+    bench_options = bench.BenchOptions(
         urls, models, kind=options.workload, timeout_s=options.timeout, as_json=options.json, **given
     )
-    return bench.run(wish, settings)
+    return bench.run(bench_options, settings)

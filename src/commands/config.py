@@ -34,7 +34,7 @@ def show(settings: Settings) -> ExitCode:
 
 
 def masked(name: str, value: object) -> str:
-    """A setting's value for the screen. Numbers (`DEFAULT_MAX_TOKENS`) are no secrets; a URL may hold one."""
+    """A setting's value for display. Numbers (`DEFAULT_MAX_TOKENS`) are not secret; a URL may contain a password."""
     if value is None:
         return ""
     if isinstance(value, bool):

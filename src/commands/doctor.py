@@ -1,6 +1,6 @@
-"""`run.py doctor`: diagnoses the running service and does what an operator would otherwise script.
+"""`run.py doctor`: diagnoses the running service, clears caches and restarts what is stuck.
 
-`remedies` is the policy, pure; the rest carries them out.
+`remedies` is pure policy; the rest carries them out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from src.commands.asking import ANSWER_S, ask, memory_of, no_service
+from src.commands.asking import REPLY_TIMEOUT_S, ask, memory_of, no_service
 from src.errors import ExitCode
 from src.ipc import client, runtime
 from src.ipc.messages.base import Accepted, Failed
@@ -25,7 +25,7 @@ NAME, HELP = "doctor", "diagnose the running service, clear caches, restart what
 
 @dataclass(frozen=True)
 class Remedy:
-    """One thing to do for one child, or for a model that has none (`load`), and why."""
+    """One action for a child, or for a model without one (`load`), and the reason."""
 
     name: str
     act: Literal["restart", "trim", "load"]
@@ -33,15 +33,13 @@ class Remedy:
 
 
 def remedies(status: SystemStatus, stall_s: float) -> list[Remedy]:
-    """Restart what waits, has failed, stands still or has left its GPU; clear the caches of engines that are well.
+    """Restart children in backoff, failed, stalled or on the CPU fallback; clear caches of healthy engines.
 
-    A model that could not be loaded is tried again.
+    A failed model is loaded again.
     """
     found = [_for(child, stall_s) for child in status.children]
     failed = [model for model in status.models if model.state == "failed"]
-    again = [
-        Remedy(model.name, "load", f"could not be loaded: {model.detail or 'no reason given'}") for model in failed
-    ]
+    again = [Remedy(model.name, "load", f"failed to load: {model.detail or 'no reason given'}") for model in failed]
     return [*(remedy for remedy in found if remedy is not None), *again]
 
 
@@ -50,20 +48,20 @@ def _for(child: ChildStatus, stall_s: float) -> Remedy | None:
         return Remedy(child.name, "restart", f"is in {child.state}: {child.detail or 'no reason given'}")
     if child.state != "ready" or child.health is None:
         return None
-    if ailment := _ailment(child, child.health, stall_s):
-        return Remedy(child.name, "restart", ailment)
-    return Remedy(child.name, "trim", "is well: its caches are cleared") if child.health.load else None
+    if diagnosis := _diagnosis(child, child.health, stall_s):
+        return Remedy(child.name, "restart", diagnosis)
+    return Remedy(child.name, "trim", "is healthy: clearing its caches") if child.health.load else None
 
 
-def _ailment(child: ChildStatus, health: Health, stall_s: float) -> str | None:
-    """What is wrong with one that answers."""
+def _diagnosis(child: ChildStatus, health: Health, stall_s: float) -> str | None:
+    """What is wrong with a ready child."""
     if health.memory_level == "high":
-        return health.detail or "memory is high"
+        return health.detail or "memory is over the high watermark"
     if child.fallback is not None:
-        return f"computes on the {child.fallback} since its GPU failed"
+        return f"runs on the {child.fallback} after GPU faults"
     load = health.load
     if load is not None and load.running + load.waiting > 0 and load.step_age_s > stall_s / 2:
-        return f"has made no step for {load.step_age_s:.0f} s"
+        return f"has completed no step for {load.step_age_s:.0f} s"
     return None
 
 
@@ -83,23 +81,23 @@ def run(options: Namespace, settings: Settings) -> ExitCode:
 def _apply(remedy: Remedy, settings: Settings) -> bool:
     control = runtime.control_socket(settings.runtime_path)
     if remedy.act == "load":
-        return _order(remedy, control, AcquireModel(remedy.name, retry=True), "it is there now", "loading it")
+        return _send(remedy, control, AcquireModel(remedy.name, retry=True), "loaded", "loading")
     if remedy.act == "restart":
-        return _order(remedy, control, RestartRequest(remedy.name), "restarting it")
+        return _send(remedy, control, RestartRequest(remedy.name), "restarting")
     engine = runtime.engine_socket(settings.runtime_path, remedy.name.partition(":")[2])
-    return _order(remedy, engine, TrimRequest(), "done")
+    return _send(remedy, engine, TrimRequest(), "done")
 
 
-def _order(remedy: Remedy, path: Path, message: AnyMessage, done: str, waits: str | None = None) -> bool:
-    """Send it and print how it went. `waits`: what it is to get no answer yet, if that is no failure."""
+def _send(remedy: Remedy, path: Path, message: AnyMessage, done: str, waits: str | None = None) -> bool:
+    """Send the request and print its result. `waits`: printed on a timeout that is not a failure."""
     try:
-        answer = client.ask(path, message, ANSWER_S)
+        answer = client.ask(path, message, REPLY_TIMEOUT_S)
     except client.WaitTimeout:
-        well, said = waits is not None, waits or "it does not answer"
+        well, said = waits is not None, waits or "no response"
     except client.Unanswered:
-        well, said = False, "it does not answer"
+        well, said = False, "no response"
     else:
         well = isinstance(answer, Accepted)
-        said = done if well else answer.message if isinstance(answer, Failed) else "it does not understand"
+        said = done if well else answer.message if isinstance(answer, Failed) else "unexpected response"
     print(f"{remedy.name} {remedy.why}; {said}")
     return well

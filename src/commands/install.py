@@ -22,7 +22,7 @@ from src.settings import ROOT, Settings
 
 NAME, HELP = "install-service", "write systemd units or a launchd job for this machine"
 LABEL = "io.stoker"
-_PLACE = re.compile(r"@([A-Z_]+)@")
+_PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
 _MARGIN_S = 15
 _HOMES = ("/home", "/root", "/run/user")
 _FOLDER = ROOT / "deploy" / "local"
@@ -42,7 +42,7 @@ def run(options: Namespace, settings: Settings, folder: Path = _FOLDER) -> ExitC
 
 @dataclass(frozen=True)
 class Plan:
-    """What to write where, and what the operator types then."""
+    """Files to write, and commands for the operator."""
 
     files: dict[Path, str]
     commands: tuple[str, ...]
@@ -51,7 +51,7 @@ class Plan:
 def plan(
     settings: Settings, folder: Path, *, user: bool, platform: str = sys.platform, python: str = sys.executable
 ) -> Plan:
-    """Render for this machine. `user`: for who runs this alone, without root."""
+    """Render for this machine. `user`: a user service without root."""
     if platform == "darwin":
         return _launchd(settings, folder, python, user=user)
     return _systemd_user(settings, folder, python) if user else _systemd(settings, folder, python)
@@ -125,19 +125,19 @@ def _values(settings: Settings, python: str) -> dict[str, str]:
 
 
 def _credential(settings: Settings) -> str:
-    """systemd refuses to start a unit whose credential is not there, so it is loaded only when there is one."""
+    """systemd does not start a unit with a missing credential, so it is loaded only if the file is set."""
     path = settings.api_keys_path
     return f"LoadCredential=api_keys:{path}" if path else "# LoadCredential=api_keys:/etc/stoker/api_keys"
 
 
 def _network(settings: Settings) -> str:
-    """The kernel refuses every address beyond loopback, where nothing the service does needs one."""
-    if _stays_here(settings):
+    """Deny every address beyond loopback if the service needs none."""
+    if _is_loopback_only(settings):
         return "# models are fetched beside the service (run.py pull)\nIPAddressDeny=any\nIPAddressAllow=localhost"
     return "IPAddressDeny=link-local multicast"
 
 
-def _stays_here(settings: Settings) -> bool:
+def _is_loopback_only(settings: Settings) -> bool:
     called = (urlsplit(url).hostname for url in (settings.redis_url, settings.upstream_url))
     hosts = [settings.host, *filter(None, called)]
     return not settings.image_url_hosts and all(map(keys.is_loopback, hosts))
@@ -150,4 +150,4 @@ def _address(settings: Settings) -> str:
 
 def _render(template: str, values: dict[str, str], quote: Callable[[str], str] = str) -> str:
     text = (ROOT / "deploy" / template).read_text(encoding="utf-8")
-    return _PLACE.sub(lambda match: quote(values[match[1]]), text)
+    return _PLACEHOLDER.sub(lambda match: quote(values[match[1]]), text)

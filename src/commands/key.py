@@ -23,7 +23,7 @@ def run(options: Namespace, settings: Settings) -> ExitCode:
 
 
 def new_key(name: str, settings: Settings, role: keys.Role = "user") -> ExitCode:
-    """The key is shown this once; only its digest is kept."""
+    """Print a new key once; only its digest is stored."""
     path = settings.api_keys_path or ROOT / "api_keys"
     try:
         key, line = keys.create(name, role)
@@ -36,5 +36,5 @@ def new_key(name: str, settings: Settings, role: keys.Role = "user") -> ExitCode
     if settings.api_keys_path is None:
         print(f"Set API_KEYS_FILE={path} in .env, then restart.", file=sys.stderr)
     else:
-        print("A running service knows it after SIGHUP to its supervisor, or a restart.", file=sys.stderr)
+        print("A running service accepts it after SIGHUP to its supervisor, or a restart.", file=sys.stderr)
     return ExitCode.OK

@@ -1,4 +1,4 @@
-"""`run.py models`: the models that are here."""
+"""`run.py models`: lists the local models."""
 
 from __future__ import annotations
 

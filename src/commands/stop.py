@@ -25,18 +25,18 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace, settings: Settings) -> ExitCode:
-    """Returns when the supervisor is gone, so that the next one can start at once."""
+    """Return when the supervisor has exited, so that the next one can start at once."""
     running = ask(settings, StatusRequest())
     if not isinstance(running, SystemStatus) or not isinstance(ask(settings, StopRequest()), Accepted):
         return no_service(settings)
-    if not _ends(running.pid, settings.graceful_timeout + 2 * settings.stop_timeout + _STOP_MARGIN_S):
+    if not _wait_for_exit(running.pid, settings.graceful_timeout + 2 * settings.stop_timeout + _STOP_MARGIN_S):
         print("The service is still stopping; `run.py status` shows what it waits for.", file=sys.stderr)
         return ExitCode.FAILURE
     print("stopped")
     return ExitCode.OK
 
 
-def _ends(pid: int, timeout_s: float) -> bool:
+def _wait_for_exit(pid: int, timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
     try:
         process = psutil.Process(pid)

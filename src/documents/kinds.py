@@ -1,6 +1,6 @@
-"""What kind of image or document some bytes are, told by their first ones; nothing is decoded here.
+"""Detects the kind of an image or document by its first bytes; nothing is decoded.
 
-The web process refuses other files by it, the OCR worker chooses the one decoder to try. Pure functions.
+The web process rejects other files, the OCR worker selects the decoder. Pure functions.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Literal
 
 DocumentKind = Literal["png", "jpeg", "webp", "tiff", "bmp", "gif", "pdf", "zip"]
 
-# what may hold more than one page; of animated images the first frame is the page
+# kinds with several pages; of animated images the first frame is read
 PAGED: tuple[DocumentKind, ...] = ("pdf", "zip", "tiff")
 FORMATS = "PDF, PNG, JPEG, WebP, TIFF, BMP, GIF or ZIP"
 
@@ -34,7 +34,7 @@ _DATA_URL_HEADER = 256
 
 
 def kind(head: bytes) -> DocumentKind | None:
-    """The format of a file that begins with `head` (`HEAD_BYTES` are enough), or None if it is none we read."""
+    """The format of a file that begins with `head` (`HEAD_BYTES` are enough), or None if unsupported."""
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name
@@ -44,7 +44,7 @@ def kind(head: bytes) -> DocumentKind | None:
 
 
 def _is_bmp(head: bytes) -> bool:
-    """`BM` alone begins many a text; the size of the header behind it tells."""
+    """`BM` alone may be text; the header size decides."""
     return head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES
 
 

@@ -1,6 +1,6 @@
-"""Which pages of a document are meant: `1-3,5` as people write it, or a list of numbers from 0. Pure.
+"""Page selections: `1-3,5`, or a list of numbers from 0. Pure.
 
-The web process refuses what is no selection; the broker, once it knows how many pages there are, what lies beyond.
+The web process rejects invalid selections; the broker rejects pages beyond the end.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def from_list(numbers: Sequence[int]) -> Ranges:
 
 
 def select(ranges: Ranges, total: int) -> tuple[int, ...]:
-    """The numbers meant, each once, in order; all of them for no ranges.
+    """The selected numbers, sorted and unique; all pages without ranges.
 
     Raises:
         InvalidRequest: when one is beyond the end.

@@ -1,7 +1,7 @@
-"""Image files as pictures, in the processes that may decode: OCR workers and vision engines, never the web process.
+"""Decodes image files, in OCR workers and vision engines only, never in the web process.
 
-A file goes to the one decoder of the kind that its first bytes tell. What is wrong with it is said in fixed texts: a
-decoder's own words never leave the process.
+A file is decoded by the one decoder of its detected kind. Errors have fixed texts: a decoder's message never leaves the
+process.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from PIL import Image, ImageOps, ImageStat
 from src.documents import kinds
 from src.errors import InvalidImage
 
-# Pillow only warns where we refuse, and raises where a setting may allow: `check_size` decides alone.
+# `check_size` alone decides: Pillow's own limit is off
 Image.MAX_IMAGE_PIXELS = None
 
-# what Pillow's decoders have been seen to raise on damaged input
+# exceptions of Pillow's decoders on damaged input
 DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error, zlib.error)
 
 
 @contextmanager
 def decoding(param: str) -> Iterator[None]:
-    """What a decoder raises within is `InvalidImage`."""
+    """Convert decoder errors to `InvalidImage`."""
     try:
         yield
     except DAMAGED as error:
@@ -70,9 +70,9 @@ def check_size(image: Image.Image, max_megapixels: float, setting: str, param: s
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """RGB of eight bits, turned as its EXIF says, on paper where it is transparent. Raises `DAMAGED`."""
+    """8-bit RGB, rotated by EXIF, on a background where transparent. Raises `DAMAGED`."""
     image.load()
-    with suppress(*DAMAGED):  # broken EXIF is no reason to refuse a good picture
+    with suppress(*DAMAGED):  # invalid EXIF is ignored
         ImageOps.exif_transpose(image, in_place=True)
     return _flat(_eight_bits(image))
 
@@ -88,7 +88,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _flat(image: Image.Image) -> Image.Image:
-    """What is transparent becomes white paper, or black when the visible ink is light."""
+    """Transparent pixels become white, or black if the visible ones are light."""
     if not image.has_transparency_data:
         return image.convert("RGB")
     image = image.convert("RGBA")

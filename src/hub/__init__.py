@@ -1,1 +1,1 @@
-"""Getting models: `run.py pull` and `run.py models`, in the command line's process. The service fetches nothing."""
+"""Downloading models: `run.py pull` and `run.py models`, in the command's process. The service downloads nothing."""

@@ -1,4 +1,4 @@
-"""The Hugging Face hub, by its own library: `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what they always do."""
+"""The Hugging Face hub through its own library, which reads `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE`."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class HuggingFace:
         try:
             info = HfApi().model_info(model, files_metadata=True, timeout=_ANSWER_S)
         except OfflineModeIsEnabled:
-            raise PullError("HF_HUB_OFFLINE is set: nothing is fetched.") from None
+            raise PullError("HF_HUB_OFFLINE is set: nothing is downloaded.") from None
         except (GatedRepoError, RepositoryNotFoundError) as error:
-            raise self.refusal(model, 403 if isinstance(error, GatedRepoError) else 404) from None
+            raise self.status_error(model, 403 if isinstance(error, GatedRepoError) else 404) from None
         except HfHubHTTPError as error:
-            raise PullError(f"The hub answered {error.response.status_code}; try again later.") from None
+            raise PullError(f"The hub returned {error.response.status_code}; try again later.") from None
         except httpx2.HTTPError as error:
             raise PullError(unreachable(HfApi().endpoint, error)) from None
-        except (ValueError, KeyError, TypeError):  # the library takes any 200 for the hub's
-            raise PullError(f"{HfApi().endpoint} does not answer as the hub does; is a proxy in between?") from None
+        except (ValueError, KeyError, TypeError):  # the library accepts any 200 as the hub's
+            raise PullError(f"{HfApi().endpoint} returned an unexpected response; is a proxy in between?") from None
         files = tuple(_file(sibling) for sibling in info.siblings or () if wanted(sibling.rfilename))
         return Snapshot(model, "huggingface", info.sha or "main", files)
 
@@ -37,17 +37,17 @@ class HuggingFace:
         token = get_token()
         return url, {} if token is None else {"Authorization": f"Bearer {token}"}
 
-    def refusal(self, model: str, status: int) -> PullError:
+    def status_error(self, model: str, status: int) -> PullError:
         page = f"{HfApi().endpoint}/{model}"
         if status in (401, 403):
-            text = f"{model} is open only to those who accepted its terms: do so at {page}, then set HF_TOKEN."
+            text = f"{model} is gated: accept its terms at {page}, then set HF_TOKEN."
         else:
-            text = f"There is no model {model} at {HfApi().endpoint} (or it is private: set HF_TOKEN)."
+            text = f"Model {model} not found at {HfApi().endpoint} (or it is private: set HF_TOKEN)."
         return PullError(text, ExitCode.MODEL)
 
 
 def unreachable(endpoint: str, error: httpx2.HTTPError) -> str:
-    """For an operator whose machine has no way to the hub."""
+    """The message for a machine without access to the hub."""
     return (
         f"{endpoint} cannot be reached ({type(error).__name__}: {error}). Offline, copy the model's folder to "
         "MODELS_DIR/OWNER/NAME from a machine that has it; behind a proxy, set HTTPS_PROXY."

@@ -1,6 +1,4 @@
-"""What models are here, and whether they are whole: read from configurations and the heads of weight files, nothing is
-loaded.
-"""
+"""Local models and their completeness, from configurations and headers of weight files; nothing is loaded."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "*.tiktoken", "vocab.json", 
 
 
 class LocalModel(msgspec.Struct, frozen=True):
-    """A model in MODELS_DIR. `missing`: files that are not there, or not in full; what is unknown is null."""
+    """A model in MODELS_DIR. `missing`: missing or truncated files; unknown fields are null."""
 
     name: str
     size_bytes: int
@@ -33,7 +31,7 @@ class LocalModel(msgspec.Struct, frozen=True):
 
 
 def models(models_path: Path) -> Iterator[LocalModel]:
-    """All of them, by name. One that was never fetched to its end is listed, one that is being updated only once."""
+    """All local models by name, partial downloads included; a model that is being updated is listed once."""
     found = dict(place.unfinished(models_path))
     for depth in ("*", "*/*"):
         folders = [path.parent for path in models_path.glob(f"{depth}/config.json")]
@@ -56,7 +54,7 @@ def _row(model: LocalModel) -> tuple[str, ...]:
         model.quantization or "not quantised",
         "-" if model.context_length is None else str(model.context_length),
         "-" if model.revision is None else f"{model.source} {model.revision[:12]}",
-        f"not whole: {', '.join(model.missing)}" if model.missing else "whole",
+        f"incomplete: {', '.join(model.missing)}" if model.missing else "complete",
     )
 
 
@@ -79,20 +77,20 @@ def describe(name: str, folder: Path) -> LocalModel:
 
 
 def missing(folder: Path) -> tuple[str, ...]:
-    """What keeps a model from being served: files that are not there, and weights that are cut short."""
+    """Files that are missing or truncated, so that the model cannot be served."""
     names = {"config.json", *catalog.shards(folder)}
     record = snapshot.read(folder)
     if record is not None and record.quantized is None:
         names |= {file.name for file in record.files}
     gone = {name for name in names if not (folder / name).is_file()}
-    cut = {f"{file.name} (cut short)" for file in folder.glob("model*.safetensors") if not catalog.is_whole(file)}
+    cut = {f"{file.name} (truncated)" for file in folder.glob("model*.safetensors") if not catalog.is_whole(file)}
     if not any(True for pattern in _TOKENIZERS for _ in folder.glob(pattern)):
         gone.add("tokenizer.json")
     return tuple(sorted(gone | cut))
 
 
 def quantization(config: dict[str, Any]) -> str | None:
-    """As `4-bit`, or by the name of the method."""
+    """Such as `4-bit`, or the name of the method."""
     for entry in (config.get("quantization"), config.get("quantization_config")):
         if isinstance(entry, dict):
             bits = entry.get("bits")

@@ -1,6 +1,6 @@
 """ModelScope, through the two routes of its HTTP API that its own package uses (modelscope-hub 0.4, `_legacy_api.py`).
 
-It names no commit of a listing, so a revision is the digest of all files' digests. Public models only.
+Its listings have no commit, so a revision is the digest of all files' digests. Public models only.
 """
 
 from __future__ import annotations
@@ -59,23 +59,23 @@ class ModelScope:
 
     def _listing(self, model: str, answer: httpx2.Response) -> _Files:
         if answer.status_code >= 500 or answer.status_code == 429:
-            raise PullError(f"ModelScope answered {answer.status_code}; try again later.")
+            raise PullError(f"ModelScope returned {answer.status_code}; try again later.")
         if answer.status_code >= 400:
-            raise self.refusal(model, answer.status_code)
+            raise self.status_error(model, answer.status_code)
         try:
             listing = msgspec.json.decode(answer.content, type=_Listing).data
         except msgspec.DecodeError:
-            raise PullError(f"{self._endpoint} does not answer as ModelScope does; is a proxy in between?") from None
+            raise PullError(f"{self._endpoint} returned an unexpected response; is a proxy in between?") from None
         if listing is None:
-            raise self.refusal(model, 404)
+            raise self.status_error(model, 404)
         return listing
 
     def address(self, snapshot: Snapshot, name: str) -> tuple[str, dict[str, str]]:
         return f"{self._api(snapshot.model)}?{urlencode({'Revision': _BRANCH, 'FilePath': name})}", {}
 
-    def refusal(self, model: str, status: int) -> PullError:
-        why = "it is not public" if status in (401, 403) else "there is no such model"
-        return PullError(f"{model} cannot be had from {self._endpoint}: {why}.", ExitCode.MODEL)
+    def status_error(self, model: str, status: int) -> PullError:
+        why = "it is not public" if status in (401, 403) else "no such model"
+        return PullError(f"{model} cannot be downloaded from {self._endpoint}: {why}.", ExitCode.MODEL)
 
     def _api(self, model: str) -> str:
         return f"{self._endpoint}/api/v1/models/{model}/repo"

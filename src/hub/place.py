@@ -1,8 +1,8 @@
-"""Where a model lies, and where the next one of its name is made: on the same disk, so that a rename puts it in place.
+"""The folders of a model: the served one, and the next revision on the same disk, activated by a rename.
 
 MODELS_DIR/OWNER/NAME                 served
-MODELS_DIR/.pulling/OWNER/NAME/new    being fetched or converted; stays when that is broken off
-MODELS_DIR/.pulling/OWNER/NAME/old    for the moment between two renames
+MODELS_DIR/.pulling/OWNER/NAME/new    being downloaded or converted; kept after an interruption
+MODELS_DIR/.pulling/OWNER/NAME/old    between the two renames of an activation
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PULLING = ".pulling"
 
 
 class ModelFolder:
-    """A model's folder, and the one where the next is made."""
+    """A model's folder, and the folder of its next revision."""
 
     def __init__(self, models_path: Path, name: str) -> None:
         self.folder = models_path / name
@@ -31,39 +31,41 @@ class ModelFolder:
         self._old = self._work / "old"
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Nobody else makes this model meanwhile; what a dead process left between two renames is put right.
+    def exclusive(self) -> Iterator[None]:
+        """Lock this model; repairs an activation that was interrupted between its renames.
 
         Raises:
-            PullError: somebody does.
+            PullError: another process has locked it.
         """
         self._work.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._work, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self._settle()
+            self._restore()
             yield
         except BlockingIOError:
-            raise PullError(f"{self.folder.name} is being fetched already.", ExitCode.ALREADY_RUNNING) from None
+            raise PullError(
+                f"{self.folder.name} is being downloaded by another process.", ExitCode.ALREADY_RUNNING
+            ) from None
         finally:
             os.close(descriptor)
-            self._sweep()
+            self._remove_empty_folders()
 
-    def take(self) -> None:
-        """The next one is complete: it is the model now."""
+    def activate(self) -> None:
+        """Replace the model by its completed next revision."""
         self.folder.parent.mkdir(exist_ok=True)
         if self.folder.exists():
             self.folder.rename(self._old)
         self.next.rename(self.folder)
         shutil.rmtree(self._old, ignore_errors=True)
 
-    def _settle(self) -> None:
+    def _restore(self) -> None:
         if self._old.exists() and not self.folder.exists():
             self._old.rename(self.folder)
         shutil.rmtree(self._old, ignore_errors=True)
 
-    def _sweep(self) -> None:
-        """Remove the folders that are empty."""
+    def _remove_empty_folders(self) -> None:
+        """Remove empty folders."""
         for folder in (self.next, self._work, *self._work.parents):
             if folder == self._models or (folder.is_dir() and any(folder.iterdir())):
                 return
@@ -72,7 +74,7 @@ class ModelFolder:
 
 
 def unfinished(models_path: Path) -> Iterator[tuple[str, Path]]:
-    """Models whose fetching was broken off or goes on: name and folder."""
+    """Partial downloads: name and folder."""
     base = models_path / _PULLING
     for record in sorted(base.glob(f"**/new/{RECORD}")):
         yield record.parent.parent.relative_to(base).as_posix(), record.parent

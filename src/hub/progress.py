@@ -1,4 +1,4 @@
-"""What `run.py pull` shows on standard error: a bar where that is a terminal, else a line for each tenth."""
+"""Progress of `run.py pull` on standard error: a bar on a terminal, else a line per tenth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PullProgress:
         self._bar = tqdm(total=total, initial=done, unit="B", unit_scale=True, file=out, disable=not out.isatty())
 
     def add(self, count: int) -> None:
-        """More bytes came; fewer than none, when some had to be thrown away."""
+        """Add downloaded bytes; negative for discarded ones."""
         with self._lock:
             self._done += count
             self._bar.update(count)
@@ -29,7 +29,7 @@ class PullProgress:
                 self._out.write(f"{size(self._done)} of {size(self._total)}\n")
 
     def close(self) -> None:
-        """Whatever is written next has a line of its own."""
+        """End the bar's line."""
         self._bar.close()
 
     def _tenths(self) -> int:

@@ -1,6 +1,6 @@
-"""`run.py pull MODEL`: brings a model to MODELS_DIR/OWNER/NAME, so that its id on the hub is its name here too.
+"""`run.py pull MODEL`: downloads a model to MODELS_DIR/OWNER/NAME, so that its hub id is its local name.
 
-The one that is served stays until the new one is complete; what was broken off is gone on with by the same command.
+The served revision stays until the new one is complete; the same command resumes an interrupted download.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from src.hub.snapshot import Hub, PullError, Snapshot, Source
 from src.settings import Settings
 from src.supervisor.table import size
 
-_SPARE_BYTES = 256 << 20  # a disk is never filled to the brim: logs are written, too
+_SPARE_BYTES = 256 << 20  # kept free for logs
 
 
 @dataclass(frozen=True)
 class PullOptions:
-    """What was asked for. `source` None: where it came from before, else Hugging Face."""
+    """Options of the command. `source` None: the source of the local revision, else Hugging Face."""
 
     model: str
     source: Source | None = None
@@ -36,109 +36,109 @@ class PullOptions:
 
     @property
     def name(self) -> str:
-        """Of the model that will be here."""
+        """The local name of the result."""
         return self.model if self.bits is None else f"{self.model}-{self.bits}bit"
 
 
-def run(wish: PullOptions, settings: Settings) -> ExitCode:
-    """The command."""
+def run(options: PullOptions, settings: Settings) -> ExitCode:
+    """Run the command."""
     try:
-        told = pull(wish, settings)
+        message = pull(options, settings)
     except PullError as error:
-        return _sorry(str(error), error.code)
+        return _print_error(str(error), error.code)
     except ModelLoadFailed as error:
-        return _sorry(error.message, ExitCode.MODEL)
+        return _print_error(error.message, ExitCode.MODEL)
     except OSError as error:
-        return _sorry(f"{error.filename or settings.models_path}: {error.strerror or error}", ExitCode.FAILURE)
+        return _print_error(f"{error.filename or settings.models_path}: {error.strerror or error}", ExitCode.FAILURE)
     except KeyboardInterrupt:
-        return _sorry("Stopped; run this again to go on.", ExitCode.FAILURE)
-    sys.stdout.write(f"{told}\n")
+        return _print_error("Interrupted; run this again to resume.", ExitCode.FAILURE)
+    sys.stdout.write(f"{message}\n")
     return ExitCode.OK
 
 
-def _sorry(text: str, code: ExitCode) -> ExitCode:
+def _print_error(text: str, code: ExitCode) -> ExitCode:
     sys.stderr.write(f"{text}\n")
     return code
 
 
-def pull(wish: PullOptions, settings: Settings) -> str:
-    """Bring it, and say what became of it.
+def pull(options: PullOptions, settings: Settings) -> str:
+    """Download it; returns the message for the user.
 
-    Raises:
-        PullError: it cannot be had; ModelLoadFailed: what is here cannot be read; OSError: the disk says no.
+    Raises: PullError: it cannot be downloaded; ModelLoadFailed: the local model is unreadable; OSError: it cannot
+    be written.
     """
-    full, final = ModelFolder(settings.models_path, wish.model), ModelFolder(settings.models_path, wish.name)
-    on_hub = snapshot.is_hub_id(wish.model)
-    bits = wish.bits if _is_whole(full.folder) else None
+    full, final = ModelFolder(settings.models_path, options.model), ModelFolder(settings.models_path, options.name)
+    on_hub = snapshot.is_hub_id(options.model)
+    bits = options.bits if _is_whole(full.folder) else None
     if not on_hub and bits is None:
-        raise PullError(f"{wish.model!r} is no id OWNER/NAME, as the hubs have them.", ExitCode.MODEL)
-    if _is_whole(final.folder) and not wish.update:
-        return f"{wish.name} is here already; --update asks for a newer revision."
-    if bits is not None and not (wish.update and on_hub):
-        with final.alone():
-            return _quantized(wish, bits, full.folder, final)
-    return _fetched(wish, full, final, settings)
+        raise PullError(f"{options.model!r} is not a hub id (OWNER/NAME).", ExitCode.MODEL)
+    if _is_whole(final.folder) and not options.update:
+        return f"{options.name} is complete already; use --update for a newer revision."
+    if bits is not None and not (options.update and on_hub):
+        with final.exclusive():
+            return _quantized(options, bits, full.folder, final)
+    return _pull_from_hub(options, full, final, settings)
 
 
 def _is_whole(folder: Path) -> bool:
     return (folder / "config.json").is_file() and not inventory.missing(folder)
 
 
-def _fetched(wish: PullOptions, full: ModelFolder, final: ModelFolder, settings: Settings) -> str:
+def _pull_from_hub(options: PullOptions, full: ModelFolder, final: ModelFolder, settings: Settings) -> str:
     here = snapshot.read(final.folder)
-    hub = _hub(wish.source or (here.source if here is not None else "huggingface"), settings)
-    found = snapshot.checked(hub.snapshot(wish.model))
+    hub = _hub(options.source or (here.source if here is not None else "huggingface"), settings)
+    found = snapshot.checked(hub.snapshot(options.model))
     if here is not None and here.revision == found.revision and _is_whole(final.folder):
-        return f"{wish.name} is up to date: revision {found.revision[:12]}."
-    with full.alone():
-        if wish.bits is None:
-            _bring(hub, found, full, bits=None)
-            full.take()
-            return _done(wish, full.folder)
+        return f"{options.name} is up to date: revision {found.revision[:12]}."
+    with full.exclusive():
+        if options.bits is None:
+            _download(hub, found, full, bits=None)
+            full.activate()
+            return _success_message(options, full.folder)
         keep = full.folder.is_dir()
-        _bring(hub, found, full, wish.bits)
+        _download(hub, found, full, options.bits)
         if keep:
-            full.take()
-        with final.alone():
-            told = _quantized(wish, wish.bits, full.folder if keep else full.next, final)
+            full.activate()
+        with final.exclusive():
+            message = _quantized(options, options.bits, full.folder if keep else full.next, final)
         if not keep:
             shutil.rmtree(full.next)
-        return told
+        return message
 
 
 def _hub(source: Source, settings: Settings) -> Hub:
     if source == "modelscope":
         return ModelScope(settings.modelscope_endpoint)
-    from src.hub.huggingface import HuggingFace  # noqa: PLC0415  # it reads the environment when it is imported
+    from src.hub.huggingface import HuggingFace  # noqa: PLC0415  # it reads the environment on import
 
     return HuggingFace()
 
 
-def _bring(hub: Hub, found: Snapshot, place: ModelFolder, bits: int | None) -> None:
-    """All files into the place's next folder: configuration first, so that what it forbids costs no weights."""
+def _download(hub: Hub, found: Snapshot, place: ModelFolder, bits: int | None) -> None:
+    """Download all files to the next folder: configuration first, so that a rejected model costs no weights."""
     place.next.mkdir(exist_ok=True)
     _prepare(found, place)
     total, left = sum(file.size for file in found.files), download.left(found.files, place.next)
     _require_room(place.next, left + (total * (bits + 1) // 16 if bits is not None else 0))
-    sys.stderr.write(f"{found.model}, revision {found.revision[:12]}: {size(total)}, {size(left)} to fetch\n")
+    sys.stderr.write(f"{found.model}, revision {found.revision[:12]}: {size(total)}, {size(left)} to download\n")
     progress = PullProgress(total, total - left, sys.stderr)
     weights = tuple(file for file in found.files if snapshot.is_weights(file.name))
     others = tuple(file for file in found.files if file not in weights)
     with closing(progress):
         download.fetch(hub, found, others, place.next, progress.add)
         if bits is not None:
-            _refuse_quantized(found.model, place.next)
+            _reject_quantized(found.model, place.next)
         download.fetch(hub, found, weights, place.next, progress.add)
     if lacking := inventory.missing(place.next):
-        raise PullError(f"{found.model} is not complete on the hub: {', '.join(lacking)}.", ExitCode.MODEL)
+        raise PullError(f"{found.model} is incomplete on the hub: {', '.join(lacking)}.", ExitCode.MODEL)
 
 
 def _prepare(found: Snapshot, place: ModelFolder) -> None:
-    """Keep what earlier tries and the revision that is served have in common with this one; nothing else."""
+    """Keep files that earlier attempts and the served revision share with this one; delete the rest."""
     files = {file.name: file for file in found.files}
-    begun = snapshot.read(place.next)
+    partial = snapshot.read(place.next)
     keep = {download.part(file, place.next).name for file in found.files}
-    keep |= {file.name for file in (begun.files if begun else ()) if file.digest and files.get(file.name) == file}
+    keep |= {file.name for file in (partial.files if partial else ()) if file.digest and files.get(file.name) == file}
     for path in place.next.iterdir():
         if path.name not in keep:
             path.unlink()
@@ -153,28 +153,30 @@ def _prepare(found: Snapshot, place: ModelFolder) -> None:
 def _require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed and needed + _SPARE_BYTES > free:
-        raise PullError(f"It needs {size(needed + _SPARE_BYTES)} of disk, {size(free)} are free in {folder.parent}.")
+        raise PullError(
+            f"Not enough disk space in {folder.parent}: {size(needed + _SPARE_BYTES)} needed, {size(free)} free."
+        )
 
 
-def _refuse_quantized(model: str, folder: Path) -> None:
+def _reject_quantized(model: str, folder: Path) -> None:
     if has := inventory.quantization(checkpoint.read_config(folder)):
-        raise PullError(f"{model} is quantised already ({has}): pull it without --quantize.", ExitCode.MODEL)
+        raise PullError(f"{model} is already quantised ({has}): pull it without --quantize.", ExitCode.MODEL)
 
 
-def _quantized(wish: PullOptions, bits: int, source: Path, final: ModelFolder) -> str:
-    _refuse_quantized(wish.model, source)
-    _require_room(source, inventory.describe(wish.model, source).size_bytes * (bits + 1) // 16)
+def _quantized(options: PullOptions, bits: int, source: Path, final: ModelFolder) -> str:
+    _reject_quantized(options.model, source)
+    _require_room(source, inventory.describe(options.model, source).size_bytes * (bits + 1) // 16)
     shutil.rmtree(final.next, ignore_errors=True)
     sys.stderr.write(f"quantising to {bits} bits\n")
     quantize.convert(source, final.next, bits, checkpoint.read_config(source))
     if (record := snapshot.read(source)) is not None:
-        snapshot.write(final.next, Snapshot(wish.model, record.source, record.revision, quantized=bits))
-    final.take()
-    return _done(wish, final.folder)
+        snapshot.write(final.next, Snapshot(options.model, record.source, record.revision, quantized=bits))
+    final.activate()
+    return _success_message(options, final.folder)
 
 
-def _done(wish: PullOptions, folder: Path) -> str:
+def _success_message(options: PullOptions, folder: Path) -> str:
     return (
-        f"{wish.name} is in {folder}. A request names it as its model; "
-        f"to make it the default, set DEFAULT_MODEL={wish.name} in .env, then restart."
+        f"{options.name} is in {folder}. A request names it as its model; "
+        f"to make it the default, set DEFAULT_MODEL={options.name} in .env, then restart."
     )

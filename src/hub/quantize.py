@@ -1,5 +1,5 @@
-"""Weights in 4 or 8 bits from a model that is here: the converters of mlx-lm and mlx-vlm, in a process of their own
-(the command line never imports MLX).
+"""Quantizes a local model to 4 or 8 bits with the converters of mlx-lm and mlx-vlm, in a separate process
+(commands never import MLX).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from src.errors import ExitCode
 from src.hub.snapshot import PullError
 from src.settings import ROOT, foreign_environment
 
-_DEADLINE_S = 4 * 3600.0  # the largest models read and write for an hour
+_DEADLINE_S = 4 * 3600.0  # the largest models take an hour
 
 
 def convert(source: Path, target: Path, bits: int, config: dict[str, Any]) -> None:
     """Write the quantised model to `target`, which must not exist.
 
     Raises:
-        PullError: the converter's last words.
+        PullError: the converter failed; with the last line of its output.
     """
     package = "mlx_vlm" if "vision_config" in config else "mlx_lm"
     argv = [sys.executable, "-m", package, "convert", "--hf-path", str(source), "--mlx-path", str(target)]
@@ -36,7 +36,7 @@ def convert(source: Path, target: Path, bits: int, config: dict[str, Any]) -> No
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise PullError(f"The conversion did not end within {_DEADLINE_S / 3600:g} hours.") from None
+        raise PullError(f"The conversion did not finish within {_DEADLINE_S / 3600:g} hours.") from None
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise PullError(f"The conversion failed: {last}", ExitCode.MODEL)

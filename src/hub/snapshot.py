@@ -1,4 +1,4 @@
-"""One revision of a model as a hub lists it, and the protocol both hubs speak. `stoker.json` beside the weights is the
+"""One revision of a model as a hub lists it, and the interface of hubs. `stoker.json` beside the weights records the
 snapshot they came from.
 """
 
@@ -23,7 +23,7 @@ _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
 class PullError(Exception):
-    """Why a model cannot be had, in words for the operator; `code` is how the command ends."""
+    """A pull failed; the message is for the operator, `code` is the exit code."""
 
     def __init__(self, message: str, code: ExitCode = ExitCode.FAILURE) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class PullError(Exception):
 
 
 class RemoteFile(msgspec.Struct, frozen=True):
-    """`digest`: SHA-256, or git's blob id for what a repository holds itself; empty when the hub tells none."""
+    """`digest`: SHA-256, or git's blob id for files in the repository itself; empty if unknown."""
 
     name: str
     size: int
@@ -49,20 +49,20 @@ class Snapshot(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Hub(Protocol):
-    """Where models come from."""
+    """A source of models."""
 
     def snapshot(self, model: str) -> Snapshot:
         """The newest revision.
 
         Raises:
-            PullError: there is none, or the hub is out of reach.
+            PullError: no such model, or the hub is unreachable.
         """
 
     def address(self, snapshot: Snapshot, name: str) -> tuple[str, dict[str, str]]:
-        """A file's URL, and the headers to ask with."""
+        """A file's URL and request headers."""
 
-    def refusal(self, model: str, status: int) -> PullError:
-        """What a 4xx for one of its files means."""
+    def status_error(self, model: str, status: int) -> PullError:
+        """The error for a 4xx response."""
 
 
 def is_hub_id(model: str) -> bool:
@@ -81,10 +81,10 @@ def is_weights(name: str) -> bool:
 
 
 def checked(snapshot: Snapshot) -> Snapshot:
-    """The same, if it can be served from.
+    """The snapshot, if it can be served.
 
     Raises:
-        PullError: no weights in a format that is loaded here.
+        PullError: no weights in a supported format.
     """
     names = {file.name for file in snapshot.files}
     if "config.json" in names and any(map(is_weights, names)):
@@ -93,7 +93,7 @@ def checked(snapshot: Snapshot) -> Snapshot:
 
 
 def read(folder: Path) -> Snapshot | None:
-    """The record in a folder; None when it has none that can be read."""
+    """The record in a folder; None without a readable one."""
     try:
         return msgspec.json.decode((folder / RECORD).read_bytes(), type=Snapshot)
     except (OSError, msgspec.DecodeError):

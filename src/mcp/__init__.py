@@ -1,1 +1,1 @@
-"""`run.py mcp`: the running service as tools of the Model Context Protocol. A client of its HTTP routes, no more."""
+"""`run.py mcp`: the running service as tools of the Model Context Protocol, a client of its HTTP routes."""

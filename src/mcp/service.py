@@ -1,6 +1,4 @@
-"""The running service, as the tools ask it: over HTTP, with a deadline for each question. What it refuses is a tool's
-error, in its own words.
-"""
+"""HTTP client of the running service for the tools, with a deadline per request. Error responses become tool errors."""
 
 from __future__ import annotations
 
@@ -12,8 +10,6 @@ import httpx2
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, ValidationError
 
-from src.settings import Settings
-
 _CONNECT_S = 5.0
 _UNAUTHORIZED = 401
 
@@ -21,9 +17,9 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class ServiceClient:
-    """One service at one address. `key` is shown for callers who cannot bring one; None: each brings its own.
+    """One service at one URL. `key`: sent for callers without their own; None: each caller sends its own.
 
-    `remote`: callers may be on other machines. The service is told, so that they are not taken for this one's admin.
+    `remote`: callers may be on other machines; reported in `Via`, so that they do not count as the local admin.
     """
 
     def __init__(self, url: str, key: str | None, *, remote: bool = False) -> None:
@@ -43,21 +39,21 @@ class ServiceClient:
     async def _ask(
         self, method: str, path: str, authorization: str | None, timeout_s: float, **body: Any
     ) -> httpx2.Response:
-        timeout = httpx2.Timeout(timeout_s, connect=_CONNECT_S)  # of one read; all together have the same
-        # trust_env: a proxy has no business between the two
+        timeout = httpx2.Timeout(timeout_s, connect=_CONNECT_S)  # per read; the whole request has the same deadline
+        # trust_env=False: never through a proxy
         client = httpx2.AsyncClient(base_url=self._url, timeout=timeout, trust_env=False)
         try:
             async with client:
                 asked = client.request(method, path, headers=self._headers(authorization), **body)
                 answer = await asyncio.wait_for(asked, timeout_s)
         except httpx2.ConnectError:
-            raise ToolError(f"No service answers at {self._url}. Start it: python run.py --mode prod") from None
+            raise ToolError(f"No service is listening at {self._url}. Start it: python run.py --mode prod") from None
         except (TimeoutError, httpx2.TimeoutException):
-            raise ToolError(f"{path} was not answered within {timeout_s:g} s.") from None
+            raise ToolError(f"No response from {path} within {timeout_s:g} s.") from None
         except httpx2.HTTPError as error:
-            raise ToolError(f"{path} broke off: {error}") from None
+            raise ToolError(f"{path} failed: {error}") from None
         if not answer.is_success:
-            raise ToolError(self._refusal(answer))
+            raise ToolError(self._error_text(answer))
         return answer
 
     def _headers(self, authorization: str | None) -> dict[str, str]:
@@ -65,10 +61,10 @@ class ServiceClient:
             authorization = f"Bearer {self._key}"
         return {"Accept": "application/json"} | self._via | ({"Authorization": authorization} if authorization else {})
 
-    def _refusal(self, answer: httpx2.Response) -> str:
+    def _error_text(self, answer: httpx2.Response) -> str:
         text = f"{answer.status_code}: {_reason(answer)}"
         if answer.status_code == _UNAUTHORIZED and self._key is not None:
-            text += " `run.py mcp` shows the one in STOKER_API_KEY."
+            text += " `run.py mcp` sends the key in STOKER_API_KEY."
         after = answer.headers.get("Retry-After")
         return text if after is None else f"{text} Try again in {after} s."
 
@@ -78,18 +74,11 @@ class ServiceClient:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
-            raise ToolError(f"{path} answered what is not known here: {where}: {first['msg']}") from None
-
-
-def address(settings: Settings) -> str:
-    """Where the service of these settings listens, seen from this machine."""
-    anywhere = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104  # asked, not bound
-    host = anywhere.get(settings.host, settings.host)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+            raise ToolError(f"{path} returned an unexpected response: {where}: {first['msg']}") from None
 
 
 def _reason(answer: httpx2.Response) -> str:
-    """OpenAI's envelope, or the reason of a status route."""
+    """The message of OpenAI's error envelope, or the reason of a status route."""
     try:
         body = answer.json()
     except ValueError:

@@ -1,5 +1,5 @@
-"""What the tools answer: the fields of the service's own answers that someone acts on. What else it sends is passed on,
-so that a newer service needs no newer tools.
+"""Results of the tools: the relevant fields of the service's responses. Unknown fields are passed through, so that a
+newer service works with older tools.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ class _ToolAnswer(BaseModel):
 
 
 class ProgressOut(_ToolAnswer):
-    """Of a load under way; `eta_seconds` null while unknown."""
+    """Progress of a load; `eta_seconds` is null while unknown."""
 
     done_bytes: int | None = None
     total_bytes: int | None = None
@@ -31,13 +31,13 @@ class ModelOut(_ToolAnswer):
 
 
 class ModelsOut(_ToolAnswer):
-    """Those that can be asked for by name."""
+    """All models that can be requested."""
 
     data: list[ModelOut]
 
 
 class Device(_ToolAnswer):
-    """`device`: metal, cuda or cpu; null while no engine runs that could ask it."""
+    """`device`: metal, cuda or cpu; null while no engine runs."""
 
     device: str | None = None
     device_name: str | None = None
@@ -77,7 +77,7 @@ class GpuStatusOut(BaseModel):
 
 
 class MovedOut(_ToolAnswer):
-    """`models`: where each is now. `pending`: those that leave when their running requests have ended."""
+    """`models`: where each is now. `pending`: models that are moved once their requests have finished."""
 
     success: bool
     models: dict[str, str] = Field(default_factory=dict)
@@ -85,7 +85,7 @@ class MovedOut(_ToolAnswer):
 
 
 class Timeout(_ToolAnswer):
-    """Seconds without requests until models leave the device."""
+    """Seconds without requests until models are offloaded."""
 
     success: bool
     timeout: float
@@ -109,7 +109,7 @@ class System(_ToolAnswer):
 
 
 class PageOut(BaseModel):
-    """`error` when this page could not be read."""
+    """`error` if this page failed."""
 
     index: int
     confidence: float | None = None
@@ -118,7 +118,7 @@ class PageOut(BaseModel):
 
 
 class DocumentOut(BaseModel):
-    """What was read, in reading order. Places of words are left out: they would fill a context."""
+    """The text in reading order, without polygons, which would fill a context."""
 
     text: str
     model: str

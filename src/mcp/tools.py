@@ -1,4 +1,4 @@
-"""The tools, by name. Each asks one route of the service (`get_gpu_status` two) and answers with its words, typed."""
+"""The MCP tools. Each calls one route of the service (`get_gpu_status` two) and returns its typed response."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from src.mcp.shapes import (
 )
 from src.settings import VERSION, Settings
 
-_ANSWER_S = 15.0
-_MARGIN_S = 15.0  # beyond what the service itself may take, so that it is the one that says so
+_REPLY_TIMEOUT_S = 15.0
+_MARGIN_S = 15.0  # beyond the service's own deadline, so that its error is returned
 _INSTRUCTIONS = """Operate a Stoker server: chat models on one machine's GPU, and OCR. A model is on the GPU, offloaded
 to host memory (back within seconds) or unloaded. `release_gpu` and `unload_model` wait for running requests."""
-_LOOKS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-_MOVES = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+_READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_MUTATING = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 ModelName = Annotated[str, Field(min_length=1, max_length=512, description="As list_models names it.")]
 OneModel = Annotated[ModelName | None, Field(description="One model; all that are not pinned when left out.")]
@@ -53,69 +53,71 @@ class _Residences(RootModel[dict[str, ResidenceOut]]):
 
 
 def build(service: ServiceClient, settings: Settings, *, local: bool) -> MCPServer[Any]:
-    """The server. `local`: its client is a program on this machine, started by the one who owns its files."""
+    """Build the server. `local`: its client is a program of this user on this machine."""
     server: MCPServer[Any] = MCPServer("stoker", version=VERSION, instructions=_INSTRUCTIONS, log_level="WARNING")
-    _add_looks(server, service)
-    _add_moves(server, service, settings)
+    _add_read_tools(server, service)
+    _add_model_tools(server, service, settings)
     _add_ocr(server, service, settings, local=local)
     return server
 
 
-def _add_looks(server: MCPServer[Any], service: ServiceClient) -> None:
-    @server.tool(annotations=_LOOKS)
+def _add_read_tools(server: MCPServer[Any], service: ServiceClient) -> None:
+    @server.tool(annotations=_READ_ONLY)
     async def get_gpu_status(ctx: Context) -> GpuStatusOut:
         """The device, its memory and load, how many requests are recommended, and where each model is."""
-        report = await service.get("/api/gpu-status", _GpuReport, _caller(ctx), _ANSWER_S)
-        models = await service.get("/api/gpu/status", _Residences, _caller(ctx), _ANSWER_S)
+        report = await service.get("/api/gpu-status", _GpuReport, _caller(ctx), _REPLY_TIMEOUT_S)
+        models = await service.get("/api/gpu/status", _Residences, _caller(ctx), _REPLY_TIMEOUT_S)
         return GpuStatusOut(gpu_status=report.gpu_status, recommendations=report.recommendations, models=models.root)
 
-    @server.tool(annotations=_LOOKS)
+    @server.tool(annotations=_READ_ONLY)
     async def list_models(ctx: Context) -> ModelsOut:
-        """The models that can be asked for, with state, size and context length."""
-        return await service.get("/v1/models", ModelsOut, _caller(ctx), _ANSWER_S)
+        """The available models, with state, size and context length."""
+        return await service.get("/v1/models", ModelsOut, _caller(ctx), _REPLY_TIMEOUT_S)
 
-    @server.tool(annotations=_LOOKS)
+    @server.tool(annotations=_READ_ONLY)
     async def system_status(ctx: Context) -> System:
         """Every process of the service: state, restarts, load, memory."""
-        return await service.get("/v1/system/status", System, _caller(ctx), _ANSWER_S)
+        return await service.get("/v1/system/status", System, _caller(ctx), _REPLY_TIMEOUT_S)
 
 
-def _add_moves(server: MCPServer[Any], service: ServiceClient, settings: Settings) -> None:
+def _add_model_tools(server: MCPServer[Any], service: ServiceClient, settings: Settings) -> None:
     load_s = settings.start_timeout + _MARGIN_S
 
-    @server.tool(annotations=_MOVES)
+    @server.tool(annotations=_MUTATING)
     async def load_model(ctx: Context, model_name: ModelName) -> ModelOut:
-        """Bring a model to the GPU; answers when it is there."""
+        """Load a model to the GPU; returns when it is ready."""
         return await service.post("/v1/models/load", ModelOut, _caller(ctx), load_s, json={"model_name": model_name})
 
-    @server.tool(annotations=_MOVES)
+    @server.tool(annotations=_MUTATING)
     async def unload_model(ctx: Context, model_name: ModelName) -> ModelOut:
-        """End a model's process, which gives all its memory back."""
+        """Unload a model and stop its process, which frees all of its memory."""
         return await service.post(
-            "/v1/models/unload", ModelOut, _caller(ctx), _ANSWER_S, json={"model_name": model_name}
+            "/v1/models/unload", ModelOut, _caller(ctx), _REPLY_TIMEOUT_S, json={"model_name": model_name}
         )
 
-    @server.tool(annotations=_MOVES)
+    @server.tool(annotations=_MUTATING)
     async def offload_gpu(ctx: Context, model_name: OneModel = None) -> MovedOut:
-        """Move models from the GPU to host memory, from where they come back fast."""
-        return await service.post("/api/gpu/offload", MovedOut, _caller(ctx), _ANSWER_S, json=_named(model_name))
+        """Move models from the GPU to host memory, from where they are restored fast."""
+        return await service.post("/api/gpu/offload", MovedOut, _caller(ctx), _REPLY_TIMEOUT_S, json=_named(model_name))
 
-    @server.tool(annotations=_MOVES)
+    @server.tool(annotations=_MUTATING)
     async def release_gpu(ctx: Context, model_name: OneModel = None) -> MovedOut:
         """Unload models, from the GPU and from host memory."""
-        return await service.post("/api/gpu/release", MovedOut, _caller(ctx), _ANSWER_S, json=_named(model_name))
+        return await service.post("/api/gpu/release", MovedOut, _caller(ctx), _REPLY_TIMEOUT_S, json=_named(model_name))
 
-    @server.tool(annotations=_MOVES)
+    @server.tool(annotations=_MUTATING)
     async def update_gpu_timeout(ctx: Context, timeout: Seconds) -> Timeout:  # noqa: ASYNC109  # an argument, no deadline
         """Change how long models stay on the GPU without requests, until the service restarts."""
-        return await service.post("/api/gpu/timeout", Timeout, _caller(ctx), _ANSWER_S, json={"timeout": timeout})
+        return await service.post(
+            "/api/gpu/timeout", Timeout, _caller(ctx), _REPLY_TIMEOUT_S, json={"timeout": timeout}
+        )
 
 
 def _add_ocr(server: MCPServer[Any], service: ServiceClient, settings: Settings, *, local: bool) -> None:
     deadline_s = settings.ocr_queue_timeout + settings.ocr_sync_pages * settings.ocr_page_timeout + _MARGIN_S
     limit = settings.max_body_mb << 20
 
-    @server.tool(annotations=_LOOKS)
+    @server.tool(annotations=_READ_ONLY)
     async def ocr_image(
         ctx: Context, path: FilePath = None, image_base64: Picture = None, pages: Pages = None
     ) -> DocumentOut:
@@ -130,21 +132,21 @@ async def _content(path: str | None, image_base64: str | None, limit: int, *, lo
     if (path is None) == (image_base64 is None):
         raise ToolError("Give either path or image_base64.")
     if path is not None and not local:
-        raise ToolError("Over HTTP no file of the server's machine is read: send image_base64.")
+        raise ToolError("Over HTTP, files of the server's machine cannot be read: send image_base64.")
     if path is not None:
         name, data = await asyncio.to_thread(_file, Path(path), limit)
     else:
         name, data = "image", _decoded(image_base64 or "")
     if len(data) > limit:
-        raise ToolError(f"It is larger than MAX_BODY_MB ({limit >> 20} MiB).")
+        raise ToolError(f"The file exceeds MAX_BODY_MB ({limit >> 20} MiB).")
     return name, data
 
 
 def _file(path: Path, limit: int) -> tuple[str, bytes]:
-    """Its name and content, at most a byte more than the limit."""
+    """Its name and content, read to one byte over the limit."""
     try:
         if not path.is_file():
-            raise ToolError(f"{path} is no file.")
+            raise ToolError(f"{path} is not a file.")
         with path.open("rb") as content:
             return path.name, content.read(limit + 1)
     except OSError as error:
@@ -152,11 +154,11 @@ def _file(path: Path, limit: int) -> tuple[str, bytes]:
 
 
 def _decoded(image_base64: str) -> bytes:
-    """Bare, or as a data URL."""
+    """Bare base64, or a data URL."""
     try:
         return base64.b64decode(image_base64.rpartition(",")[2], validate=True)
     except binascii.Error:
-        raise ToolError("image_base64 is not base64.") from None
+        raise ToolError("image_base64 is not valid base64.") from None
 
 
 def _named(model_name: str | None) -> dict[str, str]:
@@ -164,5 +166,5 @@ def _named(model_name: str | None) -> dict[str, str]:
 
 
 def _caller(ctx: Context) -> str | None:
-    """Over HTTP, the key its caller brought; the service decides what it may do and counts it for."""
+    """The caller's Authorization header over HTTP; the service authenticates it."""
     return (ctx.headers or {}).get("authorization")

@@ -23,6 +23,8 @@ async def wait_until_free(host: str, port: int, timeout_s: float) -> str | None:
     """Give an earlier web time to exit; then as `problem`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
-    while (why := problem(host, port)) and loop.time() < deadline:  # noqa: ASYNC110  # no event tells of a free port
+    while why := problem(host, port):
+        if loop.time() >= deadline:
+            return why
         await asyncio.sleep(0.2)
-    return why
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,8 +64,19 @@ def beside(spec: ChildSpec) -> ChildSpec:
 
 def base_url(settings: Settings) -> str:
     """The URL of web on this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)  # noqa: S104  # read, not bound
+    host = _loopback_of_wildcard(settings.host)
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _loopback_of_wildcard(host: str) -> str:
+    """The loopback address for a wildcard address or an empty host; any other host as it is."""
+    try:
+        address = ipaddress.ip_address(host or "::ffff:0.0.0.0")
+    except ValueError:
+        return host
+    if host and not address.is_unspecified:
+        return host
+    return "::1" if host and address.version == 6 else "127.0.0.1"
 
 
 def engine_name(model: str) -> str:

@@ -58,10 +58,10 @@ def test_weights_are_not_exchanged_under_a_process(tmp_path: Path) -> None:
         offload()
         assert ask() == (before, pid)
         offload()
-        with place.alone():
+        with place.exclusive():
             shutil.copytree(ROOT / "models" / "demo", place.next)
             (place.next / "config.json").touch()
-            place.take()
+            place.activate()
         after, fresh = ask()
         assert after == before
         assert fresh != pid

@@ -43,7 +43,7 @@ def test_a_folder_is_read_and_resumed(folder: Path, tmp_path: Path) -> None:
     assert len([path for path in out.rglob("*") if path.is_file()]) == 2
     (out / "a.png.txt").unlink()
     again = read(str(folder), "-o", str(out))
-    assert (again.returncode, again.stderr) == (0, "1 files are done already\n")
+    assert (again.returncode, again.stderr) == (0, "1 files already have output\n")
     assert (out / "a.png.txt").exists()
 
 

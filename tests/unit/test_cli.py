@@ -140,7 +140,7 @@ def test_the_version_is_the_projects() -> None:
 def test_without_a_service_it_says_so(command: str, own_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 1, and where it looked."""
     assert cli.main([command]) == ExitCode.FAILURE
-    assert f"No service answers in {own_directory}" in capsys.readouterr().err
+    assert f"No service is running in {own_directory}" in capsys.readouterr().err
 
 
 @pytest.mark.e2e

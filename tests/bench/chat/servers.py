@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 
-from src.bench.http import ServerAddress, asked
-from src.bench.own import Unusable
+from src.bench.http import ServerAddress, http_request
+from src.bench.own import BenchError
 from src.bench.target import BenchTarget, ready
 from src.bench.workloads import Prompts, Workload
 from src.gpu import blas
@@ -98,7 +98,7 @@ def _warm(name: str, port: int, model: Path) -> BenchTarget:
     target = BenchTarget(name, ServerAddress("127.0.0.1", port), str(model), prompts, ROUND_S, without=("ignore_eos",))
     try:
         target = ready(target, SINGLE.prompt)
-    except Unusable as error:
+    except BenchError as error:
         raise Gone(str(error)) from None
     target.round(SINGLE, 0)
     return target
@@ -116,7 +116,7 @@ def _wait(module: str, port: int, process: subprocess.Popen[bytes], log: Path) -
 
 async def _answers(port: int) -> bool:
     async def status() -> int:
-        async with asked(ServerAddress("127.0.0.1", port), "/v1/models") as reply:
+        async with http_request(ServerAddress("127.0.0.1", port), "/v1/models") as reply:
             return reply.status
 
     try:

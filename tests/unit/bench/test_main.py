@@ -24,7 +24,7 @@ def test_two_servers_side_by_side(capsys: Out) -> None:
     """Each has a row in each table; the second is compared with the first."""
     with crooked(good) as one, crooked(uncounted) as other:
         assert bench("--url", one.url, "--url", other.url) == ExitCode.OK
-        asked = [len(body["messages"][0]["content"].split()) for body in one.bodies[1:]]
+        http_request = [len(body["messages"][0]["content"].split()) for body in one.bodies[1:]]
     text = capsys.readouterr().out
     first, second = one.url.removeprefix("http://"), other.url.removeprefix("http://")
     assert [text.count(f"\n{name} ") for name in (first, second)] == [2, 2]
@@ -34,7 +34,7 @@ def test_two_servers_side_by_side(capsys: Out) -> None:
     assert f"{first}: prompts of 20 tokens by its own count" in text
     assert f"{second}: tells no usage" in text
     assert f"{second}: 8 answers ended before the length" in text
-    assert asked == [20] * 8
+    assert http_request == [20] * 8
 
 
 def test_failures_are_shown(capsys: Out) -> None:
@@ -105,7 +105,7 @@ def test_a_missing_key_is_asked_for(capsys: Out) -> None:
     [
         (lambda url: ["--url", url, "--url", url], "named twice"),
         (lambda url: ["--url", url, "--model", "a", "--model", "b"], "once for each"),
-        (lambda url: ["--url", "nowhere"], "no address"),
+        (lambda url: ["--url", "nowhere"], "not a server URL"),
         (lambda url: ["--model", "a", "--model", "b"], "one model"),
         (lambda url: ["--url", url, "--model", "m"], "answers no chat: 503: Loading."),
     ],

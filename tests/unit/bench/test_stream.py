@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from src.bench.http import place
-from src.bench.stream import Outcome, ask, words
+from src.bench.stream import Outcome, ask, error_text
 from tests.unit.bench.crooked import (
     Answer,
     crooked,
@@ -27,14 +27,14 @@ from tests.unit.bench.crooked import (
 BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "a b c"}], "max_tokens": 5}
 
 
-def asked(answer: Answer, key: str = "") -> Outcome:
+def http_request(answer: Answer, key: str = "") -> Outcome:
     with crooked(answer) as server:
         return asyncio.run(ask(place(server.url, key), BODY, time.perf_counter(), 0.5))
 
 
 def test_a_whole_answer() -> None:
     """Its tokens are the server's count, its times in order."""
-    seen = asked(good)
+    seen = http_request(good)
     assert (seen.failure, seen.finish, seen.tokens, seen.events, len(seen.gaps)) == (None, "length", 5, 5, 4)
     assert seen.usage is not None
     assert seen.usage.prompt_tokens == 3
@@ -44,7 +44,7 @@ def test_a_whole_answer() -> None:
 
 
 def test_without_usage_events_are_counted() -> None:
-    seen = asked(uncounted)
+    seen = http_request(uncounted)
     assert (seen.failure, seen.usage, seen.tokens, seen.finish) == (None, None, 3, "stop")
 
 
@@ -55,12 +55,12 @@ def test_without_usage_events_are_counted() -> None:
         (stalled, "no end within 0.5 s", 1),
         (erring, "an error in the stream: out of memory", 1),
         (refusing(429, "Too many  requests."), "429: Too many requests.", 0),
-        (nonsense, "not understood: it speaks no HTTP", 0),
+        (nonsense, "not understood: the server does not speak HTTP", 0),
     ],
 )
 def test_a_failure_says_what_it_was(answer: Answer, failure: str, tokens: int) -> None:
     """And what came before it is counted."""
-    seen = asked(answer)
+    seen = http_request(answer)
     assert (seen.failure, seen.tokens) == (failure, tokens)
     assert seen.end < 5
 
@@ -86,7 +86,7 @@ def test_the_key_goes_to_the_server_and_into_no_repr() -> None:
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "http://a:b@x/", "http://x/?key=1"])
 def test_what_is_no_address(url: str) -> None:
     """A key belongs into the environment: an address with one inside is refused, too."""
-    with pytest.raises(ValueError, match="no address"):
+    with pytest.raises(ValueError, match="not a server URL"):
         place(url)
 
 
@@ -106,9 +106,9 @@ def test_https_and_paths() -> None:
     ],
 )
 def test_a_refusals_own_words(body: bytes, text: str) -> None:
-    assert words(body) == text
+    assert error_text(body) == text
 
 
 def test_a_strict_server_takes_what_it_knows() -> None:
-    assert asked(strict("tools")).failure is None
-    assert asked(strict("messages")).failure == "400: unknown: messages"
+    assert http_request(strict("tools")).failure is None
+    assert http_request(strict("messages")).failure == "400: unknown: messages"

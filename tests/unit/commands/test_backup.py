@@ -46,7 +46,7 @@ def test_a_log_that_grows_or_shrinks_meanwhile_spoils_nothing(tmp_path: Path) ->
     for content, size in ((b"0123456789", 4), (b"01", 6)):
         path.write_bytes(content)
         with path.open("rb") as file:
-            assert backup._Exactly(file, size).read(100) == (content + b"\0" * 9)[:size]
+            assert backup._FixedSizeReader(file, size).read(100) == (content + b"\0" * 9)[:size]
 
 
 def test_the_command_says_where_and_fails_where_it_cannot(

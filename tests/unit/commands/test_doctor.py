@@ -35,9 +35,9 @@ def table(
         (table("backoff", detail="exit 1"), "restart", "exit 1"),
         (table("ready", msgspec.structs.replace(HEALTH, memory_level="high")), "restart", "memory"),
         (table("ready", msgspec.structs.replace(HEALTH, load=EngineLoad(1, 0, 45, 1, 1))), "restart", "45 s"),
-        (table("ready", msgspec.structs.replace(HEALTH, load=EngineLoad(1, 0, 5, 1, 1))), "trim", "well"),
+        (table("ready", msgspec.structs.replace(HEALTH, load=EngineLoad(1, 0, 5, 1, 1))), "trim", "healthy"),
         (table("ready", HEALTH, fallback="cpu"), "restart", "GPU"),
-        (table("ready", HEALTH), "trim", "well"),
+        (table("ready", HEALTH), "trim", "healthy"),
     ],
 )
 def test_a_remedy(status: SystemStatus, act: str, why: str) -> None:

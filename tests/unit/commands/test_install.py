@@ -20,7 +20,7 @@ def test_no_place_is_left_open(make_settings: MakeSettings, tmp_path: Path, plat
     """Every at-sign name is filled in, paths are absolute, and each file has a command that enables it."""
     planned = install.plan(make_settings(), tmp_path, user=user, platform=platform, python="/opt/venv/bin/python")
     for path, text in planned.files.items():
-        assert not install._PLACE.search(text)
+        assert not install._PLACEHOLDER.search(text)
         assert any(str(path) in command for command in planned.commands)
     assert "/opt/venv/bin/python" in next(iter(planned.files.values()))
     assert any(("enable" in command or "bootstrap" in command) for command in planned.commands)

@@ -53,7 +53,7 @@ def here(make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.Monkey
         files = url + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", files)
         monkeypatch.setattr("src.hub.huggingface.get_token", lambda: "hf_secret")
-        monkeypatch.setattr(download, "_TRIES", 1)
+        monkeypatch.setattr(download, "_MAX_FAILURES", 1)
         monkeypatch.setattr(download, "_PAUSE_MAX_S", 0.0)
         (tmp_path / "models").mkdir()
         yield Here(repository, make_settings(models_dir=tmp_path / "models", modelscope_endpoint=url), url)
@@ -85,7 +85,7 @@ def test_what_is_here_is_not_asked_for_again(here: Here, capsys: pytest.CaptureF
     here.repository.asked.clear()
     assert here.pull() == ExitCode.OK
     assert here.repository.asked == []
-    assert "is here already" in capsys.readouterr().out
+    assert "is complete already" in capsys.readouterr().out
 
 
 def test_progress_is_said_in_lines_where_nobody_watches(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,7 +93,7 @@ def test_progress_is_said_in_lines_where_nobody_watches(here: Here, capsys: pyte
     here.repository.files = sharded(size=5_000_000)
     assert here.pull() == ExitCode.OK
     lines = capsys.readouterr().err.splitlines()
-    assert lines[0].endswith("10 MB, 10 MB to fetch")
+    assert lines[0].endswith("10 MB, 10 MB to download")
     assert lines[-1] == "10 MB of 10 MB"
     assert 2 < len(lines) <= 11
 
@@ -135,7 +135,7 @@ def break_off(here: Here) -> list[str]:
 def test_the_next_run_goes_on(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     """The hub goes away in the middle; what came stays, is listed as not whole, and is not fetched twice."""
     left = break_off(here)
-    assert "run this again to go on" in capsys.readouterr().err
+    assert "run this again to resume" in capsys.readouterr().err
     assert not here.folder.exists()
     (half,) = inventory.models(here.settings.models_path)
     assert (half.name, half.missing) == (MODEL, SHARDS)
@@ -159,7 +159,7 @@ def test_a_shard_that_is_not_what_was_listed_is_not_kept(here: Here, capsys: pyt
     """Right in size, wrong in a byte: thrown away, and right the next time."""
     here.repository.lies = True
     assert here.pull() == ExitCode.FAILURE
-    assert "is not what the hub listed" in capsys.readouterr().err
+    assert "does not match the hub's digest" in capsys.readouterr().err
     assert not here.folder.exists()
     here.repository.lies = False
     assert here.pull() == ExitCode.OK
@@ -167,9 +167,9 @@ def test_a_shard_that_is_not_what_was_listed_is_not_kept(here: Here, capsys: pyt
 
 def test_two_do_not_fetch_the_same(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     """The second is told, and harms nothing."""
-    with ModelFolder(here.settings.models_path, MODEL).alone():
+    with ModelFolder(here.settings.models_path, MODEL).exclusive():
         assert here.pull() == ExitCode.ALREADY_RUNNING
-    assert "is being fetched already" in capsys.readouterr().err
+    assert "is being downloaded by another process" in capsys.readouterr().err
     assert here.pull() == ExitCode.OK
 
 
@@ -183,14 +183,14 @@ def test_a_full_disk_is_said_before_anything_comes(
     usage = shutil.disk_usage(here.settings.models_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100_000_000))
     assert here.pull() == ExitCode.FAILURE
-    assert "It needs 269 MB of disk, 100 MB are free" in capsys.readouterr().err
+    assert "269 MB needed, 100 MB free" in capsys.readouterr().err
     assert here.repository.fetched() == []
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize(
     ("status", "code", "said"),
-    [(404, ExitCode.MODEL, "no model|no such model"), (503, ExitCode.FAILURE, "answered 503; try again later")],
+    [(404, ExitCode.MODEL, "not found|no such model"), (503, ExitCode.FAILURE, "returned 503; try again later")],
 )
 def test_a_refusal_says_what_it_means(
     here: Here, source: Source, status: int, code: ExitCode, said: str, capsys: pytest.CaptureFixture[str]
@@ -252,7 +252,7 @@ def test_a_model_that_is_not_whole_on_the_hub_is_not_served(here: Here, capsys: 
     """The index names a shard nobody uploaded."""
     del here.repository.files[SHARDS[1]]
     assert here.pull() == ExitCode.MODEL
-    assert f"not complete on the hub: {SHARDS[1]}" in capsys.readouterr().err
+    assert f"incomplete on the hub: {SHARDS[1]}" in capsys.readouterr().err
     assert not here.folder.exists()
 
 
@@ -262,7 +262,7 @@ def test_a_model_that_is_not_whole_on_the_hub_is_not_served(here: Here, capsys: 
 def test_a_name_that_leaves_its_folder_is_no_model(model: str, here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     """Only OWNER/NAME reaches a hub or the disk."""
     assert pull.run(pull.PullOptions(model), here.settings) == ExitCode.MODEL
-    assert "is no id OWNER/NAME" in capsys.readouterr().err
+    assert "is not a hub id (OWNER/NAME)" in capsys.readouterr().err
     assert list(here.settings.models_path.iterdir()) == []
     assert here.repository.asked == []
 
@@ -334,7 +334,7 @@ def test_a_crash_between_two_renames_loses_nothing(here: Here) -> None:
     assert here.pull() == ExitCode.OK
     here.half.parent.mkdir(parents=True)
     here.folder.rename(here.half.with_name("old"))
-    with ModelFolder(here.settings.models_path, MODEL).alone():
+    with ModelFolder(here.settings.models_path, MODEL).exclusive():
         assert inventory.missing(here.folder) == ()
     assert not here.half.exists()
 
@@ -359,7 +359,7 @@ def test_a_model_is_quantised_on_its_way(
     assert [path.name for path in here.settings.models_path.iterdir()] == ["owner"]
     assert f"DEFAULT_MODEL={MODEL}-{bits}bit" in capsys.readouterr().out
     assert here.pull(bits=bits) == ExitCode.OK
-    assert "is here already" in capsys.readouterr().out
+    assert "is complete already" in capsys.readouterr().out
     record = snapshot.read(made)
     assert (record is not None) == on_hub
     assert record is None or record.revision == here.repository.revision
@@ -369,7 +369,7 @@ def test_quantising_what_is_quantised_costs_no_weights(here: Here, capsys: pytes
     """The configuration says so; it comes first."""
     here.repository.files["config.json"] = json.dumps({"quantization": {"bits": 4, "group_size": 64}}).encode()
     assert here.pull(bits=4) == ExitCode.MODEL
-    assert "is quantised already (4-bit)" in capsys.readouterr().err
+    assert "is already quantised (4-bit)" in capsys.readouterr().err
     assert not set(here.repository.fetched()) & set(SHARDS)
 
 
@@ -393,7 +393,7 @@ def test_the_command_as_it_is_typed(here: Here) -> None:
         return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
 
     offline = run("pull", MODEL, HF_HUB_OFFLINE="1")
-    assert (offline.returncode, offline.stderr) == (ExitCode.FAILURE, "HF_HUB_OFFLINE is set: nothing is fetched.\n")
+    assert (offline.returncode, offline.stderr) == (ExitCode.FAILURE, "HF_HUB_OFFLINE is set: nothing is downloaded.\n")
     pulled = run("pull", MODEL)
     assert (pulled.returncode, pulled.stdout.split()[:3]) == (ExitCode.OK, [MODEL, "is", "in"])
     (listed,) = json.loads(run("models", "--json").stdout)
@@ -413,15 +413,15 @@ def test_what_a_folder_lacks_is_named(here: Here) -> None:
     short.write_bytes(short.read_bytes()[:-1])
     (here.folder / "tokenizer.json").unlink()
     (listed,) = inventory.models(here.settings.models_path)
-    assert listed.missing == (SHARDS[0], f"{SHARDS[1]} (cut short)", "tokenizer.json")
-    assert "not whole: model-00001" in inventory.render([listed])
+    assert listed.missing == (SHARDS[0], f"{SHARDS[1]} (truncated)", "tokenizer.json")
+    assert "incomplete: model-00001" in inventory.render([listed])
 
 
 @pytest.mark.parametrize("data", [b"", b"1234567", b"\xff" * 64, safetensors(b"abc") + b"x"])
 def test_what_is_no_weight_file_is_not_whole(data: bytes, tmp_path: Path) -> None:
     """Empty, too short for a head, a head of nonsense, more than it says."""
     (tmp_path / "model.safetensors").write_bytes(data)
-    assert "model.safetensors (cut short)" in inventory.missing(tmp_path)
+    assert "model.safetensors (truncated)" in inventory.missing(tmp_path)
 
 
 @pytest.mark.parametrize(

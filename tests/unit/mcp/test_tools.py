@@ -25,8 +25,9 @@ from mcp_types import CallToolResult, TextContent
 from mcp import Client, StdioServerParameters
 from src.errors import ExitCode
 from src.mcp import main, tools
-from src.mcp.service import ServiceClient, address
+from src.mcp.service import ServiceClient
 from src.settings import ROOT, Settings
+from src.supervisor.specs import base_url
 from tests.conftest import MakeSettings
 from tests.running import free_port
 from tests.unit.mcp.stand_in import CARD, StandIn, stand_in
@@ -65,7 +66,7 @@ def talk(server: Any, do: Talk[Found]) -> Found:
 
 def call(settings: Settings, name: str, *, local: bool = True, key: str = "", **arguments: Any) -> CallToolResult:
     """One tool, in this process."""
-    server = tools.build(ServiceClient(address(settings), key), settings, local=local)
+    server = tools.build(ServiceClient(base_url(settings), key), settings, local=local)
     return talk(server, lambda client: client.call_tool(name, arguments))
 
 
@@ -86,7 +87,7 @@ def refused(result: CallToolResult) -> str:
 
 def test_every_tool_says_what_it_takes_and_gives(settings: Settings) -> None:
     """Names, descriptions, typed results; which of them change something."""
-    server = tools.build(ServiceClient(address(settings), ""), settings, local=True)
+    server = tools.build(ServiceClient(base_url(settings), ""), settings, local=True)
     listed = talk(server, lambda client: client.list_tools()).tools
     assert {tool.name for tool in listed} == TOOLS
     for tool in listed:
@@ -120,7 +121,7 @@ def test_a_tool_asks_its_route(
     assert asked.route == route
     assert (json.loads(asked.body) if asked.body else None) == body
     assert _within(result.structured_content, service.answers[route][1])
-    server = tools.build(ServiceClient(address(settings), ""), settings, local=True)
+    server = tools.build(ServiceClient(base_url(settings), ""), settings, local=True)
     schema = next(t for t in talk(server, lambda client: client.list_tools()).tools if t.name == name).output_schema
     assert schema is not None
     jsonschema.validate(result.structured_content, schema)
@@ -167,11 +168,11 @@ def test_a_file_or_its_content_is_read(settings: Settings, service: StandIn, tmp
     [
         ({}, True, "Give either path or image_base64."),
         ({"path": "/x", "image_base64": "eA=="}, True, "Give either path or image_base64."),
-        ({"path": "/etc/passwd"}, False, "Over HTTP no file of the server's machine is read"),
-        ({"path": "/nowhere/at/all.png"}, True, "/nowhere/at/all.png is no file."),
-        ({"path": "/dev/zero"}, True, "/dev/zero is no file."),
-        ({"image_base64": "not base64!"}, True, "image_base64 is not base64."),
-        ({"image_base64": base64.b64encode(bytes((1 << 20) + 1)).decode()}, True, "larger than MAX_BODY_MB (1 MiB)"),
+        ({"path": "/etc/passwd"}, False, "Over HTTP, files of the server's machine cannot be read"),
+        ({"path": "/nowhere/at/all.png"}, True, "/nowhere/at/all.png is not a file."),
+        ({"path": "/dev/zero"}, True, "/dev/zero is not a file."),
+        ({"image_base64": "not base64!"}, True, "image_base64 is not valid base64."),
+        ({"image_base64": base64.b64encode(bytes((1 << 20) + 1)).decode()}, True, "exceeds MAX_BODY_MB (1 MiB)"),
     ],
 )
 def test_what_cannot_be_read_is_said_and_not_sent(
@@ -204,8 +205,8 @@ def test_wrong_arguments_reach_no_service(
         (503, {"status": "unavailable", "reason": "the supervisor does not answer"}, "503: the supervisor does not"),
         (502, b"<html>", "502: Bad Gateway"),
         (500, [], "500: Internal Server Error"),
-        (200, b"not json", "/v1/models/load answered what is not known here"),
-        (200, {"object": "model"}, "/v1/models/load answered what is not known here: id: Field required"),
+        (200, b"not json", "/v1/models/load returned an unexpected response"),
+        (200, {"object": "model"}, "/v1/models/load returned an unexpected response: id: Field required"),
     ],
 )
 def test_the_services_words_are_the_tools_error(
@@ -226,16 +227,18 @@ def test_when_to_try_again_is_passed_on(settings: Settings, service: StandIn) ->
 def test_a_service_that_is_not_there_is_named(make_settings: MakeSettings) -> None:
     """And how to start it."""
     settings = make_settings(port=free_port())
-    assert f"No service answers at http://127.0.0.1:{settings.port}. Start it" in refused(call(settings, "list_models"))
+    assert f"No service is listening at http://127.0.0.1:{settings.port}. Start it" in refused(
+        call(settings, "list_models")
+    )
 
 
 def test_a_service_that_hangs_is_not_waited_for(
     settings: Settings, service: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every question has a deadline."""
-    monkeypatch.setattr(tools, "_ANSWER_S", 0.2)
+    monkeypatch.setattr(tools, "_REPLY_TIMEOUT_S", 0.2)
     service.delay_s = 2.0
-    assert refused(call(settings, "list_models")) == "/v1/models was not answered within 0.2 s."
+    assert refused(call(settings, "list_models")) == "No response from /v1/models within 0.2 s."
 
 
 def test_the_key_is_shown_and_a_missing_one_named(settings: Settings, service: StandIn) -> None:
@@ -244,7 +247,7 @@ def test_the_key_is_shown_and_a_missing_one_named(settings: Settings, service: S
     assert service.asked[0].headers["authorization"] == f"Bearer {KEY}"
     service.answers["GET /v1/models"] = (401, {"error": {"message": "The API key is wrong."}})
     assert refused(call(settings, "list_models")) == (
-        "401: The API key is wrong. `run.py mcp` shows the one in STOKER_API_KEY."
+        "401: The API key is wrong. `run.py mcp` sends the key in STOKER_API_KEY."
     )
 
 
@@ -260,7 +263,7 @@ def test_the_key_is_shown_and_a_missing_one_named(settings: Settings, service: S
 )
 def test_a_service_that_listens_everywhere_is_asked_here(host: str, url: str, make_settings: MakeSettings) -> None:
     """What it binds to is not always what can be asked."""
-    assert address(make_settings(host=host)) == url
+    assert base_url(make_settings(host=host)) == url
 
 
 # ---- over stdio
@@ -356,7 +359,7 @@ def test_over_http_a_caller_brings_its_own_key(settings: Settings, service: Stan
         assert found.structured_content["data"][0]["id"] == "demo"
         assert [asked.headers["authorization"] for asked in service.asked] == [f"Bearer {KEY}"]
         read = with_key(url, KEY, lambda client: client.call_tool("ocr_image", {"path": "/etc/passwd"}))
-        assert "Over HTTP no file" in refused(read)
+        assert "Over HTTP, files" in refused(read)
         for wrong in (None, "sk-0123456789abcdef"):
             answer = httpx2.post(url, json={}, headers={} if wrong is None else {"Authorization": f"Bearer {wrong}"})
             assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
@@ -391,6 +394,6 @@ def test_keys_that_cannot_be_read_stop_it(settings: Settings, capsys: pytest.Cap
 
 def test_a_service_is_told_when_callers_may_be_elsewhere(settings: Settings) -> None:
     """Without keys it would take whoever comes through loopback for this machine's admin (`api/local`)."""
-    local, remote = ServiceClient(address(settings), None), ServiceClient(address(settings), None, remote=True)
+    local, remote = ServiceClient(base_url(settings), None), ServiceClient(base_url(settings), None, remote=True)
     assert "Via" not in local._headers(None)
     assert remote._headers(None)["Via"] == "1.1 stoker-mcp"
