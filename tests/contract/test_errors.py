@@ -299,7 +299,7 @@ def test_a_request_may_shorten_its_time(stream: bool, service: Service) -> None:
     response = service.http.post(CHAT, json={**body, "stream": stream}, headers=headers)
     error = events(response.text)[-1]["error"] if stream else check(response, 504, "deadline_exceeded", None)
     assert error["code"] == "deadline_exceeded"
-    told = re.search(r"stopped after (\d+) s and (\d+) tokens", error["message"])
+    told = re.search(r"time budget after (\d+) s and (\d+) tokens", error["message"])
     assert told is not None
     assert 1 <= int(told[2]) <= 40
     assert "max_tokens" in error["message"]
