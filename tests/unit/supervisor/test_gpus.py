@@ -116,7 +116,7 @@ def test_no_gpu_is_a_warning_at_the_start(
         (NO_GPU, {"require_gpu": True}, "REQUIRE_GPU: true, but this machine has no GPU that MLX can use"),
         (APPLE, {"require_gpu": True, "device_type": "cpu"}, "DEVICE_TYPE=cpu uses none"),
         (NVIDIA, {"require_gpu": True, "nvidia_visible_devices": "none"}, "NVIDIA_VISIBLE_DEVICES=none"),
-        (NVIDIA, {"cuda_device": 7}, "there is no GPU 7 for us; there are: 0, 1, 2"),
+        (NVIDIA, {"cuda_device": 7}, "GPU 7 is not available; available: 0, 1, 2"),
         (NO_GPU, {"cuda_device": 0}, "no NVIDIA GPU found: this machine has no GPU"),
         (UNTOLD, {"cuda_device": 0}, "no NVIDIA GPU found: nvidia-ml-py is not installed"),
         (APPLE, {"cuda_device": 0}, "no NVIDIA GPU found: there is an Apple GPU"),
