@@ -48,7 +48,7 @@ def invented_alone(model: Path, plan: Alone, found: Found, notes: list[str]) -> 
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A page to write to; nothing is started."""
-    font_manager.findfont("sans-serif")  # with a cold cache it runs a program
+    font_manager.findfont("DejaVu Sans")  # with a cold cache it runs a program
     file = tmp_path / "performance.md"
     file.write_text("# Before\n\n<!-- chat -->\nold\n<!-- /chat -->\n\nAfter.\n")
     (tmp_path / "bench").mkdir()
