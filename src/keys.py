@@ -1,8 +1,8 @@
 """API keys: read, made, compared. Web asks it who calls; the command line makes keys; the supervisor checks them.
 
 Only SHA-256 digests are kept (a fast hash is right for keys of 256 random bits). A file holds `name digest role` lines;
-the API_KEYS setting holds the keys themselves, each as `name:role:key`. Whatever has no role is an admin's until the
-next version: so were all keys before there were roles.
+the API_KEYS setting holds the keys themselves, each as `name:role:key`; one without a name is named after its digest. A
+name is one key's. Whatever has no role is an admin's until the next version: so were all keys before there were roles.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 # a key shorter than this can be guessed; `run.py key new` makes 53 characters
 _LEAST_LENGTH = 16
 _MOST_LENGTH = 512
+# hexadecimal digits of its digest in the name of a key that was given none
+_DIGITS_IN_NAME = 8
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,34 @@ def load(settings: SecuritySettings) -> KeyRing:
     ring: dict[bytes, Key] = {}
     problems: list[str] = []
     for at, entry in enumerate(filter(None, map(str.strip, settings.api_keys.split(","))), 1):
-        label, _, key = entry.rpartition(":")
-        name, _, role = label.partition(":")
-        problems += _problems(f"API_KEYS: key {at}", name or f"key{at}", role, key)
-        ring[hashlib.sha256(key.encode()).digest()] = _with_role(name or f"key{at}", role)
+        problems += _add_setting(ring, f"API_KEYS: key {at}", entry)
     if settings.api_keys_path is not None:
         problems += _read(settings.api_keys_path, ring)
     if problems:
         raise SettingsError(problems)
     return KeyRing(ring)
+
+
+def _add_setting(ring: dict[bytes, Key], where: str, entry: str) -> list[str]:
+    label, _, key = entry.rpartition(":")
+    name, _, role = label.partition(":")
+    digest = hashlib.sha256(key.encode()).digest()
+    name = (
+        name or f"key-{digest.hex()[:_DIGITS_IN_NAME]}"
+    )  # a position would be the next key's once this one is removed
+    return [*_problems(where, name, role, key), *_add(ring, where, digest, _with_role(name, role))]
+
+
+def _add(ring: dict[bytes, Key], where: str, digest: bytes, key: Key) -> list[str]:
+    """A name owns what was made under it, so that it is one key's; and a key has one name and role."""
+    if ring.get(digest, key) != key:
+        return [f"{where}: the key is listed before, with another name or role; keep one of them"]
+    if any(other.name == key.name for known, other in ring.items() if known != digest):
+        return [
+            f"{where}: the name {key.name!r} is another key's; a name owns its jobs and responses, so give it another"
+        ]
+    ring[digest] = key
+    return []
 
 
 def _with_role(name: str, role: str) -> Key:
@@ -193,7 +214,7 @@ def _read(path: Path, ring: dict[bytes, Key]) -> list[str]:
                 "`run.py key new NAME --role ROLE` writes such lines"
             )
         else:
-            ring[bytes.fromhex(entry[1])] = key
+            problems += _add(ring, f"API_KEYS_FILE: line {at}", bytes.fromhex(entry[1]), key)
     return problems
 
 

@@ -65,10 +65,48 @@ def test_what_has_no_role_is_an_admins_for_one_version(tmp_path: Path) -> None:
     assert found == {
         "a": Key("alice", "admin", assumed=True),
         "b": Key("bob", "admin"),
-        "c": Key("key1", "admin", assumed=True),
+        "c": Key(_named_by_digest("c" * 20), "admin", assumed=True),
         "d": Key("dora", "admin", assumed=True),
     }
-    assert ring.without_role == ["alice", "dora", "key1"]
+    assert ring.without_role == ["alice", "dora", _named_by_digest("c" * 20)]
+
+
+def _named_by_digest(key: str) -> str:
+    return f"key-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def test_a_key_without_a_name_keeps_its_owner_when_another_is_removed() -> None:
+    """A position would hand the first key's jobs and salt to the second."""
+    first, second = "a" * 20, "b" * 20
+    both = keys.load(SecuritySettings(api_keys=f"{first},{second}"))
+    one = keys.load(SecuritySettings(api_keys=second))
+    assert both.find(second.encode()) == one.find(second.encode())
+    assert both.names == sorted(map(_named_by_digest, (first, second)))
+
+
+def test_a_name_is_one_keys(tmp_path: Path) -> None:
+    """Two keys of one name would be one owner; the same in both places is one key. The text of a key is not told."""
+    path, digest = tmp_path / "keys", hashlib.sha256(b"a" * 20).hexdigest()
+    keys.append(path, f"alice {digest} user\n")
+    same = keys.load(SecuritySettings(api_keys_file=path, api_keys=f"alice:user:{'a' * 20}"))
+    assert same.names == ["alice"]
+    for entry, problem in [(f"alice:user:{'b' * 20}", "'alice' is another key's"), ("bob:user:" + "a" * 20, "before")]:
+        with pytest.raises(SettingsError, match=problem) as caught:
+            keys.load(SecuritySettings(api_keys_file=path, api_keys=entry))
+        assert entry.rpartition(":")[2] not in str(caught.value)
+        assert "API_KEYS_FILE: line 1" in str(caught.value)
+
+
+def test_key_new_refuses_a_name_there_is(
+    make_settings: MakeSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would stop the next start."""
+    settings = make_settings(api_keys_file=tmp_path / "keys", api_keys=f"carol:user:{'c' * 20}")
+    assert new_key("laptop", settings) == ExitCode.OK
+    for taken in ("laptop", "carol"):
+        assert new_key(taken, settings) == ExitCode.FAILURE
+        assert f"{taken!r} is another key's" in capsys.readouterr().err
+    assert keys.load(settings).names == ["carol", "laptop"]
 
 
 @pytest.mark.parametrize(

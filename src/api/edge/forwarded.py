@@ -27,22 +27,22 @@ class TrustedProxies:
     def __contains__(self, address: object) -> bool:
         return isinstance(address, str) and self._trusts(_parse(address))
 
-    def client(self, peer: str, forwarded: str) -> str:
-        """The client's address: from the peer leftwards, through any number of trusted proxies.
+    def client(self, peer: str, forwarded: str) -> str | None:
+        """The client's address by X-Forwarded-For, if that is another than the peer's: from the peer leftwards, through
+        any number of trusted proxies.
 
-        An entry that is no address was not written by a proxy that can be trusted with one: the walk ends before it.
+        An entry that is no address was not written by a proxy that can be trusted with one: the walk ends before it. So
+        it does before one of loopback that another machine brought: a client in a trusted network may have forged it.
         """
-        here = _parse(peer)
-        if not self._trusts(here):
-            return peer
+        here = start = _parse(peer)
         for entry in reversed(forwarded.split(",")):
             found = _parse(entry)
-            if found is None:
+            if here is None or found is None or not self._trusts(here):
+                break
+            if found.is_loopback and not here.is_loopback:
                 break
             here = found
-            if not self._trusts(here):
-                break
-        return str(here)
+        return None if here == start else str(here)
 
     def _trusts(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)
@@ -58,7 +58,7 @@ class Forwarded:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         peer = environ.get("REMOTE_ADDR", "")
         client = self._proxies.client(peer, environ.get("HTTP_X_FORWARDED_FOR", ""))
-        if client != peer:
+        if client is not None:
             environ["REMOTE_ADDR"], environ[FORWARDED_KEY] = client, True
         return self._app(environ, start_response)
 

@@ -126,20 +126,24 @@ class Backends:
         harmless = Suspects(self._settings.resume_progress_tokens)
         return self._resumable(question, self._engine(model, AcquireModel(model)), EngineCrashed, harmless)
 
-    def load(self, model: str, still: Callable[[], None]) -> None:
-        """Have a model brought to the device, also when that failed a moment ago; returns when it is there.
+    def load(self, model: str, still: Callable[[], None], *, retry: bool) -> None:
+        """Have a model brought to the device; returns when it is there.
 
-        `still` is called while it waits, and may raise what ends the wait.
+        `retry` is an admin's: also when that failed a moment ago, past the circuit breaker. Without it this is a lease
+        like every request's, refused with the model's failure. `still` is called while it waits, and may raise what
+        ends the wait.
 
         Raises:
             ServiceError: why it is not.
         """
         self.check_model(model)
-        place = ModelLease(runtime.control_socket(self._directory), AcquireModel(model, retry=True))
+        place = ModelLease(runtime.control_socket(self._directory), AcquireModel(model, retry=retry))
         try:
             place.wait(self._settings.queue_timeout + self._settings.start_timeout, still)
             if not place.granted:
                 raise BackendUnavailable("The supervisor does not answer.", retry_after_s=_RETRY_S)
+            if (failure := self.failure_of(f"engine:{model}")) is not None:
+                raise failure
         finally:
             place.close()
 
@@ -202,6 +206,14 @@ class Backends:
         except client.Unanswered:
             return None
         return answer if isinstance(answer, SystemStatus) else None
+
+    def failure_of(self, child: str) -> BackendUnavailable | None:
+        """Why a back end will not come back by itself; None while it may."""
+        status = self.status()
+        row = status.child(child) if status is not None else None
+        if row is None or row.state != "failed":
+            return None
+        return BackendUnavailable(f"{child} has failed: {row.detail}", retry_after_s=_FAILED_RETRY_S)
 
     def readings(self) -> Readings:
         """The table as metrics."""
@@ -284,11 +296,7 @@ class _BackendConnector:
         return stream
 
     def hopeless(self) -> ServiceError | None:
-        status = self._backends.status()
-        child = status.child(self.child) if status is not None else None
-        if child is None or child.state != "failed":
-            return None
-        return BackendUnavailable(f"{self.child} has failed: {child.detail}", retry_after_s=_FAILED_RETRY_S)
+        return self._backends.failure_of(self.child)
 
 
 def _model_reading(model: ModelStatus, engine: str, child: ChildStatus | None) -> ModelReading:

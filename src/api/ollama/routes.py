@@ -70,7 +70,10 @@ def _answered(fields: dict[str, Any], body: ChatRequest | GenerateBody, *, chat:
 
 
 def _moved(body: ChatRequest | GenerateBody, form: answers.Form) -> Response:
-    """Nothing to answer: the model is loaded, or unloaded when it shall be kept for no time."""
+    """Nothing to answer: the model is loaded, or unloaded when it shall be kept for no time.
+
+    A user's is an ordinary request for the model: it does not pass a circuit breaker, as an admin's load does.
+    """
     name = body.model
     service().backends.check_model(name)
     if body.keep_alive is not None:
@@ -80,7 +83,7 @@ def _moved(body: ChatRequest | GenerateBody, form: answers.Form) -> Response:
         model_cards.settled((name,), {"unloaded", "failed"})
         return _line(form.piece("", done=True, done_reason="unload"))
     with interest() as still:
-        service().backends.load(name, still)
+        service().backends.load(name, still, retry=auth.is_admin())
     return _line(form.piece("", done=True, done_reason="load"))
 
 

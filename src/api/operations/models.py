@@ -48,7 +48,7 @@ def load() -> Response:
     """Returns when the model is on the device, with its card."""
     name = ModelBody.model_validate(json_body(limit=CONTROL_BYTES)).model_name
     with interest() as still:
-        service().backends.load(name, still)
+        service().backends.load(name, still, retry=True)
     return show_model(name)
 
 

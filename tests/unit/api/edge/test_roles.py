@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,14 @@ from src.api.edge import auth, roles
 from src.api.edge.local import FORWARDED_KEY, is_local
 from src.api.operations import openapi
 from src.api.service import EXTENSION
+from src.errors import ModelLoadFailed
+from src.ipc.messages.base import Failed
+from src.ipc.messages.control import AcquireModel
+from src.ipc.messages.wire import AnyMessage
+from src.ipc.server import Peer
 from tests.unit.api.conftest import MakeApp
 from tests.unit.api.fakes import table
+from tests.unit.ipc.conftest import ServerThread
 
 KEYS = {name: f"sk-{name}-0123456789abcdef" for name in ("alice", "bob", "root", "prom", "old")}
 _ROLES = {"alice": "user", "bob": "user", "root": "admin", "prom": "metrics"}
@@ -187,6 +194,29 @@ def test_a_trusted_proxy_may_say_who_is_local() -> None:
     assert is_local(environ | {FORWARDED_KEY: True})
     assert not is_local(environ)
     assert not is_local(environ | {FORWARDED_KEY: True, "REMOTE_ADDR": "192.0.2.9"})
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/v1/models/load"])
+@pytest.mark.parametrize(("caller", "retry"), [("alice", False), ("root", True)])
+def test_only_an_admins_load_passes_the_circuit_breaker(
+    path: str, caller: str, retry: bool, closed: Flask, runtime_dir: Path
+) -> None:
+    """Ollama's empty request is a user's, too: an ordinary lease, refused with the failure of the model."""
+    asked: list[AnyMessage] = []
+    field = "model" if path.startswith("/api") else "model_name"
+
+    async def refuse(peer: Peer) -> None:
+        while (message := await peer.receive()) is not None:
+            asked.append(message)
+            peer.send(Failed(ModelLoadFailed.code, "The model is damaged.", retry_after_s=30.0))
+
+    with ServerThread(runtime_dir / "control.sock", refuse):
+        reply = closed.test_client().post(path, headers=bearer(caller), json={field: "demo"})
+    if path in _OPERATED and not retry:
+        assert (reply.status_code, asked) == (403, [])
+    else:
+        assert (reply.status_code, asked) == (503, [AcquireModel("demo", retry=retry)])
+        assert "The model is damaged." in reply.text
 
 
 def test_whoever_has_an_assumed_role_sees_its_own_work_alone(closed: Flask) -> None:

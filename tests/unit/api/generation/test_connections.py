@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from src.api.generation.connections import Backends
 from src.errors import BackendUnavailable, ModelNotFound
+from src.ipc.messages.base import Accepted
 from src.ipc.messages.chat import GenerateRequest
 from src.ipc.messages.ocr import OcrRequest
 from src.ipc.messages.status import SystemStatus
+from src.ipc.server import Peer
 from src.metrics import ModelReading
 from tests.conftest import MakeSettings
 from tests.unit.api.fakes import TableBackends, table
+from tests.unit.ipc.conftest import ServerThread
 
 MEMORY = {"active": 10, "peak": 20, "limit": 30}
 UP = ModelReading("demo", "fake", up=True, running=3, waiting=2, memory_bytes=MEMORY, state="gpu")
@@ -81,7 +85,22 @@ def test_the_engines_label(setting: str, label: str, make_settings: MakeSettings
     assert Backends(make_settings(inference_engine=setting)).engine_name("demo") == label
 
 
+def test_a_granted_load_of_an_engine_that_has_failed(make_settings: MakeSettings, runtime_dir: Path) -> None:
+    """Its model has its slot, its process does not come back by itself: no 200 for that."""
+
+    async def grant(peer: Peer) -> None:
+        while await peer.receive() is not None:
+            peer.send(Accepted())
+
+    settings = make_settings()
+    failed = table(engine="failed", detail="no memory")
+    with ServerThread(runtime_dir / "control.sock", grant):
+        TableBackends(settings, table()).load("demo", lambda: None, retry=False)
+        with pytest.raises(BackendUnavailable, match="engine:demo has failed: no memory"):
+            TableBackends(settings, failed).load("demo", lambda: None, retry=False)
+
+
 def test_a_load_that_nobody_can_order(make_settings: MakeSettings) -> None:
     """Without a supervisor no model is brought: a 503, never a 200 for a model that is not there."""
     with pytest.raises(BackendUnavailable, match="supervisor does not answer"):
-        Backends(make_settings()).load("demo", lambda: None)
+        Backends(make_settings()).load("demo", lambda: None, retry=True)
