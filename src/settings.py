@@ -431,7 +431,7 @@ class SecuritySettings(BaseModel):
         description="Tokens, prompt and answer, per minute and key (or address); 0: no limit.",
     )
     rate_limit_concurrent: int = Field(
-        0, ge=0, le=8192, description="Chat and OCR requests in flight per key (or address); 0 is no limit."
+        0, ge=0, le=8192, description="Requests to engines and OCR in flight per key (or address); 0 is no limit."
     )
     rate_limit_failed_logins: int = Field(
         20, ge=1, le=1_000_000, description="Wrong keys per minute and address that are answered 401; beyond it 429."

@@ -64,6 +64,8 @@ class Jobs:
         self._clock = clock
         self._thread = thread or ThreadPoolExecutor(1, "ocr-ledger")
         self._slots = asyncio.Semaphore(_CONCURRENT_JOBS)
+        # from the count of unfinished jobs to the new one; no holder waits longer than the store does for its file
+        self._creating = asyncio.Lock()
         self._running: dict[str, _RunningJob] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._resumed = False
@@ -114,13 +116,14 @@ class Jobs:
         job = OcrJob(name, "queued", document.format, now, now + self._settings.ocr_job_ttl, len(document.data))
         job = msgspec.structs.replace(job, owner=document.owner)
         try:
-            await self._check_room(document.owner)
-            await self._in_store(self._store.add, job, source)
+            async with self._creating:
+                await self._check_room(document.owner)
+                await self._in_store(self._store.add, job, source)
+                self._launch(name, source)
         except StoreUnavailable as error:
             logger.error("an OCR job cannot be stored: {}", error)
             text = "The job cannot be stored at the moment; the disk may be full."
             raise BackendUnavailable(text, retry_after_s=_RETRY_S) from None
-        self._launch(name, source)
         return job
 
     async def _check_room(self, owner: str) -> None:

@@ -265,7 +265,15 @@ def test_input_items_are_listed(service: Service) -> None:
     assert [item.id for item in pages] == ids[::-1]
     page = service.http.get(f"{ROUTE}/{second.id}/input_items?limit=2").json()
     assert (page["object"], page["first_id"], page["last_id"], page["has_more"]) == ("list", ids[2], ids[1], True)
-    for query in ("limit=0", "limit=x", "order=up", "after=nobody"):
+    for query in (
+        "limit=0",
+        "limit=x",
+        "limit=101",
+        "limit=0000000019",
+        "limit=" + "1" * 5000,
+        "order=up",
+        "after=nobody",
+    ):
         assert service.http.get(f"{ROUTE}/{second.id}/input_items?{query}").status_code == 400
     assert service.http.get(f"{ROUTE}/resp_nobody/input_items").status_code == 404
 

@@ -217,6 +217,12 @@ def test_an_unknown_route(path: str, service: Service) -> None:
     assert "passwd" not in error["message"]
 
 
+def test_the_root(service: Service) -> None:
+    """HEAD says that a server is there; GET names where the routes are listed."""
+    assert service.http.head("/").status_code == 200
+    assert "/docs" in check(service.http.get("/"), 404, "not_found", None)["message"]
+
+
 # ---- the engine
 
 

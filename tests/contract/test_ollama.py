@@ -145,6 +145,13 @@ def test_what_is_wrong_is_said(fields: dict[str, Any], said: str, service: Servi
     assert said in reply.json()["error"]
 
 
+@pytest.mark.parametrize(("model", "status"), [("nosuch", 404), ("demo", 200)])
+def test_an_embedding_of_nothing_needs_a_model_too(model: str, status: int, service: Service) -> None:
+    """An empty list has no vectors; of a model that is not served it is the 404 that any other is."""
+    reply = service.http.post("/api/embed", json={"model": model, "input": []})
+    assert reply.status_code == status, reply.text
+
+
 def test_an_error_in_a_stream_is_its_last_line(service: Service) -> None:
     """As Ollama's clients look for it."""
     found = lines(chat(service, "fake:hang=3"))

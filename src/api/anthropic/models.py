@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from src.api.anthropic.schemas import AnthropicModel, AnthropicModels
-from src.errors import InvalidRequest
+from src.api.page_size import page_size
 
 _PAGE = 20
 _LARGEST_PAGE = 1000
@@ -26,9 +26,7 @@ def page(models: Sequence[AnthropicModel], limit: str | None, after: str | None,
     Raises:
         InvalidRequest: for a limit that is none.
     """
-    size = int(limit) if limit is not None and limit.isdecimal() else _PAGE if limit is None else 0
-    if not 1 <= size <= _LARGEST_PAGE:
-        raise InvalidRequest(f"limit must be a number from 1 to {_LARGEST_PAGE}.", param="limit")
+    size = page_size(limit, _PAGE, _LARGEST_PAGE)
     names = [one.id for one in models]
     first = names.index(after) + 1 if after in names else 0
     last = names.index(before) if before in names else len(names)

@@ -17,7 +17,7 @@ from limits.errors import StorageError
 from loguru import logger
 
 from src.api import error_handlers
-from src.api.edge import connection_limits
+from src.api.edge import connection_limits, roles
 from src.api.edge.concurrency import Leases, MemoryLeases, RedisLeases
 from src.errors import Overloaded, RateLimited, ServiceError
 from src.metrics import Metrics
@@ -28,8 +28,6 @@ _STRATEGY = "sliding-window-counter"
 _REDIS_WAIT_S = 1
 _WINDOW_S = 60.0
 _LEASE_RETRY_S = 1.0
-# what is posted to these routes takes a back end's time
-_WORK = ("/v1/", "/api/chat", "/api/generate", "/api/embed")
 _HEADERS = {
     HeaderNames.LIMIT: "x-ratelimit-limit-requests",
     HeaderNames.REMAINING: "x-ratelimit-remaining-requests",
@@ -102,8 +100,8 @@ class RateLimits:
         raise (RateLimited if which == "address" else Overloaded)(text, retry_after_s=_LEASE_RETRY_S)
 
     def _before(self) -> None:
-        route = request.url_rule.rule if request.url_rule is not None else request.path
-        if request.method != "POST" or not route.startswith(_WORK):
+        rule = request.url_rule.rule if request.url_rule is not None else None
+        if not roles.uses_back_end(request.method, rule):
             return
         if self._tokens is not None and not self._test(self._tokens, who()):
             text = f"The limit of {self._tokens.amount} tokens per minute is reached."

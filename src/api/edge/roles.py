@@ -81,6 +81,15 @@ def access(method: str, rule: str | None) -> Access:
     return ROUTES.get(("GET" if method == "HEAD" else method, path), "admin")
 
 
+def uses_back_end(method: str, rule: str | None) -> bool:
+    """Whether this is work for an engine or the OCR broker: what a user posts, but for questions about a model."""
+    if method != "POST" or rule is None:
+        return False
+    path = _PARAMETER.sub(r"{\1}", rule)
+    return ROUTES.get(("POST", path)) == "user" and path not in _MODEL_METADATA
+
+
+_MODEL_METADATA = {"/api/show"}
 _ORDER: tuple[Access, ...] = ("open", "user", "metrics", "admin")
 
 

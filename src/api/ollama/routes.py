@@ -102,7 +102,7 @@ def embed() -> Response:
     began = time.monotonic()
     body = _named(EmbedBody.model_validate(_body()))
     texts = [body.input] if isinstance(body.input, str) else body.input
-    found, tokens = embeddings.vectors_of(body.model, texts, body.dimensions) if texts else ([], 0)
+    found, tokens = embeddings.vectors_of(body.model, texts, body.dimensions)
     took = int((time.monotonic() - began) * _NS)
     return json_response(shapes.OllamaEmbeddings(body.model, tuple(found), took, tokens))
 

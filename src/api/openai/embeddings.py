@@ -38,6 +38,8 @@ def vectors_of(model: str, texts: list[str], dimensions: int | None) -> tuple[li
     """The vectors of some texts, and how many tokens those have."""
     shared = service()
     name = shared.backends.check_model(model).name
+    if not texts:
+        return [], 0
     asked = EmbedRequest(request_id(), name, tuple(map(RawPrompt, texts)), dimensions)
     vectors, tokens = _vectors(shared, asked)
     return [_numbers(vector) for vector in vectors], tokens

@@ -18,6 +18,7 @@ from src.api.openai.response_builder import ResponseBuilder, ResponseWriter, usa
 from src.api.openai.response_store import Conversations, Stored
 from src.api.openai.schemas import ChatCompletionRequest
 from src.api.openai.schemas_responses import ResponsesRequest
+from src.api.page_size import page_size
 from src.api.service import json_body, json_response, request_id, service
 from src.errors import InvalidRequest, NotFound
 from src.ipc.messages.chat import Delta, Finished, GenerateRequest
@@ -33,6 +34,7 @@ _NAMES = {
 _KEPT = "stoker-conversations"
 _TOOLS = TypeAdapter(list[shapes.ResponseTool])
 _MOST_LISTED = 100
+_PAGE = 20
 _SUMMARISE = (
     "Summarise this conversation for whoever goes on with it: what is asked for, what was decided and done, the facts,"
     " names and paths that matter, and what is left to do. Answer with the summary alone."
@@ -116,16 +118,9 @@ def input_items(response_id: str) -> Response:
         if at is None:
             raise InvalidRequest("after must be the id of an item.", param="after")
         listed = listed[at + 1 :]
-    page = listed[: _limit()]
+    page = listed[: page_size(request.args.get("limit"), _PAGE, _MOST_LISTED)]
     first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
     return json_response(shapes.ItemList(tuple(page), first, last, has_more=len(page) < len(listed)))
-
-
-def _limit() -> int:
-    text = request.args.get("limit", "20")
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= _MOST_LISTED:
-        raise InvalidRequest(f"limit must be a number from 1 to {_MOST_LISTED}.", param="limit")
-    return int(text)
 
 
 def _visible_owner(response_id: str) -> str:

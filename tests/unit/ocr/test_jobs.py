@@ -187,6 +187,25 @@ def test_the_number_of_jobs_is_limited(run: Run) -> None:
     run(story())
 
 
+@pytest.mark.parametrize(("owners", "accepted"), [(["alice"], 5), (["alice", "bob"], 10), ([""], 10)])
+def test_the_number_of_jobs_is_limited_under_concurrency(owners: list[str], accepted: int, run: Run) -> None:
+    """Forty requests at once get no more jobs than one after another would: neither in all nor by key."""
+
+    async def story() -> None:
+        staff = await Staff(ocr_max_jobs=10).open()
+        await staff.jobs.start()
+        documents = [msgspec.structs.replace(DOCUMENT, owner=owner) for owner in owners * (40 // len(owners))]
+        paths = [await staff.spool.put(b"") for _ in documents]
+        created = map(staff.jobs.create, documents, paths)
+        outcomes = await asyncio.gather(*created, return_exceptions=True)
+        assert sum(isinstance(outcome, OcrJob) for outcome in outcomes) == accepted
+        assert sum(isinstance(outcome, Overloaded) for outcome in outcomes) == 40 - accepted
+        assert staff.jobs.unfinished == accepted
+        await staff.jobs.close()
+
+    run(story())
+
+
 def test_a_job_waits_while_the_queue_is_full(run: Run) -> None:
     """Where a client would get 429, a job tries again."""
 

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from flask import Flask, Response
+from flask import Flask, Response, request
+from flask.testing import FlaskClient
 
 from src.api.edge.concurrency import MemoryLeases
 from src.api.service import EXTENSION, Service
 from tests.unit.api.conftest import MakeApp
 
 _KEYS = "alice:sk-alice-0123456789,bob:sk-bob-0123456789"
+
+
+# written by hand, not taken from the table of roles
+WORK = (
+    *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/embeddings", "/v1/ocr"),
+    *("/v1/messages/count_tokens", "/v1/responses/input_tokens", "/v1/responses/compact", "/v1/ocr/jobs"),
+    *("/api/chat", "/api/generate", "/api/embed", "/api/embeddings", "/tokenize", "/detokenize"),
+)
+
+
+def slow(app: Flask, path: str) -> FlaskClient:
+    """A client of a route whose response is a stream."""
+    with app.test_request_context(path, method="POST"):
+        app.view_functions[str(request.endpoint)] = lambda: Response(iter([b"a", b"b"]))
+    return app.test_client()
 
 
 def asking(app: Flask, name: str) -> dict[str, str]:
@@ -61,17 +77,27 @@ def test_tokens_are_charged_after_the_answer(make_app: MakeApp) -> None:
 def test_requests_in_flight_are_counted_until_the_response_ends(make_app: MakeApp) -> None:
     """The lease of a streamed answer is held until its last byte, and given back on every end."""
     app = make_app(rate_limit_concurrent=1)
-
-    @app.post("/v1/chat/slow")
-    def slow() -> Response:
-        return Response(iter([b"a", b"b"]))
-
-    client = app.test_client()
-    first = client.post("/v1/chat/slow", buffered=False)
-    assert client.post("/v1/chat/slow").status_code == 429
+    client, path = slow(app, "/v1/chat/completions"), "/v1/chat/completions"
+    first = client.post(path, buffered=False)
+    assert client.post(path).status_code == 429
     first.close()
-    assert client.post("/v1/chat/slow", buffered=True).status_code == 200
-    assert client.post("/v1/chat/slow", buffered=True).status_code == 200
+    assert client.post(path, buffered=True).status_code == 200
+    assert client.post(path, buffered=True).status_code == 200
+
+
+@pytest.mark.parametrize("path", WORK)
+def test_no_inference_route_is_outside_the_limits(path: str, make_app: MakeApp) -> None:
+    """Each takes a lease of RATE_LIMIT_CONCURRENT, and none starts when RATE_LIMIT_TOKENS are used up."""
+    app = make_app(rate_limit_concurrent=1, rate_limit_tokens=100)
+    client = slow(app, path)
+    first = client.post(path, buffered=False)
+    assert (first.status_code, client.post(path).status_code) == (200, 429)
+    first.close()
+    service: Service = app.extensions[EXTENSION]
+    with app.test_request_context("/", environ_base={"REMOTE_ADDR": "127.0.0.1"}):
+        service.limits.spender()(100)
+    assert client.post(path).status_code == 429
+    assert client.post("/api/show", json={"model": "demo"}).status_code != 429
 
 
 def test_a_dead_redis_costs_the_limits_not_the_service(make_app: MakeApp) -> None:
