@@ -49,9 +49,10 @@ def test_the_envelope_of_every_error(kind: type[ServiceError]) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "header"), [(None, None), (0.2, "1"), (1.0, "1"), (1.1, "2"), (30, "30")])
-def test_retry_after(seconds: float | None, header: str | None) -> None:
+def test_retry_after(seconds: float | None, header: str | None, app: Flask) -> None:
     """Retry-After is whole seconds, at least one, and only there when we know."""
-    response = error_handlers.respond(Overloaded("full", retry_after_s=seconds))
+    with app.test_request_context("/"):  # the envelope's shape depends on the route
+        response = error_handlers.respond(Overloaded("full", retry_after_s=seconds))
     assert response.status_code == 429
     assert response.headers.get("Retry-After") == header
 
