@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Flask
@@ -15,7 +15,7 @@ from loguru import logger
 from werkzeug.routing import PathConverter
 
 from src import keys
-from src.api import error_handlers, paths
+from src.api import error_handlers, owner, paths
 from src.api.anthropic import messages
 from src.api.body import BodyMemory, BoundedBody
 from src.api.cache import cache
@@ -96,10 +96,13 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     return app
 
 
-def _bodies(settings: Settings, inflight: InFlight) -> Callable[[Any], BoundedBody]:
+def _bodies(settings: Settings, inflight: InFlight) -> Callable[[Mapping[str, Any]], BoundedBody]:
     """How the body of a request is read."""
     memory = BodyMemory(max(settings.max_bodies_mb, settings.max_body_mb) << 20)
-    return lambda stream: BoundedBody(stream, settings.max_body_mb << 20, settings.body_timeout, inflight, memory)
+    limit, seconds = settings.max_body_mb << 20, settings.body_timeout
+    return lambda environ: BoundedBody(
+        environ["wsgi.input"], limit, seconds, inflight, memory, lambda: owner.of(environ)
+    )
 
 
 def _salt_secret(settings: Settings) -> bytes:

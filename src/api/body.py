@@ -1,4 +1,4 @@
-"""Reading request bodies: up to a limit of bytes and seconds, in a slot of the in-flight cap, and in a memory for all.
+"""Reading request bodies: up to a limit of bytes and seconds, in a slot of a cap, and in a memory for all.
 
 Everything that reads a body reads it through `BoundedBody`, the request's `wsgi.input`: no view can forget one of the
 bounds. Web process.
@@ -42,12 +42,12 @@ class BodyMemory:
 
 
 class Slots(Protocol):
-    """The in-flight cap, as `InFlight` keeps it."""
+    """The cap of bodies being read and its shares, as `InFlight` keeps them."""
 
-    def begin_reading(self) -> None:
+    def begin_reading(self, owner: str) -> None:
         """Raises Overloaded, or ShuttingDown."""
 
-    def end_reading(self) -> None: ...
+    def end_reading(self, owner: str) -> None: ...
 
 
 def too_large(limit: int) -> PayloadTooLarge:
@@ -62,8 +62,19 @@ def too_slow() -> RequestTimeout:
 class BoundedBody:
     """One request's body. gunicorn has no limits, and werkzeug cuts a chunked body without a word."""
 
-    def __init__(self, stream: Any, limit: int, seconds: float, slots: Slots, memory: BodyMemory) -> None:
+    def __init__(
+        self,
+        stream: Any,
+        limit: int,
+        seconds: float,
+        slots: Slots,
+        memory: BodyMemory,
+        find_owner: Callable[[], str] = str,
+    ) -> None:
+        """`find_owner` is asked at the first read: whose request it is shows in its headers."""
         self._stream = stream
+        self._find_owner = find_owner
+        self._owner = ""
         self._deadline = time.monotonic() + seconds
         self._slots = slots
         self._memory = memory
@@ -92,7 +103,7 @@ class BoundedBody:
         """The request goes on in a slot of its own, or has ended. May be called again."""
         if self._in_slot:
             self._in_slot = False
-            self._slots.end_reading()
+            self._slots.end_reading(self._owner)
 
     def close(self) -> None:
         """The response has ended: what was held is given back."""
@@ -106,7 +117,8 @@ class BoundedBody:
 
     def _enter_slot(self) -> None:
         if not self._begun:
-            self._slots.begin_reading()
+            self._owner = self._find_owner()
+            self._slots.begin_reading(self._owner)
             self._begun = self._in_slot = True
 
     def _count(self, read: Callable[[], bytes]) -> bytes:

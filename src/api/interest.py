@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from flask import request
 
+from src.api import owner
 from src.api.body import leave_slot
 from src.api.generation.client_watch import ClientWatch
 from src.api.generation.generation import ClientGone
@@ -29,10 +30,14 @@ def interest() -> Iterator[Callable[[], None]]:
 
     inflight = service().inflight
     leave_slot(request.environ)
-    ticket = inflight.enter(lambda: ends.append(ShuttingDown("The service is shutting down.", retry_after_s=5.0)))
+    ticket = inflight.enter(lambda: ends.append(_draining()), owner.of(request.environ))
     watch = ClientWatch(request.environ, lambda: ends.append(ClientGone()))
     try:
         yield check
     finally:
         watch.stop()
         inflight.leave(ticket)
+
+
+def _draining() -> ShuttingDown:
+    return ShuttingDown("The service is shutting down.", retry_after_s=5.0)

@@ -6,14 +6,14 @@ idle one is closed for a newcomer, the longest idle first; where all are at work
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Container
 from contextvars import ContextVar
 from typing import Literal
 
+from src.api import owner
+
 # beyond the cap, for probes: they are answered where all connections are at work
 RESERVE = 64
-_IPV6_CLIENT = 64  # bits of an address that tell clients apart
 
 Over = Literal["address", "total"]
 
@@ -109,13 +109,5 @@ class Connections:
     def _group_of(self, address: str) -> tuple[_Group, ...]:
         if not self._per_address or not address or address in self._exempt:
             return ()
-        key = _client(address)
+        key = owner.client_of(address)
         return (self._addresses.setdefault(key, _Group("address", self._per_address, key)),)
-
-
-def _client(address: str) -> str:
-    """Whoever has an IPv6 address has a network of them."""
-    parsed = ipaddress.ip_address(address)
-    if parsed.version == 4 or parsed.ipv4_mapped is not None:
-        return address
-    return str(ipaddress.ip_network((int(parsed) >> _IPV6_CLIENT << _IPV6_CLIENT, _IPV6_CLIENT)))

@@ -36,7 +36,7 @@ _MAX_LOGGED = 256
 
 
 def install(
-    app: Flask, metrics: Metrics, open_body: Callable[[Any], BoundedBody], client_timeout_s: float = 60.0
+    app: Flask, metrics: Metrics, open_body: Callable[[Environ], BoundedBody], client_timeout_s: float = 60.0
 ) -> None:
     """Wrap the application and tell the middleware what only Flask knows."""
     app.config["MAX_CONTENT_LENGTH"] = None  # ours counts chunked bodies too
@@ -55,7 +55,7 @@ class RequestMiddleware:
     """Outermost middleware."""
 
     def __init__(
-        self, app: WsgiApp, metrics: Metrics, open_body: Callable[[Any], BoundedBody], client_timeout_s: float
+        self, app: WsgiApp, metrics: Metrics, open_body: Callable[[Environ], BoundedBody], client_timeout_s: float
     ) -> None:
         self._app = app
         self._client_timeout_s = client_timeout_s
@@ -68,7 +68,7 @@ class RequestMiddleware:
         environ[_CLIENT_ID_KEY] = client_id = given if _OK_ID.fullmatch(given) else None
         logs.request_id.set(request_id)
         logs.client_request_id.set(client_id)
-        environ["wsgi.input"] = environ[BODY_KEY] = body = self._open_body(environ["wsgi.input"])
+        environ["wsgi.input"] = environ[BODY_KEY] = body = self._open_body(environ)
         _limit_silence(environ, self._client_timeout_s)
         exchange = Exchange(environ, self._metrics, body.close)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeGuard, TypeVar
 
+from src.api import owner
 from src.api.body import leave_slot
 from src.api.generation.client_watch import ClientWatch
 from src.api.generation.inflight import InFlight
@@ -99,7 +100,7 @@ class Generation(Generic[E]):
         self._cancel: Callable[[], None] = lambda: None  # while connecting, there is nothing to cancel
         self._inflight = inflight
         leave_slot(environ)
-        self._ticket = inflight.enter(lambda: self._interrupt(Cause.SHUTDOWN))
+        self._ticket = inflight.enter(lambda: self._interrupt(Cause.SHUTDOWN), owner.of(environ))
         self._stream = self._connect(open_stream)
         self._watch = ClientWatch(environ, lambda: self._interrupt(Cause.CLIENT))
 

@@ -9,7 +9,6 @@ from flask import Blueprint, Response
 from msgspec.structs import replace
 
 from src.api import error_handlers
-from src.api.edge import auth
 from src.api.generation import sse
 from src.api.generation.streaming import Event
 from src.api.openai import convert, disclosure, translation
@@ -205,6 +204,6 @@ def tokenize() -> Response:
 def detokenize() -> Response:
     body = DetokenizeBody.model_validate(json_body())
     model = service().backends.check_model(body.model or service().settings.default_model).name
-    answer = translation.ask(model, DetokenizeRequest(model, tuple(body.tokens), auth.salt()))
+    answer = translation.ask(model, DetokenizeRequest(model, tuple(body.tokens)))
     assert isinstance(answer, Detokenized)  # noqa: S101  # the question decides what answers it
     return json_response(DetokenizeOut(answer.text))

@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeGuard
 
 from flask import Blueprint, Response
 
-from src.api.edge import auth
 from src.api.generation.generation import EventKinds
 from src.api.generation.recorder import EmbeddingRecorder
 from src.api.generation.streaming import collect
 from src.api.openai import convert, disclosure, translation
 from src.api.openai.schemas_embeddings import EmbeddingOut, EmbeddingsOut, EmbeddingsRequest, EmbeddingUsage
 from src.api.service import Service, json_body, json_response, request_id, service
+from src.ipc.messages.base import Priority
 from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, RawPrompt
 from src.ipc.messages.wire import AnyMessage
 
@@ -28,7 +28,7 @@ def create() -> Response:
     shared = service()
     body = EmbeddingsRequest.model_validate(disclosure.settle("embeddings", json_body()))
     model = shared.backends.check_model(body.model or shared.settings.default_model).name
-    asked = _to_embed(body, model)
+    asked = _to_embed(model, _inputs(body.input), body.dimensions, body.priority, body.timeout)
     vectors, tokens = _vectors(shared, asked)
     made = tuple(EmbeddingOut(at, _shown(vector, body)) for at, vector in enumerate(vectors))
     return json_response(EmbeddingsOut(made, asked.model, EmbeddingUsage(tokens, tokens)))
@@ -40,7 +40,7 @@ def vectors_of(model: str, texts: list[str], dimensions: int | None) -> tuple[li
     name = shared.backends.check_model(model).name
     if not texts:
         return [], 0
-    asked = EmbedRequest(request_id(), name, tuple(map(RawPrompt, texts)), dimensions)
+    asked = _to_embed(name, map(RawPrompt, texts), dimensions)
     vectors, tokens = _vectors(shared, asked)
     return [_numbers(vector) for vector in vectors], tokens
 
@@ -54,16 +54,22 @@ def _vectors(shared: Service, asked: EmbedRequest) -> tuple[list[bytes], int]:
     return [vector for _, vector in sorted(vectors.items())], tokens
 
 
-def _to_embed(body: EmbeddingsRequest, model: str) -> EmbedRequest:
+def _to_embed(
+    model: str,
+    inputs: Iterable[RawPrompt],
+    dimensions: int | None,
+    priority: Priority | None = None,
+    timeout: float | None = None,
+) -> EmbedRequest:
+    """With what the headers ask for, on every API."""
     headers = translation.headers()
     return EmbedRequest(
         request_id(),
         model,
-        tuple(_inputs(body.input)),
-        body.dimensions,
-        convert.priority(body.priority, headers.priority),
-        convert.timeout(body.timeout, headers.timeout),
-        salt=auth.salt(),
+        tuple(inputs),
+        dimensions,
+        convert.priority(priority, headers.priority),
+        convert.timeout(timeout, headers.timeout),
     )
 
 

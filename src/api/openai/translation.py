@@ -79,7 +79,7 @@ def headers() -> convert.Headers:
 
 def tokens_of(generate: GenerateRequest) -> Tokenized:
     """The tokens a request would be answered with."""
-    answer = ask(generate.model, TokenizeRequest(replace(generate, salt=auth.salt())))
+    answer = ask(generate.model, TokenizeRequest(generate))
     assert isinstance(answer, Tokenized)  # noqa: S101  # the question decides what answers it
     return answer
 
@@ -116,7 +116,7 @@ def fingerprint(generate: GenerateRequest) -> str:
     return convert.fingerprint(generate.model, service().backends.engine_name(generate.model))
 
 
-# ---- at the engine
+# ---- at the engine: all that goes there passes `open_at_engine` or `ask`, which say whose it is (`salt`)
 
 
 def open_generation(generate: GenerateRequest) -> Generation[Event]:
@@ -124,12 +124,13 @@ def open_generation(generate: GenerateRequest) -> Generation[Event]:
     shared = service()
     labels = shared.backends.labels(generate.model)
     recorder = ChatRecorder(shared.metrics, generate, labels, spend=shared.limits.spender())
-    return open_at_engine(replace(generate, salt=auth.salt()), _ANSWERS, recorder)
+    return open_at_engine(generate, _ANSWERS, recorder)
 
 
 def open_at_engine(asked: GenerateRequest | EmbedRequest, kinds: EventKinds[E], recorder: Recorder[E]) -> Generation[E]:
     """A request that an engine computes."""
     shared = service()
+    asked = replace(asked, salt=auth.salt())
     longest_s = _longest_s(shared.settings, background=asked.priority == "background")
     return Generation(
         lambda: shared.backends.open_chat(asked),
@@ -146,6 +147,7 @@ def ask(model: str, question: TokenizeRequest | DetokenizeRequest) -> Tokenized 
     """What an engine computes nothing for; it waits for the model, and no longer than its client."""
     shared = service()
     settings = shared.settings
+    question = _salted(question)
     longest_s = settings.queue_timeout + settings.start_timeout + settings.queue_timeout + _GRACE_S
     generation = Generation(
         lambda: shared.backends.open_question(model, question),
@@ -156,6 +158,12 @@ def ask(model: str, question: TokenizeRequest | DetokenizeRequest) -> Tokenized 
         recorder=Uncounted(),
     )
     return collect(generation)[0]
+
+
+def _salted(question: TokenizeRequest | DetokenizeRequest) -> TokenizeRequest | DetokenizeRequest:
+    if isinstance(question, TokenizeRequest):
+        return TokenizeRequest(replace(question.request, salt=auth.salt()))
+    return replace(question, salt=auth.salt())
 
 
 def _longest_s(settings: Settings, *, background: bool) -> float:

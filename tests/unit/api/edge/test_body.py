@@ -60,23 +60,38 @@ def test_every_way_of_reading_counts(read: Callable[[BoundedBody], bytes], size:
 def test_a_body_holds_a_slot_from_its_first_byte() -> None:
     """Whoever reads it: the cap counts it until the request has a slot of its own, or the response has ended."""
     inflight = InFlight(1)
-    first, second = (open_body(io.BytesIO(b"x" * 10), 100, inflight) for _ in range(2))
-    inflight.check()  # nothing is read yet
+    first, second, third = (open_body(io.BytesIO(b"x" * 10), 100, inflight) for _ in range(3))
     first.read(1)
-    with pytest.raises(Overloaded, match="MAX_CONCURRENT_REQUESTS"):
+    with pytest.raises(Overloaded, match="bodies being read: 1"):
         second.read(1)
     leave_slot({BODY_KEY: first})
     ticket = inflight.enter(lambda: None)
     first.close()
-    with pytest.raises(Overloaded):
+    with pytest.raises(Overloaded, match="in flight"):
         second.read(1)
     inflight.leave(ticket)
     assert second.read() == b"x" * 10
     with pytest.raises(Overloaded):
-        inflight.check()
+        third.read(1)
     second.close()
     second.close()
-    inflight.check()
+    assert third.read() == b"x" * 10
+
+
+def test_bodies_that_do_not_arrive_keep_nobody_out() -> None:
+    """One owner's half-sent bodies end at its share: another's is read, and its requests work."""
+    inflight = InFlight(8)
+
+    def half_sent(owner: str) -> None:
+        open_body(io.BytesIO(b"x" * 10), 100, inflight, owner=owner).read(1)
+
+    for _ in range(6):
+        half_sent("bob")
+    with pytest.raises(Overloaded, match="6; the rest of 8 is for others"):
+        half_sent("bob")
+    half_sent("alice")
+    for _ in range(6):
+        inflight.enter(lambda: None, "alice")
 
 
 def test_all_bodies_share_a_memory() -> None:

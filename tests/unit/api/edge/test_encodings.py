@@ -51,7 +51,7 @@ def app() -> Flask:
     """A route that says how much it was sent."""
     app = Flask(__name__)
     error_handlers.register(app)
-    middleware.install(app, Metrics(Readings), lambda stream: open_body(stream, LIMIT))
+    middleware.install(app, Metrics(Readings), lambda environ: open_body(environ["wsgi.input"], LIMIT))
     encodings.install(app)
     app.add_url_rule("/echo", "echo", _echo, methods=["POST"])
     app.add_url_rule("/deaf", "deaf", lambda: "", methods=["POST"])

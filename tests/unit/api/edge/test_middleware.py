@@ -32,7 +32,7 @@ class Site:
         self.lines: list[dict[str, Any]] = []
         self.app = Flask(__name__)
         error_handlers.register(self.app)
-        middleware.install(self.app, self.metrics, lambda stream: open_body(stream, LIMIT))
+        middleware.install(self.app, self.metrics, lambda environ: open_body(environ["wsgi.input"], LIMIT))
         route = self.app.add_url_rule
         route("/echo", "echo", self._echo, methods=["POST"])
         route("/form", "form", self._file, methods=["POST"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 
 import pytest
@@ -87,3 +88,35 @@ def test_all_are_ended_even_when_each_leaves_at_once() -> None:
     tickets = [inflight.enter(partial(end, at)) for at in range(3)]
     inflight.end_all()
     assert (ended, len(inflight)) == ([0, 1, 2], 0)
+
+
+@pytest.mark.parametrize(("limit", "share"), [(1, 1), (2, 2), (4, 3), (256, 192)])
+def test_one_owner_leaves_a_quarter_to_the_others(limit: int, share: int) -> None:
+    """Whoever comes next finds room, and what is given back can be taken again."""
+    inflight = InFlight(limit)
+    tickets = [inflight.enter(nothing, "bob") for _ in range(share)]
+    with pytest.raises(Overloaded, match="MAX_CONCURRENT_REQUESTS"):
+        inflight.enter(nothing, "bob")
+    if share < limit:
+        inflight.leave(inflight.enter(nothing, "alice"))
+    inflight.leave(tickets[0])
+    inflight.enter(nothing, "bob")
+
+
+def test_several_greedy_owners_still_leave_room() -> None:
+    """The more are taken by the others, the less one may hold: two take three sevenths each, and a third has room."""
+    inflight, held = InFlight(70), {"bob": 0, "carol": 0}
+    for owner in ("bob", "carol") * 70:
+        with contextlib.suppress(Overloaded):
+            inflight.enter(nothing, owner)
+            held[owner] += 1
+    assert held == {"bob": 30, "carol": 30}
+    inflight.enter(nothing, "alice")
+
+
+def test_nobody_in_particular_has_no_share() -> None:
+    """Without keys, one machine's clients cannot be told apart."""
+    inflight = InFlight(4)
+    for _ in range(4):
+        inflight.enter(nothing)
+    assert len(inflight) == 4
