@@ -313,6 +313,12 @@ class OcrSettings(BaseModel):
     )
     ocr_max_jobs: int = Field(100, ge=1, le=10_000, description="Unfinished OCR jobs at most; beyond it 429.")
     ocr_job_ttl: float = Field(86400.0, ge=1, le=31_536_000, description="Seconds a finished job is kept.")
+    ocr_job_store_mb: int = Field(
+        1024,
+        ge=1,
+        le=1 << 20,
+        description="Results of all finished jobs, MiB; beyond it the key that stores the most loses its oldest jobs.",
+    )
     ocr_recycle_pages: int = Field(500, ge=1, le=1_000_000, description="Pages after which a worker is replaced.")
     ocr_worker_memory_mb: int = Field(
         2048, ge=256, le=1 << 20, description="Memory a worker may take besides its model, MiB."

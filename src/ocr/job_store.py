@@ -20,11 +20,12 @@ from src.ocr.document_run import Source
 FILE = "ocr-jobs.sqlite"
 _BUSY_S = 10.0
 # SQLite's user_version; older files are migrated
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, state TEXT NOT NULL, format TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL,
-    bytes INTEGER NOT NULL, total INTEGER, source BLOB NOT NULL, error BLOB, owner TEXT NOT NULL DEFAULT '');
+    bytes INTEGER NOT NULL, total INTEGER, source BLOB NOT NULL, error BLOB, owner TEXT NOT NULL DEFAULT '',
+    stored_bytes INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS pages (
     job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, number INTEGER NOT NULL,
     failed INTEGER NOT NULL, outcome BLOB NOT NULL, PRIMARY KEY (job, number)) WITHOUT ROWID;
@@ -36,6 +37,21 @@ SELECT j.id, j.state, j.format, j.created, j.expires, j.bytes, j.total,
 FROM jobs j LEFT JOIN pages p ON p.job = j.id WHERE j.id = ? GROUP BY j.id
 """
 ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled")
+# what a job takes on disk beside its pages, about: so a bound on bytes is one on the number of jobs too
+_JOB_BYTES = 4096
+_END = """
+UPDATE jobs SET state = ?, expires = ?, error = ?
+WHERE id = ? AND state IN ('queued', 'running')
+"""
+_MEASURE = """
+UPDATE jobs SET stored_bytes =
+    ? + LENGTH(source) + (SELECT IFNULL(SUM(LENGTH(outcome)), 0) FROM pages WHERE job = jobs.id)
+WHERE state NOT IN ('queued', 'running')
+"""
+_SHARES = "SELECT owner, SUM(stored_bytes) FROM jobs WHERE state NOT IN ('queued', 'running') GROUP BY owner"
+_ENDED_FIRST = """
+SELECT id, stored_bytes FROM jobs WHERE owner = ? AND state NOT IN ('queued', 'running') ORDER BY expires, rowid LIMIT 1
+"""
 _outcome: msgspec.msgpack.Decoder[OcrResult | Failed] = msgspec.msgpack.Decoder(OcrResult | Failed)
 
 
@@ -109,10 +125,8 @@ class JobStore:
         """Mark it as ended; False if it had ended before."""
         blob = None if error is None else msgspec.msgpack.encode(error)
         with self._transaction() as database:
-            done = database.execute(
-                "UPDATE jobs SET state = ?, expires = ?, error = ? WHERE id = ? AND state IN ('queued', 'running')",
-                (state, expires, blob, job),
-            )
+            done = database.execute(_END, (state, expires, blob, job))
+            database.execute(_MEASURE + " AND id = ?", (_JOB_BYTES, job))
         return done.rowcount > 0
 
     def delete(self, job: str) -> None:
@@ -156,6 +170,19 @@ class JobStore:
     def expired(self, now: float) -> list[str]:
         rows = self._database.execute("SELECT id FROM jobs WHERE expires <= ?", (now,))
         return [job for (job,) in rows]
+
+    def evict(self, max_bytes: int) -> list[str]:
+        """Delete ended jobs until the rest fit: the owner that stores the most loses what ended first."""
+        evicted: list[str] = []
+        with self._transaction() as database:
+            shares = dict(database.execute(_SHARES).fetchall())
+            while sum(shares.values()) > max_bytes:
+                owner = max(shares, key=shares.__getitem__)
+                job, size = database.execute(_ENDED_FIRST, (owner,)).fetchone()
+                database.execute("DELETE FROM jobs WHERE id = ?", (job,))
+                shares[owner] -= size
+                evicted.append(job)
+        return evicted
 
     def close(self) -> None:
         if self._open_database is not None:
@@ -215,6 +242,10 @@ def _migrate(database: sqlite3.Connection) -> None:
     columns = {name for _, name, *_ in database.execute("PRAGMA table_info(jobs)")}
     if columns and "owner" not in columns:  # before version 1: jobs without an owner, visible to admins only
         database.execute("ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''")
+    if columns and "stored_bytes" not in columns:  # before version 2
+        database.execute("ALTER TABLE jobs ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0")
     database.executescript(_SCHEMA)
     if version < _VERSION:
+        database.execute(_MEASURE, (_JOB_BYTES,))
         database.execute(f"PRAGMA user_version = {_VERSION}")
+        database.commit()

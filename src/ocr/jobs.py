@@ -143,7 +143,9 @@ class Jobs:
         """Raises NotFound for a job that is unknown, has expired, or has another owner (None: any owner)."""
         job = await self._in_store(self._store.get, name)
         if job is None or owner not in (None, job.owner):
-            raise NotFound("There is no such OCR job; finished ones are kept for OCR_JOB_TTL.", param="id")
+            raise NotFound(
+                "There is no such OCR job; ended ones are kept for OCR_JOB_TTL, within OCR_JOB_STORE_MB.", param="id"
+            )
         return msgspec.structs.replace(job, eta_s=self._eta_s(job))
 
     async def pages(self, name: str, after: int, count: int) -> list[OcrPage]:
@@ -233,6 +235,13 @@ class Jobs:
         if await self._in_store(self._store.end, name, state, expires, error):
             logger.info("OCR job {} is {}", name, state)
         self._notify(name)
+        await self._try(self._evict())
+
+    async def _evict(self) -> None:
+        """Keep what ended jobs store within OCR_JOB_STORE_MB."""
+        most_mb = self._settings.ocr_job_store_mb
+        for name in await self._in_store(self._store.evict, most_mb << 20):
+            logger.warning("ended OCR job {} was evicted: all together exceed {} MiB (OCR_JOB_STORE_MB)", name, most_mb)
 
     def _notify(self, name: str) -> None:
         """Wake all watchers; later ones get a new event."""
@@ -259,6 +268,7 @@ class Jobs:
                 self._cancel(name)
             else:
                 await self._in_store(self._store.delete, name)
+        await self._evict()  # the bound may be lower than the last broker's
 
     async def _in_store(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

@@ -11,7 +11,8 @@ import pytest
 
 from src.errors import BackendUnavailable, NotFound, Overloaded
 from src.ipc.messages.base import Failed
-from src.ipc.messages.ocr import OcrContents, OcrDocument, OcrInspect, OcrJob, OcrRequest
+from src.ipc.messages.ocr import OcrContents, OcrDocument, OcrInspect, OcrJob, OcrOptions, OcrRequest
+from src.ocr.document_run import Source
 from src.ocr.job_store import FILE, JobStore
 from src.ocr.jobs import Jobs
 from tests.unit.ocr.conftest import Run
@@ -38,6 +39,13 @@ async def started(staff: Staff) -> tuple[Staff, OcrJob, Path]:
     job = await staff.jobs.create(DOCUMENT, path)
     await settled()
     return staff, job, path
+
+
+def add_job(store: JobStore, name: str, owner: str, size: int) -> None:
+    """An unfinished job with one page of about `size` bytes."""
+    job = OcrJob(name, "queued", "text", 1.0, 2.0, 3, owner=owner)
+    store.add(job, Source(name, "/nowhere", base64=False, ranges=(), options=OcrOptions(), priority="low"))
+    store.add_page(name, 0, result("x" * size))
 
 
 async def contents(staff: Staff, pages: int) -> None:
@@ -278,6 +286,66 @@ def test_a_file_of_an_earlier_version_gets_owners(tmp_path: Path) -> None:
         assert (job.owner, job.state, job.total) == ("", "done", 4)
         assert store.count_unfinished("") == 0
         store.close()
+
+
+def test_ended_jobs_of_an_earlier_version_are_counted(tmp_path: Path) -> None:
+    """Their results had no size in the job's row."""
+    old = sqlite3.connect(tmp_path / FILE)
+    old.executescript(_OLD_SCHEMA)
+    old.execute("INSERT INTO jobs VALUES ('ocr-1', 'done', 'text', 1.0, 2.0, 3, 4, x'00', NULL)")
+    old.execute("INSERT INTO pages VALUES ('ocr-1', 1, 0, 0, zeroblob(100000))")
+    old.commit()
+    old.close()
+    store = JobStore(tmp_path)
+    assert store.evict(110_000) == []
+    assert store.evict(100_000) == ["ocr-1"]
+    assert store.pages("ocr-1", 0, 9) == []
+    store.close()
+
+
+def test_the_owner_that_stores_the_most_loses_its_oldest_jobs(tmp_path: Path) -> None:
+    """Another's job stays, and so do unfinished ones, whatever they store."""
+    store = JobStore(tmp_path)
+    for at, (owner, size) in enumerate([("bob", 30_000), ("alice", 30_000), ("alice", 30_000), ("alice", 90_000)]):
+        add_job(store, str(at), owner, size)
+    for at in range(3):
+        assert store.end(str(at), "done", float(at))
+    assert store.evict(90_000) == ["1"]
+    assert [store.get(name) is not None for name in "0123"] == [True, False, True, True]
+    store.close()
+
+
+def test_jobs_without_results_are_bounded_too(tmp_path: Path) -> None:
+    """Each counts what its row takes."""
+    store = JobStore(tmp_path)
+    for at in range(50):
+        add_job(store, str(at), "alice", 0)
+        assert store.end(str(at), "cancelled", float(at))
+    evicted = store.evict(100_000)
+    assert evicted == [str(at) for at in range(len(evicted))]
+    assert 20 < len(evicted) < 40
+    store.close()
+
+
+def test_what_ended_jobs_store_is_limited(run: Run) -> None:
+    """Beyond OCR_JOB_STORE_MB the job that ended first is gone, and the 404 names the setting."""
+
+    async def story() -> None:
+        staff = await Staff(ocr_job_store_mb=1).open()
+        await staff.jobs.start()
+        jobs = []
+        for _ in range(3):
+            jobs.append(await staff.jobs.create(DOCUMENT, await staff.spool.put(b"")))
+            await settled()
+            await contents(staff, 1)
+            staff.given[-1][1].say(result("x" * 400_000))
+            await settled()
+        with pytest.raises(NotFound, match="OCR_JOB_STORE_MB"):
+            await staff.jobs.get(jobs[0].id)
+        assert [(await staff.jobs.get(job.id)).state for job in jobs[1:]] == ["done", "done"]
+        await staff.jobs.close()
+
+    run(story())
 
 
 def test_a_full_disk_delays_a_job(run: Run) -> None:
