@@ -152,6 +152,9 @@ class Metrics:
         self.cache_requests = self._counter("cache_requests_total", "Cacheable requests by result.", "result")
         for result in ("hit", "miss", "shared"):
             self.cache_requests.labels(result)
+        self.chat_pdfs = self._counter("chat_pdfs_total", "PDFs of chat requests by result.", "result")
+        for result in ("read", "cached", "failed"):
+            self.chat_pdfs.labels(result)
         self.ignored_fields = self._counter("ignored_fields_total", "Request fields set aside, by name.", "field")
         self.lag = self._histogram("event_loop_lag_seconds", "How late the web process's event loop ran.", _LAG)
 

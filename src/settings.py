@@ -454,6 +454,12 @@ class SecuritySettings(BaseModel):
     max_messages: int = Field(2048, ge=1, le=65536, description="Messages of one request at most.")
     max_content_parts: int = Field(256, ge=1, le=65536, description="Content parts of one message at most.")
     max_images: int = Field(16, ge=0, le=1024, description="Images of one chat request at most.")
+    chat_pdf_pages: int = Field(
+        100, ge=0, le=10_000, description="PDF pages of one chat request at most; 0 refuses PDFs in chat."
+    )
+    chat_pdf_cache_mb: int = Field(
+        64, ge=1, le=65536, description="Memory for the text of PDFs that were read for chat, MiB."
+    )
     max_tools: int = Field(128, ge=1, le=4096, description="Tools of one request at most.")
     max_schema_kb: int = Field(64, ge=1, le=4096, description="Largest JSON schema or tool definition, KiB.")
     image_url_hosts: str = Field(

@@ -20,6 +20,7 @@ from src.api.anthropic import messages
 from src.api.body import BodyMemory, BoundedBody
 from src.api.cache import cache
 from src.api.cache.cache import Cache
+from src.api.cache.pdf_texts import PdfTexts
 from src.api.edge import auth, cors, encodings, middleware
 from src.api.edge.rate_limits import RateLimits
 from src.api.generation.connections import Backends
@@ -77,6 +78,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         metrics,
         limits,
         Cache(settings, backends.revision, metrics),
+        PdfTexts(settings.chat_pdf_cache_mb << 20, ocr.read_pages),
         started=time.time(),
     )
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()

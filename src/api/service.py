@@ -11,6 +11,7 @@ from flask import Response, current_app, g, request
 
 from src.api.body import BoundedBody
 from src.api.cache.cache import Cache
+from src.api.cache.pdf_texts import PdfTexts
 from src.api.edge import body_bounds
 from src.api.edge.rate_limits import RateLimits
 from src.api.generation.connections import Backends
@@ -41,6 +42,7 @@ class Service:
     metrics: Metrics
     limits: RateLimits
     cache: Cache
+    pdf_texts: PdfTexts
     started: float
 
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import httpx
@@ -25,6 +27,7 @@ from src.engine.scheduler import Scheduler
 from src.engine.server import EngineServer
 from src.ipc import runtime
 from src.ipc.messages.status import EngineLoad
+from src.ipc.server import Handler, Server
 from src.settings import Settings
 from tests.conftest import MakeSettings
 
@@ -169,6 +172,21 @@ def events(text: str) -> list[Any]:
 def text_of(stream: list[Any]) -> str:
     """The text that a stream's chunks make together."""
     return "".join(c["delta"].get("content", "") for e in stream if "choices" in e for c in e["choices"])
+
+
+@contextmanager
+def broker_of(service: Service, handle: Handler) -> Iterator[None]:
+    """A stand-in for the OCR broker, on the service's socket."""
+    loop = asyncio.new_event_loop()
+    server = Server(runtime.ocr_socket(service.settings.runtime_path), handle)
+    thread = threading.Thread(target=loop.run_forever, name="broker")
+    thread.start()
+    asyncio.run_coroutine_threadsafe(server.start(), loop).result(PATIENCE_S)
+    yield
+    asyncio.run_coroutine_threadsafe(server.close(), loop).result(PATIENCE_S)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(PATIENCE_S)
+    loop.close()
 
 
 StartService = Callable[..., Service]

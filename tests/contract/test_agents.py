@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import Service, StartService
+from src.errors import InvalidDocument
+from src.ipc.messages.base import Failed
+from src.ipc.server import Peer
+from tests.contract.conftest import Service, StartService, broker_of
 
 CASES = {file.stem: json.loads(file.read_text()) for file in sorted((Path(__file__).parent / "agents").glob("*.json"))}
 # with the fake engine, which reads no pictures and has no template: the status, and what is set aside
@@ -51,6 +54,11 @@ def send(service: Service, name: str, **changes: Any) -> Any:
     return service.http.request(case["method"], case["route"], json=body, headers=headers)
 
 
+async def broken_pdf(peer: Peer) -> None:
+    await peer.receive()
+    peer.send(Failed.of(InvalidDocument("The PDF is damaged.", param="file")))
+
+
 @pytest.fixture
 def service(start_service: StartService) -> Service:
     return start_service(max_model_len=8192)
@@ -62,8 +70,9 @@ def test_every_case_is_tried() -> None:
 
 @pytest.mark.parametrize("name", sorted(RIGHT))
 def test_a_recorded_request(name: str, service: Service) -> None:
-    """The status, and the fields that are named as set aside."""
-    reply = send(service, name)
+    """The status, and the fields that are named as set aside. The PDF in one of them is damaged."""
+    with broker_of(service, broken_pdf):
+        reply = send(service, name)
     assert (reply.status_code, reply.headers.get("X-Ignored-Fields", "")) == RIGHT[name], reply.text
 
 

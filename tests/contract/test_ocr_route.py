@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +10,11 @@ import httpx
 import pytest
 
 from src.errors import InvalidImage, Overloaded
-from src.ipc import runtime
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrDocument, OcrFinished, OcrLine, OcrPage, OcrRequest, OcrResult, OcrTaken, OcrTimings
 from src.ipc.messages.wire import AnyMessage
-from src.ipc.server import Peer, Server
-from tests.contract.conftest import PATIENCE_S, Service, StartService
+from src.ipc.server import Peer
+from tests.contract.conftest import Service, StartService, broker_of
 from tests.contract.test_errors import check
 
 OCR = "/v1/ocr"
@@ -80,16 +77,9 @@ def service(start_service: StartService) -> Service:
 @pytest.fixture
 def broker(service: Service) -> Iterator[Broker]:
     """A broker on the service's socket."""
-    broker, loop = Broker(), asyncio.new_event_loop()
-    server = Server(runtime.ocr_socket(service.settings.runtime_path), broker)
-    thread = threading.Thread(target=loop.run_forever, name="broker")
-    thread.start()
-    asyncio.run_coroutine_threadsafe(server.start(), loop).result(PATIENCE_S)
-    yield broker
-    asyncio.run_coroutine_threadsafe(server.close(), loop).result(PATIENCE_S)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(PATIENCE_S)
-    loop.close()
+    broker = Broker()
+    with broker_of(service, broker):
+        yield broker
 
 
 def send(service: Service, data: bytes, name: str = "page.png", field: str = "file") -> httpx.Response:

@@ -13,8 +13,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from src.api.anthropic import schemas as shapes
+from src.api.openai import parts as openai_parts
 from src.api.openai import translation
 from src.errors import InvalidRequest, UnsupportedValue
+
+_PDF = "application/pdf"
 
 Part = dict[str, Any]
 Turn = dict[str, Any]
@@ -60,7 +63,7 @@ class Conversation:
                 shown += pictures
         return results, shown
 
-    def _result(self, block: shapes.ToolResultBlock, param: str) -> tuple[str, list[Part]]:
+    def _result(self, block: shapes.ToolResultBlock, param: str) -> tuple[str | list[Part], list[Part]]:
         if isinstance(block.content, str):
             return block.content, []
         parts: list[Part] = []
@@ -74,12 +77,15 @@ class Conversation:
                 parts.append(self._left_out("image", "[an earlier picture, not shown again]"))
             else:
                 parts += _parts(inner)
-        pictures = [part for part in parts if part["type"] != "text"]
-        texts = [part["text"] for part in parts if part["type"] == "text"]
+        pictures = [part for part in parts if part["type"] == "image_url"]
+        said = [part for part in parts if part["type"] != "image_url"]
+        if any(part["type"] != "text" for part in said):
+            return said, pictures
+        texts = [part["text"] for part in said]
         return "\n".join(texts) or ("[the picture follows]" if pictures else ""), pictures
 
     def _document(self, block: shapes.DocumentBlock, param: str, *, in_result: bool) -> list[Part]:
-        """A document's text under its title; one that is no text has a line in its place beside a tool's result."""
+        """A document's text under its title, or a PDF; another one has a line in its place beside a tool's result."""
         source, title = block.source, "\n".join(filter(None, (block.title, block.context)))
         head = [_text(f"{title}\n")] if title else []
         if source.type == "text" and isinstance(source.data, str):
@@ -89,6 +95,9 @@ class Conversation:
             return [*head, *([_text(inner)] if isinstance(inner, str) else _each(inner or []))]
         if source.type == "base64" and source.media_type.startswith("text/"):
             return [*head, _text(_decoded(source.data, param))]
+        if source.type == "base64" and source.media_type == _PDF:
+            context = [_text(f"{block.context}\n")] if block.context else []
+            return [*context, openai_parts.pdf(source.data or "", block.title, origin=param)]
         if in_result:
             return [*head, self._left_out("document", f"[a document ({source.media_type}): it is not read here]")]
         raise UnsupportedValue(f"Documents of type {source.media_type!r} are not read here.", param=param)

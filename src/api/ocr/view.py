@@ -68,6 +68,13 @@ def _document(shared: Service, upload: Upload) -> list[OcrPage] | OcrJob:
     return last if isinstance(last, OcrJob) else [event for event in pages if isinstance(event, OcrPage)]
 
 
+def read_pages(document: OcrDocument, timeout_s: float) -> list[OcrPage]:
+    """The pages of a document that another view's request holds."""
+    shared = service()
+    generation = open_pages(shared, document, DocumentRecorder(shared.metrics), timeout_s, timeout_s)
+    return [event for event in collect(generation) if isinstance(event, OcrPage)]
+
+
 def page_timeout_s(shared: Service) -> float:
     """One wait in the queue, the page, and its one retry."""
     return shared.settings.ocr_queue_timeout + 2 * shared.settings.ocr_page_timeout + _GRACE_S

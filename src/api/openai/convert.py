@@ -1,4 +1,4 @@
-"""Between OpenAI's shapes and our messages. No clock, and no I/O but the `Fetch` that is handed in."""
+"""Between OpenAI's shapes and our messages. No clock, and no I/O but that of the `Sources` that are handed in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast, get_args
+from typing import Protocol, cast, get_args
 
 import msgspec
 
@@ -37,6 +37,20 @@ _NO_CHOICES: tuple[ChunkChoice, ...] = ()
 Fetch = Callable[[str, str], bytes]
 
 
+class ReadFile(Protocol):
+    """The text of a PDF. `in_result`: it belongs to a tool's result."""
+
+    def __call__(self, file: schemas.FileIn, param: str, *, in_result: bool) -> str: ...
+
+
+@dataclass(frozen=True)
+class Sources:
+    """How parts that are no text are got: a picture that a URL names, a PDF's text."""
+
+    fetch: Fetch
+    read: ReadFile
+
+
 @dataclass(frozen=True)
 class Headers:
     """What headers ask for: X-Priority, and X-Request-Timeout in seconds, which can only shorten."""
@@ -46,9 +60,9 @@ class Headers:
 
 
 def to_generate(
-    body: ChatCompletionRequest, request_id: str, model: str, headers: Headers, fetch: Fetch
+    body: ChatCompletionRequest, request_id: str, model: str, headers: Headers, sources: Sources
 ) -> GenerateRequest:
-    """A validated body as the engine's request. Images that are named by a URL are fetched.
+    """A validated body as the engine's request. Images that are named by a URL are fetched, PDFs are read.
 
     Raises:
         InvalidRequest: for what the schema cannot say.
@@ -57,7 +71,7 @@ def to_generate(
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     offered, choice = options.tools(body)
-    messages = history.with_whole_calls(tuple(_message(turn, at, fetch) for at, turn in enumerate(body.messages)))
+    messages = history.with_whole_calls(_messages(body.messages, sources))
     return GenerateRequest(
         id=request_id,
         model=model,
@@ -75,7 +89,7 @@ def to_generate(
         stop=stop,
         stream=bool(body.stream),
         has_images=_pictures(messages) > 0,
-        priority=priority(body.priority, headers.priority, body.service_tier),
+        priority=priority_of(body, headers),
         timeout_s=timeout(body.timeout, headers.timeout),
     )
 
@@ -94,6 +108,10 @@ def priority(field: Priority | None, header: str | None, tier: str | None = None
     return cast(Priority, header)
 
 
+def priority_of(body: ChatCompletionRequest, headers: Headers) -> Priority:
+    return priority(body.priority, headers.priority, body.service_tier)
+
+
 def timeout(field: float | None, header: str | None) -> float | None:
     """The shorter of what the field and the header ask for."""
     if header is None:
@@ -107,7 +125,16 @@ def timeout(field: float | None, header: str | None) -> float | None:
     return seconds if field is None else min(seconds, field)
 
 
-def _message(turn: schemas.Turn, at: int, fetch: Fetch) -> ChatMessage:
+def _messages(turns: Sequence[schemas.Turn], sources: Sources) -> tuple[ChatMessage, ...]:
+    """What a tool gave stands in its turn, or in the user's turn behind it."""
+    roles = [None, *(turn.role for turn in turns)]
+    return tuple(
+        _message(turn, at, _PartReader(sources, turn.role, in_result="tool" in (turn.role, roles[at])))
+        for at, turn in enumerate(turns)
+    )
+
+
+def _message(turn: schemas.Turn, at: int, reader: _PartReader) -> ChatMessage:
     if turn.content is None and turn.role != "assistant":
         raise InvalidRequest("content is missing.", param=f"messages[{at}].content")
     if turn.role == "tool" and turn.tool_call_id is None:
@@ -118,35 +145,46 @@ def _message(turn: schemas.Turn, at: int, fetch: Fetch) -> ChatMessage:
     role = "system" if turn.role == "developer" else turn.role
     calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in turn.tool_calls or ())
     reasoning = turn.reasoning_content or turn.reasoning
-    parts = _parts(turn, f"messages[{at}].content", fetch)
+    parts = reader.parts(turn.content, f"messages[{at}].content")
     text = "".join(part for part in parts if isinstance(part, str))
     pictured = len(parts) if any(isinstance(part, ImagePart) for part in parts) else 0
     return ChatMessage(role, text, turn.name, calls, turn.tool_call_id, reasoning, parts[:pictured])
 
 
-def _parts(turn: schemas.Turn, param: str, fetch: Fetch) -> tuple[str | ImagePart, ...]:
+@dataclass(frozen=True)
+class _PartReader:
     """A turn's texts and pictures, in their order."""
-    if turn.content is None or isinstance(turn.content, str):
-        return (turn.content or "",)
-    return tuple(_part(part, turn.role, f"{param}[{at}]", fetch) for at, part in enumerate(turn.content))
 
+    sources: Sources
+    role: str
+    in_result: bool
 
-def _part(
-    part: schemas.TextPart | schemas.ImageUrlPart | schemas.RefusalPart, role: str, param: str, fetch: Fetch
-) -> str | ImagePart:
-    if isinstance(part, schemas.TextPart):
-        return part.text
-    if isinstance(part, schemas.RefusalPart):
-        return part.refusal
-    if role not in ("user", "tool"):
-        raise InvalidRequest("Images stand in a user's turns, or a tool's.", param=param)
-    param = f"{param}.image_url.url"
-    data = part.image_url.url.encode()
-    if data[:5].lower() != b"data:":
-        return ImagePart(fetch(part.image_url.url, param))
-    if kinds.kind(kinds.base64_head(data)) is None:
-        raise InvalidImage("The data: URL holds no image, or none in base64.", param=param)
-    return ImagePart(data)
+    def parts(self, content: str | list[schemas.PartIn] | None, param: str) -> tuple[str | ImagePart, ...]:
+        if content is None or isinstance(content, str):
+            return (content or "",)
+        return tuple(self._part(part, f"{param}[{at}]") for at, part in enumerate(content))
+
+    def _part(self, part: schemas.PartIn, param: str) -> str | ImagePart:
+        if isinstance(part, schemas.TextPart):
+            return part.text
+        if isinstance(part, schemas.RefusalPart):
+            return part.refusal
+        if self.role not in ("user", "tool"):
+            raise InvalidRequest("Images and files stand in a user's turns, or a tool's.", param=param)
+        return self._file(part.file, param) if isinstance(part, schemas.FilePart) else self._picture(part, param)
+
+    def _picture(self, part: schemas.ImageUrlPart, param: str) -> ImagePart:
+        param = f"{param}.image_url.url"
+        data = part.image_url.url.encode()
+        if data[:5].lower() != b"data:":
+            return ImagePart(self.sources.fetch(part.image_url.url, param))
+        if kinds.kind(kinds.base64_head(data)) is None:
+            raise InvalidImage("The data: URL holds no image, or none in base64.", param=param)
+        return ImagePart(data)
+
+    def _file(self, file: schemas.FileIn, param: str) -> str:
+        """On lines of its own between the turn's other texts."""
+        return "\n" + self.sources.read(file, file.origin or param, in_result=self.in_result)
 
 
 def _pictures(messages: tuple[ChatMessage, ...]) -> int:

@@ -123,6 +123,7 @@ ADVISORY: tuple[Field, ...] = (
     Field("reasoning_details", "advisory", ("chat",), neutral=([],), paths=("messages[].reasoning_details",)),
 )
 
+_FILES = ("messages[].content[].file.", "input[].content[].", "input[].output[].")
 _HOSTED_WHY = "nothing here can do it"
 REFUSED: tuple[Field, ...] = (
     Field("suffix", "refused", ("ollama",), neutral=("",)),
@@ -136,6 +137,10 @@ REFUSED: tuple[Field, ...] = (
     Field("modalities", "refused", _OPENAI, neutral=(["text"],)),
     *_rows("refused", "audio prediction web_search_options moderation", *_OPENAI),
     Field("top_logprobs", "refused", ("responses",), neutral=(0,), why="/v1/chat/completions has it"),
+    *(
+        Field(name, "refused", ("chat", "responses"), paths=tuple(f"{place}{name}" for place in _FILES), why=why)
+        for name, why in (("file_id", "no files are kept: send file_data"), ("file_url", "send file_data"))
+    ),
     Field("conversation", "refused", ("responses",), neutral=({},)),
     Field("prompt", "refused", ("responses",), neutral=({},)),
     Field("access_programs", "refused", ("responses",), neutral=([], {})),
@@ -174,7 +179,8 @@ HOSTED_TOOLS = (
 )
 
 # parts of a tool's result that are not read: a line stands in their place, so that the session can go on
-STAND_INS = ("messages.image", "messages.document")
+DOCUMENT_STAND_IN = "messages.document"
+STAND_INS = ("messages.image", DOCUMENT_STAND_IN)
 
 ALWAYS = "always"
 # what an engine refuses by name, and when, beyond what nobody takes: each is a column of docs/compatibility.md

@@ -1,7 +1,7 @@
 """Content parts in the spellings that clients use, as the one that the schemas know. Pure.
 
-LangChain, the AI SDK, Gemini-style clients, Anthropic's blocks and Ollama's `images` each write a picture in their own
-way. What is none of them is left as it is: the schemas say what is wrong with it.
+LangChain, the AI SDK, Gemini-style clients, Anthropic's blocks and Ollama's `images` each write a picture or a PDF in
+their own way. What is none of them is left as it is: the schemas say what is wrong with it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 _UNCLEAN = re.compile(r"[\s_-]")
 _CLEANER = {**str.maketrans("-_", "+/"), **dict.fromkeys(map(ord, " \t\r\n\f\v"))}
 _HEAD = 256
+_PDF = "application/pdf"
+_PDF_BASE64 = "JVBERi"  # how %PDF begins
 _PNG = "image/png"  # what a picture's own first bytes say counts; this is only its place
 
 
@@ -35,12 +37,43 @@ def _part(part: Any) -> Any:
         return part
     if part.get("type") in ("input_text", "output_text", None) and isinstance(part.get("text"), str):
         return {"type": "text", "text": part["text"]}
+    return _file(part) or _shown(part)
+
+
+def _shown(part: dict[str, Any]) -> dict[str, Any]:
     url = _picture(part)
     if url is None:
         return part
+    if _is_pdf(url):
+        return pdf(url, part.get("filename"))
     shown = part.get("image_url")
     detail = (shown if isinstance(shown, dict) else part).get("detail")
     return _url(url, {} if detail is None else {"detail": detail})
+
+
+def pdf(data: str, filename: object = None, *, origin: str | None = None) -> dict[str, Any]:
+    """A PDF as chat has it. `origin`: where the client has the part, for errors."""
+    said = {"filename": filename, "origin": origin}
+    return {"type": "file", "file": {"file_data": data, **{name: one for name, one in said.items() if one is not None}}}
+
+
+def _file(part: dict[str, Any]) -> dict[str, Any] | None:
+    """A part's PDF, if it holds one in a spelling that is known."""
+    if part.get("type") not in (None, "file", "input_file", "document", "media"):
+        return None
+    inline = _first(part, ("file", "source", "inline_data", "inlineData"), dict) or part
+    data = _first(inline, ("file_data", "data", "base64"), str)
+    mime = _first(inline, ("media_type", "mime_type", "mimeType", "mediaType"), str)
+    if data is None or (mime != _PDF and "file_data" not in inline):
+        return None
+    name = _first({**part, **inline}, ("filename", "title", "name"), str)
+    return pdf(_data(_PDF, data), name, origin=_first(inline, ("origin",), str))
+
+
+def _is_pdf(url: str) -> bool:
+    """By what it says it is, or how its base64 begins."""
+    head, comma, data = url[:_HEAD].partition(",")
+    return bool(comma) and (head[5:].lower().startswith(_PDF) or data.startswith(_PDF_BASE64))
 
 
 def _picture(part: dict[str, Any]) -> str | None:

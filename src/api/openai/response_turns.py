@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from src.api.openai import parts, translation
 from src.api.openai import schemas_responses as shapes
-from src.api.openai import translation
 from src.api.openai.response_tools import INPUT, flat_name
 from src.errors import InvalidRequest, UnsupportedValue
 
@@ -18,7 +18,10 @@ _TYPES = (
     *("message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"),
     *("tool_search_call", "tool_search_output", "reasoning", "compaction", "compaction_summary"),
 )
-_PARTS = ("input_text", "output_text", "text", "reasoning_text", "summary_text", "refusal", "input_image")
+_PARTS = (
+    *("input_text", "output_text", "text", "reasoning_text", "summary_text", "refusal"),
+    *("input_image", "input_file"),
+)
 _TOOLS = ("function", "custom")
 _WITH_PARTS = ("content", "output")
 _ITEMS = TypeAdapter(list[shapes.Item])
@@ -67,7 +70,7 @@ def turns_of(given: Iterable[shapes.Item]) -> list[dict[str, Any]]:
     turns: list[dict[str, Any]] = []
     for at, item in enumerate(given):
         if isinstance(item, shapes.MessageItem):
-            turns.append({"role": item.role, "content": _content(item.content)})
+            turns.append({"role": item.role, "content": _content(item.content, f"input[{at}].content")})
         elif isinstance(item, shapes.CompactionItem):
             turns.append({"role": "user", "content": _SUMMARY + _summary(item, at)})
         elif (call := _call(item, at)) is not None:
@@ -98,20 +101,24 @@ def _function(call_id: str, name: str, arguments: str) -> dict[str, Any]:
 
 def _output(item: shapes.Item, at: int) -> dict[str, Any] | None:
     if isinstance(item, shapes.CallOutputItem | shapes.CustomOutputItem):
-        return {"tool_call_id": item.call_id, "content": _content(item.output)}
+        return {"tool_call_id": item.call_id, "content": _content(item.output, f"input[{at}].output")}
     if isinstance(item, shapes.SearchOutputItem):
         # its call is the item before
         return {"tool_call_id": item.call_id or f"{_SEARCH}_{at - 1}", "content": json.dumps(item.tools)}
     return None
 
 
-def _content(content: str | list[shapes.Part]) -> str | list[dict[str, Any]]:
-    return content if isinstance(content, str) else translation.content_of([_part(part) for part in content])
+def _content(content: str | list[shapes.Part], param: str) -> str | list[dict[str, Any]]:
+    if isinstance(content, str):
+        return content
+    return translation.content_of([_part(part, f"{param}[{at}]") for at, part in enumerate(content)])
 
 
-def _part(part: shapes.Part) -> dict[str, Any]:
+def _part(part: shapes.Part, param: str) -> dict[str, Any]:
     if isinstance(part, shapes.InputImage):
         return {"type": "image_url", "image_url": {"url": part.image_url, "detail": part.detail}}
+    if isinstance(part, shapes.InputFile):
+        return parts.pdf(part.file_data, part.filename, origin=param)
     return {"type": "text", "text": part.text or part.refusal}
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from src.api.wire import Wire
 from src.ipc.messages.base import Priority
@@ -62,6 +63,24 @@ class ImageUrlPart(_Strict):
     image_url: ImageUrl
 
 
+class FileIn(_Strict):
+    """A PDF: its base64 text or a `data:` URL. `origin`: where a translation's client has the part."""
+
+    file_data: str
+    filename: str | None = None
+    origin: SkipJsonSchema[str | None] = Field(None, max_length=256)
+
+
+class FilePart(_Strict):
+    """A PDF of a user's turn, or a tool's: the model is given its pages' text, at most CHAT_PDF_PAGES of them."""
+
+    type: Literal["file"]
+    file: FileIn
+
+
+PartIn = TextPart | ImageUrlPart | FilePart | RefusalPart
+
+
 class FunctionCallIn(_Strict):
     name: str = Field(min_length=1, max_length=256)
     arguments: str
@@ -80,7 +99,7 @@ class Turn(_Strict):
     """One message of the conversation. What clients copy from our own answers is taken too."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart | ImageUrlPart | RefusalPart] | None = None
+    content: str | list[PartIn] | None = None
     name: str | None = None
     tool_calls: list[ToolCallIn] | None = Field(None, max_length=MAX_CALLS)
     tool_call_id: str | None = None

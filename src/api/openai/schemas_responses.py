@@ -29,6 +29,14 @@ class InputImage(_Open):
     detail: Literal["auto", "low", "high", "original"] | None = None
 
 
+class InputFile(_Open):
+    """A PDF: its base64 text or a `data:` URL."""
+
+    type: Literal["input_file"]
+    file_data: str
+    filename: str | None = None
+
+
 def _by_type(kinds: dict[str, str], default: str | None = None) -> Discriminator:
     """Which member of a union a body is, by its type: an error names that one's field, not the first member's."""
 
@@ -41,8 +49,10 @@ def _by_type(kinds: dict[str, str], default: str | None = None) -> Discriminator
 
 _TEXTS = ("input_text", "output_text", "text", "reasoning_text", "summary_text", "refusal")
 Part = Annotated[
-    Annotated[ContentPart, Tag("ContentPart")] | Annotated[InputImage, Tag("InputImage")],
-    _by_type({**dict.fromkeys(_TEXTS, "ContentPart"), "input_image": "InputImage"}),
+    Annotated[ContentPart, Tag("ContentPart")]
+    | Annotated[InputImage, Tag("InputImage")]
+    | Annotated[InputFile, Tag("InputFile")],
+    _by_type({**dict.fromkeys(_TEXTS, "ContentPart"), "input_image": "InputImage", "input_file": "InputFile"}),
 ]
 
 

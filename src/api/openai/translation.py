@@ -25,6 +25,7 @@ from src.api.generation.recorder import ChatRecorder, Recorder, Uncounted
 from src.api.generation.streaming import Answering, Event, StreamWriter, admitted, collect, stream
 from src.api.openai import convert, disclosure, parts
 from src.api.openai.fetch import Fetcher
+from src.api.openai.pdf_reader import PdfReader
 from src.api.openai.schemas import ChatCompletionRequest
 from src.api.service import json_response, request_id, service
 from src.api.wire import Wire
@@ -62,14 +63,16 @@ def read(fields: dict[str, Any]) -> ChatCompletionRequest:
 
 
 def to_generate(body: ChatCompletionRequest) -> GenerateRequest:
-    """A body that is checked, as the engine's request; images it names by URL are fetched."""
+    """A body that is checked, as the engine's request; images it names by URL are fetched, its PDFs are read."""
     settings = service().settings
     model = service().backends.check_model(body.model or settings.default_model).name
     if body.images > settings.max_images:
         text = f"The request has {body.images} images, at most {settings.max_images} are taken (MAX_IMAGES)."
         raise InvalidRequest(text, param="messages")
-    made = convert.to_generate(body, request_id(), model, headers(), Fetcher(settings))
-    return replace(made, strict=settings.strict_fields)
+    asked = headers()
+    reader = PdfReader(service(), convert.timeout(body.timeout, asked.timeout), convert.priority_of(body, asked))
+    made = convert.to_generate(body, request_id(), model, asked, convert.Sources(Fetcher(settings), reader))
+    return replace(made, strict=settings.strict_fields, timeout_s=reader.timeout_s(made.timeout_s))
 
 
 def headers() -> convert.Headers:

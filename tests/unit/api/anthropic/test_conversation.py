@@ -15,6 +15,7 @@ from src.errors import InvalidRequest, UnsupportedValue
 
 PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
 URL = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+WORD = {"type": "document", "source": {"type": "base64", "media_type": "application/msword", "data": "AAAA"}}
 PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}}
 
 
@@ -83,13 +84,24 @@ def test_a_document_of_text_is_its_text(source: dict[str, Any]) -> None:
     assert made == [{"role": "user", "content": "t\nc\nhello?"}]
 
 
+def test_a_pdf_is_a_file() -> None:
+    """In its place, under its title; within a tool's result in that turn."""
+    file = {"file_data": "AAAA", "filename": "a.pdf", "origin": "messages[0].content[0]"}
+    made, _ = turns(PDF | {"title": "a.pdf", "context": "c"}, text("?"))
+    assert made == [{"role": "user", "content": [text("c\n"), {"type": "file", "file": file}, text("?")]}]
+    made, aside = turns(result(text("read"), PDF | {"title": "a.pdf"}, PNG))
+    assert [turn["role"] for turn in made] == ["tool", "user"]
+    assert made[0]["content"] == [text("read"), {"type": "file", "file": file}]
+    assert aside == []
+
+
 def test_a_document_that_is_not_read() -> None:
     """Beside a result a line stands for it; alone it is the question, and refused."""
-    made, aside = turns(result(text("PDF file read")), PDF)
-    assert "application/pdf" in made[1]["content"]
+    made, aside = turns(result(text("file read")), WORD)
+    assert "application/msword" in made[1]["content"]
     assert aside == ["messages.document"]
-    with pytest.raises(UnsupportedValue, match="application/pdf"):
-        turns(PDF)
+    with pytest.raises(UnsupportedValue, match="application/msword"):
+        turns(WORD)
     with pytest.raises(InvalidRequest):
         turns({"type": "document", "source": {"type": "base64", "media_type": "text/plain", "data": "%"}})
 

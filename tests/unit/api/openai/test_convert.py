@@ -9,7 +9,7 @@ import pytest
 
 from src.api.openai import convert
 from src.api.openai.convert import ChunkWriter
-from src.api.openai.schemas import ChatCompletionRequest
+from src.api.openai.schemas import ChatCompletionRequest, FileIn
 from src.errors import InvalidRequest
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, Sampling, ToolChoice, Usage
 from tests.unit.api.fakes import delta, finished
@@ -19,11 +19,15 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 def generate(**fields: Any) -> GenerateRequest:
     body = ChatCompletionRequest.model_validate({"messages": HELLO, **fields})
-    return convert.to_generate(body, "req-1", "demo", convert.Headers(), fetch)
+    return convert.to_generate(body, "req-1", "demo", convert.Headers(), convert.Sources(fetch, read))
 
 
 def fetch(url: str, param: str) -> bytes:
     return f"{url} for {param}".encode()
+
+
+def read(file: FileIn, param: str, *, in_result: bool) -> str:
+    return f"{file.filename} for {param}{' in a result' if in_result else ''}"
 
 
 def plain(wire: object) -> Any:
@@ -157,3 +161,18 @@ def test_chunks(include_usage: bool) -> None:
         "prompt_tokens_details": {"cached_tokens": 0},
     }
     assert usages == ([None, None, None, counts] if include_usage else ["absent"] * 3)
+
+
+def test_a_file_is_text_in_its_place() -> None:
+    """On a line of its own; whose result it belongs to is told, for a tool's turn and the user's behind it."""
+    part = {"type": "file", "file": {"file_data": "x", "filename": "a"}}
+    user = {"role": "user", "content": [{"type": "text", "text": "b"}, part]}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    tool = {"role": "tool", "tool_call_id": "c", "content": [part]}
+    made = generate(messages=[user, {"role": "assistant", "tool_calls": [call]}, tool, user]).messages
+    assert made[0].content == "b\na for messages[0].content[1]"
+    assert made[2].content == "\na for messages[2].content[0] in a result"
+    assert made[3].content == "b\na for messages[3].content[1] in a result"
+    assert not any(message.parts for message in made)
+    with pytest.raises(InvalidRequest, match="user"):
+        generate(messages=[*HELLO, {"role": "assistant", "content": [part]}])

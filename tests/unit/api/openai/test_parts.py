@@ -32,6 +32,22 @@ WEB: list[dict[str, Any]] = [
 ]
 
 
+PDF = "data:application/pdf;base64,JVBERi0="
+FILES: list[dict[str, Any]] = [
+    {"type": "file", "file": {"file_data": PDF}},
+    {"type": "file", "file": {"file_data": "JVBERi0"}},
+    {"type": "input_file", "file_data": "JVBE\nRi0="},
+    {"type": "file", "source_type": "base64", "mime_type": "application/pdf", "data": "JVBERi0="},
+    {"type": "file", "base64": "JVBERi0=", "mime_type": "application/pdf"},
+    {"type": "file", "data": "JVBERi0=", "mediaType": "application/pdf"},
+    {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}},
+    {"type": "media", "mime_type": "application/pdf", "data": "JVBERi0="},
+    {"inline_data": {"mime_type": "application/pdf", "data": "JVBERi0="}},
+    {"type": "image_url", "image_url": {"url": PDF}},
+    {"type": "input_image", "image_url": PDF},
+]
+
+
 def made(*parts: Any, **turn: Any) -> Any:
     turns = [{"role": "user", "content": list(parts), **turn}]
     normalize(turns)
@@ -41,6 +57,21 @@ def made(*parts: Any, **turn: Any) -> Any:
 @pytest.mark.parametrize("part", SPELLINGS, ids=str)
 def test_a_picture(part: dict[str, Any]) -> None:
     assert made(part) == [{"type": "image_url", "image_url": {"url": URL}}]
+
+
+@pytest.mark.parametrize("part", FILES, ids=str)
+def test_a_pdf(part: dict[str, Any]) -> None:
+    assert made(part) == [{"type": "file", "file": {"file_data": PDF}}]
+
+
+def test_a_pdfs_name() -> None:
+    for part in ({"type": "file", "file": {"file_data": PDF, "filename": "a.pdf"}}, {**FILES[3], "filename": "a.pdf"}):
+        assert made(part)[0]["file"]["filename"] == "a.pdf"
+
+
+def test_files_that_are_no_pdf_are_left_to_the_schemas() -> None:
+    for part in ({"type": "file", "file": {"file_id": "f"}}, {"type": "file", "data": "AAAA", "mime_type": "text/csv"}):
+        assert made(part) == [part]
 
 
 @pytest.mark.parametrize("part", WEB, ids=str)
@@ -73,7 +104,7 @@ def test_pictures_beside_a_turn() -> None:
 @pytest.mark.parametrize(
     "part",
     [
-        {"type": "file", "file": {"file_data": "x"}},
+        {"type": "file", "file": {"file_id": "x"}},
         {"type": "input_audio", "input_audio": {}},
         {"type": "image_url", "image_url": {"url": 5}},
         {"type": "image_url", "image_url": ""},
