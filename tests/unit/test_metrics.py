@@ -50,6 +50,7 @@ SERIES = {
     "stoker_requests_resumed_total": {"kind"},
     "stoker_auth_failures_total": {"reason"},
     "stoker_cache_requests_total": {"result"},
+    "stoker_chat_pdfs_total": {"result"},
     "stoker_key_requests_total": {"key"},
     "stoker_key_tokens_total": {"key"},
     "stoker_request_inference_time_seconds_count": set(MODEL),
