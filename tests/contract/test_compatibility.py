@@ -114,7 +114,9 @@ def test_what_is_honoured_is_taken(field: str, service: Service) -> None:
     assert '"error"' not in response.text
 
 
-@pytest.mark.parametrize("field", sorted(field.name for field in NOBODY_TAKES if "chat" in field.wires and not field.paths))
+@pytest.mark.parametrize(
+    "field", sorted(field.name for field in NOBODY_TAKES if "chat" in field.wires and not field.paths)
+)
 def test_what_nobody_takes(field: str, service: Service) -> None:
     refused = service.chat("hello", **{field: {"something": "else"}})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, field)
