@@ -1,4 +1,4 @@
-"""Between OpenAI's shapes and our messages. No clock, and no I/O but that of the `Sources` that are handed in."""
+"""Between OpenAI's shapes and our messages. No clock, and no I/O but that of the `PartSources` that are handed in."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ReadFile(Protocol):
 
 
 @dataclass(frozen=True)
-class Sources:
+class PartSources:
     """How parts that are no text are got: a picture that a URL names, a PDF's text."""
 
     fetch: Fetch
@@ -60,7 +60,7 @@ class Headers:
 
 
 def to_generate(
-    body: ChatCompletionRequest, request_id: str, model: str, headers: Headers, sources: Sources
+    body: ChatCompletionRequest, request_id: str, model: str, headers: Headers, sources: PartSources
 ) -> GenerateRequest:
     """A validated body as the engine's request. Images that are named by a URL are fetched, PDFs are read.
 
@@ -125,7 +125,7 @@ def timeout(field: float | None, header: str | None) -> float | None:
     return seconds if field is None else min(seconds, field)
 
 
-def _messages(turns: Sequence[schemas.Turn], sources: Sources) -> tuple[ChatMessage, ...]:
+def _messages(turns: Sequence[schemas.Turn], sources: PartSources) -> tuple[ChatMessage, ...]:
     """What a tool gave stands in its turn, or in the user's turn behind it."""
     roles = [None, *(turn.role for turn in turns)]
     return tuple(
@@ -155,7 +155,7 @@ def _message(turn: schemas.Turn, at: int, reader: _PartReader) -> ChatMessage:
 class _PartReader:
     """A turn's texts and pictures, in their order."""
 
-    sources: Sources
+    sources: PartSources
     role: str
     in_result: bool
 

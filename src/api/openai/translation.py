@@ -71,7 +71,7 @@ def to_generate(body: ChatCompletionRequest) -> GenerateRequest:
         raise InvalidRequest(text, param="messages")
     asked = headers()
     reader = PdfReader(service(), convert.timeout(body.timeout, asked.timeout), convert.priority_of(body, asked))
-    made = convert.to_generate(body, request_id(), model, asked, convert.Sources(Fetcher(settings), reader))
+    made = convert.to_generate(body, request_id(), model, asked, convert.PartSources(Fetcher(settings), reader))
     return replace(made, strict=settings.strict_fields, timeout_s=reader.timeout_s(made.timeout_s))
 
 

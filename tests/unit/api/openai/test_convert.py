@@ -19,7 +19,7 @@ HELLO = [{"role": "user", "content": "hello"}]
 
 def generate(**fields: Any) -> GenerateRequest:
     body = ChatCompletionRequest.model_validate({"messages": HELLO, **fields})
-    return convert.to_generate(body, "req-1", "demo", convert.Headers(), convert.Sources(fetch, read))
+    return convert.to_generate(body, "req-1", "demo", convert.Headers(), convert.PartSources(fetch, read))
 
 
 def fetch(url: str, param: str) -> bytes:
