@@ -110,7 +110,7 @@ class Metrics:
     """The registry of one web process."""
 
     def __init__(self, readings: Callable[[], Readings]) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)

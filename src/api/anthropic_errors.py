@@ -47,9 +47,9 @@ class ErrorOut(Wire, frozen=True):
 class ErrorEvent(Wire, frozen=True):
     """The body of an error, and the event of one in a stream."""
 
+    type: str  # "error": clients look for it before all else
     error: ErrorOut
     request_id: str | None = None
-    type: str = "error"
 
 
 def envelope(error: ServiceError, request_id: str | None = None) -> ErrorEvent:
@@ -57,7 +57,7 @@ def envelope(error: ServiceError, request_id: str | None = None) -> ErrorEvent:
     if isinstance(error, ThreadsUnsupported):
         details = {"error_code": error.code, "unsupported": []}
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
-    return ErrorEvent(ErrorOut(kind, _text(error), error.param, error.code, details), request_id)
+    return ErrorEvent("error", ErrorOut(kind, _text(error), error.param, error.code, details), request_id)
 
 
 def _text(error: ServiceError) -> str:

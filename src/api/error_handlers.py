@@ -48,7 +48,7 @@ def envelope(error: ServiceError) -> ErrorEnvelope:
 
 def speaks_anthropic() -> bool:
     """Whether this request is one of Anthropic's API: by its route, or on a shared one by its header."""
-    path = request.path
+    path = request.url_rule.rule if request.url_rule is not None else request.path  # also by another spelling (`paths`)
     return path.startswith("/v1/messages") or (path.startswith("/v1/models") and "anthropic-version" in request.headers)
 
 

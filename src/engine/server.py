@@ -253,6 +253,7 @@ class EngineServer:
             if not peer.gone.done():
                 model = message.request.model if isinstance(message, TokenizeRequest) else message.model
                 backend, _ = self._loaded(model)
+                peer.send(Accepted())
                 peer.send(await self._encoding.tokenize_or_detokenize(message, backend, peer.gone))
         except ServiceError as error:
             peer.send(Failed.of(error))

@@ -38,7 +38,7 @@ def install(app: Flask, settings: SecuritySettings) -> None:
     app.after_request(_secure)
     app.after_request(_tell_fallback)
     if proxies := TrustedProxies(settings.trusted_networks):
-        app.wsgi_app = Forwarded(app.wsgi_app, proxies)  # type: ignore[method-assign]
+        app.wsgi_app = Forwarded(app.wsgi_app, proxies)  # type: ignore[method-assign]  # as Flask's documentation wraps it
     origins = _split(settings.cors_origins)
     if not origins:
         return

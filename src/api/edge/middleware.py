@@ -41,7 +41,8 @@ def install(
     """Wrap the application and tell the middleware what only Flask knows."""
     app.config["MAX_CONTENT_LENGTH"] = None  # ours counts chunked bodies too
     app.before_request(_adopt)
-    app.wsgi_app = RequestMiddleware(app.wsgi_app, metrics, open_body, client_timeout_s)  # type: ignore[method-assign]
+    wrapped = RequestMiddleware(app.wsgi_app, metrics, open_body, client_timeout_s)
+    app.wsgi_app = wrapped  # type: ignore[method-assign]  # as Flask's documentation wraps it
 
 
 def _adopt() -> None:

@@ -117,14 +117,15 @@ class Backends:
         return self._resumable(request, route, EngineCrashed)
 
     def open_question(self, model: str, question: TokenizeRequest | DetokenizeRequest) -> ResumableStream:
-        """What an engine computes nothing for, and can do it no harm; the model is loaded for it.
+        """What an engine computes nothing for; the model is loaded for it.
+
+        It is one of the model's suspects: a text may kill a tokenizer, too.
 
         Raises:
             ModelNotFound: naming the models there are.
         """
         self.check_model(model)
-        harmless = Suspects(self._settings.resume_progress_tokens)
-        return self._resumable(question, self._engine(model, AcquireModel(model)), EngineCrashed, harmless)
+        return self._resumable(question, self._engine(model, AcquireModel(model)), EngineCrashed)
 
     def load(self, model: str, still: Callable[[], None], *, retry: bool) -> None:
         """Have a model brought to the device; returns when it is there.
@@ -184,16 +185,13 @@ class Backends:
         route = _BackendConnector(self, "ocr", path, place)
         return self._resumable(request, route, OcrCrashed)
 
-    def _resumable(
-        self, request: Resumable, route: _BackendConnector, crash: type[ServiceError], suspects: Suspects | None = None
-    ) -> ResumableStream:
-        """`suspects`: those of its back end, unless the request can do no harm."""
-        known = self._suspects.setdefault(route.child, Suspects(self._settings.resume_progress_tokens))
+    def _resumable(self, request: Resumable, route: _BackendConnector, crash: type[ServiceError]) -> ResumableStream:
+        suspects = self._suspects.setdefault(route.child, Suspects(self._settings.resume_progress_tokens))
         kind = "chat" if isinstance(request, GenerateRequest | EmbedRequest) else "ocr"
         return ResumableStream(
             request,
             route,
-            suspects or known,
+            suspects,
             max_wait_s=self._settings.resume_max_wait,
             ends=_ends(route.child.partition(":")[0], crash),
             on_resume=lambda: self.on_resume(kind),

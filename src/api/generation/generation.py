@@ -62,7 +62,7 @@ class EventKinds(Generic[E]):
 
 
 @dataclass(frozen=True)
-class Waits:
+class RequestTimeouts:
     """How long a request is waited for: to its outcome, and until its reader is told of a silence.
 
     `crashed` is what a connection that breaks before the outcome means.
@@ -80,7 +80,7 @@ class Generation(Generic[E]):
         self,
         open_stream: Callable[[], EventStream],
         kinds: EventKinds[E],
-        waits: Waits,
+        timeouts: RequestTimeouts,
         *,
         inflight: InFlight,
         environ: Mapping[str, Any],
@@ -89,9 +89,9 @@ class Generation(Generic[E]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Raises ShuttingDown and Overloaded as `InFlight.enter`, and what `open_stream` raises."""
-        self._kinds, self._waits, self._recorder = kinds, waits, recorder
+        self._kinds, self._timeouts, self._recorder = kinds, timeouts, recorder
         self._on_admitted, self._clock = on_admitted, clock
-        self._deadline = clock() + waits.total_s
+        self._deadline = clock() + timeouts.total_s
         self._admission: Admitted | None = None
         self._taken = self._over = False
         self._early: list[AnyMessage] = []
@@ -192,13 +192,13 @@ class Generation(Generic[E]):
             raise self._failure
         left = self._deadline - self._clock()
         try:
-            batch = self._stream.receive_all(min(self._waits.silence_s, left))
+            batch = self._stream.receive_all(min(self._timeouts.silence_s, left))
         except WaitTimeout:
-            if left <= self._waits.silence_s:
-                raise DeadlineExceeded(f"No response from the back end within {self._waits.total_s:g} s.") from None
+            if left <= self._timeouts.silence_s:
+                raise DeadlineExceeded(f"No response from the back end within {self._timeouts.total_s:g} s.") from None
             return None
         except Disconnected:
-            raise self._ended_here() or self._waits.crashed from None
+            raise self._ended_here() or self._timeouts.crashed from None
         except Cancelled:
             raise self._ended_here() or ClientGone from None  # closed while it was read
         return self._up_to_failure(batch)

@@ -19,8 +19,8 @@ from src.api.generation.suspects import Suspects
 from src.errors import ServiceError
 from src.ipc.client import Cancelled, ConnectError, Disconnected, Stream, WaitTimeout
 from src.ipc.messages.base import Accepted, Failed
-from src.ipc.messages.chat import Admitted, Delta, Embedded, EmbedRequest, Finished, GenerateRequest, HandedOver
-from src.ipc.messages.ocr import OcrPage
+from src.ipc.messages.chat import Admitted, Delta, Embedded, Finished, HandedOver
+from src.ipc.messages.ocr import OcrDocument, OcrPage, OcrRequest
 from src.ipc.messages.wire import AnyMessage
 
 _POLL_S = 0.05
@@ -154,7 +154,7 @@ class ResumableStream:
             stream.close()
             raise Cancelled
         self._suspects.entered(self._suspect)
-        if not isinstance(self._request, GenerateRequest | EmbedRequest):
+        if isinstance(self._request, OcrRequest | OcrDocument):
             self._suspects.taken(self._suspect)  # nothing is said of it before the outcome
         self._entered = True
         self._missing_since = self._first_token = None

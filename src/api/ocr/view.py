@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 from flask import Blueprint, Response, request
 
-from src.api.generation.generation import EventKinds, Generation, Waits
+from src.api.generation.generation import EventKinds, Generation, RequestTimeouts
 from src.api.generation.recorder import Recorder
 from src.api.generation.streaming import collect
 from src.api.ocr import formats, shapes
@@ -95,7 +95,7 @@ def open_pages(
     return Generation(
         lambda: shared.backends.open_ocr(question),
         EventKinds(_is_event, _ends_watch if watched else _ends),
-        Waits(timeout_s, silence_s, crashed),
+        RequestTimeouts(timeout_s, silence_s, crashed),
         inflight=shared.inflight,
         environ=request.environ,
         recorder=recorder,

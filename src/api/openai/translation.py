@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from src.api import error_handlers
 from src.api.edge import auth, body_bounds
 from src.api.edge.cors import note_fallback
-from src.api.generation.generation import ClientGone, EventKinds, Generation, Waits
+from src.api.generation.generation import ClientGone, EventKinds, Generation, RequestTimeouts
 from src.api.generation.recorder import ChatRecorder, Recorder, Uncounted
 from src.api.generation.streaming import Answering, Event, StreamWriter, admitted, collect, stream
 from src.api.openai import convert, disclosure, parts
@@ -138,7 +138,7 @@ def open_at_engine(asked: GenerateRequest | EmbedRequest, kinds: EventKinds[E], 
     return Generation(
         lambda: shared.backends.open_chat(asked),
         kinds,
-        Waits(longest_s, shared.settings.sse_ping_seconds, _crashed()),
+        RequestTimeouts(longest_s, shared.settings.sse_ping_seconds, _crashed()),
         inflight=shared.inflight,
         environ=request.environ,
         recorder=recorder,
@@ -155,7 +155,7 @@ def ask(model: str, question: TokenizeRequest | DetokenizeRequest) -> Tokenized 
     generation = Generation(
         lambda: shared.backends.open_question(model, question),
         _TOKENS,
-        Waits(longest_s, longest_s, _crashed()),
+        RequestTimeouts(longest_s, longest_s, _crashed()),
         inflight=shared.inflight,
         environ=request.environ,
         recorder=Uncounted(),

@@ -68,7 +68,8 @@ def _allow_files(settings: Settings) -> None:
 
 def _drain_on_term(service: Service, graceful_s: float) -> None:
     """On SIGTERM: admit nothing more, and end what still runs before gunicorn cuts it."""
-    gunicorns: Callable[[int, FrameType | None], object] = signal.getsignal(signal.SIGTERM)  # type: ignore[assignment]
+    handler = signal.getsignal(signal.SIGTERM)
+    gunicorns: Callable[[int, FrameType | None], object] = handler  # type: ignore[assignment]  # gunicorn has set one
 
     def on_term(number: int, frame: FrameType | None) -> None:
         if not service.inflight.draining:

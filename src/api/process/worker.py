@@ -134,7 +134,7 @@ def refusal(status: int, reason: str, code: str, text: str, request_id: str) -> 
     return head.encode("latin-1") + body
 
 
-class GunicornLogger(Logger):  # type: ignore[misc]
+class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     """Gunicorn's own messages through the root logger, hence loguru. Access lines are written by `hooks`."""
 
     def setup(self, cfg: Any) -> None:

@@ -159,6 +159,7 @@ class UpstreamServer:
         model = message.request.model if isinstance(message, TokenizeRequest) else message.model
         client, facts = self._loaded(model)
         _check_length(message, facts)
+        peer.send(Accepted())
         asking = asyncio.ensure_future(tokens.tokenize_or_detokenize(message, client, facts))
         try:
             await _first(asking, peer.gone)

@@ -18,6 +18,7 @@ from src.errors import (
     PayloadTooLarge,
     ServiceError,
 )
+from tests.unit.api.conftest import MakeApp
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,36 @@ from src.errors import (
 def test_a_type_for_every_status(error: ServiceError, kind: str) -> None:
     made = envelope(error, "r1")
     assert (made.type, made.error.type, made.error.message, made.request_id) == ("error", kind, error.message, "r1")
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/v1/messages", "/messages", "/v1//messages/"])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "invalid_request_error"),
+        ({"model": "nobody"}, "not_found_error"),
+        ({"max_tokens": "five"}, "invalid_request_error"),
+        ({}, "overloaded_error"),  # no engine runs
+    ],
+)
+def test_every_error_begins_with_its_type(path: str, body: dict[str, object], kind: str, make_app: MakeApp) -> None:
+    """In every spelling of the route; a hosted tool alone is one of them."""
+    whole = {"model": "demo", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]} | body
+    reply = make_app().test_client().open("/", method="POST", environ_overrides={"PATH_INFO": path}, json=whole)
+    assert reply.text.startswith('{"type":"error","error":{'), reply.text
+    assert reply.get_json()["error"]["type"] == kind
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/v1/messages", 405), ("POST", "/v1/messages", 415), ("POST", "/v1/messages/batches", 404)],
+)
+def test_errors_before_the_view_are_anthropics_too(method: str, path: str, status: int, make_app: MakeApp) -> None:
+    """Wrong method, wrong content type, no such route; without a key as well."""
+    reply = make_app().test_client().open(path, method=method, data=b"x")
+    assert (reply.status_code, reply.text[:26]) == (status, '{"type":"error","error":{"')
+    closed = make_app(api_keys=f"alice:user:{'a' * 20}").test_client().open(path, method=method)
+    assert (closed.status_code, closed.text[:26]) == (401, '{"type":"error","error":{"')
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from src.api.generation.client_watch import ClientWatch
 
 PATIENCE_S = 5.0
 MOMENT_S = 0.02
+LOOKS_S = 0.15  # the socket is looked at several times
 
 
 class Client:
@@ -52,13 +53,26 @@ def test_half_closing_counts_as_gone(client: Client) -> None:
     assert client.left.wait(PATIENCE_S)
 
 
-def test_a_pipelined_request_is_not_an_end(client: Client) -> None:
-    """Bytes that follow the request stay for whoever reads the next one; the watch only gives up."""
-    client.far.sendall(b"GET / HTTP/1.1\r\n")
-    assert not client.left.wait(MOMENT_S)
+@pytest.mark.parametrize("sent", [b"\n", b"GET / HTTP/1.1\r\n"])
+@pytest.mark.parametrize("half", [True, False])
+def test_bytes_behind_the_request_hide_no_end(client: Client, sent: bytes, half: bool) -> None:
+    """They stay for whoever reads the next request; that the client leaves after them is noticed all the same, once."""
+    client.far.sendall(sent)
+    assert not client.left.wait(LOOKS_S)
+    client.far.shutdown(socket.SHUT_WR) if half else client.far.close()
+    assert client.left.wait(PATIENCE_S)
+    gevent.sleep(LOOKS_S)
+    assert client.calls == 1
+    assert client.near.recv(100) == sent
+
+
+def test_a_watch_stopped_behind_bytes_is_silent(client: Client) -> None:
+    """The request has ended; the next one has a watch of its own."""
+    client.far.sendall(b"GET")
+    assert not client.left.wait(LOOKS_S)
+    client.watch.stop()
     client.far.close()
-    assert not client.left.wait(MOMENT_S)
-    assert client.near.recv(3) == b"GET"
+    assert not client.left.wait(LOOKS_S)
 
 
 def test_a_stopped_watch_is_silent(client: Client) -> None:

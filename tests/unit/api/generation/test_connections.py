@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from src.api.generation.connections import Backends
-from src.errors import BackendUnavailable, ModelNotFound
+from src.api.generation.resume import ResumableStream
+from src.errors import BackendUnavailable, EngineCrashed, ModelNotFound, ServiceError
 from src.ipc.messages.base import Accepted
-from src.ipc.messages.chat import GenerateRequest
+from src.ipc.messages.chat import Finished, GenerateRequest, TokenizeRequest
 from src.ipc.messages.ocr import OcrRequest
 from src.ipc.messages.status import SystemStatus
+from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
 from src.metrics import ModelReading
 from tests.conftest import MakeSettings
-from tests.unit.api.fakes import TableBackends, table
+from tests.unit.api.fakes import TableBackends, finished, table
 from tests.unit.ipc.conftest import ServerThread
 
 MEMORY = {"active": 10, "peak": 20, "limit": 30}
@@ -98,6 +103,52 @@ def test_a_granted_load_of_an_engine_that_has_failed(make_settings: MakeSettings
         TableBackends(settings, table()).load("demo", lambda: None, retry=False)
         with pytest.raises(BackendUnavailable, match="engine:demo has failed: no memory"):
             TableBackends(settings, failed).load("demo", lambda: None, retry=False)
+
+
+class Poisoned:
+    """An engine that dies of every text to be tokenized, and answers a chat that it is left alone with."""
+
+    def __init__(self) -> None:
+        self.chats = threading.Event()
+        self.crashes = 0
+
+    async def __call__(self, peer: Peer) -> None:
+        """A handler that returns closes its connection."""
+        message, life = await peer.receive(), self.crashes
+        peer.send(Accepted())
+        if isinstance(message, TokenizeRequest):
+            await asyncio.wait([peer.gone], timeout=0.1)  # until the chat is back, too
+            self.crashes += 1
+            return
+        self.chats.set()
+        for _ in range(50):
+            await asyncio.wait([peer.gone], timeout=0.01)
+            if self.crashes != life:
+                return
+        peer.send(finished())
+
+
+def _outcome(stream: ResumableStream) -> AnyMessage | ServiceError:
+    """The last that a request is told."""
+    try:
+        return stream.receive_all(20)[-1]
+    except ServiceError as error:
+        return error
+    finally:
+        stream.close()
+
+
+def test_a_poisonous_text_condemns_no_chat_beside_it(make_settings: MakeSettings, runtime_dir: Path) -> None:
+    """A request to tokenize is among its model's suspects: the chat was not alone at a crash, and is answered."""
+    backends, engine = Backends(make_settings(resume_max_wait=20)), Poisoned()
+    request = GenerateRequest("id", "demo", ())
+    with ServerThread(runtime_dir / "engine-demo.sock", engine), ThreadPoolExecutor(2) as crowd:
+        chat = crowd.submit(_outcome, backends.open_chat(request))
+        assert engine.chats.wait(5)
+        text = crowd.submit(_outcome, backends.open_question("demo", TokenizeRequest(request)))
+        assert isinstance(chat.result(20), Finished)
+        assert isinstance(text.result(20), EngineCrashed)
+    assert engine.crashes >= 3
 
 
 def test_a_load_that_nobody_can_order(make_settings: MakeSettings) -> None:

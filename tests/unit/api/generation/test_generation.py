@@ -7,7 +7,7 @@ from typing import TypeGuard
 
 import pytest
 
-from src.api.generation.generation import Cause, ClientGone, EventKinds, EventStream, Generation, Waits
+from src.api.generation.generation import Cause, ClientGone, EventKinds, EventStream, Generation, RequestTimeouts
 from src.api.generation.inflight import InFlight
 from src.api.generation.recorder import ChatRecorder
 from src.api.generation.streaming import Event, admitted
@@ -59,7 +59,7 @@ class Case:
         return Generation(
             open_stream,
             self._kinds,
-            Waits(timeout_s, SILENCE_S, CRASHED),
+            RequestTimeouts(timeout_s, SILENCE_S, CRASHED),
             inflight=self.inflight,
             environ={},
             recorder=ChatRecorder(self.metrics, REQUEST, ("demo", "fake"), self.clock),
