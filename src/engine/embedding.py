@@ -142,6 +142,8 @@ class Embeddings:
 
     def _begin(self, now: float, budget: int) -> None:
         self._rows = list(self._gather(budget))
+        if self._rows:
+            self._open.count_turn(self._rows[0][0])
         for job, index in self._rows:
             job.left.remove(index)
             job.started = now if job.started is None else job.started
@@ -152,13 +154,20 @@ class Embeddings:
     def _gather(self, budget: int) -> Iterator[tuple[Embedding, int]]:
         """The next texts whose rows × longest stay within the budget; one at least."""
         rows = longest = 0
-        for job in self._open:
+        for job in self._in_turn():
             for index in job.left:
                 longest = max(longest, len(job.texts[index]))
                 rows += 1
                 if rows > 1 and rows * longest > budget:
                     return
                 yield job, index
+
+    def _in_turn(self) -> Iterator[Embedding]:
+        """The one whose turn it is, and what else fits in."""
+        first = self._open.first()
+        if first is not None:
+            yield first
+            yield from (job for job in self._open if job is not first)
 
     def _record(self, job: Embedding, index: int, mean: NDArray[np.float32], now: float) -> Iterator[EmbedEvent]:
         vector = unit(mean, job.request.dimensions)

@@ -1,4 +1,4 @@
-"""The engine's queue: priority classes with ageing, first come first served within a class. Pure.
+"""The engine's queue: priority classes with ageing, API keys by turns within a class (`fairness`). Pure.
 
 A request of the next class stands PRIORITY_AGEING seconds behind: `low` that has waited that long goes before a
 `normal` that just came, so nothing starves. Owner thread; written by the scheduler alone.
@@ -7,10 +7,10 @@ A request of the next class stands PRIORITY_AGEING seconds behind: `low` that ha
 from __future__ import annotations
 
 import math
-from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
+from src.fairness import Turns, anybody
 from src.ipc.messages.base import Priority
 from src.ipc.messages.chat import EmbedRequest, GenerateRequest
 
@@ -35,26 +35,29 @@ class Waiting(Generic[W]):
     """Requests in the order in which their turn comes."""
 
     def __init__(self, ageing_s: float) -> None:
-        self._ageing_s = ageing_s
-        self._queue: list[tuple[float, int, W]] = []
-        self._count = 0
+        self._turns: Turns[W] = Turns(_RANK, ageing_s, lambda one: one.request.priority, lambda one: one.request.salt)
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._turns)
 
     def __iter__(self) -> Iterator[W]:
-        return (one for _, _, one in self._queue)
+        return iter(self._turns)
 
     def push(self, one: W) -> None:
-        self._count += 1
-        due = one.arrived + _RANK[one.request.priority] * self._ageing_s
-        insort(self._queue, (due, self._count, one))
+        self._turns.push(one, one.arrived)
 
-    def first(self) -> W:
-        return self._queue[0][2]
+    def first(self, may_run: Callable[[str], bool] = anybody) -> W | None:
+        """Whose turn it is, among the owners who `may_run`."""
+        return self._turns.first(may_run)
 
-    def pop(self) -> W:
-        return self._queue.pop(0)[2]
+    def take(self, one: W) -> None:
+        """It runs now: its owner's next turn is behind all others'."""
+        self._turns.count_turn(one)
+        self._turns.remove(one)
+
+    def count_turn(self, one: W) -> None:
+        """It had a turn and waits for its next."""
+        self._turns.count_turn(one)
 
     def remove(self, one: W) -> None:
-        self._queue = [entry for entry in self._queue if entry[2] is not one]
+        self._turns.remove(one)

@@ -1,29 +1,69 @@
-"""How many sequences an engine admits, running or waiting. Pure; asked by the servers of all engines."""
+"""How many sequences an engine admits, in all and of one key. Asked by the servers of all engines."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
 from src.errors import InvalidRequest, Overloaded
-from src.ipc.messages.chat import GenerateRequest
+from src.fairness import share
+from src.ipc.messages.chat import DetokenizeRequest, EmbedRequest, GenerateRequest, TokenizeRequest
 from src.settings import EngineSettings
 
+Admissible = GenerateRequest | EmbedRequest | TokenizeRequest | DetokenizeRequest
+P = TypeVar("P")
+_SMALL_BATCH = 8  # below, a place is too much of the batch to be kept free
+_LIMITS = "MAX_NUM_SEQS + MAX_QUEUE_SIZE"
 
-def sequences_of(request: object) -> int:
+
+def sequences_of(request: Admissible) -> int:
     """What a request counts: its answers."""
     return max(1, len(request.choices)) if isinstance(request, GenerateRequest) else 1
 
 
-def check(request: object, taken: int, settings: EngineSettings, retry_after_s: float) -> int:
-    """The sequences of a request that comes when `taken` are running or waiting.
+def salt_of(request: Admissible) -> str:
+    return request.request.salt if isinstance(request, TokenizeRequest) else request.salt
 
-    Raises:
-        InvalidRequest: they would never have room.
-        Overloaded: they have none now.
-    """
-    count, limit = sequences_of(request), settings.max_num_seqs + settings.max_queue_size
-    if count > limit:
-        text = f"n asks for {count} answers; at most {limit} run or wait here (MAX_NUM_SEQS + MAX_QUEUE_SIZE)."
-        raise InvalidRequest(text, param="n")
-    if taken + count > limit:
-        text = f"Too many sequences: {taken} of {limit} are running or waiting (MAX_NUM_SEQS + MAX_QUEUE_SIZE)"
-        raise Overloaded(f"{text}, there is no capacity for {count} more.", retry_after_s=retry_after_s)
-    return count
+
+def batch_share(max_num_seqs: int, owner: str) -> int:
+    """Running sequences of one key: of a batch that is not small, the last place is for another one's first."""
+    return max_num_seqs - 1 if owner and max_num_seqs >= _SMALL_BATCH else max_num_seqs
+
+
+class SequenceRoom(Generic[P]):
+    """The sequences of the requests that are running or waiting, by peer."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self._limit = settings.max_num_seqs + settings.max_queue_size
+        self._open: dict[P, tuple[str, int]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    def __iter__(self) -> Iterator[P]:
+        return iter(self._open)
+
+    def enter(self, peer: P, request: Admissible, retry_after_s: float) -> None:
+        """Count a request's sequences. The share does not depend on the others: after a crash all have room again.
+
+        Raises:
+            InvalidRequest: they would never have room.
+            Overloaded: they have none now.
+        """
+        count, owner = sequences_of(request), salt_of(request)
+        own = share(self._limit, owner)
+        if count > own:
+            text = f"n asks for {count} answers; at most {own} of one client run or wait here ({_LIMITS})."
+            raise InvalidRequest(text, param="n")
+        taken, held = (sum(n for whose, n in self._open.values() if of in (None, whose)) for of in (None, owner))
+        if taken + count > self._limit:
+            text = f"Too many sequences: {taken} of {self._limit} are running or waiting ({_LIMITS})"
+            raise Overloaded(f"{text}, there is no capacity for {count} more.", retry_after_s=retry_after_s)
+        if held + count > own:
+            text = f"Too many sequences of this key: {held} are running or waiting, its share is {own} of {self._limit}"
+            raise Overloaded(f"{text} ({_LIMITS}); there is none for {count} more.", retry_after_s=retry_after_s)
+        self._open[peer] = owner, count
+
+    def leave(self, peer: P) -> None:
+        """May be told again."""
+        self._open.pop(peer, None)

@@ -19,6 +19,7 @@ from src.engine.embedding import Embedding, Embeddings
 from src.engine.pace import StepTimes
 from src.engine.phases import Phases
 from src.engine.queue import Waiting
+from src.engine.room import batch_share
 from src.engine.sequence import Sequence, Status
 from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest
 from src.gpu import Movable
@@ -250,10 +251,11 @@ class Scheduler:
     def _admit(self, now: float) -> None:
         if self._embeddings and not self._prompts_turn:
             return
-        while self._waiting and len(self._running) < self._max_num_seqs:
-            if not self._can_admit(self._waiting.first()):
+        while len(self._running) < self._max_num_seqs:
+            sequence = self._waiting.first(self._may_run)
+            if sequence is None or not self._can_admit(sequence):
                 return
-            sequence = self._waiting.pop()
+            self._waiting.take(sequence)
             self._prompts_turn = False
             sequence.started = sequence.first_token = now
             if sequence.finished_on_replay is not None:
@@ -262,6 +264,10 @@ class Scheduler:
                 continue
             self._start(sequence)
             self._phases.add({"admit": self._clock() - now})
+
+    def _may_run(self, salt: str) -> bool:
+        running = sum(seq.request.salt == salt for seq in self._running.values())
+        return running < batch_share(self._max_num_seqs, salt)
 
     def _can_admit(self, sequence: Sequence) -> bool:
         """Look up the cached prefix, then whether there is room to compute the rest."""

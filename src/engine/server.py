@@ -18,12 +18,13 @@ from typing import Any
 
 import psutil
 
-from src.engine import embedding, room
+from src.engine import embedding
 from src.engine.backend import Backend, has_formed_tools, is_constrained
 from src.engine.encoding import Encoding
 from src.engine.fair_queue import PeerGone
 from src.engine.guard import MemoryGuard
 from src.engine.progress import LoadMeter
+from src.engine.room import SequenceRoom
 from src.engine.scheduler import Event, Scheduler, Work
 from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, ServiceError
 from src.gpu import footprint
@@ -105,7 +106,7 @@ class EngineServer:
         self._backend: Backend | None = None
         self._scheduler: Scheduler | None = None
         self._guard: MemoryGuard | None = None
-        self._open: dict[Peer, int] = {}  # sequences of the requests that are running or waiting
+        self._open: SequenceRoom[Peer] = SequenceRoom(settings)
         self._handing_over = False
         self._routes: dict[Work, _Subscriber] = {}
         self._lag = threading.BoundedSemaphore(_MAX_LAG)
@@ -230,7 +231,7 @@ class EngineServer:
         except PeerGone:
             return
         finally:
-            self._open.pop(peer, None)
+            self._open.leave(peer)
 
     async def _move(self, peer: Peer, message: MoveWeights) -> None:
         """Answered when it is done; the supervisor's patience is the deadline."""
@@ -263,7 +264,7 @@ class EngineServer:
     def _enter(self, peer: Peer, request: GenerateRequest | EmbedRequest) -> None:
         """Count a request's sequences; raises Overloaded when there is no capacity for them."""
         wait_s = self._scheduler.retry_after_s() if self._scheduler else 1.0
-        self._open[peer] = room.check(request, sum(self._open.values()), self._settings, wait_s)
+        self._open.enter(peer, request, wait_s)
 
     async def _generate(self, peer: Peer, request: GenerateRequest) -> None:
         resumed = bool(request.prefix) or any(choice.prefix for choice in request.choices)

@@ -22,6 +22,7 @@ from src.errors import (
     ServiceError,
     ShuttingDown,
 )
+from src.fairness import share
 from src.ipc.messages.base import Failed, Priority
 from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrRequest, OcrResult
 from src.ocr.pool import Pool, Slot, WorkerCrashed, WorkerGone
@@ -43,6 +44,7 @@ class QueuedPage:
     arrived: float
     wait_until: float
     priority: Priority = "normal"
+    owner: str = ""
     expiry: asyncio.TimerHandle | None = None
     queue_s: float = 0.0
     crashed: bool = False
@@ -93,18 +95,23 @@ class Admission:
     # ---- submitting
 
     def submit(
-        self, request: OcrRequest | OcrInspect, priority: Priority = "normal", wait_s: float | None = None
+        self,
+        request: OcrRequest | OcrInspect,
+        priority: Priority = "normal",
+        wait_s: float | None = None,
+        owner: str = "",
     ) -> QueuedPage:
         """Enqueue a page in its priority class; its `outcome` will complete. `wait_s`: default OCR_QUEUE_TIMEOUT.
+        `owner`: the key it is read for; keys take turns.
 
         Raises:
             ServiceError: the queue is full, the recognizer failed to load, or the broker is stopping.
         """
-        self._check_open()
+        self._check_open(owner)
         loop = asyncio.get_running_loop()
         now = loop.time()
         wait_until = now + (self._settings.ocr_queue_timeout if wait_s is None else wait_s)
-        page = QueuedPage(request, loop.create_future(), now, wait_until, priority)
+        page = QueuedPage(request, loop.create_future(), now, wait_until, priority, owner)
         self._waiting.add(page)
         self._limit_wait(page)
         self.pump()
@@ -123,7 +130,7 @@ class Admission:
             slot = self._pool.take()
             if slot is None:
                 break
-            self._start(self._waiting.first(), slot)
+            self._start(self._waiting.pop(), slot)
 
     async def close(self) -> None:
         """Fail every page and accept no new ones."""
@@ -136,13 +143,16 @@ class Admission:
 
     # ---- waiting
 
-    def _check_open(self) -> None:
+    def _check_open(self, owner: str) -> None:
         if self._closed:
             raise ShuttingDown(_STOPPING)
         if self._pool.state == "failed":
             raise self._load_failed()
         if self.waiting >= self._settings.ocr_queue_size:
             raise self._overloaded(f"{self.waiting} pages are waiting (OCR_QUEUE_SIZE)")
+        own = self._waiting.held(owner)
+        if own >= share(self._settings.ocr_queue_size, owner):
+            raise self._overloaded(f"{own} pages of this key are waiting; the rest of OCR_QUEUE_SIZE is for others")
 
     def _limit_wait(self, page: QueuedPage) -> None:
         page.expiry = asyncio.get_running_loop().call_at(page.wait_until, self._expire, page)
@@ -177,7 +187,7 @@ class Admission:
 
     def _fail_all(self, error: ServiceError) -> None:
         while self._waiting:
-            page = self._waiting.first()
+            page = self._waiting.pop()
             self._dequeue(page)
             page.settle(Failed.of(error))
 

@@ -129,7 +129,7 @@ class Broker:
     # ---- a page
 
     async def _page(self, peer: Peer, request: OcrRequest) -> None:
-        page = self._admission.submit(request, request.priority)
+        page = self._admission.submit(request, request.priority, owner=request.owner)
         try:
             outcome = await page.outcome
         finally:
@@ -153,7 +153,7 @@ class Broker:
                 self._spool.remove(path)
 
     async def _read(self, peer: Peer, document: OcrDocument, path: Path) -> OcrJob | None:
-        source = Source(document.id, str(path), document.base64, document.pages, document.options, document.priority)
+        source = Source.of(document, path)
         run = DocumentRun(self._admission, source, wait_s=document.timeout_s, patient=False)
         contents, numbers = await run.open(self._settings.ocr_max_pages)
         if len(numbers) > document.max_pages:

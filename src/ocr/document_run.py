@@ -10,12 +10,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 from src.documents import pages
 from src.documents.pages import Ranges
 from src.errors import BackendUnavailable, InternalError, Overloaded, PayloadTooLarge, ServiceError
 from src.ipc.messages.base import Failed, Priority
-from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrOptions, OcrRequest, OcrResult
+from src.ipc.messages.ocr import OcrContents, OcrDocument, OcrInspect, OcrOptions, OcrRequest, OcrResult
 from src.ocr.admission import Admission, QueuedPage
 
 OnPage = Callable[[int, "OcrResult | Failed"], Awaitable[None]]
@@ -36,6 +37,13 @@ class Source:
     ranges: Ranges
     options: OcrOptions
     priority: Priority
+    owner: str = ""
+
+    @classmethod
+    def of(cls, document: OcrDocument, path: Path) -> Source:
+        """A document that came, spooled at `path`."""
+        wanted = document.pages, document.options, document.priority, document.owner
+        return cls(document.id, str(path), document.base64, *wanted)
 
 
 class DocumentRun:
@@ -75,7 +83,7 @@ class DocumentRun:
 
     async def _one(self, inspect: OcrInspect) -> OcrContents | OcrResult | Failed:
         try:
-            page = self._admission.submit(inspect, self._source.priority)
+            page = self._admission.submit(inspect, self._source.priority, owner=self._source.owner)
         except ServiceError as error:
             return Failed.of(error)
         try:
@@ -110,7 +118,9 @@ class DocumentRun:
         """Submit as many pages as keep the workers busy; the rest stays out of the queue."""
         try:
             while todo and len(running) < self._admission.width:
-                page = self._admission.submit(self._request(todo), self._source.priority, self._wait_s)
+                page = self._admission.submit(
+                    self._request(todo), self._source.priority, self._wait_s, self._source.owner
+                )
                 running[page.outcome] = todo.popleft(), page
         except (Overloaded, BackendUnavailable) as error:
             if not running and not (self._patient and error.code in _TRANSIENT):

@@ -112,7 +112,7 @@ class Jobs:
             BackendUnavailable: the job cannot be stored.
         """
         now, name = self._clock(), f"ocr-{uuid.uuid4().hex}"
-        source = Source(document.id, str(path), document.base64, document.pages, document.options, document.priority)
+        source = Source.of(document, path)
         job = OcrJob(name, "queued", document.format, now, now + self._settings.ocr_job_ttl, len(document.data))
         job = msgspec.structs.replace(job, owner=document.owner)
         try:

@@ -1,4 +1,4 @@
-"""The priority queue of pages: FIFO within each class, with ageing against starvation. Used by `admission`.
+"""The priority queue of pages: classes with ageing, API keys by turns within a class (`fairness`). Used by `admission`.
 
 Each lower class is ordered as if it had arrived `AGE_S` later: a low page waits that long behind high ones, not for
 ever.
@@ -10,19 +10,22 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
+from src.fairness import Turns
 from src.ipc.messages.base import Priority
 
 AGE_S = 20.0
-_RANK: dict[Priority, int] = {"high": 0, "normal": 1, "low": 2, "background": 3}
+_RANK: dict[Priority, float] = {"high": 0, "normal": 1, "low": 2, "background": 3}
 
 
 class QueueItem(Protocol):
-    """`arrived`: on the clock of the queue's owner."""
+    """`arrived`: on the clock of the queue's owner. `owner`: the key it is read for."""
 
     @property
     def arrived(self) -> float: ...
     @property
     def priority(self) -> Priority: ...
+    @property
+    def owner(self) -> str: ...
 
 
 T = TypeVar("T", bound=QueueItem)
@@ -33,40 +36,39 @@ class PageQueue(Generic[T]):
 
     def __init__(self) -> None:
         self._requeued: deque[T] = deque()
-        self._classes: dict[Priority, deque[T]] = {priority: deque() for priority in _RANK}
+        self._turns: Turns[T] = Turns(_RANK, AGE_S, lambda item: item.priority, lambda item: item.owner)
 
     def __len__(self) -> int:
-        return sum(len(queue) for queue in self._queues())
+        return len(self._requeued) + len(self._turns)
 
     def __iter__(self) -> Iterator[T]:
-        for queue in self._queues():
-            yield from queue
+        yield from self._requeued
+        yield from self._turns
 
     def __bool__(self) -> bool:
         return len(self) > 0
 
+    def held(self, owner: str) -> int:
+        """How many of one owner's wait for their first turn."""
+        return self._turns.held(owner)
+
     def add(self, item: T) -> None:
-        self._classes[item.priority].append(item)
+        self._turns.push(item, item.arrived)
 
     def requeue(self, item: T) -> None:
         self._requeued.appendleft(item)
 
-    def first(self) -> T:
+    def pop(self) -> T:
         """The next item; IndexError when the queue is empty."""
         if self._requeued:
-            return self._requeued[0]
-        heads = [queue[0] for queue in self._classes.values() if queue]
-        if not heads:
+            return self._requeued.popleft()
+        item = self._turns.pop()
+        if item is None:
             raise IndexError("the page queue is empty")
-        return min(heads, key=lambda item: item.arrived + AGE_S * _RANK[item.priority])
+        return item
 
     def remove(self, item: T) -> None:
         """Remove an item, if it is queued."""
-        for queue in self._queues():
-            if item in queue:
-                queue.remove(item)
-                return
-
-    def _queues(self) -> Iterator[deque[T]]:
-        yield self._requeued
-        yield from self._classes.values()
+        if item in self._requeued:
+            self._requeued.remove(item)
+        self._turns.remove(item)

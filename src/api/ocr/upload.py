@@ -41,7 +41,7 @@ class Upload:
         """A file that is one image, as one page."""
         pages.select(self.fields.ranges(), 1)
         options, priority = self.fields.options(), self.fields.priority or "normal"
-        return OcrRequest(request_id(), self.data, self.base64, options=options, priority=priority)
+        return OcrRequest(request_id(), self.data, self.base64, options=options, priority=priority, owner=auth.owner())
 
     def document(self, as_job: Presence, max_pages: int, timeout_s: float, priority: Priority) -> OcrDocument:
         fields = self.fields

@@ -1,4 +1,4 @@
-"""The queue before the upstream server: so many requests at once, the others wait here, by priority and arrival.
+"""The queue before the upstream server: so many requests at once, the others wait here, by priority, keys by turns.
 
 Event loop's thread. The order is the one of every engine (`engine.queue`).
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from src.engine.queue import Waiting
+from src.engine.room import batch_share
 from src.engine.upstream.exchange import UpstreamRequest
 from src.ipc.messages.chat import GenerateRequest
 
@@ -62,7 +63,13 @@ class RequestQueue:
         self._call()
 
     def _call(self) -> None:
-        while len(self._waiting) and self.running < self.places:
-            turn = self._waiting.pop()
+        while self.running < self.places:
+            turn = self._waiting.first(self._may_run)
+            if turn is None:
+                return
+            self._waiting.take(turn)
             self._running.add(turn)
             turn.called.set_result(None)
+
+    def _may_run(self, salt: str) -> bool:
+        return sum(one.request.salt == salt for one in self._running) < batch_share(self.places, salt)

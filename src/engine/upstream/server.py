@@ -18,9 +18,10 @@ import psutil
 from loguru import logger
 from msgspec.structs import replace
 
-from src.engine import room, text_bound, turns
+from src.engine import text_bound, turns
 from src.engine.deadlines import budget
 from src.engine.pace import StepTimes
+from src.engine.room import SequenceRoom
 from src.engine.text_bound import TextBound
 from src.engine.upstream import errors, tokens
 from src.engine.upstream import request as request_body
@@ -80,7 +81,7 @@ class UpstreamServer:
         self._facts: ServerFacts | None = None
         self._queue = RequestQueue(settings.max_num_seqs, settings.priority_ageing, clock)
         self._pace = StepTimes()
-        self._open: dict[Peer, int] = {}  # sequences of the requests that are running or waiting
+        self._open: SequenceRoom[Peer] = SequenceRoom(settings)
         self._steps = self._tokens = self._answers = 0
         self._handing_over = False
         self.idle = asyncio.Event()
@@ -145,14 +146,14 @@ class UpstreamServer:
             await self._handle_broken_connection(str(error))
             peer.send(Failed.of(_broken()))
         finally:
-            self._open.pop(peer, None)
+            self._open.leave(peer)
             if not self._open:
                 self.idle.set()
 
     def _enter(self, peer: Peer, message: GenerateRequest | TokenizeRequest | DetokenizeRequest) -> None:
         """Count a request's sequences; raises Overloaded when there is no capacity for them."""
         wait_s = self._pace.wait_s(self._queue.waiting, self._queue.places)
-        self._open[peer] = room.check(message, sum(self._open.values()), self._settings, wait_s)
+        self._open.enter(peer, message, wait_s)
 
     async def _tokenize_or_detokenize(self, peer: Peer, message: TokenizeRequest | DetokenizeRequest) -> None:
         """Cancelled when the client has left."""

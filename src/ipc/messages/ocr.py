@@ -24,7 +24,7 @@ class OcrRequest(Message, frozen=True):
     """One page to read: the bytes of an image file, or their base64 text, decoded in the worker.
 
     With `path` it is page `page` (from 0) of the document in that file. `fallback`: use the bundled recognizer.
-    `read_ahead`: pages of the document that the same worker gets next.
+    `read_ahead`: pages of the document that the same worker gets next. `owner`: the name of the requesting key.
     """
 
     id: str
@@ -36,6 +36,7 @@ class OcrRequest(Message, frozen=True):
     priority: Priority = "normal"
     fallback: bool = False
     read_ahead: tuple[int, ...] = ()
+    owner: str = ""
 
 
 class OcrInspect(Message, frozen=True):

@@ -416,6 +416,34 @@ def test_classes_go_first_and_age() -> None:
     assert order == [high, normal, low, newcomer]
 
 
+def test_keys_are_admitted_by_turns() -> None:
+    """Behind many requests of one key another's waits for the next place, not for all of them."""
+    bench = Bench(max_num_seqs=1)
+    flood = [bench.submit(max_tokens=1, salt="bob") for _ in range(5)]
+    bench.turns(1)
+    hello = bench.submit(max_tokens=1, salt="alice")
+    bench.turns(20)
+    order = [owner for owner, message in bench.events if isinstance(message, Finished)]
+    assert order == [*flood[:2], hello, *flood[2:]]
+
+
+def test_one_keys_long_answers_leave_a_place_of_the_batch() -> None:
+    """Another key's first request is admitted at once; without keys all places are taken."""
+    bench = Bench(max_num_seqs=8)
+    for _ in range(9):
+        bench.submit(max_tokens=40, salt="bob")
+    bench.turns(2)
+    assert (bench.scheduler.load().running, bench.scheduler.load().waiting) == (7, 2)
+    hello = bench.submit(max_tokens=1, salt="alice")
+    bench.turns(3)
+    assert any(isinstance(message, Finished) for message in bench.of(hello))
+    nobody = Bench(max_num_seqs=8)
+    for _ in range(9):
+        nobody.submit(max_tokens=40)
+    nobody.turns(2)
+    assert nobody.scheduler.load().running == 8
+
+
 def test_a_stream_that_stands_still_is_ended() -> None:
     """Between two tokens of a stream no more than the gap's budget may pass; prefill does not count."""
     bench = Bench(chunk=1)

@@ -1,14 +1,13 @@
-"""Texts that are refused before they are encoded, and how many answers have room."""
+"""Texts that are refused before they are encoded."""
 
 from __future__ import annotations
 
 import pytest
 
-from src.engine import room, text_bound
+from src.engine import text_bound
 from src.engine.text_bound import TextBound
-from src.errors import ContextLengthExceeded, InvalidRequest, Overloaded
-from src.ipc.messages.chat import ChatMessage, Choice, EmbedRequest, GenerateRequest, RawPrompt, Tool, ToolCall
-from tests.conftest import MakeSettings
+from src.errors import ContextLengthExceeded
+from src.ipc.messages.chat import ChatMessage, GenerateRequest, RawPrompt, Tool, ToolCall
 
 BOUND = TextBound(context=100, longest=8)
 
@@ -49,17 +48,3 @@ def test_all_text_of_a_request_counts() -> None:
     assert text_bound.request_size(request) == 2 + 3 + 1 + 2 + 1 + 3 + 4
     assert text_bound.request_size(GenerateRequest("r", "m", (), raw_prompt=RawPrompt("abcd"))) == 4
     assert text_bound.request_size(GenerateRequest("r", "m", (), raw_prompt=RawPrompt(tokens=(1, 2)))) == 0
-
-
-def test_sequences_are_counted(make_settings: MakeSettings) -> None:
-    """Each of `n` answers takes room; more than there ever is are a 400, more than there is now a 429."""
-    settings = make_settings(max_num_seqs=2, max_queue_size=4)
-    four = GenerateRequest("r", "m", (), choices=tuple(map(Choice, range(4))))
-    assert room.check(four, 2, settings, 1.0) == 4
-    assert room.check(EmbedRequest("e", "m", (RawPrompt("a"),) * 9), 5, settings, 1.0) == 1
-    with pytest.raises(Overloaded, match=r"3 of 6 .*MAX_QUEUE_SIZE.*4 more") as caught:
-        room.check(four, 3, settings, 7.0)
-    assert caught.value.retry_after_s == 7.0
-    with pytest.raises(InvalidRequest, match="n asks for 7 answers; at most 6") as refused:
-        room.check(GenerateRequest("r", "m", (), choices=tuple(map(Choice, range(7)))), 0, settings, 1.0)
-    assert refused.value.param == "n"

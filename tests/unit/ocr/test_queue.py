@@ -15,14 +15,13 @@ class Someone:
     name: str
     arrived: float
     priority: Priority = "normal"
+    owner: str = ""
 
 
 def order(line: PageQueue[Someone]) -> str:
     names = ""
     while line:
-        first = line.first()
-        line.remove(first)
-        names += first.name
+        names += line.pop().name
     return names
 
 
@@ -55,4 +54,14 @@ def test_an_empty_queue_raises() -> None:
     line: PageQueue[Someone] = PageQueue()
     line.remove(Someone("a", 0))
     with pytest.raises(IndexError):
-        line.first()
+        line.pop()
+
+
+def test_keys_take_turns() -> None:
+    """Behind many pages of one key another's first one waits for one of them, not for all."""
+    line: PageQueue[Someone] = PageQueue()
+    for number in range(5):
+        line.add(Someone("b", number, owner="bob"))
+    line.add(Someone("a", 9, owner="alice"))
+    line.add(Someone("A", 10, owner="alice"))
+    assert order(line) == "babAbbb"
