@@ -226,7 +226,7 @@ def service(settings: Settings) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="stoker-", dir="/tmp") as folder:  # private; short, for a socket
         environment = process_environment(
-            "ocr", settings, RUNTIME_DIR=folder, ENABLE_LOG_FILE="false", LOG_LEVEL="ERROR"
+            "ocr", settings, RUNTIME_DIR=folder, STATE_DIR=folder, ENABLE_LOG_FILE="false", LOG_LEVEL="ERROR"
         )
         broker = subprocess.Popen(
             [sys.executable, "-m", "src.ocr.main"], cwd=ROOT, env=environment, stdin=subprocess.PIPE

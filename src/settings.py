@@ -347,6 +347,9 @@ class SupervisorSettings(BaseModel):
     """Supervisor: keeps the others alive."""
 
     runtime_dir: Path | None = Field(None, description="Private folder for sockets; empty is one under /tmp.")
+    state_dir: Path | None = Field(
+        None, description="Private folder for OCR jobs, on a disk; empty is state/, or RUNTIME_DIR where that is set."
+    )
     start_timeout: float = Field(600.0, gt=0, le=86400, description="Seconds a process may take until it is ready.")
     start_stall_timeout: float = Field(
         180.0, ge=0, le=86400, description="Seconds a start may make no progress, such as bytes read; 0: START_TIMEOUT."
@@ -543,6 +546,11 @@ class Settings(
             return ROOT / self.runtime_dir
         digest = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
         return Path("/tmp") / f"stoker-{os.getuid()}-{digest}"  # noqa: S108  # made 0700 and its owner checked
+
+    @property
+    def state_path(self) -> Path:
+        """Instances that run from one checkout differ in RUNTIME_DIR, and share no jobs."""
+        return ROOT / (self.state_dir or self.runtime_dir or "state")
 
 
 GROUPS: tuple[type[BaseModel], ...] = (

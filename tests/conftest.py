@@ -38,7 +38,13 @@ def make_settings(runtime_dir: Path, tmp_path: Path) -> MakeSettings:
     def make(**changes: Any) -> Settings:
         return Settings(
             _env_file=None,
-            **{"runtime_dir": runtime_dir, "log_dir": tmp_path / "logs", "resume_max_wait": 0.2, **changes},
+            **{
+                "runtime_dir": runtime_dir,
+                "log_dir": tmp_path / "logs",
+                "state_dir": tmp_path / "state",
+                "resume_max_wait": 0.2,
+                **changes,
+            },
         )
 
     return make

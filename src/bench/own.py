@@ -37,7 +37,13 @@ def service(settings: Settings, model: str) -> Iterator[ServerAddress]:
     """
     key, port = secrets.token_urlsafe(), free_port()
     with tempfile.TemporaryDirectory(prefix="stoker-", dir="/tmp") as folder:  # private; short, for sockets
-        own = {"host": "127.0.0.1", "port": port, "runtime_dir": Path(folder), "log_dir": Path(folder)}
+        own = {
+            "host": "127.0.0.1",
+            "port": port,
+            "runtime_dir": Path(folder),
+            "state_dir": Path(folder),
+            "log_dir": Path(folder),
+        }
         own |= {"default_model": model, "lazy_load": False, "ocr_workers": 0, "enable_log_file": False}
         _check(settings.model_copy(update=own))
         console = Path(folder) / "console"

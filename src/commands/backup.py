@@ -1,26 +1,31 @@
 """`run.py backup`: one archive of this installation's settings and data.
 
-Settings, digests of keys, logs, and with --models the models; readable by its owner only, as `.env` may contain keys.
-Caches, sockets and the virtual environment are not included.
+Settings, digests of keys, logs, OCR jobs, and with --models the models; readable by its owner only, as `.env` may
+contain keys. Caches, sockets and the virtual environment are not included.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import sqlite3
 import sys
 import tarfile
+import tempfile
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from src.errors import ExitCode
+from src.ocr.job_store import FILE as JOBS
+from src.ocr.spool import FOLDER as DOCUMENTS
 from src.settings import ROOT, Settings
 
-NAME, HELP = "backup", "write settings, digests of keys and logs into one archive"
+NAME, HELP = "backup", "write settings, digests of keys, logs and OCR jobs into one archive"
 _PARTIAL = ".part"
 
 
@@ -53,8 +58,14 @@ def write(
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         count = 0
-        with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
+        with (
+            os.fdopen(descriptor, "wb") as file,
+            tarfile.open(fileobj=file, mode="w:gz") as archive,
+            tempfile.TemporaryDirectory(dir=target.parent) as scratch,
+        ):
             for path, inside in _contents(settings, env_file, models=models):
+                count += _add(archive, path, inside, report)
+            for path, inside in _jobs(settings.state_path, Path(scratch), report):
                 count += _add(archive, path, inside, report)
         partial.rename(target)
     finally:
@@ -74,6 +85,22 @@ def _contents(settings: Settings, env_file: Path, *, models: bool) -> Iterator[t
             hidden = any(part.startswith(".") for part in name.parts)  # such as partial downloads
             if path.is_file() and not hidden and not path.name.endswith(".tmp"):
                 yield path, f"{inside}/{name}"
+
+
+def _jobs(state: Path, scratch: Path, report: Callable[[str], None]) -> Iterator[tuple[Path, str]]:
+    """OCR jobs: the database as of one moment, whoever writes it, and documents that are not read to their end."""
+    database, copy = state / JOBS, scratch / JOBS
+    if not database.is_file():
+        return
+    try:
+        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+    except sqlite3.Error as error:
+        report(f"skipped {database}: {error}")
+        return
+    yield copy, f"state/{JOBS}"
+    for path in sorted((state / DOCUMENTS).glob("*")):
+        yield path, f"state/{DOCUMENTS}/{path.name}"
 
 
 def _add(archive: tarfile.TarFile, path: Path, inside: str, report: Callable[[str], None]) -> int:

@@ -100,9 +100,17 @@ def _systemd_user(settings: Settings, folder: Path, python: str) -> Plan:
     )
 
 
+def _launchd_state(settings: Settings) -> str:
+    return str(settings.state_path if settings.state_dir else Path.home() / "Library/Application Support/stoker")
+
+
 def _launchd(settings: Settings, folder: Path, python: str, *, user: bool) -> Plan:
     name = f"{LABEL}.plist"
-    values = _values(settings, python) | {"USER": getpass.getuser(), "LOGS": str(settings.log_path)}
+    values = _values(settings, python) | {
+        "USER": getpass.getuser(),
+        "LOGS": str(settings.log_path),
+        "STATE": _launchd_state(settings),
+    }
     path, text = folder / name, _render(f"launchd/{name}", values, escape)
     if user:
         agents = f"{Path.home()}/Library/LaunchAgents"

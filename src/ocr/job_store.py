@@ -1,4 +1,4 @@
-"""Jobs and their pages on disk: an SQLite file in the runtime folder, so that jobs survive a restart of the broker.
+"""Jobs and their pages on disk: an SQLite file in the state directory, so that jobs survive a restart of the broker.
 
 All methods block and run on one thread (the executor of `jobs`). Times are Unix time, passed in.
 """

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,7 +83,8 @@ class Jobs:
 
     async def _resume_unfinished(self) -> None:
         left = await self._in_store(self._store.unfinished)
-        sources = [await self._in_store(self._store.source, job) for job in left]
+        stored = [await self._in_store(self._store.source, job) for job in left]
+        sources = [replace(one, path=str(self._spool.path(Path(one.path).name))) for one in stored]
         self._spool.start({Path(source.path) for source in sources})
         for job, source in zip(left, sources, strict=True):
             self._launch(job, source)

@@ -11,6 +11,7 @@ import faulthandler
 import os
 import signal
 import sys
+from pathlib import Path
 
 import psutil
 from loguru import logger
@@ -19,7 +20,7 @@ from src import logs, settings
 from src.errors import ExitCode
 from src.ipc import lifeline, runtime
 from src.ipc.server import AddressInUse, Server
-from src.ocr import engine_choice, sizing
+from src.ocr import engine_choice, sizing, state
 from src.ocr.admission import Admission
 from src.ocr.broker import Broker
 from src.ocr.job_store import JobStore
@@ -27,6 +28,7 @@ from src.ocr.jobs import Jobs
 from src.ocr.pool import Pool, WorkerRecycling
 from src.ocr.process import WorkerProcess
 from src.ocr.spool import Spool
+from src.ocr.state import StateDirError, StateDirInUse
 from src.settings import Settings
 
 _BUFFER_BYTES = 256 << 20  # fits one page with its image; further sends wait until the client reads
@@ -44,14 +46,18 @@ def main() -> int:
     lifeline.watch(lambda: os._exit(ExitCode.PARENT_GONE))
     lifeline.die_with_parent()  # also while hung; pages are sent again, jobs are resumed by the next broker
     try:
-        asyncio.run(_run(config))
+        with state.hold(config.state_path, config.runtime_path) as directory:
+            asyncio.run(_run(config, directory))
     except AddressInUse as error:
         logger.error("another process listens on {}", error)
         return ExitCode.ALREADY_RUNNING
+    except StateDirError as error:
+        logger.error("the OCR broker cannot start: {}", error)
+        return ExitCode.ALREADY_RUNNING if isinstance(error, StateDirInUse) else ExitCode.CONFIG
     return ExitCode.OK
 
 
-async def _run(config: Settings) -> None:
+async def _run(config: Settings, directory: Path) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -66,8 +72,8 @@ async def _run(config: Settings) -> None:
     )
     recycling = WorkerRecycling(config.ocr_recycle_pages, (config.ocr_worker_memory_mb << 20) / 2)
     pool = Pool(limits.least, config.ocr_page_timeout, lambda: WorkerProcess(config), recycling)
-    admission, spool = Admission(config, pool), Spool(config.runtime_path)
-    jobs = Jobs(config, admission, JobStore(config.runtime_path), spool)
+    admission, spool = Admission(config, pool), Spool(directory)
+    jobs = Jobs(config, admission, JobStore(directory), spool)
     broker = Broker(config, pool, admission, jobs, spool)
     server = Server(runtime.ocr_socket(config.runtime_path), broker.serve, buffer_bytes=_BUFFER_BYTES)
     await server.start()

@@ -1,4 +1,4 @@
-"""The spool: documents as files in the runtime folder, written and deleted by the broker, opened by workers.
+"""The spool: documents as files in the state directory, written and deleted by the broker, opened by workers.
 
 Page requests name the file instead of carrying the document. Runs in the broker's event loop; files are written on a
 thread, as disks may be slow.
@@ -24,9 +24,9 @@ FOLDER = "ocr-documents"
 class Spool:
     """A private folder of documents."""
 
-    def __init__(self, runtime: Path, thread: Executor | None = None) -> None:
+    def __init__(self, directory: Path, thread: Executor | None = None) -> None:
         self._thread = thread
-        self._folder = runtime / FOLDER
+        self._folder = directory / FOLDER
 
     def start(self, claimed: Collection[Path] = ()) -> None:
         """Create the folder; delete files of an earlier broker that no job claims."""
@@ -46,6 +46,10 @@ class Spool:
             text = "The document cannot be stored at the moment; the disk may be full."
             raise BackendUnavailable(text, retry_after_s=_RETRY_S) from None
         return path
+
+    def path(self, name: str) -> Path:
+        """Where a document lies now: the directory may have been moved since its job was stored."""
+        return self._folder / name
 
     def remove(self, path: Path) -> None:
         """Workers that have it open keep reading."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -129,7 +130,7 @@ def test_a_client_that_leaves_takes_its_document_along(running: Running) -> None
         return (health["ocr"]["busy"], health["ocr"]["waiting"]) == (0, 0)
 
     until(is_quiet, 10)
-    assert list((running.folder / "run" / "ocr-documents").iterdir()) == []
+    assert list((running.folder / "state" / "ocr-documents").iterdir()) == []
 
 
 def test_a_jobs_result_comes_in_any_format(running: Running) -> None:
@@ -237,3 +238,21 @@ def test_memory_comes_back(running: Running) -> None:
         data, fields, _, _ = BAD[name]
         post(running, data, **fields)
     assert sum(worker.memory_info().rss for worker in workers(running)) < before + (120 << 20)
+
+
+def test_jobs_outlive_the_runtime_directory() -> None:
+    """A finished job and one that is being read when the directory of the sockets is removed: both have results."""
+    with service(inference_engine="fake", ocr_engine="fake", ocr_workers=1) as running:
+
+        def created(picture: bytes) -> str:
+            return str(post(running, picture, "/v1/ocr/jobs").json()["id"])
+
+        def done(*names: str) -> bool:
+            return all(job(running, name).get("status") == "done" for name in names)
+
+        first = created(draw("text=hello"))
+        until(lambda: done(first))
+        second = created(draw("delay=3; text=hello"))
+        shutil.rmtree(running.folder / "run")
+        until(lambda: done(first, second))
+        assert job(running, second)["pages_failed"] == 0

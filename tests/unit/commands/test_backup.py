@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tarfile
 from argparse import Namespace
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,25 @@ def test_the_archive_holds_what_cannot_be_made_again(place: Path, make_settings:
     assert names == expected | ({"stoker/models/m/config.json"} if models else set())
     assert target.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in target.parent.iterdir()] == ["b.tar.gz"]
+
+
+def test_jobs_are_in_the_archive(place: Path, make_settings: MakeSettings) -> None:
+    """As of one moment: what stands in the write-ahead log of a running service is in it."""
+    running = sqlite3.connect(place / "ocr-jobs.sqlite")
+    running.execute("PRAGMA journal_mode = WAL")
+    running.execute("CREATE TABLE jobs (id TEXT)")
+    running.execute("INSERT INTO jobs VALUES ('ocr-1')")
+    running.commit()
+    (place / "ocr-documents").mkdir()
+    (place / "ocr-documents" / "1").write_bytes(b"a document")
+    backup.write(make_settings(state_dir=place), place / "b.tar.gz", models=False, report=print)
+    with tarfile.open(place / "b.tar.gz") as archive:
+        archive.extractall(place / "out", filter="data")
+    running.close()
+    restored = place / "out" / "stoker" / "state"
+    with closing(sqlite3.connect(restored / "ocr-jobs.sqlite")) as copy:
+        assert copy.execute("SELECT id FROM jobs").fetchall() == [("ocr-1",)]
+    assert (restored / "ocr-documents" / "1").read_bytes() == b"a document"
 
 
 def test_a_log_that_grows_or_shrinks_meanwhile_spoils_nothing(tmp_path: Path) -> None:
