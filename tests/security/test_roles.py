@@ -17,7 +17,7 @@ _NOBODY = "no key"
 _OPEN = {"/livez", "/readyz", "/health"}
 _OPERATED = {
     *("/v1/models/load", "/v1/models/unload", "/api/gpu-status", "/api/gpu/status", "/api/gpu/offload"),
-    *("/api/gpu/release", "/api/gpu/timeout", "/api/gpu/pause", "/api/gpu/resume"),
+    *("/api/gpu/release", "/api/gpu/timeout", "/api/gpu/pause", "/api/gpu/resume", "/api/pull", "/api/delete"),
 }
 
 
