@@ -87,7 +87,8 @@ class Jobs:
         sources = [replace(one, path=str(self._spool.path(Path(one.path).name))) for one in stored]
         self._spool.start({Path(source.path) for source in sources})
         for job, source in zip(left, sources, strict=True):
-            self._launch(job, source)
+            if job not in self._running:  # one that was created before the job store answered
+                self._launch(job, source)
         if left:
             logger.info("resumed {} OCR jobs", len(left))
         self._resumed = True

@@ -21,6 +21,7 @@ from src.errors import (
 
 _LONGEST = 500
 _RETRY_S = 5.0
+_MAX_RETRY_S = 3600.0  # whatever an upstream server asks for
 _CONTEXT = re.compile(r"context (length|size|window)|maximum model length", re.IGNORECASE)
 _FIELD = re.compile(r"[Ff]ield '(\w+)'")  # llama.cpp's way to name it
 _OURS = {"n_cmpl": "n", "n_probs": "logprobs", "repeat_penalty": "repetition_penalty", "n_predict": "max_tokens"}
@@ -46,7 +47,7 @@ def from_status(status: int, body: bytes, retry_after: str | None) -> ServiceErr
     if status == 404:
         return BackendUnavailable(f"The upstream server does not know this: {said.message[:_LONGEST]}")
     if status in (429, 503):
-        wait_s = float(retry_after) if retry_after and retry_after.isdecimal() else _RETRY_S
+        wait_s = min(float(retry_after), _MAX_RETRY_S) if retry_after and retry_after.isdecimal() else _RETRY_S
         kind = Overloaded if status == 429 else BackendUnavailable
         return kind("The upstream server takes nothing at the moment.", retry_after_s=wait_s)
     return _wrong(said) if status < 500 or status == 501 else InternalError()

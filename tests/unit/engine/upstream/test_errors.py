@@ -80,6 +80,7 @@ def test_refusals(status: int, body: object, code: str, param: str | None) -> No
 def test_waiting() -> None:
     """How long, if the server says; a guess if not."""
     assert from_status(429, b"", "3").retry_after_s == 3
+    assert from_status(429, b"", "9" * 400).retry_after_s == 3600
     assert from_status(503, b"<html>", "soon").retry_after_s == 5
 
 
