@@ -28,21 +28,21 @@ class TrustedProxies:
         return isinstance(address, str) and self._trusts(_parse(address))
 
     def client(self, peer: str, forwarded: str) -> str | None:
-        """The client's address by X-Forwarded-For, if that is another than the peer's: from the peer leftwards, through
-        any number of trusted proxies.
+        """The client's address by X-Forwarded-For: from the peer leftwards, through any number of trusted proxies. None
+        where no entry can be taken.
 
         An entry that is no address was not written by a proxy that can be trusted with one: the walk ends before it. So
         it does before one of loopback that another machine brought: a client in a trusted network may have forged it.
         """
-        here = start = _parse(peer)
+        here, found_one = _parse(peer), False
         for entry in reversed(forwarded.split(",")):
             found = _parse(entry)
             if here is None or found is None or not self._trusts(here):
                 break
             if found.is_loopback and not here.is_loopback:
                 break
-            here = found
-        return None if here == start else str(here)
+            here, found_one = found, True
+        return str(here) if found_one else None
 
     def _trusts(self, address: Address | None) -> bool:
         return address is not None and any(address in network for network in self._networks)
