@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from src.engine.backend import Grammar, OutputParser, Step, Token
 from src.engine.chunks import chunk
 from src.engine.mlx.text.forced import NamedReader, RequiredReader, new_call_id
-from src.errors import UnsupportedValue
+from src.errors import InvalidRequest, UnsupportedValue
 from src.gpu import footprint
 from src.ipc.messages.chat import Alternative, ChatMessage, FinishReason, GenerateRequest, Sampling, TokenLogprob
 from src.ipc.messages.status import DeviceReading, KvReading, MemoryReading, ModelInfo, PrefixReading
@@ -66,6 +66,9 @@ class FakeTokenizer:
             raise UnsupportedValue("The fake engine reads no images.", param="messages")
         if raw is None:
             return self._continued(request.messages) if request.continue_final else self.encode_chat(request.messages)
+        for token in raw.tokens:
+            if not 0 <= token <= END:
+                raise InvalidRequest(f"Token id {token} is outside the vocabulary ({END + 1} entries).", param="prompt")
         return list(raw.tokens) or list((raw.text or "").encode())
 
     def text(self, request: GenerateRequest) -> str:
@@ -174,7 +177,8 @@ class FakeBackend:
         media: object | None = None,
     ) -> int:
         del grammar, salt, media  # an echo needs none
-        text, _, begun = bytes(prompt[: len(prompt) - prefix]).rpartition(b"\x02")[2].partition(_BEGUN)
+        spoken = bytes(token for token in prompt[: len(prompt) - prefix] if token < END)
+        text, _, begun = spoken.rpartition(b"\x02")[2].partition(_BEGUN)
         text = text.removeprefix(begun)
         script = _script(text.decode(errors="replace"))
         answer = b"abcdefghijklmnopqrstuvwxyz"[: int(script["count"])] if "count" in script else text

@@ -25,6 +25,13 @@ def test_a_completion(service: Service) -> None:
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (5, 6)
 
 
+def test_token_ids_of_no_vocabulary_are_refused(service: Service) -> None:
+    """Of any engine: such an id names no token, and must not reach what computes."""
+    reply = service.http.post("/v1/completions", json={"prompt": [1 << 30], "max_tokens": 1})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "prompt")
+    assert service.http.post("/v1/completions", json={"prompt": [256, 65], "max_tokens": 1}).status_code == 200
+
+
 def test_sixteen_tokens_unless_told(service: Service) -> None:
     """The default length is OpenAI's."""
     answer = service.openai.completions.create(model="demo", prompt="x" * 40)
