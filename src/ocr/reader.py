@@ -14,7 +14,16 @@ from loguru import logger
 from src import logs
 from src.errors import InternalError, ServiceError, UnsupportedValue
 from src.ipc.messages.base import Failed
-from src.ipc.messages.ocr import OcrContents, OcrInspect, OcrLine, OcrOptions, OcrRequest, OcrResult, OcrTimings
+from src.ipc.messages.ocr import (
+    OcrContents,
+    OcrInspect,
+    OcrLine,
+    OcrOptions,
+    OcrRequest,
+    OcrResult,
+    OcrTimings,
+    TextSource,
+)
 from src.ocr import documents
 from src.ocr.documents import DocumentLimits
 from src.ocr.guard import Guard, unguarded
@@ -151,7 +160,8 @@ def result(
     size: tuple[int, int],
     timings: OcrTimings,
     *,
-    source: str = "ocr",
+    source: TextSource = "ocr",
+    source_reason: str = "",
     dpi: int | None = None,
     fallback: bool = False,
     picture: bytes = b"",
@@ -166,13 +176,15 @@ def result(
         rotation=reading.rotation,
         skew_degrees=reading.skew_degrees,
         timings=timings,
-        source="text_layer" if source == "text_layer" else "ocr",
+        source=source,
         markdown=reading.markdown,
         dpi=dpi,
         truncated=reading.stopped is not None,
         reason=reading.stopped,
         fallback=fallback,
         picture=picture,
+        source_reason=source_reason,
+        warnings=reading.warnings,
     )
 
 

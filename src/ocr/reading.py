@@ -9,6 +9,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from src.ipc.messages.ocr import OcrWarning
+
 Pixels = NDArray[np.uint8]  # rows x columns x BGR
 Polygon = tuple[tuple[float, float], ...]
 StopReason = Literal["length", "repetition"]
@@ -28,6 +30,7 @@ class Reading:
     """The text of a page, lines in reading order. `rotation`: degrees clockwise that turn the page upright.
 
     `stopped`: why the recognizer stopped before the page's end; the text so far is kept.
+    `warnings`: what the text may lack.
     """
 
     text: str
@@ -36,6 +39,7 @@ class Reading:
     skew_degrees: float = 0.0
     markdown: str | None = None
     stopped: StopReason | None = None
+    warnings: tuple[OcrWarning, ...] = ()
 
 
 class Recognizer(Protocol):

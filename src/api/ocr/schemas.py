@@ -138,6 +138,13 @@ class Dimensions(Wire, frozen=True):
     width: int
 
 
+class OcrWarningOut(Wire, frozen=True):
+    """What the page's text may lack."""
+
+    code: str
+    message: str
+
+
 class OcrPageOut(Wire, frozen=True):
     """A page that was read. `polygon` and `bbox` are in its pixels; `rotation` is clockwise, degrees."""
 
@@ -156,6 +163,8 @@ class OcrPageOut(Wire, frozen=True):
     reason: str | None
     fallback: bool
     timings: OcrTimingsOut
+    source_reason: str | None = None
+    warnings: tuple[OcrWarningOut, ...] = ()
     error: None = None
 
 

@@ -15,6 +15,7 @@ from src.api.ocr.schemas import (
     OcrPageFailed,
     OcrPageOut,
     OcrTimingsOut,
+    OcrWarningOut,
     UsageInfo,
 )
 from src.api.wire import ErrorBody
@@ -71,6 +72,8 @@ def page_out(page: OcrPage) -> OcrPageOut | OcrPageFailed:
         reason=result.reason,
         fallback=result.fallback,
         timings=_timings(result.timings),
+        source_reason=result.source_reason or None,
+        warnings=tuple(OcrWarningOut(warning.code, warning.message) for warning in result.warnings),
     )
 
 

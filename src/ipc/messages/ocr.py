@@ -9,6 +9,7 @@ import msgspec
 from src.ipc.messages.base import Failed, Message, Priority
 
 Presence = Literal["never", "beyond_limit", "always"]
+TextSource = Literal["ocr", "text_layer", "mixed"]
 
 
 class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -91,6 +92,13 @@ class OcrLine(msgspec.Struct, frozen=True):
     polygon: tuple[tuple[float, float], ...]
 
 
+class OcrWarning(msgspec.Struct, frozen=True):
+    """What a page's result may lack, for a client's code and for a person."""
+
+    code: str
+    message: str
+
+
 class OcrTimings(msgspec.Struct, frozen=True):
     """Seconds in the queue, decoding, and recognizing."""
 
@@ -102,8 +110,8 @@ class OcrTimings(msgspec.Struct, frozen=True):
 class OcrResult(Message, frozen=True):
     """The result of an `OcrRequest`. `rotation`: degrees clockwise that make the page upright.
 
-    `source`: OCR, or the PDF's text layer. `truncated`: the recognizer was stopped (`reason`: length or repetition).
-    `fallback`: read by the bundled recognizer. `picture`: a JPEG, if requested.
+    `source`: OCR, the PDF's text layer, or both; `source_reason`: why. `truncated`: the recognizer was stopped
+    (`reason`: length or repetition). `fallback`: read by the bundled recognizer. `picture`: a JPEG, if requested.
     """
 
     engine: str
@@ -114,13 +122,15 @@ class OcrResult(Message, frozen=True):
     rotation: int
     skew_degrees: float
     timings: OcrTimings
-    source: Literal["ocr", "text_layer"] = "ocr"
+    source: TextSource = "ocr"
     markdown: str | None = None
     dpi: int | None = None
     truncated: bool = False
     reason: str | None = None
     fallback: bool = False
     picture: bytes = b""
+    source_reason: str = ""
+    warnings: tuple[OcrWarning, ...] = ()
 
 
 class OcrContents(Message, frozen=True):
