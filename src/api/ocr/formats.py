@@ -11,6 +11,7 @@ from xml.sax.saxutils import quoteattr
 
 from flask import Response
 
+from src.api import page_markup
 from src.api.ocr import pdf, shapes
 from src.api.ocr.schemas import Format
 from src.api.service import json_response
@@ -63,7 +64,7 @@ def render(pages: Sequence[tuple[int, OcrResult]], wanted: Format) -> bytes:
             _ALTO_HEAD + "".join(_alto_page(number, page) for number, page in pages) + "</Layout></alto>\n"
         ).encode()
     if wanted == "markdown":
-        texts = (page.text if page.markdown is None else page.markdown for _, page in pages)
+        texts = (page_markup.page_markdown(page) for _, page in pages)
         return ("\n\n".join(texts) + "\n").encode()
     if wanted != "text":
         raise InvalidRequest(f"There is no writer for the format {wanted!r}.", param="format")

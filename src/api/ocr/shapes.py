@@ -7,6 +7,7 @@ from statistics import fmean
 
 import msgspec
 
+from src.api import page_markup
 from src.api.ocr.schemas import (
     Dimensions,
     OcrDocumentOut,
@@ -58,7 +59,7 @@ def page_out(page: OcrPage) -> OcrPageOut | OcrPageFailed:
     sure = [line.confidence for line in result.lines if line.confidence is not None]
     return OcrPageOut(
         index=page.number,
-        markdown=result.text if result.markdown is None else result.markdown,
+        markdown=page_markup.page_markdown(result),
         text=result.text,
         images=(),
         dimensions=Dimensions(result.dpi, result.height, result.width),

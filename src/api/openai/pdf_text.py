@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from src.api import page_markup
 from src.api.cache.pdf_texts import PdfText
 from src.documents import kinds
 from src.errors import BackendUnavailable, InvalidDocument, OcrCrashed, Overloaded
@@ -55,7 +56,7 @@ def _refuse(outcomes: Mapping[int, OcrResult | Failed]) -> None:
 def _page(number: int, outcome: OcrResult | Failed) -> str:
     if isinstance(outcome, Failed):
         return f"[Page {number} could not be read: {outcome.error().message}]"
-    text = (outcome.text if outcome.markdown is None else outcome.markdown).strip()
+    text = page_markup.page_markdown(outcome).strip()
     if not text:
         return f"[Page {number} has no text]"
     cut = f"\n[The rest of page {number} could not be read]" if outcome.truncated else ""

@@ -7,18 +7,23 @@ from typing import Literal
 import msgspec
 
 from src.ipc.messages.base import Failed, Message, Priority
+from src.ipc.messages.blocks import OcrBlock
 
 Presence = Literal["never", "beyond_limit", "always"]
 TextSource = Literal["ocr", "text_layer", "mixed"]
 
 
 class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How pages are read. `dpi`: of PDF pages, 0 is OCR_DPI. `picture`: also return each page as a JPEG."""
+    """How pages are read. `dpi`: of PDF pages, 0 is OCR_DPI. `picture`: also return each page as a JPEG.
+
+    `structure`: find headings, lists, tables, running heads and feet (`OcrResult.blocks`).
+    """
 
     dpi: int = 0
     language: str | None = None
     force_ocr: bool = False
     picture: bool = False
+    structure: bool = False
 
 
 class OcrRequest(Message, frozen=True):
@@ -112,6 +117,7 @@ class OcrResult(Message, frozen=True):
 
     `source`: OCR, the PDF's text layer, or both; `source_reason`: why. `truncated`: the recognizer was stopped
     (`reason`: length or repetition). `fallback`: read by the bundled recognizer. `picture`: a JPEG, if requested.
+    `blocks`: the page's parts in reading order, if structure was requested and the recognizer gives positions.
     """
 
     engine: str
@@ -131,6 +137,7 @@ class OcrResult(Message, frozen=True):
     picture: bytes = b""
     source_reason: str = ""
     warnings: tuple[OcrWarning, ...] = ()
+    blocks: tuple[OcrBlock, ...] = ()
 
 
 class OcrContents(Message, frozen=True):
