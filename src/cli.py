@@ -9,7 +9,23 @@ from argparse import ArgumentParser, Namespace
 from typing import Protocol
 
 from src import settings as configuration
-from src.commands import backup, bench, check, config, doctor, install, key, mcp, models, ocr, pull, start, status, stop
+from src.commands import (
+    backup,
+    bench,
+    check,
+    config,
+    connect,
+    doctor,
+    install,
+    key,
+    mcp,
+    models,
+    ocr,
+    pull,
+    start,
+    status,
+    stop,
+)
 from src.commands.asking import print_problems
 from src.errors import ExitCode
 from src.settings import Settings, SettingsError
@@ -31,7 +47,7 @@ class Command(Protocol):
 
 # in the order in which `run.py --help` lists them
 COMMANDS: tuple[Command, ...] = (
-    *(check, config, status, doctor, ocr, key, install, backup, bench, pull, mcp, models, stop),
+    *(check, config, status, doctor, ocr, key, connect, install, backup, bench, pull, mcp, models, stop),
 )
 
 
