@@ -7,7 +7,7 @@ at great cost, and detects neither page orientation nor columns. Runs in an OCR 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ import numpy as np
 import rapidocr
 from numpy.typing import NDArray
 from rapidocr.ch_ppocr_rec import TextRecInput
+from rapidocr.ch_ppocr_rec.typings import WordInfo
 from typing_extensions import override
 
-from src.ocr import layout
+from src.ocr import layout, word_boxes
 from src.ocr.reading import Pixels, Polygon, Reading, Recognizer, TextLine
 
 Boxes = NDArray[np.float32]  # n x 4 corners x (x, y), clockwise from the line's start
@@ -28,6 +29,7 @@ _SMALL_SIDE = 40  # smaller images give empty lines
 _ENLARGED_SIDE = 48
 _MAX_ENLARGEMENT = 6.0
 _VOTERS = 12
+_UPRIGHT_CROP = 1.5  # RapidOCR turns crops that are so much higher than wide
 
 # the languages of PP-OCRv6's bundled models
 _LANGUAGES = frozenset(
@@ -104,12 +106,9 @@ class RapidRecognizer(Recognizer):
         frame = _Frame.of(page)
         upright, boxes = self._upright(frame.enlarge(page))
         found = self._recognize(upright.pixels, boxes)
-        arranged = layout.arrange([polygon for polygon, _, _ in found])
-        lines = tuple(
-            TextLine(text, round(score, 4), frame.back(polygon, upright.rotation))
-            for polygon, text, score in (found[index] for index in arranged.order)
-        )
-        text = "\n".join(" ".join(found[index][1] for index in row) for row in arranged.rows)
+        arranged = layout.arrange([line.polygon for line in found])
+        lines = tuple(frame.back(found[index], upright.rotation) for index in arranged.order)
+        text = "\n".join(" ".join(found[index].text for index in row) for row in arranged.rows)
         return Reading(text, lines, upright.rotation, round(math.degrees(arranged.skew), 2))
 
     def _upright(self, pixels: Pixels) -> tuple[_Turned, Boxes]:
@@ -135,17 +134,30 @@ class RapidRecognizer(Recognizer):
         votes = self._engine.text_cls(crops).cls_res
         return bool(sum(score if label == "180" else -score for label, score in votes) > 0)
 
-    def _recognize(self, pixels: Pixels, boxes: Boxes) -> list[tuple[list[list[float]], str, float]]:
-        """Polygon, text and score of each box that holds text."""
+    def _recognize(self, pixels: Pixels, boxes: Boxes) -> list[TextLine]:
+        """The lines that hold text, in the pixels given."""
         if not len(boxes):
             return []
-        answer = self._engine.text_rec(TextRecInput(img=self._crop(pixels, boxes), return_word_box=False))
-        read = zip(boxes.tolist(), answer.txts, answer.scores, strict=True)
-        return [(box, text, float(score)) for box, text, score in read if text.strip() and score >= _MIN_SCORE]
+        answer = self._engine.text_rec(TextRecInput(img=self._crop(pixels, boxes), return_word_box=True))
+        read = zip(boxes.tolist(), answer.txts, answer.scores, answer.word_results, strict=True)
+        return [
+            _line(box, text, float(score), columns)
+            for box, text, score, columns in read
+            if text.strip() and score >= _MIN_SCORE
+        ]
 
     def _crop(self, pixels: Pixels, boxes: Boxes) -> list[Pixels]:
         crops: list[Pixels] = self._engine.crop_text_regions(pixels, boxes)
         return crops
+
+
+def _line(box: list[list[float]], text: str, score: float, columns: WordInfo) -> TextLine:
+    polygon = tuple((x, y) for x, y in box)
+    along = polygon
+    if math.dist(box[0], box[3]) >= _UPRIGHT_CROP * math.dist(box[0], box[1]):  # it was cropped with its right side up
+        along = (*polygon[1:], polygon[0])
+    places = [place for word in columns.word_cols for place in word]
+    return TextLine(text, round(score, 4), polygon, word_boxes.words(text, places, columns.line_txt_len, along))
 
 
 def _settings() -> dict[str, Any]:
@@ -251,8 +263,12 @@ class _Frame:
         enlarged = cv2.resize(page, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_CUBIC)
         return np.asarray(enlarged, np.uint8)
 
-    def back(self, polygon: list[list[float]], rotation: int) -> Polygon:
-        """Corners on the rotated, upscaled page as corners on the given one."""
+    def back(self, line: TextLine, rotation: int) -> TextLine:
+        """A line of the rotated, upscaled page on the given one."""
+        words = tuple(replace(word, polygon=self._corners(word.polygon, rotation)) for word in line.words)
+        return replace(line, polygon=self._corners(line.polygon, rotation), words=words)
+
+    def _corners(self, polygon: Polygon, rotation: int) -> Polygon:
         size = (self.width, self.height) if rotation % 180 == 0 else (self.height, self.width)
         return tuple(self._clamp(*layout.turn(x / self.scale, y / self.scale, -rotation, *size)) for x, y in polygon)
 

@@ -17,12 +17,24 @@ StopReason = Literal["length", "repetition"]
 
 
 @dataclass(frozen=True)
+class TextWord:
+    """A word of a line, or a part of it that stands apart; `polygon` as a line's."""
+
+    text: str
+    polygon: Polygon
+
+
+@dataclass(frozen=True)
 class TextLine:
-    """One line of text. `polygon`: four corners in the page's pixels, clockwise from its start; empty if unknown."""
+    """One line of text. `polygon`: four corners in the page's pixels, clockwise from its start; empty if unknown.
+
+    `words`: empty if the recognizer does not say where they are.
+    """
 
     text: str
     confidence: float | None
     polygon: Polygon
+    words: tuple[TextWord, ...] = ()
 
 
 @dataclass(frozen=True)

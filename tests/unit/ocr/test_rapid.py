@@ -88,3 +88,15 @@ def test_noise_is_not_an_error(recognizer: RapidRecognizer) -> None:
     """A picture of nothing in particular is read as something or nothing."""
     noise = np.random.default_rng(1).integers(0, 256, (300, 400, 3), np.uint8)
     assert len(recognizer.read(noise).lines) < 50
+
+
+def test_words_are_where_they_are_drawn(recognizer: RapidRecognizer) -> None:
+    """Each word's polygon begins and ends within a letter's width of its ink."""
+    reading = recognizer.read(pixels(line()))
+    (found,) = reading.lines
+    assert [word.text for word in found.words] == ["Hello", "OCR", "world", "42"]
+    ink = np.asarray(line().convert("L")) < 128
+    for word in found.words:
+        left, right = round(word.polygon[0][0]), round(word.polygon[1][0])
+        columns = np.flatnonzero(ink[:, max(0, left - 12) : right + 12].any(axis=0)) + max(0, left - 12)
+        assert (left, right) == pytest.approx((columns.min(), columns.max()), abs=12)
