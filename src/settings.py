@@ -305,7 +305,10 @@ class OcrSettings(BaseModel):
     ocr_draw_timeout: float = Field(
         20.0, gt=0, le=3600, description="CPU seconds a PDF page may take to be opened or drawn; beyond it 400."
     )
-    ocr_max_megapixels: float = Field(40.0, gt=0, le=400, description="Largest image that is decoded, megapixels.")
+    ocr_max_megapixels: float = Field(
+        40.0, gt=0, le=400, description="Largest page that is read, megapixels; larger images are reduced to it."
+    )
+    ocr_max_image_mb: int = Field(256, ge=1, le=65536, description="Memory that decoding one image may take, MiB.")
     ocr_dpi: int = Field(150, ge=36, le=600, description="Resolution at which PDF pages are rendered, dots per inch.")
     ocr_max_pages: int = Field(1000, ge=1, le=100_000, description="Pages of one document at most.")
     ocr_sync_pages: int = Field(

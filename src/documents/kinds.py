@@ -8,13 +8,13 @@ from __future__ import annotations
 import binascii
 from typing import Literal
 
-DocumentKind = Literal["png", "jpeg", "webp", "tiff", "bmp", "gif", "pdf", "zip"]
+DocumentKind = Literal["png", "jpeg", "webp", "tiff", "bmp", "gif", "heif", "avif", "pdf", "zip"]
 
 # kinds with several pages; of animated images the first frame is read
 PAGED: tuple[DocumentKind, ...] = ("pdf", "zip", "tiff")
-FORMATS = "PDF, PNG, JPEG, WebP, TIFF, BMP, GIF or ZIP"
+FORMATS = "PDF, PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC, AVIF or ZIP"
 
-HEAD_BYTES = 32
+HEAD_BYTES = 1040  # a PDF's header begins within the first 1024 bytes
 
 _SIGNATURES: tuple[tuple[bytes, DocumentKind], ...] = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -29,6 +29,9 @@ _SIGNATURES: tuple[tuple[bytes, DocumentKind], ...] = (
     (b"PK\x03\x04", "zip"),
     (b"PK\x05\x06", "zip"),  # an empty one
 )
+_PDF_HEADER = b"%PDF-"
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _BMP_HEADER_SIZES = (12, 40, 52, 56, 64, 108, 124)
 _DATA_URL_HEADER = 256
 
@@ -40,7 +43,20 @@ def kind(head: bytes) -> DocumentKind | None:
             return name
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
-    return "bmp" if _is_bmp(head) else None
+    if head[4:8] == b"ftyp":
+        return _by_brand(head)
+    if _is_bmp(head):
+        return "bmp"
+    return "pdf" if _PDF_HEADER in head[: 1024 + len(_PDF_HEADER) - 1] else None  # after junk, as every reader allows
+
+
+def _by_brand(head: bytes) -> DocumentKind | None:
+    """HEIF and AVIF share a container; its first box lists the brands that the file follows."""
+    box = head[8 : min(int.from_bytes(head[:4], "big"), len(head))]
+    brands = {box[at : at + 4] for at in range(0, len(box), 4) if at != 4}  # the second field is a version
+    if brands & _AVIF_BRANDS:
+        return "avif"
+    return "heif" if brands & _HEIF_BRANDS else None
 
 
 def _is_bmp(head: bytes) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from loguru import logger
 from PIL import Image
 
-from src.documents import raster
+from src.documents import memory, raster
 from src.errors import InvalidImage
 from src.ocr.reading import Pixels, Reading
 from src.settings import OcrSettings
@@ -21,24 +21,29 @@ from src.settings import OcrSettings
 MAX_SIDE = 32_000  # OpenCV's warps count columns and rows in 16 bits
 _PARAM = "file"
 _MAX_MEMBER_BYTES = 64 << 20
+_DPI = (50, 2400)  # 1 and 72 are what files say that know nothing
 
 
 @dataclass(frozen=True)
 class DocumentLimits:
-    """`max_member_bytes`: expanded size of one file of a ZIP archive."""
+    """`max_image_mb`: memory of a decoded image; `max_member_bytes`: expanded size of one file of a ZIP archive."""
 
     max_megapixels: float = 40.0
+    max_image_mb: int = 256
     max_pages: int = 1000
     dpi: int = 150
     max_member_bytes: int = _MAX_MEMBER_BYTES
 
     @classmethod
     def of(cls, settings: OcrSettings) -> DocumentLimits:
-        return cls(settings.ocr_max_megapixels, settings.ocr_max_pages, settings.ocr_dpi)
+        return cls(settings.ocr_max_megapixels, settings.ocr_max_image_mb, settings.ocr_max_pages, settings.ocr_dpi)
 
 
 class Document(Protocol):
-    """Pages by number, from 0. `pages`: at most one more than the limit is counted."""
+    """Pages by number, from 0. `pages`: at most one more than the limit is counted.
+
+    `given_size`: of an image, upright, whose pixels may be fewer; None where the pixels are the page.
+    """
 
     @property
     def kind(self) -> str: ...
@@ -47,24 +52,61 @@ class Document(Protocol):
     def pixels(self, number: int, dpi: int) -> Pixels: ...
     def text(self, number: int, dpi: int) -> tuple[Reading, tuple[int, int]] | None: ...
     def dpi(self, number: int, dpi: int) -> int | None: ...
+    def given_size(self, number: int) -> tuple[int, int] | None: ...
     def close(self) -> None: ...
 
 
-def decode(data: bytes, *, base64_text: bool, max_megapixels: float, frame: int = 0) -> Pixels:
-    """A frame of an image file, given as its bytes or as base64 text (a data URL will do).
+def decode(data: bytes, limits: DocumentLimits, *, base64_text: bool = False, frame: int = 0) -> Pixels:
+    """A frame of an image file, given as its bytes or as base64 text (a data URL will do); reduced, if it is large.
 
     Raises:
         InvalidImage: it is empty, of an unknown format, damaged, or too large.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns about damage; errors are handled here
-        image = raster.opened(from_base64(data) if base64_text else data, _PARAM)
-        if frame:
-            _seek(image, frame)
-        _check_size(image, max_megapixels)
+        image = _opened(from_base64(data) if base64_text else data, frame)
+        _check_size(image, limits)
         with raster.decoding(_PARAM):
-            page = raster.upright(image)
+            page = _page(image, limits.max_megapixels)
         return np.ascontiguousarray(np.asarray(page)[:, :, ::-1])
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """`size`: width and height as given, upright. `dpi`: what the file says, if it is plausible."""
+
+    size: tuple[int, int]
+    dpi: int | None
+
+
+def header(data: bytes, frame: int = 0) -> ImageHeader:
+    """Nothing is decoded. Raises InvalidImage."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = _opened(data, frame)
+        with raster.decoding(_PARAM):
+            return ImageHeader(raster.upright_size(image), _dpi(image))
+
+
+def _opened(data: bytes, frame: int) -> Image.Image:
+    image = raster.opened(data, _PARAM)
+    if frame:
+        _seek(image, frame)
+    return image
+
+
+def _page(image: Image.Image, max_megapixels: float) -> Image.Image:
+    """Of a JPEG, the decoder itself makes a smaller image."""
+    factor = memory.reduction(image, max_megapixels)
+    if factor > 1:
+        image.draft(image.mode, (image.width // factor, image.height // factor))
+    return raster.upright(image, memory.remaining(image, max_megapixels))
+
+
+def _dpi(image: Image.Image) -> int | None:
+    found = image.info.get("dpi")
+    across = float(found[0]) if isinstance(found, tuple) and found else 0.0
+    return round(across) if _DPI[0] <= across <= _DPI[1] else None
 
 
 def from_base64(text: bytes) -> bytes:
@@ -87,15 +129,20 @@ def count_frames(data: bytes, most: int) -> int:
         return count
 
 
+def image_kind(data: bytes) -> str:
+    """Raises InvalidImage for what is no image."""
+    return raster.image_kind(data, _PARAM)
+
+
 def _seek(image: Image.Image, frame: int) -> None:
     try:
         image.seek(frame)
-    except (EOFError, *raster.DAMAGED) as error:
+    except raster.DAMAGED as error:
         raise InvalidImage("The page is damaged or truncated.", param=_PARAM) from error
 
 
-def _check_size(image: Image.Image, max_megapixels: float) -> None:
-    raster.check_size(image, max_megapixels, "OCR_MAX_MEGAPIXELS", _PARAM)
+def _check_size(image: Image.Image, limits: DocumentLimits) -> None:
+    memory.check(image, limits.max_megapixels, limits.max_image_mb, "OCR_MAX_IMAGE_MB", _PARAM)
     if max(image.size) > MAX_SIDE:
         size = f"{image.width} × {image.height} pixels"
         raise InvalidImage(f"The image has {size}; no side may exceed {MAX_SIDE}.", param=_PARAM)

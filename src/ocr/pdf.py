@@ -43,17 +43,19 @@ class PdfFile:
 
     kind = "pdf"
 
-    def __init__(self, source: Path | bytes, limits: DocumentLimits, guard: Guard = unguarded) -> None:
+    def __init__(
+        self, source: Path | bytes, limits: DocumentLimits, guard: Guard = unguarded, password: str = ""
+    ) -> None:
         self._limits = limits
         self._guard = guard
         try:
             with guard(OPENING):
-                self._document = pypdfium2.PdfDocument(source)
+                self._document = _open(source, password)
                 self._has_forms = self._document.get_formtype() not in (None, raw.FORMTYPE_NONE)
                 if self._has_forms:
                     self._document.init_forms()
         except pypdfium2.PdfiumError as error:
-            raise InvalidDocument(_why(error), param="file") from None
+            raise _not_opened(error, password) from None
         self.pages = len(self._document)
         self._current: tuple[int, pypdfium2.PdfPage] | None = None
         if not self.pages:
@@ -98,6 +100,10 @@ class PdfFile:
         with _damaged_page_errors():
             return max(1, round(self._scale(self._page(number), dpi) * 72))
 
+    def given_size(self, _number: int) -> None:
+        """The pixels are the page."""
+        return
+
     def _page(self, number: int) -> pypdfium2.PdfPage:
         """The page, kept open until another one is requested: opening parses all of its content."""
         if self._current is None or self._current[0] != number:
@@ -132,12 +138,14 @@ class PdfFile:
         return float(min(dpi / 72, _MAX_SIDE / max(width, height), most))
 
     def _check_pictures(self, page: pypdfium2.PdfPage) -> None:
-        """Reject images whose declared size exceeds the limit before PDFium decodes them."""
-        for width, height in (_pixel_size(picture) for picture in _pictures(page)):
-            if width * height > self._limits.max_megapixels * 1e6:
+        """Reject images that would take too much memory before PDFium decodes them."""
+        for picture in _pictures(page):
+            width, height = _pixel_size(picture)
+            megabytes = width * height * _pixel_bits(picture) / 8 / (1 << 20)
+            if megabytes > self._limits.max_image_mb:
                 raise InvalidDocument(
-                    f"The page contains an image of {width} × {height} pixels; "
-                    f"OCR_MAX_MEGAPIXELS allows {self._limits.max_megapixels:g}.",
+                    f"The page contains an image of {width} × {height} pixels, which take {megabytes:.0f} MiB of "
+                    f"memory; OCR_MAX_IMAGE_MB allows {self._limits.max_image_mb}.",
                     param="file",
                 )
 
@@ -156,11 +164,24 @@ def _damaged_page_errors() -> Iterator[None]:
         raise InvalidDocument("The page is damaged.", param="file") from error
 
 
-def _why(error: pypdfium2.PdfiumError) -> str:
+def _open(source: Path | bytes, password: str) -> pypdfium2.PdfDocument:
+    """A password that is not needed does no harm."""
+    try:
+        return pypdfium2.PdfDocument(source)
+    except pypdfium2.PdfiumError as error:
+        if not password or error.err_code != raw.FPDF_ERR_PASSWORD:
+            raise
+        return pypdfium2.PdfDocument(source, password=password)
+
+
+def _not_opened(error: pypdfium2.PdfiumError, password: str) -> InvalidDocument:
     """A fixed text instead of PDFium's."""
-    if error.err_code in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
-        return "The PDF is encrypted; send it without a password."
-    return "The file begins like a PDF, but is damaged or truncated."
+    if error.err_code not in (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY):
+        return InvalidDocument("The file begins like a PDF, but is damaged or truncated.", param="file")
+    if password:
+        return InvalidDocument("The PDF is encrypted, and the password is wrong.", param="password")
+    text = "The PDF is encrypted; send it without a password, or to /v1/ocr with its 'password'."
+    return InvalidDocument(text, param="password")
 
 
 def _bgr(bitmap: pypdfium2.PdfBitmap) -> Pixels:
@@ -183,6 +204,15 @@ def _pixel_size(picture: pypdfium2.PdfImage) -> tuple[int, int]:
     except pypdfium2.PdfiumError:
         return 0, 0
     return int(width), int(height)
+
+
+def _pixel_bits(picture: pypdfium2.PdfImage) -> int:
+    """What PDFium holds of a pixel: a bit of a bilevel image, four bytes of most others."""
+    try:
+        bits = int(picture.get_metadata().bits_per_pixel)
+    except pypdfium2.PdfiumError:
+        bits = 0
+    return bits if bits in (1, 8) else 32
 
 
 # ---- the text layer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import cv2
 from loguru import logger
@@ -25,9 +26,9 @@ from src.ipc.messages.ocr import (
     TextSource,
 )
 from src.ocr import documents
-from src.ocr.documents import DocumentLimits
+from src.ocr.documents import Document, DocumentLimits
 from src.ocr.guard import Guard, unguarded
-from src.ocr.open_documents import OpenDocuments
+from src.ocr.open_documents import OpenDocuments, open_image
 from src.ocr.read_ahead import ReadAhead
 from src.ocr.reading import BatchRecognizer, Pixels, Reading, Recognizer
 
@@ -80,39 +81,45 @@ class PageReader:
         raise UnsupportedValue(text, param="language")
 
     def _inspect(self, request: OcrInspect) -> OcrContents:
-        document = self._documents.get(request.path, base64_text=request.base64)
+        document = self._document(request)
         return OcrContents(document.kind, document.pages)
 
+    def _document(self, request: OcrRequest | OcrInspect) -> Document:
+        password = request.options.password
+        return self._documents.get(request.path, base64_text=request.base64, password=password)
+
     def _read(self, request: OcrRequest) -> OcrResult:
-        return self._page_of_document(request) if request.path else self._image(request)
-
-    def _image(self, request: OcrRequest) -> OcrResult:
         started = time.monotonic()
-        limit = self._limits.max_megapixels
-        pixels = documents.decode(request.image, base64_text=request.base64, max_megapixels=limit)
-        return self._recognize(request, pixels, started, None)
+        if request.path:
+            return self._page_of(self._document(request), request, started)
+        data = documents.from_base64(request.image) if request.base64 else request.image
+        with closing(open_image(data, self._limits)) as image:
+            return self._page_of(image, request, started)
 
-    def _page_of_document(self, request: OcrRequest) -> OcrResult:
-        started = time.monotonic()
-        document = self._documents.get(request.path, base64_text=request.base64)
+    def _page_of(self, document: Document, request: OcrRequest, started: float) -> OcrResult:
         dpi = request.options.dpi or self._limits.dpi
         real_dpi = document.dpi(request.page, dpi)
         own = None if request.options.force_ocr else document.text(request.page, dpi)
         if own is None:
-            return self._recognize(request, document.pixels(request.page, dpi), started, real_dpi)
+            pixels, size = document.pixels(request.page, dpi), document.given_size(request.page)
+            return self._recognize(request, pixels, started, real_dpi, size)
         picture = jpeg(document.pixels(request.page, dpi)) if request.options.picture else b""
         reading, size = own
         timings = OcrTimings(0.0, time.monotonic() - started, 0.0)
         return result("text_layer", reading, size, timings, source="text_layer", dpi=real_dpi, picture=picture)
 
-    def _recognize(self, request: OcrRequest, pixels: Pixels, started: float, dpi: int | None) -> OcrResult:
+    def _recognize(
+        self, request: OcrRequest, pixels: Pixels, started: float, dpi: int | None, size: tuple[int, int] | None
+    ) -> OcrResult:
+        """`size`: of the page as given, of which `pixels` may be a reduction."""
         decoded = time.monotonic()
         engine, reading = self._reading(request, pixels)
         timings = OcrTimings(0.0, decoded - started, time.monotonic() - decoded)
+        width, height = size or (pixels.shape[1], pixels.shape[0])
         return result(
             engine,
-            reading,
-            (pixels.shape[1], pixels.shape[0]),
+            reading.scaled(width / pixels.shape[1], height / pixels.shape[0]),
+            (width, height),
             timings,
             dpi=dpi,
             fallback=engine != self._recognizer.name,
@@ -144,7 +151,7 @@ class PageReader:
 
     def _next_page(self, request: OcrRequest, number: int) -> Pixels | None:
         """Its pixels; None if it has a text layer, or is damaged, which is reported when it is requested."""
-        document = self._documents.get(request.path, base64_text=request.base64)
+        document = self._document(request)
         dpi = request.options.dpi or self._limits.dpi
         try:
             if not request.options.force_ocr and document.text(number, dpi) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -36,6 +36,9 @@ class TextLine:
     polygon: Polygon
     words: tuple[TextWord, ...] = ()
 
+    def scaled(self, across: float, down: float) -> TextLine:
+        return replace(self, polygon=tuple((round(x * across, 1), round(y * down, 1)) for x, y in self.polygon))
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -52,6 +55,12 @@ class Reading:
     markdown: str | None = None
     stopped: StopReason | None = None
     warnings: tuple[OcrWarning, ...] = ()
+
+    def scaled(self, across: float, down: float) -> Reading:
+        """With the polygons of a page that is so many times as wide and high."""
+        if across == down == 1.0:
+            return self
+        return replace(self, lines=tuple(line.scaled(across, down) for line in self.lines))
 
 
 class Recognizer(Protocol):

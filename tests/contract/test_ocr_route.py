@@ -32,11 +32,16 @@ NO_IMAGES = {
     "text": b"hello, I am no image",
     "html": b"<!DOCTYPE html><html><script>alert(1)</script></html>",
     "svg": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
-    "shifted pdf": b" %PDF-1.7\n",
+    "pdf header after 2 KB": b" " * 2048 + b"%PDF-1.7\n",
     "shifted png": b" " + PNG,
     "BM in a text": b"BMW is a maker of cars and motorcycles",
 }
-DOCUMENTS = {"tiff": b"II*\0" + bytes(64), "pdf": b"%PDF-1.7\n", "zip": b"PK\x03\x04" + bytes(64)}
+DOCUMENTS = {
+    "tiff": b"II*\0" + bytes(64),
+    "pdf": b"%PDF-1.7\n",
+    "shifted pdf": b" " * 1020 + b"%PDF-1.7\n",
+    "zip": b"PK\x03\x04" + bytes(64),
+}
 RESULT = OcrResult(
     "fake",
     "hi",

@@ -47,6 +47,7 @@ class OcrFields(BaseModel):
     dpi: int | None = Field(None, ge=36, le=600)
     language: str | None = Field(None, min_length=2, max_length=16, pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,8})?$")
     force_ocr: bool = False
+    password: str = Field("", max_length=127, repr=False)
     format: Format = "json"
     priority: Priority | None = None
 
@@ -57,7 +58,8 @@ class OcrFields(BaseModel):
         return pages.parse(self.pages) if isinstance(self.pages, str) else pages.from_list(self.pages)
 
     def options(self) -> OcrOptions:
-        return OcrOptions(self.dpi or 0, self.language, self.force_ocr, picture=self.format == "pdf")
+        picture = self.format == "pdf"
+        return OcrOptions(self.dpi or 0, self.language, self.force_ocr, picture=picture, password=self.password)
 
     def refuse_unsupported(self) -> None:
         """Raise `UnsupportedValue` for the first field that asks for what is not done here."""

@@ -33,7 +33,7 @@ _SILENCE_S = 5.0
 _CHUNK = 1 << 16
 _OK = 200
 _REDIRECTS = range(300, 400)
-_KINDS = ("png", "jpeg", "webp", "gif", "bmp", "tiff")
+_KINDS = ("png", "jpeg", "webp", "gif", "bmp", "tiff", "heif", "avif")
 _ASK = {
     "Accept": "image/*",
     "Accept-Encoding": "identity",

@@ -17,6 +17,7 @@ class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """How pages are read. `dpi`: of PDF pages, 0 is OCR_DPI. `picture`: also return each page as a JPEG.
 
     `structure`: find headings, lists, tables, running heads and feet (`OcrResult.blocks`).
+    `password`: of an encrypted PDF; it is never logged.
     """
 
     dpi: int = 0
@@ -24,6 +25,7 @@ class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     force_ocr: bool = False
     picture: bool = False
     structure: bool = False
+    password: str = ""
 
 
 class OcrRequest(Message, frozen=True):

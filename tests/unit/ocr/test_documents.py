@@ -12,15 +12,16 @@ from PIL import Image
 
 from src.errors import InvalidImage
 from src.ocr import documents
+from src.ocr.documents import DocumentLimits
 from src.ocr.reading import Pixels
 from tests.unit.ocr.pictures import file, line
 
-FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif")
+FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")
 RED = Image.new("RGB", (30, 20), (250, 10, 20))
 
 
 def decode(data: bytes, *, text: bool = False, limit: float = 40.0) -> Pixels:
-    return documents.decode(data, base64_text=text, max_megapixels=limit)
+    return documents.decode(data, DocumentLimits(limit, max(1, round(4 * limit))), base64_text=text)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -91,7 +92,7 @@ def test_the_first_frame_of_many_is_read() -> None:
     ("data", "says"),
     [
         (b"", "empty"),
-        (b"hello", "not a PNG, JPEG, WebP, TIFF, BMP or GIF"),
+        (b"hello", "not a PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC or AVIF"),
         (b"%PDF-1.7", "not a PNG"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a PNG"),
         (b"PK\x03\x04", "not a PNG"),
@@ -116,7 +117,7 @@ def test_invalid_base64_is_an_error(text: bytes) -> None:
 def test_a_decompression_bomb_is_rejected_before_decoding() -> None:
     """A small file of many pixels is refused by its header, naming its size and the limit."""
     bomb = file(Image.new("1", (20_000, 20_000)))
-    with pytest.raises(InvalidImage, match=r"20000 × 20000 pixels \(400\.0 megapixels\); OCR_MAX_MEGAPIXELS allows 40"):
+    with pytest.raises(InvalidImage, match=r"20000 × 20000 pixels, .* 381 MiB of memory; OCR_MAX_IMAGE_MB allows 160"):
         decode(bomb[:200])
 
 
