@@ -37,7 +37,12 @@ class TextLine:
     words: tuple[TextWord, ...] = ()
 
     def scaled(self, across: float, down: float) -> TextLine:
-        return replace(self, polygon=tuple((round(x * across, 1), round(y * down, 1)) for x, y in self.polygon))
+        words = tuple(replace(word, polygon=_scaled(word.polygon, across, down)) for word in self.words)
+        return replace(self, polygon=_scaled(self.polygon, across, down), words=words)
+
+
+def _scaled(polygon: Polygon, across: float, down: float) -> Polygon:
+    return tuple((round(x * across, 1), round(y * down, 1)) for x, y in polygon)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pikepdf
 import pytest
@@ -15,6 +15,8 @@ from src.errors import InvalidDocument, InvalidImage
 from src.ocr.documents import Document, DocumentLimits
 from src.ocr.open_documents import open_document
 from tests.unit.ocr import files
+
+Revision = Literal[2, 3, 4, 6]
 
 TEXT = "The north pier is closed until Thursday"
 
@@ -31,7 +33,7 @@ def text(document: Document, number: int = 0) -> str:
     return own[0].text
 
 
-def locked(revision: int, user: str = "", owner: str = "boss") -> bytes:
+def locked(revision: Revision, user: str = "", owner: str = "boss") -> bytes:
     buffer = io.BytesIO()
     with pikepdf.open(io.BytesIO(files.pdf([TEXT]))) as document:
         encryption = pikepdf.Encryption(owner=owner, user=user, R=revision, aes=revision > 3, metadata=revision > 3)
@@ -44,13 +46,13 @@ def locked(revision: int, user: str = "", owner: str = "boss") -> bytes:
 
 @pytest.mark.parametrize("revision", [2, 3, 4, 6])
 @pytest.mark.parametrize("password", ["secret", "boss"])
-def test_either_password_opens_a_pdf(tmp_path: Path, revision: int, password: str) -> None:
+def test_either_password_opens_a_pdf(tmp_path: Path, revision: Revision, password: str) -> None:
     """That of its user, and that of its owner, by every kind of encryption."""
     assert text(opened(tmp_path, locked(revision, "secret"), password)) == TEXT
 
 
 @pytest.mark.parametrize("revision", [4, 6])
-def test_a_wrong_password_is_named(tmp_path: Path, revision: int) -> None:
+def test_a_wrong_password_is_named(tmp_path: Path, revision: Revision) -> None:
     """The parameter is `password`, whether it is wrong or missing."""
     for password, says in (("guess", "password is wrong"), ("", "is encrypted")):
         with pytest.raises(InvalidDocument, match=says) as caught:
