@@ -1,4 +1,6 @@
-"""Who may join the batch: pure policy, asked by the scheduler for the first that waits."""
+"""Who joins the batch, and how much of which prompts a step computes, so that no running answer waits long. Pure policy;
+asked by the scheduler and by the batches of an engine.
+"""
 
 from __future__ import annotations
 
@@ -37,3 +39,43 @@ def waits_for_prefix(sequence: Sequence, known: int | None, in_prefill: Iterable
 def _ahead(sequence: Sequence, known: int, other: Sequence) -> bool:
     shared = min(common_prefix(sequence.prompt, other.prompt), len(sequence.prompt) - 1, len(other.prompt) - 1)
     return shared - known >= _WORTH_WAITING and len(other.prompt) - other.prefill_left < shared
+
+
+_SHARES = 4
+
+
+def prefill_budget(step_size: int, seconds_per_token: float | None, pause_s: float) -> int:
+    """Prompt tokens for one step, padding included, so that running answers wait for about `pause_s`.
+
+    Without a measured speed, or a pause (0), all of PREFILL_STEP_SIZE, and never less than a quarter of it.
+    """
+    if not seconds_per_token or not pause_s:
+        return step_size
+    return min(step_size, max(step_size // _SHARES, int(pause_s / seconds_per_token)))
+
+
+def chunk(lefts: list[int], budget: int) -> int:
+    """Tokens of each row in a step's chunk of prompts, given what each has left to compute.
+
+    A chunk is padded to its longest row, so rows × this is what it costs. It is as long as the shortest has left, so
+    that little is padded; a long prompt gets a quarter of the budget though, whatever joins it.
+    """
+    if not lefts:
+        return budget
+    wanted = max(min(lefts), budget // _SHARES)
+    return max(1, min(wanted, max(lefts), budget // len(lefts)))
+
+
+def fits_prefill(in_prefill: list[int], new: int, budget: int) -> bool:
+    """May a prompt with `new` tokens left join those that have `in_prefill` left?
+
+    When together they waste little of a chunk; and one of half a long one's length or less overtakes it. A prompt's
+    last token is computed with its answer's first, and takes no part in chunks.
+    """
+    others = [left - 1 for left in in_prefill if left > 1]
+    if not others or new <= 1:
+        return True
+    rows, share = len(others) + 1, budget // _SHARES
+    longest, shortest = max(*others, new - 1), min(*others, new - 1)
+    overtakes = 2 * new <= longest and rows <= _SHARES
+    return overtakes or rows * min(max(shortest, share), longest) <= budget

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
+from src.engine.admission import chunk
 from src.engine.backend import Grammar, OutputParser, Step, Token
-from src.engine.chunks import chunk
 from src.engine.mlx.text.forced import NamedReader, RequiredReader, new_call_id
 from src.errors import InvalidRequest, UnsupportedValue
 from src.gpu import footprint

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Literal
 
-from src.engine.admission import fits_memory, waits_for_prefix
+from src.engine.admission import fits_memory, fits_prefill, prefill_budget, waits_for_prefix
 from src.engine.backend import Backend, Step, Token
-from src.engine.chunks import fits_prefill, prefill_budget
 from src.engine.embedding import Embedding, Embeddings
 from src.engine.pace import StepTimes
 from src.engine.phases import Phases

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import mlx.core as mx
 
-from src.engine.chunks import chunk
+from src.engine.admission import chunk
 from src.engine.mlx.batch import RowBatch
 from src.engine.mlx.lm_batches import SequenceBatches
 from src.engine.mlx.prefix.cache import PrefixCache

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from src.engine.admission import fits_memory
+from src.engine.admission import chunk, fits_memory
 from src.engine.backend import Embedder, Grammar, KvRoom, Step, Token
-from src.engine.chunks import chunk
 from src.engine.deadlines import Budget
 from src.engine.fake import FakeDetokenizer, FakeTokenizer
 from src.engine.scheduler import Event, Scheduler, Work

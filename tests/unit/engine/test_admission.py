@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from src.engine.chunks import chunk, fits_prefill, prefill_budget
+from src.engine.admission import chunk, fits_prefill, prefill_budget
 
 BUDGET = 512
 
