@@ -1,5 +1,5 @@
-"""Who joins the batch, and how much of which prompts a step computes, so that no running answer waits long. Pure policy;
-asked by the scheduler and by the batches of an engine.
+"""Who joins the batch, and how much of which prompts a step computes, so that no running answer waits long. Pure
+policy; asked by the scheduler and by an engine's batches.
 """
 
 from __future__ import annotations

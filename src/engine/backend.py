@@ -39,7 +39,7 @@ class Step:
     """What one step did: new tokens, and how many prompt tokens are left to compute per sequence still in prefill.
 
     `failed` sequences cannot go on, for a reason of their own; the backend has forgotten them. `times`: seconds by what
-    they were spent on (`phases.PHASES`). `speculation`: what was guessed; None when nothing is.
+    they were spent on (`step_times.PHASES`). `speculation`: what was guessed; None when nothing is.
     """
 
     tokens: list[Token] = field(default_factory=list)

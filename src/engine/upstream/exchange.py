@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from src.engine.deadlines import Budget
-from src.engine.pace import StepTimes
+from src.engine.step_times import StepTimes
 from src.engine.upstream.client import Client
 from src.engine.upstream.dialects import Dialect
 from src.engine.upstream.response import Translation

@@ -20,8 +20,8 @@ from msgspec.structs import replace
 
 from src.engine import text_bound, turns
 from src.engine.deadlines import budget
-from src.engine.pace import StepTimes
 from src.engine.room import SequenceRoom
+from src.engine.step_times import StepTimes
 from src.engine.text_bound import TextBound
 from src.engine.upstream import errors, tokens
 from src.engine.upstream import request as request_body

@@ -7,8 +7,8 @@ import pytest
 
 from src.engine.deadlines import budget
 from src.engine.fake import END, FakeBackend
-from src.engine.pace import StepTimes
 from src.engine.prompt import encode, prepare
+from src.engine.step_times import StepTimes
 from src.ipc.messages.chat import ChatMessage, FinishReason, GenerateRequest
 from tests.conftest import MakeSettings
 

@@ -1,6 +1,7 @@
-"""Where the time of the engine's turns goes, and how much each computes: histograms, for metrics and the debug log.
+"""What the engine's steps take: averages for time budgets and Retry-After, histograms for metrics and the debug log.
 
-The scheduler adds what it and the backend measured. Owner thread; the I/O thread reads them whole.
+The scheduler adds what it and the backend measured, on the owner thread; the I/O thread reads single values, or
+histograms whole.
 """
 
 from __future__ import annotations
@@ -9,6 +10,32 @@ from bisect import bisect_left
 
 from src import logs
 from src.ipc.messages.status import HistogramReading
+
+_WEIGHT = 0.1
+
+
+class Average:
+    """A moving average of seconds; None before the first."""
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+
+    def add(self, seconds: float) -> None:
+        self.value = seconds if self.value is None else self.value + _WEIGHT * (seconds - self.value)
+
+
+class StepTimes:
+    """Seconds a decode step takes, a prompt's token takes, and a request spends running."""
+
+    def __init__(self) -> None:
+        self.step = Average()
+        self.prompt_token = Average()
+        self.service = Average()
+
+    def wait_s(self, waiting: int, slots: int) -> float:
+        """How long a request at the end of a queue of `waiting` waits for one of `slots`; at least a second."""
+        return max(1.0, (waiting + 1) * (self.service.value or 0.0) / slots)
+
 
 PHASES = ("fetch", "admit", "prefill", "decode", "forward", "sample", "keep", "text", "publish")
 _SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)

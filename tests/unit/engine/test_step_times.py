@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.engine.phases import Histogram, Phases
+from src.engine.step_times import Histogram, Phases
 
 
 @pytest.mark.parametrize(("value", "bucket"), [(0, 0), (1, 0), (1.5, 1), (10, 1), (10.5, 2), (1e9, 2)])
