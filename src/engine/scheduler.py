@@ -15,8 +15,7 @@ from typing import Literal
 from src.engine.admission import fits_memory, fits_prefill, prefill_budget, waits_for_prefix
 from src.engine.backend import Backend, Step, Token
 from src.engine.embedding import Embedding, Embeddings
-from src.engine.queue import Waiting
-from src.engine.room import batch_share
+from src.engine.queue import Waiting, batch_share
 from src.engine.sequence import Sequence, Status
 from src.engine.step_times import Phases, StepTimes
 from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest

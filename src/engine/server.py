@@ -24,7 +24,7 @@ from src.engine.encoding import Encoding
 from src.engine.fair_queue import PeerGone
 from src.engine.guard import MemoryGuard
 from src.engine.progress import LoadMeter
-from src.engine.room import SequenceRoom
+from src.engine.queue import SequenceLimit
 from src.engine.scheduler import Event, Scheduler, Work
 from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, ServiceError
 from src.gpu import footprint
@@ -106,7 +106,7 @@ class EngineServer:
         self._backend: Backend | None = None
         self._scheduler: Scheduler | None = None
         self._guard: MemoryGuard | None = None
-        self._open: SequenceRoom[Peer] = SequenceRoom(settings)
+        self._open: SequenceLimit[Peer] = SequenceLimit(settings)
         self._handing_over = False
         self._routes: dict[Work, _Subscriber] = {}
         self._lag = threading.BoundedSemaphore(_MAX_LAG)

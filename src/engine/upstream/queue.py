@@ -9,8 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from src.engine.queue import Waiting
-from src.engine.room import batch_share
+from src.engine.queue import Waiting, batch_share
 from src.engine.upstream.exchange import UpstreamRequest
 from src.ipc.messages.chat import GenerateRequest
 

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from src.engine import text_bound, turns
 from src.engine.deadlines import budget
-from src.engine.room import SequenceRoom
+from src.engine.queue import SequenceLimit
 from src.engine.step_times import StepTimes
 from src.engine.text_bound import TextBound
 from src.engine.upstream import errors, tokens
@@ -81,7 +81,7 @@ class UpstreamServer:
         self._facts: ServerFacts | None = None
         self._queue = RequestQueue(settings.max_num_seqs, settings.priority_ageing, clock)
         self._pace = StepTimes()
-        self._open: SequenceRoom[Peer] = SequenceRoom(settings)
+        self._open: SequenceLimit[Peer] = SequenceLimit(settings)
         self._steps = self._tokens = self._answers = 0
         self._handing_over = False
         self.idle = asyncio.Event()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.engine.room import SequenceRoom, batch_share
+from src.engine.queue import SequenceLimit, batch_share
 from src.errors import InvalidRequest, Overloaded
 from src.ipc.messages.chat import Choice, EmbedRequest, GenerateRequest, RawPrompt, TokenizeRequest
 from tests.conftest import MakeSettings
@@ -15,12 +15,12 @@ def asking(count: int, salt: str = "") -> GenerateRequest:
 
 
 @pytest.fixture
-def room(make_settings: MakeSettings) -> SequenceRoom[str]:
+def room(make_settings: MakeSettings) -> SequenceLimit[str]:
     """Of 32 sequences."""
-    return SequenceRoom(make_settings(max_num_seqs=8, max_queue_size=24))
+    return SequenceLimit(make_settings(max_num_seqs=8, max_queue_size=24))
 
 
-def test_one_key_leaves_a_quarter_to_the_others(room: SequenceRoom[str]) -> None:
+def test_one_key_leaves_a_quarter_to_the_others(room: SequenceLimit[str]) -> None:
     """However its sequences are spread over requests; what ends makes room again."""
     room.enter("first", asking(20, "bob"), 1.0)
     room.enter("second", TokenizeRequest(asking(1, "bob")), 1.0)
@@ -34,14 +34,14 @@ def test_one_key_leaves_a_quarter_to_the_others(room: SequenceRoom[str]) -> None
         room.enter("last", asking(1, "carol"), 1.0)
 
 
-def test_without_keys_there_are_no_shares(room: SequenceRoom[str]) -> None:
+def test_without_keys_there_are_no_shares(room: SequenceLimit[str]) -> None:
     """The whole room is anybody's."""
     room.enter("first", asking(32), 1.0)
     assert list(room) == ["first"]
 
 
 @pytest.mark.parametrize(("count", "salt"), [(33, ""), (25, "bob")])
-def test_what_never_has_room_is_the_requests_fault(count: int, salt: str, room: SequenceRoom[str]) -> None:
+def test_what_never_has_room_is_the_requests_fault(count: int, salt: str, room: SequenceLimit[str]) -> None:
     """To retry would not help."""
     with pytest.raises(InvalidRequest, match=f"n asks for {count}"):
         room.enter("first", asking(count, salt), 1.0)
@@ -56,7 +56,7 @@ def test_the_last_place_of_a_batch_is_anothers(places: int, salt: str, expected:
 
 def test_sequences_are_counted(make_settings: MakeSettings) -> None:
     """Each of `n` answers takes room, a request for embeddings one; the refusal names what there is."""
-    small: SequenceRoom[str] = SequenceRoom(make_settings(max_num_seqs=2, max_queue_size=4))
+    small: SequenceLimit[str] = SequenceLimit(make_settings(max_num_seqs=2, max_queue_size=4))
     small.enter("texts", EmbedRequest("e", "m", (RawPrompt("a"),) * 9), 1.0)
     small.enter("two", asking(2), 1.0)
     with pytest.raises(Overloaded, match=r"3 of 6 .*MAX_QUEUE_SIZE.*4 more") as caught:
