@@ -1,7 +1,8 @@
 """Whose turn it is: classes with ageing, owners by turns within a class, and nobody passed over for ever. Pure.
 
-The one order of all queues of work: the engines' (`engine.queue`) and the OCR broker's (`ocr.queue`). An owner is an
-API key, by whatever stands for it; "" is everybody without one, in the order of their arrival.
+The one order of all queues of work: the engines' (`engine.queue`), their threads' (`engine.fair_executor`) and the OCR
+broker's (`ocr.queue`). An owner is an API key, by whatever stands for it; "" is everybody without one, in the order of
+their arrival.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def anybody(_: str) -> bool:
     return True
 
 
-class Turns(Generic[W]):
+class FairQueue(Generic[W]):
     """Work that waits. `class_of` and `owner_of` read a piece; an item of rank r stands r × `ageing_s` behind."""
 
     def __init__(
@@ -78,9 +79,13 @@ class Turns(Generic[W]):
     def pop(self, may_run: Callable[[str], bool] = anybody) -> W | None:
         one = self.first(may_run)
         if one is not None:
-            self.count_turn(one)
-            self.remove(one)
+            self.take(one)
         return one
+
+    def take(self, one: W) -> None:
+        """It runs now: its owner's next turn is behind all others'."""
+        self.count_turn(one)
+        self.remove(one)
 
     def count_turn(self, one: W) -> None:
         """Its owner has had a turn: the next one is behind all others'."""
@@ -91,16 +96,18 @@ class Turns(Generic[W]):
         lines = self._classes[name]
         lines[owner] = lines.pop(owner)
 
-    def remove(self, one: W) -> None:
-        """Harmless for what does not wait."""
+    def remove(self, one: W) -> bool:
+        """Whether it waited."""
         name, owner = self._class_of(one), self._owner_of(one)
-        left = [entry for entry in self._classes[name].get(owner, ()) if entry[2] is not one]
+        entries = self._classes[name].get(owner, ())
+        left = [entry for entry in entries if entry[2] is not one]
         if left:
             self._classes[name][owner] = left
-            return
-        self._classes[name].pop(owner, None)
-        if not self.held(owner):
-            self._passed.pop(owner, None)
+        else:
+            self._classes[name].pop(owner, None)
+            if not self.held(owner):
+                self._passed.pop(owner, None)
+        return len(left) < len(entries)
 
     def _overdue(self, may_run: Callable[[str], bool]) -> list[_Entry[W]]:
         """The first of what each class has waiting of the owner that was passed over too often; not of `background`."""

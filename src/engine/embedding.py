@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from src.engine.backend import Backend, Embedder, Pass
 from src.engine.deadlines import Budget, embedding_budget
-from src.engine.queue import Waiting
+from src.engine.queue import waiting_queue
 from src.errors import ContextLengthExceeded, DeadlineExceeded, InternalError, InvalidRequest, UnsupportedValue
+from src.fairness import FairQueue
 from src.ipc.messages.base import Failed
 from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, GenerateRequest, RawPrompt, Timings, Usage
 from src.settings import EngineSettings
@@ -99,7 +100,7 @@ class Embeddings:
 
     def __init__(self, embedder: Callable[[], Embedder | None], ageing_s: float) -> None:
         self._embedder = embedder
-        self._open: Waiting[Embedding] = Waiting(ageing_s)
+        self._open: FairQueue[Embedding] = waiting_queue(ageing_s)
         self._rows: list[tuple[Embedding, int]] = []  # of the pass under way
         self._pass: Pass | None = None
 
@@ -111,7 +112,7 @@ class Embeddings:
         return sum(job.started is not None for job in self._open)
 
     def push(self, job: Embedding) -> None:
-        self._open.push(job)
+        self._open.push(job, job.arrived)
 
     def drop(self, job: Embedding) -> None:
         """Forget a request; harmless when it is over."""

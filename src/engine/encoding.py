@@ -12,7 +12,7 @@ from functools import partial
 
 from src.engine import choices, embedding, text_bound
 from src.engine.backend import Backend, Grammar
-from src.engine.fair_queue import FairExecutor, QueueBounds, WorkTimeout
+from src.engine.fair_executor import FairExecutor, QueueBounds, WorkTimeout
 from src.engine.sequence import Sequence
 from src.engine.text_bound import TextBound
 from src.errors import InvalidRequest

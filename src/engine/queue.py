@@ -8,11 +8,11 @@ starves. The order is the scheduler's, on the owner thread; the limit is asked b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 from src.errors import InvalidRequest, Overloaded
-from src.fairness import Turns, anybody, share
+from src.fairness import FairQueue, share
 from src.ipc.messages.base import Priority
 from src.ipc.messages.chat import DetokenizeRequest, EmbedRequest, GenerateRequest, TokenizeRequest
 from src.settings import EngineSettings
@@ -34,36 +34,9 @@ class Waits(Protocol):
 W = TypeVar("W", bound=Waits)
 
 
-class Waiting(Generic[W]):
-    """Requests in the order in which their turn comes."""
-
-    def __init__(self, ageing_s: float) -> None:
-        self._turns: Turns[W] = Turns(_RANK, ageing_s, lambda one: one.request.priority, lambda one: one.request.salt)
-
-    def __len__(self) -> int:
-        return len(self._turns)
-
-    def __iter__(self) -> Iterator[W]:
-        return iter(self._turns)
-
-    def push(self, one: W) -> None:
-        self._turns.push(one, one.arrived)
-
-    def first(self, may_run: Callable[[str], bool] = anybody) -> W | None:
-        """Whose turn it is, among the owners who `may_run`."""
-        return self._turns.first(may_run)
-
-    def take(self, one: W) -> None:
-        """It runs now: its owner's next turn is behind all others'."""
-        self._turns.count_turn(one)
-        self._turns.remove(one)
-
-    def count_turn(self, one: W) -> None:
-        """It had a turn and waits for its next."""
-        self._turns.count_turn(one)
-
-    def remove(self, one: W) -> None:
-        self._turns.remove(one)
+def waiting_queue(ageing_s: float) -> FairQueue[W]:
+    """What waits, in the order in which its turn comes."""
+    return FairQueue(_RANK, ageing_s, lambda one: one.request.priority, lambda one: one.request.salt)
 
 
 Admissible = GenerateRequest | EmbedRequest | TokenizeRequest | DetokenizeRequest

@@ -15,10 +15,11 @@ from typing import Literal
 from src.engine.admission import fits_memory, fits_prefill, prefill_budget, waits_for_prefix
 from src.engine.backend import Backend, Step, Token
 from src.engine.embedding import Embedding, Embeddings
-from src.engine.queue import Waiting, batch_share
+from src.engine.queue import batch_share, waiting_queue
 from src.engine.sequence import Sequence, Status
 from src.engine.step_times import Phases, StepTimes
 from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest
+from src.fairness import FairQueue
 from src.gpu import Movable
 from src.ipc.messages.base import Failed
 from src.ipc.messages.chat import ChoiceEnded, Delta, Embedded, Finished, FinishReason
@@ -89,7 +90,7 @@ class Scheduler:
         self._publish = publish
         self._clock = clock
         self._inbox: SimpleQueue[_Submit | _Cancel | _Move | _Trim | _Finish | _Stop] = SimpleQueue()
-        self._waiting: Waiting[Sequence] = Waiting(priority_ageing_s)
+        self._waiting: FairQueue[Sequence] = waiting_queue(priority_ageing_s)
         self._embeddings = Embeddings(lambda: backend.embedder, priority_ageing_s)
         self._prompts_turn = True  # prompts and embeddings are computed by turns
         self._running: dict[int, Sequence] = {}
@@ -217,7 +218,7 @@ class Scheduler:
         elif isinstance(work, Embedding):
             self._embeddings.push(work)
         else:
-            self._waiting.push(work)
+            self._waiting.push(work, work.arrived)
 
     def _move_weights(self) -> None:
         """Move the weights, if that is requested and no sequence needs them."""

@@ -21,7 +21,7 @@ import psutil
 from src.engine import embedding
 from src.engine.backend import Backend, has_formed_tools, is_constrained
 from src.engine.encoding import Encoding
-from src.engine.fair_queue import PeerGone
+from src.engine.fair_executor import PeerGone
 from src.engine.guard import MemoryGuard
 from src.engine.progress import LoadMeter
 from src.engine.queue import SequenceLimit

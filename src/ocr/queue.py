@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
-from src.fairness import Turns
+from src.fairness import FairQueue
 from src.ipc.messages.base import Priority
 
 AGE_S = 20.0
@@ -36,24 +36,24 @@ class PageQueue(Generic[T]):
 
     def __init__(self) -> None:
         self._requeued: deque[T] = deque()
-        self._turns: Turns[T] = Turns(_RANK, AGE_S, lambda item: item.priority, lambda item: item.owner)
+        self._fair: FairQueue[T] = FairQueue(_RANK, AGE_S, lambda item: item.priority, lambda item: item.owner)
 
     def __len__(self) -> int:
-        return len(self._requeued) + len(self._turns)
+        return len(self._requeued) + len(self._fair)
 
     def __iter__(self) -> Iterator[T]:
         yield from self._requeued
-        yield from self._turns
+        yield from self._fair
 
     def __bool__(self) -> bool:
         return len(self) > 0
 
     def held(self, owner: str) -> int:
         """How many of one owner's wait for their first turn."""
-        return self._turns.held(owner)
+        return self._fair.held(owner)
 
     def add(self, item: T) -> None:
-        self._turns.push(item, item.arrived)
+        self._fair.push(item, item.arrived)
 
     def requeue(self, item: T) -> None:
         self._requeued.appendleft(item)
@@ -62,7 +62,7 @@ class PageQueue(Generic[T]):
         """The next item; IndexError when the queue is empty."""
         if self._requeued:
             return self._requeued.popleft()
-        item = self._turns.pop()
+        item = self._fair.pop()
         if item is None:
             raise IndexError("the page queue is empty")
         return item
@@ -71,4 +71,4 @@ class PageQueue(Generic[T]):
         """Remove an item, if it is queued."""
         if item in self._requeued:
             self._requeued.remove(item)
-        self._turns.remove(item)
+        self._fair.remove(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from src.fairness import Turns, share
+from src.fairness import FairQueue, share
 from src.ipc.messages.base import Priority
 
 AGEING_S = 30.0
@@ -17,12 +17,12 @@ class Piece:
     priority: Priority = "normal"
 
 
-def made() -> Turns[Piece]:
+def made() -> FairQueue[Piece]:
     ranks: dict[Priority, float] = {"high": -1, "normal": 0, "low": 1, "background": float("inf")}
-    return Turns(ranks, AGEING_S, lambda piece: piece.priority, lambda piece: piece.owner)
+    return FairQueue(ranks, AGEING_S, lambda piece: piece.priority, lambda piece: piece.owner)
 
 
-def order(turns: Turns[Piece]) -> str:
+def order(turns: FairQueue[Piece]) -> str:
     names = ""
     while (piece := turns.pop()) is not None:
         names += piece.name
@@ -75,8 +75,8 @@ def test_an_owner_who_may_not_run_is_left_out() -> None:
     assert first is not None
     assert first.name == "b"
     assert turns.first(lambda _: False) is None
-    turns.remove(first)
-    turns.remove(first)
+    assert turns.remove(first)
+    assert not turns.remove(first)
     assert (order(turns), len(turns)) == ("a", 0)
 
 

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from src.engine.queue import Waiting, batch_share
+from src.engine.queue import batch_share, waiting_queue
 from src.engine.upstream.exchange import UpstreamRequest
+from src.fairness import FairQueue
 from src.ipc.messages.chat import GenerateRequest
 
 
@@ -36,7 +37,7 @@ class RequestQueue:
     def __init__(self, places: int, ageing_s: float, clock: Callable[[], float]) -> None:
         self.places = places
         self._clock = clock
-        self._waiting: Waiting[QueuedRequest] = Waiting(ageing_s)
+        self._waiting: FairQueue[QueuedRequest] = waiting_queue(ageing_s)
         self._running: set[QueuedRequest] = set()
 
     @property
@@ -50,7 +51,7 @@ class RequestQueue:
     def enter(self, request: GenerateRequest, set_aside: tuple[str, ...] = ()) -> QueuedRequest:
         """Enqueue it; it is admitted when `called` is done."""
         turn = QueuedRequest(request, self._clock(), asyncio.get_running_loop().create_future(), set_aside)
-        self._waiting.push(turn)
+        self._waiting.push(turn, turn.arrived)
         self._call()
         return turn
 

@@ -18,7 +18,7 @@ import psutil
 from loguru import logger
 from msgspec.structs import replace
 
-from src.engine import text_bound, turns
+from src.engine import system_messages, text_bound
 from src.engine.deadlines import budget
 from src.engine.queue import SequenceLimit
 from src.engine.step_times import StepTimes
@@ -195,7 +195,7 @@ class UpstreamServer:
 
     async def _serve(self, peer: Peer, turn: QueuedRequest, client: Client, facts: ServerFacts) -> None:
         """In the first form of the conversation that the server's chat template takes."""
-        _, *others = turns.forms(turn.request.messages)
+        _, *others = system_messages.forms(turn.request.messages)
         while True:
             try:
                 return await self._serve_form(peer, turn, client, facts)

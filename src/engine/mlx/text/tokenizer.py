@@ -12,7 +12,7 @@ from typing import Any
 
 from loguru import logger
 
-from src.engine import turns
+from src.engine import system_messages
 from src.engine.backend import is_constrained
 from src.engine.mlx.text.forced import new_call_id
 from src.engine.mlx.text.grammar import CompiledGrammar, Grammars
@@ -155,9 +155,9 @@ class LmTokenizer:
     def _templated(self, messages: Seq[ChatMessage], **options: Any) -> Any:
         """The first form of the conversation that the template takes whole."""
         options = {"add_generation_prompt": True} | options
-        late = turns.late_system_texts(tuple(messages))
+        late = system_messages.late_system_texts(tuple(messages))
         whole: str | None = None
-        for form in turns.forms(tuple(messages)):
+        for form in system_messages.forms(tuple(messages)):
             text = self._rendered(form, options)
             if text is not None and all(said.strip() in text for said in late):
                 return self._tokenized(text, options)

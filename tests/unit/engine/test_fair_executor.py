@@ -1,4 +1,4 @@
-"""Turns between owners: the queue, and the threads behind it."""
+"""Threads by turns between owners; their queue's order is `test_fairness`'s."""
 
 from __future__ import annotations
 
@@ -9,54 +9,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from src.engine.fair_queue import FairExecutor, FairQueue, PeerGone, QueueBounds, WorkTimeout
+from src.engine.fair_executor import FairExecutor, PeerGone, QueueBounds, WorkTimeout
 from src.errors import DeadlineExceeded, Overloaded
 
 PATIENCE_S = 5.0
-
-
-@dataclass(eq=False)
-class Job:
-    owner: str
-    name: str
-
-
-def anyone(_: str) -> bool:
-    return True
-
-
-def test_owners_take_turns() -> None:
-    """One owner's hundred jobs delay another's first by one job, and its own order is kept."""
-    queue: FairQueue[Job] = FairQueue()
-    for at in range(100):
-        queue.push(Job("alice", f"a{at}"))
-    for name in ("b0", "b1"):
-        queue.push(Job("bob", name))
-    order = [job.name for _ in range(5) if (job := queue.pop(anyone)) is not None]
-    assert order == ["a0", "b0", "a1", "b1", "a2"]
-    assert (len(queue), queue.depth("alice"), queue.depth("bob")) == (97, 97, 0)
-
-
-def test_an_owner_who_may_not_run_is_passed_over() -> None:
-    """The next owner's job comes; when nobody may, none does."""
-    queue: FairQueue[Job] = FairQueue()
-    queue.push(Job("alice", "a"))
-    queue.push(Job("bob", "b"))
-    job = queue.pop(lambda owner: owner != "alice")
-    assert job is not None
-    assert job.name == "b"
-    assert queue.pop(lambda _: False) is None
-    assert len(queue) == 1
-
-
-def test_a_job_is_removed_once() -> None:
-    """What was taken back never comes, and nothing is left of its owner."""
-    queue: FairQueue[Job] = FairQueue()
-    job = Job("alice", "a")
-    queue.push(job)
-    assert queue.remove(job)
-    assert not queue.remove(job)
-    assert queue.pop(anyone) is None
 
 
 class Gate:

@@ -1,19 +1,19 @@
-"""Work for a few threads, by turns between owners: tokenising and compiling grammars. Used by `engine.server`.
+"""Work for a few threads, by turns between owners: tokenising and compiling grammars. Used by `encoding`.
 
-`FairQueue` is pure. A `FairExecutor` belongs to the event loop's thread: work of a client that has left is never begun,
+A `FairExecutor` belongs to the event loop's thread: work of a client that has left is never begun,
 and work that overruns its time gives its slot to the next.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from src.errors import DeadlineExceeded, Overloaded
+from src.fairness import FairQueue
 
 T = TypeVar("T")
 
@@ -24,54 +24,6 @@ class PeerGone(Exception):
 
 class WorkTimeout(Exception):
     """The work was begun, and took longer than it may."""
-
-
-class Owned(Protocol):
-    """What can stand in a `FairQueue`."""
-
-    @property
-    def owner(self) -> str: ...
-
-
-J = TypeVar("J", bound=Owned)
-
-
-class FairQueue(Generic[J]):
-    """First come first served within an owner, round robin between owners."""
-
-    def __init__(self) -> None:
-        self._queues: dict[str, deque[J]] = {}  # in the order of their turns
-
-    def __len__(self) -> int:
-        return sum(map(len, self._queues.values()))
-
-    def depth(self, owner: str) -> int:
-        """How much of one owner's waits."""
-        return len(self._queues.get(owner, ()))
-
-    def push(self, job: J) -> None:
-        self._queues.setdefault(job.owner, deque()).append(job)
-
-    def pop(self, may_run: Callable[[str], bool]) -> J | None:
-        """The next job of the next owner who `may_run`; the owner's turn comes again behind all others."""
-        owner = next((owner for owner in self._queues if may_run(owner)), None)
-        if owner is None:
-            return None
-        queue = self._queues.pop(owner)
-        job = queue.popleft()
-        if queue:
-            self._queues[owner] = queue
-        return job
-
-    def remove(self, job: J) -> bool:
-        """Whether it was still waiting."""
-        queue = self._queues.get(job.owner)
-        if queue is None or job not in queue:
-            return False
-        queue.remove(job)
-        if not queue:
-            del self._queues[job.owner]
-        return True
 
 
 @dataclass(frozen=True)
@@ -105,7 +57,7 @@ class FairExecutor:
         self._what = what
         self._bounds = bounds
         self._threads = ThreadPoolExecutor(bounds.threads + bounds.spare, thread_name_prefix=what)
-        self._waiting: FairQueue[_Job] = FairQueue()
+        self._waiting: FairQueue[_Job] = FairQueue({"normal": 0}, 0, lambda _: "normal", lambda job: job.owner)
         self._slots: dict[str, int] = {}  # taken, by owner
         self._overrun = 0  # jobs that go on without a slot
 
@@ -123,7 +75,7 @@ class FairExecutor:
         self._check_room(owner)
         loop = asyncio.get_running_loop()
         job = _Job(owner, work, gone, loop.create_future(), timeout_s)
-        self._waiting.push(job)
+        self._waiting.push(job, loop.time())
         expiry = loop.call_later(self._bounds.queue_s, self._expire, job)
         self._start_next()
         try:
@@ -141,7 +93,7 @@ class FairExecutor:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _check_room(self, owner: str) -> None:
-        waiting = self._waiting.depth(owner)
+        waiting = self._waiting.held(owner)
         if waiting >= self._bounds.queue_limit:
             text = f"Too many requests wait for {self._what}: {waiting} (MAX_NUM_SEQS + MAX_QUEUE_SIZE)."
             raise Overloaded(text, retry_after_s=1.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from src.engine.turns import forms, late_system_texts
+from src.engine.system_messages import forms, late_system_texts
 from src.ipc.messages.chat import ChatMessage, ImagePart
 
 

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 
 from src.ipc.messages.chat import ChatMessage
 
-Turns = tuple[ChatMessage, ...]
+Conversation = tuple[ChatMessage, ...]
 _BETWEEN = "\n\n"
 
 
-def forms(messages: Turns) -> Iterator[Turns]:
+def forms(messages: Conversation) -> Iterator[Conversation]:
     """The conversation as it is; then with its first system turns as one; then with the later ones in users' turns."""
     yield messages
     joined = _joined_head(messages)
@@ -27,20 +27,20 @@ def forms(messages: Turns) -> Iterator[Turns]:
         yield folded
 
 
-def late_system_texts(messages: Turns) -> list[str]:
+def late_system_texts(messages: Conversation) -> list[str]:
     """What system turns say behind the first one: some templates leave it out without a word."""
     system = [at for at, turn in enumerate(messages) if turn.role == "system"]
     return [messages[at].content for at in system if at > 0 and messages[at].content.strip()]
 
 
-def _joined_head(messages: Turns) -> Turns:
+def _joined_head(messages: Conversation) -> Conversation:
     head = tuple(takewhile(lambda turn: turn.role == "system", messages))
     if len(head) < 2:
         return messages
     return (_said("system", _BETWEEN.join(turn.content for turn in head)), *messages[len(head) :])
 
 
-def _folded(messages: Turns) -> Turns:
+def _folded(messages: Conversation) -> Conversation:
     """A late system turn becomes part of the user's turn before it, or else of the one behind it, or else is one."""
     made: list[ChatMessage] = list(messages[:1])
     held: list[ChatMessage] = []
