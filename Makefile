@@ -32,8 +32,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 
+# what needs no processes of its own runs on all cores, a file to a worker; what starts services has the machine alone
+TOGETHER := tests/unit tests/contract
 test: $(VENV)/.installed-dev ## run the whole suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TOGETHER)
+	$(BIN)/python -m pytest $(TOGETHER:%=--ignore=%)
 
 check: $(VENV)/.installed-dev lint types imports test ## everything CI runs
 

@@ -56,7 +56,7 @@ def test_a_reading_is_complete(tmp_path: Path) -> None:
     assert reading.gpus == GPUS.gpus
 
 
-@pytest.mark.parametrize("pid", [1 << 22, os.getpid()])
+@pytest.mark.parametrize("pid", [1 << 22, os.getpid()], ids=["gone", "alive"])
 def test_the_throughput_of_a_restarted_engine_starts_from_zero(tmp_path: Path, pid: int) -> None:
     """Throughput is never negative; an exited pid gives no figures and no error."""
     clock = Clock()
