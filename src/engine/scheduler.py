@@ -22,7 +22,7 @@ from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest
 from src.fairness import FairQueue
 from src.gpu import Movable
 from src.ipc.messages.base import Failed
-from src.ipc.messages.chat import ChoiceEnded, Delta, Embedded, Finished, FinishReason
+from src.ipc.messages.chat import ChoiceEnded, Delta, Embedded, Finished, FinishReason, PromptProgress
 from src.ipc.messages.status import EngineLoad, SpeculationReading
 
 _IDLE_WAIT_S = 1.0
@@ -30,7 +30,7 @@ _PREFIX_LOAD_S = 0.5  # of a turn, where PREFILL_PAUSE names none
 _OFFLOADED_RETRY_S = 1.0
 
 Work = Sequence | Embedding
-Event = tuple[Work, Delta | Embedded | ChoiceEnded | Finished | Failed]
+Event = tuple[Work, Delta | PromptProgress | Embedded | ChoiceEnded | Finished | Failed]
 
 
 @dataclass(frozen=True)
@@ -339,9 +339,11 @@ class Scheduler:
             self._prompts_turn = True
 
     def _record(self, step: Step) -> None:
+        now = self._clock()
         for uid, left in step.prefill_left.items():
             self._running[uid].prefill_left = left
-        now = self._clock()
+            if left:
+                self._tell_progress(self._running[uid], now)
         for token in step.tokens:
             self._append_token(token, now)
         self._untidy = self._untidy or bool(step.failed)
@@ -353,12 +355,17 @@ class Scheduler:
                 self._events.append((self._running[uid], failed))
                 self._remove(self._running[uid], still_computed=False)
 
+    def _tell_progress(self, sequence: Sequence, now: float) -> None:
+        if (progress := sequence.progress(now)) is not None:
+            self._events.append((sequence, progress))
+
     def _append_token(self, token: Token, now: float) -> None:
         sequence = self._running.get(token.uid)
         if sequence is None:
             return  # behind a stop string, in the same step
         if sequence.status is Status.PREFILL:
-            sequence.status, sequence.first_token = Status.DECODE, now
+            sequence.status, sequence.first_token, sequence.prefill_left = Status.DECODE, now, 0
+            self._tell_progress(sequence, now)
         sequence.completion_tokens += 1
         sequence.last_token = now
         text = "" if token.finish == "stop" else sequence.text.push(token.token)

@@ -10,7 +10,15 @@ import msgspec
 from src.engine.backend import Grammar
 from src.engine.deadlines import Budget
 from src.engine.text import TextStream
-from src.ipc.messages.chat import ChoiceEnded, Finished, FinishReason, GenerateRequest, Timings, Usage
+from src.ipc.messages.chat import (
+    ChoiceEnded,
+    Finished,
+    FinishReason,
+    GenerateRequest,
+    PromptProgress,
+    Timings,
+    Usage,
+)
 
 # memory is kept for so many tokens of an answer that may take all its context
 _USUAL_ANSWER = 1024
@@ -87,6 +95,15 @@ class Sequence:
         gap_s = self.budget.gap_s
         stuck = gap_s is not None and self.status is Status.DECODE and now >= self.last_token + gap_s
         return stuck or now >= self.started + self.budget.total_s
+
+    def progress(self, now: float) -> PromptProgress | None:
+        """What its stream is told of its prefill; None where that tells nothing. Of several choices the first tells."""
+        asked, left = self.request.progress, self.prefill_left
+        if self.index or not (asked or (self.request.stream and left)):
+            return None
+        total = len(self.prompt) - len(self.request.prefix)
+        processed, cached = max(0, min(total, len(self.prompt) - left)), min(self.cached_tokens, total)
+        return PromptProgress(total, processed, cached, now - self.started)
 
     def finished(self, reason: FinishReason, now: float) -> Finished:
         """The good outcome, with what it took."""

@@ -40,6 +40,7 @@ from src.ipc.messages.chat import (
     Finished,
     GenerateRequest,
     HandedOver,
+    PromptProgress,
     TokenizeRequest,
 )
 from src.ipc.messages.control import MoveWeights, Ping, TrimRequest
@@ -55,6 +56,8 @@ _GUARD_S = 1.0
 _LOADING_RETRY_S = 10.0
 _READS_S = 30.0
 
+EngineEvent = Delta | PromptProgress | Embedded | ChoiceEnded | Finished | Failed
+
 
 class _Subscriber:
     """Where the events of a piece of work go."""
@@ -63,7 +66,7 @@ class _Subscriber:
         self.peer = peer
         self.done = asyncio.Event()
 
-    def take(self, message: Delta | Embedded | ChoiceEnded | Finished | Failed) -> None:
+    def take(self, message: EngineEvent) -> None:
         self.peer.send(message)
 
 
@@ -72,9 +75,9 @@ class _Collected(_Subscriber):
 
     def __init__(self, peer: Peer) -> None:
         super().__init__(peer)
-        self._kept: list[Delta | Embedded | ChoiceEnded | Finished | Failed] = []
+        self._kept: list[EngineEvent] = []
 
-    def take(self, message: Delta | Embedded | ChoiceEnded | Finished | Failed) -> None:
+    def take(self, message: EngineEvent) -> None:
         self._kept.append(message)
 
     async def send(self) -> None:

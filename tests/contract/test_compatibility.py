@@ -50,6 +50,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "chat_template_kwargs": {"chat_template_kwargs": {"enable_thinking": False}},
     "continue_final_message": {"continue_final_message": False},
     "add_generation_prompt": {"add_generation_prompt": True},
+    "return_progress": {"stream": True, "return_progress": True},
     "metadata": {"metadata": {"a": "b"}},
     "store": {"store": False},
     "service_tier": {"service_tier": "flex"},

@@ -20,7 +20,7 @@ from src.api.openai import convert, disclosure, translation
 from src.api.service import json_body, json_response, service
 from src.api.wire import Wire
 from src.errors import InvalidRequest, ServiceError, ThreadsUnsupported
-from src.ipc.messages.chat import CallDelta, Delta, Finished, GenerateRequest, Usage
+from src.ipc.messages.chat import CallDelta, Delta, Finished, GenerateRequest, PromptProgress, Usage
 
 blueprint = Blueprint("messages", __name__)
 
@@ -200,9 +200,12 @@ class MessageWriter:
         self._begun = True
         return _event(shapes.MessageStart(self._form.start(prompt_tokens)))
 
-    def keep_alive(self) -> bytes:
+    def keep_alive(self, progress: PromptProgress | None) -> bytes:  # noqa: ARG002  # its clients know one ping
         """The message begins with the first silence: nothing may come before it."""
         return self.begin(0) + _event(shapes.PingEvent())
+
+    def progress(self, progress: PromptProgress) -> bytes:  # noqa: ARG002  # there is no way to ask for it
+        return b""
 
     def event(self, event: Event) -> bytes:
         if isinstance(event, Delta):

@@ -22,7 +22,7 @@ from src.api.cache.stores import CacheKey, MemoryStore, RedisStore, Store
 from src.api.edge import auth
 from src.api.generation.streaming import Answering, Event, admitted
 from src.ipc.framing import Decoder, FramingError, encode
-from src.ipc.messages.chat import Finished, GenerateRequest
+from src.ipc.messages.chat import Finished, GenerateRequest, PromptProgress
 from src.metrics import Metrics
 from src.settings import VERSION, Settings
 
@@ -114,7 +114,8 @@ def _alike(generate: GenerateRequest) -> GenerateRequest:
     """The request without how it is asked for: that does not change what is answered."""
     greedy = generate.sampling.temperature == 0
     sampling = msgspec.structs.replace(generate.sampling, seed=0) if greedy else generate.sampling
-    return msgspec.structs.replace(generate, id="", timeout_s=None, stream=False, priority="normal", sampling=sampling)
+    asked = msgspec.structs.replace(generate, timeout_s=None, stream=False, priority="normal", progress=False)
+    return msgspec.structs.replace(asked, id="", sampling=sampling)
 
 
 def _key(alike: GenerateRequest, owner: str, revision: str) -> CacheKey:
@@ -135,6 +136,10 @@ class Leader:
     @property
     def prompt_tokens(self) -> int:
         return self._inner.prompt_tokens if self._inner is not None else 0
+
+    @property
+    def progress(self) -> PromptProgress | None:
+        return self._inner.progress if self._inner is not None else None
 
     @property
     def revision(self) -> str:
@@ -182,6 +187,7 @@ class Follower:
         self._successor: Answering[Event] | None = None
 
     prompt_tokens = 0  # its usage says, in the end
+    progress = None
 
     def admitted(self) -> bool:
         """The leader was, or will be."""
@@ -209,6 +215,7 @@ class Replay:
         self._kept = kept
 
     prompt_tokens = 0  # its usage says, in the end
+    progress = None
 
     def admitted(self) -> bool:
         """It was, when it was made."""

@@ -20,6 +20,7 @@ from src.ipc.messages.chat import (
     EmbedRequest,
     Finished,
     GenerateRequest,
+    PromptProgress,
     TokenizeRequest,
 )
 from src.ipc.messages.ocr import OcrDocument, OcrPage, OcrRequest
@@ -37,6 +38,7 @@ class Delivered:
     ended: frozenset[int] = frozenset()
     items: frozenset[int] = frozenset()
     unreported: bool = False  # some of the answer has come without its tokens
+    progress: int = 0  # tokens of the prompt that were computed, by what was told
 
     @property
     def begun(self) -> bool:
@@ -51,6 +53,8 @@ class Delivered:
             case Delta(index=index, tokens=new):
                 tokens = {**self.tokens, index: self.tokens.get(index, ()) + new}
                 return replace(self, tokens=tokens, unreported=self.unreported or message.unreported_tokens > 0)
+            case PromptProgress(processed=processed):
+                return replace(self, progress=processed)
             case ChoiceEnded():
                 return replace(self, ended=self.ended | {message.index})
             case OcrPage(number=number) | Embedded(index=number):

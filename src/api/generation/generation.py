@@ -22,7 +22,7 @@ from src.api.generation.recorder import Recorder
 from src.errors import DeadlineExceeded, InternalError, ServiceError, ShuttingDown
 from src.ipc.client import Cancelled, Disconnected, WaitTimeout
 from src.ipc.messages.base import Failed
-from src.ipc.messages.chat import Admitted
+from src.ipc.messages.chat import Admitted, PromptProgress
 from src.ipc.messages.wire import AnyMessage
 
 E = TypeVar("E", bound=AnyMessage)
@@ -53,12 +53,14 @@ class EventStream(Protocol):
 class EventKinds(Generic[E]):
     """What one kind of request is answered with: the messages that its reader gets, and which of them ends it.
 
-    `admission`: whether the back end says first that it takes the request.
+    `admission`: whether the back end says first that it takes the request. `progress`: its reader is woken whenever
+    more of its prompt is computed.
     """
 
     shown: Callable[[AnyMessage], TypeGuard[E]]
     is_last: Callable[[E], bool]
     admission: bool = False
+    progress: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class Generation(Generic[E]):
         self._on_admitted, self._clock = on_admitted, clock
         self._deadline = clock() + timeouts.total_s
         self._admission: Admitted | None = None
+        self.progress: PromptProgress | None = None  # the newest
+        self._silent_since = clock()
         self._taken = self._over = False
         self._early: list[AnyMessage] = []
         self._failure: ServiceError | None = None
@@ -121,6 +125,7 @@ class Generation(Generic[E]):
             ServiceError: it did not.
             ClientGone: nobody waits any more.
         """
+        self._silent_since = self._clock()
         if not self._taken and (batch := self._next_batch()) is not None:
             self._take(batch)
         return self._taken
@@ -128,12 +133,14 @@ class Generation(Generic[E]):
     def batches(self) -> Iterator[list[E]]:
         """Events as they come; an empty list after a silence. Ends after the outcome; raises as `admitted`."""
         batch: list[AnyMessage] | None = self._early
+        self._silent_since = self._clock()
         while True:
             events = [message for message in batch or () if self._kinds.shown(message)]
-            if events or batch is None:
+            if events or batch is None or (self._kinds.progress and _has_progress(batch)):
                 self._recorder.events(events)
                 self._over = bool(events) and self._kinds.is_last(events[-1])
                 yield events
+                self._silent_since = self._clock()
             if self._over:
                 return
             batch = self._next_batch()
@@ -190,11 +197,12 @@ class Generation(Generic[E]):
     def _read(self) -> list[AnyMessage] | None:
         if self._failure is not None:
             raise self._failure
-        left = self._deadline - self._clock()
+        now = self._clock()
+        left, silence = self._deadline - now, max(0.0, self._silent_since + self._timeouts.silence_s - now)
         try:
-            batch = self._stream.receive_all(min(self._timeouts.silence_s, left))
+            batch = self._stream.receive_all(min(silence, left))
         except WaitTimeout:
-            if left <= self._timeouts.silence_s:
+            if left <= silence:
                 raise DeadlineExceeded(f"No response from the back end within {self._timeouts.total_s:g} s.") from None
             return None
         except Disconnected:
@@ -213,6 +221,8 @@ class Generation(Generic[E]):
                 return batch[:at]
             if isinstance(message, Admitted):
                 self._on_admitted(message)
+            elif isinstance(message, PromptProgress):
+                self.progress = message
         return batch
 
     # ---- who ends it early
@@ -228,3 +238,7 @@ class Generation(Generic[E]):
         if self._cause is Cause.SHUTDOWN:
             return ShuttingDown("The service shut down before the answer was complete.", retry_after_s=5.0)
         return None
+
+
+def _has_progress(batch: list[AnyMessage]) -> bool:
+    return any(isinstance(message, PromptProgress) for message in batch)

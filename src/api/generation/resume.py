@@ -19,7 +19,7 @@ from src.api.generation.suspects import Suspects
 from src.errors import ServiceError
 from src.ipc.client import Cancelled, ConnectError, Disconnected, Stream, WaitTimeout
 from src.ipc.messages.base import Accepted, Failed
-from src.ipc.messages.chat import Admitted, Delta, Embedded, Finished, HandedOver
+from src.ipc.messages.chat import Admitted, Delta, Embedded, Finished, HandedOver, PromptProgress
 from src.ipc.messages.ocr import OcrDocument, OcrPage, OcrRequest
 from src.ipc.messages.wire import AnyMessage
 
@@ -215,6 +215,8 @@ class ResumableStream:
             return message.number in self._delivered.items
         if isinstance(message, Embedded):
             return message.index in self._delivered.items
+        if isinstance(message, PromptProgress):  # a prompt that is computed again is a pause
+            return self._delivered.begun or message.processed <= self._delivered.progress
         if not isinstance(message, Admitted) or self._delivered.admitted is None:
             return False
         if message.revision != self._delivered.admitted.revision:

@@ -8,6 +8,7 @@ import msgspec
 from flask import Response
 
 from src.api.wire import Wire
+from src.ipc.messages.chat import PromptProgress
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
@@ -23,6 +24,13 @@ def event(data: Wire) -> bytes:
 def named(name: str, data: Wire) -> bytes:
     """An event with a name, as OpenAI's responses and Anthropic's messages have."""
     return b"event: " + name.encode() + b"\n" + event(data)
+
+
+def ping(progress: PromptProgress | None) -> bytes:
+    """A comment into a silence: how much of the prompt is computed, while that is told."""
+    if progress is None or not 0 < progress.total > progress.processed:
+        return PING
+    return b": prompt %d%%\n\n" % (100 * progress.processed // progress.total)
 
 
 def response(chunks: Iterable[bytes]) -> Response:

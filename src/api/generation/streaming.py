@@ -14,7 +14,7 @@ from loguru import logger
 from src.api.generation import sse
 from src.api.generation.generation import ClientGone
 from src.errors import InternalError, ServiceError
-from src.ipc.messages.chat import ChoiceEnded, Delta, Finished
+from src.ipc.messages.chat import ChoiceEnded, Delta, Finished, PromptProgress
 
 E = TypeVar("E")
 E_contra = TypeVar("E_contra", contravariant=True)
@@ -27,6 +27,10 @@ class Answering(Protocol[E]):
     @property
     def prompt_tokens(self) -> int:
         """Of the prompt, once it is admitted."""
+
+    @property
+    def progress(self) -> PromptProgress | None:
+        """How much of the prompt is computed, where that is told."""
 
     def admitted(self) -> bool:
         """Whether the engine has taken it; False after a silence: ask again. Raises ServiceError, ClientGone."""
@@ -41,8 +45,11 @@ class StreamWriter(Protocol[E_contra]):
 
     def begin(self, prompt_tokens: int) -> bytes: ...
 
-    def keep_alive(self) -> bytes:
+    def keep_alive(self, progress: PromptProgress | None) -> bytes:
         """What is sent into a silence, also before `begin`."""
+
+    def progress(self, progress: PromptProgress) -> bytes:
+        """More of the prompt is computed. Nothing, for whoever did not ask."""
 
     def event(self, event: E_contra) -> bytes: ...
 
@@ -104,11 +111,14 @@ def _until_over(
 
 def _encoded(generation: Answering[E], writer: StreamWriter[E]) -> Iterator[bytes]:
     while not generation.admitted():
-        yield writer.keep_alive()
+        yield writer.keep_alive(None)
     yield writer.begin(generation.prompt_tokens)
+    shown: PromptProgress | None = None
     for batch in generation.batches():
-        if encoded := b"".join(map(writer.event, batch)):
+        known, shown = shown, generation.progress
+        told = writer.progress(shown) if shown is not None and shown is not known else b""
+        if encoded := told + b"".join(map(writer.event, batch)):
             yield encoded
         elif not batch:
-            yield writer.keep_alive()
+            yield writer.keep_alive(shown)
     yield writer.end()

@@ -19,6 +19,7 @@ from src.api.ocr.schemas import Format
 from src.api.ocr.view import accepted, open_pages
 from src.api.service import json_response, request_id, service
 from src.errors import InternalError, InvalidRequest, ServiceError
+from src.ipc.messages.chat import PromptProgress
 from src.ipc.messages.ocr import OcrJob, OcrJobRequest, OcrPage
 
 blueprint = Blueprint("ocr_jobs", __name__)
@@ -103,8 +104,11 @@ class _JobWriter:
     def begin(self, prompt_tokens: int) -> bytes:  # noqa: ARG002  # as the protocol
         return b""
 
-    def keep_alive(self) -> bytes:
+    def keep_alive(self, progress: PromptProgress | None) -> bytes:  # noqa: ARG002  # of a chat's prompt
         return sse.PING
+
+    def progress(self, progress: PromptProgress) -> bytes:  # noqa: ARG002  # as above
+        return b""
 
     def event(self, event: PageEvent) -> bytes:
         if isinstance(event, OcrPage):

@@ -16,7 +16,7 @@ from src.api.ollama import schemas as shapes
 from src.api.openai import convert
 from src.api.wire import PlainError, Wire
 from src.errors import ServiceError
-from src.ipc.messages.chat import CallDelta, Delta, Finished, TokenLogprob
+from src.ipc.messages.chat import CallDelta, Delta, Finished, PromptProgress, TokenLogprob
 
 MIMETYPE = "application/x-ndjson"
 # white space before a line's JSON: a client that reads lines sees nothing of it
@@ -123,8 +123,11 @@ class LineWriter:
         called = line(self._form.piece("", calls=self._calls, done=False)) if self._calls else b""
         return called + line(self._form.piece("", **self._form.last(event)))
 
-    def keep_alive(self) -> bytes:
+    def keep_alive(self, progress: PromptProgress | None) -> bytes:  # noqa: ARG002  # a line has no comments
         return PING
+
+    def progress(self, progress: PromptProgress) -> bytes:  # noqa: ARG002  # there is no way to ask for it
+        return b""
 
     def failed(self, error: ServiceError) -> bytes:
         return line(PlainError(error.message))

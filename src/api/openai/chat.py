@@ -15,7 +15,7 @@ from src.api.openai.legacy import to_tools
 from src.api.openai.schemas import ChatCompletion, ChatCompletionRequest, StreamOptions
 from src.api.service import json_body, service
 from src.errors import ServiceError
-from src.ipc.messages.chat import ChoiceEnded, Delta, GenerateRequest
+from src.ipc.messages.chat import ChoiceEnded, Delta, GenerateRequest, PromptProgress
 
 blueprint = Blueprint("chat", __name__)
 
@@ -29,6 +29,8 @@ def create() -> Response:
     generate = translation.to_generate(body)
     if body.max_completion_tokens is not None:
         disclosure.rename(max_tokens=("max_completion_tokens",))
+    if body.return_progress:
+        disclosure.rename(**{"stream_options.include_progress": ("return_progress",)})
     seeded = body.seed is not None
     generation = shared.cache.through(generate, lambda: translation.open_generation(generate), seeded=seeded)
     form = _ChatBuilder(generate, body, legacy=legacy)
@@ -44,7 +46,7 @@ class _ChatBuilder:
         self._fingerprint = translation.fingerprint(generate)
         self._stream_options = body.stream_options or StreamOptions()
         self._legacy = legacy
-        self.choices = body.n or 1
+        self.choices, self.progress = body.n or 1, body.progress
 
     def whole(self, events: list[Event]) -> ChatCompletion:
         made = convert.completion(events, self._id, self._created, self._model, self._fingerprint)
@@ -67,7 +69,7 @@ class _ChunkStream:
 
     def __init__(self, form: _ChatBuilder) -> None:
         self._writer = form.chunks()
-        self._choices = form.choices
+        self._choices, self._progress = form.choices, form.progress
 
     def begin(self, prompt_tokens: int) -> bytes:
         self._writer.count(prompt_tokens=prompt_tokens)
@@ -84,8 +86,11 @@ class _ChunkStream:
             return sse.event(writer.ended(event))
         return b"".join(map(sse.event, writer.finished(event)))
 
-    def keep_alive(self) -> bytes:
-        return sse.PING
+    def keep_alive(self, progress: PromptProgress | None) -> bytes:
+        return sse.ping(progress)
+
+    def progress(self, progress: PromptProgress) -> bytes:
+        return sse.event(self._writer.progress(progress)) if self._progress else b""
 
     def failed(self, error: ServiceError) -> bytes:
         return sse.event(error_handlers.envelope(error))

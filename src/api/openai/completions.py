@@ -32,6 +32,7 @@ from src.ipc.messages.chat import (
     DetokenizeRequest,
     Finished,
     GenerateRequest,
+    PromptProgress,
     RawPrompt,
     TokenLogprob,
     Usage,
@@ -61,7 +62,7 @@ def _create(own: CompletionRequest, fields: dict[str, Any]) -> Response:
     if body.stream:
         if len(requests) > 1:
             raise UnsupportedValue("A stream takes one prompt.", param="prompt")
-        writer = CompletionWriter(form, body.stream_options or StreamOptions())
+        writer = CompletionWriter(form, body.stream_options or StreamOptions(), progress=body.progress)
         return translation.respond(translation.open_generation(requests[0]), writer, form.whole)
     return json_response(form.together(translation.collect_all(requests)))
 
@@ -132,8 +133,8 @@ class _CompletionBuilder:
 class CompletionWriter:
     """A stream of text."""
 
-    def __init__(self, form: _CompletionBuilder, options: StreamOptions) -> None:
-        self._form = form
+    def __init__(self, form: _CompletionBuilder, options: StreamOptions, *, progress: bool = False) -> None:
+        self._form, self._progress = form, progress
         self._include_usage = options.include_usage
         self._continuous = options.include_usage and options.continuous_usage_stats
         self._prompt_tokens = self._made = 0
@@ -163,8 +164,14 @@ class CompletionWriter:
         used = Usage(self._prompt_tokens, self._made) if self._continuous else None
         return sse.event(self._form.completion((choice,), used))
 
-    def keep_alive(self) -> bytes:
-        return sse.PING
+    def keep_alive(self, progress: PromptProgress | None) -> bytes:
+        return sse.ping(progress)
+
+    def progress(self, progress: PromptProgress) -> bytes:
+        if not self._progress:
+            return b""
+        chunk = self._form.completion((CompletionChoice(0, ""),))
+        return sse.event(replace(chunk, prompt_progress=convert.progress(progress)))
 
     def failed(self, error: ServiceError) -> bytes:
         return sse.event(error_handlers.envelope(error))

@@ -25,6 +25,7 @@ from src.ipc.messages.chat import (
     Finished,
     GenerateRequest,
     ImagePart,
+    PromptProgress,
     TokenLogprob,
     ToolCall,
     Usage,
@@ -88,6 +89,7 @@ def to_generate(
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=stop,
         stream=bool(body.stream),
+        progress=body.progress,
         has_images=_pictures(messages) > 0,
         priority=priority_of(body, headers),
         timeout_s=timeout(body.timeout, headers.timeout),
@@ -282,6 +284,10 @@ def usage(counts: Usage) -> schemas.UsageOut:
     return schemas.UsageOut(counts.prompt_tokens, counts.completion_tokens, total, details)
 
 
+def progress(told: PromptProgress) -> schemas.PromptProgressOut:
+    return schemas.PromptProgressOut(told.total, told.cached, told.processed, round(1000 * told.elapsed_s))
+
+
 class ChunkWriter:
     """Encodes one stream's chunks. Every chunk but the last carries `usage: null` when usage was asked for.
 
@@ -316,6 +322,9 @@ class ChunkWriter:
 
     def first(self, index: int = 0) -> ChatCompletionChunk:
         return self._chunk(DeltaOut(role="assistant", content=""), index)
+
+    def progress(self, told: PromptProgress) -> ChatCompletionChunk:
+        return msgspec.structs.replace(self._chunk(DeltaOut(), 0), prompt_progress=progress(told))
 
     def delta(self, event: Delta) -> ChatCompletionChunk:
         scores = logprobs(event.logprobs) if event.logprobs else None

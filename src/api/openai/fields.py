@@ -74,6 +74,7 @@ HONOURED: tuple[Field, ...] = (
     *_rows("honoured", "stop stream_options", "chat", "completions", "responses"),
     *_rows("honoured", "n logprobs response_format", "chat", "completions"),
     *_rows("honoured", "tools tool_choice", "chat", "responses", "messages"),
+    *_rows("honoured", "return_progress", "chat", "completions", why="llama.cpp's stream_options.include_progress"),
     *_rows("honoured", "parallel_tool_calls", *_OPENAI),
     *_rows("honoured", "messages", "chat", "messages"),
     *_rows("honoured", "top_logprobs reasoning_effort continue_final_message add_generation_prompt", "chat"),
@@ -225,11 +226,16 @@ REFUSES: dict[str, dict[str, str]] = {
 _CUT = {"max_tokens": "cut to what the context has left", "max_completion_tokens": "cut to what the context has left"}
 _NO_SWITCH = "when the model's template has no switch"
 _SWITCHES = {"reasoning_effort": _NO_SWITCH, "chat_template_kwargs": "switches that the model's template does not know"}
+_NO_PROGRESS = "`include_progress`: it does not tell how much of a prompt is computed"
 SETS_ASIDE: dict[str, dict[str, str]] = {
     "mlx": {**_CUT, **_SWITCHES},
     "mlx vision": {**_CUT, **_SWITCHES},
-    "vllm": {**_CUT, "reasoning_effort": _NO_SWITCH},
-    "llama.cpp": {**_CUT, "reasoning_effort": f"{_NO_SWITCH}; by llama_cpp.server"},
+    "vllm": {**_CUT, "reasoning_effort": _NO_SWITCH, "stream_options": _NO_PROGRESS},
+    "llama.cpp": {
+        **_CUT,
+        "reasoning_effort": f"{_NO_SWITCH}; by llama_cpp.server",
+        "stream_options": "`include_progress`, by llama_cpp.server",
+    },
     "fake": _CUT,
 }
 

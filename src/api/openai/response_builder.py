@@ -18,7 +18,7 @@ from src.api.openai.response_tools import Offered
 from src.api.openai.schemas import ChatCompletionRequest
 from src.api.openai.schemas_responses import ResponseEvent, ResponseOut, ResponsesRequest
 from src.errors import ServiceError
-from src.ipc.messages.chat import Delta, Finished, GenerateRequest, Usage
+from src.ipc.messages.chat import Delta, Finished, GenerateRequest, PromptProgress, Usage
 
 Keep = Callable[[ResponseOut], None]
 
@@ -35,6 +35,7 @@ class ResponseBuilder:
         keep: Keep,
     ) -> None:
         self.items = Items(generate.id, offered)
+        self.progress = generate.progress
         self._keep = keep
         self._base = ResponseOut(
             id=f"resp_{generate.id}",
@@ -130,8 +131,13 @@ class ResponseWriter:
         kind = "response.completed" if complete else "response.incomplete"
         return ended + self._event(ResponseEvent(kind, response=self._form.finished(event)))
 
-    def keep_alive(self) -> bytes:
-        return sse.PING
+    def keep_alive(self, progress: PromptProgress | None) -> bytes:
+        return sse.ping(progress)
+
+    def progress(self, progress: PromptProgress) -> bytes:
+        """An event of our own, for whoever asked."""
+        told = ResponseEvent("response.prompt_progress", prompt_progress=convert.progress(progress))
+        return self._event(told) if self._form.progress else b""
 
     def failed(self, error: ServiceError) -> bytes:
         return self._event(ResponseEvent("response.failed", response=self._form.failed(error)))

@@ -183,7 +183,9 @@ def _accept(
     turns = response_turns.turns_of([*response_turns.kept_items(items), *more])
     tools = _all_tools(own, items)
     body, generate = translation.accept(_as_chat(own, turns, tools))
-    return body, msgspec.structs.replace(generate, tools=response_tools.with_formats(generate.tools, tools))
+    progress = bool(body.stream and own.stream_options is not None and own.stream_options.include_progress)
+    formed = response_tools.with_formats(generate.tools, tools)
+    return body, msgspec.structs.replace(generate, tools=formed, progress=progress)
 
 
 def _all_tools(own: ResponsesRequest, items: list[dict[str, Any]]) -> list[shapes.ResponseTool]:

@@ -166,6 +166,7 @@ class StreamOptions(_Strict):
     include_usage: bool = False
     include_obfuscation: bool = False
     continuous_usage_stats: bool = False
+    include_progress: bool = False
 
 
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
@@ -210,6 +211,13 @@ class ChatCompletionRequest(Labels):
     chat_template_kwargs: TemplateOptions | None = None
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
+    return_progress: bool | None = None
+
+    @property
+    def progress(self) -> bool:
+        """Whether its stream shows how much of the prompt is computed."""
+        options = self.stream_options
+        return bool(self.stream and (self.return_progress or (options is not None and options.include_progress)))
 
     @property
     def images(self) -> int:
@@ -344,6 +352,15 @@ class ChunkChoice(Wire, frozen=True):
     logprobs: ChoiceLogprobs | None = None
 
 
+class PromptProgressOut(Wire, frozen=True):
+    """As llama.cpp's server has it: tokens of the prompt, `cache` of those processed; milliseconds since it began."""
+
+    total: int
+    cache: int
+    processed: int
+    time_ms: int
+
+
 class ChatCompletionChunk(Wire, frozen=True):
     id: str
     created: int
@@ -352,6 +369,7 @@ class ChatCompletionChunk(Wire, frozen=True):
     usage: UsageOut | None | msgspec.UnsetType = msgspec.UNSET
     object: str = "chat.completion.chunk"
     system_fingerprint: str | None = None
+    prompt_progress: PromptProgressOut | msgspec.UnsetType = msgspec.UNSET
 
 
 class EmbeddingCard(Wire, frozen=True):

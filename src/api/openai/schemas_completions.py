@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from src.api.openai.schemas import UsageOut
+from src.api.openai.schemas import PromptProgressOut, UsageOut
 from src.api.wire import Wire
 
 TokenIds = Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(min_length=1, max_length=1_000_000)]
@@ -52,6 +53,7 @@ class Completion(Wire, frozen=True):
     usage: UsageOut | None = None
     object: str = "text_completion"
     system_fingerprint: str | None = None
+    prompt_progress: PromptProgressOut | msgspec.UnsetType = msgspec.UNSET
 
 
 class TokenizeBody(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from src.api.openai.schemas import ReasoningEffort
+from src.api.openai.schemas import PromptProgressOut, ReasoningEffort
 from src.api.wire import Wire
 
 
@@ -242,11 +242,13 @@ class ReasoningOptions(BaseModel):
 
 
 class ResponseStreamOptions(BaseModel):
-    """Padding against eavesdroppers, which a loopback or TLS of one's own does not need."""
+    """Padding against eavesdroppers, which a loopback or TLS of one's own does not need. `include_progress`: events
+    say how much of the prompt is computed."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     include_obfuscation: bool | None = None
+    include_progress: bool | None = None
 
 
 # what would be shown beside an answer: reasoning is shown anyway, of the others there is nothing
@@ -431,4 +433,5 @@ class ResponseEvent(Wire, frozen=True, omit_defaults=True):
     name: str | msgspec.UnsetType = msgspec.UNSET
     arguments: str | msgspec.UnsetType = msgspec.UNSET
     input: str | msgspec.UnsetType = msgspec.UNSET
+    prompt_progress: PromptProgressOut | msgspec.UnsetType = msgspec.UNSET
     logprobs: tuple[()] | msgspec.UnsetType = msgspec.UNSET

@@ -7,6 +7,7 @@ engine always streams, so that a client that leaves ends its answer in either ca
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -127,7 +128,7 @@ def open_generation(generate: GenerateRequest) -> Generation[Event]:
     shared = service()
     labels = shared.backends.labels(generate.model)
     recorder = ChatRecorder(shared.metrics, generate, labels, spend=shared.limits.spender())
-    return open_at_engine(generate, _ANSWERS, recorder)
+    return open_at_engine(generate, _ANSWERS_WITH_PROGRESS if generate.progress else _ANSWERS, recorder)
 
 
 def open_at_engine(asked: GenerateRequest | EmbedRequest, kinds: EventKinds[E], recorder: Recorder[E]) -> Generation[E]:
@@ -196,6 +197,7 @@ def _is_tokens(message: AnyMessage) -> TypeGuard[Tokenized | Detokenized]:
 
 
 _ANSWERS = EventKinds(_is_event, lambda event: isinstance(event, Finished), admission=True)
+_ANSWERS_WITH_PROGRESS = dataclasses.replace(_ANSWERS, progress=True)
 _TOKENS = EventKinds(_is_tokens, lambda _: True)
 
 

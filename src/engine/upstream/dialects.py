@@ -26,7 +26,7 @@ class Dialect:
     would take and ignore. `forces_tools`: whether a tool that must be called is, whatever the model and the command.
     `switches`: whether its chat template can be given any. `cuts_answers`: an answer's length is cut to the context
     without a word. `continues`: asks for an answer inside the last turn. `tokens`: where text becomes token ids.
-    `apart`: keeps one API key's prompts out of another's.
+    `apart`: keeps one API key's prompts out of another's. `tells_progress`: how much of a prompt it has computed.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Dialect:
     least_logprobs: int = 0
     tokens: str = "/tokenize"
     apart: Callable[[str], dict[str, Any]] = lambda _: {}
+    tells_progress: bool = False
 
 
 # any other server: what it does with an unknown field is not known
@@ -67,6 +68,7 @@ LLAMA_SERVER = Dialect(
     continues={},  # it goes on with a last turn of the assistant's by itself
     least_logprobs=1,
     apart=lambda _: {"cache_prompt": False},  # its cache of prompts knows no owners
+    tells_progress=True,
 )
 LLAMA_CPP_PYTHON = Dialect(
     "llama_cpp.server",
@@ -80,6 +82,7 @@ LLAMA_CPP_PYTHON = Dialect(
     least_logprobs=1,
     tokens="/extras/tokenize",
 )
+PROGRESS = "stream_options.include_progress"
 _SWITCHES = ("enable_thinking", "reasoning_effort")
 _BY_OWNER = {"vllm": VLLM, "llamacpp": LLAMA_SERVER, "me": LLAMA_CPP_PYTHON}
 
@@ -200,6 +203,8 @@ def fit(request: GenerateRequest, facts: ServerFacts) -> tuple[GenerateRequest, 
     names += [f"chat_template_kwargs.{name}" for name in unknown]
     if facts.dialect.cuts_answers and (request.max_tokens or 0) > (facts.context_length or 1 << 62):
         names.append("max_tokens")
+    if request.progress and not facts.dialect.tells_progress:
+        names.append(PROGRESS)
     if names and request.strict:
         raise UnsupportedValue("This model has no use for this field (STRICT_FIELDS).", param=names[0])
     return replace(request, template_options=known), tuple(names)

@@ -13,7 +13,7 @@ from src.engine.upstream.client import Client
 from src.engine.upstream.dialects import Dialect
 from src.engine.upstream.response import Translation
 from src.errors import DeadlineExceeded
-from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, GenerateRequest, Timings
+from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, GenerateRequest, PromptProgress, Timings
 from src.ipc.server import Peer
 
 # a server that is silent after its 200 is in prefill; the client is admitted, without the prompt's length
@@ -104,7 +104,7 @@ class UpstreamRequest:
         peer.send(finished)
         return finished.usage.completion_tokens
 
-    def _read(self, data: bytes) -> list[Delta | ChoiceEnded]:
+    def _read(self, data: bytes) -> list[Delta | PromptProgress | ChoiceEnded]:
         try:
             return self._translation.feed(data)
         except msgspec.DecodeError:

@@ -17,6 +17,7 @@ from src.ipc.messages.chat import (
     Finished,
     FinishReason,
     GenerateRequest,
+    PromptProgress,
     Timings,
     TokenLogprob,
     Usage,
@@ -87,7 +88,12 @@ class _StreamUsage(msgspec.Struct):
 
 
 class _Progress(msgspec.Struct):
+    """As llama.cpp's server tells it."""
+
     total: int = 0
+    cache: int = 0
+    processed: int = 0
+    time_ms: float = 0.0
 
 
 class StreamChunk(msgspec.Struct):
@@ -110,6 +116,7 @@ class Translation:
         forced = calls.is_forced(request) and not dialect.forces_tools
         self._readers = {index: calls.reader(request) for index in range(self._choices)} if forced else {}
         self._top = request.sampling.logprobs or 0
+        self._shows_progress, self._streamed = request.progress, request.stream
         self._ended: list[tuple[int, FinishReason]] = []
         self._stop: str | None = None
         self._usage: _StreamUsage | None = None
@@ -117,7 +124,7 @@ class Translation:
         self.prompt_tokens = 0
         self._counts: dict[int, int] = {}
 
-    def feed(self, data: bytes) -> list[Delta | ChoiceEnded]:
+    def feed(self, data: bytes) -> list[Delta | PromptProgress | ChoiceEnded]:
         """What one event says.
 
         Raises:
@@ -129,7 +136,14 @@ class Translation:
             raise from_event(error)
         self._note(chunk)
         so_far = chunk.usage.completion_tokens if chunk.usage is not None else None
-        return [event for choice in chunk.choices for event in self._events(choice, so_far)]
+        told = [] if chunk.prompt_progress is None else self._progress(chunk.prompt_progress)
+        return [*told, *(event for choice in chunk.choices for event in self._events(choice, so_far))]
+
+    def _progress(self, told: _Progress) -> list[PromptProgress]:
+        """For streams; the end of a prompt is told to whoever asks."""
+        if not (self._shows_progress or (self._streamed and told.processed < told.total)):
+            return []
+        return [PromptProgress(told.total, told.processed, told.cache, told.time_ms / 1000)]
 
     @property
     def made(self) -> int:

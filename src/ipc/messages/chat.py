@@ -110,7 +110,8 @@ class GenerateRequest(Message, frozen=True):
     the answer must follow. With a `raw_prompt` there are no messages: the model goes on with that text. What was
     computed for one `salt` is used for no other: it stands for the API key. `strict`: a field that would be set aside
     fails the request (STRICT_FIELDS). `template_options`: switches for the model's chat template, if it knows them.
-    `continue_final`: the answer goes on inside the last turn, the assistant's.
+    `continue_final`: the answer goes on inside the last turn, the assistant's. `progress`: its stream shows how much of
+    the prompt is computed.
     """
 
     id: str
@@ -136,6 +137,7 @@ class GenerateRequest(Message, frozen=True):
     continue_final: bool = False
     salt: str = ""
     strict: bool = False
+    progress: bool = False
 
 
 class EmbedRequest(Message, frozen=True):
@@ -247,6 +249,19 @@ class Delta(Message, frozen=True):
     def count(self) -> int:
         """How many tokens these are."""
         return len(self.tokens) + self.unreported_tokens
+
+
+class PromptProgress(Message, frozen=True):
+    """How much of the prompt is computed: `processed` tokens of `total`, `cached` ones among them.
+
+    Sent to streams while the prompt takes several steps, and at its end to a request that asks for `progress`. Seconds
+    count from the first step. Not part of the answer: it is neither kept nor resumed.
+    """
+
+    total: int
+    processed: int
+    cached: int = 0
+    elapsed_s: float = 0.0
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from src.ipc.messages.chat import (
     Finished,
     GenerateRequest,
     HandedOver,
+    PromptProgress,
     Tokenized,
     TokenizeRequest,
 )
@@ -74,6 +75,7 @@ AnyMessage = (
     | Embedded
     | ChoiceEnded
     | HandedOver
+    | PromptProgress
     | Finished
     | Failed
     | OcrResult

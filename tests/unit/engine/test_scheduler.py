@@ -24,6 +24,7 @@ from src.ipc.messages.chat import (
     Finished,
     FinishReason,
     GenerateRequest,
+    PromptProgress,
     Sampling,
     Usage,
 )
@@ -189,8 +190,13 @@ class Bench:
         gap_s: float | None = None,
         priority: Priority = "normal",
         salt: str = "",
+        stream: bool = False,
+        progress: bool = False,
     ) -> Sequence:
-        request = GenerateRequest("r", "m", (ChatMessage("user", "x"),), stop=stop, priority=priority, salt=salt)
+        turns = (ChatMessage("user", "x"),)
+        request = GenerateRequest(
+            "r", "m", turns, stop=stop, priority=priority, salt=salt, stream=stream, progress=progress
+        )
         text = TextStream(FakeDetokenizer(), stop)
         budget = Budget(timeout_s, timeout_s, gap_s)
         tokens = [1] * prompt if isinstance(prompt, int) else prompt
@@ -203,11 +209,11 @@ class Bench:
             self.now += 1
             self.scheduler.run_once()
 
-    def of(self, work: Work) -> list[Delta | Embedded | ChoiceEnded | Finished | Failed]:
+    def of(self, work: Work) -> list[Delta | PromptProgress | Embedded | ChoiceEnded | Finished | Failed]:
         return [message for owner, message in self.events if owner is work]
 
 
-def text(messages: list[Delta | Embedded | ChoiceEnded | Finished | Failed]) -> str:
+def text(messages: list[Delta | PromptProgress | Embedded | ChoiceEnded | Finished | Failed]) -> str:
     return "".join(message.text for message in messages if isinstance(message, Delta))
 
 
@@ -222,6 +228,26 @@ def test_an_answer_runs_to_its_outcome() -> None:
     assert (last.reason, last.usage.prompt_tokens, last.usage.completion_tokens) == ("length", 5, 3)
     assert (last.timings.queue_s, last.timings.prefill_s, last.timings.decode_s) == (1, 1, 2)
     assert sequence.status is Status.FINISHED
+
+
+def test_a_stream_is_told_how_much_of_its_prompt_is_computed() -> None:
+    """After each chunk but the last; whoever asks is told the end, too. Seconds count from the first step."""
+    bench = Bench(chunk=4)
+    bench.backend.keeps = True
+    bench.backend.kept = [("", [1, 1])]
+    told, asks, whole = (
+        bench.submit(prompt=10, stream=True),
+        bench.submit(prompt=10, stream=True, progress=True),
+        bench.submit(prompt=10),
+    )
+    bench.turns(30)
+    progress = [[one for one in bench.of(each) if isinstance(one, PromptProgress)] for each in (told, asks, whole)]
+    assert [one.processed for one in progress[0]] == [*range(3, 10)]
+    assert [one.processed for one in progress[1]] == [*range(3, 11)]
+    assert {(one.total, one.cached) for one in progress[0]} == {(10, 2)}
+    assert progress[2] == []
+    kinds = [type(one) for one in bench.of(asks)]
+    assert kinds.index(Delta) > max(at for at, kind in enumerate(kinds) if kind is PromptProgress)
 
 
 def test_a_stop_string_ends_the_computation() -> None:

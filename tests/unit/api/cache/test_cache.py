@@ -37,6 +37,7 @@ class Engine:
         return self
 
     prompt_tokens = 3
+    progress = None
     revision = "r1"
 
     def admitted(self) -> bool:

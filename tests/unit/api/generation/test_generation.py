@@ -22,7 +22,7 @@ from src.errors import (
     ShuttingDown,
 )
 from src.ipc.messages.base import Failed
-from src.ipc.messages.chat import Admitted, Delta, Finished
+from src.ipc.messages.chat import Admitted, Delta, Finished, PromptProgress
 from src.ipc.messages.wire import AnyMessage
 from src.metrics import Metrics, Readings
 from tests.unit.api.fakes import REQUEST, FakeClock, FakeStream, delta, finished
@@ -46,12 +46,13 @@ class Case:
         timeout_s: float = 1000.0,
         admission: bool = True,
         on_admitted: Callable[[Admitted], None] = lambda _: None,
+        progress: bool = False,
     ) -> None:
         self.clock = FakeClock()
         self.inflight = InFlight(10)
         self.metrics = Metrics(Readings)
         self.fake = FakeStream(self.clock, *script)
-        self._kinds = EventKinds(is_event, lambda event: isinstance(event, Finished), admission)
+        self._kinds = EventKinds(is_event, lambda event: isinstance(event, Finished), admission, progress)
         self._on_admitted = on_admitted
         self.generation = self.open(lambda: self.fake, timeout_s)
 
@@ -83,6 +84,26 @@ def test_events_until_the_outcome() -> None:
     case.generation.close()
     assert (case.outcome("stop"), case.outcome("abort"), len(case.inflight)) == (1, 0, 0)
     assert case.fake.closed
+
+
+@pytest.mark.parametrize(("asks", "batches"), [(True, 3), (False, 1)])
+def test_progress_wakes_whoever_asks(asks: bool, batches: int) -> None:
+    """It is no event of the answer."""
+    steps = [PromptProgress(10, done) for done in (4, 8)]
+    case = Case([ADMITTED], [steps[0]], [steps[1]], [delta(1), finished()], progress=asks)
+    admitted(case.generation)
+    found = list(case.generation.batches())
+    assert found == [*[[]] * (batches - 1), [delta(1), finished()]]
+    assert case.generation.progress == steps[1]
+
+
+def test_progress_does_not_end_a_silence() -> None:
+    """A stream that did not ask for it has its comments as often as without."""
+    case = Case([ADMITTED], [PromptProgress(10, 4)], [], [delta(1), finished()])
+    admitted(case.generation)
+    case.fake.on_receive = lambda: setattr(case.clock, "now", case.clock.now + 10)
+    assert list(case.generation.batches()) == [[], [delta(1), finished()]]
+    assert case.fake.waits == [SILENCE_S, SILENCE_S, SILENCE_S - 10, SILENCE_S]
 
 
 def test_what_came_with_the_admission_is_not_lost() -> None:

@@ -24,6 +24,7 @@ from src.ipc.messages.chat import (
     EmbedRequest,
     GenerateRequest,
     HandedOver,
+    PromptProgress,
     RawPrompt,
 )
 from src.ipc.messages.ocr import OcrDocument
@@ -95,6 +96,17 @@ class Case:
         while not messages or messages[-1] != finished():
             messages += self.stream.receive_all(60)
         return messages
+
+
+def test_progress_never_goes_back() -> None:
+    """A prompt that is computed again shows nothing until it is further than it was, and nothing within an answer."""
+    steps: list[AnyMessage] = [PromptProgress(10, done) for done in (4, 8, 10)]
+    case = Case(
+        [[Admitted(10, 100)], steps[:2]],
+        [[Admitted(10, 100), *steps], [delta(1)]],
+        [[Admitted(10, 100), *steps, delta(2)], [finished()]],
+    )
+    assert case.read_all() == [Admitted(10, 100), *steps, delta(1), delta(2), finished()]
 
 
 def test_a_crash_is_a_pause() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from src.api.generation import sse
 from src.api.openai.schemas import DeltaOut
+from src.ipc.messages.chat import PromptProgress
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,20 @@ def test_a_ping_is_a_comment() -> None:
     """Clients ignore lines that begin with a colon."""
     assert sse.PING.startswith(b":")
     assert sse.PING.endswith(b"\n\n")
+
+
+@pytest.mark.parametrize(
+    ("progress", "comment"),
+    [
+        (PromptProgress(2000, 990), b": prompt 49%\n\n"),
+        (PromptProgress(2000, 1999), b": prompt 99%\n\n"),
+        (PromptProgress(2000, 2000), sse.PING),
+        (PromptProgress(0, 0), sse.PING),
+        (None, sse.PING),
+    ],
+)
+def test_a_ping_says_how_much_of_the_prompt_is_computed(progress: PromptProgress | None, comment: bytes) -> None:
+    assert sse.ping(progress) == comment
 
 
 def test_no_proxy_holds_a_stream_back() -> None:

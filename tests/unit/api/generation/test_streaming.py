@@ -9,6 +9,7 @@ import pytest
 from src.api.generation.generation import ClientGone
 from src.api.generation.streaming import stream
 from src.errors import EngineCrashed, ServiceError
+from src.ipc.messages.chat import PromptProgress
 
 
 class Letters:
@@ -17,8 +18,11 @@ class Letters:
     def begin(self, prompt_tokens: int) -> bytes:  # as the protocol
         return b"<"
 
-    def keep_alive(self) -> bytes:
-        return b"~"
+    def keep_alive(self, progress: PromptProgress | None) -> bytes:
+        return b"~" if progress is None else b"~%d" % progress.processed
+
+    def progress(self, progress: PromptProgress) -> bytes:
+        return b"%d/%d" % (progress.processed, progress.total)
 
     def event(self, event: str) -> bytes:
         return event.encode()
@@ -35,6 +39,7 @@ class Case:
 
     def __init__(self, end: BaseException | None) -> None:
         self.closed = 0
+        self.progress: PromptProgress | None = None
         self._end = end
 
     prompt_tokens = 0
@@ -72,6 +77,21 @@ def test_every_end_of_a_stream(end: BaseException | None, body: list[bytes]) -> 
     case = Case(end)
     assert case.body() == [b"<", b"one", b"~", *body]
     assert case.closed
+
+
+class Prefill(Case):
+    """A prompt that takes its time."""
+
+    def batches(self) -> Iterator[list[str]]:
+        for processed in (4, 8):
+            self.progress = PromptProgress(10, processed)
+            yield []
+        yield []
+        yield ["one"]
+
+
+def test_progress_is_told_once_and_a_silence_repeats_it_as_a_comment() -> None:
+    assert Prefill(None).body() == [b"<", b"4/10", b"8/10", b"~8", b"one", b">"]
 
 
 def test_a_stream_that_was_never_begun_is_freed_too() -> None:

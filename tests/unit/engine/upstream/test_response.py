@@ -7,11 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, OPENAI, VLLM
+from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, OPENAI, VLLM, ServerFacts, fit
 from src.engine.upstream.response import Translation
 from src.engine.upstream.stream import DONE, Events
 from src.errors import InternalError
-from src.ipc.messages.chat import ChoiceEnded, Delta, Finished, Timings, ToolCall, Usage
+from src.ipc.messages.chat import (
+    ChatMessage,
+    ChoiceEnded,
+    Delta,
+    Finished,
+    GenerateRequest,
+    PromptProgress,
+    Timings,
+    ToolCall,
+    Usage,
+)
 from tests.unit.engine.upstream.record import REQUESTS
 
 DIALECTS = {dialect.name: dialect for dialect in (VLLM, LLAMA_SERVER, LLAMA_CPP_PYTHON)}
@@ -164,3 +174,27 @@ def test_events_come_in_any_pieces() -> None:
         events = Events()
         pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
         assert [data for piece in pieces for data in events.feed(piece)] == whole
+
+
+@pytest.mark.parametrize(
+    ("stream", "asks", "told"), [(True, True, [400, 1000]), (True, False, [400]), (False, False, [])]
+)
+def test_progress_of_llama_cpp_is_passed_on(*, stream: bool, asks: bool, told: list[int]) -> None:
+    """To streams; the end of the prompt to whoever asks."""
+    request = GenerateRequest("r", "m", (ChatMessage("user", "x"),), stream=stream, progress=asks)
+    translation = Translation(request, LLAMA_SERVER)
+    found = [event for done in (400, 1000) for event in translation.feed(_progress(done))]
+    assert found == [PromptProgress(1000, done, 100, done / 1000) for done in told]
+    assert translation.prompt_tokens == 1000
+
+
+def _progress(done: int) -> bytes:
+    told = {"total": 1000, "cache": 100, "processed": done, "time_ms": done}
+    choice = {"index": 0, "delta": {"role": "assistant", "content": None}, "finish_reason": None}
+    return json.dumps({"choices": [choice], "prompt_progress": told}).encode()
+
+
+def test_who_cannot_tell_progress_says_so() -> None:
+    request = GenerateRequest("r", "m", (ChatMessage("user", "x"),), stream=True, progress=True)
+    assert fit(request, ServerFacts(VLLM, "m"))[1] == ("stream_options.include_progress",)
+    assert fit(request, ServerFacts(LLAMA_SERVER, "m"))[1] == ()
