@@ -16,6 +16,7 @@ from src.commands import (
     config,
     connect,
     doctor,
+    import_gguf,
     install,
     key,
     mcp,
@@ -47,7 +48,8 @@ class Command(Protocol):
 
 # in the order in which `run.py --help` lists them
 COMMANDS: tuple[Command, ...] = (
-    *(check, config, status, doctor, ocr, key, connect, install, backup, bench, pull, mcp, models, stop),
+    *(check, config, status, doctor, ocr, key, connect, install, backup, bench),
+    *(pull, import_gguf, mcp, models, stop),
 )
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import distributions
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -37,11 +38,12 @@ class EngineSelection:
 
 @dataclass(frozen=True)
 class Machine:
-    """What of this machine matters: an NVIDIA GPU, vLLM on PATH, an MLX that computes on CUDA."""
+    """What of this machine matters: an NVIDIA GPU, vLLM on PATH, an MLX that computes on CUDA, a llama.cpp server."""
 
     nvidia: bool = False
     vllm: bool = False
     mlx_cuda: bool = False
+    llama_cpp: bool = False
 
 
 def select(model: str, settings: Settings) -> EngineSelection:
@@ -50,7 +52,8 @@ def select(model: str, settings: Settings) -> EngineSelection:
         return EngineSelection(settings.inference_engine, "INFERENCE_ENGINE names it")
     if settings.upstream_url and model == settings.default_model:
         return EngineSelection("vllm", "UPSTREAM_URL names a server for DEFAULT_MODEL")
-    return decide(model_format(model, settings.models_path), this_machine())
+    machine = replace(this_machine(), llama_cpp=_has_llama_cpp(settings))
+    return decide(model_format(model, settings.models_path), machine)
 
 
 def unmet(engine: Engine, settings: Settings) -> tuple[str, ...]:
@@ -62,13 +65,19 @@ def unmet(engine: Engine, settings: Settings) -> tuple[str, ...]:
 
 def decide(form: Format, machine: Machine) -> EngineSelection:
     """What `auto` means."""
+    if form == "gguf" and machine.llama_cpp:
+        return EngineSelection("llama.cpp", "the model is in GGUF format, and a llama.cpp server is installed")
     if form == "gguf":
-        return EngineSelection("llama.cpp", "the model is in GGUF format")
+        return EngineSelection("mlx", "the model is in GGUF format, and no llama.cpp server is installed: MLX reads it")
     if form == "mlx":
         return EngineSelection("mlx", "the weights are quantised in MLX's own format")
     if machine.nvidia and machine.vllm and not machine.mlx_cuda:
         return EngineSelection("vllm", "an NVIDIA GPU and vLLM are here, and MLX is without CUDA")
     return EngineSelection("mlx", "the engine for safetensors on this machine")
+
+
+def _has_llama_cpp(settings: Settings) -> bool:
+    return bool(settings.llama_cpp_command or shutil.which("llama-server") or find_spec("llama_cpp"))
 
 
 def this_machine() -> Machine:

@@ -64,6 +64,8 @@ def _upstream_facts(model: str, engine: selection.Engine, settings: Settings) ->
 
 
 def _model_facts(model: str, settings: Settings) -> dict[str, str | None]:
+    if selection.model_format(model, settings.models_path) == "gguf":
+        return _gguf_facts(model, settings)
     folder = checkpoint.locate(model, settings.models_path)
     config = checkpoint.read_config(folder)
     return {
@@ -71,6 +73,22 @@ def _model_facts(model: str, settings: Settings) -> dict[str, str | None]:
         "architecture": str(config.get("model_type")),
         "context_length": str(catalog.context_length(config, settings.max_model_len)),
         "weights": _weights(folder),
+    }
+
+
+def _gguf_facts(model: str, settings: Settings) -> dict[str, str | None]:
+    """By the file's header; it is converted when it is loaded."""
+    from src.engine.mlx.gguf import store
+    from src.engine.mlx.gguf.architectures import configuration
+    from src.engine.mlx.gguf.metadata import read
+
+    files = store.sources(model, settings)
+    config = configuration(read(files))
+    return {
+        "model_path": str(files[0]),
+        "architecture": str(config["model_type"]),
+        "context_length": str(catalog.context_length(config, settings.max_model_len)),
+        "weights": f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB of GGUF in {len(files)} file(s)",
     }
 
 

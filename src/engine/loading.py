@@ -26,10 +26,17 @@ def load(model: str, settings: Settings, progress: LoadMeter) -> Backend:
         library = blas.preload(settings.blas_library)  # before MLX is imported: the first definition of a symbol wins
     except OSError as error:
         raise ModelLoadFailed(f"BLAS_LIBRARY cannot be loaded: {error}") from None
-    if catalog.reads_images(checkpoint.read_config(checkpoint.locate(model, settings.models_path))):
+    if _reads_images(model, settings):
         from src.engine.mlx.vlm import load_vlm
 
         return load_vlm(model, settings, library, progress)
     from src.engine.mlx.lm import load_lm
 
     return load_lm(model, settings, library, progress)
+
+
+def _reads_images(model: str, settings: Settings) -> bool:
+    """GGUF files are read as text models."""
+    if selection.model_format(model, settings.models_path) == "gguf":
+        return False
+    return catalog.reads_images(checkpoint.read_config(checkpoint.locate(model, settings.models_path)))

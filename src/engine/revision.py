@@ -44,9 +44,9 @@ class Revision:
             raise FilesChanged(f"The files of {names} were replaced while they were read; they are loaded again.")
 
 
-def of_checkpoint(folder: Path, settings: Settings) -> Revision:
-    """A checkpoint's, with its draft model's."""
-    return Revision.of((folder, *_draft(settings)), settings.kv_bits, settings.kv_group_size)
+def of_checkpoint(folder: Path, settings: Settings, sources: Iterable[Path] = ()) -> Revision:
+    """A checkpoint's, with its draft model's, and the GGUF files it was made of."""
+    return Revision.of((folder, *_draft(settings), *sources), settings.kv_bits, settings.kv_group_size)
 
 
 def places(model: str, models_path: Path) -> list[Path]:

@@ -19,8 +19,9 @@ NVIDIA = Machine(nvidia=True, vllm=True)
 @pytest.mark.parametrize(
     ("form", "machine", "engine", "reason"),
     [
-        ("gguf", Machine(), "llama.cpp", "GGUF"),
-        ("gguf", NVIDIA, "llama.cpp", "GGUF"),
+        ("gguf", Machine(llama_cpp=True), "llama.cpp", "GGUF"),
+        ("gguf", Machine(nvidia=True, vllm=True, llama_cpp=True), "llama.cpp", "GGUF"),
+        ("gguf", Machine(), "mlx", "no llama.cpp server"),
         ("mlx", NVIDIA, "mlx", "MLX's own format"),
         ("safetensors", Machine(), "mlx", "this machine"),
         ("safetensors", NVIDIA, "vllm", "NVIDIA"),

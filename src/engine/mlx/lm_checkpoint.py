@@ -23,6 +23,7 @@ from src.engine import checkpoint
 from src.engine.backend import KvRoom
 from src.engine.mlx import kv, packed
 from src.engine.mlx.device import choose_device
+from src.engine.mlx.gguf import store
 from src.engine.mlx.packed import Packing
 from src.engine.mlx.prefix.disk import Disk, fingerprint
 from src.engine.mlx.speculation.plan import SpeculationPlan, TargetModel, plan
@@ -92,8 +93,8 @@ def read(
     """
     began = time.monotonic()
     device = choose_device(settings, blas)
-    folder = checkpoint.locate(model, settings.models_path)
-    revision = of_checkpoint(folder, settings)
+    folder = store.located(model, settings, progress)
+    revision = of_checkpoint(folder, settings, store.sources(model, settings))
     config = checkpoint.read_config(folder)
     clean()
     refuse_too_large(folder, model)

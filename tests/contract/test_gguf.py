@@ -1,0 +1,86 @@
+"""A GGUF file in the engine mlx: what holds for a checkpoint holds for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from src.engine import loading
+from src.engine.backend import Backend
+from src.engine.check import examine
+from src.engine.progress import LoadMeter
+from src.engine.revision import FilesChanged
+from src.errors import ModelLoadFailed
+from src.ipc.messages.chat import ChatMessage, Sampling
+from src.settings import Settings
+from tests.conftest import MakeSettings
+from tests.gguf_models import TinyModel
+
+GREEDY = Sampling(temperature=0.0)
+
+
+@pytest.fixture
+def settings(make_settings: MakeSettings, tmp_path: Path) -> Settings:
+    TinyModel().write(tmp_path / "models" / "tiny.gguf")
+    return make_settings(models_dir=tmp_path / "models", inference_engine="mlx", memory_budget_mb=512)
+
+
+@pytest.fixture
+def backend(settings: Settings) -> Iterator[Backend]:
+    loaded = loading.load("tiny.gguf", settings, LoadMeter())
+    yield loaded
+    loaded.close()
+
+
+def generate(backend: Backend, *prompts: list[int], prefix: int = 0) -> list[list[int]]:
+    """Greedy tokens of prompts that are computed together."""
+    made = {backend.insert(prompt, 12, GREEDY, prefix): list[int]() for prompt in prompts}
+    left = set(made)
+    while left:
+        for token in backend.step().tokens:
+            made[token.uid].append(token.token)
+            left -= {token.uid} if token.finish else set()
+    return list(made.values())
+
+
+def test_alone_in_a_batch_resumed_and_back_from_the_host(backend: Backend) -> None:
+    """The same tokens each time."""
+    first, second = [1, 2, 3, 4, 5], [9, 8, 7]
+    alone = generate(backend, first)[0]
+    assert generate(backend, second, first)[1] == alone
+    assert alone[:4] + generate(backend, [*first, *alone[:4]], prefix=4)[0][: len(alone) - 4] == alone
+    backend.to_host()
+    backend.to_device()
+    assert generate(backend, first)[0] == alone
+
+
+def test_its_template_makes_a_prompt(backend: Backend) -> None:
+    """From the file's own metadata."""
+    prompt = backend.tokenizer.encode_chat([ChatMessage("user", "hello")])
+    assert backend.tokenizer.decode(prompt) == "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_a_file_that_was_replaced_is_not_mixed(backend: Backend, settings: Settings) -> None:
+    """Coming back from the host with another file in its place ends the process; the next one has it."""
+    os.utime(settings.models_path / "tiny.gguf", (1, 1))
+    backend.to_host()
+    with pytest.raises(FilesChanged):
+        backend.to_device()
+
+
+def test_run_check_reads_the_header_alone(settings: Settings) -> None:
+    """`run.py check` names the architecture and converts nothing."""
+    facts = examine("tiny.gguf", settings)
+    assert (facts["engine"], facts["architecture"], facts["problem"]) == ("mlx", "llama", None)
+    assert not (settings.state_path / "gguf").exists()
+
+
+def test_a_cut_file_is_one_clear_line(settings: Settings) -> None:
+    """The engine reports it as the model's failure."""
+    file = settings.models_path / "tiny.gguf"
+    file.write_bytes(file.read_bytes()[:-4096])
+    with pytest.raises(ModelLoadFailed, match=r"tiny\.gguf is cut short: .* are missing"):
+        loading.load("tiny.gguf", settings, LoadMeter())
