@@ -8,6 +8,8 @@ import random
 import pytest
 
 from src.ocr import layout
+from tests.bench import ocr_layouts
+from tests.bench.ocr_sheets import Sheet, kendall_tau
 
 Box = tuple[tuple[float, float], ...]
 
@@ -108,3 +110,9 @@ def test_many_boxes_are_ordered_in_bounded_time() -> None:
     dice = random.Random(7)
     boxes = [box(dice.uniform(0, 900), dice.uniform(0, 900), dice.uniform(1, 500)) for _ in range(400)]
     assert sorted(order(boxes)) == list(range(400))
+
+
+@pytest.mark.parametrize("sheet", ocr_layouts.all_sheets(), ids=lambda sheet: sheet.name)
+def test_layouts_are_read_in_order(sheet: Sheet) -> None:
+    """Titles over, between and beside columns, strays, sidebars, tables beside lists: as a person reads them."""
+    assert kendall_tau(order(list(sheet.polygons()))) >= 0.98
