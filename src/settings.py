@@ -27,6 +27,66 @@ ROOT = Path(__file__).resolve().parent.parent
 # two labels at least, the last of which no address ends with
 _HOST_ENTRY = re.compile(r"(http://)?\.?([a-z0-9-]+\.)+[a-z][a-z0-9-]+")
 
+# the formats of src/engine/families, by name; a test keeps them in step
+ToolFormat = Literal[
+    "auto",
+    "none",
+    "apertus",
+    "command",
+    "deepseek_v31",
+    "deepseek_v32",
+    "deepseek_v4",
+    "function_gemma",
+    "functionary",
+    "gemma4",
+    "glm4",
+    "glm4_moe",
+    "granite",
+    "harmony",
+    "hermes",
+    "hunyuan",
+    "hunyuan_v3",
+    "internlm",
+    "kimi_k2",
+    "kimi_k3",
+    "lfm2",
+    "llama3_json",
+    "llama4_pythonic",
+    "llama_function",
+    "longcat",
+    "minicpm5",
+    "minimax_m2",
+    "minimax_m3",
+    "mistral",
+    "mistral_v3",
+    "muse_spark",
+    "nemotron_json",
+    "olmo3",
+    "phi4_mini",
+    "qwen3_coder",
+    "seed_oss",
+    "step3",
+    "xlam",
+]
+ReasoningFormat = Literal[
+    "auto",
+    "none",
+    "apertus",
+    "apriel",
+    "channels",
+    "command",
+    "gemma4",
+    "granite",
+    "kimi-k3",
+    "kimi-vl",
+    "longcat",
+    "minimax-m3",
+    "mistral",
+    "seed",
+    "think",
+    "think-colon",
+]
+
 
 class SettingsError(Exception):
     """All problems of a configuration, one line each."""
@@ -125,6 +185,12 @@ class EngineSettings(BaseModel):
     )
     models_dir: Path = Field(Path("models"), description="Folder of the local models.")
     modelscope_endpoint: str = Field("https://modelscope.cn", description="ModelScope's address, for run.py pull.")
+    tool_format: ToolFormat = Field(
+        "auto", description="How the models write tool calls (docs/families.md); auto asks template and vocabulary."
+    )
+    reasoning_format: ReasoningFormat = Field(
+        "auto", description="Marks around the models' thinking (docs/families.md); auto asks template and vocabulary."
+    )
     max_num_seqs: int = Field(32, ge=1, le=1024, description="Sequences in a batch at most.")
     max_queue_size: int = Field(256, ge=1, le=65536, description="Chat requests waiting at most; beyond it 429.")
     prefill_step_size: int = Field(

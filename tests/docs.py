@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from src.api.openai import fields
 from src.api.openai.fields import ALWAYS, FIELDS, REFUSES, SETS_ASIDE, WIRES
 from src.api.openai.schemas import ChatCompletionRequest, Labels
+from src.engine.families.table import FAMILIES
+from src.engine.families.tool_formats import TOOLS
 from src.errors import ServiceError
 from src.settings import GROUPS, ROOT
 
@@ -61,6 +63,14 @@ _ENGINES_HEAD = """
 
 What each engine does with the fields of `POST /v1/chat/completions`. `/v1/completions`, `/v1/responses` and
 `/v1/messages` are translations onto it: under their own names, the same is true of theirs.
+
+"""
+
+_FAMILIES_HEAD = """
+## Model families
+
+How models write their thinking and their calls; [families.md](families.md) says how a family is recognised, and how it
+is named by hand. (Generated from `src/engine/families`; `tests/families` reads each, whole and cut at every place.)
 
 """
 
@@ -136,7 +146,19 @@ def compatibility() -> str:
     """docs/compatibility.md."""
     hosted = ", ".join(f"`{kind}`" for kind in fields.HOSTED_TOOLS)
     head = _COMPATIBILITY_HEAD.replace("{hosted}", hosted)
-    return head + _wires() + _ENGINES_HEAD + _engines() + _COMPATIBILITY_TAIL
+    return head + _wires() + _ENGINES_HEAD + _engines() + _FAMILIES_HEAD + _families() + _COMPATIBILITY_TAIL
+
+
+def _families() -> str:
+    """What each family speaks."""
+    rows = ["| Family | Models | Reasoning | Tool calls | Arguments streamed |", "|---|---|---|---|---|"]
+    for row in FAMILIES:
+        tools = TOOLS[row.tools] if row.tools else None
+        harmony = row.tools == "harmony"  # its calls are a message each
+        grows = "–" if tools is None else "yes" if harmony or tools.growth is not None else "at the call's end"
+        reasoning = ", ".join(f"`{name}`" for name in row.reasoning) or "–"
+        rows.append(f"| {row.name} | {row.models} | {reasoning} | {f'`{row.tools}`' if tools else '–'} | {grows} |")
+    return "\n".join(rows) + "\n"
 
 
 def _wires() -> str:

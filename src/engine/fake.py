@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from src.engine.admission import chunk
 from src.engine.backend import Grammar, OutputParser, Step, Token
-from src.engine.mlx.text.forced import NamedReader, RequiredReader, new_call_id
+from src.engine.families.forced import NamedReader, RequiredReader, new_call_id
 from src.errors import InvalidRequest, UnsupportedValue
 from src.gpu import footprint
 from src.ipc.messages.chat import Alternative, ChatMessage, FinishReason, GenerateRequest, Sampling, TokenLogprob

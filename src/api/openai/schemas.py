@@ -393,6 +393,7 @@ class ModelCard(Wire, frozen=True):
 
     `state`: unloaded, loading, gpu (on the device), offloading, cpu (its memory is free, its files are warm),
     restoring, unloading, failed (`detail` says why). `size_bytes`: its weights. `embeddings`: null without any.
+    `family`, `reasoning`, `tools`: what it speaks (docs/families.md).
     """
 
     id: str
@@ -407,6 +408,9 @@ class ModelCard(Wire, frozen=True):
     aliases: tuple[str, ...] = ()
     parameters: int | None = None
     engine: str | None = None
+    family: str | None = None
+    reasoning: str | None = None
+    tools: str | None = None
     embeddings: EmbeddingCard | None = None
     pinned: bool = False
     running: int = 0

@@ -21,12 +21,14 @@ from mlx_lm.utils import load_tokenizer
 from src import catalog
 from src.engine import checkpoint
 from src.engine.backend import KvRoom
+from src.engine.families.formats import Language
 from src.engine.mlx import kv, packed
 from src.engine.mlx.device import choose_device
 from src.engine.mlx.gguf import store
 from src.engine.mlx.packed import Packing
 from src.engine.mlx.prefix.disk import Disk, fingerprint
 from src.engine.mlx.speculation.plan import SpeculationPlan, TargetModel, plan
+from src.engine.mlx.text.language import speak
 from src.engine.mlx.text.tokenizer import LmTokenizer
 from src.engine.mlx.text.vocabulary import Vocabulary
 from src.engine.mlx.weights import (
@@ -109,7 +111,7 @@ def read(
     prefixes = fingerprint(revision.digest, mlx_lm.__version__, device.kind, info.dtype, parts.packing)
     return Loaded(
         parts.model,
-        tokenizer_class(parts.tokenizer, vocabulary, settings.grammar_max_kb << 10),
+        tokenizer_class(parts.tokenizer, vocabulary, parts.language, settings.grammar_max_kb << 10),
         info,
         device,
         checkpoint.default_sampling(folder),
@@ -128,6 +130,7 @@ class _Parts:
 
     model: Any
     tokenizer: Any
+    language: Language
     vocabulary_size: int
     packing: Packing | None
     speculation: SpeculationPlan | None
@@ -160,12 +163,13 @@ def _read_parts(
     packing = packed.pack(speaker(model), Packing.of(settings))
     cost = kv.measure(speaker(model))
     tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
+    language = speak(name, tokenizer, settings)
     size = checkpoint.vocabulary_size(config, len(tokenizer))
     speculation = plan(TargetModel(name, folder, model, tokenizer, size, float32), settings)
     weights = weight_bytes(model)
     if speculation is not None:
         weights, cost = weights + speculation.weight_bytes, speculation.with_room(cost)
-    return _Parts(model, tokenizer, size, packing, speculation, weights, cost)
+    return _Parts(model, tokenizer, language, size, packing, speculation, weights, cost)
 
 
 def _info(
@@ -181,6 +185,9 @@ def _info(
         load_s=load_s,
         revision=revision.digest,
         kv_bytes_per_token=parts.cost.token_bytes or None,
+        family=parts.language.family,
+        reasoning=parts.language.reasoning.name if parts.language.reasoning is not None else None,
+        tools=parts.language.tools.name if parts.language.tools is not None else None,
     )
 
 

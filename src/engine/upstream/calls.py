@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from src.engine.backend import OutputParser, Pieces
-from src.engine.mlx.text.forced import NamedReader, new_call_id
+from src.engine.families.forced import NamedReader, new_call_id
 from src.ipc.messages.chat import CallDelta, GenerateRequest
 
 

@@ -12,7 +12,8 @@ from src.ipc.messages.base import Fallback, Message
 class ModelInfo(msgspec.Struct, frozen=True):
     """The model an engine serves. `embedding_size`: dimensions of its embeddings; None without.
 
-    `revision` identifies the loaded files: equal ones give the same answers. Empty: unknown.
+    `revision` identifies the loaded files: equal ones give the same answers. Empty: unknown. `family`, and how it
+    writes `reasoning` and calls of `tools`: docs/families.md; None where it does not, or nobody knows.
     """
 
     name: str
@@ -25,6 +26,9 @@ class ModelInfo(msgspec.Struct, frozen=True):
     embedding_size: int | None = None
     kv_bytes_per_token: int | None = None
     revision: str = ""
+    family: str | None = None
+    reasoning: str | None = None
+    tools: str | None = None
 
 
 class DeviceReading(msgspec.Struct, frozen=True):

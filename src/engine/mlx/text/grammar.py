@@ -18,6 +18,7 @@ from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask_par
 
 from src.engine.backend import has_formed_tools
+from src.engine.families.formats import Tools
 from src.engine.mlx.text import tool_grammar
 from src.engine.mlx.text.thinking import Gate, Thoughts
 from src.engine.mlx.text.tool_grammar import ToolMarks
@@ -82,11 +83,11 @@ class Grammars:
         tokenizer: LLTokenizer | None,
         max_bytes: int,
         thoughts: Thoughts | None = None,
-        marks: tuple[str, str, str] | None = None,
+        tools: Tools | None = None,
     ) -> None:
-        """`marks`: the parser of the calls that a model makes, and what begins and ends one."""
+        """`tools`: how the model writes the calls that it makes."""
         self._thoughts = thoughts
-        self._marks = marks
+        self._tools = tools
         self._tokenizer = tokenizer
         self._max_bytes = max_bytes
         self._compiled = lru_cache(_CACHED)(self._compile)
@@ -117,10 +118,10 @@ class Grammars:
 
     def _chosen(self, request: GenerateRequest) -> LLMatcher | None:
         """For calls that the model may make, where it is known how it writes them."""
-        if self._marks is None or not has_formed_tools(request):
+        tools = self._tools
+        if tools is None or not tools.end or not has_formed_tools(request):
             return None
-        parser, start, end = self._marks
-        lark = tool_grammar.chosen(request.tools, ToolMarks(parser, self._mark(start), self._mark(end)))
+        lark = tool_grammar.chosen(request.tools, ToolMarks(tools.name, self._mark(tools.start), self._mark(tools.end)))
         return None if lark is None else self._compiled(lark, "tools")
 
     def _mark(self, text: str) -> str:

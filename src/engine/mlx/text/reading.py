@@ -1,105 +1,75 @@
-"""What of a model's text is its answer, its thinking, its tool calls: mlx-lm's state machine and its tool parsers.
+"""What of a model's text is its answer, its thinking, its tool calls: the reader that a request and its family need.
 
-Owner thread. `calls` reads what stands between the marks of a call.
+Owner thread. The families' own readers are in `src/engine/families`; here libraries' parsers are found, and forms.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from loguru import logger
-from mlx_lm.generate import TextStateMachine, make_text_state_machine
-
-from src.engine.backend import OutputParser, Pieces, is_constrained
-from src.engine.mlx.text.forced import NamedReader, RequiredReader
+from src.engine.backend import OutputParser, is_constrained
+from src.engine.families.channels import ChannelReader
+from src.engine.families.forced import NamedReader, RequiredReader
+from src.engine.families.formats import Language, Parser, Tools
+from src.engine.families.reader import MarkedReader
+from src.engine.families.sections import Calls, reading
 from src.engine.mlx.text.thinking import ThoughtReader
-from src.engine.mlx.text.tool_calls import Calls, Section, section
 from src.ipc.messages.chat import GenerateRequest, Tool
 
-_NORMAL, _THINKING, _TOOL = "normal", "reasoning", "tool"
+
+@cache
+def _library(module: str) -> Parser:
+    parser: Parser = importlib.import_module(module).parse_tool_call
+    return parser
 
 
-class MarkedReader:
-    """Follows the marks a model puts around its thinking and its calls."""
-
-    def __init__(self, tokenizer: Any, request: GenerateRequest, new_id: Callable[[], str], *, thinking: bool) -> None:
-        self._tokenizer = tokenizer
-        self._tools = [tool_json(tool) for tool in request.tools]
-        self._calls = Calls(new_id, parallel=request.tool_choice.parallel)
-        self._state = make_text_state_machine(tokenizer).make_state(_THINKING if thinking else _NORMAL)
-        self._section: Section | None = None
-
-    @property
-    def called(self) -> bool:
-        return self._calls.count > 0
-
-    def push(self, text: str) -> Pieces:
-        self._state, segments = TextStateMachine.split(self._state, text)
-        return self._sort(segments)
-
-    def flush(self) -> Pieces:
-        """The answer is over: what was held back, and a call that has no end mark."""
-        self._state, rest, name = TextStateMachine.flush(self._state)
-        pieces = self._sort([(name or _NORMAL, rest)])
-        return pieces if self._section is None else pieces + self._section.close()
-
-    def _sort(self, segments: list[tuple[str, str]]) -> Pieces:
-        found = Pieces()
-        for state, text in segments:
-            if state == _TOOL and self._tools:
-                self._section = self._section or self._open()
-                found += self._section.push(text)
-                continue
-            if self._section is not None:
-                found += self._section.close()
-                self._section = None
-            found += Pieces(reasoning=text) if state == _THINKING else Pieces(text=text)
-        return found
-
-    def _open(self) -> Section:
-        return section(_parser(self._tokenizer), self._calls, self._parse, self._shown)
-
-    def _parse(self, text: str) -> list[tuple[str, str]] | None:
-        try:
-            parsed = self._tokenizer.tool_parser(text, self._tools)
-            return [_call(one) for one in (parsed if isinstance(parsed, list) else [parsed])]
-        except Exception:  # noqa: BLE001  # parsers of mlx-lm raise whatever a model's text makes them raise
-            return None
-
-    def _shown(self, text: str) -> str:
-        logger.info("a tool call cannot be read: it is shown as text")
-        return f"{self._tokenizer.tool_call_start}{text}{self._tokenizer.tool_call_end or ''}"
-
-
-def tool_marks(tokenizer: Any) -> tuple[str, str, str] | None:
-    """The parser of a model's calls, and what begins and ends one; None for a model that makes none, or has no end."""
-    if not tokenizer.has_tool_calling or not tokenizer.tool_call_end:
-        return None
-    return _parser(tokenizer), tokenizer.tool_call_start, tokenizer.tool_call_end
-
-
-def _parser(tokenizer: Any) -> str:
-    return str(getattr(tokenizer.tool_parser, "__module__", "")).rpartition(".")[2]
+def parser_of(tools: Tools) -> Parser:
+    """What reads a format's calls: ours, or a library's."""
+    return _library(tools.parse) if isinstance(tools.parse, str) else tools.parse
 
 
 def reader(
-    tokenizer: Any, request: GenerateRequest, new_id: Callable[[], str], *, thinking: bool, may_think: bool = True
+    language: Language,
+    request: GenerateRequest,
+    new_id: Callable[[], str],
+    *,
+    thinking: bool,
+    may_think: bool = True,
+    opened: str | None = None,
 ) -> OutputParser | None:
     """What this request's text has to be read with; None when it is nothing but an answer.
 
-    `thinking`: the prompt ends inside it; `may_think`: the answer may begin with it.
+    `thinking`: the prompt ends inside it; `may_think`: the answer may begin with it. `opened`: the header of the
+    message that the prompt ends in.
     """
     if request.raw_prompt is not None:
         return None
     if is_constrained(request):
         form = _form(request, new_id)
-        if not (thinking or may_think):
+        if language.reasoning is None or not language.reasoning.start or not (thinking or may_think):
             return form
-        return ThoughtReader(tokenizer.think_start, tokenizer.think_end, form, opened=thinking)
-    calls = bool(request.tools) and tokenizer.has_tool_calling
-    return MarkedReader(tokenizer, request, new_id, thinking=thinking) if calls or tokenizer.has_thinking else None
+        return ThoughtReader(language.reasoning.start, language.reasoning.end, form, opened=thinking)
+    return _free(language, request, new_id, thinking=thinking, opened=opened)
+
+
+def _free(
+    language: Language, request: GenerateRequest, new_id: Callable[[], str], *, thinking: bool, opened: str | None
+) -> OutputParser | None:
+    """An answer that may think, and call."""
+    offered = language.tools is not None and bool(request.tools)
+    tools = [tool_json(tool) for tool in request.tools]
+    parse = reading(parser_of(language.tools), tools) if offered and language.tools is not None else None
+    calls = Calls(new_id, parallel=request.tool_choice.parallel)
+    if language.channels:
+        names = frozenset(tool.name for tool in request.tools)
+        return ChannelReader(language, names, calls, parse, opened=opened)
+    if not offered and language.reasoning is None and not language.hidden:
+        return None
+    return MarkedReader(language, calls, parse, thinking=thinking)
 
 
 def _form(request: GenerateRequest, new_id: Callable[[], str]) -> OutputParser | None:
@@ -114,11 +84,3 @@ def tool_json(tool: Tool) -> dict[str, Any]:
     """A tool as OpenAI writes it, for templates and parsers."""
     function = {"name": tool.name, "description": tool.description or "", "parameters": json.loads(tool.parameters)}
     return {"type": "function", "function": function}
-
-
-def _call(parsed: Any) -> tuple[str, str]:
-    arguments = parsed.get("arguments", parsed.get("parameters", {}))
-    text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    if not isinstance(parsed["name"], str) or not isinstance(json.loads(text), dict):
-        raise ValueError("not a call")
-    return parsed["name"], text

@@ -14,9 +14,11 @@ from loguru import logger
 
 from src.engine import system_messages
 from src.engine.backend import is_constrained
-from src.engine.mlx.text.forced import new_call_id
+from src.engine.families.channels import opened_header
+from src.engine.families.forced import new_call_id
+from src.engine.families.formats import Language
 from src.engine.mlx.text.grammar import CompiledGrammar, Grammars
-from src.engine.mlx.text.reading import reader, tool_json, tool_marks
+from src.engine.mlx.text.reading import reader, tool_json
 from src.engine.mlx.text.thinking import Thoughts
 from src.engine.mlx.text.vocabulary import Vocabulary
 from src.errors import InvalidRequest, UnsupportedValue
@@ -25,18 +27,23 @@ from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, RawPr
 _SWITCHES = ("enable_thinking", "thinking")
 _SPACERS = ("\n", "\n\n", " ")
 # what a template is rendered with: no switches of it
+_TAIL_TOKENS = 64  # of a prompt that ends inside a message; its header is no longer
 _NO_SWITCHES = frozenset(("messages", "tools", "documents", "add_generation_prompt", "continue_final_message"))
 
 
 class LmTokenizer:
     """Text to token ids and back, and what a model's own marks mean."""
 
-    def __init__(self, wrapped: Any, vocabulary: Vocabulary, max_grammar_bytes: int = 1 << 18) -> None:
+    def __init__(
+        self, wrapped: Any, vocabulary: Vocabulary, language: Language, max_grammar_bytes: int = 1 << 18
+    ) -> None:
         self._wrapped = wrapped
         self._vocabulary = vocabulary
-        self._template = str(wrapped.chat_template or "") if wrapped.has_chat_template else ""
+        self._language = language
+        self._template = template_text(wrapped)
+        self._think_tokens = self._encoded_marks()
         self._thoughts = self._own_thoughts()
-        self._grammars = Grammars(vocabulary.grammar_tokenizer, max_grammar_bytes, self._thoughts, tool_marks(wrapped))
+        self._grammars = Grammars(vocabulary.grammar_tokenizer, max_grammar_bytes, self._thoughts, language.tools)
 
     def check(self, sampling: Sampling) -> None:
         unknown = [token for token in sampling.logit_bias if token >= self._vocabulary.size]
@@ -74,6 +81,8 @@ class LmTokenizer:
     def set_aside(self, request: GenerateRequest, prompt: list[int]) -> tuple[str, ...]:
         unknown = [name for name in request.template_options if not self._knows(name)]
         names = tuple(f"chat_template_kwargs.{name}" for name in unknown)
+        if request.tools and self._language.unknown_tools and request.tool_choice.mode == "auto":
+            names = ("tools", *names)  # the template shows them; a call in a format nobody knows is text
         return ("reasoning_effort", *names) if self._cannot_choose(request, prompt) else names
 
     def _cannot_choose(self, request: GenerateRequest, prompt: list[int]) -> bool:
@@ -88,7 +97,8 @@ class LmTokenizer:
 
     def _silenced(self, prompt: list[int]) -> list[int]:
         """The thinking that the template opened is closed before a form; a free answer would only open it again."""
-        return [*prompt, *self._encoded(f"{self._wrapped.think_end}\n\n")]
+        end = self._language.reasoning.end if self._language.reasoning is not None else ""
+        return [*prompt, *self._encoded(f"{end}\n\n")]
 
     def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
         return self._render(messages, {})
@@ -104,14 +114,17 @@ class LmTokenizer:
 
     def _takes_tools(self, request: GenerateRequest) -> bool:
         """A call that must be made is a matter of the grammar; one that may be made, of the model."""
-        return request.tool_choice.mode in ("required", "named") or bool(self._wrapped.has_tool_calling)
+        known = self._language.tools is not None or self._language.unknown_tools
+        return request.tool_choice.mode in ("required", "named") or known
 
     def _options(self, request: GenerateRequest) -> dict[str, Any]:
         options: dict[str, Any] = {}
         if request.tools:
             options["tools"] = [tool_json(tool) for tool in request.tools]
         if request.thinking is not None:
-            options["enable_thinking"] = request.thinking
+            options |= dict.fromkeys(_SWITCHES, request.thinking)
+        elif self._language.reasoning is not None:
+            options["enable_thinking"] = True
         if request.thinking and self._has_switch:
             options["reasoning_effort"] = request.reasoning_effort
         if request.continue_final:
@@ -129,18 +142,25 @@ class LmTokenizer:
 
     def _own_thoughts(self) -> Thoughts | None:
         """None for a model whose template knows no thinking: marks in its vocabulary mean nothing."""
-        wrapped = self._wrapped
-        if not (wrapped.has_thinking and (self._has_switch or wrapped.think_start in self._template)):
+        reasoning = self._language.reasoning
+        if reasoning is None or not reasoning.start or not (self._has_switch or reasoning.start in self._template):
             return None
         return Thoughts(
-            _only(wrapped.think_start_tokens),
-            _only(wrapped.think_end_tokens),
-            str(wrapped.think_end).encode(),
+            _only(self._think_tokens[0]),
+            _only(self._think_tokens[1]),
+            reasoning.end.encode(),
             tuple(one for text in _SPACERS if (one := _only(self._encoded(text))) is not None),
-            tuple(sorted(wrapped.eos_token_ids)),
+            tuple(sorted(self._wrapped.eos_token_ids)),
             self._vocabulary.text_of,
             lambda prompt: self._thinks(list(prompt)),
         )
+
+    def _encoded_marks(self) -> tuple[list[int], list[int]]:
+        """What begins and ends thinking, as tokens; nothing where no mark does."""
+        reasoning = self._language.reasoning
+        if reasoning is None or not reasoning.start:
+            return [], []
+        return self._encoded(reasoning.start), self._encoded(reasoning.end)
 
     def _encoded(self, text: str) -> list[int]:
         return list(self._wrapped.encode(text, add_special_tokens=False))
@@ -192,10 +212,8 @@ class LmTokenizer:
 
     def _thinks(self, prompt: list[int]) -> bool:
         """Whether the prompt ends inside the model's thinking."""
-        wrapped = self._wrapped
-        if not wrapped.has_thinking:
-            return False
-        return bool(wrapped.rfind_think_start(prompt) > wrapped.rfind_think_end(prompt))
+        start, end = self._think_tokens
+        return bool(start) and _last(prompt, start) > _last(prompt, end)
 
     def detokenizer(self) -> LmDetokenizer:
         return LmDetokenizer(self._wrapped.detokenizer)
@@ -204,9 +222,10 @@ class LmTokenizer:
         return str(self._wrapped.decode(list(tokens)))
 
     def reader(self, request: GenerateRequest, prompt: list[int]) -> Any:
-        opened = self._thinks(prompt)
+        thinking = self._thinks(prompt)
         may_think = self._thoughts is not None and request.thinking is not False
-        return reader(self._wrapped, request, new_call_id, thinking=opened, may_think=may_think)
+        opened = opened_header(self.decode(prompt[-_TAIL_TOKENS:])) if self._language.channels else None
+        return reader(self._language, request, new_call_id, thinking=thinking, may_think=may_think, opened=opened)
 
     def grammar(self, request: GenerateRequest) -> CompiledGrammar | None:
         return self._grammars.of(request)
@@ -226,6 +245,23 @@ class LmDetokenizer:
         """What was held back. Half a character at the very end (max_tokens cut it) is left out, not garbled."""
         self._wrapped.finalize()
         return str(self._wrapped.last_segment).rstrip("\ufffd")
+
+
+def template_text(wrapped: Any) -> str:
+    """A tokenizer's chat template; of several, the one for tools and the usual one."""
+    found = wrapped.chat_template if wrapped.has_chat_template else None
+    if isinstance(found, dict):
+        return "\n".join(str(found[name]) for name in ("tool_use", "default") if name in found)
+    return str(found or "")
+
+
+def _last(tokens: Seq[int], mark: Seq[int]) -> int:
+    """Where a mark begins last; -1 without one."""
+    first, size = mark[0], len(mark)
+    for at in range(len(tokens) - size, -1, -1):
+        if tokens[at] == first and list(tokens[at : at + size]) == list(mark):
+            return at
+    return -1
 
 
 def turn_json(message: ChatMessage) -> dict[str, Any]:

@@ -21,10 +21,10 @@ Schema = Callable[[str, str], str]
 
 @dataclass(frozen=True)
 class ToolMarks:
-    """How a model writes the calls it chooses to make: `parser` is the module of mlx-lm that reads them; a mark is a
-    Lark expression, a token's or a text's."""
+    """How a model writes the calls it chooses to make: `format` is its name in `tool_formats`; a mark is a Lark
+    expression, a token's or a text's."""
 
-    parser: str
+    format: str
     start: str
     end: str
 
@@ -65,7 +65,7 @@ def required(tools: Sequence[Tool], schema: Schema, *, parallel: bool) -> str:
 
 def chosen(tools: Sequence[Tool], marks: ToolMarks) -> str | None:
     """Any text, with calls in it whose inputs keep to their forms; None for a format that has no grammar here."""
-    writer = _WRITERS.get(marks.parser)
+    writer = _WRITERS.get(marks.format)
     if writer is None:
         return None
     bodies = [writer(tool.name, tool.input_format) for tool in tools]
@@ -111,4 +111,4 @@ def _as_marks(name: str, form: InputFormat | None) -> str:
     return f'{begun} {_WS} "<parameter=input>\\n" {text} /\\n?/ "</parameter>" {_WS} "</function>" end'
 
 
-_WRITERS: dict[str, Callable[[str, InputFormat | None], str]] = {"json_tools": _as_json, "qwen3_coder": _as_marks}
+_WRITERS: dict[str, Callable[[str, InputFormat | None], str]] = {"hermes": _as_json, "qwen3_coder": _as_marks}

@@ -5,46 +5,28 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from src.gpu import blas
-
-blas.preload()  # before anything imports MLX
-
-from mlx_lm.tool_parsers import (  # noqa: E402
-    glm47,
-    json_tools,
-    kimi_k2,
-    longcat,
-    minimax_m2,
-    mistral,
-    muse_spark,
-    qwen3_coder,
-)
-
-from src.engine.backend import OutputParser, Pieces  # noqa: E402
-from src.engine.mlx.text.reading import reader  # noqa: E402
-from src.engine.text import TextStream  # noqa: E402
-from src.ipc.messages.chat import GenerateRequest, Tool, ToolChoice  # noqa: E402
+from src.engine.backend import OutputParser, Pieces
+from src.engine.families.formats import Language
+from src.engine.families.table import REASONING
+from src.engine.families.tool_formats import TOOLS as FORMATS_BY_NAME
+from src.engine.mlx.text.reading import reader
+from src.engine.text import TextStream
+from src.ipc.messages.chat import GenerateRequest, Tool, ToolChoice
 
 PARAMETERS = '{"type":"object","properties":{"days":{"type":"integer"},"where":{"type":"string"}}}'
 TOOLS = (Tool("weather", None, PARAMETERS), Tool("stop"))
 
 
-class Marks:
-    """As much of mlx-lm's tokenizer as a reader looks at."""
-
-    has_thinking = True
-    think_start, think_end = "<think>", "</think>"
-    has_tool_calling = True
-    tool_call_start, tool_call_end = "<tool_call>", "</tool_call>"
-    structural_markers = ()
-
-    def __init__(self, parser: Any = json_tools) -> None:
-        self.tool_parser = parser.parse_tool_call
-        self.response_transitions: dict[str, Any] = {}
+def language(form: str = "hermes") -> Language:
+    """A family that writes calls of this form, between the same marks."""
+    return Language(
+        "test", REASONING["think"], replace(FORMATS_BY_NAME[form], start="<tool_call>", end="</tool_call>", bare=None)
+    )
 
 
 def made(
@@ -53,7 +35,7 @@ def made(
     *,
     tools: bool = True,
     thinking: bool = False,
-    parser: Any = json_tools,
+    parser: str = "hermes",
     parallel: bool = True,
     ended: bool = True,
 ) -> tuple[Pieces, OutputParser]:
@@ -62,7 +44,7 @@ def made(
     request = GenerateRequest(
         "r", "m", (), tools=TOOLS if tools else (), tool_choice=ToolChoice("auto", None, parallel)
     )
-    one = reader(Marks(parser), request, lambda: f"call_{next(counter)}", thinking=thinking)
+    one = reader(language(parser), request, lambda: f"call_{next(counter)}", thinking=thinking)
     assert one is not None
     found = Pieces()
     for at in range(0, len(text), size):
@@ -111,7 +93,7 @@ def test_calls(size: int) -> None:
     two = '<tool_call>{"name": "stop", "arguments": {}}</tool_call>'
     pieces, read = made(f"Look: {one}{two}", size)
     assert calls(pieces) == [("call_0", "weather", {"days": 3}), ("call_1", "stop", {})]
-    assert pieces.text == "Look: "
+    assert pieces.text == "Look:"
     assert read.called
 
 
@@ -119,7 +101,7 @@ def test_calls(size: int) -> None:
 def test_another_models_format(size: int) -> None:
     """The parser is the model's own, and knows the types of the tool's parameters."""
     text = "<tool_call>\n<function=weather>\n<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>"
-    pieces, _ = made(text, size, parser=qwen3_coder)
+    pieces, _ = made(text, size, parser="qwen3_coder")
     assert calls(pieces) == [("call_0", "weather", {"days": 3})]
 
 
@@ -135,16 +117,17 @@ def test_another_models_format(size: int) -> None:
     ],
 )
 def test_a_call_that_cannot_be_read(text: str, size: int) -> None:
-    """It is shown as the text it was, never dropped, and does not count as a call."""
+    """It is shown without its marks, never dropped, and does not count as a call."""
     pieces, one = made(f"a{text}b", size)
-    assert (pieces.text, pieces.calls, one.called) == (f"a{text}b", (), False)
+    inner = text.removeprefix("<tool_call>").removesuffix("</tool_call>")
+    assert (pieces.text, pieces.calls, one.called) == (f"a{inner}b", (), False)
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_call_that_is_cut(size: int) -> None:
     """An answer that ends inside a call shows what there is of it; one that only lacks its end mark is a call."""
     pieces, one = made('x<tool_call>{"name": "wea', size)
-    assert pieces.text.startswith('x<tool_call>{"name": "wea')
+    assert pieces.text == 'x{"name": "wea'
     assert not one.called
     pieces, _ = made('<tool_call>{"name": "stop", "arguments": {}}', size)
     assert calls(pieces) == [("call_0", "stop", {})]
@@ -158,39 +141,39 @@ def test_one_call_at_most(size: int) -> None:
     assert len(calls(pieces)) == 1
 
 
-FORMATS: list[tuple[Any, str]] = [
+FORMATS: list[tuple[str, str]] = [
     (
-        json_tools,
+        "hermes",
         '{"name": "weather", "arguments": {"days": 3, "where": "a } \\" ] b"}}\n{"name": "stop", "arguments": {}}',
     ),
     (
-        qwen3_coder,
+        "qwen3_coder",
         "\n<function=weather>\n<parameter=days>\n3\n</parameter>\n<parameter=where>\n"
         'a } " ] b\n</parameter>\n</function>\n',
     ),
-    (mistral, 'weather[ARGS]{"days": 3, "where": "a } \\" ] b"}[TOOL_CALLS]stop[ARGS]{}'),
+    ("mistral", 'weather[ARGS]{"days": 3, "where": "a } \\" ] b"}[TOOL_CALLS]stop[ARGS]{}'),
     (
-        kimi_k2,
+        "kimi_k2",
         '<|tool_call_begin|>functions.weather:0<|tool_call_argument_begin|>{"days": 3, "where": "a } \\" ] b"}'
         "<|tool_call_end|><|tool_call_begin|>functions.stop:1<|tool_call_argument_begin|>{}<|tool_call_end|>",
     ),
     (
-        glm47,
+        "glm4_moe",
         "weather\n<arg_key>days</arg_key>\n<arg_value>3</arg_value>\n<arg_key>where</arg_key>\n"
         '<arg_value>a } " ] b</arg_value>\n',
     ),
     (
-        minimax_m2,
+        "minimax_m2",
         '\n<invoke name="weather">\n<parameter name="days">3</parameter>\n'
         '<parameter name="where">a } " ] b</parameter>\n</invoke>\n<invoke name="stop">\n</invoke>\n',
     ),
     (
-        muse_spark,
+        "muse_spark",
         '<atem:invoke name="weather"><atem:parameter name="days">3</atem:parameter>'
         '<atem:parameter name="where">a } " ] b</atem:parameter></atem:invoke><atem:invoke name="stop"></atem:invoke>',
     ),
     (
-        longcat,
+        "longcat",
         "weather<longcat_arg_key>days</longcat_arg_key><longcat_arg_value>3</longcat_arg_value>"
         '<longcat_arg_key>where</longcat_arg_key><longcat_arg_value>a } " ] b</longcat_arg_value>',
     ),
@@ -198,8 +181,8 @@ FORMATS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize(("parser", "text"), FORMATS, ids=lambda value: getattr(value, "__name__", "")[-12:])
-def test_arguments_grow(parser: Any, text: str, size: int) -> None:
+@pytest.mark.parametrize(("parser", "text"), FORMATS, ids=lambda value: value[:12])
+def test_arguments_grow(parser: str, text: str, size: int) -> None:
     """While a call is written its name is told, then its arguments as they come; together they are what it says."""
     pieces, _ = made(f"<tool_call>{text}</tool_call>", size, parser=parser)
     expected = [("call_0", "weather", {"days": 3, "where": 'a } " ] b'})]
@@ -221,7 +204,7 @@ def test_arguments_that_turn_out_wrong(size: int) -> None:
     assert "".join(piece.arguments for piece in pieces.calls) == '{"days": 3,,}'
     assert (pieces.text, one.called) == ("and more", True)
     text = "<function=weather>\n<parameter=days>\n3\n</parameter>\n<parameter=days>\n4\n</parameter>\n</function>"
-    pieces, one = made(f"<tool_call>{text}</tool_call>", size, parser=qwen3_coder)
+    pieces, one = made(f"<tool_call>{text}</tool_call>", size, parser="qwen3_coder")
     assert pieces.calls[0].name == "weather"
     assert text in pieces.text or calls(pieces) == [("call_0", "weather", {"days": 4})]
 
@@ -252,10 +235,10 @@ class Letters:
 
 
 def test_a_stop_string_ends_the_thinking_too() -> None:
-    """What was held back when a stop string came is not lost."""
+    """What may have become a mark when a stop string came is not shown."""
     request = GenerateRequest("r", "m", (), tools=TOOLS)
-    stream = TextStream(Letters(), ("STOP",), reader(Marks(), request, str, thinking=False))
+    stream = TextStream(Letters(), ("STOP",), reader(language(), request, str, thinking=False))
     shown = "".join(stream.push(ord(letter)) for letter in "a <tooSTOPxyz")
     assert stream.stopped
-    assert shown == "a <too"
+    assert shown == "a "
     assert stream.aside() == Pieces()

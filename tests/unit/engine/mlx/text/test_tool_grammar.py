@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from llguidance import LLTokenizer
 
+from src.engine.families.formats import Tools
+from src.engine.families.tool_formats import TOOLS as TOOL_FORMATS
 from src.engine.mlx.text.grammar import Grammars
 from src.engine.mlx.text.json_strings import escaped
 from src.errors import UnsupportedValue
@@ -43,9 +46,14 @@ TOOLS = (
 )
 
 
-def accepts(request: GenerateRequest, text: str, marks: tuple[str, str, str] | None = None) -> bool:
+def written(form: str | None) -> Tools | None:
+    """A format between other marks."""
+    return replace(TOOL_FORMATS[form], start="<call>", end="</call>") if form is not None else None
+
+
+def accepts(request: GenerateRequest, text: str, form: str | None = None) -> bool:
     """Whether an answer may be this text, and end there."""
-    grammar = Grammars(TOKENIZER, 1 << 18, None, marks).of(request)
+    grammar = Grammars(TOKENIZER, 1 << 18, None, written(form)).of(request)
     assert grammar is not None
     matcher = grammar.start([]).wrapped
     tokens = TOKENIZER.tokenize_bytes(text.encode())
@@ -79,29 +87,27 @@ def test_an_input_keeps_to_its_grammar(name: str, text: str, *, right: bool) -> 
     said = (
         f"Let me see.\n<call>\n{json.dumps({'name': name, 'arguments': {'input': text}}, ensure_ascii=False)}\n</call>"
     )
-    assert accepts(asking(ToolChoice()), said, ("json_tools", "<call>", "</call>")) is right
+    assert accepts(asking(ToolChoice()), said, "hermes") is right
     said = f"So:<call><function={name}>\n<parameter=input>\n{text}\n</parameter>\n</function>\n</call> done"
-    assert accepts(asking(ToolChoice()), said, ("qwen3_coder", "<call>", "</call>")) is right
+    assert accepts(asking(ToolChoice()), said, "qwen3_coder") is right
 
 
-@pytest.mark.parametrize("parser", ["json_tools", "qwen3_coder"])
+@pytest.mark.parametrize("parser", ["hermes", "qwen3_coder"])
 def test_what_is_not_such_a_call_stays_free(parser: str) -> None:
     """Text without calls, and calls of functions."""
-    marks = (parser, "<call>", "</call>")
     call = {
-        "json_tools": '<call>{"name": "find", "arguments": {"q": 1, "r": []}}</call>',
+        "hermes": '<call>{"name": "find", "arguments": {"q": 1, "r": []}}</call>',
         "qwen3_coder": "<call>\n<function=find>\n<parameter=q>\nx\n</parameter>\n</function>\n</call>",
     }[parser]
     for said in ("", "only text", "{", call, f"one {call} and {call} more"):
-        assert accepts(asking(ToolChoice()), said, marks), said
-    assert not accepts(asking(ToolChoice()), call.replace("find", "unheard_of"), marks)
+        assert accepts(asking(ToolChoice()), said, parser), said
+    assert not accepts(asking(ToolChoice()), call.replace("find", "unheard_of"), parser)
 
 
 def test_without_forms_or_a_known_format_nothing_is_constrained() -> None:
     """A model that writes its calls in another way is shown the grammar alone."""
-    marks = ("json_tools", "<call>", "</call>")
-    assert Grammars(TOKENIZER, 1 << 18, None, marks).of(asking(ToolChoice(), TOOLS[2:])) is None
-    assert Grammars(TOKENIZER, 1 << 18, None, ("mistral", "<call>", "</call>")).of(asking(ToolChoice())) is None
+    assert Grammars(TOKENIZER, 1 << 18, None, written("hermes")).of(asking(ToolChoice(), TOOLS[2:])) is None
+    assert Grammars(TOKENIZER, 1 << 18, None, TOOL_FORMATS["mistral"]).of(asking(ToolChoice())) is None
     assert Grammars(TOKENIZER, 1 << 18).of(asking(ToolChoice())) is None
 
 

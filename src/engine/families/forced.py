@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 
 from src.engine.backend import Pieces
+from src.engine.families.braces import Braces
 from src.ipc.messages.chat import CallDelta
 
 _HEAD = re.compile(r'[\[,]?\{"name":"([^"]+)","arguments":')
@@ -44,32 +45,6 @@ class NamedReader:
 
     def flush(self) -> Pieces:
         return Pieces()
-
-
-class Braces:
-    """Finds where an object ends: where its braces are balanced."""
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._in_string = self._escaped = False
-        self.closed = False
-
-    def take(self, text: str) -> tuple[str, str]:
-        """What of the text belongs to the object, and the rest."""
-        for at, character in enumerate(text):
-            if self._ends(character):
-                self.closed = True
-                return text[: at + 1], text[at + 1 :]
-        return text, ""
-
-    def _ends(self, character: str) -> bool:
-        if self._in_string:
-            self._in_string = self._escaped or character != '"'
-            self._escaped = character == "\\" and not self._escaped
-            return False
-        self._in_string = character == '"'
-        self._depth += (character in "{[") - (character in "}]")
-        return self._depth == 0 and character in "}]"
 
 
 class RequiredReader:

@@ -1,0 +1,35 @@
+"""Finds where a JSON object ends while it is written. Pure; owner thread."""
+
+from __future__ import annotations
+
+
+class Braces:
+    """Follows an object to where its braces are balanced."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._in_string = self._escaped = self._torn = False
+        self.closed = False
+
+    @property
+    def quoting(self) -> bool:
+        """Inside a string, where marks are text; a raw line end says that its quote was forgotten."""
+        return self._in_string and not self._torn
+
+    def take(self, text: str) -> tuple[str, str]:
+        """What of the text belongs to the object, and the rest."""
+        for at, character in enumerate(text):
+            if self._ends(character):
+                self.closed = True
+                return text[: at + 1], text[at + 1 :]
+        return text, ""
+
+    def _ends(self, character: str) -> bool:
+        if self._in_string:
+            self._torn = self._torn or character == "\n"
+            self._in_string = self._escaped or character != '"'
+            self._escaped = character == "\\" and not self._escaped
+            return False
+        self._in_string, self._torn = character == '"', False
+        self._depth += (character in "{[") - (character in "}]")
+        return self._depth == 0 and character in "}]"

@@ -1,0 +1,51 @@
+"""Calls that are written as Python's: one a line, or a list of them. Pure."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from src.engine.families.values import properties
+
+_WORDS = {"true": True, "false": False, "null": None}
+
+
+class _JsonWords(ast.NodeTransformer):
+    """Templates write containers as JSON: there `true` is no name."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.copy_location(ast.Constant(_WORDS[node.id]), node) if node.id in _WORDS else node
+
+
+def parse(text: str, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`[name(key=value), …]`, or one call a line."""
+    try:
+        lines = ast.parse(text.strip().rstrip(";"), mode="exec").body
+        return [_call(node, tools) for line in lines for node in _calls(line)] or _nothing()
+    except (SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _nothing() -> list[dict[str, Any]]:
+    raise ValueError("no call")
+
+
+def _calls(line: ast.stmt) -> list[ast.expr]:
+    if not isinstance(line, ast.Expr):
+        raise ValueError("a call is an expression")
+    return list(line.value.elts) if isinstance(line.value, ast.List | ast.Tuple) else [line.value]
+
+
+def _call(node: ast.expr, tools: list[dict[str, Any]]) -> dict[str, Any]:
+    if not isinstance(node, ast.Call):
+        raise ValueError("not a call")
+    name = ast.unparse(node.func).removesuffix(".call")
+    places = list(properties(name, tools))
+    if len(node.args) > len(places) or any(keyword.arg is None for keyword in node.keywords):
+        raise ValueError("arguments have names")
+    given = [*zip(places, node.args, strict=False), *((str(one.arg), one.value) for one in node.keywords)]
+    return {"name": name, "arguments": {key: _value(value) for key, value in given}}
+
+
+def _value(node: ast.expr) -> Any:
+    return ast.literal_eval(_JsonWords().visit(node))
