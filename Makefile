@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-llama bench-llama soak nonsense lock eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports trace chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-agents test-llama bench-llama soak nonsense lock eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by pag
 
 test-clients: $(VENV)/.installed-dev ## other people's clients, each in an environment of its own (minutes)
 	$(BIN)/python -m tests.clients
+
+test-agents: $(VENV)/.installed-dev ## the real coding agents against the service (Node 18 and newer; half an hour; AGENTS="codex llm")
+	$(BIN)/python -m tests.agents $(AGENTS)
 
 LLAMA := .venv-llama
 $(LLAMA)/.built: tests/llama/build.sh

@@ -1,6 +1,7 @@
 """The `fake` engine: deterministic, without a model, for tests and dry runs.
 
-It answers with the last message's text, or with what follows the beginning it is given, one token per UTF-8 byte.
+It answers with the text of the last message that is not the system's, or with what follows the beginning it is given,
+one token per UTF-8 byte.
 Words of the form `fake:NAME=VALUE` in that message
 programme it: `count=N` (answer N letters instead), `delay=S` (seconds per step), `prefill=S` (seconds before the first
 token), `grow=MB` (a leak), `crash`, `crash=N` (die at once, or after N tokens), `hang`, `hang=N` (stop computing),
@@ -30,6 +31,8 @@ from src.settings import EngineSettings
 
 END = 256
 _BEGUN = b"\x01assistant\x03"
+_SYSTEM = b"\x01system\x02"
+_SPEAKER = re.compile(rb"\x01(?!system\x02)\w+\x02")
 _DIRECTIVE = re.compile(r"\bfake:([a-z]+)(?:=([0-9.]+))?")
 _HANG_S = 3600.0
 _GPU_ERROR = (
@@ -178,8 +181,8 @@ class FakeBackend:
     ) -> int:
         del grammar, salt, media  # an echo needs none
         spoken = bytes(token for token in prompt[: len(prompt) - prefix] if token < END)
-        text, _, begun = spoken.rpartition(b"\x02")[2].partition(_BEGUN)
-        text = text.removeprefix(begun)
+        said, _, begun = spoken.partition(_BEGUN)
+        text = _last_words(said).removeprefix(begun)
         script = _script(text.decode(errors="replace"))
         answer = b"abcdefghijklmnopqrstuvwxyz"[: int(script["count"])] if "count" in script else text
         if "count" in script:
@@ -253,6 +256,12 @@ class FakeBackend:
 
     def close(self) -> None:
         self._answers.clear()
+
+
+def _last_words(said: bytes) -> bytes:
+    """The last turn's text; a system turn that comes late asks for no answer."""
+    ends = [speaker.end() for speaker in _SPEAKER.finditer(said)]
+    return said[ends[-1] :].partition(_SYSTEM)[0] if ends else said.rpartition(b"\x02")[2]
 
 
 def _script(text: str) -> dict[str, float]:

@@ -243,3 +243,10 @@ def test_long_names_of_tools(length: int, service: Service) -> None:
     tools = [{"type": "function", "function": {"name": "n" * length}}]
     assert service.chat("hi", tools=tools).status_code == 200
     assert service.chat("hi", tools=[{"type": "function", "function": {"name": "n" * 129}}]).status_code == 400
+
+
+def test_a_late_system_turn_is_not_what_the_fake_engine_answers(service: Service) -> None:
+    """Claude Code ends its turns with one; the programme of a test is in the user's before."""
+    turns = [{"role": "user", "content": "hello"}, {"role": "system", "content": "Skills."}]
+    reply = service.http.post("/v1/chat/completions", json={"messages": turns}).json()
+    assert reply["choices"][0]["message"]["content"] == "hello"

@@ -1,0 +1,178 @@
+"""`make test-agents`: the real agents, headless, each in a folder of its own, against the running service.
+
+`python -m tests.agents [AGENT…] [-s SCENARIO]`: all of them without a name. Each is installed from its registry once,
+into `.venv-agents`. What was recorded and printed stays in `.agents`, with `outcomes.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from src.settings import ROOT
+from tests.agents import agent as agents
+from tests.agents import scenarios
+from tests.agents.agent import Agent
+from tests.agents.clients import AGENTS
+from tests.agents.models import widened_demo
+from tests.agents.recorder import Recorder, recorder
+from tests.agents.scenarios import Bench
+from tests.agents.script import tokens
+from tests.agents.upstream import Scripted, scripted
+from tests.running import Running, service
+
+FOLDER = ROOT / ".agents"
+MODEL = "coder"
+_CONTEXT = 200_000
+_OVERFLOW_ROOM = 24_000  # tokens of history that fit beside an agent's first turn
+_LACKS = {"MCP tool": "mcp", "PDF": "pdf", "picture": "picture", "context overflow": "overflow"}
+
+
+@dataclass
+class Report:
+    """What passed and failed, for each agent."""
+
+    outcomes: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def add(self, agent: Agent, scenario: str, outcome: str) -> None:
+        self.outcomes.setdefault(agent.name, {"version": agent.version()})[scenario] = outcome
+        print(f"{agent.name}: {scenario}: {outcome}", flush=True)
+
+    def write(self) -> None:
+        (FOLDER / "outcomes.json").write_text(json.dumps(self.outcomes, indent=1))
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.agents")
+    parser.add_argument("agents", nargs="*")
+    parser.add_argument("-s", "--scenario", help="only scenarios whose name begins so")
+    options = parser.parse_args(argv)
+    wanted = [one for one in AGENTS if not options.agents or one.name in options.agents]
+    FOLDER.mkdir(exist_ok=True)
+    report = Report()
+    for agent in wanted:
+        agent.install()
+    for group in (_over_script, _over_fake, _over_mlx, _over_small_context):
+        group(wanted, report, options.scenario or "")
+    report.write()
+    failed = [one for each in report.outcomes.values() for one in each.values() if one.startswith("FAILED")]
+    return min(len(failed), 1)
+
+
+def _chosen(group: Mapping[str, Callable[[Bench], None]], prefix: str) -> dict[str, Callable[[Bench], None]]:
+    return {name: each for name, each in group.items() if name.startswith(prefix)}
+
+
+def _over_script(wanted: list[Agent], report: Report, prefix: str) -> None:
+    if not (chosen := _chosen(scenarios.SCRIPTED, prefix)):
+        return
+    with scripted(_CONTEXT) as model, _service_over(model) as running:
+        for agent in wanted:
+            for name, scenario in chosen.items():
+                _try(agent, name, scenario, running, report, model)
+
+
+def _over_fake(wanted: list[Agent], report: Report, prefix: str) -> None:
+    if not (chosen := _chosen(scenarios.FAKE, prefix)):
+        return
+    with service(inference_engine="fake", default_model=MODEL, ocr_workers=0) as running:
+        for agent in wanted:
+            for name, scenario in chosen.items():
+                _try(agent, name, scenario, running, report)
+
+
+def _over_mlx(wanted: list[Agent], report: Report, prefix: str) -> None:
+    if not (chosen := _chosen(scenarios.MLX, prefix)):
+        return
+    folder = widened_demo(FOLDER / "models" / MODEL)
+    with service(default_model=MODEL, models_dir=folder.parent, ocr_workers=0) as running:
+        for agent in wanted:
+            for name, scenario in chosen.items():
+                _try(agent, name, scenario, running, report)
+
+
+def _over_small_context(wanted: list[Agent], report: Report, prefix: str) -> None:
+    """Each agent's own context: its first turn, and room for some of the history."""
+    for name, scenario in _chosen(scenarios.OVERFLOW, prefix).items():
+        for agent in wanted:
+            with scripted(_CONTEXT) as model, _service_over(model) as running:
+                _try(agent, "first turn", scenarios.chat, running, Report(), model)
+                context = max(map(tokens, model.asked)) + _OVERFLOW_ROOM
+            with scripted(context) as model, _service_over(model) as running:
+                _try(agent, name, scenario, running, report, model)
+
+
+@contextmanager
+def _service_over(model: Scripted) -> Iterator[Running]:
+    with service(
+        inference_engine="vllm",
+        default_model=MODEL,
+        upstream_url=model.url,
+        upstream_model="scripted",
+        model_aliases=f"claude-*={MODEL}",
+        ocr_workers=1,
+    ) as running:
+        yield running
+
+
+def _try(
+    agent: Agent,
+    name: str,
+    scenario: Callable[[Bench], None],
+    running: Running,
+    report: Report,
+    model: Scripted | None = None,
+) -> None:
+    if (why := agent.lacks.get(_LACKS.get(name, ""))) is not None:
+        return report.add(agent, name, f"– {why}")
+    model = model or Scripted(context=_CONTEXT)
+    folder = FOLDER / agent.name / name.replace(" ", "_")
+    shutil.rmtree(folder, ignore_errors=True)
+    began = time.monotonic()
+    with recorder(running.port) as proxy:
+        place = agents.make(agent, folder, proxy.url, MODEL, model.context)
+        try:
+            scenario(Bench(agent, place, proxy, running, model))
+        except AssertionError as error:
+            outcome = f"FAILED {error}"
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            OSError,
+        ):  # an agent's output that cannot be read is its outcome, too
+            outcome = f"FAILED {traceback.format_exc(limit=-2)}"
+        else:
+            outcome = f"ok {time.monotonic() - began:.0f} s"
+    _keep(proxy, folder)
+    running.wait()
+    return report.add(agent, name, outcome)
+
+
+def _keep(proxy: Recorder, folder: Path) -> None:
+    """What was sent and what came, a line each."""
+    kept = [
+        {
+            "request": f"{one.method} {one.path}",
+            "headers": one.headers,
+            "body": one.json(),
+            "status": one.status,
+            "ignored": one.ignored,
+            "answer": one.answer.decode(errors="replace"),
+        }
+        for one in proxy.exchanges
+    ]
+    with (folder / "exchanges.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(one) + "\n" for one in kept)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
