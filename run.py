@@ -10,6 +10,8 @@ if sys.hexversion < 0x030B0000:  # what is said to whoever tries an older one
 
 try:
     from src.cli import main
+except KeyboardInterrupt:  # in the first second, while modules are read
+    sys.exit(130)
 except ModuleNotFoundError as error:
     sys.exit(f"{error.name} is not installed here: run `make venv`, then use .venv/bin/python")
 

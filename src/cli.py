@@ -5,6 +5,8 @@ Prints for people; `--json` for programs. Its exit codes are `errors.ExitCode`.
 
 from __future__ import annotations
 
+import os
+import sys
 from argparse import ArgumentParser, Namespace
 from typing import Protocol
 
@@ -26,6 +28,7 @@ from src.commands import (
     start,
     status,
     stop,
+    unit,
 )
 from src.commands.asking import print_problems
 from src.errors import ExitCode
@@ -60,20 +63,46 @@ def main(argv: list[str]) -> ExitCode:
     if options.command is None and options.mode is None:
         parser.print_help()
         return ExitCode.OK
+    if options.service and not _adopt_unit():
+        return ExitCode.FAILURE
     try:
         settings = configuration.load()
     except SettingsError as error:
         return print_problems(error.problems)
     try:
-        return _run(options, settings)
+        code = _run(options, settings)
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        return ExitCode.OK
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return ExitCode.CLOSED_PIPE
+    return code
+
+
+def _adopt_unit() -> bool:
+    try:
+        found = unit.installed()
+    except OSError as error:
+        sys.stderr.write(f"{error.filename}: {error.strerror}\n")
+        return False
+    if found is None:
+        sys.stderr.write(f"No service is installed here ({unit.PATH}).\n")
+        return False
+    configuration.adopt(found.values)
+    return True
+
+
+def _discard_output() -> None:
+    """Python flushes stdout once more when it ends: into a pipe without a reader that would be a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def make_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="run.py", description="An OpenAI-compatible server.", epilog=_EPILOG)
     parser.add_argument("--mode", choices=("prod", "dev", "backends"), help="start: all, all with reload, without web")
     parser.add_argument("--lifeline", type=int, metavar="PID", help="with --mode backends: end when this process ends")
+    parser.add_argument("--service", action="store_true", help="use the settings of the installed systemd unit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for command in COMMANDS:
         command.configure(commands.add_parser(command.NAME, help=command.HELP))

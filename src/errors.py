@@ -238,3 +238,5 @@ class ExitCode(IntEnum):
     GPU_FAULT = 7  # a step failed with an error of the GPU
     NO_MEMORY = 8  # the model does not fit now, beside what else is loaded; it may later
     RUNTIME_LOST = 9  # the runtime directory was removed and could not be created again
+    INTERRUPTED = 130  # ^C, as shells count it
+    CLOSED_PIPE = 141  # whoever read the output has gone (`run.py check | head -1`)

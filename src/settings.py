@@ -770,6 +770,17 @@ def supervised() -> bool:
     return SUPERVISED in os.environ
 
 
+def service_directories() -> list[Path]:
+    """Runtime directories that the shipped units use: the system's, instances of `stoker@`, this user's."""
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    return [Path("/run/stoker"), *sorted(Path("/run").glob("stoker-*")), *([Path(own) / "stoker"] if own else [])]
+
+
+def adopt(values: dict[str, str]) -> None:
+    """Set the environment of a service's unit, for a command that acts on it; `load` reads it."""
+    os.environ.update(values)
+
+
 def notify_socket() -> str | None:
     """systemd's notification socket, if it started us."""
     return os.environ.get("NOTIFY_SOCKET")

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from src import settings as configuration
+from src.commands.asking import terminal_width
 from src.errors import ExitCode
 from src.settings import ROOT, Settings
 from src.supervisor.table import align
@@ -25,11 +26,11 @@ def run(options: Namespace, settings: Settings) -> ExitCode:
 
 def show(settings: Settings) -> ExitCode:
     rows = [
-        (name.upper(), masked(name, getattr(settings, name)), configuration.source_of(name))
+        (name.upper(), configuration.source_of(name), masked(name, getattr(settings, name)))
         for group in configuration.GROUPS
         for name in group.model_fields
     ]
-    print(align([("SETTING", "VALUE", "SOURCE"), *rows]))
+    print(align([("SETTING", "SOURCE", "VALUE"), *rows], terminal_width()))
     return ExitCode.OK
 
 

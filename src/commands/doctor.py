@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from src.commands.asking import REPLY_TIMEOUT_S, ask, memory_of, no_service
+from src.commands.asking import REPLY_TIMEOUT_S, ask, memory_of, no_service, of_running_service, terminal_width
 from src.errors import ExitCode
 from src.ipc import client, runtime
 from src.ipc.messages.base import Accepted, Failed
@@ -70,10 +70,11 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace, settings: Settings) -> ExitCode:
+    settings = of_running_service(settings)
     answer = ask(settings, StatusRequest())
     if not isinstance(answer, SystemStatus):
         return no_service(settings)
-    print(render(answer, memory_of), flush=True)
+    print(render(answer, memory_of, terminal_width()), flush=True)
     done = [_apply(remedy, settings) for remedy in remedies(answer, settings.engine_stall_timeout)]
     return ExitCode.OK if all(done) else ExitCode.FAILURE
 

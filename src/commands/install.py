@@ -77,7 +77,7 @@ def _systemd(settings: Settings, folder: Path, python: str) -> Plan:
     return Plan(
         files,
         (
-            "sudo useradd --system --home-dir /var/lib/stoker --shell /usr/sbin/nologin stoker",
+            "id stoker || sudo useradd --system --home-dir /var/lib/stoker --shell /usr/sbin/nologin stoker",
             f"sudo cp {folder}/stoker.service {target}/",
             "sudo systemctl daemon-reload",
             "sudo systemctl enable --now stoker.service",

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 import msgspec
 
-from src.commands.asking import ask, memory_of, no_service
+from src.commands.asking import ask, memory_of, no_service, of_running_service, terminal_width
 from src.errors import ExitCode
 from src.ipc.messages.control import StatusRequest
 from src.ipc.messages.status import SystemStatus
@@ -24,13 +24,25 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace, settings: Settings) -> ExitCode:
+    try:
+        return _show(options, of_running_service(settings))
+    except KeyboardInterrupt:
+        if not options.watch:
+            raise
+        return ExitCode.OK  # that is how one stops watching
+
+
+def _show(options: Namespace, settings: Settings) -> ExitCode:
     while True:
         answer = ask(settings, StatusRequest())
         if not isinstance(answer, SystemStatus):
             return no_service(settings)
         if options.watch and not options.json:
             print("\033[2J\033[H", end="")  # clear the screen
-        print(msgspec.json.encode(answer).decode() if options.json else render(answer, memory_of), flush=True)
+        print(
+            msgspec.json.encode(answer).decode() if options.json else render(answer, memory_of, terminal_width()),
+            flush=True,
+        )
         if not options.watch:
             return ExitCode.OK
         time.sleep(_WATCH_S)

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 
 import psutil
 
-from src.commands.asking import ask, no_service
+from src.commands.asking import ask, no_service, of_running_service
 from src.errors import ExitCode
 from src.ipc.messages.base import Accepted
 from src.ipc.messages.control import StatusRequest, StopRequest
@@ -26,6 +26,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, settings: Settings) -> ExitCode:
     """Return when the supervisor has exited, so that the next one can start at once."""
+    settings = of_running_service(settings)
     running = ask(settings, StatusRequest())
     if not isinstance(running, SystemStatus) or not isinstance(ask(settings, StopRequest()), Accepted):
         return no_service(settings)

@@ -51,7 +51,7 @@ def run(options: PullOptions, settings: Settings) -> ExitCode:
     except OSError as error:
         return _print_error(f"{error.filename or settings.models_path}: {error.strerror or error}", ExitCode.FAILURE)
     except KeyboardInterrupt:
-        return _print_error("Interrupted; run this again to resume.", ExitCode.FAILURE)
+        return _print_error("Interrupted; run this again to resume.", ExitCode.INTERRUPTED)
     sys.stdout.write(f"{message}\n")
     return ExitCode.OK
 

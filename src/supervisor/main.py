@@ -37,7 +37,7 @@ from src.settings import (
     notify_socket,
     process_environment,
 )
-from src.supervisor import control, lock, port, specs
+from src.supervisor import control, instance, lock, port, specs
 from src.supervisor.child import Child
 from src.supervisor.children import Children
 from src.supervisor.engines import EngineProcesses
@@ -149,6 +149,7 @@ class Supervisor:
         server = Server(runtime.control_socket(self._directory), control.control_handler(self))
         await server.start()
         self._remove_stale_sockets()
+        instance.write(self._directory, instance.describe(self._settings))
         try:
             if await self._port_is_free() and not self._stopping.is_set():
                 self._start_children(table)
@@ -164,6 +165,7 @@ class Supervisor:
             self._children.kill()
             self._gpus.close()
             self._remove_stale_sockets()
+            instance.remove(self._directory)
             await server.close()
         logger.info("stopped")
         return self._exit_code

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 
 from src.ipc.messages.status import ChildStatus, GpuReading, GpuSample, LoadProgress, ModelStatus, SystemStatus
 
 _HEAD = ("PROCESS", "STATE", "PID", "UPTIME", "RESTARTS", "RUNNING", "WAITING", "MEMORY", "DETAIL")
 _MODELS = ("MODEL", "STATE", "SIZE", "RUNNING", "WAITING", "IDLE", "DETAIL")
+_GAP = "  "
+_NARROWEST = 24  # columns that wrapped text gets however narrow the terminal is
 
 
-def render(status: SystemStatus, memory_of: Callable[[int], int | None]) -> str:
-    """The whole table. `memory_of` gives the bytes of a process and its children, by pid."""
+def render(status: SystemStatus, memory_of: Callable[[int], int | None], width: int | None = None) -> str:
+    """The whole table. `memory_of` gives the bytes of a process and its children, by pid; `width` is the terminal's."""
     head = f"stoker {status.version}, supervisor pid {status.pid}, up {duration(status.uptime_s)}"
-    processes = align([_HEAD, *(_row(child, memory_of) for child in status.children)])
-    models = align([_MODELS, *map(_model, status.models)]) if status.models else ""
+    processes = align([_HEAD, *(_row(child, memory_of) for child in status.children)], width)
+    models = align([_MODELS, *map(_model, status.models)], width) if status.models else ""
     gpus = "\n".join(f"GPU {line}" for line in gpu_lines(status.gpu)) if status.gpu is not None else ""
     return "\n\n".join(filter(None, (head, processes, models, gpus)))
 
@@ -31,10 +34,21 @@ def _gpu(gpu: GpuReading, sample: GpuSample) -> str:
     return f"{gpu.index}: {gpu.name}, {busy}, {size(gpu.memory_used_bytes)}{total} in use{used}"
 
 
-def align(rows: list[tuple[str, ...]]) -> str:
-    """Columns as wide as their widest cell."""
+def align(rows: list[tuple[str, ...]], width: int | None = None) -> str:
+    """Columns as wide as their widest cell; with a `width`, the last one is wrapped to fit the terminal."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    before = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+    return "\n".join(
+        hang(_GAP.join([*map(str.ljust, row[:-1], widths), ""]), row[-1], before, width).rstrip() for row in rows
+    )
+
+
+def hang(start: str, text: str, before: int, width: int | None) -> str:
+    """`start` and `text`; lines after the first begin under the text, `before` columns in."""
+    if width is None or before + len(text) <= width:
+        return start + text
+    room = max(_NARROWEST, width - before)
+    return start + f"\n{' ' * before}".join(textwrap.wrap(text, room))
 
 
 def duration(seconds: float) -> str:

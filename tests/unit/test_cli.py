@@ -17,7 +17,7 @@ from src import cli
 from src.commands import check, config
 from src.errors import ExitCode
 from src.settings import ROOT, VERSION, Settings, example
-from src.supervisor import preflight
+from src.supervisor import instance, preflight
 from src.supervisor.preflight import Finding, engine_findings
 from tests.unit.supervisor import harness
 from tests.unit.supervisor.harness import Service, eventually
@@ -100,7 +100,7 @@ def test_config_shows_every_setting_with_its_source(
     monkeypatch.setenv("MAX_NUM_SEQS", "7")
     assert cli.main(["config"]) == ExitCode.OK
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
-    assert lines["MAX_NUM_SEQS"] == ["7", "environment"]
+    assert lines["MAX_NUM_SEQS"] == ["environment", "7"]
     assert len(lines) == len(Settings.model_fields) + 1
 
 
@@ -180,6 +180,58 @@ def test_watch_goes_on_until_interrupted(service: Service) -> None:
         assert watching.wait(10) == ExitCode.OK
     assert "supervisor pid" in first
     assert service.ready()
+
+
+def test_a_service_of_a_unit_is_found(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell without the unit's environment: the running service left a file that says where it is."""
+    service.start()
+    eventually(service.ready, 20, "ready")
+    monkeypatch.delenv("RUNTIME_DIR")
+    monkeypatch.setattr("src.commands.asking.service_directories", lambda: [Path("/nonexistent"), service.directory])
+    monkeypatch.setattr("src.commands.asking.runtime.control_socket", _Elsewhere(service.directory))
+    assert cli.main(["stop"]) == ExitCode.OK
+    assert f"the service in {service.directory}" in capsys.readouterr().err
+    assert service.all_gone()
+    assert not (service.directory / instance.FILE).exists()
+
+
+class _Elsewhere:
+    """Control sockets, as if no other service ran on this machine."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def __call__(self, directory: Path) -> Path:
+        return (directory if directory == self._directory else Path("/nonexistent")) / "control.sock"
+
+
+def test_a_service_without_a_unit_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--service` where none is installed."""
+    monkeypatch.setattr("src.commands.unit.PATH", Path("/nonexistent/stoker.service"))
+    monkeypatch.setattr("src.commands.unit.installed", lambda: None)
+    assert cli.main(["--service", "status"]) == ExitCode.FAILURE
+    assert "No service is installed here" in capsys.readouterr().err
+
+
+_INTERRUPTED = (
+    'import src.cli as c; c._run = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt); exit(c.main(["config"]))'
+)
+
+
+@pytest.mark.parametrize(
+    ("shell", "code"),
+    [
+        ("run.py config | true", ExitCode.CLOSED_PIPE),
+        (f"-c '{_INTERRUPTED}'", ExitCode.INTERRUPTED),
+    ],
+)
+def test_a_closed_pipe_and_an_interrupt_leave_no_traceback(shell: str, code: int) -> None:
+    """Whoever reads has gone, or ^C: exit codes as shells count them, and not a line of Python."""
+    command = f"set -o pipefail; '{sys.executable}' {shell}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (code, "")
 
 
 # ---- check

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from src.commands import backup
+from src.commands import backup, unit
 from src.errors import ExitCode
 from tests.conftest import MakeSettings
 
@@ -75,6 +75,50 @@ def test_the_command_says_where_and_fails_where_it_cannot(
 ) -> None:
     """One line with the number of files; a place that cannot be written is a failure with its reason."""
     settings = make_settings(log_dir=place / "logs")
-    assert backup.run(Namespace(output=place / "b.tar.gz", models=False), settings) == ExitCode.OK
+    assert backup.run(Namespace(output=place / "b.tar.gz", models=False, restore=None), settings) == ExitCode.OK
     assert str(place / "b.tar.gz") in capsys.readouterr().out
-    assert backup.run(Namespace(output=Path("/proc/nowhere/b.tar.gz"), models=False), settings) == ExitCode.FAILURE
+    assert (
+        backup.run(Namespace(output=Path("/proc/nowhere/b.tar.gz"), models=False, restore=None), settings)
+        == ExitCode.FAILURE
+    )
+
+
+def test_an_archive_is_put_back_and_replaces_nothing(place: Path, tmp_path: Path, make_settings: MakeSettings) -> None:
+    """Each file where this installation keeps it; what exists is kept and counted; a name that climbs is skipped."""
+    backup.write(
+        make_settings(api_keys_file=place / "keys", log_dir=place / "logs"),
+        place / "b.tar.gz",
+        models=False,
+        env_file=place / "env",
+        report=print,
+    )
+    new = tmp_path / "new"
+    places = {"env": new / ".env", "logs": new / "logs", "api_keys": new / "keys"}
+    assert backup.restore(place / "b.tar.gz", places, print) == (3, 0)
+    assert (new / ".env").read_text() == "PORT=1\n"
+    assert (new / "keys").stat().st_mode & 0o777 == 0o600
+    assert backup.restore(place / "b.tar.gz", places, print) == (0, 3)
+    climbing = tmp_path / "climbing.tar"
+    with tarfile.open(climbing, "w") as archive:
+        archive.addfile(tarfile.TarInfo("stoker/logs/../../../evil"))
+    assert backup.restore(climbing, places, print) == (0, 0)
+
+
+def test_a_restore_over_a_broken_archive_fails(
+    place: Path, make_settings: MakeSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, no traceback."""
+    (place / "b.tar.gz").write_bytes(b"nonsense")
+    options = Namespace(output=None, models=False, restore=place / "b.tar.gz")
+    assert backup.run(options, make_settings(runtime_dir=place)) == ExitCode.FAILURE
+    assert "b.tar.gz" in capsys.readouterr().err
+
+
+def test_a_unit_says_where_its_service_keeps_things(tmp_path: Path, make_settings: MakeSettings) -> None:
+    """Its environment files count more than its own lines, as in systemd."""
+    (tmp_path / "env").write_text("LOG_DIR=/elsewhere\n")
+    text = f"[Service]\nEnvironmentFile=-{tmp_path}/env\nEnvironment=LOG_DIR=/var/log/x RUNTIME_DIR={tmp_path}\n"
+    found = unit.parse(text)
+    assert found.values == {"LOG_DIR": "/elsewhere", "RUNTIME_DIR": str(tmp_path)}
+    assert found.files == (tmp_path / "env",)
+    assert found.describes(make_settings(runtime_dir=tmp_path))
