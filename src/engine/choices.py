@@ -24,7 +24,7 @@ from src.settings import EngineSettings
 _SPREAD = 0x9E3779B97F4A7C15
 
 
-def prepare(
+def make_sequences(
     request: GenerateRequest,
     backend: Backend,
     settings: EngineSettings,

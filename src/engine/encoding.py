@@ -60,9 +60,9 @@ class Encoding:
         grammar: Grammar | None,
         gone: Gone,
     ) -> list[Sequence]:
-        """A request's sequences, ready to be submitted; raises as `choices.prepare`."""
+        """A request's sequences, ready to be submitted; raises as `choices.make_sequences`."""
         await self._check_length(request, backend, request.salt, gone)
-        prepare = partial(choices.prepare, request, backend, self._settings, time.monotonic, seconds_per_token, grammar)
+        prepare = partial(choices.make_sequences, request, backend, self._settings, time.monotonic, seconds_per_token, grammar)
         return await self._tokenizer.run(request.salt, prepare, gone)
 
     async def texts(self, request: EmbedRequest, backend: Backend, gone: Gone) -> list[list[int]]:
@@ -111,8 +111,8 @@ class Encoding:
         tokenizer, run = backend.tokenizer, self._tokenizer.run
         longest = await run(owner, lambda: tokenizer.longest, gone)
         text = await run(owner, partial(tokenizer.text, request), gone)
-        bound, size, tokens = TextBound(backend.info.context_length, longest), text_bound.size(text), 0
+        bound, size, tokens = TextBound(backend.info.context_length, longest), text_bound.text_size(text), 0
         bound.check_bytes(size, param)
-        for piece in text_bound.pieces(text):
+        for piece in text_bound.text_pieces(text):
             tokens += await run(owner, partial(tokenizer.count, piece), gone)
             bound.check_tokens(tokens, size, param)

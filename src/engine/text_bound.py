@@ -60,12 +60,12 @@ def param_of(request: GenerateRequest) -> str:
     return "messages" if request.raw_prompt is None else "prompt"
 
 
-def pieces(text: str) -> Iterator[str]:
+def text_pieces(text: str) -> Iterator[str]:
     """A text cut for counting."""
     return (text[at : at + _PIECE_CHARS] for at in range(0, len(text), _PIECE_CHARS))
 
 
-def size(text: str) -> int:
+def text_size(text: str) -> int:
     """Its bytes; without a copy for a text that is ASCII."""
     return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
@@ -73,9 +73,9 @@ def size(text: str) -> int:
 def request_size(request: GenerateRequest) -> int:
     """Bytes of all text that a request may put into its prompt, pictures apart."""
     if request.raw_prompt is not None:
-        return size(request.raw_prompt.text or "")
+        return text_size(request.raw_prompt.text or "")
     tools = ((tool.name, tool.description or "", tool.parameters) for tool in request.tools)
-    return sum(map(size, chain(*map(_texts, request.messages), *tools)))
+    return sum(map(text_size, chain(*map(_texts, request.messages), *tools)))
 
 
 def _texts(message: ChatMessage) -> Iterator[str]:

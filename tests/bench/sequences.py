@@ -81,7 +81,7 @@ def _held(backend: object, settings: Settings, wish: Sampling, count: int) -> tu
         backend, max_num_seqs=_MANY, prefill_step_size=512, publish=lambda events: None, clock=time.monotonic
     )
     request = GenerateRequest("bench", "m", (ChatMessage("user", "Where are the logs?"),), wish, max_tokens=_LIMIT)
-    sequences = [choices.prepare(request, backend, settings, time.monotonic, None)[0] for _ in range(count)]
+    sequences = [choices.make_sequences(request, backend, settings, time.monotonic, None)[0] for _ in range(count)]
     for sequence in sequences:
         scheduler.submit(sequence)
     for _ in range(_TOKENS):

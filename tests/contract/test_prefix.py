@@ -327,7 +327,7 @@ class Owner:
         """All at once; their outcomes in the order they came."""
         self.outcomes = []
         for request in requests:
-            for sequence in choices.prepare(request, self.backend, self.settings, time.monotonic, None):
+            for sequence in choices.make_sequences(request, self.backend, self.settings, time.monotonic, None):
                 self.scheduler.submit(sequence)
         for _ in range(500):
             self.scheduler.run_once()

@@ -378,7 +378,7 @@ class Owner:
         """Text, reason and tokens of each."""
         for request in requests:
             grammar = self.backend.tokenizer.grammar(request)
-            for sequence in choices.prepare(request, self.backend, self.settings, time.monotonic, None, grammar):
+            for sequence in choices.make_sequences(request, self.backend, self.settings, time.monotonic, None, grammar):
                 self.scheduler.submit(sequence)
         for _ in range(3000):
             self.scheduler.run_once()

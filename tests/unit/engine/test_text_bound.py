@@ -36,7 +36,7 @@ def test_usual_texts_are_not_counted_first() -> None:
 def test_pieces_make_up_the_text() -> None:
     """Nothing is left out, and no piece is long."""
     text = "wörd " * 50_000
-    cut = list(text_bound.pieces(text))
+    cut = list(text_bound.text_pieces(text))
     assert "".join(cut) == text
     assert max(map(len, cut)) <= 1 << 16
 
