@@ -10,11 +10,11 @@ import asyncio
 import time
 from functools import partial
 
-from src.engine import choices, embedding, text_bound
+from src.engine import embedding, prompt
 from src.engine.backend import Backend, Grammar
 from src.engine.fair_executor import FairExecutor, QueueBounds, WorkTimeout
+from src.engine.prompt import TextBound
 from src.engine.sequence import Sequence
-from src.engine.text_bound import TextBound
 from src.errors import InvalidRequest
 from src.ipc.messages.chat import (
     Detokenized,
@@ -62,7 +62,9 @@ class Encoding:
     ) -> list[Sequence]:
         """A request's sequences, ready to be submitted; raises as `choices.make_sequences`."""
         await self._check_length(request, backend, request.salt, gone)
-        prepare = partial(choices.make_sequences, request, backend, self._settings, time.monotonic, seconds_per_token, grammar)
+        prepare = partial(
+            prompt.make_sequences, request, backend, self._settings, time.monotonic, seconds_per_token, grammar
+        )
         return await self._tokenizer.run(request.salt, prepare, gone)
 
     async def texts(self, request: EmbedRequest, backend: Backend, gone: Gone) -> list[list[int]]:
@@ -84,8 +86,8 @@ class Encoding:
         if isinstance(message, TokenizeRequest):
             await self._check_length(message.request, backend, owner, gone)
         else:
-            text_bound.check_ids(len(message.tokens), backend.info.context_length)
-        return await self._tokenizer.run(owner, partial(choices.tokenize_or_detokenize, message, backend), gone)
+            prompt.check_ids(len(message.tokens), backend.info.context_length)
+        return await self._tokenizer.run(owner, partial(prompt.tokenize_or_detokenize, message, backend), gone)
 
     async def grammar(self, request: GenerateRequest, backend: Backend, gone: Gone) -> Grammar | None:
         """What the answer must follow; a schema's time counts from the start of its own compilation.
@@ -105,14 +107,14 @@ class Encoding:
         self, request: GenerateRequest, backend: Backend, owner: str, gone: Gone, param: str = ""
     ) -> None:
         """Raises ContextLengthExceeded for a text that cannot fit: by its bytes, then piece by piece."""
-        if not text_bound.is_long(text_bound.request_size(request), backend.info.context_length):
+        if not prompt.is_long(prompt.request_size(request), backend.info.context_length):
             return
-        param = param or text_bound.param_of(request)
+        param = param or prompt.param_of(request)
         tokenizer, run = backend.tokenizer, self._tokenizer.run
         longest = await run(owner, lambda: tokenizer.longest, gone)
         text = await run(owner, partial(tokenizer.text, request), gone)
-        bound, size, tokens = TextBound(backend.info.context_length, longest), text_bound.text_size(text), 0
+        bound, size, tokens = TextBound(backend.info.context_length, longest), prompt.text_size(text), 0
         bound.check_bytes(size, param)
-        for piece in text_bound.text_pieces(text):
+        for piece in prompt.text_pieces(text):
             tokens += await run(owner, partial(tokenizer.count, piece), gone)
             bound.check_tokens(tokens, size, param)

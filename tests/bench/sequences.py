@@ -71,7 +71,7 @@ def _held(backend: object, settings: Settings, wish: Sampling, count: int) -> tu
     """MLX's arrays and the process's own memory, keys and values not counted, while so many sequences run."""
     import mlx.core as mx
 
-    from src.engine import choices
+    from src.engine import prompt
     from src.engine.mlx.lm import LmBackend
     from src.engine.mlx.weights import give_back
     from src.engine.scheduler import Scheduler
@@ -81,7 +81,7 @@ def _held(backend: object, settings: Settings, wish: Sampling, count: int) -> tu
         backend, max_num_seqs=_MANY, prefill_step_size=512, publish=lambda events: None, clock=time.monotonic
     )
     request = GenerateRequest("bench", "m", (ChatMessage("user", "Where are the logs?"),), wish, max_tokens=_LIMIT)
-    sequences = [choices.make_sequences(request, backend, settings, time.monotonic, None)[0] for _ in range(count)]
+    sequences = [prompt.make_sequences(request, backend, settings, time.monotonic, None)[0] for _ in range(count)]
     for sequence in sequences:
         scheduler.submit(sequence)
     for _ in range(_TOKENS):

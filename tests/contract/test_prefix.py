@@ -20,7 +20,7 @@ from mlx.utils import tree_flatten, tree_unflatten  # noqa: E402
 from mlx_lm.models import falcon_h1, gemma3_text, lfm2, qwen3, qwen3_next  # noqa: E402
 from mlx_lm.models.cache import ChunkedKVCache  # noqa: E402
 
-from src.engine import choices, loading  # noqa: E402
+from src.engine import loading  # noqa: E402
 from src.engine.mlx.batch import empty_batch  # noqa: E402
 from src.engine.mlx.kv import KvCost, measure  # noqa: E402
 from src.engine.mlx.prefix.cache import PrefixCache, layers_reusable  # noqa: E402
@@ -28,6 +28,7 @@ from src.engine.mlx.prefix.disk import Disk  # noqa: E402
 from src.engine.mlx.rows import RowGenerator  # noqa: E402
 from src.engine.mlx.sampling import SamplingRow  # noqa: E402
 from src.engine.progress import LoadMeter  # noqa: E402
+from src.engine.prompt import make_sequences  # noqa: E402
 from src.engine.scheduler import Event, Scheduler  # noqa: E402
 from src.ipc.messages.chat import ChatMessage, Choice, Finished, GenerateRequest, Sampling  # noqa: E402
 from src.settings import Settings  # noqa: E402
@@ -327,7 +328,7 @@ class Owner:
         """All at once; their outcomes in the order they came."""
         self.outcomes = []
         for request in requests:
-            for sequence in choices.make_sequences(request, self.backend, self.settings, time.monotonic, None):
+            for sequence in make_sequences(request, self.backend, self.settings, time.monotonic, None):
                 self.scheduler.submit(sequence)
         for _ in range(500):
             self.scheduler.run_once()

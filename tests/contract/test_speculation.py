@@ -20,7 +20,7 @@ blas.preload()  # before anything imports MLX
 
 import mlx.core as mx  # noqa: E402
 
-from src.engine import choices, loading  # noqa: E402
+from src.engine import loading  # noqa: E402
 from src.engine.mlx import ragged  # noqa: E402
 from src.engine.mlx.batch import empty_batch  # noqa: E402
 from src.engine.mlx.packed import Packing, pack  # noqa: E402
@@ -37,6 +37,7 @@ from src.engine.mlx.speculation.batch import (  # noqa: E402
 from src.engine.mlx.speculation.depth import Costs  # noqa: E402
 from src.engine.mlx.speculation.draft import DraftModel  # noqa: E402
 from src.engine.progress import LoadMeter  # noqa: E402
+from src.engine.prompt import make_sequences  # noqa: E402
 from src.engine.scheduler import Event, Scheduler  # noqa: E402
 from src.errors import ModelLoadFailed  # noqa: E402
 from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest, Sampling  # noqa: E402
@@ -378,7 +379,7 @@ class Owner:
         """Text, reason and tokens of each."""
         for request in requests:
             grammar = self.backend.tokenizer.grammar(request)
-            for sequence in choices.make_sequences(request, self.backend, self.settings, time.monotonic, None, grammar):
+            for sequence in make_sequences(request, self.backend, self.settings, time.monotonic, None, grammar):
                 self.scheduler.submit(sequence)
         for _ in range(3000):
             self.scheduler.run_once()

@@ -18,11 +18,11 @@ import psutil
 from loguru import logger
 from msgspec.structs import replace
 
-from src.engine import system_messages, text_bound
+from src.engine import prompt, system_messages
 from src.engine.deadlines import budget
+from src.engine.prompt import TextBound
 from src.engine.queue import SequenceLimit
 from src.engine.step_times import StepTimes
-from src.engine.text_bound import TextBound
 from src.engine.upstream import errors, tokens
 from src.engine.upstream import request as request_body
 from src.engine.upstream.client import Client, Unreachable
@@ -321,10 +321,10 @@ def _check_length(message: GenerateRequest | TokenizeRequest | DetokenizeRequest
     if not facts.context_length:
         return None
     if isinstance(message, DetokenizeRequest):
-        return text_bound.check_ids(len(message.tokens), facts.context_length)
+        return prompt.check_ids(len(message.tokens), facts.context_length)
     request = message.request if isinstance(message, TokenizeRequest) else message
     bound = TextBound(facts.context_length, _LONGEST_TOKEN_BYTES)
-    return bound.check_bytes(text_bound.request_size(request), text_bound.param_of(request))
+    return bound.check_bytes(prompt.request_size(request), prompt.param_of(request))
 
 
 async def _reason(client: Client, facts: ServerFacts, upstream: UpstreamRequest) -> ServiceError:

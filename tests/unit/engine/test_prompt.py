@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from src import catalog
-from src.engine import checkpoint, choices
+from src.engine import checkpoint, prompt
 from src.engine.fake import FakeBackend, FakeTokenizer
 from src.engine.prompt import answer_budget
 from src.errors import ContextLengthExceeded, ModelLoadFailed
@@ -45,7 +45,7 @@ def test_the_choices_of_a_request_share_its_prompt(
     monkeypatch.setattr(FakeTokenizer, "encode", encode)
     wanted = (Choice(0), Choice(1, (104,)), Choice(2))
     request = GenerateRequest("r", "m", (ChatMessage("user", "hello"),), choices=wanted)
-    first, second, third = choices.make_sequences(request, FakeBackend("m", settings), settings, lambda: 0.0, None)
+    first, second, third = prompt.make_sequences(request, FakeBackend("m", settings), settings, lambda: 0.0, None)
     assert encoded == ["r"]
     assert first.prompt is third.prompt
     assert second.prompt == [*first.prompt, 104]

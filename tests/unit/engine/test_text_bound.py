@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from src.engine import text_bound
-from src.engine.text_bound import TextBound
+from src.engine import prompt
+from src.engine.prompt import TextBound
 from src.errors import ContextLengthExceeded
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, RawPrompt, Tool, ToolCall
 
@@ -29,14 +29,14 @@ def test_pieces_are_counted_until_it_is_certain() -> None:
 
 def test_usual_texts_are_not_counted_first() -> None:
     """Four bytes a token, as text has them, are encoded at once."""
-    assert not text_bound.is_long(400, 100)
-    assert text_bound.is_long(401, 100)
+    assert not prompt.is_long(400, 100)
+    assert prompt.is_long(401, 100)
 
 
 def test_pieces_make_up_the_text() -> None:
     """Nothing is left out, and no piece is long."""
     text = "wörd " * 50_000
-    cut = list(text_bound.text_pieces(text))
+    cut = list(prompt.text_pieces(text))
     assert "".join(cut) == text
     assert max(map(len, cut)) <= 1 << 16
 
@@ -45,6 +45,6 @@ def test_all_text_of_a_request_counts() -> None:
     """Turns, reasoning, calls and tools, in bytes; pictures do not."""
     turn = ChatMessage("user", "é", reasoning="abc", tool_calls=(ToolCall("1", "f", "{}"),))
     request = GenerateRequest("r", "m", (turn,), tools=(Tool("g", "doc", "{  }"),))
-    assert text_bound.request_size(request) == 2 + 3 + 1 + 2 + 1 + 3 + 4
-    assert text_bound.request_size(GenerateRequest("r", "m", (), raw_prompt=RawPrompt("abcd"))) == 4
-    assert text_bound.request_size(GenerateRequest("r", "m", (), raw_prompt=RawPrompt(tokens=(1, 2)))) == 0
+    assert prompt.request_size(request) == 2 + 3 + 1 + 2 + 1 + 3 + 4
+    assert prompt.request_size(GenerateRequest("r", "m", (), raw_prompt=RawPrompt("abcd"))) == 4
+    assert prompt.request_size(GenerateRequest("r", "m", (), raw_prompt=RawPrompt(tokens=(1, 2)))) == 0
