@@ -13,9 +13,8 @@ from pathlib import Path
 from msgspec.structs import asdict
 
 from src import catalog, selection
-from src.api.generation.delivered import Resumable
 from src.api.generation.model_lease import ModelLease
-from src.api.generation.resume import Ends, NotYet, ResumableStream
+from src.api.generation.resume import Ends, NotYet, Resumable, ResumableStream
 from src.api.generation.suspects import Suspects
 from src.catalog import CatalogEntry
 from src.errors import (

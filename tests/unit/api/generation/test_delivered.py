@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import reduce
 
-from src.api.generation.delivered import Delivered
+from src.api.generation.resume import Delivered
 from src.ipc.messages.chat import (
     Admitted,
     ChatMessage,

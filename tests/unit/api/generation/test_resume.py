@@ -9,8 +9,7 @@ from contextlib import suppress
 import msgspec
 import pytest
 
-from src.api.generation.delivered import Resumable
-from src.api.generation.resume import Ends, ResumableStream
+from src.api.generation.resume import Ends, Resumable, ResumableStream
 from src.api.generation.suspects import Suspects
 from src.errors import BackendUnavailable, EngineCrashed, ServiceError
 from src.ipc.client import Cancelled, ConnectError, Stream, WaitTimeout
