@@ -14,7 +14,7 @@ from src.api.anthropic import schemas as shapes
 from src.api.anthropic import tools
 from src.api.anthropic.conversation import Conversation, pictures, prefill
 from src.api.anthropic.schemas import CountRequest, MessageOutput, MessagesRequest
-from src.api.generation import sse
+from src.api.generation import streaming
 from src.api.generation.streaming import Event
 from src.api.openai import convert, disclosure, translation
 from src.api.service import json_body, json_response, service
@@ -256,4 +256,4 @@ class MessageWriter:
 
 
 def _event(data: Wire) -> bytes:
-    return sse.named(str(getattr(data, "type")), data)  # noqa: B009  # every event has one, their base has none
+    return streaming.named_sse(str(getattr(data, "type")), data)  # noqa: B009  # every event has one, their base has none

@@ -1,4 +1,4 @@
-"""Whatever comes bit by bit as server-sent events: one loop for every endpoint, whatever its events look like.
+"""Whatever comes bit by bit as server-sent events: how their bytes look, and one loop for every endpoint.
 
 Runs in the request's greenlet; a client that left ends it, and an error after the first byte is one event.
 """
@@ -8,13 +8,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
+import msgspec
 from flask import Response
 from loguru import logger
 
-from src.api.generation import sse
 from src.api.generation.generation import ClientGone
+from src.api.wire import Wire
 from src.errors import InternalError, ServiceError
 from src.ipc.messages.chat import ChoiceEnded, Delta, Finished, PromptProgress
+
+DONE = b"data: [DONE]\n\n"
+PING = b": ping\n\n"
+MIMETYPE = "text/event-stream"
+
+_encode = msgspec.json.Encoder().encode
+
+
+def sse(data: Wire) -> bytes:
+    """A server-sent event. An error is one too, and never followed by [DONE]."""
+    return b"data: " + _encode(data) + b"\n\n"
+
+
+def named_sse(name: str, data: Wire) -> bytes:
+    """An event with a name, as OpenAI's responses and Anthropic's messages have."""
+    return b"event: " + name.encode() + b"\n" + sse(data)
+
+
+def ping(progress: PromptProgress | None) -> bytes:
+    """A comment into a silence: how much of the prompt is computed, while that is told."""
+    if progress is None or not 0 < progress.total > progress.processed:
+        return PING
+    return b": prompt %d%%\n\n" % (100 * progress.processed // progress.total)
+
 
 E = TypeVar("E")
 E_contra = TypeVar("E_contra", contravariant=True)
@@ -87,7 +112,8 @@ def stream(generation: Answering[E], writer: StreamWriter[E]) -> Response:
 
 def respond(chunks: Iterator[bytes], failed: Callable[[ServiceError], bytes], close: Callable[[], None]) -> Response:
     """The one loop beneath every stream: `failed` makes an event of an error, `close` is for every end."""
-    response = sse.response(_until_over(chunks, failed, close))
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # no proxy buffers or stores it
+    response = Response(_until_over(chunks, failed, close), mimetype=MIMETYPE, headers=headers)
     # a generator that was never started never reaches its `finally`
     response.call_on_close(close)
     return response

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from src.api.edge import auth
 from src.api.error_handlers import envelope
-from src.api.generation import sse
+from src.api.generation import streaming
 from src.api.generation.streaming import admitted, collect, stream
 from src.api.ocr import formats, shapes
 from src.api.ocr import upload as ocr_upload
@@ -105,7 +105,7 @@ class _JobWriter:
         return b""
 
     def keep_alive(self, progress: PromptProgress | None) -> bytes:  # noqa: ARG002  # of a chat's prompt
-        return sse.PING
+        return streaming.PING
 
     def progress(self, progress: PromptProgress) -> bytes:  # noqa: ARG002  # as above
         return b""
@@ -119,7 +119,7 @@ class _JobWriter:
         return b""
 
     def failed(self, error: ServiceError) -> bytes:
-        return sse.event(envelope(error))
+        return streaming.sse(envelope(error))
 
     def end(self) -> bytes:
         return b""

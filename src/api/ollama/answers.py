@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from flask import Response
 
-from src.api.generation import sse
+from src.api.generation import streaming
 from src.api.generation.streaming import Event
 from src.api.ollama import schemas as shapes
 from src.api.openai import convert
@@ -39,7 +39,7 @@ def line(data: Wire) -> bytes:
 
 def as_lines(response: Response) -> Response:
     """A stream's response in this API's form."""
-    if response.mimetype == sse.MIMETYPE:
+    if response.mimetype == streaming.MIMETYPE:
         response.mimetype = MIMETYPE
     return response
 

@@ -7,7 +7,7 @@ import time
 from flask import Blueprint, Response
 
 from src.api import error_handlers
-from src.api.generation import sse
+from src.api.generation import streaming
 from src.api.generation.streaming import Event
 from src.api.openai import convert, disclosure, translation
 from src.api.openai.convert import ChunkWriter
@@ -73,27 +73,27 @@ class _ChunkStream:
 
     def begin(self, prompt_tokens: int) -> bytes:
         self._writer.count(prompt_tokens=prompt_tokens)
-        return b"".join(sse.event(self._writer.first(index)) for index in range(self._choices))
+        return b"".join(streaming.sse(self._writer.first(index)) for index in range(self._choices))
 
     def event(self, event: Event) -> bytes:
         writer = self._writer
         if isinstance(event, Delta):
             writer.count(made=event.count)
             shown = event.text or event.logprobs or event.reasoning
-            encoded = sse.event(writer.delta(event)) if shown else b""
-            return encoded + b"".join(map(sse.event, writer.calls(event))) if event.calls else encoded
+            encoded = streaming.sse(writer.delta(event)) if shown else b""
+            return encoded + b"".join(map(streaming.sse, writer.calls(event))) if event.calls else encoded
         if isinstance(event, ChoiceEnded):
-            return sse.event(writer.ended(event))
-        return b"".join(map(sse.event, writer.finished(event)))
+            return streaming.sse(writer.ended(event))
+        return b"".join(map(streaming.sse, writer.finished(event)))
 
     def keep_alive(self, progress: PromptProgress | None) -> bytes:
-        return sse.ping(progress)
+        return streaming.ping(progress)
 
     def progress(self, progress: PromptProgress) -> bytes:
-        return sse.event(self._writer.progress(progress)) if self._progress else b""
+        return streaming.sse(self._writer.progress(progress)) if self._progress else b""
 
     def failed(self, error: ServiceError) -> bytes:
-        return sse.event(error_handlers.envelope(error))
+        return streaming.sse(error_handlers.envelope(error))
 
     def end(self) -> bytes:
-        return sse.DONE
+        return streaming.DONE

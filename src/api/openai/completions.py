@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from msgspec.structs import replace
 
 from src.api import error_handlers
-from src.api.generation import sse
+from src.api.generation import streaming
 from src.api.generation.streaming import Event
 from src.api.openai import convert, disclosure, translation
 from src.api.openai.schemas import StreamOptions
@@ -152,7 +152,7 @@ class CompletionWriter:
             return self._delta(event) if event.text or event.logprobs else b""
         last = self._chunk(CompletionChoice(event.index, "", None, event.reason))
         if isinstance(event, Finished) and self._include_usage:
-            last += sse.event(self._form.completion((), event.usage))
+            last += streaming.sse(self._form.completion((), event.usage))
         return last
 
     def _delta(self, event: Delta) -> bytes:
@@ -162,22 +162,22 @@ class CompletionWriter:
 
     def _chunk(self, choice: CompletionChoice) -> bytes:
         used = Usage(self._prompt_tokens, self._made) if self._continuous else None
-        return sse.event(self._form.completion((choice,), used))
+        return streaming.sse(self._form.completion((choice,), used))
 
     def keep_alive(self, progress: PromptProgress | None) -> bytes:
-        return sse.ping(progress)
+        return streaming.ping(progress)
 
     def progress(self, progress: PromptProgress) -> bytes:
         if not self._progress:
             return b""
         chunk = self._form.completion((CompletionChoice(0, ""),))
-        return sse.event(replace(chunk, prompt_progress=convert.progress(progress)))
+        return streaming.sse(replace(chunk, prompt_progress=convert.progress(progress)))
 
     def failed(self, error: ServiceError) -> bytes:
-        return sse.event(error_handlers.envelope(error))
+        return streaming.sse(error_handlers.envelope(error))
 
     def end(self) -> bytes:
-        return sse.DONE
+        return streaming.DONE
 
 
 def _logprobs(scores: list[TokenLogprob], offset: int) -> CompletionLogprobs:

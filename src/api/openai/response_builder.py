@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 from pydantic import BaseModel
 
-from src.api.generation import sse
+from src.api.generation import streaming
 from src.api.generation.streaming import Event
 from src.api.openai import convert
 from src.api.openai import schemas_responses as shapes
@@ -132,7 +132,7 @@ class ResponseWriter:
         return ended + self._event(ResponseEvent(kind, response=self._form.finished(event)))
 
     def keep_alive(self, progress: PromptProgress | None) -> bytes:
-        return sse.ping(progress)
+        return streaming.ping(progress)
 
     def progress(self, progress: PromptProgress) -> bytes:
         """An event of our own, for whoever asked."""
@@ -147,4 +147,4 @@ class ResponseWriter:
 
     def _event(self, event: ResponseEvent) -> bytes:
         number, self._number = self._number, self._number + 1
-        return sse.named(event.type, replace(event, sequence_number=number))
+        return streaming.named_sse(event.type, replace(event, sequence_number=number))

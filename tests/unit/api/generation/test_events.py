@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from src.api.generation import sse
+from src.api.generation import streaming
 from src.api.openai.schemas import DeltaOut
 from src.ipc.messages.chat import PromptProgress
 
@@ -16,7 +16,7 @@ from src.ipc.messages.chat import PromptProgress
 )
 def test_a_text_stays_inside_its_event(text: str) -> None:
     """One event is one `data:` line and one blank line, whatever the text holds."""
-    event = sse.event(DeltaOut(role="assistant", content=text))
+    event = streaming.sse(DeltaOut(role="assistant", content=text))
     assert event.startswith(b"data: {")
     assert event.endswith(b"}\n\n")
     assert event.count(b"\n") == 2
@@ -26,8 +26,8 @@ def test_a_text_stays_inside_its_event(text: str) -> None:
 
 def test_a_ping_is_a_comment() -> None:
     """Clients ignore lines that begin with a colon."""
-    assert sse.PING.startswith(b":")
-    assert sse.PING.endswith(b"\n\n")
+    assert streaming.PING.startswith(b":")
+    assert streaming.PING.endswith(b"\n\n")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_ping_says_how_much_of_the_prompt_is_computed(progress: PromptProgress
 
 def test_no_proxy_holds_a_stream_back() -> None:
     """nginx does not buffer, nobody stores, and the type is the one clients look for."""
-    response = sse.response(iter([b"data: 1\n\n"]))
+    response = streaming.respond(iter([b"data: 1\n\n"]), lambda _: b"", lambda: None)
     assert response.mimetype == "text/event-stream"
     assert response.headers["X-Accel-Buffering"] == "no"
     assert response.headers["Cache-Control"] == "no-store"
