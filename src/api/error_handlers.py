@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from src import logs
 from src.api import anthropic_errors, paths
-from src.api.generation.generation import ClientGone
+from src.api.generation.inflight import ClientGone
 from src.api.wire import ErrorBody, ErrorEnvelope, PlainError, Wire
 from src.errors import (
     InternalError,

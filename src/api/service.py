@@ -15,7 +15,7 @@ from src.api.cache.pdf_texts import PdfTexts
 from src.api.edge import body_bounds
 from src.api.edge.rate_limits import RateLimits
 from src.api.generation.connections import Backends
-from src.api.generation.inflight import InFlight
+from src.api.generation.inflight import InFlight, InFlightRequest
 from src.api.wire import Wire
 from src.errors import InvalidRequest, UnsupportedMedia
 from src.metrics import Metrics
@@ -48,6 +48,15 @@ class Service:
 
 def service() -> Service:
     return cast(Service, current_app.extensions[EXTENSION])
+
+
+def watch_client() -> InFlightRequest:
+    """For views that wait without a `Generation`: this request's slot, and whether anybody still waits for it.
+
+    Raises:
+        ShuttingDown, Overloaded: as `InFlight.enter`.
+    """
+    return InFlightRequest(service().inflight, request.environ)
 
 
 def request_id() -> str:

@@ -126,12 +126,12 @@ class Backends:
         self.check_model(model)
         return self._resumable(question, self._engine(model, AcquireModel(model)), EngineCrashed)
 
-    def load(self, model: str, still: Callable[[], None], *, retry: bool) -> None:
+    def load(self, model: str, check_connected: Callable[[], None], *, retry: bool) -> None:
         """Have a model brought to the device; returns when it is there.
 
         `retry` is an admin's: also when that failed a moment ago, past the circuit breaker. Without it this is a lease
-        like every request's, refused with the model's failure. `still` is called while it waits, and may raise what
-        ends the wait.
+        like every request's, refused with the model's failure. `check_connected` is called while it waits, and may
+        raise what ends the wait.
 
         Raises:
             ServiceError: why it is not.
@@ -139,7 +139,7 @@ class Backends:
         self.check_model(model)
         place = ModelLease(runtime.control_socket(self._directory), AcquireModel(model, retry=retry))
         try:
-            place.wait(self._settings.queue_timeout + self._settings.start_timeout, still)
+            place.wait(self._settings.queue_timeout + self._settings.start_timeout, check_connected)
             if not place.granted:
                 raise BackendUnavailable("The supervisor does not answer.", retry_after_s=_RETRY_S)
             if (failure := self.failure_of(f"engine:{model}")) is not None:

@@ -1,9 +1,9 @@
 """One request at a back end, from the web's side: its events until the one outcome, and one `close` for every end.
 
-It owns what a request holds while it lasts: a ticket among those in flight, its deadline, the watch on its client, its
-stream, and the recorder that counts it. It knows who may end it early (client gone, shutdown, silence) and turns each
-into the right error. A view waits for admission (what fails before that is an HTTP status), then reads the batches. Web
-process, in the request's greenlet; `close` and interrupts may come from others.
+It owns what a request holds while it lasts: its slot among those in flight, its deadline, its stream, and the recorder
+that counts it. It knows who may end it early (client gone, shutdown, silence) and turns each into the right error. A
+view waits for admission (what fails before that is an HTTP status), then reads the batches. Web process, in the
+request's greenlet; `close` and interrupts may come from others.
 """
 
 from __future__ import annotations
@@ -11,32 +11,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Generic, Protocol, TypeGuard, TypeVar
 
-from src.api import owner
-from src.api.body import leave_slot
-from src.api.generation.client_watch import ClientWatch
-from src.api.generation.inflight import InFlight
+from src.api.generation.inflight import ClientGone, InFlight, InFlightRequest
 from src.api.generation.recorder import Recorder
-from src.errors import DeadlineExceeded, InternalError, ServiceError, ShuttingDown
+from src.errors import DeadlineExceeded, InternalError, ServiceError
 from src.ipc.client import Cancelled, Disconnected, WaitTimeout
 from src.ipc.messages.base import Failed
 from src.ipc.messages.chat import Admitted, PromptProgress
 from src.ipc.messages.wire import AnyMessage
 
 E = TypeVar("E", bound=AnyMessage)
-
-
-class ClientGone(Exception):
-    """The client left: nobody to answer."""
-
-
-class Cause(Enum):
-    """Why a wait was interrupted from this side."""
-
-    CLIENT = "client"
-    SHUTDOWN = "shutdown"
 
 
 class EventStream(Protocol):
@@ -100,13 +85,9 @@ class Generation(Generic[E]):
         self._taken = self._over = False
         self._early: list[AnyMessage] = []
         self._failure: ServiceError | None = None
-        self._cause: Cause | None = None
         self._cancel: Callable[[], None] = lambda: None  # while connecting, there is nothing to cancel
-        self._inflight = inflight
-        leave_slot(environ)
-        self._ticket = inflight.enter(lambda: self._interrupt(Cause.SHUTDOWN), owner.of(environ))
+        self._held = InFlightRequest(inflight, environ, self._interrupt)
         self._stream = self._connect(open_stream)
-        self._watch = ClientWatch(environ, lambda: self._interrupt(Cause.CLIENT))
 
     @property
     def prompt_tokens(self) -> int:
@@ -148,8 +129,7 @@ class Generation(Generic[E]):
     def close(self) -> None:
         """Cancel what still runs, then free everything. May be called again, and while another greenlet reads."""
         self._stream.close()
-        self._watch.stop()
-        self._inflight.leave(self._ticket)
+        self._held.close()
         if not self._over:
             self._over = True
             self._recorder.left()
@@ -160,14 +140,17 @@ class Generation(Generic[E]):
         try:
             stream = open_stream()
         except BaseException as error:
-            self._inflight.leave(self._ticket)
+            self._held.close()
             if isinstance(error, ServiceError):
                 self._recorder.failed(error)
             raise
         self._cancel = stream.cancel
-        if self._cause is not None:
+        if self._held.ended is not None:  # while it connected
             stream.cancel()
         return stream
+
+    def _interrupt(self) -> None:
+        self._cancel()
 
     def _next_batch(self) -> list[AnyMessage] | None:
         """What is there, at least one message; None after a silence. An error is the recorder's outcome, too."""
@@ -206,9 +189,9 @@ class Generation(Generic[E]):
                 raise DeadlineExceeded(f"No response from the back end within {self._timeouts.total_s:g} s.") from None
             return None
         except Disconnected:
-            raise self._ended_here() or self._timeouts.crashed from None
+            raise self._held.ended or self._timeouts.crashed from None
         except Cancelled:
-            raise self._ended_here() or ClientGone from None  # closed while it was read
+            raise self._held.ended or ClientGone from None  # closed while it was read
         return self._up_to_failure(batch)
 
     def _up_to_failure(self, batch: list[AnyMessage]) -> list[AnyMessage]:
@@ -224,20 +207,6 @@ class Generation(Generic[E]):
             elif isinstance(message, PromptProgress):
                 self.progress = message
         return batch
-
-    # ---- who ends it early
-
-    def _interrupt(self, cause: Cause) -> None:
-        if self._cause is None:
-            self._cause = cause
-            self._cancel()
-
-    def _ended_here(self) -> Exception | None:
-        if self._cause is Cause.CLIENT:
-            return ClientGone()
-        if self._cause is Cause.SHUTDOWN:
-            return ShuttingDown("The service shut down before the answer was complete.", retry_after_s=5.0)
-        return None
 
 
 def _has_progress(batch: list[AnyMessage]) -> bool:

@@ -66,11 +66,11 @@ class ModelLease:
         """Whether the supervisor has said so; False where it is done without."""
         return self._granted
 
-    def wait(self, timeout_s: float, still: Callable[[], None]) -> None:
-        """Hold it, within `timeout_s`; raises as `hold`, what `still` raises meanwhile, and BackendUnavailable."""
+    def wait(self, timeout_s: float, check_connected: Callable[[], None]) -> None:
+        """Hold it, within `timeout_s`; raises as `hold`, what `check_connected` does, and BackendUnavailable."""
         deadline = self._clock() + timeout_s
         while not self.hold():
-            still()
+            check_connected()
             if self._clock() >= deadline:
                 raise BackendUnavailable(f"There was no place at the model within {timeout_s:g} s.")
 

@@ -12,7 +12,7 @@ import msgspec
 from flask import Response
 from loguru import logger
 
-from src.api.generation.generation import ClientGone
+from src.api.generation.inflight import ClientGone
 from src.api.wire import Wire
 from src.errors import InternalError, ServiceError
 from src.ipc.messages.chat import ChoiceEnded, Delta, Finished, PromptProgress

@@ -12,14 +12,13 @@ from flask import Blueprint, Response
 
 from src import catalog
 from src.api.edge import auth
-from src.api.interest import interest
 from src.api.ollama import answers, translation
 from src.api.ollama import schemas as shapes
 from src.api.ollama.schemas import ChatRequest, EmbedBody, EmbeddingsBody, GenerateBody, NamedModel, Options
 from src.api.openai import disclosure, embeddings, model_cards
 from src.api.openai import translation as chat_translation
 from src.api.openai.schemas import ModelCard
-from src.api.service import Service, json_body, json_response, service
+from src.api.service import Service, json_body, json_response, service, watch_client
 from src.errors import PermissionDenied
 from src.ipc.messages.chat import RawPrompt
 from src.ipc.messages.control import MoveModel
@@ -82,8 +81,8 @@ def _moved(body: ChatRequest | GenerateBody, form: answers.Form) -> Response:
         _release(service(), name)
         model_cards.settled((name,), {"unloaded", "failed"})
         return _line(form.piece("", done=True, done_reason="unload"))
-    with interest() as still:
-        service().backends.load(name, still, retry=auth.is_admin())
+    with watch_client() as waiting:
+        service().backends.load(name, waiting.check, retry=auth.is_admin())
     return _line(form.piece("", done=True, done_reason="load"))
 
 

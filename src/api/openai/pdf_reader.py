@@ -10,11 +10,10 @@ import time
 
 from src.api.cache.pdf_texts import PdfKey, PdfText
 from src.api.edge import auth
-from src.api.interest import interest
 from src.api.openai import disclosure, pdf_text
 from src.api.openai.fields import DOCUMENT_STAND_IN
 from src.api.openai.schemas import FileIn
-from src.api.service import Service, request_id
+from src.api.service import Service, request_id, watch_client
 from src.errors import (
     BackendUnavailable,
     DeadlineExceeded,
@@ -93,9 +92,9 @@ class PdfReader:
         """While another request reads the same PDF; as long as the client waits, and the time budget lasts."""
         while self._texts.get(key) is None and (over := self._texts.running(key)) is not None:
             self._waited = True
-            with interest() as check:
+            with watch_client() as waiting:
                 while not over.wait(min(_LOOK_S, self._left_s())):
-                    check()
+                    waiting.check()
 
     def _from_broker(self, key: PdfKey, data: bytes) -> PdfText:
         if not self._pages_left:

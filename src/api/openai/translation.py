@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from src.api import error_handlers
 from src.api.edge import auth, body_bounds
 from src.api.edge.cors import note_fallback
-from src.api.generation.generation import ClientGone, EventKinds, Generation, RequestTimeouts
+from src.api.generation.generation import EventKinds, Generation, RequestTimeouts
+from src.api.generation.inflight import ClientGone
 from src.api.generation.recorder import ChatRecorder, Recorder, Uncounted
 from src.api.generation.streaming import Answering, Event, StreamWriter, admitted, collect, stream
 from src.api.openai import convert, disclosure, parts

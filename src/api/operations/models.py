@@ -7,11 +7,10 @@ from flask import Blueprint, Response, request
 from src.api import error_handlers
 from src.api.anthropic import models as anthropic
 from src.api.anthropic.schemas import AnthropicModel
-from src.api.interest import interest
 from src.api.openai.model_cards import card, cards, settled
 from src.api.openai.schemas import ModelBody, ModelCard, ModelList
 from src.api.operations.codex_models import CodexModelList, codex_models
-from src.api.service import CONTROL_BYTES, json_body, json_response, service
+from src.api.service import CONTROL_BYTES, json_body, json_response, service, watch_client
 from src.ipc.messages.control import MoveModel
 
 blueprint = Blueprint("models", __name__)
@@ -47,8 +46,8 @@ def show_model(name: str) -> Response:
 def load() -> Response:
     """Returns when the model is on the device, with its card."""
     name = ModelBody.model_validate(json_body(limit=CONTROL_BYTES)).model_name
-    with interest() as still:
-        service().backends.load(name, still, retry=True)
+    with watch_client() as waiting:
+        service().backends.load(name, waiting.check, retry=True)
     return show_model(name)
 
 

@@ -9,7 +9,7 @@ from werkzeug.exceptions import BadGateway, Forbidden, ImATeapot
 
 from src import logs
 from src.api import error_handlers
-from src.api.generation.generation import ClientGone
+from src.api.generation.inflight import ClientGone
 from src.errors import InternalError, Overloaded, ServiceError, UnsupportedValue
 from tests.unit.test_errors import KINDS
 

@@ -8,7 +8,7 @@ import gevent
 import pytest
 from gevent import event, socket
 
-from src.api.generation.client_watch import ClientWatch
+from src.api.generation.inflight import ClientWatch
 
 PATIENCE_S = 5.0
 MOMENT_S = 0.02

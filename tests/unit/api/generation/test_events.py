@@ -35,13 +35,13 @@ def test_a_ping_is_a_comment() -> None:
     [
         (PromptProgress(2000, 990), b": prompt 49%\n\n"),
         (PromptProgress(2000, 1999), b": prompt 99%\n\n"),
-        (PromptProgress(2000, 2000), sse.PING),
-        (PromptProgress(0, 0), sse.PING),
-        (None, sse.PING),
+        (PromptProgress(2000, 2000), streaming.PING),
+        (PromptProgress(0, 0), streaming.PING),
+        (None, streaming.PING),
     ],
 )
 def test_a_ping_says_how_much_of_the_prompt_is_computed(progress: PromptProgress | None, comment: bytes) -> None:
-    assert sse.ping(progress) == comment
+    assert streaming.ping(progress) == comment
 
 
 def test_no_proxy_holds_a_stream_back() -> None:

@@ -7,8 +7,8 @@ from typing import TypeGuard
 
 import pytest
 
-from src.api.generation.generation import Cause, ClientGone, EventKinds, EventStream, Generation, RequestTimeouts
-from src.api.generation.inflight import InFlight
+from src.api.generation.generation import EventKinds, EventStream, Generation, RequestTimeouts
+from src.api.generation.inflight import ClientGone, InFlight
 from src.api.generation.recorder import ChatRecorder
 from src.api.generation.streaming import Event, admitted
 from src.errors import (
@@ -70,6 +70,10 @@ class Case:
 
     def read(self) -> list[Event]:
         return [event for batch in self.generation.batches() for event in batch]
+
+    def end(self, error: type[Exception]) -> None:
+        """What the client's watch, or the shutdown, does."""
+        self.generation._held._end(error("over"))
 
     def outcome(self, reason: str) -> float:
         labels = {"model_name": "demo", "engine": "fake", "finished_reason": reason}
@@ -204,13 +208,13 @@ def test_who_computes_it_is_passed_on() -> None:
     assert told == ["cpu"]
 
 
-@pytest.mark.parametrize(("cause", "error"), [(Cause.CLIENT, ClientGone), (Cause.SHUTDOWN, ShuttingDown)])
-def test_an_end_from_this_side_is_no_crash(cause: Cause, error: type[Exception]) -> None:
+@pytest.mark.parametrize("error", [ClientGone, ShuttingDown])
+def test_an_end_from_this_side_is_no_crash(error: type[Exception]) -> None:
     """When the client left or the service stops, the back end is told, and it is not blamed."""
     case = Case([ADMITTED, delta(1)], [delta(2)])
     batches = case.generation.batches()
     next(batches)
-    case.generation._interrupt(cause)
+    case.end(error)
     assert case.fake.cancelled
     with pytest.raises(error):
         next(batches)
@@ -219,8 +223,8 @@ def test_an_end_from_this_side_is_no_crash(cause: Cause, error: type[Exception])
 def test_the_first_cause_counts() -> None:
     """A client that leaves during the shutdown does not change what happened first."""
     case = Case([delta(1)])
-    case.generation._interrupt(Cause.SHUTDOWN)
-    case.generation._interrupt(Cause.CLIENT)
+    case.inflight.end_all()
+    case.end(ClientGone)
     with pytest.raises(ShuttingDown):
         case.read()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from src.api.generation.generation import ClientGone
+from src.api.generation.inflight import ClientGone
 from src.api.generation.model_lease import ModelLease
 from src.ipc.client import Cancelled
 from src.ipc.messages.control import AcquireModel, StatusRequest

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from src.api.generation.generation import ClientGone
+from src.api.generation.inflight import ClientGone
 from src.api.generation.streaming import stream
 from src.errors import EngineCrashed, ServiceError
 from src.ipc.messages.chat import PromptProgress

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from src.api.app import create_app
 from src.api.generation.connections import Backends
-from src.api.generation.generation import ClientGone
+from src.api.generation.inflight import ClientGone
 from src.api.generation.resume import ResumableStream
 from src.ipc.client import Stream
 from src.ipc.messages.base import Failed
