@@ -9,10 +9,9 @@ from typing import cast
 import msgspec
 from flask import Response, current_app, g, request
 
-from src.api.body import BoundedBody
+from src.api.body import BoundedBody, check_parts
 from src.api.cache.cache import Cache
 from src.api.cache.pdf_texts import PdfTexts
-from src.api.edge import body_bounds
 from src.api.edge.rate_limits import RateLimits
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight, InFlightRequest
@@ -87,7 +86,7 @@ def json_body(*, optional: bool = False, limit: int | None = None, loose: bool =
         raise InvalidRequest("The body is not valid JSON.", param="body") from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.", param="body")
-    body_bounds.check(body, service().settings)
+    check_parts(body, service().settings)
     return body
 
 

@@ -10,7 +10,8 @@ import msgspec
 from flask import Blueprint, Response, current_app, request
 from pydantic import TypeAdapter, ValidationError
 
-from src.api.edge import auth, body_bounds
+from src.api.body import check_items
+from src.api.edge import auth
 from src.api.generation.streaming import collect
 from src.api.openai import disclosure, fields, response_tools, response_turns, translation
 from src.api.openai import schemas_responses as shapes
@@ -142,7 +143,7 @@ def _stored(owner: str, response_id: str) -> Stored:
 def _read() -> tuple[ResponsesRequest, list[dict[str, Any]]]:
     """The request, and all it goes on from: items of the response before, and its own, each with an id."""
     given = json_body()
-    body_bounds.check_items(given.get("input"), service().settings)
+    check_items(given.get("input"), service().settings)
     raw = disclosure.settle("responses", given)
     response_turns.check_types(raw.get("input"))
     if isinstance(raw.get("tools"), list):

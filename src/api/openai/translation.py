@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from pydantic import ValidationError
 
 from src.api import error_handlers
-from src.api.edge import auth, body_bounds
+from src.api.body import check_parts
+from src.api.edge import auth
 from src.api.edge.cors import note_fallback
 from src.api.generation.generation import EventKinds, Generation, RequestTimeouts
 from src.api.generation.inflight import ClientGone
@@ -53,7 +54,7 @@ _GRACE_S = 30.0
 
 def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateRequest]:
     """A body that was translated into chat's fields, checked as chat's are."""
-    body_bounds.check(fields, service().settings)
+    check_parts(fields, service().settings)
     body = read(fields)
     return body, to_generate(body)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from src.api.anthropic.schemas import MessagesRequest
-from src.api.edge import body_bounds
+from src.api.body import check_items, check_parts
 from src.api.openai.schemas import ChatCompletionRequest
 from src.api.openai.schemas_responses import ResponsesRequest
 from src.errors import InvalidRequest
@@ -37,7 +37,7 @@ def nested(levels: int) -> object:
 def test_what_is_too_large_is_refused_by_name(body: dict[str, object], param: str) -> None:
     """A list, schema or nesting beyond its bound is a 400 that names the field."""
     with pytest.raises(InvalidRequest) as caught:
-        body_bounds.check(body, _LIMITS)
+        check_parts(body, _LIMITS)
     assert caught.value.param == param
 
 
@@ -46,20 +46,20 @@ def test_a_setting_above_the_default_has_its_effect() -> None:
     turns = [{"role": "user", "content": "a"}] * 3000
     tools = [{"type": "function", "function": {"name": f"f{at}"}} for at in range(200)]
     body = {"messages": turns, "tools": tools, "logit_bias": {str(at): 1 for at in range(1000)}}
-    body_bounds.check(body, SecuritySettings(max_messages=3000, max_tools=200))
+    check_parts(body, SecuritySettings(max_messages=3000, max_tools=200))
     read = ChatCompletionRequest.model_validate(body)
     assert (len(read.messages), len(read.tools or ())) == (3000, 200)
     named = [{"name": f"f{at}", "input_schema": {}} for at in range(200)]
     own = {"model": "m", "max_tokens": 1, "messages": turns, "tools": named}
     assert len(MessagesRequest.model_validate(own).messages) == 3000
     items = [{"role": "user", "content": "a"}] * 6000
-    body_bounds.check_items(items, SecuritySettings(max_messages=3000))
+    check_items(items, SecuritySettings(max_messages=3000))
     assert len(ResponsesRequest.model_validate({"input": items}).input) == 6000
     with pytest.raises(InvalidRequest, match="MAX_MESSAGES"):
-        body_bounds.check_items(items, SecuritySettings(max_messages=2999))
+        check_items(items, SecuritySettings(max_messages=2999))
 
 
 def test_what_fits_passes() -> None:
     """Bodies within their bounds, or of wrong types (the schema's business), are not touched."""
-    assert body_bounds.check({"messages": [{"content": ["x"] * 3}] * 4, "tools": [{}] * 2}, _LIMITS) is None  # type: ignore[func-returns-value]
-    assert body_bounds.check({"messages": "x" * 99, "tools": 7, "response_format": nested(20)}, _LIMITS) is None  # type: ignore[func-returns-value]
+    assert check_parts({"messages": [{"content": ["x"] * 3}] * 4, "tools": [{}] * 2}, _LIMITS) is None  # type: ignore[func-returns-value]
+    assert check_parts({"messages": "x" * 99, "tools": 7, "response_format": nested(20)}, _LIMITS) is None  # type: ignore[func-returns-value]
