@@ -87,7 +87,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     middleware.install(app, metrics, _bodies(settings, inflight), settings.client_timeout)
     cors.install(app, settings)
     disclosure.install(app)
-    auth.install(app, keys.load(settings), limits, metrics, _salt_secret(settings))
+    auth.install(app, keys.load(settings), limits.count_failed_login, metrics, _salt_secret(settings))
     encodings.install(app)
     limits.install(app)
     cache.install(app)

@@ -7,7 +7,7 @@ the access log and the limits through the WSGI environment.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from flask import Flask, current_app, request
@@ -15,12 +15,11 @@ from loguru import logger
 
 from src.api.edge import roles
 from src.api.edge.local import is_local
-from src.api.edge.rate_limits import RateLimits
+from src.api.owner import KEY_NAME
 from src.errors import AuthenticationFailed, PermissionDenied
 from src.keys import Key, KeyRing
 from src.metrics import Metrics
 
-KEY_NAME = "stoker.key"
 _SCHEME = "bearer"
 _SALTING = "stoker.salting"
 _CALLER = "stoker.caller"
@@ -28,7 +27,7 @@ _CALLER = "stoker.caller"
 _LOCAL, _REMOTE = Key("", "admin"), Key("", "user")
 
 
-def install(app: Flask, ring: KeyRing, limits: RateLimits, metrics: Metrics, secret: bytes) -> None:
+def install(app: Flask, ring: KeyRing, count_failed_login: Callable[[], None], metrics: Metrics, secret: bytes) -> None:
     """Refuse whoever may not ask. After the CORS hook, which answers browsers' preflights.
 
     With the `secret`, nobody who reads the wire or the prefix cache's files can tell whose a salt is.
@@ -39,14 +38,16 @@ def install(app: Flask, ring: KeyRing, limits: RateLimits, metrics: Metrics, sec
     if ring.without_role:
         text = "API keys without a role act as admin until the next version; give each one (docs/security.md): {}"
         logger.warning(text, ", ".join(ring.without_role))
-    app.before_request(lambda: _check(ring, limits, metrics))
+    app.before_request(lambda: _check(ring, count_failed_login, metrics))
 
 
-def _check(ring: KeyRing, limits: RateLimits, metrics: Metrics) -> None:
+def _check(ring: KeyRing, count_failed_login: Callable[[], None], metrics: Metrics) -> None:
     needed = roles.access(request.method, request.url_rule.rule if request.url_rule is not None else None)
     if ring and needed == "open":
         return
-    caller = _authenticate(ring, limits, metrics) if ring else _LOCAL if is_local(request.environ) else _REMOTE
+    caller = (
+        _authenticate(ring, count_failed_login, metrics) if ring else _LOCAL if is_local(request.environ) else _REMOTE
+    )
     request.environ[_CALLER] = caller
     if not roles.allows(needed, caller.role):
         whose = (
@@ -55,12 +56,12 @@ def _check(ring: KeyRing, limits: RateLimits, metrics: Metrics) -> None:
         raise PermissionDenied(f"{whose} {caller.role!r}; this route needs {needed!r} (docs/security.md).")
 
 
-def _authenticate(ring: KeyRing, limits: RateLimits, metrics: Metrics) -> Key:
+def _authenticate(ring: KeyRing, count_failed_login: Callable[[], None], metrics: Metrics) -> Key:
     presented = _presented(request.environ)
     key = None if presented is None else ring.find(presented)
     if key is None:
         metrics.auth_failures.labels("missing" if presented is None else "unknown").inc()
-        limits.count_failed_login()
+        count_failed_login()
         raise _refusal(missing=presented is None)
     request.environ[KEY_NAME] = key.name
     metrics.key_requests.labels(key.name).inc()

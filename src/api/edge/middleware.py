@@ -16,6 +16,7 @@ from typing import Any, cast
 from flask import Flask, g, request
 
 from src import logs
+from src.api import owner
 from src.api.body import BODY_KEY, BoundedBody
 from src.metrics import Metrics
 
@@ -26,8 +27,7 @@ WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 REQUEST_ID_KEY = "stoker.request_id"
 _CLIENT_ID_KEY = "stoker.client_request_id"  # of X-Request-Id: echoed and logged, never an identity
 _ROUTE_KEY = "stoker.route"
-_SCOPE_KEY = "stoker.limit"  # which limit refused it; written by `limits`
-_KEY_NAME_KEY = "stoker.key"  # the name of its API key; written by `auth`
+SCOPE_KEY = "stoker.limit"  # which limit refused it; written by `limits`
 # asked for every second by the supervisor and by monitors: logged at DEBUG
 _PROBES = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 _OK_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -126,7 +126,7 @@ class Exchange:
         self._metrics.http_requests.labels(method, route, self.status).inc()
         self._metrics.http_seconds.labels(method, route).observe(seconds)
         if self.status == "429":
-            self._metrics.rate_limited.labels(environ.get(_SCOPE_KEY, route)).inc()
+            self._metrics.rate_limited.labels(environ.get(SCOPE_KEY, route)).inc()
         path, ms = environ.get("PATH_INFO", "")[:_MAX_LOGGED], round(seconds * 1000, 1)
         line = logs.api.bind(
             request_id=environ[REQUEST_ID_KEY],
@@ -137,7 +137,7 @@ class Exchange:
             bytes=self._bytes,
             ms=ms,
             client=environ.get("REMOTE_ADDR"),
-            key=environ.get(_KEY_NAME_KEY),
+            key=environ.get(owner.KEY_NAME),
             user_agent=environ.get("HTTP_USER_AGENT", "")[:_MAX_LOGGED],
         )
         # text that a client chose is an argument, cut and escaped, never the format

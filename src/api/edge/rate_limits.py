@@ -16,14 +16,14 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.errors import StorageError
 from loguru import logger
 
-from src.api import error_handlers
+from src.api import error_handlers, owner
 from src.api.edge import connection_limits, roles
 from src.api.edge.concurrency import Leases, MemoryLeases, RedisLeases
+from src.api.edge.middleware import SCOPE_KEY
 from src.errors import Overloaded, RateLimited, ServiceError
 from src.metrics import Metrics
 from src.settings import SecuritySettings
 
-SCOPE = "stoker.limit"
 _STRATEGY = "sliding-window-counter"
 _REDIS_WAIT_S = 1
 _WINDOW_S = 60.0
@@ -47,7 +47,7 @@ class RateLimits:
         url = settings.redis_url
         self._leases: Leases = RedisLeases(url) if url else MemoryLeases()
         self._limiter = Limiter(
-            who,
+            _who,
             application_limits=[f"{self._requests}/minute"] if self._requests else [],
             application_limits_exempt_when=_is_probe,
             strategy=_STRATEGY,
@@ -73,18 +73,18 @@ class RateLimits:
         Raises:
             RateLimited: too many from this address.
         """
-        if not self._hit(self._failures, f"addr:{request.remote_addr}"):
+        if not self._hit(self._failures, owner.address_of(request.environ)):
             raise self._refuse("failed_logins", "Too many wrong keys from this address.", _WINDOW_S)
 
     def spender(self) -> Callable[[int], None]:
         """Charges tokens to whoever makes this request, also when its context is gone."""
-        owner, name = who(), request.environ.get("stoker.key")
+        whose, name = owner.limited(request.environ), request.environ.get(owner.KEY_NAME)
 
         def spend(tokens: int) -> None:
             if name is not None:
                 self._metrics.key_tokens.labels(name).inc(tokens)
             if self._tokens is not None and tokens > 0:
-                self._charge(self._tokens, owner, tokens)
+                self._charge(self._tokens, whose, tokens)
 
         return spend
 
@@ -96,25 +96,25 @@ class RateLimits:
         setting = {"address": "MAX_CONNECTIONS_PER_ADDRESS", "total": "WORKER_CONNECTIONS"}[which]
         whose = " of this address" if which == "address" else ""
         text = f"All connections{whose} are at work ({setting})."
-        request.environ[SCOPE] = "connections"
+        request.environ[SCOPE_KEY] = "connections"
         raise (RateLimited if which == "address" else Overloaded)(text, retry_after_s=_LEASE_RETRY_S)
 
     def _before(self) -> None:
         rule = request.url_rule.rule if request.url_rule is not None else None
         if not roles.uses_back_end(request.method, rule):
             return
-        if self._tokens is not None and not self._test(self._tokens, who()):
+        if self._tokens is not None and not self._test(self._tokens, _who()):
             text = f"The limit of {self._tokens.amount} tokens per minute is reached."
             raise self._refuse("tokens", text, _WINDOW_S / 6)
         if self._concurrent:
-            self._take_lease(who())
+            self._take_lease(_who())
 
-    def _take_lease(self, owner: str) -> None:
-        lease = self._leases.take(owner, self._concurrent)
+    def _take_lease(self, whose: str) -> None:
+        lease = self._leases.take(whose, self._concurrent)
         if lease is None:
             text = f"{self._concurrent} requests of this key or address are in flight: the limit."
             raise self._refuse("concurrent", text, _LEASE_RETRY_S)
-        g.lease = (owner, lease)
+        g.lease = (whose, lease)
 
     def _after(self, response: Response) -> Response:
         """What was taken is given back when the response ends, a stream's end included."""
@@ -129,23 +129,23 @@ class RateLimits:
         return error_handlers.respond(self._refuse("requests", text, max(1.0, left_s)))
 
     def _refuse(self, scope: str, text: str, retry_after_s: float) -> ServiceError:
-        request.environ[SCOPE] = scope
+        request.environ[SCOPE_KEY] = scope
         return RateLimited(text, retry_after_s=retry_after_s)
 
     # ---- the storage; when it fails, the answer is yes
 
-    def _hit(self, item: RateLimitItem, owner: str) -> bool:
-        return self._ask(lambda: self._limiter.limiter.hit(item, owner))
+    def _hit(self, item: RateLimitItem, whose: str) -> bool:
+        return self._ask(lambda: self._limiter.limiter.hit(item, whose))
 
-    def _test(self, item: RateLimitItem, owner: str) -> bool:
-        return self._ask(lambda: self._limiter.limiter.test(item, owner))
+    def _test(self, item: RateLimitItem, whose: str) -> bool:
+        return self._ask(lambda: self._limiter.limiter.test(item, whose))
 
-    def _charge(self, item: RateLimitItem, owner: str, tokens: int) -> None:
+    def _charge(self, item: RateLimitItem, whose: str, tokens: int) -> None:
         """An answer may cost more than is left: then all that is left is taken."""
 
         def charge() -> bool:
-            left = self._limiter.limiter.get_window_stats(item, owner).remaining
-            return left <= 0 or self._limiter.limiter.hit(item, owner, cost=min(tokens, left))
+            left = self._limiter.limiter.get_window_stats(item, whose).remaining
+            return left <= 0 or self._limiter.limiter.hit(item, whose, cost=min(tokens, left))
 
         self._ask(charge)
 
@@ -157,10 +157,8 @@ class RateLimits:
             return True
 
 
-def who() -> str:
-    """Whose share a request takes: its key's, else its address's."""
-    name = request.environ.get("stoker.key")
-    return f"key:{name}" if name else f"addr:{request.remote_addr}"
+def _who() -> str:
+    return owner.limited(request.environ)
 
 
 def _is_probe() -> bool:

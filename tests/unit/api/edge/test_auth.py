@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from src.api.edge.auth import KEY_NAME, salt
+from src.api.edge.auth import salt
+from src.api.owner import KEY_NAME
 from tests.unit.api.conftest import MakeApp
 
 _KEY = "sk-test-0123456789abcdef"
