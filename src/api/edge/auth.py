@@ -1,24 +1,112 @@
 """Who asks, and whether that is enough: a key on every route but the health routes, as soon as one is set, and a role.
 
-Web process; installed by `app.py`. The table of roles is `roles.ROUTES`. The name of the key (never the key) goes to
-the access log and the limits through the WSGI environment.
+`ROUTES` is the one table of which role may ask for which route: enforced here, shown by `openapi`, walked by a test.
+Default deny: a route that is not there is an admin's. Routes are written as OpenAPI writes them. Web process; installed
+by `app.py`. The name of the key (never the key) goes to the access log and the limits through the WSGI environment.
 """
 
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from flask import Flask, current_app, request
 from loguru import logger
 
-from src.api.edge import roles
 from src.api.edge.local import is_local
 from src.api.owner import KEY_NAME
 from src.errors import AuthenticationFailed, PermissionDenied
-from src.keys import Key, KeyRing
+from src.keys import Key, KeyRing, Role
 from src.metrics import Metrics
+
+# `open`: nobody needs a key; else the role that is enough, beside `admin`
+Access = Literal["open", "user", "metrics", "admin"]
+
+_PARAMETER = re.compile(r"<(?:[^:<>]+:)?([^<>]+)>")
+
+ROUTES: dict[tuple[str, str], Access] = {
+    ("GET", "/livez"): "open",
+    ("GET", "/readyz"): "open",
+    ("GET", "/health"): "open",
+    # inference
+    ("POST", "/v1/chat/completions"): "user",
+    ("POST", "/v1/completions"): "user",
+    ("POST", "/v1/responses"): "user",
+    ("POST", "/v1/messages"): "user",
+    ("POST", "/v1/messages/count_tokens"): "user",
+    ("POST", "/v1/embeddings"): "user",
+    ("POST", "/v1/responses/input_tokens"): "user",
+    ("POST", "/v1/responses/compact"): "user",
+    ("POST", "/api/chat"): "user",
+    ("POST", "/api/generate"): "user",
+    ("POST", "/api/embed"): "user",
+    ("POST", "/api/embeddings"): "user",
+    ("POST", "/tokenize"): "user",
+    ("POST", "/detokenize"): "user",
+    ("POST", "/v1/ocr"): "user",
+    # what a key has made: its own, or everybody's for an admin
+    ("GET", "/v1/responses/{response_id}"): "user",
+    ("DELETE", "/v1/responses/{response_id}"): "user",
+    ("GET", "/v1/responses/{response_id}/input_items"): "user",
+    ("POST", "/v1/ocr/jobs"): "user",
+    ("GET", "/v1/ocr/jobs/{name}"): "user",
+    ("GET", "/v1/ocr/jobs/{name}/result"): "user",
+    ("GET", "/v1/ocr/jobs/{name}/events"): "user",
+    ("DELETE", "/v1/ocr/jobs/{name}"): "user",
+    # what there is to ask for; to a user without details of processes and paths
+    ("GET", "/v1/models"): "user",
+    ("GET", "/v1/models/{name}"): "user",
+    ("GET", "/v1/system/status"): "user",
+    ("GET", "/version"): "user",
+    ("GET", "/api/tags"): "user",
+    ("GET", "/api/ps"): "user",
+    ("GET", "/api/version"): "user",
+    ("POST", "/api/show"): "user",
+    ("GET", "/openapi.json"): "user",
+    ("GET", "/docs"): "user",
+    # operation
+    ("GET", "/metrics"): "metrics",
+    ("POST", "/api/pull"): "admin",
+    ("DELETE", "/api/delete"): "admin",
+    ("POST", "/v1/models/load"): "admin",
+    ("POST", "/v1/models/unload"): "admin",
+    ("GET", "/api/gpu/status"): "admin",
+    ("POST", "/api/gpu/offload"): "admin",
+    ("POST", "/api/gpu/release"): "admin",
+    ("POST", "/api/gpu/timeout"): "admin",
+    ("POST", "/api/gpu/pause"): "admin",
+    ("POST", "/api/gpu/resume"): "admin",
+    ("GET", "/api/gpu-status"): "admin",
+}
+
+
+def access(method: str, rule: str | None) -> Access:
+    """Of a route as Flask writes it; None is a path that matches no route, and a user may be told that it does not."""
+    if rule is None:
+        return "user"
+    path = _PARAMETER.sub(r"{\1}", rule)
+    if method == "OPTIONS":  # only says which methods there are
+        return min((found for (_, one), found in ROUTES.items() if one == path), key=_ORDER.index, default="admin")
+    return ROUTES.get(("GET" if method == "HEAD" else method, path), "admin")
+
+
+def uses_back_end(method: str, rule: str | None) -> bool:
+    """Whether this is work for an engine or the OCR broker: what a user posts, but for questions about a model."""
+    if method != "POST" or rule is None:
+        return False
+    path = _PARAMETER.sub(r"{\1}", rule)
+    return ROUTES.get(("POST", path)) == "user" and path not in _MODEL_METADATA
+
+
+_MODEL_METADATA = {"/api/show"}
+_ORDER: tuple[Access, ...] = ("open", "user", "metrics", "admin")
+
+
+def allows(needed: Access, role: Role) -> bool:
+    return needed == "open" or role in ("admin", needed)
+
 
 _SCHEME = "bearer"
 _SALTING = "stoker.salting"
@@ -42,14 +130,14 @@ def install(app: Flask, ring: KeyRing, count_failed_login: Callable[[], None], m
 
 
 def _check(ring: KeyRing, count_failed_login: Callable[[], None], metrics: Metrics) -> None:
-    needed = roles.access(request.method, request.url_rule.rule if request.url_rule is not None else None)
+    needed = access(request.method, request.url_rule.rule if request.url_rule is not None else None)
     if ring and needed == "open":
         return
     caller = (
         _authenticate(ring, count_failed_login, metrics) if ring else _LOCAL if is_local(request.environ) else _REMOTE
     )
     request.environ[_CALLER] = caller
-    if not roles.allows(needed, caller.role):
+    if not allows(needed, caller.role):
         whose = (
             f"The key {caller.name!r} has the role" if ring else "Without keys, other machines and pages have the role"
         )

@@ -17,7 +17,7 @@ from limits.errors import StorageError
 from loguru import logger
 
 from src.api import error_handlers, owner
-from src.api.edge import connection_limits, roles
+from src.api.edge import auth, connection_limits
 from src.api.edge.concurrency import Leases, MemoryLeases, RedisLeases
 from src.api.edge.middleware import SCOPE_KEY
 from src.errors import Overloaded, RateLimited, ServiceError
@@ -101,7 +101,7 @@ class RateLimits:
 
     def _before(self) -> None:
         rule = request.url_rule.rule if request.url_rule is not None else None
-        if not roles.uses_back_end(request.method, rule):
+        if not auth.uses_back_end(request.method, rule):
             return
         if self._tokens is not None and not self._test(self._tokens, _who()):
             text = f"The limit of {self._tokens.amount} tokens per minute is reached."

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from src.api.anthropic import schemas as schemas_messages
-from src.api.edge import roles
+from src.api.edge import auth
 from src.api.ocr import schemas as ocr_schemas
 from src.api.ollama import schemas as schemas_ollama
 from src.api.openai import schemas, schemas_completions, schemas_embeddings, schemas_responses
@@ -37,7 +37,7 @@ ERRORS = {
 }
 
 
-_ACCESS: dict[roles.Access, str] = {
+_ACCESS: dict[auth.Access, str] = {
     "open": "Needs no key.",
     "user": "Needs the role `user` or `admin`.",
     "metrics": "Needs the role `metrics` or `admin`.",
@@ -204,8 +204,8 @@ def access_text(route: DocumentedRoute) -> str:
     return _ACCESS[_needed(route)]
 
 
-def _needed(route: DocumentedRoute) -> roles.Access:
-    return roles.ROUTES.get((route.method.upper(), route.path), "admin")
+def _needed(route: DocumentedRoute) -> auth.Access:
+    return auth.ROUTES.get((route.method.upper(), route.path), "admin")
 
 
 def document() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from loguru import logger
 
-from src.api.edge import auth, roles
+from src.api.edge import auth
 from src.api.edge.local import FORWARDED_KEY, is_local
 from src.api.operations import openapi
 from src.api.service import EXTENSION
@@ -86,19 +86,19 @@ def test_every_route_for_every_caller(caller: str, closed: Flask) -> None:
 def test_every_route_is_in_the_table_and_only_those(closed: Flask) -> None:
     """No row stands for a route that is gone; what is in no row would be an admin's."""
     known = {(method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)) for method, rule in routes(closed)}
-    assert set(roles.ROUTES) == known
-    assert roles.access("POST", "/v1/new") == "admin"
-    assert roles.access("PATCH", "/v1/chat/completions") == "admin"
-    assert roles.access("HEAD", "/v1/models/<path:name>") == "user"
-    assert roles.access("OPTIONS", "/v1/chat/completions") == "user"
-    assert roles.access("OPTIONS", "/livez") == "open"
+    assert set(auth.ROUTES) == known
+    assert auth.access("POST", "/v1/new") == "admin"
+    assert auth.access("PATCH", "/v1/chat/completions") == "admin"
+    assert auth.access("HEAD", "/v1/models/<path:name>") == "user"
+    assert auth.access("OPTIONS", "/v1/chat/completions") == "user"
+    assert auth.access("OPTIONS", "/livez") == "open"
 
 
 def test_the_description_tells_the_roles() -> None:
     """/openapi.json has each route's role and whether it needs a key; /docs says it in words."""
     paths = openapi.document()["paths"]
     told = {(method.upper(), path): one["x-role"] for path, each in paths.items() for method, one in each.items()}
-    assert told == {one: needed for one, needed in roles.ROUTES.items() if one[0] != "HEAD"}
+    assert told == {one: needed for one, needed in auth.ROUTES.items() if one[0] != "HEAD"}
     assert paths["/livez"]["get"]["security"] == []
     assert paths["/metrics"]["get"]["security"] == [{"key": []}]
 
