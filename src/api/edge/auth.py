@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 from flask import Flask, current_app, request
 from loguru import logger
 
-from src.api.edge.local import is_local
+from src.api.edge.address import is_local
 from src.api.owner import KEY_NAME
 from src.errors import AuthenticationFailed, PermissionDenied
 from src.keys import Key, KeyRing, Role

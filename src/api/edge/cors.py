@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from flask import Flask, Response, g, has_request_context, request
 from flask_cors import CORS
 
-from src.api.edge.forwarded import Forwarded, TrustedProxies
+from src.api.edge.address import Forwarded, TrustedProxies
 from src.ipc.messages.base import Fallback
 from src.settings import SecuritySettings, SettingsError
 

@@ -17,8 +17,8 @@ from typing import Any
 import gevent
 from loguru import logger
 
+from src.api.edge.address import TrustedProxies
 from src.api.edge.connection_limits import RESERVE, Connections
-from src.api.edge.forwarded import TrustedProxies
 from src.api.operations import greenlets
 from src.api.process.launch import BackendsKeeper
 from src.api.service import EXTENSION, Service

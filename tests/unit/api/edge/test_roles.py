@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from loguru import logger
 
 from src.api.edge import auth
-from src.api.edge.local import FORWARDED_KEY, is_local
+from src.api.edge.address import FORWARDED_KEY, is_local
 from src.api.operations import openapi
 from src.api.service import EXTENSION
 from src.errors import ModelLoadFailed

@@ -6,8 +6,7 @@ import ipaddress
 
 import pytest
 
-from src.api.edge.forwarded import Forwarded, TrustedProxies
-from src.api.edge.local import FORWARDED_KEY, is_local
+from src.api.edge.address import FORWARDED_KEY, Forwarded, TrustedProxies, is_local
 from src.api.edge.middleware import Environ, StartResponse
 
 TRUSTED = TrustedProxies([ipaddress.ip_network(each) for each in ("10.0.0.0/8", "192.0.2.7", "2001:db8::/32")])
