@@ -6,12 +6,15 @@ from dataclasses import replace
 from functools import lru_cache
 from importlib import metadata
 
+import gevent
+
 from src import logs
 from src.api.generation.inflight import InFlight
-from src.api.operations import greenlets
 from src.gpu.machine import read_host
 from src.metrics import Readings
 from src.settings import VERSION
+
+_alive: set[int] = set()  # greenlets
 
 
 def with_own(readings: Readings, inflight: InFlight) -> Readings:
@@ -21,7 +24,7 @@ def with_own(readings: Readings, inflight: InFlight) -> Readings:
         readings,
         host_memory_bytes={"total": host.memory_total_bytes, "available": host.memory_available_bytes},
         in_flight=len(inflight),
-        greenlets=greenlets.alive(),
+        greenlets=greenlets_alive(),
         log_dropped=logs.dropped(),
         version=VERSION,
         mlx_version=_mlx_version(),
@@ -35,3 +38,18 @@ def _mlx_version() -> str:
         return metadata.version("mlx")
     except metadata.PackageNotFoundError:
         return ""
+
+
+def count_greenlets() -> None:
+    """From here on: one for each connection, and what those have begun. A leak shows here. Called in the worker."""
+    gevent.Greenlet.add_spawn_callback(_spawned)
+
+
+def greenlets_alive() -> int:
+    return len(_alive)
+
+
+def _spawned(greenlet: gevent.Greenlet) -> None:
+    name = id(greenlet)
+    _alive.add(name)
+    greenlet.rawlink(lambda _: _alive.discard(name))

@@ -19,7 +19,7 @@ from loguru import logger
 
 from src.api.edge.address import TrustedProxies
 from src.api.edge.connection_limits import RESERVE, Connections
-from src.api.operations import greenlets
+from src.api.operations import metrics
 from src.api.process.launch import BackendsKeeper
 from src.api.service import EXTENSION, Service
 from src.settings import Settings, supervised
@@ -34,7 +34,7 @@ _OTHER_FILES = 128  # logs, listeners, the event loop's own
 def after_init(worker: Any) -> None:
     """What each worker runs beside its requests; called in the patched worker, once."""
     service: Service = worker.wsgi.extensions[EXTENSION]
-    greenlets.count_from_now()
+    metrics.count_greenlets()
     worker.connections = _bounded(service.settings)
     _allow_files(service.settings)
     _drain_on_term(service, worker.cfg.graceful_timeout)
