@@ -1,25 +1,132 @@
 """loguru in every process: JSON lines into files by stream, readable lines on the console.
 
 Streams are `app` (default), `api`, `model` and `system`; errors of all streams also go to errors.log. The one janitor
-(supervisor) may rename the files at any time (`logfile`); nothing here rotates. Never `enqueue=True`:
-it deadlocks under gevent. User text is passed as an argument, never as the format string.
+(supervisor) may rename the files at any time (`LogFile` opens them again); nothing here rotates. What one line of code
+may log is bounded (`Flood`), and a full disk costs the lines that do not fit, not the service. Never `enqueue=True`: it
+deadlocks under gevent. User text is passed as an argument, never as the format string.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import sys
+import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
-from src.flood import Flood
-from src.logfile import LogFile
 from src.settings import LogSettings
+
+_SAY_EVERY_S = 60.0
+_MODE = 0o640
+
+
+class LogFile:
+    """A sink for `logger.add`; loguru's handler lets one thread in at a time. A full disk costs no traceback a line."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._fd: int | None = None
+        self._place: tuple[int, int] | None = None
+        self._said_at = float("-inf")
+        self._torn = False
+        self.lost = 0
+        try:
+            self._open()
+        except OSError as error:
+            self._complain(error)
+
+    def write(self, line: str) -> None:
+        try:
+            self._append(self._open(), line.encode(errors="replace"))
+        except OSError as error:
+            self.lost += 1
+            self._complain(error)
+
+    def stop(self) -> None:
+        """Called by loguru when the sink is removed."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _open(self) -> int:
+        """Our file, if the path still leads to it; else a new one."""
+        if self._fd is None or self._place != self._where():
+            self.stop()
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _MODE)
+            self._place = self._where()
+        return self._fd
+
+    def _where(self) -> tuple[int, int] | None:
+        with suppress(FileNotFoundError):
+            info = self._path.stat()
+            return info.st_dev, info.st_ino
+        return None
+
+    def _append(self, fd: int, line: bytes) -> None:
+        """Half a line, if that was all there was room for, does not make the next one unreadable too."""
+        if self._torn:
+            os.write(fd, b"\n")
+            self._torn = False
+        written = os.write(fd, line)
+        self._torn = written < len(line)
+        if self._torn:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _complain(self, error: OSError) -> None:
+        now = self._clock()
+        if now - self._said_at >= _SAY_EVERY_S:
+            self._said_at = now
+            with suppress(OSError, ValueError):  # the console may be gone as well
+                sys.stderr.write(f"{self._path}: {error.strerror}; {self.lost} lines were lost so far\n")
+
+
+_WINDOW_S = 60.0
+
+
+class Flood:
+    """Each place gets `most` records a minute. Called from any thread."""
+
+    def __init__(self, most: int, clock: Callable[[], float]) -> None:
+        self._most = most
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._window = 0
+        self._seen: dict[tuple[str, int], int] = {}
+        self.dropped = 0
+
+    def admits(self, place: tuple[str, int]) -> tuple[bool, int]:
+        """Whether this record is written, and how many from its place were left out in the minute before."""
+        with self._lock:
+            left_out = self._turn(place)
+            count = self._seen[place] = self._seen.get(place, 0) + 1
+            if count > self._most:
+                self.dropped += 1
+                return False, 0
+            return True, left_out
+
+    def _turn(self, place: tuple[str, int]) -> int:
+        """Begin a new minute when it is time: forget who was quiet, owe a word about who was not."""
+        window = int(self._clock() / _WINDOW_S)
+        if window != self._window:
+            self._window = window
+            self._seen = {place: self._most - seen for place, seen in self._seen.items() if seen > self._most}
+        owed = self._seen.get(place, 0)
+        if owed < 0:
+            self._seen[place] = 0
+        return max(0, -owed)
+
 
 if TYPE_CHECKING:
     from loguru import Record

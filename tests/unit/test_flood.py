@@ -9,7 +9,7 @@ from pathlib import Path
 from loguru import logger
 
 from src import logs
-from src.flood import Flood
+from src.logs import Flood
 from src.settings import LogSettings
 from tests.unit.clock import Clock
 

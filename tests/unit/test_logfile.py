@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from src.logfile import LogFile
+from src.logs import LogFile
 from tests.unit.clock import Clock
 
 
