@@ -34,6 +34,9 @@ def curl(site: Site, path: str, *options: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, timeout=30).stdout
 
 
+MODEL = "demo"
+
+
 def chat(text: str, **more: object) -> dict[str, object]:
     return {"messages": [{"role": "user", "content": text}], "max_tokens": 1000, **more}
 
@@ -47,20 +50,47 @@ def test_the_two_files_differ_in_their_upstream_alone() -> None:
     assert "non_idempotent;" not in one[2]
 
 
-def test_a_stream_arrives_chunk_by_chunk_over_http2(site: Site) -> None:
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions", "/api/chat"])
+def test_a_stream_arrives_chunk_by_chunk_over_http2(path: str, site: Site) -> None:
     """Tokens made 0.1 s apart arrive 0.1 s apart: nothing between buffers them."""
-    body = json.dumps(chat("fake:delay=0.1 fake:count=8 abcdefghijkl", stream=True))
+    body = json.dumps(chat("fake:delay=0.1 fake:count=8 abcdefghijkl", stream=True, model=MODEL))
     argv = ["curl", "-sSN", "--http2", "-D", "-", "--cacert", str(site.folder / "stoker.crt")]
-    argv += ["-H", "Content-Type: application/json", "-d", body, f"{site.url}/v1/chat/completions"]
+    argv += ["-H", "Content-Type: application/json", "-d", body, site.url + path]
     process = subprocess.Popen(argv, stdout=subprocess.PIPE)
     assert process.stdout is not None
     arrivals: list[float] = []
     head = process.stdout.readline()
-    arrivals.extend(time.monotonic() for line in process.stdout if line.startswith(b"data: {"))
+    arrivals.extend(time.monotonic() for line in process.stdout if line.startswith((b"data: {", b"{")))
     process.wait(20)
     assert head.startswith(b"HTTP/2 200")
     gaps = [later - earlier for earlier, later in pairwise(arrivals)]
     assert len([gap for gap in gaps if 0.04 < gap < 0.4]) >= 6, gaps
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/version", 200),
+        ("GET", "/docs", 200),
+        ("GET", "/openapi.json", 200),
+        ("HEAD", "/", 200),
+        ("GET", "/models", 200),
+        ("GET", "/v1/v1/models", 200),
+        ("GET", "/api/tags", 200),
+        ("POST", "/tokenize", 200),
+        ("POST", "/v1/tokenize", 200),
+        ("POST", "/chat/completions", 200),
+        ("POST", "/messages", 200),
+        ("GET", "/models/load", 404),
+    ],
+)
+def test_what_the_service_serves_passes(method: str, path: str, status: int, site: Site) -> None:
+    """Also what is meant by a path with a `/v1` too many or too few; a 404 is the service's own."""
+    body = {"prompt": "hi"} if "tokenize" in path else chat("hi")
+    with client(site.folder) as http:
+        reply = http.request(method, site.url + path, json=body if method == "POST" else None)
+    assert reply.status_code == status, reply.text
+    assert status == 200 or "did you mean" in reply.text
 
 
 def test_metrics_are_for_this_machine_alone(site: Site) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -22,7 +23,7 @@ from src.api.cache.stores import CacheKey, MemoryStore, RedisStore, Store
 from src.api.edge import auth
 from src.api.generation.streaming import Answering, Event, admitted
 from src.ipc.framing import Decoder, FramingError, encode
-from src.ipc.messages.chat import Finished, GenerateRequest, PromptProgress
+from src.ipc.messages.chat import Admitted, Finished, GenerateRequest, PromptProgress
 from src.metrics import Metrics
 from src.settings import VERSION, Settings
 
@@ -31,14 +32,18 @@ _HEADER = "X-Cache"
 
 
 class Made(Answering[Event], Protocol):
-    """An answer that an engine makes: it tells what it has loaded."""
+    """An answer that an engine makes: it tells what it has loaded, and as it took the request, what it set aside."""
 
     @property
     def revision(self) -> str: ...
 
+    @property
+    def admission(self) -> Admitted | None: ...
+
 
 Open = Callable[[], Made]
 KeyOf = Callable[[str], CacheKey]  # by revision
+Disclose = Callable[[tuple[str, ...]], None]  # fields that the engine set aside, for another request's answer
 
 
 def install(app: Flask) -> None:
@@ -67,10 +72,18 @@ class Cache:
         )
         self._leaders: dict[CacheKey, Leader] = {}
 
-    def through(self, generate: GenerateRequest, open_generation: Open, *, seeded: bool = False) -> Answering[Event]:
+    def through(
+        self,
+        generate: GenerateRequest,
+        open_generation: Open,
+        *,
+        seeded: bool = False,
+        disclose: Disclose = lambda _: None,
+    ) -> Answering[Event]:
         """The kept answer, the one that is being made for someone else, or a new one.
 
-        `seeded`: the client chose the seed; every other request has one of its own, by chance.
+        `seeded`: the client chose the seed; every other request has one of its own, by chance. `disclose`: is told what
+        the engine set aside for an answer that is not made anew; of a new one its generation tells.
         """
         directives = request.headers.get("Cache-Control", "").lower()
         if not self._on or not (seeded or generate.sampling.temperature == 0) or "no-store" in directives:
@@ -79,20 +92,25 @@ class Cache:
         if revision is None:
             return open_generation()
         key_of = partial(_key, _alike(generate), auth.owner())
-        return self._answer(key_of, revision, open_generation, look="no-cache" not in directives)
+        return self._answer(key_of, revision, open_generation, disclose, look="no-cache" not in directives)
 
-    def _answer(self, key_of: KeyOf, revision: str, open_generation: Open, *, look: bool = True) -> Answering[Event]:
+    def _answer(
+        self, key_of: KeyOf, revision: str, open_generation: Open, disclose: Disclose, *, look: bool = True
+    ) -> Answering[Event]:
         key = key_of(revision)
         kept = decode(self._store.get(key)) if look else None
-        if kept:
+        if kept and kept.events:
             self._count("hit", "hit")
-            return Replay(kept)
+            disclose(kept.set_aside)
+            return Replay(kept.events)
         leader = self._leaders.get(key)
         if leader is not None and look:
             self._count("hit", "shared")
             # a streamed follower asks again when Flask's context is gone
-            again = copy_current_request_context(lambda: admitted(self._answer(key_of, revision, open_generation)))
-            return Follower(leader, again, self._patience_s)
+            again = copy_current_request_context(
+                lambda: admitted(self._answer(key_of, revision, open_generation, disclose))
+            )
+            return Follower(leader, again, self._patience_s, disclose)
         self._count("miss", "miss")
         made = Leader(open_generation, lambda events: self._finished(key, key_of(made.revision), made, events))
         self._leaders[key] = made
@@ -130,8 +148,13 @@ class Leader:
         self._on_end = on_end
         self._inner: Made | None = None
         self._events: list[Event] = []
-        self.over = Signal()
+        self.taken, self.over = Signal(), Signal()
         self.kept: bytes | None = None
+
+    @property
+    def set_aside(self) -> tuple[str, ...]:
+        admission = self._inner.admission if self._inner is not None else None
+        return admission.set_aside if admission is not None else ()
 
     @property
     def prompt_tokens(self) -> int:
@@ -150,7 +173,9 @@ class Leader:
         try:
             if self._inner is None:
                 self._inner = self._open()
-            return self._inner.admitted()
+            if admitted := self._inner.admitted():
+                self.taken.set()
+            return admitted
         except BaseException:
             self.close()
             raise
@@ -161,7 +186,8 @@ class Leader:
         for batch in self._inner.batches():
             self._events += batch
             if batch and isinstance(batch[-1], Finished):
-                self._end(b"".join(map(encode, self._events)))
+                told = Admitted(0, 0, set_aside=self.set_aside)
+                self._end(b"".join(map(encode, (told, *self._events))))
             yield batch
 
     def close(self) -> None:
@@ -175,13 +201,21 @@ class Leader:
             self.kept = events
             self._on_end(events)
             self.over.set()
+            self.taken.set()
 
 
 class Follower:
     """Waits for a leader's answer; if there comes none, asks again."""
 
-    def __init__(self, leader: Leader, ask_again: Callable[[], Answering[Event]], patience_s: float) -> None:
+    def __init__(
+        self,
+        leader: Leader,
+        ask_again: Callable[[], Answering[Event]],
+        patience_s: float,
+        disclose: Disclose = lambda _: None,
+    ) -> None:
         self._leader = leader
+        self._disclose = disclose
         self._ask_again = ask_again
         self._patience_s = patience_s
         self._successor: Answering[Event] | None = None
@@ -190,7 +224,10 @@ class Follower:
     progress = None
 
     def admitted(self) -> bool:
-        """The leader was, or will be."""
+        """When the leader is: then it is known what is set aside."""
+        if not self._leader.taken.wait(self._patience_s):
+            return False
+        self._disclose(self._leader.set_aside)
         return True
 
     def batches(self) -> Iterator[list[Event]]:
@@ -198,7 +235,8 @@ class Follower:
         while not self._leader.over.wait(self._patience_s):
             yield []
         if self._leader.kept is not None:
-            yield decode(self._leader.kept) or []
+            kept = decode(self._leader.kept)
+            yield kept.events if kept is not None else []
             return
         self._successor = self._ask_again()
         yield from self._successor.batches()
@@ -228,10 +266,21 @@ class Replay:
         """It holds nothing."""
 
 
-def decode(kept: bytes | None) -> list[Event] | None:
-    """The events of a kept answer; None when there is none, or another version kept it."""
+@dataclass(frozen=True)
+class KeptAnswer:
+    """A kept answer's events, and what its engine set aside."""
+
+    events: list[Event]
+    set_aside: tuple[str, ...] = ()
+
+
+def decode(kept: bytes | None) -> KeptAnswer | None:
+    """None when there is no kept answer, or another version kept it."""
     if kept is None:
         return None
     with suppress(FramingError):
-        return [event for event in Decoder().feed(kept) if isinstance(event, Event)]
+        messages = list(Decoder().feed(kept))
+        told = next((message for message in messages if isinstance(message, Admitted)), None)
+        events = [message for message in messages if isinstance(message, Event)]
+        return KeptAnswer(events, () if told is None else told.set_aside)
     return None

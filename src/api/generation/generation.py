@@ -79,7 +79,7 @@ class Generation(Generic[E]):
         self._kinds, self._timeouts, self._recorder = kinds, timeouts, recorder
         self._on_admitted, self._clock = on_admitted, clock
         self._deadline = clock() + timeouts.total_s
-        self._admission: Admitted | None = None
+        self.admission: Admitted | None = None
         self.progress: PromptProgress | None = None  # the newest
         self._silent_since = clock()
         self._taken = self._over = False
@@ -92,12 +92,12 @@ class Generation(Generic[E]):
     @property
     def prompt_tokens(self) -> int:
         """Of the prompt, once it is admitted."""
-        return self._admission.prompt_tokens if self._admission is not None else 0
+        return self.admission.prompt_tokens if self.admission is not None else 0
 
     @property
     def revision(self) -> str:
         """What the engine that took it has loaded; empty before."""
-        return self._admission.revision if self._admission is not None else ""
+        return self.admission.revision if self.admission is not None else ""
 
     def admitted(self) -> bool:
         """Whether the back end has taken the request; False after a silence: its model may be on its way.
@@ -164,7 +164,7 @@ class Generation(Generic[E]):
         """The back end's first word."""
         first = batch[0]
         if isinstance(first, Admitted):
-            self._admission, self._early = first, batch[1:]
+            self.admission, self._early = first, batch[1:]
         elif self._kinds.admission:
             self._fail(error := InternalError())
             raise error

@@ -32,7 +32,12 @@ def create() -> Response:
     if body.return_progress:
         disclosure.rename(**{"stream_options.include_progress": ("return_progress",)})
     seeded = body.seed is not None
-    generation = shared.cache.through(generate, lambda: translation.open_generation(generate), seeded=seeded)
+    generation = shared.cache.through(
+        generate,
+        lambda: translation.open_generation(generate),
+        seeded=seeded,
+        disclose=lambda names: disclosure.note_engine(names) if names else None,
+    )
     form = _ChatBuilder(generate, body, legacy=legacy)
     return translation.respond(generation, _ChunkStream(form) if body.stream else None, form.whole)
 
@@ -46,10 +51,11 @@ class _ChatBuilder:
         self._fingerprint = translation.fingerprint(generate)
         self._stream_options = body.stream_options or StreamOptions()
         self._legacy = legacy
+        self._customs = body.custom_tools
         self.choices, self.progress = body.n or 1, body.progress
 
     def whole(self, events: list[Event]) -> ChatCompletion:
-        made = convert.completion(events, self._id, self._created, self._model, self._fingerprint)
+        made = convert.completion(events, self._id, self._created, self._model, self._fingerprint, self._customs)
         return convert.with_functions(made) if self._legacy else made
 
     def chunks(self) -> ChunkWriter:
@@ -60,6 +66,7 @@ class _ChatBuilder:
             include_usage=self._stream_options.include_usage,
             continuous=self._stream_options.continuous_usage_stats,
             legacy=self._legacy,
+            customs=self._customs,
             system_fingerprint=self._fingerprint,
         )
 
@@ -83,7 +90,7 @@ class _ChunkStream:
             encoded = streaming.sse(writer.delta(event)) if shown else b""
             return encoded + b"".join(map(streaming.sse, writer.calls(event))) if event.calls else encoded
         if isinstance(event, ChoiceEnded):
-            return streaming.sse(writer.ended(event))
+            return b"".join(map(streaming.sse, writer.ended(event)))
         return b"".join(map(streaming.sse, writer.finished(event)))
 
     def keep_alive(self, progress: PromptProgress | None) -> bytes:

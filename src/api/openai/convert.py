@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast, get_args
 
 import msgspec
 
-from src.api.openai import history, options, schemas
+from src.api.openai import custom_input, history, options, schemas
+from src.api.openai.custom_calls import CallStream, whole_call
 from src.api.openai.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
 from src.documents import kinds
 from src.errors import InvalidImage, InvalidRequest
@@ -145,12 +146,18 @@ def _message(turn: schemas.Turn, at: int, reader: _PartReader) -> ChatMessage:
         raise InvalidRequest("Only an assistant's turn has tool_calls.", param=f"messages[{at}].tool_calls")
     # what OpenAI renamed to developer is what models were trained on as system
     role = "system" if turn.role == "developer" else turn.role
-    calls = tuple(ToolCall(call.id, call.function.name, call.function.arguments) for call in turn.tool_calls or ())
+    calls = tuple(map(_earlier_call, turn.tool_calls or ()))
     reasoning = turn.reasoning_content or turn.reasoning
     parts = reader.parts(turn.content, f"messages[{at}].content")
     text = "".join(part for part in parts if isinstance(part, str))
     pictured = len(parts) if any(isinstance(part, ImagePart) for part in parts) else 0
     return ChatMessage(role, text, turn.name, calls, turn.tool_call_id, reasoning, parts[:pictured])
+
+
+def _earlier_call(call: schemas.ToolCallIn | schemas.CustomCallIn) -> ToolCall:
+    if isinstance(call, schemas.CustomCallIn):
+        return ToolCall(call.id, call.custom.name, custom_input.arguments(call.custom.input))
+    return ToolCall(call.id, call.function.name, call.function.arguments)
 
 
 @dataclass(frozen=True)
@@ -199,9 +206,14 @@ def fingerprint(model: str, engine: str) -> str:
 
 
 def completion(
-    events: Sequence[object], completion_id: str, created: int, model: str, system_fingerprint: str | None = None
+    events: Sequence[object],
+    completion_id: str,
+    created: int,
+    model: str,
+    system_fingerprint: str | None = None,
+    customs: Collection[str] = (),
 ) -> ChatCompletion:
-    """A whole answer from all its events; the last is `Finished`."""
+    """A whole answer from all its events; the last is `Finished`. `customs`: the names of custom tools."""
     finished = next(event for event in reversed(events) if isinstance(event, Finished))
     deltas: dict[int, list[Delta]] = {finished.index: []}
     reasons: dict[int, str] = {finished.index: finished.reason}
@@ -210,7 +222,7 @@ def completion(
             deltas.setdefault(event.index, []).append(event)
         elif isinstance(event, ChoiceEnded):
             reasons[event.index] = event.reason
-    made = tuple(_choice(index, deltas[index], reasons[index]) for index in sorted(deltas))
+    made = tuple(_choice(index, deltas[index], reasons[index], customs) for index in sorted(deltas))
     return ChatCompletion(
         completion_id, created, model, made, usage(finished.usage), system_fingerprint=system_fingerprint
     )
@@ -223,7 +235,7 @@ def with_functions(made: ChatCompletion) -> ChatCompletion:
 
 def _with_function(choice: schemas.ChoiceOut) -> schemas.ChoiceOut:
     calls = choice.message.tool_calls
-    if isinstance(calls, msgspec.UnsetType):
+    if isinstance(calls, msgspec.UnsetType):  # functions and custom tools never come together
         return choice
     message = msgspec.structs.replace(choice.message, tool_calls=msgspec.UNSET, function_call=calls[0].function)
     return msgspec.structs.replace(choice, message=message, finish_reason=_reason(choice.finish_reason))
@@ -233,7 +245,7 @@ def _reason(reason: str | None) -> str | None:
     return "function_call" if reason == "tool_calls" else reason
 
 
-def _choice(index: int, deltas: list[Delta], reason: str) -> schemas.ChoiceOut:
+def _choice(index: int, deltas: list[Delta], reason: str, customs: Collection[str]) -> schemas.ChoiceOut:
     calls = whole_calls([call for delta in deltas for call in delta.calls])
     text = "".join(delta.text for delta in deltas)
     thought = "".join(delta.reasoning for delta in deltas)
@@ -243,7 +255,7 @@ def _choice(index: int, deltas: list[Delta], reason: str) -> schemas.ChoiceOut:
         None if calls and not text.strip() else text,
         reasoning_content=thought or msgspec.UNSET,
         reasoning=thought or msgspec.UNSET,
-        tool_calls=tuple(map(_call, calls)) or msgspec.UNSET,
+        tool_calls=tuple(whole_call(call, customs) for call in calls) or msgspec.UNSET,
     )
     return schemas.ChoiceOut(index, message, reason, logprobs(scores) if scores else None)
 
@@ -257,10 +269,6 @@ def whole_calls(pieces: Sequence[CallDelta]) -> list[ToolCall]:
             piece.id or before.id, piece.name or before.name, before.arguments + piece.arguments
         )
     return list(found.values())
-
-
-def _call(call: ToolCall) -> schemas.ToolCallOut:
-    return schemas.ToolCallOut(call.id, schemas.FunctionOut(call.name, call.arguments))
 
 
 def logprobs(scores: Sequence[TokenLogprob]) -> schemas.ChoiceLogprobs:
@@ -292,6 +300,7 @@ class ChunkWriter:
     """Encodes one stream's chunks. Every chunk but the last carries `usage: null` when usage was asked for.
 
     `continuous`: each carries what was used up to it, as vLLM's do. `legacy`: calls are functions, not tools.
+    `customs`: the names of custom tools.
     """
 
     def __init__(
@@ -303,11 +312,13 @@ class ChunkWriter:
         include_usage: bool,
         continuous: bool = False,
         legacy: bool = False,
+        customs: Collection[str] = (),
         system_fingerprint: str | None = None,
     ) -> None:
         self._id, self._created, self._model = completion_id, created, model
         self._continuous = continuous and include_usage
         self._legacy = legacy
+        self._calls = CallStream(customs)
         self._prompt_tokens = self._made = 0
         self._include_usage = include_usage
         self._usage: schemas.UsageOut | None | msgspec.UnsetType = None if include_usage else msgspec.UNSET
@@ -338,14 +349,18 @@ class ChunkWriter:
         if self._legacy:
             pieces = [schemas.FunctionDelta(piece.name, piece.arguments) for piece in event.calls]
             return [self._chunk(DeltaOut(function_call=piece), event.index) for piece in pieces]
-        return [self._chunk(DeltaOut(tool_calls=(_call_delta(piece),)), event.index) for piece in event.calls]
+        deltas = (self._calls.delta(event.index, piece) for piece in event.calls)
+        return [self._chunk(DeltaOut(tool_calls=(each,)), event.index) for each in deltas if each is not None]
 
-    def ended(self, event: ChoiceEnded) -> ChatCompletionChunk:
-        return self._chunk(DeltaOut(), event.index, event.reason)
+    def ended(self, event: ChoiceEnded) -> list[ChatCompletionChunk]:
+        return [*self._rest(event.index), self._chunk(DeltaOut(), event.index, event.reason)]
+
+    def _rest(self, index: int) -> list[ChatCompletionChunk]:
+        return [self._chunk(DeltaOut(tool_calls=(each,)), index) for each in self._calls.rest(index)]
 
     def finished(self, event: Finished) -> list[ChatCompletionChunk]:
         """The chunk with the reason, then the one with the usage if it was asked for."""
-        chunks = [self._chunk(DeltaOut(), event.index, event.reason)]
+        chunks = [*self._rest(event.index), self._chunk(DeltaOut(), event.index, event.reason)]
         if self._include_usage:
             chunks.append(
                 ChatCompletionChunk(
@@ -370,8 +385,3 @@ class ChunkWriter:
         return ChatCompletionChunk(
             self._id, self._created, self._model, choices, self._usage, system_fingerprint=self._fingerprint
         )
-
-
-def _call_delta(piece: CallDelta) -> schemas.ToolCallDelta:
-    function = schemas.FunctionDelta(piece.name, piece.arguments)
-    return schemas.ToolCallDelta(piece.index, piece.id, "function" if piece.id else None, function)

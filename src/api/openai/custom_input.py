@@ -1,15 +1,44 @@
-"""A custom tool's input, read out of its function's JSON arguments while they are written. Pure."""
+"""Custom tools: a function with one string for the model; its input, read out of the JSON arguments as they come. Pure.
+
+For /v1/responses and /v1/chat/completions.
+"""
 
 from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
-from src.api.openai.response_tools import INPUT
+from src.ipc.messages.chat import InputFormat
 
+INPUT = "input"
+PARAMETERS: dict[str, Any] = {
+    "type": "object",
+    "properties": {INPUT: {"type": "string"}},
+    "required": [INPUT],
+    "additionalProperties": False,
+}
 _HEAD = re.compile(rf'\s*\{{\s*"{INPUT}"\s*:\s*"')
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "/": "/", "\\": "\\", '"': '"'}
 _CODE = re.compile(r"\\u[0-9a-fA-F]{4}")
+
+
+def described(description: str | None, form: InputFormat | None) -> str | None:
+    """With the form of its input, which a model cannot see otherwise."""
+    if form is None:
+        return description
+    told = f"`{INPUT}` is text in this {form.syntax} grammar:\n{form.definition}"
+    return f"{description}\n\n{told}" if description else told
+
+
+def arguments(text: str) -> str:
+    """The arguments of a call whose input this is."""
+    return json.dumps({INPUT: text}, ensure_ascii=False)
+
+
+def whole_input(arguments: str) -> str:
+    reader = CustomInput()
+    return reader.feed(arguments) + reader.finish()
 
 
 class CustomInput:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import json
 
-from src.api.openai.schemas import ChatCompletionRequest, NamedToolChoice, ToolIn
+from src.api.openai import custom_input
+from src.api.openai.schemas import (
+    AllowedToolsChoice,
+    ChatCompletionRequest,
+    CustomDef,
+    CustomToolIn,
+    NamedCustomChoice,
+    NamedToolChoice,
+    ToolIn,
+)
 from src.errors import InvalidRequest
-from src.ipc.messages.chat import Choice, Sampling, Tool, ToolChoice
+from src.ipc.messages.chat import Choice, InputFormat, Sampling, Tool, ToolChoice
 
 _SEEDS = 1 << 63
 _MAX_SWITCHES = 32
@@ -68,16 +77,41 @@ def tools(body: ChatCompletionRequest) -> tuple[tuple[Tool, ...], ToolChoice]:
     if len(set(names)) < len(names):
         raise InvalidRequest("Two tools have the same name.", param="tools")
     choice = _choice(body, names)
+    if isinstance(body.tool_choice, AllowedToolsChoice):
+        allowed = set(map(_named, _allowed(body)))
+        offered = tuple(tool for tool in offered if tool.name in allowed)
     if choice.mode in ("required", "named") and json_schema(body) is not None:
         raise InvalidRequest("A required tool call and a response_format exclude each other.", param="response_format")
     return (() if choice.mode == "none" else offered), choice
 
 
-def _tool(tool: ToolIn) -> Tool:
+def _tool(tool: ToolIn | CustomToolIn) -> Tool:
+    if isinstance(tool, CustomToolIn):
+        form = _form(tool.custom)
+        said = custom_input.described(tool.custom.description, form)
+        return Tool(tool.custom.name, said, json.dumps(custom_input.PARAMETERS), form)
     function = tool.function
     if function.parameters is None:
         return Tool(function.name, function.description)
     return Tool(function.name, function.description, json.dumps(function.parameters))
+
+
+def _form(custom: CustomDef) -> InputFormat | None:
+    form = custom.format
+    if form is None or form.type == "text":
+        return None
+    if form.grammar is None:
+        raise InvalidRequest("A format of type grammar needs its grammar.", param="tools")
+    return InputFormat(form.grammar.syntax, form.grammar.definition)
+
+
+def _allowed(body: ChatCompletionRequest) -> list[NamedToolChoice | NamedCustomChoice]:
+    wish = body.tool_choice
+    return wish.allowed_tools.tools if isinstance(wish, AllowedToolsChoice) else []
+
+
+def _named(choice: NamedToolChoice | NamedCustomChoice) -> str:
+    return (choice.function if isinstance(choice, NamedToolChoice) else choice.custom).name
 
 
 def _choice(body: ChatCompletionRequest, names: list[str]) -> ToolChoice:
@@ -87,11 +121,13 @@ def _choice(body: ChatCompletionRequest, names: list[str]) -> ToolChoice:
         return ToolChoice("none" if wish == "none" or not names else "auto", None, parallel)
     if not names:
         raise InvalidRequest("tool_choice needs tools.", param="tool_choice")
-    if isinstance(wish, NamedToolChoice):
-        if wish.function.name not in names:
-            raise InvalidRequest("tool_choice names a tool that is not in tools.", param="tool_choice")
-        return ToolChoice("named", wish.function.name, False)
-    return ToolChoice("required", None, parallel)
+    wanted = [wish] if isinstance(wish, NamedToolChoice | NamedCustomChoice) else _allowed(body)
+    if not {_named(one) for one in wanted} <= set(names):
+        raise InvalidRequest("tool_choice names a tool that is not in tools.", param="tool_choice")
+    if isinstance(wish, NamedToolChoice | NamedCustomChoice):
+        return ToolChoice("named", _named(wish), False)
+    auto = isinstance(wish, AllowedToolsChoice) and wish.allowed_tools.mode == "auto"
+    return ToolChoice("auto" if auto else "required", None, parallel)
 
 
 def template_options(body: ChatCompletionRequest) -> dict[str, bool | int | float | str]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from src.api.openai.custom_input import PARAMETERS, described
 from src.api.openai.schemas_responses import (
     AllowedTools,
-    CustomFormat,
     CustomTool,
     FunctionTool,
     NamedTool,
@@ -25,13 +25,6 @@ from src.errors import InvalidRequest
 from src.ipc.messages.chat import InputFormat, Tool
 
 SEPARATOR = "__"
-INPUT = "input"
-_CUSTOM = {
-    "type": "object",
-    "properties": {INPUT: {"type": "string"}},
-    "required": [INPUT],
-    "additionalProperties": False,
-}
 
 
 @dataclass(frozen=True)
@@ -71,19 +64,10 @@ def functions(tools: Iterable[ResponseTool]) -> list[dict[str, Any]]:
 def _function(tool: FunctionTool | CustomTool, name: str) -> dict[str, Any]:
     made: dict[str, Any] = {"name": name, "description": tool.description}
     if isinstance(tool, CustomTool):
-        made |= {"description": _described(tool), "parameters": _CUSTOM}
+        made |= {"description": described(tool.description, _form(tool)), "parameters": PARAMETERS}
     else:
         made |= {"parameters": tool.parameters, "strict": tool.strict}
     return {"type": "function", "function": {key: value for key, value in made.items() if value is not None}}
-
-
-def _described(tool: CustomTool) -> str | None:
-    """With the form of its input, which a model cannot see otherwise."""
-    form = tool.format
-    if form is None or form.type == "text":
-        return tool.description
-    told = f"`{INPUT}` is text in this {form.syntax} grammar:\n{form.definition}"
-    return f"{tool.description}\n\n{told}" if tool.description else told
 
 
 def with_formats(offers: tuple[Tool, ...], tools: Iterable[ResponseTool]) -> tuple[Tool, ...]:
@@ -93,14 +77,18 @@ def with_formats(offers: tuple[Tool, ...], tools: Iterable[ResponseTool]) -> tup
         InvalidRequest: for half a grammar.
     """
     forms = {
-        flat_name(tool.name, namespace): _grammar(tool.format)
+        flat_name(tool.name, namespace): form
         for tool, namespace in _each(tools)
-        if isinstance(tool, CustomTool) and tool.format is not None and tool.format.type == "grammar"
+        if isinstance(tool, CustomTool) and (form := _form(tool)) is not None
     }
     return tuple(replace(offer, input_format=forms.get(offer.name)) for offer in offers) if forms else offers
 
 
-def _grammar(form: CustomFormat) -> InputFormat:
+def _form(tool: CustomTool) -> InputFormat | None:
+    """Raises InvalidRequest for half a grammar."""
+    form = tool.format
+    if form is None or form.type == "text":
+        return None
     if form.syntax is None or form.definition is None:
         raise InvalidRequest("A grammar needs its syntax and its definition.", param="tools")
     return InputFormat(form.syntax, form.definition)

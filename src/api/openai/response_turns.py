@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 from src.api.openai import parts, translation
 from src.api.openai import schemas_responses as shapes
-from src.api.openai.response_tools import INPUT, flat_name
+from src.api.openai.custom_input import INPUT
+from src.api.openai.response_tools import flat_name
 from src.errors import InvalidRequest, UnsupportedValue
 
 _TYPES = (

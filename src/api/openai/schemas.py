@@ -95,13 +95,27 @@ class ToolCallIn(_Strict):
     index: int | None = None
 
 
+class CustomCallText(_Strict):
+    name: str = Field(min_length=1, max_length=256)
+    input: str
+
+
+class CustomCallIn(_Strict):
+    """A call of a custom tool in an earlier turn."""
+
+    id: str = Field(min_length=1, max_length=256)
+    type: Literal["custom"]
+    custom: CustomCallText
+    index: int | None = None
+
+
 class Turn(_Strict):
     """One message of the conversation. What clients copy from our own answers is taken too."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[PartIn] | None = None
     name: str | None = None
-    tool_calls: list[ToolCallIn] | None = Field(None, max_length=MAX_CALLS)
+    tool_calls: list[ToolCallIn | CustomCallIn] | None = Field(None, max_length=MAX_CALLS)
     tool_call_id: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -128,13 +142,58 @@ class ToolIn(_Strict):
     function: FunctionDef
 
 
-class FunctionName(_Strict):
+class GrammarIn(_Strict):
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
+class CustomFormatIn(_Strict):
+    """What a custom tool's input looks like: any text, or what a grammar says."""
+
+    type: Literal["text", "grammar"]
+    grammar: GrammarIn | None = None
+
+
+class CustomDef(_Strict):
+    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,128}$")
+    description: str | None = None
+    format: CustomFormatIn | None = None
+
+
+class CustomToolIn(_Strict):
+    """A tool that is called with one text."""
+
+    type: Literal["custom"]
+    custom: CustomDef
+
+
+class ToolName(_Strict):
     name: str
 
 
 class NamedToolChoice(_Strict):
     type: Literal["function"]
-    function: FunctionName
+    function: ToolName
+
+
+class NamedCustomChoice(_Strict):
+    type: Literal["custom"]
+    custom: ToolName
+
+
+class AllowedToolsDef(_Strict):
+    mode: Literal["auto", "required"]
+    tools: list[NamedToolChoice | NamedCustomChoice] = Field(min_length=1)
+
+
+class AllowedToolsChoice(_Strict):
+    """A choice among some of the tools; the others are not offered."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedToolsDef
+
+
+ToolWish = Literal["none", "auto", "required"] | NamedToolChoice | NamedCustomChoice | AllowedToolsChoice
 
 
 class JsonSchemaIn(_Strict):
@@ -204,8 +263,8 @@ class ChatCompletionRequest(Labels):
     ignore_eos: bool | None = None
     timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
     response_format: ResponseFormat | None = None
-    tools: list[ToolIn] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedToolChoice | None = None
+    tools: list[ToolIn | CustomToolIn] | None = None
+    tool_choice: ToolWish | None = None
     parallel_tool_calls: bool | None = None
     reasoning_effort: ReasoningEffort | None = None
     chat_template_kwargs: TemplateOptions | None = None
@@ -218,6 +277,11 @@ class ChatCompletionRequest(Labels):
         """Whether its stream shows how much of the prompt is computed."""
         options = self.stream_options
         return bool(self.stream and (self.return_progress or (options is not None and options.include_progress)))
+
+    @property
+    def custom_tools(self) -> frozenset[str]:
+        """Whose calls are answered with one text."""
+        return frozenset(tool.custom.name for tool in self.tools or () if isinstance(tool, CustomToolIn))
 
     @property
     def images(self) -> int:
@@ -258,9 +322,17 @@ class FunctionOut(Wire, frozen=True):
     arguments: str
 
 
+class CustomOut(Wire, frozen=True):
+    name: str
+    input: str
+
+
 class ToolCallOut(Wire, frozen=True):
+    """A function's call, or a custom tool's."""
+
     id: str
-    function: FunctionOut
+    function: FunctionOut | msgspec.UnsetType = msgspec.UNSET
+    custom: CustomOut | msgspec.UnsetType = msgspec.UNSET
     type: str = "function"
 
 
@@ -329,11 +401,17 @@ class FunctionDelta(Wire, frozen=True, omit_defaults=True):
     arguments: str | None = None
 
 
+class CustomDelta(Wire, frozen=True, omit_defaults=True):
+    name: str | None = None
+    input: str | None = None
+
+
 class ToolCallDelta(Wire, frozen=True, omit_defaults=True):
     index: int
     id: str | None = None
     type: str | None = None
     function: FunctionDelta | None = None
+    custom: CustomDelta | None = None
 
 
 class DeltaOut(Wire, frozen=True, omit_defaults=True):

@@ -14,7 +14,7 @@ from src.api.cache.cache import Cache, Leader, decode
 from src.api.cache.stores import CacheKey, MemoryStore, RedisStore
 from src.api.generation.streaming import Answering, Event, admitted
 from src.errors import EngineCrashed
-from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest, Sampling, Timings, Usage
+from src.ipc.messages.chat import Admitted, ChatMessage, Delta, Finished, GenerateRequest, Sampling, Timings, Usage
 from src.metrics import Metrics, Readings
 from tests.conftest import MakeSettings
 from tests.unit.clock import Clock
@@ -38,6 +38,7 @@ class Engine:
 
     prompt_tokens = 3
     progress = None
+    admission: Admitted | None = None
     revision = "r1"
 
     def admitted(self) -> bool:
@@ -224,7 +225,9 @@ def test_what_is_kept_is_what_came() -> None:
     assert leader.admitted()
     events = [event for batch in leader.batches() for event in batch]
     assert kept[0] is not None
-    assert decode(kept[0]) == events
+    whole = decode(kept[0])
+    assert whole is not None
+    assert whole.events == events
 
 
 @pytest.mark.parametrize("kept", [None, b"\0\0\0\3abc", b"\0\0\0\2\x91\xa1"])
