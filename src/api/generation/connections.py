@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 
 from src import catalog, selection
 from src.api.generation.model_lease import ModelLease
-from src.api.generation.resume import Ends, NotYet, Resumable, ResumableStream
+from src.api.generation.resume import LeasePending, Resumable, ResumableStream, TerminalErrors
 from src.api.generation.suspects import Suspects
 from src.catalog import CatalogEntry
 from src.errors import (
@@ -137,15 +137,15 @@ class Backends:
             ServiceError: why it is not.
         """
         self.check_model(model)
-        place = ModelLease(runtime.control_socket(self._directory), AcquireModel(model, retry=retry))
+        lease = ModelLease(runtime.control_socket(self._directory), AcquireModel(model, retry=retry))
         try:
-            place.wait(self._settings.queue_timeout + self._settings.start_timeout, check_connected)
-            if not place.granted:
+            lease.wait(self._settings.queue_timeout + self._settings.start_timeout, check_connected)
+            if not lease.granted:
                 raise BackendUnavailable("The supervisor does not answer.", retry_after_s=_RETRY_S)
             if (failure := self.failure_of(f"engine:{model}")) is not None:
                 raise failure
         finally:
-            place.close()
+            lease.close()
 
     def order(self, message: MoveModel | SetIdleTimeout | PauseBackground) -> None:
         """Something the supervisor decides on.
@@ -161,8 +161,8 @@ class Backends:
             raise answer.error()
 
     def _engine(self, model: str, wish: AcquireModel) -> _BackendConnector:
-        place = ModelLease(runtime.control_socket(self._directory), wish)
-        return _BackendConnector(self, f"engine:{model}", runtime.engine_socket(self._directory, model), place)
+        lease = ModelLease(runtime.control_socket(self._directory), wish)
+        return _BackendConnector(self, f"engine:{model}", runtime.engine_socket(self._directory, model), lease)
 
     def open_ocr(self, request: OcrRequest | OcrDocument | OcrJobRequest) -> ResumableStream | Stream:
         """A page, a document or a question for the broker.
@@ -178,10 +178,10 @@ class Backends:
         if isinstance(request, OcrJobRequest) or (isinstance(request, OcrDocument) and request.as_job != "never"):
             return _BackendConnector(self, "ocr", path).open(request)
         quiet = request.priority == "background"
-        place = (
+        lease = (
             ModelLease(runtime.control_socket(self._directory), AcquireModel(None, background=True)) if quiet else None
         )
-        route = _BackendConnector(self, "ocr", path, place)
+        route = _BackendConnector(self, "ocr", path, lease)
         return self._resumable(request, route, OcrCrashed)
 
     def _resumable(self, request: Resumable, route: _BackendConnector, crash: type[ServiceError]) -> ResumableStream:
@@ -192,7 +192,7 @@ class Backends:
             route,
             suspects,
             max_wait_s=self._settings.resume_max_wait,
-            ends=_ends(route.child.partition(":")[0], crash),
+            errors=_terminal_errors(route.child.partition(":")[0], crash),
             on_resume=lambda: self.on_resume(kind),
         )
 
@@ -242,12 +242,15 @@ def _revisions(status: SystemStatus | None) -> dict[str, str]:
     return {model.name: model.revision for model in loaded if model.revision}
 
 
-def _ends(child: str, crash: type[ServiceError]) -> Ends:
-    return Ends(
-        missing=BackendUnavailable(f"{child} is not running; it is (re)started.", retry_after_s=_RETRY_S),
-        lost=crash(f"{child} died under this request and did not come back in time.", retry_after_s=_RETRY_S),
-        cut=crash(f"{child} died in the middle of this answer, which cannot be gone on with.", retry_after_s=_RETRY_S),
-        condemned=crash(f"{child} died twice with this request alone in it. Do not send it again."),
+def _terminal_errors(child: str, crash: type[ServiceError]) -> TerminalErrors:
+    return TerminalErrors(
+        unavailable=BackendUnavailable(f"{child} is not running; it is (re)started.", retry_after_s=_RETRY_S),
+        not_recovered=crash(f"{child} died under this request and did not come back in time.", retry_after_s=_RETRY_S),
+        not_resumable=crash(
+            f"{child} died while it answered, and its answers cannot be resumed. Send the request again.",
+            retry_after_s=_RETRY_S,
+        ),
+        poisonous=crash(f"{child} died twice with this request alone in it. Do not send it again."),
         replaced=crash(
             f"{child} ended in the middle of this answer, and its model's files were replaced meanwhile: the rest would"
             " be another model's. Send the request again.",
@@ -257,13 +260,13 @@ def _ends(child: str, crash: type[ServiceError]) -> Ends:
 
 
 class _BackendConnector:
-    """One request's way to a back end: its socket, its row in the supervisor's table, and the place it needs there."""
+    """One request's way to a back end: its socket, its row in the supervisor's table, and the lease it needs there."""
 
-    def __init__(self, backends: Backends, child: str, path: Path, place: ModelLease | None = None) -> None:
+    def __init__(self, backends: Backends, child: str, path: Path, lease: ModelLease | None = None) -> None:
         self._backends = backends
         self.child = child
         self._path = path
-        self._place = place
+        self._lease = lease
 
     def open(self, request: OcrDocument | OcrJobRequest) -> Stream:
         """Connect once; raises BackendUnavailable."""
@@ -275,13 +278,13 @@ class _BackendConnector:
             ) from None
 
     def connect(self, request: Resumable | OcrJobRequest) -> Stream:
-        if self._place is not None and not self._place.hold():
-            raise NotYet
+        if self._lease is not None and not self._lease.acquire():
+            raise LeasePending
         return self._connect(request)
 
     def close(self) -> None:
-        if self._place is not None:
-            self._place.close()
+        if self._lease is not None:
+            self._lease.close()
 
     def _connect(self, request: Resumable | OcrJobRequest) -> Stream:
         stream = client.connect(self._path, _CONNECT_S)

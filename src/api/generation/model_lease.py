@@ -1,7 +1,7 @@
-"""A request's place at a model, or in a quiet time: one connection to the supervisor, kept as long as the request.
+"""A request's lease of a model, or of a quiet time: one connection to the supervisor, kept as long as the request.
 
-Web process. Without a supervisor, or with one that stands still, there are no places to be had, and none are needed:
-whoever answers, serves.
+Web process. Without a supervisor, or with one that stands still, no leases are granted, and none are needed: whoever
+answers, serves.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _ANSWER_S = 2.0
 
 
 class ModelLease:
-    """Of one request. `hold` before each connection to the model's engine; `close` in the end, or meanwhile."""
+    """Of one request. `acquire` before each connection to the model's engine; `close` in the end, or meanwhile."""
 
     def __init__(self, control: Path, wish: AcquireModel, clock: Callable[[], float] = time.monotonic) -> None:
         self._control = control
         self._wish = wish
         self._clock = clock
         self._stream: client.Stream | None = None
-        self._granted = self._waived = self._closed = False
+        self._granted = self._bypassed = self._closed = False
         self._heard_at = 0.0
 
-    def hold(self) -> bool:
-        """Whether the place is ours, or nobody gives places; False: ask again, it is waited for meanwhile.
+    def acquire(self) -> bool:
+        """Whether the lease is granted, or no supervisor grants leases; False: ask again, it is waited for meanwhile.
 
         Raises:
             ServiceError: why there will be none.
@@ -43,7 +43,7 @@ class ModelLease:
         """
         if self._closed:
             raise client.Cancelled
-        if self._waived:
+        if self._bypassed:
             return True
         try:
             stream = self._stream or self._ask()
@@ -51,7 +51,7 @@ class ModelLease:
         except client.ConnectError:
             return True
         except client.WaitTimeout:
-            return self._granted or self._nobody_gives()
+            return self._granted or self._supervisor_silent()
         except client.Disconnected:  # a new supervisor knows nothing of us
             self._drop()
             return False
@@ -67,12 +67,14 @@ class ModelLease:
         return self._granted
 
     def wait(self, timeout_s: float, check_connected: Callable[[], None]) -> None:
-        """Hold it, within `timeout_s`; raises as `hold`, what `check_connected` does, and BackendUnavailable."""
+        """Hold it, within `timeout_s`; raises as `acquire`, what `check_connected` does, and BackendUnavailable."""
         deadline = self._clock() + timeout_s
-        while not self.hold():
+        while not self.acquire():
             check_connected()
             if self._clock() >= deadline:
-                raise BackendUnavailable(f"There was no place at the model within {timeout_s:g} s.")
+                raise BackendUnavailable(
+                    f"No capacity for this model within {timeout_s:g} s (QUEUE_TIMEOUT + START_TIMEOUT)."
+                )
 
     def _ask(self) -> client.Stream:
         stream = client.connect(self._control, _CONNECT_S)
@@ -83,7 +85,7 @@ class ModelLease:
         stream.send(self._wish, _SEND_S)
         return stream
 
-    def _nobody_gives(self) -> bool:
+    def _supervisor_silent(self) -> bool:
         """Whether the supervisor is silent on everything: its word cannot be waited for."""
         if self._clock() - self._heard_at < _SILENCE_S:
             return False
@@ -91,11 +93,11 @@ class ModelLease:
             client.ask(self._control, StatusRequest(), _ANSWER_S)
         except client.WaitTimeout:
             self._drop()
-            self._waived = True
+            self._bypassed = True
         except client.Unanswered:
-            return False  # it has just ended, as the next `hold` will see
+            return False  # it has just ended, as the next `acquire` will see
         self._heard_at = self._clock()
-        return self._waived
+        return self._bypassed
 
     def close(self) -> None:
         """Give it back, for good. May be called again."""

@@ -101,15 +101,15 @@ _POLL_S = 0.05
 _ASK_S = 1.0
 
 
-class NotYet(Exception):
-    """The request has no place at its model so far: it is being loaded, or others use the device."""
+class LeasePending(Exception):
+    """The request has no lease of its model so far: it is being loaded, or others use the device."""
 
 
 class Connector(Protocol):
     """The way of one request to its back end."""
 
     def connect(self, request: Resumable) -> Stream:
-        """Connect and send. Raises ConnectError when it is not there, NotYet, or the error that the wait ended with."""
+        """Connect and send. Raises ConnectError when it is not there, LeasePending, or the wait's error."""
 
     def close(self) -> None:
         """Give up what the way holds."""
@@ -119,13 +119,13 @@ class Connector(Protocol):
 
 
 @dataclass(frozen=True)
-class Ends:
-    """The bad ends of a request at one back end."""
+class TerminalErrors:
+    """What a request at one back end fails with when it cannot be resumed."""
 
-    missing: ServiceError  # it was never there
-    lost: ServiceError  # it died and did not come back in time
-    cut: ServiceError  # it died in the middle of an answer whose tokens it did not tell
-    condemned: ServiceError  # this request kills it: not to be tried again
+    unavailable: ServiceError  # it was never there
+    not_recovered: ServiceError  # it died and did not come back in time
+    not_resumable: ServiceError  # it died in the middle of an answer whose tokens it did not tell
+    poisonous: ServiceError  # this request kills it: not to be tried again
     replaced: ServiceError  # its next life has loaded other weights than the answer was begun with
 
 
@@ -139,7 +139,7 @@ class ResumableStream:
         suspects: Suspects,
         *,
         max_wait_s: float,
-        ends: Ends,
+        errors: TerminalErrors,
         on_resume: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -148,7 +148,7 @@ class ResumableStream:
         self._route = route
         self._suspects = suspects
         self._max_wait_s = max_wait_s
-        self._ends = ends
+        self._errors = errors
         self._entered = False
         self._on_resume = on_resume
         self._clock = clock
@@ -178,12 +178,12 @@ class ResumableStream:
             except Disconnected:
                 if self._cancelled:
                     raise Cancelled from None
-                self._fall_out(stream)
-                self._blame()
+                self._detach(stream)
+                self._record_crash()
             else:
                 messages = self._note(batch)
                 if isinstance(batch[-1], HandedOver):
-                    self._fall_out(stream)
+                    self._detach(stream)
                     self._suspects.moved(self._suspect)
                 if messages:
                     return messages
@@ -217,7 +217,7 @@ class ResumableStream:
     def _connect(self) -> Stream | None:
         try:
             stream = self._route.connect(self._delivered.rest_of(self._request, self._spent_s))
-        except NotYet:
+        except LeasePending:
             self._missing_since = None
             return None
         except ConnectError:
@@ -239,7 +239,7 @@ class ResumableStream:
     def _give_up_or_wait(self, deadline: float) -> None:
         now = self._clock()
         if self._missing_since is not None and now - self._missing_since >= self._max_wait_s:
-            raise self._ends.lost if self._entered else self._ends.missing
+            raise self._errors.not_recovered if self._entered else self._errors.unavailable
         if now - self._asked >= _ASK_S:
             self._asked = now
             if (error := self._route.hopeless()) is not None:
@@ -248,7 +248,7 @@ class ResumableStream:
             raise WaitTimeout
         self._sleep(_POLL_S)
 
-    def _fall_out(self, stream: Stream) -> None:
+    def _detach(self, stream: Stream) -> None:
         """The back end is gone: from here on it waits for the next."""
         stream.close()
         self._stream = None
@@ -257,13 +257,13 @@ class ResumableStream:
         if self._first_token is not None:
             self._spent_s += now - self._first_token
 
-    def _blame(self) -> None:
+    def _record_crash(self) -> None:
         """The back end died under this request."""
         self._suspects.died(self._suspect)
         if self._suspect.condemned:
-            raise self._ends.condemned
+            raise self._errors.poisonous
         if self._delivered.unreported:
-            raise self._ends.cut
+            raise self._errors.not_resumable
 
     def _note(self, batch: list[AnyMessage]) -> list[AnyMessage]:
         return [kept for message in batch if (kept := self._keep(message)) is not None]
@@ -294,6 +294,6 @@ class ResumableStream:
             return False
         if message.revision != self._delivered.admitted.revision:
             if self._delivered.begun:  # by other weights
-                raise self._ends.replaced
+                raise self._errors.replaced
             self._delivered = self._delivered.after(message)
         return True

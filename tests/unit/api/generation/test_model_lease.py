@@ -55,7 +55,7 @@ def test_a_place_is_waited_for_while_the_supervisor_lives(runtime_dir: Path) -> 
     with ServerThread(runtime_dir / "control.sock", giver):
         place = ModelLease(runtime_dir / "control.sock", AcquireModel("demo"), clock)
         for _ in range(5):
-            assert not place.hold()
+            assert not place.acquire()
             clock.now += 10
         assert StatusRequest() in giver.asked
         place.close()
@@ -83,10 +83,10 @@ def test_a_supervisor_that_stands_still_gives_no_places(deaf: Path, monkeypatch:
     monkeypatch.setattr("src.api.generation.model_lease._ANSWER_S", 0.1)
     clock = Clock()
     place = ModelLease(deaf, AcquireModel("demo"), clock)
-    assert not place.hold()
+    assert not place.acquire()
     clock.now += 3
-    assert place.hold()
-    assert place.hold()
+    assert place.acquire()
+    assert place.acquire()
     place.close()
 
 
@@ -108,4 +108,4 @@ def test_a_place_that_was_closed_is_not_asked_for_again(runtime_dir: Path) -> No
 
 def test_without_a_supervisor_none_is_needed(runtime_dir: Path) -> None:
     """Whoever answers, serves."""
-    assert ModelLease(runtime_dir / "control.sock", AcquireModel("demo")).hold()
+    assert ModelLease(runtime_dir / "control.sock", AcquireModel("demo")).acquire()

@@ -9,7 +9,7 @@ from contextlib import suppress
 import msgspec
 import pytest
 
-from src.api.generation.resume import Ends, Resumable, ResumableStream
+from src.api.generation.resume import Resumable, ResumableStream, TerminalErrors
 from src.api.generation.suspects import Suspects
 from src.errors import BackendUnavailable, EngineCrashed, ServiceError
 from src.ipc.client import Cancelled, ConnectError, Stream, WaitTimeout
@@ -31,7 +31,9 @@ from src.ipc.messages.wire import AnyMessage
 from tests.unit.api.fakes import FakeClock, FakeStream, delta, finished
 
 REQUEST = GenerateRequest("r", "demo", (ChatMessage("user", "hello"),), stream=True)
-ENDS = Ends(BackendUnavailable("missing"), *(EngineCrashed(end) for end in ("lost", "cut", "condemned", "replaced")))
+ERRORS = TerminalErrors(
+    BackendUnavailable("missing"), *(EngineCrashed(end) for end in ("lost", "cut", "condemned", "replaced"))
+)
 OLD, NEW = Admitted(5, 100, revision="old"), Admitted(5, 100, revision="new")
 
 
@@ -78,7 +80,7 @@ class Case:
             self.route,
             self.suspects,
             max_wait_s=10,
-            ends=ENDS,
+            errors=ERRORS,
             on_resume=self._count,
             clock=self.clock,
             sleep=self._sleep,
