@@ -28,7 +28,7 @@ def configure(parser: ArgumentParser) -> None:
 def run(options: Namespace, settings: Settings) -> ExitCode:
     from pydantic import ValidationError  # for this command only
 
-    from src import batch  # it brings Flask, which the supervisor does without
+    from src import ocr_files  # it brings Flask, which the supervisor does without
     from src.api.ocr.schemas import OcrFields  # as above
 
     names = ("pages", "dpi", "language", "force_ocr")
@@ -40,4 +40,4 @@ def run(options: Namespace, settings: Settings) -> ExitCode:
         first = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
         print(f"{first['loc'][0]}: {first['msg']}" if first else error, file=sys.stderr)
         return ExitCode.FAILURE
-    return batch.run(options.files, fields, options.out, settings)
+    return ocr_files.run(options.files, fields, options.out, settings)

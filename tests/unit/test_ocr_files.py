@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from src.batch import BatchProgress
 from src.ocr.fake import draw
+from src.ocr_files import BatchProgress
 from src.settings import ROOT
 from tests.unit.ocr import files
 
