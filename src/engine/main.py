@@ -25,7 +25,7 @@ from src.engine.revision import FilesChanged
 from src.engine.scheduler import Scheduler
 from src.engine.server import EngineServer
 from src.errors import ExitCode, ModelLoadFailed
-from src.gpu import get_global_manager, lease
+from src.gpu import device_lock, get_global_manager
 from src.gpu.faults import of_gpu
 from src.ipc import lifeline, runtime
 from src.ipc.messages.base import Fallback
@@ -115,7 +115,7 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer, progress
         prefill_pause_s=settings.prefill_pause,
         tidy_every_s=settings.memory_tidy_interval,
         weights=_Managed(model),
-        device=lease.turns(settings, "cpu" if backend.device.kind == "cpu" else "gpu"),
+        device=device_lock.turns(settings, "cpu" if backend.device.kind == "cpu" else "gpu"),
     )
     try:
         warm_up(backend, progress)

@@ -71,8 +71,8 @@ def front(socket: Path) -> Path:
     return socket.with_name(f"{socket.stem.removesuffix('~')}{socket.suffix}")
 
 
-def device_lease(directory: Path) -> Path:
-    return directory / "device.lease"
+def device_lock(directory: Path) -> Path:
+    return directory / "device.lock"
 
 
 def lock_file(directory: Path) -> Path:

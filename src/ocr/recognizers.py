@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from src.gpu import lease
+from src.gpu import device_lock
 from src.ocr import engine_choice
 from src.ocr.reading import Recognizer
 from src.settings import Settings
@@ -20,7 +20,7 @@ def load(settings: Settings) -> Recognizer:
     if engine == "mlx_vlm":
         from src.ocr.vlm import VlmRecognizer
 
-        turns = lease.turns(settings, "gpu" if engine_choice.has_gpu() else "cpu")
+        turns = device_lock.turns(settings, "gpu" if engine_choice.has_gpu() else "cpu")
         return VlmRecognizer(
             engine_choice.model_path(settings),
             settings.ocr_max_tokens,

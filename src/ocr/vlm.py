@@ -19,9 +19,9 @@ from PIL import Image
 from typing_extensions import override
 
 from src.errors import ModelLoadFailed
-from src.gpu import blas, lease
+from src.gpu import blas, device_lock
+from src.gpu.device_lock import DeviceTurns
 from src.gpu.frameworks import MlxWeights
-from src.gpu.lease import Turns
 from src.ocr import loops, vlm_batch, vlm_models
 from src.ocr.reading import BatchRecognizer, Pixels, Reading, StopReason
 from src.ocr.vlm_batch import Batch
@@ -42,7 +42,7 @@ class VlmRecognizer(BatchRecognizer):
         folder: Path,
         max_tokens: int,
         blas_library: Path | None,
-        turns: Turns = lease.unshared,
+        turns: DeviceTurns = device_lock.unshared,
         at_once: int = 1,
     ) -> None:
         kind = _model_type(folder)

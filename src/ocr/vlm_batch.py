@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from src.gpu.lease import GiveWay
+from src.gpu.device_lock import GiveWay
 from src.ocr import loops
 from src.ocr.reading import StopReason
 

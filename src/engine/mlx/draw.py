@@ -25,7 +25,7 @@ _ALL = 2.0  # a top_p that no sum reaches
 
 
 @dataclass(frozen=True)
-class SamplingParams:
+class DrawParams:
     """What one row is drawn with; a filter's neutral value turns it off."""
 
     temperature: float
@@ -56,7 +56,7 @@ class _Columns:
 class Drawing:
     """Draws for rows whose parameters do not change."""
 
-    def __init__(self, params: Seq[SamplingParams], *, on_host: bool) -> None:
+    def __init__(self, params: Seq[DrawParams], *, on_host: bool) -> None:
         self._host = on_host
         make = np.array if on_host else mx.array
         self._columns = _Columns(

@@ -16,7 +16,7 @@ import mlx.core as mx
 import numpy as np
 
 from src.engine.mlx import device
-from src.engine.mlx.draw import Drawing, SamplingParams
+from src.engine.mlx.draw import Drawing, DrawParams
 from src.engine.mlx.text.grammar import Matcher, token_masks
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -54,8 +54,8 @@ class SamplingRow:
         return self.matcher is not None and self.matcher.problem is not None
 
     @property
-    def params(self) -> SamplingParams:
-        return SamplingParams(self.temperature, self.top_p, self.top_k, self.min_p)
+    def params(self) -> DrawParams:
+        return DrawParams(self.temperature, self.top_p, self.top_k, self.min_p)
 
     @property
     def penalised(self) -> bool:

@@ -15,7 +15,7 @@ blas.preload()  # before anything imports MLX
 import mlx.core as mx  # noqa: E402
 from mlx_lm.sample_utils import make_logits_processors, make_sampler  # noqa: E402
 
-from src.engine.mlx.draw import Drawing, SamplingParams  # noqa: E402
+from src.engine.mlx.draw import Drawing, DrawParams  # noqa: E402
 from src.engine.mlx.sampling import BatchSampler, SamplingRow, uniforms  # noqa: E402
 from src.engine.mlx.scores import Scores  # noqa: E402
 
@@ -94,7 +94,7 @@ def test_a_filter_that_keeps_much_is_exact(spread: float) -> None:
 def test_both_ways_draw_the_same(spread: float, size: int) -> None:
     """What is computed in numpy for a CPU is what MLX computes for a GPU, but for a token at a rounding's edge."""
     params = [
-        SamplingParams(temperature, top_p, top_k, min_p)
+        DrawParams(temperature, top_p, top_k, min_p)
         for temperature in (0.7, 1.5)
         for top_p in (0.5, 0.95, 1.0)
         for top_k in (0, 40)
@@ -124,7 +124,7 @@ def test_what_is_left_out_is_not_drawn_by_a_rounding(monkeypatch: pytest.MonkeyP
     exact = mx.cumsum
     monkeypatch.setattr(mx, "cumsum", lambda *args, **options: exact(*args, **options) * (1 + 1e-4 * mx.arange(5)))
     values = mx.log(mx.array([[1.0, 0.0, 1.0, 0.0, 0.0]]))
-    drawing = Drawing([SamplingParams(1.0, 1.0, 0, 0.0)], on_host=False)
+    drawing = Drawing([DrawParams(1.0, 1.0, 0, 0.0)], on_host=False)
     drawn = {int(drawing.choose(values, np.full(1, n / 20_000, np.float32))) for n in range(9_990, 10_010)}
     assert drawn | {int(drawing.choose(values, np.full(1, 1 - 2**-23, np.float32)))} == {0, 2}
 

@@ -19,7 +19,7 @@ from src.ipc import runtime
 from src.settings import Settings
 
 GiveWay = Callable[[], None]
-Turns = Callable[[], AbstractContextManager[GiveWay]]
+DeviceTurns = Callable[[], AbstractContextManager[GiveWay]]
 
 _TURN_TIMEOUT_S = 0.25  # longer than a turn; a longer pause of a stream is visible
 _MIN_TURN_S = 0.005  # shorter turns are not worth the locking
@@ -40,11 +40,11 @@ def next_timeout(before_s: float, *, missed: bool) -> float:
     return max(before_s / 8, _MIN_TURN_S) if missed else min(before_s * 2, _TURN_TIMEOUT_S)
 
 
-def turns(settings: Settings, device: Literal["gpu", "cpu"]) -> Turns:
+def turns(settings: Settings, device: Literal["gpu", "cpu"]) -> DeviceTurns:
     """Turns on this device; `unshared` where no OCR model uses it."""
     two = bool(settings.ocr_model) and settings.ocr_workers != 0 and settings.ocr_engine in ("auto", "mlx_vlm")
     wanted = device == "gpu" if settings.device_turns == "auto" else settings.device_turns == "on"
-    return DeviceLease(runtime.device_lease(settings.runtime_path)).turn if two and wanted else unshared
+    return DeviceLock(runtime.device_lock(settings.runtime_path)).turn if two and wanted else unshared
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
-class DeviceLease:
+class DeviceLock:
     """A process's turns; one object per process, used on one thread: record locks belong to the process."""
 
     def __init__(

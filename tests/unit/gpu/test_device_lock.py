@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from src.gpu import lease
-from src.gpu.lease import DeviceLease
+from src.gpu import device_lock
+from src.gpu.device_lock import DeviceLock
 from tests.conftest import MakeSettings
 
 _spawning = multiprocessing.get_context("spawn")
@@ -42,14 +42,14 @@ def process(work: Callable[..., None], *arguments: object) -> Iterator[tuple[Any
 @pytest.mark.parametrize(("waited_s", "lasts_s"), [(0.0, 0.005), (0.02, 0.02), (3.0, 0.1)])
 def test_a_turn_lasts_as_long_as_was_waited_for_it(waited_s: float, lasts_s: float) -> None:
     """Both sides get as much of the device; a long prefill earns nobody a long absence."""
-    assert lease.turn_length(waited_s) == lasts_s
+    assert device_lock.turn_length(waited_s) == lasts_s
 
 
 def test_patience_ends_with_who_does_not_give_way_and_returns() -> None:
     """A hung process costs the other a quarter of a second once, then milliseconds a turn."""
     left = [0.25]
     for missed in (True, True, True, False, False, False, False, False, False, False):
-        left.append(lease.next_timeout(left[-1], missed=missed))
+        left.append(device_lock.next_timeout(left[-1], missed=missed))
     assert left[:4] == [0.25, 0.03125, 0.005, 0.005]
     assert left[-1] == 0.25
 
@@ -70,8 +70,8 @@ def test_turns_are_taken_where_two_compute(
     make_settings: MakeSettings, tmp_path: Path, settings: dict[str, Any], device: Any, by_turns: bool
 ) -> None:
     """A GPU that chat has for itself costs it no lock."""
-    found = lease.turns(make_settings(runtime_dir=tmp_path, **settings), device)
-    assert (found is not lease.unshared) == by_turns
+    found = device_lock.turns(make_settings(runtime_dir=tmp_path, **settings), device)
+    assert (found is not device_lock.unshared) == by_turns
 
 
 # ---- processes
@@ -79,7 +79,7 @@ def test_turns_are_taken_where_two_compute(
 
 def _engine(pipe: Connection, path: Path, seconds: float) -> None:
     """A step a turn; the times in which it had the device."""
-    mine, had = DeviceLease(path), []
+    mine, had = DeviceLock(path), []
     pipe.send("ready")
     pipe.recv()
     end = time.monotonic() + seconds
@@ -93,7 +93,7 @@ def _engine(pipe: Connection, path: Path, seconds: float) -> None:
 
 def _pages(pipe: Connection, path: Path, seconds: float) -> None:
     """Tokens without end, as of one page."""
-    mine, had = DeviceLease(path), []
+    mine, had = DeviceLock(path), []
     pipe.send("ready")
     pipe.recv()
     end = time.monotonic() + seconds
@@ -125,26 +125,26 @@ def test_neither_starves(tmp_path: Path) -> None:
 
 
 def _hold(pipe: Connection, path: Path) -> None:
-    with DeviceLease(path).turn():
+    with DeviceLock(path).turn():
         pipe.send("held")
         time.sleep(60)
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Iterator[DeviceLease]:
+def mine(tmp_path: Path) -> Iterator[DeviceLock]:
     """This process's."""
-    ours = DeviceLease(tmp_path / "lease")
+    ours = DeviceLock(tmp_path / "lease")
     yield ours
     ours.close()
 
 
-def waited(mine: DeviceLease) -> float:
+def waited(mine: DeviceLock) -> float:
     began = time.monotonic()
     with mine.turn():
         return time.monotonic() - began
 
 
-def test_a_killed_holder_frees_the_device(mine: DeviceLease, tmp_path: Path) -> None:
+def test_a_killed_holder_frees_the_device(mine: DeviceLock, tmp_path: Path) -> None:
     """At once, by SIGKILL, with nothing left to clean up."""
     with process(_hold, tmp_path / "lease") as (child, pipe):
         assert pipe.poll(60)
@@ -156,7 +156,7 @@ def test_a_killed_holder_frees_the_device(mine: DeviceLease, tmp_path: Path) -> 
         assert mine._timeout_s == 0.25
 
 
-def test_a_hung_holder_is_waited_for_once(mine: DeviceLease, tmp_path: Path) -> None:
+def test_a_hung_holder_is_waited_for_once(mine: DeviceLock, tmp_path: Path) -> None:
     """SIGSTOP: whoever wants the device goes on without a turn, then hardly waits, and waits again when it is back."""
     with process(_hold, tmp_path / "lease") as (child, pipe):
         assert pipe.poll(60)
@@ -170,7 +170,7 @@ def test_a_hung_holder_is_waited_for_once(mine: DeviceLease, tmp_path: Path) -> 
 
 
 def _wait_turn(pipe: Connection, path: Path, order: Path) -> None:
-    mine = DeviceLease(path)
+    mine = DeviceLock(path)
     assert mine._take_ticket()
     pipe.send("drawn")
     while not mine._is_next():
@@ -180,7 +180,7 @@ def _wait_turn(pipe: Connection, path: Path, order: Path) -> None:
     mine._release()
 
 
-def test_turns_come_in_the_order_they_were_asked_for(mine: DeviceLease, tmp_path: Path) -> None:
+def test_turns_come_in_the_order_they_were_asked_for(mine: DeviceLock, tmp_path: Path) -> None:
     """Three wait for one: none overtakes."""
     order = tmp_path / "order"
     assert mine._take_ticket()
