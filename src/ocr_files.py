@@ -22,6 +22,7 @@ import msgspec
 from tqdm import tqdm
 
 from src.api.ocr import formats, shapes
+from src.api.ocr.page_parts import View
 from src.api.ocr.schemas import Format, OcrFields
 from src.documents import kinds
 from src.errors import ExitCode, OcrCrashed, ServiceError
@@ -36,6 +37,7 @@ _SUFFIX: dict[Format, str] = {
     "json": ".json",
     "text": ".txt",
     "markdown": ".md",
+    "html": ".html",
     "hocr": ".hocr",
     "alto": ".xml",
     "pdf": ".ocr.pdf",
@@ -140,7 +142,7 @@ def _attempt(task: Task, fields: OcrFields, socket: Path, progress: BatchProgres
     """The output, written if it has a target; None on failure."""
     try:
         pages, size = read(task.source, fields, socket, settings, progress.page)
-        data = render(task.source.name, pages, size, fields.format)
+        data = render(task.source.name, pages, size, fields)
         if task.target is not None:
             _write(task.target, data)
     except (OSError, ServiceError) as error:
@@ -195,11 +197,13 @@ def _pages(document: OcrDocument, socket: Path, settings: Settings, on_page: Cal
         raise OcrCrashed("The OCR service disconnected; run this again to resume.") from None
 
 
-def render(name: str, pages: list[OcrPage], size: int, wanted: Format) -> bytes:
-    if wanted == "json":
-        return msgspec.json.encode(shapes.document(name, pages, size)) + b"\n"
+def render(name: str, pages: list[OcrPage], size: int, fields: OcrFields) -> bytes:
+    view = View.of(fields)
+    if fields.format == "json":
+        return msgspec.json.encode(shapes.document(name, pages, size, view)) + b"\n"
     ordered = sorted(pages, key=lambda page: page.number)
-    return formats.render([(p.number, p.outcome) for p in ordered if isinstance(p.outcome, OcrResult)], wanted)
+    read = [(page.number, page.outcome) for page in ordered if isinstance(page.outcome, OcrResult)]
+    return formats.render(read, fields.format, view)
 
 
 def _write(target: Path, data: bytes) -> None:

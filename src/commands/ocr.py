@@ -16,7 +16,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="documents, images, or folders of them")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="output folder; existing files are skipped")
     for name, help_text in (
-        ("format", "text (default), json, markdown, hocr, alto, pdf"),
+        ("format", "text (default), json, markdown, html, hocr, alto, pdf"),
         ("pages", "such as 1-3,5"),
         ("dpi", "resolution of PDF pages"),
         ("language", "such as en"),

@@ -33,6 +33,15 @@ def parse(text: str) -> Ranges:
     return ranges
 
 
+def from_zero(text: str) -> str:
+    """The selection `0-2,4`, as Mistral's API counts, counted from 1."""
+    return re.sub(r"[0-9]{1,7}", lambda number: str(int(number[0]) + 1), text[: _MAX_TEXT + 1])
+
+
+def names_page_zero(text: str) -> bool:
+    return re.search(r"(?<![0-9])0+(?![0-9])", text) is not None
+
+
 def from_list(numbers: Sequence[int]) -> Ranges:
     """Numbers from 0, as Mistral's API counts."""
     if any(number < 0 for number in numbers):

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
-import cv2
 from loguru import logger
 
 from src import logs
@@ -23,16 +22,15 @@ from src.ipc.messages.ocr import (
     OcrRequest,
     OcrResult,
     OcrTimings,
+    OcrWord,
     TextSource,
 )
-from src.ocr import documents
+from src.ocr import documents, pictures
 from src.ocr.documents import Document, DocumentLimits
 from src.ocr.guard import Guard, unguarded
 from src.ocr.open_documents import OpenDocuments, open_image
 from src.ocr.read_ahead import ReadAhead
-from src.ocr.reading import BatchRecognizer, Pixels, Reading, Recognizer
-
-_JPEG_QUALITY = 80
+from src.ocr.reading import BatchRecognizer, Pixels, Polygon, Reading, Recognizer, TextLine
 
 
 class PageReader:
@@ -91,10 +89,16 @@ class PageReader:
     def _read(self, request: OcrRequest) -> OcrResult:
         started = time.monotonic()
         if request.path:
-            return self._page_of(self._document(request), request, started)
+            return self._complete_page(self._document(request), request, started)
         data = documents.from_base64(request.image) if request.base64 else request.image
         with closing(open_image(data, self._limits)) as image:
-            return self._page_of(image, request, started)
+            return self._complete_page(image, request, started)
+
+    def _complete_page(self, document: Document, request: OcrRequest, started: float) -> OcrResult:
+        """The page, with its pictures."""
+        dpi = request.options.dpi or self._limits.dpi
+        page = self._page_of(document, request, started)
+        return pictures.with_pictures(page, request.options, lambda: document.pixels(request.page, dpi))
 
     def _page_of(self, document: Document, request: OcrRequest, started: float) -> OcrResult:
         dpi = request.options.dpi or self._limits.dpi
@@ -103,10 +107,9 @@ class PageReader:
         if own is None:
             pixels, size = document.pixels(request.page, dpi), document.given_size(request.page)
             return self._recognize(request, pixels, started, real_dpi, size)
-        picture = jpeg(document.pixels(request.page, dpi)) if request.options.picture else b""
         reading, size = own
         timings = OcrTimings(0.0, time.monotonic() - started, 0.0)
-        return result("text_layer", reading, size, timings, source="text_layer", dpi=real_dpi, picture=picture)
+        return result("text_layer", reading, size, timings, source="text_layer", dpi=real_dpi)
 
     def _recognize(
         self, request: OcrRequest, pixels: Pixels, started: float, dpi: int | None, size: tuple[int, int] | None
@@ -123,7 +126,6 @@ class PageReader:
             timings,
             dpi=dpi,
             fallback=engine != self._recognizer.name,
-            picture=jpeg(pixels) if request.options.picture else b"",
         )
 
     def _reading(self, request: OcrRequest, pixels: Pixels) -> tuple[str, Reading]:
@@ -171,13 +173,12 @@ def result(
     source_reason: str = "",
     dpi: int | None = None,
     fallback: bool = False,
-    picture: bytes = b"",
 ) -> OcrResult:
     """A reading as a wire message."""
     return OcrResult(
         engine=engine,
         text=reading.text,
-        lines=tuple(OcrLine(line.text, line.confidence, line.polygon) for line in reading.lines),
+        lines=tuple(_line(line) for line in reading.lines),
         width=size[0],
         height=size[1],
         rotation=reading.rotation,
@@ -189,11 +190,15 @@ def result(
         truncated=reading.stopped is not None,
         reason=reading.stopped,
         fallback=fallback,
-        picture=picture,
         source_reason=source_reason,
         warnings=reading.warnings,
     )
 
 
-def jpeg(pixels: Pixels) -> bytes:
-    return bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1])
+def _line(line: TextLine) -> OcrLine:
+    words = tuple(OcrWord(word.text, _rounded(word.polygon)) for word in line.words)
+    return OcrLine(line.text, line.confidence, line.polygon, words)
+
+
+def _rounded(polygon: Polygon) -> Polygon:
+    return tuple((round(x, 1), round(y, 1)) for x, y in polygon)

@@ -13,6 +13,8 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+from PIL import Image, ImageDraw, ImageFont
+
 from src.settings import ROOT, child_environment
 from tests.running import service
 
@@ -24,6 +26,8 @@ CLIENTS = {
     "instructor": ("instructor>=1.10,<2",),
     "pydantic_ai": ("pydantic-ai-slim[openai]>=1,<3",),
     "openai_agents": ("openai-agents>=0.4,<2",),
+    "mistralai": ("mistralai>=3.7,<4",),
+    "mistralai_1": ("mistralai>=1.12,<2",),
 }
 NODE = "openai@^6.49"
 _BIASES = {'"': 100, "}": 80, "]": 80, ",": 60, "3": 50}
@@ -34,8 +38,10 @@ def main(wanted: list[str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix="clients-")) / "random"
     _random_model(folder)
     failed = []
-    with service(default_model=folder, ocr_workers=0) as running:
-        facts = [f"{running.url}/v1", str(folder), json.dumps(_bias(running.url))]
+    notice = folder.parent / "notice.png"
+    _draw(notice)
+    with service(default_model=folder, ocr_workers=1) as running:
+        facts = [f"{running.url}/v1", str(folder), json.dumps(_bias(running.url)), str(notice)]
         for name in wanted or [*CLIENTS, "node"]:
             env = child_environment(LITELLM_LOCAL_MODEL_COST_MAP="True")  # nothing is fetched
             done = subprocess.run([*_command(name), *facts], cwd=ENVIRONMENTS, timeout=_LIMIT_S, env=env)
@@ -48,6 +54,12 @@ def _random_model(folder: Path) -> None:
     code = "from src.gpu import blas; blas.preload(); from training.demo.checkpoint import write_random_checkpoint as w"
     code += f"; from pathlib import Path; w(Path({str(folder)!r}))"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=_LIMIT_S)
+
+
+def _draw(path: Path) -> None:
+    image = Image.new("RGB", (900, 300), "white")
+    ImageDraw.Draw(image).text((40, 100), "The north pier is closed", "black", ImageFont.load_default(48))
+    image.save(path)
 
 
 def _bias(url: str) -> dict[str, int]:
@@ -76,7 +88,7 @@ def _command(name: str) -> list[str]:
     if not (home / "bin").is_dir():
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, timeout=_LIMIT_S)
         subprocess.run([str(home / "bin" / "pip"), "install", "-q", *CLIENTS[name]], check=True, timeout=_LIMIT_S)
-    return [str(home / "bin" / "python"), str(CHECKS / f"{name}_check.py")]
+    return [str(home / "bin" / "python"), str(CHECKS / f"{name.removesuffix('_1')}_check.py")]
 
 
 if __name__ == "__main__":

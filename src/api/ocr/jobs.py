@@ -14,11 +14,12 @@ from src.api.generation import streaming
 from src.api.generation.streaming import admitted, collect, stream
 from src.api.ocr import formats, shapes
 from src.api.ocr import upload as ocr_upload
+from src.api.ocr.page_parts import View
 from src.api.ocr.recorder import JobRecorder, PageEvent
-from src.api.ocr.schemas import Format
+from src.api.ocr.schemas import Format, OcrFields
 from src.api.ocr.view import accepted, open_pages
 from src.api.service import json_response, request_id, service
-from src.errors import InternalError, InvalidRequest, ServiceError
+from src.errors import InternalError, InvalidRequest, ServiceError, UnsupportedValue
 from src.ipc.messages.chat import PromptProgress
 from src.ipc.messages.ocr import OcrJob, OcrJobRequest, OcrPage
 
@@ -32,6 +33,8 @@ _EVENT_ID = re.compile("[0-9]{1,15}")  # fits the wire
 def create() -> Response:
     shared = service()
     upload = ocr_upload.receive()
+    if (annotation := upload.fields.annotated) is not None:
+        raise UnsupportedValue(f"A job has no annotations: send {annotation!r} to /v1/ocr.", param=annotation)
     document = upload.document("always", shared.settings.ocr_max_pages, shared.settings.ocr_job_ttl, "low")
     *_, job = collect(open_pages(shared, document, JobRecorder(shared.metrics), _ANSWER_S))
     if not isinstance(job, OcrJob):
@@ -41,8 +44,8 @@ def create() -> Response:
 
 @blueprint.get("/v1/ocr/jobs/<name>")
 def show(name: str) -> Response:
-    job, pages = _ask(name)
-    return json_response(shapes.job_out(job, pages))
+    job, pages = _ask(name, pictures=True)
+    return json_response(shapes.job_out(job, pages, _view()))
 
 
 @blueprint.get("/v1/ocr/jobs/<name>/result")
@@ -54,7 +57,13 @@ def result(name: str) -> Response:
     wanted = request.args.get("format", job.format)
     if wanted not in get_args(Format):
         raise InvalidRequest(f"Invalid value for 'format': one of {', '.join(get_args(Format))}.", param="format")
-    return formats.response(job.id, pages, job.bytes, cast("Format", wanted))
+    return formats.response(job.id, pages, job.bytes, cast("Format", wanted), _view())
+
+
+def _view() -> View:
+    """What of the pages is shown: a job's fields decide what was read, these what is seen of it."""
+    shown = {name: value for name, value in request.args.to_dict().items() if name != "format"}
+    return View.of(OcrFields.model_validate(shown))
 
 
 @blueprint.delete("/v1/ocr/jobs/<name>")

@@ -1,40 +1,40 @@
-"""OCR's shapes: Mistral's, with lines, places and confidences beside its markdown.
-
-Requests are pydantic models, for JSON bodies and form fields alike; responses are msgspec structs.
-"""
+"""What can be asked of OCR: Mistral's fields and our own, for JSON bodies and form fields alike."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from src.api.wire import ErrorBody, Wire
 from src.documents import pages
 from src.documents.pages import Ranges
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc.messages.base import Priority
 from src.ipc.messages.ocr import OcrOptions
 
-Format = Literal["json", "text", "markdown", "hocr", "alto", "pdf"]
+Format = Literal["json", "text", "markdown", "html", "hocr", "alto", "pdf"]
 
 PageNumber = Annotated[int, Field(lt=10_000_000)]  # fits the wire; what is negative is told by `pages`
 
 # fields of Mistral's API that cannot change the answer here
-_NO_EFFECT = frozenset({"id", "image_limit", "image_min_size"})
-# its fields that are not honoured, with the values that ask for nothing
-_UNSUPPORTED: dict[str, tuple[object, ...]] = {
-    "include_image_base64": (False,),
-    "include_blocks": (False,),
-    "table_format": (),
-    "extract_header": (False,),
-    "extract_footer": (False,),
-    "bbox_annotation_format": (),
-    "document_annotation_format": (),
-    "document_annotation_prompt": (),
-    "confidence_scores_granularity": (),
-}
+_NO_EFFECT = frozenset({"id"})
+ANNOTATIONS = ("document_annotation_format", "bbox_annotation_format", "document_annotation_prompt")
+
+
+class _AnnotationSchema(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    name: str = Field("annotation", max_length=64)
+    definition: dict[str, Any] = Field(alias="schema")
+
+
+class AnnotationFormat(BaseModel):
+    """The form of an annotation: a JSON schema that the chat model's answer follows."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    type: Literal["json_schema"]
+    json_schema: _AnnotationSchema
 
 
 class OcrFields(BaseModel):
@@ -50,6 +50,18 @@ class OcrFields(BaseModel):
     password: str = Field("", max_length=127, repr=False)
     format: Format = "json"
     priority: Priority | None = None
+    include_blocks: bool | None = None
+    include_image_base64: bool | None = None
+    image_limit: int | None = Field(None, ge=0, le=10_000)
+    image_min_size: int | None = Field(None, ge=0, le=100_000)
+    table_format: Literal["markdown", "html"] | None = None
+    extract_header: bool | None = None
+    extract_footer: bool | None = None
+    confidence_scores_granularity: Literal["word", "page", "block"] | None = None
+    draw_boxes: bool = False
+    document_annotation_format: AnnotationFormat | None = None
+    document_annotation_prompt: str | None = Field(None, max_length=100_000)
+    bbox_annotation_format: AnnotationFormat | None = None
 
     def ranges(self) -> Ranges:
         """Raises InvalidRequest for what is no selection."""
@@ -58,19 +70,47 @@ class OcrFields(BaseModel):
         return pages.parse(self.pages) if isinstance(self.pages, str) else pages.from_list(self.pages)
 
     def options(self) -> OcrOptions:
-        picture = self.format == "pdf"
-        return OcrOptions(self.dpi or 0, self.language, self.force_ocr, picture=picture, password=self.password)
+        return OcrOptions(
+            self.dpi or 0,
+            self.language,
+            self.force_ocr,
+            picture=self.format == "pdf" or self.draw_boxes,
+            structure=self.structured,
+            password=self.password,
+            figures=bool(self.include_image_base64 or self.bbox_annotation_format),
+            overlay=self.draw_boxes,
+        )
 
-    def refuse_unsupported(self) -> None:
-        """Raise `UnsupportedValue` for the first field that asks for what is not done here."""
-        for name, value in (self.model_extra or {}).items():
-            if name in _UNSUPPORTED and value is not None and value not in _UNSUPPORTED[name]:
-                raise UnsupportedValue(f"{name!r} with this value is not supported.", param=name)
+    @property
+    def structured(self) -> bool:
+        """Whether something that is asked for needs the page's blocks."""
+        asked = (self.include_blocks, self.include_image_base64, self.extract_header, self.extract_footer)
+        return any(asked) or bool(
+            self.table_format
+            or self.bbox_annotation_format
+            or self.confidence_scores_granularity == "block"
+            or self.format in ("markdown", "html")
+        )
+
+    @model_validator(mode="after")
+    def _check_annotations(self) -> Self:
+        """Raises InvalidRequest for an annotation that has no place in the answer, or a prompt without a form."""
+        if self.document_annotation_prompt is not None and self.document_annotation_format is None:
+            text = "'document_annotation_prompt' needs 'document_annotation_format'."
+            raise InvalidRequest(text, param="document_annotation_prompt")
+        if self.annotated is not None and self.format != "json":
+            raise InvalidRequest(f"{self.annotated!r} needs format=json.", param=self.annotated)
+        return self
+
+    @property
+    def annotated(self) -> str | None:
+        """The field that asks for an annotation, if there is one."""
+        return next((name for name in ANNOTATIONS[:2] if getattr(self, name) is not None), None)
 
     @property
     def ignored(self) -> list[str]:
         """Fields nobody knows, to be named in the response's header."""
-        return sorted(set(self.model_extra or {}) - _NO_EFFECT - frozenset(_UNSUPPORTED))
+        return sorted(set(self.model_extra or {}) - _NO_EFFECT)
 
 
 class _Url(BaseModel):
@@ -84,16 +124,24 @@ class OcrSource(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
-    type: Literal["document_url", "image_url", "base64"]
+    type: Literal["document_url", "image_url", "base64", "file"] | None = None
     document_url: str | None = None
     image_url: str | _Url | None = None
     base64: str | None = None
 
     def text(self) -> str:
         """The data, under the field that `type` names."""
-        value = {"document_url": self.document_url, "image_url": self.image_url, "base64": self.base64}[self.type]
-        if value is None:
-            raise InvalidRequest(f"Missing required parameter: 'document.{self.type}'.", param=f"document.{self.type}")
+        values: dict[str, str | _Url | None] = {
+            "document_url": self.document_url,
+            "image_url": self.image_url,
+            "base64": self.base64,
+        }
+        kind: str = self.type or next((name for name, value in values.items() if value is not None), "document_url")
+        if kind == "file":
+            text = "Files are not stored here: send the document as a data: URL in 'document_url' or 'image_url'."
+            raise UnsupportedValue(text, param="document.type")
+        if (value := values[kind]) is None:
+            raise InvalidRequest(f"Missing required parameter: 'document.{kind}'.", param=f"document.{kind}")
         return value.url if isinstance(value, _Url) else value
 
 
@@ -112,111 +160,3 @@ class OcrJsonRequest(OcrFields):
         if self.image is None:
             raise InvalidRequest("Missing required parameter: 'document'.", param="document")
         return self.image, "image"
-
-
-# ---- responses
-
-
-class OcrLineOut(Wire, frozen=True):
-    """`confidence`, `polygon` and `bbox` are null where the engine gives none."""
-
-    text: str
-    confidence: float | None
-    polygon: tuple[tuple[float, float], ...] | None
-    bbox: tuple[float, float, float, float] | None
-
-
-class OcrTimingsOut(Wire, frozen=True):
-    queue_ms: float
-    decode_ms: float
-    recognize_ms: float
-
-
-class Dimensions(Wire, frozen=True):
-    """Pixels; `dpi` is null for images."""
-
-    dpi: int | None
-    height: int
-    width: int
-
-
-class OcrWarningOut(Wire, frozen=True):
-    """What the page's text may lack."""
-
-    code: str
-    message: str
-
-
-class OcrPageOut(Wire, frozen=True):
-    """A page that was read. `polygon` and `bbox` are in its pixels; `rotation` is clockwise, degrees."""
-
-    index: int
-    markdown: str
-    text: str
-    images: tuple[()]
-    dimensions: Dimensions
-    lines: tuple[OcrLineOut, ...]
-    confidence: float | None
-    rotation: int
-    skew_degrees: float
-    source: str
-    engine: str
-    truncated: bool
-    reason: str | None
-    fallback: bool
-    timings: OcrTimingsOut
-    source_reason: str | None = None
-    warnings: tuple[OcrWarningOut, ...] = ()
-    error: None = None
-
-
-class OcrPageFailed(Wire, frozen=True):
-    """A page that could not be read."""
-
-    index: int
-    error: ErrorBody
-    markdown: str = ""
-    text: str = ""
-    images: tuple[()] = ()
-    dimensions: None = None
-    lines: tuple[()] = ()
-    confidence: None = None
-
-
-class UsageInfo(Wire, frozen=True):
-    pages_processed: int
-    doc_size_bytes: int
-
-
-class OcrDocumentOut(Wire, frozen=True):
-    """The answer of /v1/ocr. For one page, its fields stand on top as well."""
-
-    id: str
-    model: str
-    text: str
-    pages: tuple[OcrPageOut | OcrPageFailed, ...]
-    usage_info: UsageInfo
-    object: str = "ocr.document"
-    lines: tuple[OcrLineOut, ...] | msgspec.UnsetType = msgspec.UNSET
-    width: int | msgspec.UnsetType = msgspec.UNSET
-    height: int | msgspec.UnsetType = msgspec.UNSET
-    rotation: int | msgspec.UnsetType = msgspec.UNSET
-    skew_degrees: float | msgspec.UnsetType = msgspec.UNSET
-    timings: OcrTimingsOut | msgspec.UnsetType = msgspec.UNSET
-
-
-class OcrJobOut(Wire, frozen=True):
-    """A job. `result` holds the pages that are done, also while others are not; null in events."""
-
-    id: str
-    status: str
-    format: str
-    created_at: int
-    expires_at: int
-    pages_total: int | None
-    pages_done: int
-    pages_failed: int
-    eta_seconds: float | None
-    error: ErrorBody | None
-    result: OcrDocumentOut | None = None
-    object: str = "ocr.job"

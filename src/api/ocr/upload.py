@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import msgspec
 from flask import request
 from werkzeug.datastructures import FileStorage
 
 from src.api.edge import auth
-from src.api.ocr.schemas import OcrFields, OcrJsonRequest
+from src.api.ocr.schemas import ANNOTATIONS, OcrFields, OcrJsonRequest
 from src.api.openai import disclosure
 from src.api.service import json_body, request_id
 from src.documents import kinds, pages
@@ -22,6 +23,7 @@ from src.ipc.messages.ocr import OcrDocument, OcrRequest, Presence
 
 _URL = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _HEAD = 64
+_MISTRAL_CLIENT = "mistral-client"
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,13 @@ def receive() -> Upload:
         UnsupportedMedia: for another content type.
     """
     upload = _from_json() if request.mimetype == "application/json" else _from_form()
-    upload.fields.refuse_unsupported()
     disclosure.note(*upload.fields.ignored)
     upload.fields.ranges()  # so that a bad selection is refused before anything is sent on
     return upload
 
 
 def _from_json() -> Upload:
-    body = OcrJsonRequest.model_validate(json_body())
+    body = _with_pages(OcrJsonRequest.model_validate(json_body()))
     text, param = body.text()
     if _URL.match(text[:_HEAD]):
         raise InvalidRequest("Only data: URLs and base64 are read; nothing is fetched.", param=param)
@@ -87,16 +88,38 @@ def _from_json() -> Upload:
     return Upload(data, base64=True, kind=kind, fields=body)
 
 
+def _with_pages(body: OcrJsonRequest) -> OcrJsonRequest:
+    """Mistral's client counts the pages of a string from 0, and so does whoever names page 0."""
+    text = body.pages
+    if not isinstance(text, str):
+        return body
+    if request.headers.get("User-Agent", "").startswith(_MISTRAL_CLIENT) or pages.names_page_zero(text):
+        return body.model_copy(update={"pages": pages.from_zero(text)})
+    return body
+
+
 def _from_form() -> Upload:
     if request.mimetype != "multipart/form-data":
         raise UnsupportedMedia("Send multipart/form-data with a file, or application/json with a base64 document.")
     file: FileStorage | None = request.files.get("file") or request.files.get("image_file")
     if file is None:
         raise InvalidRequest("Missing required parameter: 'file'.", param="file")
-    fields = OcrFields.model_validate({**request.args.to_dict(), **request.form.to_dict()})
+    fields = OcrFields.model_validate(_parsed({**request.args.to_dict(), **request.form.to_dict()}))
     data = file.read()
     kind = kinds.kind(data[: kinds.HEAD_BYTES])
     if kind is None:
         what = "is empty (0 bytes)" if not data else f"is not a {kinds.FORMATS} file"
         raise InvalidImage(f"The file {what}.", param="file")
     return Upload(data, base64=False, kind=kind, fields=fields)
+
+
+def _parsed(fields: dict[str, str]) -> dict[str, object]:
+    """A form's values; those that are objects are JSON."""
+    made: dict[str, object] = dict(fields)
+    for name in ANNOTATIONS[:2]:
+        if name in fields:
+            try:
+                made[name] = msgspec.json.decode(fields[name])
+            except msgspec.DecodeError:
+                raise InvalidRequest(f"{name!r} must be a JSON object.", param=name) from None
+    return made

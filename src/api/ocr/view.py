@@ -11,6 +11,8 @@ from src.api.generation.recorder import Recorder
 from src.api.generation.streaming import collect
 from src.api.ocr import formats, shapes
 from src.api.ocr import upload as ocr_upload
+from src.api.ocr.annotations import annotate
+from src.api.ocr.page_parts import View
 from src.api.ocr.recorder import DocumentRecorder, PageEvent, PageRecorder
 from src.api.ocr.upload import Upload
 from src.api.service import Service, json_response, request_id, service
@@ -51,7 +53,12 @@ def _answer(pages: list[OcrPage], upload: Upload) -> Response:
     if errors and len(errors) == len(pages):
         first = errors[0]
         raise first.error()
-    return formats.response(request_id(), pages, len(upload.data), upload.fields.format)
+    fields = upload.fields
+    view = View.of(fields)
+    if fields.format == "json" and fields.annotated:
+        shown = shapes.document(request_id(), pages, len(upload.data), view)
+        return json_response(annotate(shown, pages, fields))
+    return formats.response(request_id(), pages, len(upload.data), fields.format, view)
 
 
 def _image(shared: Service, upload: Upload) -> list[OcrPage]:
@@ -61,7 +68,8 @@ def _image(shared: Service, upload: Upload) -> list[OcrPage]:
 
 def _document(shared: Service, upload: Upload) -> list[OcrPage] | OcrJob:
     settings = shared.settings
-    as_job: Presence = "beyond_limit" if "respond-async" in request.headers.get("Prefer", "").lower() else "never"
+    wanted = "respond-async" in request.headers.get("Prefer", "").lower() and not upload.fields.annotated
+    as_job: Presence = "beyond_limit" if wanted else "never"
     timeout_s = max(settings.request_timeout, page_timeout_s(shared))
     document = upload.document(as_job, settings.ocr_sync_pages, timeout_s, "normal")
     *pages, last = collect(open_pages(shared, document, DocumentRecorder(shared.metrics), timeout_s))

@@ -17,7 +17,8 @@ class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """How pages are read. `dpi`: of PDF pages, 0 is OCR_DPI. `picture`: also return each page as a JPEG.
 
     `structure`: find headings, lists, tables, running heads and feet (`OcrResult.blocks`).
-    `password`: of an encrypted PDF; it is never logged.
+    `figures`: also return what the page's figures show, as JPEGs. `overlay`: draw the boxes of blocks, or of lines, on
+    the picture. `password`: of an encrypted PDF; it is never logged.
     """
 
     dpi: int = 0
@@ -26,6 +27,8 @@ class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     picture: bool = False
     structure: bool = False
     password: str = ""
+    figures: bool = False
+    overlay: bool = False
 
 
 class OcrRequest(Message, frozen=True):
@@ -91,12 +94,23 @@ class OcrJobRequest(Message, frozen=True):
     owner: str | None = ""
 
 
-class OcrLine(msgspec.Struct, frozen=True):
-    """One line of text. `polygon`: four (x, y) corners, pixels of the given image, clockwise from the line's start."""
+class OcrWord(msgspec.Struct, frozen=True):
+    """A word of a line, with the corners of its place."""
+
+    text: str
+    polygon: tuple[tuple[float, float], ...]
+
+
+class OcrLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of text. `polygon`: four (x, y) corners, pixels of the given image, clockwise from the line's start.
+
+    `words`: empty where the engine does not say where they are.
+    """
 
     text: str
     confidence: float | None
     polygon: tuple[tuple[float, float], ...]
+    words: tuple[OcrWord, ...] = ()
 
 
 class OcrWarning(msgspec.Struct, frozen=True):
@@ -119,7 +133,8 @@ class OcrResult(Message, frozen=True):
 
     `source`: OCR, the PDF's text layer, or both; `source_reason`: why. `truncated`: the recognizer was stopped
     (`reason`: length or repetition). `fallback`: read by the bundled recognizer. `picture`: a JPEG, if requested.
-    `blocks`: the page's parts in reading order, if structure was requested and the recognizer gives positions.
+    `blocks`: the page's parts in reading order, if structure was requested and the recognizer gives positions;
+    `figures`: JPEGs of those that are figures, in their order, if requested.
     """
 
     engine: str
@@ -140,6 +155,7 @@ class OcrResult(Message, frozen=True):
     source_reason: str = ""
     warnings: tuple[OcrWarning, ...] = ()
     blocks: tuple[OcrBlock, ...] = ()
+    figures: tuple[bytes, ...] = ()
 
 
 class OcrContents(Message, frozen=True):
