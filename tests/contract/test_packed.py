@@ -25,6 +25,7 @@ from src.engine.mlx.lm import LmBackend  # noqa: E402
 from src.engine.mlx.packed import Packing, pack  # noqa: E402
 from src.engine.mlx.sampling import SamplingRow  # noqa: E402
 from src.engine.progress import LoadMeter  # noqa: E402
+from src.errors import ModelLoadFailed  # noqa: E402
 from src.ipc.messages.chat import Sampling  # noqa: E402
 from src.settings import Settings  # noqa: E402
 from tests.contract import test_prefix as plain  # noqa: E402
@@ -259,3 +260,11 @@ def test_the_start_says_what_packing_does_not_promise(random_model: Path) -> Non
             logger.remove(sink)
     assert not any("other words" in line for line in said["off"])
     assert sum("other words" in line for line in said["8"]) == 1
+
+
+def test_a_model_without_room_for_a_context_is_refused(random_model: Path) -> None:
+    """Its weights fit, nothing beside them does: an error with both numbers, not a model whose context is 1."""
+    fits = engine(random_model, "off")
+    share = (fits.info.weight_bytes + 4096) / (fits.device.memory_total_bytes or 1)
+    with pytest.raises(ModelLoadFailed, match="its engine may take"):
+        engine(random_model, "off", mlx_memory_fraction=share)

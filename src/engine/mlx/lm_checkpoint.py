@@ -38,6 +38,7 @@ from src.engine.mlx.weights import (
     parameter_count,
     read_model,
     refuse_too_large,
+    too_large,
     weight_bytes,
 )
 from src.engine.progress import LoadMeter
@@ -50,6 +51,7 @@ from src.settings import Settings
 
 # the prefix cache takes at most a quarter of the memory beside the weights
 _PREFIX_SHARE = 4
+_LEAST_CONTEXT = 128  # tokens; with room for fewer, a model answers nothing
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,18 @@ def read(
     revision = of_checkpoint(folder, settings, store.sources(model, settings))
     config = checkpoint.read_config(folder)
     clean()
-    refuse_too_large(folder, model)
+    budget = budget_bytes(settings, device)
+    refuse_too_large(folder, model, budget)
     float32 = settings.cpu_dequantize if device.kind == "cpu" and sys.platform == "linux" else None
     reload = partial(read_model, folder, float32, progress, load)
     read_parts = partial(_read_parts, model, folder, config, settings, reload, speaker, float32)
     parts = _checked(read_parts, revision, model)
-    beside = _budget(settings, device) - parts.weight_bytes
+    beside = budget - parts.weight_bytes
     context = _context(config, settings, beside, parts.cost)
+    if context < min(_LEAST_CONTEXT, catalog.context_length(config, settings.max_model_len)):
+        raise too_large(
+            model, parts.weight_bytes + parts.cost.row_bytes + _LEAST_CONTEXT * parts.cost.token_bytes, budget
+        )
     info = _info(model, config, parts, context, revision, time.monotonic() - began)
     vocabulary = Vocabulary(parts.tokenizer, parts.vocabulary_size)
     prefixes = fingerprint(revision.digest, mlx_lm.__version__, device.kind, info.dtype, parts.packing)
@@ -219,7 +226,8 @@ def divide(beside: int, prefix_bytes: int, cost: kv.KvCost) -> Room:
     return Room(prefix, KvRoom(beside - prefix, cost.token_bytes, cost.row_bytes))
 
 
-def _budget(settings: Settings, device: DeviceReading) -> int:
+def budget_bytes(settings: Settings, device: DeviceReading) -> int:
+    """What the engine may take in all: weights, caches and what runs."""
     return settings.memory_budget_mb << 20 or int(settings.mlx_memory_fraction * (device.memory_total_bytes or 0))
 
 

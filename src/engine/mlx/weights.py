@@ -38,11 +38,20 @@ def load_text(folder: Path) -> tuple[Any, dict[str, Any]]:
     return model, config
 
 
-def refuse_too_large(folder: Path, model: str) -> None:
-    """Refuse weights that do not fit into memory, before the machine swaps.
+def too_large(model: str, needed: int, budget: int) -> ModelLoadFailed:
+    """What an operator reads who gave a model more than its engine may take: both numbers, and what changes them."""
+    return ModelLoadFailed(
+        f"The model {model!r} needs {needed >> 20} MB; its engine may take {budget >> 20} MB. Give it more with "
+        "MLX_MEMORY_FRACTION or MEMORY_BUDGET_MB (on a Mac also `sudo sysctl iogpu.wired_limit_mb=MB`), or serve a "
+        "smaller or more strongly quantised one."
+    )
+
+
+def refuse_too_large(folder: Path, model: str, budget: int | None = None) -> None:
+    """Refuse weights that do not fit into memory, before the machine swaps. `budget`: bytes the engine may take.
 
     Raises:
-        ModelLoadFailed: this machine can never hold it.
+        ModelLoadFailed: this machine, or this engine, can never hold it.
         MemoryError: it cannot now, beside what else is there.
     """
     needed = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
@@ -50,6 +59,8 @@ def refuse_too_large(folder: Path, model: str) -> None:
     text = f"The model {model!r} needs {needed >> 20} MB for its weights;"
     if not fits(needed, memory.total):
         raise ModelLoadFailed(f"{text} this machine has {memory.total >> 20} MB of memory.")
+    if budget is not None and needed > budget:
+        raise too_large(model, needed, budget)
     if not fits(needed, memory.available):
         raise MemoryError(f"{text} {memory.available >> 20} MB of memory are free.")
 
