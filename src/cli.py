@@ -32,7 +32,7 @@ from src.commands import (
 )
 from src.commands.asking import print_problems
 from src.errors import ExitCode
-from src.settings import Settings, SettingsError
+from src.settings import VERSION, Settings, SettingsError
 
 _EPILOG = "Settings come from the environment and .env; `run.py config` shows them."
 
@@ -100,6 +100,7 @@ def _discard_output() -> None:
 
 def make_parser() -> ArgumentParser:
     parser = ArgumentParser(prog="run.py", description="An OpenAI-compatible server.", epilog=_EPILOG)
+    parser.add_argument("--version", action="version", version=f"stoker {VERSION}")
     parser.add_argument("--mode", choices=("prod", "dev", "backends"), help="start: all, all with reload, without web")
     parser.add_argument("--lifeline", type=int, metavar="PID", help="with --mode backends: end when this process ends")
     parser.add_argument("--service", action="store_true", help="use the settings of the installed systemd unit")

@@ -137,6 +137,25 @@ def append(path: Path, line: str) -> None:
         file.write(line)
 
 
+def remove(path: Path, name: str) -> None:
+    """Take a name's line out of the file, which is replaced whole.
+
+    Raises:
+        ValueError: the file has no such name.
+        OSError: it cannot be read or written.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if line.split()[:1] != [name]]
+    if len(kept) == len(lines):
+        raise ValueError(f"{path} has no key named {name!r}; one in API_KEYS is removed there.")
+    info, partial = path.stat(), path.with_name(f"{path.name}.new")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.writelines(kept)
+    os.chown(partial, info.st_uid, info.st_gid)
+    partial.chmod(stat.S_IMODE(info.st_mode))
+    partial.rename(path)
+
+
 def lasting_secret(path: Path) -> bytes:
     """Random bytes that are the same for every process and after every restart, in a file of its owner's alone.
 

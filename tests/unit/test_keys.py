@@ -221,3 +221,22 @@ def test_a_secret_is_in_no_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="PORT") as caught:
         load()
     assert "sk-secret" not in str(caught.value)
+
+
+def test_keys_are_listed_and_revoked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names and roles of both settings; the file keeps its other lines and its mode; a name that is none is said."""
+    path = tmp_path / "keys"
+    monkeypatch.setenv("API_KEYS_FILE", str(path))
+    monkeypatch.setenv("API_KEYS", "carol:metrics:sk-0123456789abcdef")
+    for name in ("alice", "bob"):
+        assert cli.main(["key", "new", name]) == ExitCode.OK
+    capsys.readouterr()
+    assert cli.main(["key", "list"]) == ExitCode.OK
+    assert capsys.readouterr().out.splitlines()[1:] == ["alice  user", "bob    user", "carol  metrics"]
+    assert cli.main(["key", "revoke", "alice"]) == ExitCode.OK
+    assert [line.split()[0] for line in path.read_text().splitlines()] == ["bob"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    for arguments in (["revoke", "alice"], ["revoke", "carol"], ["revoke"], ["new"]):
+        assert cli.main(["key", *arguments]) == ExitCode.FAILURE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 
 from src.api.edge import auth
 from src.api.service import json_response, service
@@ -65,8 +65,10 @@ def livez() -> Response:
 @blueprint.get("/readyz")
 @blueprint.get("/health")
 def readyz() -> Response:
-    """Chat and OCR can be served now."""
+    """Chat and OCR can be served now; `?chat` or `?ocr` asks for that part alone."""
     reasons = _not_ready(service().backends.status(), service().settings.default_model)
+    if ("chat" in request.args) != ("ocr" in request.args):
+        reasons = {name: why for name, why in reasons.items() if _concerns(name, ocr="ocr" in request.args)}
     if service().inflight.draining:
         reasons["web"] = "shutting down"
     return json_response(Ready("unavailable" if reasons else "ok", reasons), _UNAVAILABLE if reasons else 200)
@@ -141,6 +143,11 @@ def _not_ready(status: SystemStatus | None, default_model: str) -> dict[str, str
         elif model.wanted or (model.pinned and model.state != "gpu"):
             reasons[model.child] = _why(child) if child is not None and child.state == "backoff" else model.state
     return reasons
+
+
+def _concerns(name: str, *, ocr: bool) -> bool:
+    """Whether what is not ready keeps this part from being served; the supervisor keeps both."""
+    return name == "supervisor" or (name == "ocr") == ocr
 
 
 def _why(child: ChildStatus) -> str:

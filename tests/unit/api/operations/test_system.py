@@ -62,6 +62,23 @@ def test_ready_means_that_requests_can_be_served(
     assert response.get_json() == {"status": "unavailable" if reasons else "ok", "reasons": reasons}
 
 
+@pytest.mark.parametrize(
+    ("query", "missing"),
+    [
+        ("?chat", ["engine:demo"]),
+        ("?ocr", ["ocr"]),
+        ("?chat&ocr", ["engine:demo", "ocr"]),
+        ("?x=1", ["engine:demo", "ocr"]),
+    ],
+)
+def test_a_part_is_asked_for_alone(query: str, missing: list[str], site: Site) -> None:
+    """OCR's trouble does not take chat out of a load balancer, nor the other way round."""
+    both = site(table(engine="backoff", ocr="starting"))
+    assert sorted(both.get(f"/readyz{query}").get_json()["reasons"]) == missing
+    assert site(table(ocr="starting")).get("/readyz?chat").status_code == 200
+    assert site(None).get(f"/readyz{query}").status_code == 503
+
+
 def test_a_draining_service_is_not_ready(site: Site) -> None:
     """A load balancer sends nothing more as soon as the shutdown begins."""
     client = site(table())
