@@ -265,6 +265,6 @@ def test_the_start_says_what_packing_does_not_promise(random_model: Path) -> Non
 def test_a_model_without_room_for_a_context_is_refused(random_model: Path) -> None:
     """Its weights fit, nothing beside them does: an error with both numbers, not a model whose context is 1."""
     fits = engine(random_model, "off")
-    share = (fits.info.weight_bytes + 4096) / (fits.device.memory_total_bytes or 1)
+    share = ((fits.info.weight_bytes or 0) + 4096) / (fits.device.memory_total_bytes or 1)
     with pytest.raises(ModelLoadFailed, match="its engine may take"):
         engine(random_model, "off", mlx_memory_fraction=share)
