@@ -108,11 +108,7 @@ def read(
     read_parts = partial(_read_parts, model, folder, config, settings, reload, speaker, float32)
     parts = _checked(read_parts, revision, model)
     beside = budget - parts.weight_bytes
-    context = _context(config, settings, beside, parts.cost)
-    if context < min(_LEAST_CONTEXT, catalog.context_length(config, settings.max_model_len)):
-        raise too_large(
-            model, parts.weight_bytes + parts.cost.row_bytes + _LEAST_CONTEXT * parts.cost.token_bytes, budget
-        )
+    context = _context(model, config, settings, parts, budget)
     info = _info(model, config, parts, context, revision, time.monotonic() - began)
     vocabulary = Vocabulary(parts.tokenizer, parts.vocabulary_size)
     prefixes = fingerprint(revision.digest, mlx_lm.__version__, device.kind, info.dtype, parts.packing)
@@ -231,10 +227,16 @@ def budget_bytes(settings: Settings, device: DeviceReading) -> int:
     return settings.memory_budget_mb << 20 or int(settings.mlx_memory_fraction * (device.memory_total_bytes or 0))
 
 
-def _context(config: dict[str, Any], settings: Settings, beside: int, cost: kv.KvCost) -> int:
-    """Tokens a sequence may have: the model's, MAX_MODEL_LEN's, and what memory holds beside the weights."""
-    own = catalog.context_length(config, settings.max_model_len)
-    fitting = checkpoint.fitting_context(own, cost.token_bytes, beside - cost.row_bytes)
+def _context(model: str, config: dict[str, Any], settings: Settings, parts: _Parts, budget: int) -> int:
+    """Tokens a sequence may have: the model's, MAX_MODEL_LEN's, and what memory holds beside the weights.
+
+    Raises:
+        ModelLoadFailed: memory holds too few for any use.
+    """
+    own, cost = catalog.context_length(config, settings.max_model_len), parts.cost
+    fitting = checkpoint.fitting_context(own, cost.token_bytes, budget - parts.weight_bytes - cost.row_bytes)
+    if fitting < min(own, _LEAST_CONTEXT):
+        raise too_large(model, parts.weight_bytes + cost.row_bytes + _LEAST_CONTEXT * cost.token_bytes, budget)
     if fitting < own:
         logger.warning("the context is {} tokens of the model's {}: its KV cache has no more memory", fitting, own)
     return fitting
