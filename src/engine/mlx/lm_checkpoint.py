@@ -107,7 +107,6 @@ def read(
     reload = partial(read_model, folder, float32, progress, load)
     read_parts = partial(_read_parts, model, folder, config, settings, reload, speaker, float32)
     parts = _checked(read_parts, revision, model)
-    beside = budget - parts.weight_bytes
     context = _context(model, config, settings, parts, budget)
     info = _info(model, config, parts, context, revision, time.monotonic() - began)
     vocabulary = Vocabulary(parts.tokenizer, parts.vocabulary_size)
@@ -119,7 +118,7 @@ def read(
         device,
         checkpoint.default_sampling(folder),
         vocabulary,
-        divide(beside, settings.prefix_cache_mb << 20, parts.cost),
+        divide(budget - parts.weight_bytes, settings.prefix_cache_mb << 20, parts.cost),
         revision,
         partial(_read_again, reload, parts.packing, revision),
         partial(_open_disk, settings, prefixes),
