@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from src.api.anthropic import schemas as shapes
-from src.api.openai import parts as openai_parts
-from src.api.openai import translation
+from src.api.openai import spellings, translation
 from src.errors import InvalidRequest, UnsupportedValue
 
 _PDF = "application/pdf"
@@ -97,7 +96,7 @@ class Conversation:
             return [*head, _text(_decoded(source.data, param))]
         if source.type == "base64" and source.media_type == _PDF:
             context = [_text(f"{block.context}\n")] if block.context else []
-            return [*context, openai_parts.pdf(source.data or "", block.title, origin=param)]
+            return [*context, spellings.pdf(source.data or "", block.title, origin=param)]
         if in_result:
             return [*head, self._left_out("document", f"[a document ({source.media_type}): it is not read here]")]
         raise UnsupportedValue(f"Documents of type {source.media_type!r} are not read here.", param=param)

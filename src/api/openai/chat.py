@@ -11,8 +11,8 @@ from src.api.generation import streaming
 from src.api.generation.streaming import Event
 from src.api.openai import convert, disclosure, translation
 from src.api.openai.convert import ChunkWriter
-from src.api.openai.legacy import to_tools
 from src.api.openai.schemas import ChatCompletion, ChatCompletionRequest, StreamOptions
+from src.api.openai.spellings import to_tools
 from src.api.service import json_body, service
 from src.errors import ServiceError
 from src.ipc.messages.chat import ChoiceEnded, Delta, GenerateRequest, PromptProgress

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from src.api.openai import parts, translation
 from src.api.openai import schemas_responses as shapes
+from src.api.openai import spellings, translation
 from src.api.openai.custom_input import INPUT
 from src.api.openai.response_tools import flat_name
 from src.errors import InvalidRequest, UnsupportedValue
@@ -119,7 +119,7 @@ def _part(part: shapes.Part, param: str) -> dict[str, Any]:
     if isinstance(part, shapes.InputImage):
         return {"type": "image_url", "image_url": {"url": part.image_url, "detail": part.detail}}
     if isinstance(part, shapes.InputFile):
-        return parts.pdf(part.file_data, part.filename, origin=param)
+        return spellings.pdf(part.file_data, part.filename, origin=param)
     return {"type": "text", "text": part.text or part.refusal}
 
 

@@ -26,7 +26,7 @@ from src.api.generation.generation import EventKinds, Generation, RequestTimeout
 from src.api.generation.inflight import ClientGone
 from src.api.generation.recorder import ChatRecorder, Recorder, Uncounted
 from src.api.generation.streaming import Answering, Event, StreamWriter, admitted, collect, stream
-from src.api.openai import convert, disclosure, parts
+from src.api.openai import convert, disclosure, spellings
 from src.api.openai.fetch import Fetcher
 from src.api.openai.pdf_reader import PdfReader
 from src.api.openai.schemas import ChatCompletionRequest
@@ -61,7 +61,7 @@ def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateReque
 
 def read(fields: dict[str, Any]) -> ChatCompletionRequest:
     """A body whose fields are sorted; its parts may be spelled as any client does."""
-    parts.normalize(fields.get("messages"))
+    spellings.normalize(fields.get("messages"))
     return ChatCompletionRequest.model_validate(fields)
 
 

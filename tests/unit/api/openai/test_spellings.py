@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from src.api.openai.parts import normalize
+from src.api.openai.spellings import normalize
 
 URL = "data:image/png;base64,AAAA"
 SPELLINGS: list[dict[str, Any]] = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from src.api.openai.legacy import to_tools
+from src.api.openai.spellings import to_tools
 from src.errors import InvalidRequest
 
 F = {"name": "f", "parameters": {"type": "object"}}
