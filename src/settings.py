@@ -33,6 +33,7 @@ ToolFormat = Literal[
     "none",
     "apertus",
     "command",
+    "deepseek_v3",
     "deepseek_v31",
     "deepseek_v32",
     "deepseek_v4",

@@ -282,8 +282,9 @@ class Backend(Protocol):
 
 
 def has_formed_tools(request: GenerateRequest) -> bool:
-    """Whether the model may call a tool whose input has a form of its own."""
-    return request.tool_choice.mode == "auto" and any(tool.input_format is not None for tool in request.tools)
+    """Whether the model may call a tool whose input has a form of its own, or must keep to its schema."""
+    formed = any(tool.input_format is not None or tool.strict for tool in request.tools)
+    return request.tool_choice.mode == "auto" and formed
 
 
 def is_constrained(request: GenerateRequest) -> bool:

@@ -87,10 +87,17 @@ def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback |
 
 def _load_and_run(model: str, settings: Settings, server: EngineServer, progress: LoadMeter) -> ExitCode:
     signal.signal(signal.SIGTERM, lambda *_: _give_up(server))  # loading can be given up at any point
+    loaded = _loaded(model, settings, server, progress)
+    return loaded if isinstance(loaded, ExitCode) else _run(loaded, model, settings, server)
+
+
+def _loaded(model: str, settings: Settings, server: EngineServer, progress: LoadMeter) -> Backend | ExitCode:
+    """The model, loaded and warm; or why not, said to whoever asks."""
     try:
         progress.step()  # what an engine imports is in
         backend = _load(model, settings, progress)
         progress.step()
+        warm_up(backend, progress)
     except ModelLoadFailed as error:
         logs.model.error("{}", error.message)
         server.failed(error, _LINGER_S)
@@ -104,7 +111,11 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer, progress
         server.postponed(str(error), _LINGER_S)
         return ExitCode.ENGINE_FAULT
     except Exception as error:  # noqa: BLE001  # process boundary, as below
-        return _fault(error)
+        return _unfit(error, model, server)
+    return backend
+
+
+def _run(backend: Backend, model: str, settings: Settings, server: EngineServer) -> ExitCode:
     scheduler = Scheduler(
         backend,
         max_num_seqs=settings.max_num_seqs,
@@ -118,7 +129,6 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer, progress
         device=device_lock.turns(settings, "cpu" if backend.device.kind == "cpu" else "gpu"),
     )
     try:
-        warm_up(backend, progress)
         server.ready(backend, scheduler)
         logs.model.info("{} is ready: {}", model, backend.info)
         signal.signal(signal.SIGTERM, lambda *_: scheduler.stop())
@@ -129,6 +139,15 @@ def _load_and_run(model: str, settings: Settings, server: EngineServer, progress
         return _fault(error)
     backend.close()
     return ExitCode.OK
+
+
+def _unfit(error: Exception, model: str, server: EngineServer) -> ExitCode:
+    """The warm-up failed: tried again only where it was the GPU or the memory."""
+    if of_gpu(error):
+        return _fault(error)
+    failure = _verdict(error, model)
+    server.failed(failure, _LINGER_S)
+    return ExitCode.MODEL
 
 
 def _fault(error: Exception) -> ExitCode:
@@ -147,15 +166,14 @@ def _load(model: str, settings: Settings, progress: LoadMeter) -> Backend:
     except (ModelLoadFailed, MemoryError, FilesChanged):
         raise
     except Exception as error:  # noqa: BLE001  # a checkpoint can make a loader raise anything
-        raise _verdict(error, model) from None
+        raise (error if of_gpu(error) else _verdict(error, model)) from None
 
 
-def _verdict(error: Exception, model: str) -> Exception:
-    """Trying again will not help, unless it was the GPU that failed."""
-    if of_gpu(error):
-        return error
+def _verdict(error: Exception, model: str) -> ModelLoadFailed:
+    """Trying again will not help."""
     logs.model.opt(exception=error).error("loading {} failed", model)
-    return ModelLoadFailed(f"The model {model!r} cannot be loaded; logs/errors.log says why.")
+    reason = " ".join(str(error).split())[:300]
+    return ModelLoadFailed(f"The model {model!r} cannot run here: {type(error).__name__}: {reason} (logs/errors.log)")
 
 
 class _Managed:

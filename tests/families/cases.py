@@ -78,6 +78,10 @@ def invoke(call: Call, prefix: str = "") -> str:
     return f'<{prefix}invoke name="{call[0]}">\n{inner}</{prefix}invoke>\n'
 
 
+def step(call: Call) -> str:
+    return invoke(call, "steptml:").replace("\n<", "<").strip()
+
+
 def dsml(call: Call) -> str:
     inner = "".join(
         f'<｜DSML｜parameter name="{key}" string="{"true" if isinstance(value, str) else "false"}">{plain(value)}'
@@ -188,7 +192,7 @@ WRITTEN = (
         broken="<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>weather<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
     ),
     Written(
-        "deepseek",
+        "deepseek-v3",
         joined(
             "<｜tool▁calls▁begin｜>",
             lambda call: (
@@ -258,9 +262,7 @@ WRITTEN = (
         "step-3",
         joined(
             "<｜tool_calls_begin｜>",
-            lambda call: (
-                f"<｜tool_call_begin｜>function<｜tool_sep｜>{invoke(call, 'steptml:').strip()}<｜tool_call_end｜>"
-            ),
+            lambda call: f"<｜tool_call_begin｜>function<｜tool_sep｜>{step(call)}<｜tool_call_end｜>",
             "<｜tool_calls_end｜>",
             "\n",
         ),

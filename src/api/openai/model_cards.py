@@ -70,6 +70,7 @@ def card(entry: catalog.CatalogEntry, status: SystemStatus | None) -> ModelCard:
         family=loaded.family if loaded is not None else None,
         reasoning=loaded.reasoning if loaded is not None else None,
         tools=loaded.tools if loaded is not None else None,
+        batches=loaded.batches if loaded is not None else None,
         embeddings=vectors,
         pinned=model.pinned,
         running=model.running,

@@ -93,7 +93,7 @@ def _tool(tool: ToolIn | CustomToolIn) -> Tool:
     function = tool.function
     if function.parameters is None:
         return Tool(function.name, function.description)
-    return Tool(function.name, function.description, json.dumps(function.parameters))
+    return Tool(function.name, function.description, json.dumps(function.parameters), strict=function.strict is True)
 
 
 def _form(custom: CustomDef) -> InputFormat | None:

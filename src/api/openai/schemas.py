@@ -471,7 +471,8 @@ class ModelCard(Wire, frozen=True):
 
     `state`: unloaded, loading, gpu (on the device), offloading, cpu (its memory is free, its files are warm),
     restoring, unloading, failed (`detail` says why). `size_bytes`: its weights. `embeddings`: null without any.
-    `family`, `reasoning`, `tools`: what it speaks (docs/families.md).
+    `family`, `reasoning`, `tools`: what it speaks (docs/families.md). `batches`: whether its requests are
+    computed together.
     """
 
     id: str
@@ -489,6 +490,7 @@ class ModelCard(Wire, frozen=True):
     family: str | None = None
     reasoning: str | None = None
     tools: str | None = None
+    batches: bool | None = None
     embeddings: EmbeddingCard | None = None
     pinned: bool = False
     running: int = 0

@@ -65,7 +65,7 @@ class ChannelReader:
 
     @property
     def called(self) -> bool:
-        return self._calls.count > 0
+        return self._calls.called
 
     def push(self, text: str) -> Pieces:
         self._held += text

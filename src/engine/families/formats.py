@@ -42,7 +42,7 @@ class Tools:
 
     `start` and `end` stand around some; without an `end` they go to the answer's. `parse` reads what is between, or
     names the module of a library that does. `inner`: marks between them. `signs`: one group of them in a template
-    means this format. `grammar`: how a call that must be made is written (`constrained`); "" as bare JSON.
+    means this format. `forms` has how a call that must be made is written.
     """
 
     name: str
@@ -56,7 +56,6 @@ class Tools:
     bare: Bare | None = None
     arguments: Arguments = "object"
     ids: Ids = "any"
-    grammar: str = ""
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,16 @@ FORMATS = (
         tokens=("<|channel|>", "<|message|>", "<|call|>"),
     ),
     Tools(
+        "deepseek_v3",
+        "<｜tool▁calls▁begin｜>",
+        "<｜tool▁calls▁end｜>",
+        Headed(_DEEPSEEK),
+        Growth(_DEEPSEEK),
+        _DEEPSEEK_INNER,
+        signs=(("<｜tool▁calls▁begin｜>", "```json"),),
+        arguments="text",
+    ),
+    Tools(
         "deepseek_v31",
         "<｜tool▁calls▁begin｜>",
         "<｜tool▁calls▁end｜>",

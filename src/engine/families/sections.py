@@ -29,13 +29,21 @@ _REST = re.compile(r'\s*,\s*"\w+"\s*:\s*(?:"[^"]*"|null|\d+)\s*\}')
 
 
 class Calls:
-    """Numbers an answer's calls; without `parallel` the first is the only one."""
+    """Numbers an answer's calls; without `parallel` the first is the only one.
 
-    def __init__(self, new_id: Callable[[], str], *, parallel: bool) -> None:
+    A call that is not `chosen` was named by the request: its answer's reason is `stop`, as OpenAI has it.
+    """
+
+    def __init__(self, new_id: Callable[[], str], *, parallel: bool, chosen: bool = True) -> None:
         self._new_id = new_id
         self._parallel = parallel
         self._muted = False
+        self._chosen = chosen
         self.count = 0
+
+    @property
+    def called(self) -> bool:
+        return self._chosen and self.count > 0
 
     def begin(self, name: str) -> tuple[CallDelta, ...]:
         self._muted = self.count > 0 and not self._parallel

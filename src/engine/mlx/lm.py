@@ -13,8 +13,8 @@ import msgspec
 from msgspec.structs import replace
 
 from src.engine.backend import Grammar, Step, Token
-from src.engine.mlx import lm_checkpoint
-from src.engine.mlx.batch import empty_batch
+from src.engine.mlx import batch_check, lm_checkpoint
+from src.engine.mlx.batch import RowBatch, empty_batch
 from src.engine.mlx.embedding import MeanPooler
 from src.engine.mlx.lm_checkpoint import Loaded
 from src.engine.mlx.prefix.cache import PrefixCache
@@ -59,24 +59,46 @@ class LmBackend:
         self._reload = loaded.reload
         self._open_disk = loaded.open_disk
         self._speculation = loaded.speculation
+        self._batches: bool | None = None  # whether rows may be computed together, once that is tried
+        self.info = loaded.info
         self._on_device: ResidentModel | None = self._build(loaded.model)
         size = self.embedder.size if self.embedder is not None else None
-        self.info = replace(loaded.info, embedding_size=size)
+        self.info = replace(loaded.info, embedding_size=size, batches=self._batches is not False)
         self._matchers: dict[int, constraint.Matcher] = {}
 
     def _build(self, model: Any) -> ResidentModel:
+        if self._batches is None:
+            self._batches = self._can_batch(model)
+        together = self._settings.max_num_seqs if self._batches else 1
         prefixes = PrefixCache(model, self._room.prefix_bytes, self._open_disk())
-        speculator = self._speculation.begin() if self._speculation is not None else None
-        rows = RowGenerator(
+        speculator = self._speculation.begin() if self._speculation is not None and self._batches else None
+        batch = empty_batch(model) if speculator is None else SpeculativeBatch.start(model, speculator)
+        return ResidentModel(self._rows(model, prefixes, batch, together), prefixes, MeanPooler.of(model), speculator)
+
+    def _rows(self, model: Any, prefixes: PrefixCache, batch: RowBatch, together: int) -> RowGenerator:
+        return RowGenerator(
             model,
             prefixes,
-            empty_batch(model) if speculator is None else SpeculativeBatch.start(model, speculator),
+            batch,
             stop_tokens=[(token,) for token in self._end_tokens],
-            completion_batch_size=self._settings.max_num_seqs,
-            prefill_batch_size=self._settings.max_num_seqs,
+            completion_batch_size=together,
+            prefill_batch_size=together,
             prefill_step_size=self._settings.prefill_step_size,
         )
-        return ResidentModel(rows, prefixes, MeanPooler.of(model), speculator)
+
+    @property
+    def _tolerance(self) -> float:
+        return batch_check.FLOAT32 if self.info.dtype == "float32" else batch_check.HALF
+
+    def _can_batch(self, model: Any) -> bool:
+        """Whether a batch of this architecture gives what its rows give alone."""
+        if self._settings.max_num_seqs == 1:
+            return True
+        probes = batch_check.text_probes(self._vocabulary.size)
+        nothing = PrefixCache(model, 0)
+        return batch_check.can_batch(
+            self.info.name, lambda rows: self._rows(model, nothing, empty_batch(model), rows), probes, self._tolerance
+        )
 
     @property
     def _resident(self) -> ResidentModel:

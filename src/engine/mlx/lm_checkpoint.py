@@ -16,7 +16,6 @@ from typing import Any
 import mlx_lm
 from loguru import logger
 from mlx.utils import tree_flatten
-from mlx_lm.utils import load_tokenizer
 
 from src import catalog
 from src.engine import checkpoint
@@ -29,6 +28,7 @@ from src.engine.mlx.packed import Packing
 from src.engine.mlx.prefix.disk import Disk, fingerprint
 from src.engine.mlx.speculation.plan import SpeculationPlan, TargetModel, plan
 from src.engine.mlx.text.language import speak
+from src.engine.mlx.text.opening import open_tokenizer
 from src.engine.mlx.text.tokenizer import LmTokenizer
 from src.engine.mlx.text.vocabulary import Vocabulary
 from src.engine.mlx.weights import (
@@ -164,7 +164,7 @@ def _read_parts(
     model, own = read()
     packing = packed.pack(speaker(model), Packing.of(settings))
     cost = kv.measure(speaker(model))
-    tokenizer = load_tokenizer(folder, {"trust_remote_code": False}, eos_token_ids=own.get("eos_token_id"))
+    tokenizer = open_tokenizer(folder, own.get("eos_token_id"))
     language = speak(name, tokenizer, settings)
     size = checkpoint.vocabulary_size(config, len(tokenizer))
     speculation = plan(TargetModel(name, folder, model, tokenizer, size, float32), settings)
@@ -250,8 +250,9 @@ def verdict(error: Exception, model: str) -> Exception:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of a loader's complaint: about the operator's own files, so it may be shown."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    """A loader's complaint in its own words: about the operator's own files, so it may be shown."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' '.join(lines[:3])}"[:300] if lines else type(error).__name__
 
 
 def _dtype(model: Any) -> str:

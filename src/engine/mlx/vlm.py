@@ -19,11 +19,10 @@ from PIL import Image
 
 from src import logs
 from src.engine import checkpoint, pictures
-from src.engine.mlx import lm_checkpoint
+from src.engine.mlx import batch_check, lm_checkpoint
 from src.engine.mlx.lm import LmBackend, ResidentModel
 from src.engine.mlx.lm_checkpoint import Loaded
 from src.engine.mlx.prefix.cache import PrefixCache
-from src.engine.mlx.sampling import SamplingRow
 from src.engine.mlx.text.tokenizer import LmTokenizer, turn_json
 from src.engine.mlx.vision import Media, VisionRows
 from src.engine.progress import LoadMeter
@@ -31,7 +30,6 @@ from src.errors import InvalidRequest, ModelLoadFailed
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart
 from src.settings import EngineSettings, Settings, work_offline
 
-_PROBE_TOKENS = 8
 _PROBE_SIDE = 64
 # what processors say of pictures they do not like, and architectures of batches they cannot compute
 _COMPLAINTS = (ValueError, TypeError, RuntimeError, LookupError, AttributeError, OSError)
@@ -87,15 +85,15 @@ class VlmBackend(LmBackend):
 
     def __init__(self, processor: Any, loaded: Loaded, settings: EngineSettings) -> None:
         self._processor = processor
-        self._together: int | None = None  # how many at once, once that is proven
         super().__init__(loaded, settings)
 
     def _build(self, model: Any) -> ResidentModel:
-        if self._together is None:
-            self._together = self._settings.max_num_seqs if self._batches(model) else 1
-        return ResidentModel(self._rows(model, self._together), PrefixCache(model.language_model, 0), None)
+        if self._batches is None:
+            self._batches = self._can_batch(model)
+        together = self._settings.max_num_seqs if self._batches else 1
+        return ResidentModel(self._vision_rows(model, together), PrefixCache(model.language_model, 0), None)
 
-    def _rows(self, model: Any, batch: int) -> VisionRows:
+    def _vision_rows(self, model: Any, batch: int) -> VisionRows:
         return VisionRows(
             model,
             self._processor,
@@ -104,40 +102,22 @@ class VlmBackend(LmBackend):
             step_size=self._settings.prefill_step_size,
         )
 
-    def _batches(self, model: Any) -> bool:
-        """Whether rows of a batch get the text that each gets alone: for some architectures they do not."""
+    def _can_batch(self, model: Any) -> bool:
         try:
             probes = self._probes()
-            alone = [self._read(self._rows(model, 1), [probe])[0] for probe in probes]
-            together = self._read(self._rows(model, len(probes)), probes)
         except _COMPLAINTS:
-            logger.opt(exception=True).info("this model's batch fails its check; one request at a time")
+            logger.opt(exception=True).info("the batch check has no pictures to try; one request at a time")
             return False
-        if alone != together:
-            logger.warning("this model's batch gives other text than its rows alone; one request at a time")
-        return alone == together
+        return batch_check.can_batch(
+            self.info.name, lambda rows: self._vision_rows(model, rows), probes, self._tolerance
+        )
 
-    def _probes(self) -> list[tuple[list[int], Media | None]]:
+    def _probes(self) -> list[batch_check.Probe]:
         """Prompts of different lengths, with a picture and without."""
         grey = Image.linear_gradient("L").resize((_PROBE_SIDE, _PROBE_SIDE)).convert("RGB")
         asked = [GenerateRequest("probe", "", (ChatMessage("user", "Hello"),)), _picture_request(grey, "What is this?")]
         asked.append(_picture_request(grey.rotate(90), "What?"))
         return [(self.tokenizer.encode(request), self.tokenizer.media(request)) for request in asked]
-
-    @staticmethod
-    def _read(rows: VisionRows, probes: list[tuple[list[int], Media | None]]) -> list[list[int]]:
-        made: dict[int, list[int]] = {}
-        for prompt, media in probes:
-            made[rows.add(prompt, _PROBE_TOKENS, SamplingRow(len(prompt), logprobs=None), "", media)] = []
-            for reply in rows.next()[1]:
-                made[reply.uid].append(reply.token)
-        left = _PROBE_TOKENS * (len(probes) + 2)
-        while left and any(len(tokens) < _PROBE_TOKENS for tokens in made.values()):
-            left -= 1
-            for reply in rows.next()[1]:
-                made[reply.uid].append(reply.token)
-        rows.close()
-        return list(made.values())
 
 
 def _picture_request(picture: Image.Image, text: str) -> GenerateRequest:

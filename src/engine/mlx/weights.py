@@ -19,6 +19,7 @@ from loguru import logger
 from mlx.utils import tree_flatten
 from mlx_lm.utils import dequantize_model, load_model
 
+from src.engine.mlx.mends import mend
 from src.engine.progress import LoadMeter
 from src.errors import ModelLoadFailed
 from src.gpu.watermarks import fits
@@ -35,7 +36,7 @@ Load = Callable[[Path], tuple[Any, dict[str, Any]]]
 def load_text(folder: Path) -> tuple[Any, dict[str, Any]]:
     """mlx-lm's module for a checkpoint and its configuration; nothing is read yet."""
     model, config = load_model(folder, lazy=True)
-    return model, config
+    return mend(model), config
 
 
 def too_large(model: str, needed: int, budget: int) -> ModelLoadFailed:

@@ -48,13 +48,14 @@ class InputFormat(msgspec.Struct, frozen=True):
 class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
     """A function the model may call; `parameters` is the text of a JSON schema.
 
-    With an `input_format` its one parameter is the string `input`.
+    With an `input_format` its one parameter is the string `input`. `strict`: its arguments keep to the schema.
     """
 
     name: str
     description: str | None = None
     parameters: str = '{"type":"object","properties":{}}'
     input_format: InputFormat | None = None
+    strict: bool = False
 
 
 class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -14,6 +14,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
     `revision` identifies the loaded files: equal ones give the same answers. Empty: unknown. `family`, and how it
     writes `reasoning` and calls of `tools`: docs/families.md; None where it does not, or nobody knows.
+    `batches`: whether requests are computed together; where a batch would change answers they are not.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     family: str | None = None
     reasoning: str | None = None
     tools: str | None = None
+    batches: bool = True
 
 
 class DeviceReading(msgspec.Struct, frozen=True):

@@ -11,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlx_lm.utils import load_tokenizer
-
 from src import logs
 from src.engine import checkpoint
 from src.engine.mlx import kv, ragged
@@ -21,6 +19,7 @@ from src.engine.mlx.speculation.batch import Drafter, LookupDrafter, Speculator,
 from src.engine.mlx.speculation.depth import Costs
 from src.engine.mlx.speculation.draft import DraftModel
 from src.engine.mlx.speculation.ngram import TOKEN_BYTES
+from src.engine.mlx.text.opening import open_tokenizer
 from src.engine.mlx.weights import read_model, refuse_too_large, weight_bytes
 from src.engine.progress import LoadMeter
 from src.errors import ModelLoadFailed
@@ -115,7 +114,7 @@ def _with_draft(target: TargetModel, settings: Settings, costs: Costs) -> Specul
     folder = checkpoint.locate(name, settings.models_path)
     if folder.samefile(target.folder):
         raise ModelLoadFailed(f"The model {name!r} is its own DRAFT_MODEL.")
-    if load_tokenizer(folder, {"trust_remote_code": False}).get_vocab() != target.tokenizer.get_vocab():
+    if open_tokenizer(folder).get_vocab() != target.tokenizer.get_vocab():
         raise ModelLoadFailed(
             f"DRAFT_MODEL {name!r} has another vocabulary than {target.name!r}: it cannot guess for it."
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,11 +19,12 @@ from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask_par
 
 from src.engine.backend import has_formed_tools
 from src.engine.families.formats import Tools
-from src.engine.mlx.text import tool_grammar
+from src.engine.families.forms import CallForm
+from src.engine.mlx.text import constrained, tool_grammar
 from src.engine.mlx.text.thinking import Gate, Thoughts
 from src.engine.mlx.text.tool_grammar import ToolMarks
 from src.errors import InvalidRequest, UnsupportedValue
-from src.ipc.messages.chat import GenerateRequest
+from src.ipc.messages.chat import GenerateRequest, Tool
 
 # at most one space between tokens: an endless run of white space is valid JSON too, and a small model may like it
 _WHITESPACE = {"whitespace_pattern": "[ ]?"}
@@ -107,22 +108,47 @@ class Grammars:
 
     def _of(self, request: GenerateRequest) -> LLMatcher | None:
         if request.json_schema is not None:
-            return self._compiled(_json(request.json_schema, "response_format"), "response_format")
-        if request.tool_choice.mode == "required":
-            calls = tool_grammar.required(request.tools, _json_of, parallel=request.tool_choice.parallel)
-            return self._compiled(calls, "tools")
-        if request.tool_choice.mode == "named":
-            (tool,) = (tool for tool in request.tools if tool.name == request.tool_choice.name)
-            return self._compiled(f"start: {tool_grammar.arguments(tool, _json_of)}", "tools")
+            return self._compiled(self._answer(request, request.json_schema), "response_format")
+        choice = request.tool_choice
+        if choice.mode == "required":
+            return self._compiled(self._required(request, request.tools, parallel=choice.parallel), "tools")
+        if choice.mode == "named":
+            named = tuple(tool for tool in request.tools if tool.name == choice.name)
+            return self._compiled(self._required(request, named, parallel=False), "tools")
         return self._chosen(request)
+
+    def _answer(self, request: GenerateRequest, schema: str) -> str:
+        """An answer of a form; where answers are messages, in one."""
+        form = _silent(constrained.form_of(self._tools, ()), request)
+        if self._tools is None or form is None or form.thought is None:
+            return _json(schema, "response_format")
+        return constrained.answer(
+            form, _json_of(schema, "response_format"), self._mark, constrained.marks_of(self._tools)
+        )
+
+    def _required(self, request: GenerateRequest, tools: Seq[Tool], *, parallel: bool) -> str:
+        """Calls as the family writes them; else a list of them as JSON, or the arguments of the one that is named."""
+        form = _silent(constrained.form_of(self._tools, tools), request)
+        if self._tools is not None and form is not None:
+            marks = constrained.marks_of(self._tools)
+            return constrained.required(form, tools, _json_of, self._mark, marks, parallel=parallel)
+        if request.tool_choice.mode == "named":
+            return f"start: {tool_grammar.arguments(tools[0], _json_of)}"
+        return tool_grammar.required(tools, _json_of, parallel=parallel)
 
     def _chosen(self, request: GenerateRequest) -> LLMatcher | None:
         """For calls that the model may make, where it is known how it writes them."""
         tools = self._tools
         if tools is None or not tools.end or not has_formed_tools(request):
             return None
-        lark = tool_grammar.chosen(request.tools, ToolMarks(tools.name, self._mark(tools.start), self._mark(tools.end)))
-        return None if lark is None else self._compiled(lark, "tools")
+        marks = ToolMarks(tools.name, self._mark(tools.start), self._mark(tools.end))
+        try:
+            lark = tool_grammar.chosen(request.tools, marks, _json_of)
+            return None if lark is None else self._compiled(lark, "tools")
+        except UnsupportedValue:
+            if any(tool.input_format is not None for tool in request.tools):
+                raise
+            return None  # clients call every tool strict: one that may be called is the model's matter then
 
     def _mark(self, text: str) -> str:
         """A mark is a token of its own in most vocabularies: then no text spells it."""
@@ -141,6 +167,11 @@ class Grammars:
             reason = matcher.get_error().strip().splitlines()[0][:300]
             raise UnsupportedValue(f"This schema is not supported: {reason}", param=param)
         return matcher
+
+
+def _silent(form: CallForm | None, request: GenerateRequest) -> CallForm | None:
+    """The form without a thought before it, where none may be."""
+    return replace(form, thought=None) if form is not None and request.thinking is False else form
 
 
 def _json(schema: str, param: str) -> str:

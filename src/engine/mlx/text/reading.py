@@ -17,6 +17,7 @@ from src.engine.families.forced import NamedReader, RequiredReader
 from src.engine.families.formats import Language, Parser, Tools
 from src.engine.families.reader import MarkedReader
 from src.engine.families.sections import Calls, reading
+from src.engine.mlx.text import constrained
 from src.engine.mlx.text.thinking import ThoughtReader
 from src.ipc.messages.chat import GenerateRequest, Tool
 
@@ -48,12 +49,22 @@ def reader(
     """
     if request.raw_prompt is not None:
         return None
-    if is_constrained(request):
+    native = has_native_form(language, request)
+    if is_constrained(request) and not native:
         form = _form(request, new_id)
         if language.reasoning is None or not language.reasoning.start or not (thinking or may_think):
             return form
         return ThoughtReader(language.reasoning.start, language.reasoning.end, form, opened=thinking)
     return _free(language, request, new_id, thinking=thinking, opened=opened)
+
+
+def has_native_form(language: Language, request: GenerateRequest) -> bool:
+    """Whether an answer of a form is written with the family's marks, and read by them."""
+    if request.json_schema is not None:
+        return language.channels == "harmony" and language.tools is not None
+    choice = request.tool_choice
+    tools = [tool for tool in request.tools if choice.mode != "named" or tool.name == choice.name]
+    return choice.mode in ("required", "named") and constrained.form_of(language.tools, tools) is not None
 
 
 def _free(
@@ -63,7 +74,7 @@ def _free(
     offered = language.tools is not None and bool(request.tools)
     tools = [tool_json(tool) for tool in request.tools]
     parse = reading(parser_of(language.tools), tools) if offered and language.tools is not None else None
-    calls = Calls(new_id, parallel=request.tool_choice.parallel)
+    calls = Calls(new_id, parallel=request.tool_choice.parallel, chosen=request.tool_choice.mode != "named")
     if language.channels:
         names = frozenset(tool.name for tool in request.tools)
         return ChannelReader(language, names, calls, parse, opened=opened)

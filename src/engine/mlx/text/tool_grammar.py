@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from src.engine.mlx.text.json_strings import escaped
-from src.ipc.messages.chat import InputFormat, Tool
+from src.ipc.messages.chat import Tool
 
 _MAX_CALLS = 8
 _INPUT = "input"
@@ -63,12 +63,12 @@ def required(tools: Sequence[Tool], schema: Schema, *, parallel: bool) -> str:
     return "\n".join(lines)
 
 
-def chosen(tools: Sequence[Tool], marks: ToolMarks) -> str | None:
+def chosen(tools: Sequence[Tool], marks: ToolMarks, schema: Schema) -> str | None:
     """Any text, with calls in it whose inputs keep to their forms; None for a format that has no grammar here."""
     writer = _WRITERS.get(marks.format)
     if writer is None:
         return None
-    bodies = [writer(tool.name, tool.input_format) for tool in tools]
+    bodies = [writer(tool, schema) for tool in tools]
     calls = [f"call{n}: head {_WS} {body}" for n, body in enumerate(bodies)]
     options = " | ".join(f"call{n}" for n in range(len(bodies)))
     fixed = [f"start: ({options})* rest", "rest: TEXT", r"TEXT: /(.|\n)*/", f"end: {_WS} {marks.end}"]
@@ -80,28 +80,30 @@ def _up_to(rule: str, mark: str) -> str:
     return f"{rule}{'[lazy]' if mark.startswith(chr(34)) else ''}: TEXT {mark}"
 
 
-def _as_json(name: str, form: InputFormat | None) -> str:
+def _as_json(tool: Tool, schema: Schema) -> str:
     """`{"name": …, "arguments": …}`, as most models write a call."""
-    head = f'"{{" {_WS} {_text(_quoted("name"))} {_WS} ":" {_WS} {_text(_quoted(name))} {_WS} "," {_WS}'
-    return f'{head} {_text(_quoted("arguments"))} {_WS} ":" {_WS} {_json_input(form)} {_WS} "}}" end'
+    head = f'"{{" {_WS} {_text(_quoted("name"))} {_WS} ":" {_WS} {_text(_quoted(tool.name))} {_WS} "," {_WS}'
+    return f'{head} {_text(_quoted("arguments"))} {_WS} ":" {_WS} {_json_input(tool, schema)} {_WS} "}}" end'
 
 
 def _quoted(text: str) -> str:
     return json.dumps(text)
 
 
-def _json_input(form: InputFormat | None) -> str:
+def _json_input(tool: Tool, schema: Schema) -> str:
+    form = tool.input_format
     if form is None:
-        return _ANY
+        return schema(tool.parameters, "tools") if tool.strict else _ANY
     if form.syntax == "regex":
         return f"%json {json.dumps(_matching(form.definition))}"
     text = f'"\\"" {_nested(escaped(form.definition))} "\\""'
     return f'"{{" {_WS} {_text(_quoted(_INPUT))} {_WS} ":" {_WS} {text} {_WS} "}}"'
 
 
-def _as_marks(name: str, form: InputFormat | None) -> str:
+def _as_marks(tool: Tool, schema: Schema) -> str:
     """`<function=NAME><parameter=input>…`, where an input stands as it is."""
-    begun = _text(f"<function={name}>")
+    del schema  # of arguments that stand as they are it says too little
+    begun, form = _text(f"<function={tool.name}>"), tool.input_format
     if form is None:
         return f"{begun} until"
     if form.syntax == "regex":
@@ -111,4 +113,4 @@ def _as_marks(name: str, form: InputFormat | None) -> str:
     return f'{begun} {_WS} "<parameter=input>\\n" {text} /\\n?/ "</parameter>" {_WS} "</function>" end'
 
 
-_WRITERS: dict[str, Callable[[str, InputFormat | None], str]] = {"hermes": _as_json, "qwen3_coder": _as_marks}
+_WRITERS: dict[str, Callable[[Tool, Schema], str]] = {"hermes": _as_json, "qwen3_coder": _as_marks}
