@@ -355,6 +355,9 @@ class OcrSettings(BaseModel):
     )
     ocr_fallback: bool = Field(True, description="Read pages on which a model loops or crashes with rapidocr.")
     ocr_max_tokens: int = Field(4096, ge=16, le=65536, description="Tokens a model may generate for one page.")
+    ocr_layout_model: bool = Field(
+        True, description="Find tables, titles and figures with a model, too, where a page's structure is requested."
+    )
     ocr_batch: int = Field(
         4,
         ge=1,

@@ -18,6 +18,7 @@ from src.documents import kinds
 from src.errors import InvalidDocument, InvalidImage, ServiceError
 from src.ocr.documents import Document, DocumentLimits
 from src.ocr.reading import Pixels, Reading
+from src.ocr.structure.words import Word
 
 OpenMember = Callable[[bytes], Document]
 
@@ -75,6 +76,11 @@ class ZipArchive(Document):
     def given_size(self, number: int) -> tuple[int, int] | None:
         document, page = self._page(number)
         return document.given_size(page)
+
+    @override
+    def words(self, number: int, dpi: int, rotation: int) -> list[Word]:
+        document, page = self._page(number)
+        return document.words(page, dpi, rotation)
 
     # ---- the files
 

@@ -16,6 +16,7 @@ from PIL import Image
 from src.documents import memory, raster
 from src.errors import InvalidImage
 from src.ocr.reading import Pixels, Reading
+from src.ocr.structure.words import Word
 from src.settings import OcrSettings
 
 MAX_SIDE = 32_000  # OpenCV's warps count columns and rows in 16 bits
@@ -43,6 +44,7 @@ class Document(Protocol):
     """Pages by number, from 0. `pages`: at most one more than the limit is counted.
 
     `given_size`: of an image, upright, whose pixels may be fewer; None where the pixels are the page.
+    `words`: of a text layer, on the page turned clockwise by `rotation`.
     """
 
     @property
@@ -53,6 +55,7 @@ class Document(Protocol):
     def text(self, number: int, dpi: int) -> tuple[Reading, tuple[int, int]] | None: ...
     def dpi(self, number: int, dpi: int) -> int | None: ...
     def given_size(self, number: int) -> tuple[int, int] | None: ...
+    def words(self, number: int, dpi: int, rotation: int) -> list[Word]: ...
     def close(self) -> None: ...
 
 

@@ -7,6 +7,7 @@ from typing_extensions import override
 from src.ocr import documents
 from src.ocr.documents import Document, DocumentLimits, ImageHeader
 from src.ocr.reading import Pixels
+from src.ocr.structure.words import Word
 
 
 class ImageFile(Document):
@@ -39,6 +40,10 @@ class ImageFile(Document):
     @override
     def given_size(self, number: int) -> tuple[int, int]:
         return self._header(number).size
+
+    @override
+    def words(self, number: int, dpi: int, rotation: int) -> list[Word]:
+        return []
 
     def _header(self, number: int) -> ImageHeader:
         return documents.header(self._data, number)

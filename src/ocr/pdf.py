@@ -22,6 +22,8 @@ from src.ocr import layout
 from src.ocr.documents import DocumentLimits
 from src.ocr.guard import OPENING, Guard, unguarded
 from src.ocr.reading import Pixels, Polygon, Reading, TextLine
+from src.ocr.structure import pdf_words
+from src.ocr.structure.words import Word
 
 Size = tuple[int, int]  # width and height
 Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
@@ -94,6 +96,13 @@ class PdfFile:
             size = self._size(page, dpi)
             reading = _reading(page, text, size)
             return (reading, size) if reading else None
+
+    def words(self, number: int, dpi: int, rotation: int) -> list[Word]:
+        """The words of its text layer, on the rendered page turned clockwise by `rotation`."""
+        with _damaged_page_errors():
+            page = self._page(number)
+            with self._guard(1), closing(page.get_textpage()) as text:
+                return pdf_words.words(page, text, self._size(page, dpi), rotation)
 
     def dpi(self, number: int, dpi: int) -> int:
         """The rendering resolution: less than requested for large pages."""

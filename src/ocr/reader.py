@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 
 from loguru import logger
 
@@ -31,10 +32,11 @@ from src.ocr.guard import Guard, unguarded
 from src.ocr.open_documents import OpenDocuments, open_image
 from src.ocr.read_ahead import ReadAhead
 from src.ocr.reading import BatchRecognizer, Pixels, Polygon, Reading, Recognizer, TextLine
+from src.ocr.structure.page import PageStructure
 
 
 class PageReader:
-    """The recognizer, a fallback recognizer (loaded on first use), and the open documents."""
+    """The recognizer, a fallback recognizer (loaded on first use), what finds blocks, and the open documents."""
 
     def __init__(
         self,
@@ -42,11 +44,13 @@ class PageReader:
         limits: DocumentLimits,
         fallback: Callable[[], Recognizer] | None = None,
         guard: Guard = unguarded,
+        structure: PageStructure | None = None,
     ) -> None:
         self._recognizer = recognizer
         self._limits = limits
         self._load_fallback = fallback
         self._fallback: Recognizer | None = None
+        self._structure = structure or PageStructure(use_model=False)
         self._read_ahead = (
             ReadAhead(recognizer) if isinstance(recognizer, BatchRecognizer) and recognizer.at_once > 1 else None
         )
@@ -108,6 +112,8 @@ class PageReader:
             pixels, size = document.pixels(request.page, dpi), document.given_size(request.page)
             return self._recognize(request, pixels, started, real_dpi, size)
         reading, size = own
+        if request.options.structure:
+            reading = self._with_blocks_of_text_layer(reading, document, request.page, dpi)
         timings = OcrTimings(0.0, time.monotonic() - started, 0.0)
         return result("text_layer", reading, size, timings, source="text_layer", dpi=real_dpi)
 
@@ -117,6 +123,8 @@ class PageReader:
         """`size`: of the page as given, of which `pixels` may be a reduction."""
         decoded = time.monotonic()
         engine, reading = self._reading(request, pixels)
+        if request.options.structure:
+            reading = replace(reading, blocks=self._structure.blocks(pixels, reading))
         timings = OcrTimings(0.0, decoded - started, time.monotonic() - decoded)
         width, height = size or (pixels.shape[1], pixels.shape[0])
         return result(
@@ -127,6 +135,16 @@ class PageReader:
             dpi=dpi,
             fallback=engine != self._recognizer.name,
         )
+
+    def _with_blocks_of_text_layer(self, reading: Reading, document: Document, number: int, dpi: int) -> Reading:
+        """Without blocks if the page cannot be rendered: its text is there."""
+        try:
+            pixels = document.pixels(number, dpi)
+        except ServiceError as error:
+            logger.info("no structure of a page that cannot be rendered: {}", error.message)
+            return reading
+        words = document.words(number, dpi, reading.rotation)
+        return replace(reading, blocks=self._structure.blocks(pixels, reading, words))
 
     def _reading(self, request: OcrRequest, pixels: Pixels) -> tuple[str, Reading]:
         """Read by the chosen engine, or by the fallback if that loops, fails, or crashed on this page before."""
@@ -192,6 +210,7 @@ def result(
         fallback=fallback,
         source_reason=source_reason,
         warnings=reading.warnings,
+        blocks=reading.blocks,
     )
 
 

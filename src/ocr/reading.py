@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from src.ipc.messages.blocks import OcrBlock
 from src.ipc.messages.ocr import OcrWarning
 
 Pixels = NDArray[np.uint8]  # rows x columns x BGR
@@ -50,7 +52,7 @@ class Reading:
     """The text of a page, lines in reading order. `rotation`: degrees clockwise that turn the page upright.
 
     `stopped`: why the recognizer stopped before the page's end; the text so far is kept.
-    `warnings`: what the text may lack.
+    `warnings`: what the text may lack. `blocks`: the page's structure, if it was requested.
     """
 
     text: str
@@ -60,12 +62,20 @@ class Reading:
     markdown: str | None = None
     stopped: StopReason | None = None
     warnings: tuple[OcrWarning, ...] = ()
+    blocks: tuple[OcrBlock, ...] = ()
 
     def scaled(self, across: float, down: float) -> Reading:
-        """With the polygons of a page that is so many times as wide and high."""
+        """With the places of a page that is so many times as wide and high."""
         if across == down == 1.0:
             return self
-        return replace(self, lines=tuple(line.scaled(across, down) for line in self.lines))
+        lines = tuple(line.scaled(across, down) for line in self.lines)
+        return replace(self, lines=lines, blocks=tuple(_block_scaled(block, across, down) for block in self.blocks))
+
+
+def _block_scaled(block: OcrBlock, across: float, down: float) -> OcrBlock:
+    left, top, right, bottom = block.box
+    box = (round(left * across, 1), round(top * down, 1), round(right * across, 1), round(bottom * down, 1))
+    return msgspec.structs.replace(block, box=box)
 
 
 class Recognizer(Protocol):

@@ -39,6 +39,7 @@ from src.ocr.guard import PageGuard
 from src.ocr.heap import Heap
 from src.ocr.reader import PageReader
 from src.ocr.resident import ResidentRecognizer
+from src.ocr.structure.page import PageStructure
 from src.settings import ModelSettings, Settings
 
 _CHUNK = 1 << 18
@@ -61,7 +62,9 @@ def main(sock: socket.socket, settings: Settings) -> None:
             cpu_s=settings.ocr_draw_timeout,
             memory_bytes=(settings.ocr_worker_memory_mb << 20) // 2,
         )
-        serve(channel, PageReader(recognizer, DocumentLimits.of(settings), fallback, guard), recognizer.idle)
+        structure = PageStructure(use_model=settings.ocr_layout_model)
+        reader = PageReader(recognizer, DocumentLimits.of(settings), fallback, guard, structure)
+        serve(channel, reader, recognizer.idle)
 
 
 def _prepare_process(nice: int) -> None:
