@@ -51,7 +51,7 @@ Each field of a request is of one class:
 * **translated**: it is honoured under another name;
 * **advisory**: leaving it aside does not change what the answer means. It is set aside and disclosed: named in
   `X-Ignored-Fields`, counted in `stoker_ignored_fields_total{field}`, in the debug log; a 400 under
-  `STRICT_FIELDS=true`. Fields that nobody knows are treated likewise;
+  `STRICT_FIELDS=true`. Fields that nobody knows are treated likewise, also inside turns, calls and tools;
 * **refused**: a 400 that names it.
 
 `docs/adr/0020-three-classes-of-fields.md` says why each advisory field is one. Beside them, hosted tools (types that

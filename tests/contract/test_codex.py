@@ -169,7 +169,7 @@ def test_some_tools_may_be_allowed(service: Service) -> None:
     ("item", "param", "named"),
     [
         ({"type": "item_reference", "id": "x"}, "input[0].type", "item_reference"),
-        ({"type": "web_search_call", "id": "x"}, "input[0].type", "web_search_call"),
+        ({"type": "computer_call", "id": "x"}, "input[0].type", "computer_call"),
         ({"role": "user", "content": [{"type": "input_audio"}]}, "input[0].content[0].type", "input_audio"),
         (
             {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_video"}]},

@@ -22,7 +22,9 @@ from tests.unit.api.openai.test_schemas import ASKING, WRONG
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "hello"}]
 MIB = 1 << 20
-WRONG_IN_JSON = [(fields, param) for fields, param in WRONG if "nan" not in str(fields)]
+# other servers' words and unknown fields, which the route takes before it checks (test_spellings)
+TAKEN = ("'color'", "'max_tokens': -1}")
+WRONG_IN_JSON = [(each, param) for each, param in WRONG if not any(word in str(each) for word in ("nan", *TAKEN))]
 
 
 def check(response: httpx.Response, status: int, code: str, param: str | None) -> dict[str, Any]:

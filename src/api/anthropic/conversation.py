@@ -126,6 +126,8 @@ def _said(block: shapes.Block | shapes.InnerBlock) -> str:
         return "\n".join((block.title, block.source, *(inner.text for inner in block.content))) + "\n"
     if isinstance(block, shapes.ToolReferenceBlock):
         return f"[The tool {block.tool_name} is available now.]"
+    if isinstance(block, shapes.CompactionBlock):
+        return f"Summary of the conversation so far:\n\n{block.content}\n" if block.content else ""
     if isinstance(block, shapes.HostedUseBlock):
         return f"[{block.name}: {json.dumps(block.input, ensure_ascii=False)}]\n"
     if isinstance(block, shapes.HostedResultBlock):

@@ -65,6 +65,13 @@ class SearchResultBlock(_OpenModel):
     content: list[TextBlock]
 
 
+class CompactionBlock(_OpenModel):
+    """A summary that stands for the turns before it."""
+
+    type: Literal["compaction"]
+    content: str | None = None
+
+
 class HostedUseBlock(_OpenModel):
     """A call of a tool that Anthropic ran, in a conversation that began there."""
 
@@ -84,7 +91,6 @@ class HostedResultBlock(_OpenModel):
         "text_editor_code_execution_tool_result",
         "tool_search_tool_result",
         "mcp_tool_result",
-        "container_upload",
     ]
     content: Any = None
 
@@ -128,6 +134,7 @@ Block = Annotated[
     | ToolReferenceBlock
     | SearchResultBlock
     | DocumentBlock
+    | CompactionBlock
     | HostedUseBlock
     | HostedResultBlock,
     Field(discriminator="type"),

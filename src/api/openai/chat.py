@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from src.api import error_handlers
 from src.api.generation import streaming
 from src.api.generation.streaming import Event
-from src.api.openai import convert, disclosure, translation
+from src.api.openai import body_spellings, convert, disclosure, translation
 from src.api.openai.convert import ChunkWriter
 from src.api.openai.schemas import ChatCompletion, ChatCompletionRequest, StreamOptions
 from src.api.openai.spellings import to_tools
@@ -24,6 +24,7 @@ blueprint = Blueprint("chat", __name__)
 def create() -> Response:
     shared = service()
     fields = disclosure.settle("chat", json_body())
+    disclosure.note(*body_spellings.normalize(fields))
     legacy = to_tools(fields)
     body = translation.read(fields)
     generate = translation.to_generate(body)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from src.api import error_handlers
 from src.api.generation import streaming
 from src.api.generation.streaming import Event
-from src.api.openai import convert, disclosure, translation
+from src.api.openai import body_spellings, convert, disclosure, translation
 from src.api.openai.schemas import StreamOptions
 from src.api.openai.schemas_completions import (
     Completion,
@@ -198,9 +198,11 @@ def tokenize() -> Response:
     body = TokenizeBody.model_validate(json_body())
     if (body.prompt is None) == (body.messages is None):
         raise InvalidRequest("Either prompt or messages is needed.", param="prompt")
-    fields = {"model": body.model, "messages": body.messages or _NO_CONVERSATION, "tools": body.tools}
-    given = {name: value for name, value in fields.items() if value is not None}
-    _, generate = translation.accept(disclosure.settle("chat", given))
+    asked = {"model": body.model, "messages": body.messages or _NO_CONVERSATION, "tools": body.tools}
+    given = {name: value for name, value in asked.items() if value is not None}
+    fields = disclosure.settle("chat", given)
+    disclosure.note(*body_spellings.normalize(fields))
+    _, generate = translation.accept(fields)
     if body.prompt is not None:
         generate = replace(generate, raw_prompt=RawPrompt(text=body.prompt))
     answer = translation.tokens_of(generate)

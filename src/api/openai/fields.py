@@ -125,6 +125,21 @@ ADVISORY: tuple[Field, ...] = (
 )
 
 _FILES = ("messages[].content[].file.", "input[].content[].", "input[].output[].")
+_FORMS = (
+    *("guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"),
+    *("grammar", "json_schema"),
+)
+_FORM_WHY = "response_format has forms"
+_PREFIX_WHY = "continue_final_message goes on inside the last turn"
+_ELSEWHERE = {
+    "min_tokens": "ignore_eos and max_tokens give a length",
+    "stop_token_ids": "stop takes texts",
+    "bad_words": "logit_bias bans tokens",
+    "use_beam_search": "answers are sampled",
+    "prompt_logprobs": "prompts are not scored",
+    "allowed_token_ids": "logit_bias bans tokens",
+    "truncate_prompt_tokens": "no prompt is cut",
+}
 _HOSTED_WHY = "nothing here can do it"
 REFUSED: tuple[Field, ...] = (
     Field("suffix", "refused", ("ollama",), neutral=("",)),
@@ -138,6 +153,13 @@ REFUSED: tuple[Field, ...] = (
     Field("modalities", "refused", _OPENAI, neutral=(["text"],)),
     *_rows("refused", "audio prediction web_search_options moderation", *_OPENAI),
     Field("top_logprobs", "refused", ("responses",), neutral=(0,), why="/v1/chat/completions has it"),
+    # other servers' words for what would change an answer
+    *(Field(name, "refused", _OPENAI, neutral=("", [], {}), why=_FORM_WHY) for name in _FORMS),
+    *(Field(name, "refused", _OPENAI, neutral=(0, [], {}, False), why=why) for name, why in _ELSEWHERE.items()),
+    *(
+        Field(name, "refused", ("chat",), neutral=(False,), paths=(f"messages[].{name}",), why=_PREFIX_WHY)
+        for name in ("prefix", "partial")
+    ),
     *(
         Field(name, "refused", ("chat", "responses"), paths=tuple(f"{place}{name}" for place in _FILES), why=why)
         for name, why in (("file_id", "no files are kept: send file_data"), ("file_url", "send file_data"))

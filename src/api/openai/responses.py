@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from src.api.body import check_items
 from src.api.edge import auth
 from src.api.generation.streaming import collect
-from src.api.openai import disclosure, fields, response_tools, response_turns, translation
+from src.api.openai import disclosure, fields, item_spellings, response_tools, response_turns, translation
 from src.api.openai import schemas_responses as shapes
 from src.api.openai.response_builder import ResponseBuilder, ResponseWriter, usage
 from src.api.openai.response_store import Conversations, Stored
@@ -145,7 +145,8 @@ def _read() -> tuple[ResponsesRequest, list[dict[str, Any]]]:
     given = json_body()
     check_items(given.get("input"), service().settings)
     raw = disclosure.settle("responses", given)
-    response_turns.check_types(raw.get("input"))
+    raw["input"] = item_spellings.normalize(raw.get("input"))
+    response_turns.check_types(raw["input"])
     if isinstance(raw.get("tools"), list):
         raw["tools"], aside = fields.split_tools(raw["tools"])
         disclosure.note(*aside)

@@ -19,6 +19,20 @@ ASKING: dict[str, Any] = {
     "prediction": {"type": "content", "content": "x"},
     "web_search_options": {},
     "moderation": {"model": "omni"},
+    "guided_json": {"type": "object"},
+    "guided_regex": "a+",
+    "guided_choice": ["a"],
+    "guided_grammar": "start: a",
+    "structured_outputs": {"choice": ["a"]},
+    "grammar": "root ::= a",
+    "json_schema": {"type": "object"},
+    "min_tokens": 5,
+    "stop_token_ids": [5],
+    "bad_words": ["a"],
+    "use_beam_search": True,
+    "prompt_logprobs": 1,
+    "allowed_token_ids": [5],
+    "truncate_prompt_tokens": 5,
 }
 
 # body → the parameter an error must name

@@ -1,0 +1,203 @@
+"""What clients learnt from other servers: each is taken as it is meant, set aside by name, or refused by name.
+
+The kinds of `agents/`, in shapes that no recording has: AI SDK, Cline, Roo, Continue, LangChain, Cursor, clients of
+llama.cpp and vLLM, Codex and Claude Code with a history that was begun elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contract.conftest import Service, StartService
+
+FUNCTION: dict[str, Any] = {"name": "read", "description": "Read.", "parameters": {"type": "object", "properties": {}}}
+READ: dict[str, Any] = {"type": "function", "function": FUNCTION}
+CALL: dict[str, Any] = {"id": "c1", "type": "function", "function": {"name": "read", "arguments": '{"path":"a"}'}}
+RESULT: dict[str, Any] = {"role": "tool", "tool_call_id": "c1", "content": "ok"}
+
+
+def user(content: Any = "x", **more: Any) -> dict[str, Any]:
+    return {"role": "user", "content": content, **more}
+
+
+def called(**more: Any) -> list[dict[str, Any]]:
+    """A tool loop whose call has something more."""
+    return [user(), {"role": "assistant", "content": None, "tool_calls": [{**CALL, **more}]}, RESULT]
+
+
+def after(turn: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [user(), {"role": "assistant", **turn}, user("y")]}
+
+
+# body, and what is named as set aside
+TAKEN: dict[str, tuple[dict[str, Any], str]] = {
+    "ai sdk: nulls": ({"tools": [READ], "parallel_tool_calls": None, "tool_choice": None, "stop": None}, ""),
+    "ai sdk: result parts": ({"messages": [*called()[:2], RESULT | {"content": [{"type": "text", "text": "o"}]}]}, ""),
+    "cline: cached system": (
+        {"messages": [{"role": "system", "content": [{"type": "text", "text": "s", "cache_control": {}}]}, user()]},
+        "cache_control",
+    ),
+    "roo: openrouter": ({"provider": {"order": []}, "transforms": [], "include_reasoning": True}, "unsorted"),
+    "roo: reasoning": ({"reasoning": {"effort": "low"}}, "reasoning"),
+    "continue: nulls": ({"prediction": None, "modalities": ["text"]}, ""),
+    "langchain: names": ({"messages": [user(name="bob")]}, ""),
+    "langchain: call without type": ({"messages": called(type="function", index=0)}, ""),
+    "langchain: anthropic's parts": (
+        {
+            "messages": [
+                user(),
+                {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "read", "input": {}}]},
+                RESULT,
+            ]
+        },
+        "",
+    ),
+    "cursor: flat tool": ({"tools": [{"type": "function", **FUNCTION}]}, ""),
+    "cursor: flat choice": (
+        {"messages": [user('{"a":1}')], "tools": [READ], "tool_choice": {"type": "function", "name": "read"}},
+        "",
+    ),
+    "tool without type": ({"tools": [{"function": FUNCTION}]}, ""),
+    "mistral: any": (
+        {"messages": [user('[{"name":"read","arguments":{}}]')], "tools": [READ], "tool_choice": "any"},
+        "",
+    ),
+    "arguments as object": ({"messages": called(function={"name": "read", "arguments": {"path": "a"}})}, ""),
+    "gemini: signature": ({"messages": called(extra_content={"google": {}})}, "messages.tool_calls.extra_content"),
+    "turn's labels": ({"messages": [user(id="1", timestamp=1)]}, "messages.id, messages.timestamp"),
+    "part's labels": (
+        {"messages": [user([{"type": "text", "text": "x", "annotations": []}])]},
+        "messages.content.annotations",
+    ),
+    "result's status": ({"messages": [*called()[:2], RESULT | {"status": "error"}]}, "messages.status"),
+    "tool's labels": ({"tools": [{**READ, "defer_loading": True}]}, "tools.defer_loading"),
+    "function's labels": (
+        {"tools": [{"type": "function", "function": FUNCTION | {"returns": {}}}]},
+        "tools.function.returns",
+    ),
+    "thinking part": (after({"content": [{"type": "thinking", "thinking": "t"}, {"type": "text", "text": "a"}]}), ""),
+    "reasoning part": (after({"content": [{"type": "reasoning", "text": "t"}, {"type": "text", "text": "a"}]}), ""),
+    "empty calls": (after({"content": "a", "tool_calls": []}), ""),
+    "nothing said": (after({"content": None}), ""),
+    "llama.cpp: housekeeping": ({"cache_prompt": True, "id_slot": -1}, "cache_prompt, id_slot"),
+    "llama.cpp: any length": ({"max_tokens": -1}, ""),
+    "lm studio: ttl": ({"ttl": 300}, "ttl"),
+    "vllm: neutral": ({"guided_json": None, "min_tokens": 0, "stop_token_ids": [], "use_beam_search": False}, ""),
+    "vllm: stream option": (
+        {"stream": True, "stream_options": {"include_usage": True, "odd": True}},
+        "stream_options.odd",
+    ),
+    "qwen: switches": ({"enable_thinking": False}, "enable_thinking"),
+    "effort: max": ({"reasoning_effort": "max"}, ""),
+    "effort: default": ({"reasoning_effort": "default"}, ""),
+    "no tools": ({"tools": [], "tool_choice": "auto", "parallel_tool_calls": True}, ""),
+    "empty parameters": ({"tools": [{"type": "function", "function": {"name": "read", "parameters": {}}}]}, ""),
+    "prefix false": ({"messages": [user(prefix=False)]}, ""),
+}
+# body, and the field that is named: what would change the answer
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "vllm: form": ({"guided_json": {"type": "object"}}, "guided_json"),
+    "vllm: newer form": ({"structured_outputs": {"choice": ["a"]}}, "structured_outputs"),
+    "llama.cpp: grammar": ({"grammar": 'root ::= "a"'}, "grammar"),
+    "vllm: least length": ({"min_tokens": 5}, "min_tokens"),
+    "vllm: stop ids": ({"stop_token_ids": [5]}, "stop_token_ids"),
+    "vllm: beams": ({"use_beam_search": True}, "use_beam_search"),
+    "deepseek: prefix": ({"messages": [user(), {"role": "assistant", "content": "a", "prefix": True}]}, "prefix"),
+    "kimi: partial": ({"messages": [user(), {"role": "assistant", "content": "a", "partial": True}]}, "partial"),
+    "audio": ({"messages": [user([{"type": "input_audio", "input_audio": {}}])]}, "messages[0].content[0].type"),
+    "result as object": ({"messages": [*called()[:2], RESULT | {"content": {"a": 1}}]}, "messages[2].content"),
+}
+
+
+@pytest.fixture
+def service(start_service: StartService) -> Service:
+    return start_service(max_model_len=8192)
+
+
+def ask(service: Service, path: str, body: dict[str, Any]) -> httpx.Response:
+    return service.http.post(path, json=body)
+
+
+@pytest.mark.parametrize("name", sorted(TAKEN))
+def test_what_is_taken(name: str, service: Service) -> None:
+    """And what of it is named as set aside."""
+    body, aside = TAKEN[name]
+    reply = ask(service, "/v1/chat/completions", {"messages": [user()], "max_tokens": 50, **body})
+    assert reply.status_code == 200, reply.text
+    if aside == "unsorted":
+        assert set(reply.headers["X-Ignored-Fields"].split(", ")) == set(body)
+    else:
+        assert reply.headers.get("X-Ignored-Fields", "") == aside
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_what_is_refused_by_name(name: str, service: Service) -> None:
+    body, param = REFUSED[name]
+    reply = ask(service, "/v1/chat/completions", {"messages": [user()], **body})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, param), reply.text
+
+
+def test_nothing_unknown_is_set_aside_under_strict_fields(start_service: StartService) -> None:
+    strict = start_service(engine=False, strict_fields=True)
+    reply = ask(strict, "/v1/chat/completions", {"messages": [user(id="1")]})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "messages.id")
+
+
+HISTORIES: dict[str, list[dict[str, Any]]] = {
+    "local shell": [
+        {"type": "local_shell_call", "id": "l", "call_id": "c", "action": {"type": "exec", "command": ["ls"]}},
+        {"type": "local_shell_call_output", "id": "o", "call_id": "c", "output": "ok"},
+    ],
+    "shell": [
+        {"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}, "status": "completed"},
+        {"type": "shell_call_output", "call_id": "c", "output": [{"stdout": "a", "stderr": ""}]},
+    ],
+    "patch": [
+        {"type": "apply_patch_call", "call_id": "c", "operation": {"type": "delete_file", "path": "a"}},
+        {"type": "apply_patch_call_output", "call_id": "c", "status": "completed", "output": "ok"},
+    ],
+    "search": [
+        {"type": "web_search_call", "id": "w", "status": "completed", "action": {"type": "search", "query": "q"}}
+    ],
+    "mcp": [{"type": "mcp_call", "id": "m", "name": "f", "arguments": "{}", "output": "ok", "server_label": "s"}],
+    "phase": [{"type": "message", "role": "assistant", "phase": "commentary", "content": "a"}],
+}
+
+
+@pytest.mark.parametrize("name", sorted(HISTORIES))
+def test_a_session_of_responses_that_was_begun_elsewhere(name: str, service: Service) -> None:
+    reply = ask(service, "/v1/responses", {"input": [user(), *HISTORIES[name], user("and now")]})
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["output"][-1]["content"][0]["text"] == "and now"
+
+
+BLOCKS: dict[str, list[dict[str, Any]]] = {
+    "server tool": [
+        {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}},
+        {"type": "web_search_tool_result", "tool_use_id": "s", "content": []},
+    ],
+    "mcp tool": [
+        {"type": "mcp_tool_use", "id": "m", "name": "f", "server_name": "s", "input": {}},
+        {"type": "mcp_tool_result", "tool_use_id": "m", "content": [{"type": "text", "text": "ok"}]},
+    ],
+    "compaction": [{"type": "compaction", "content": "what was said"}],
+    "signed thoughts": [{"type": "thinking", "thinking": "t", "signature": "s"}, {"type": "text", "text": "a"}],
+    "citations": [{"type": "text", "text": "a", "citations": None}],
+}
+
+
+@pytest.mark.parametrize("name", sorted(BLOCKS))
+def test_a_session_of_messages_that_was_begun_elsewhere(name: str, service: Service) -> None:
+    turns = [user(), {"role": "assistant", "content": BLOCKS[name]}, user("and now")]
+    reply = ask(service, "/v1/messages", {"max_tokens": 50, "messages": turns})
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["content"][0]["text"] == "and now"
+
+
+def test_a_file_that_lies_with_anthropic_is_refused(service: Service) -> None:
+    blocks = [{"type": "container_upload", "file_id": "f"}, {"type": "text", "text": "x"}]
+    reply = ask(service, "/v1/messages", {"max_tokens": 50, "messages": [user(blocks)]})
+    assert (reply.status_code, "container_upload" in reply.text) == (400, True)
