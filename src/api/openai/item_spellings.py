@@ -12,8 +12,8 @@ from typing import Any
 _CALLS = {"local_shell_call": "local_shell", "shell_call": "shell", "apply_patch_call": "apply_patch"}
 _OUTPUTS = tuple(f"{call}_output" for call in _CALLS)
 _ASKED = ("action", "operation")
-_HOSTED = ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call")
-_UNSAID = ("id", "type", "status", "result", "results", "outputs")  # of what OpenAI ran; pictures are large
+_HOSTED = ("web_search_call", "file_search_call", "code_interpreter_call", "mcp_call")
+_UNSAID = ("id", "type", "status")  # of what OpenAI ran
 _MOST = 2000  # characters of what is told of it
 
 
