@@ -44,16 +44,6 @@ def _ahead(sequence: Sequence, known: int, other: Sequence) -> bool:
 _SHARES = 4
 
 
-def prefill_budget(step_size: int, seconds_per_token: float | None, pause_s: float) -> int:
-    """Prompt tokens for one step, padding included, so that running answers wait for about `pause_s`.
-
-    Without a measured speed, or a pause (0), all of PREFILL_STEP_SIZE, and never less than a quarter of it.
-    """
-    if not seconds_per_token or not pause_s:
-        return step_size
-    return min(step_size, max(step_size // _SHARES, int(pause_s / seconds_per_token)))
-
-
 def chunk(lefts: list[int], budget: int) -> int:
     """Tokens of each row in a step's chunk of prompts, given what each has left to compute.
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Literal
 
-from src.engine.admission import fits_memory, fits_prefill, prefill_budget, waits_for_prefix
+from src.engine.admission import fits_memory, fits_prefill, waits_for_prefix
 from src.engine.backend import Backend, Step, Token
 from src.engine.embedding import Embedding, Embeddings
 from src.engine.queue import batch_share, waiting_queue
 from src.engine.sequence import Sequence, Status
+from src.engine.step_cost import StepCost
 from src.engine.step_times import Phases, StepTimes
 from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest
 from src.fairness import FairQueue
@@ -106,6 +107,7 @@ class Scheduler:
         self._turn_began = clock()
         self._inserting = 0  # 1 while the backend inserts a sequence: it may hang there
         self.pace = StepTimes()
+        self.cost = StepCost()
         self._phases = Phases(self._turn_began)
 
     # ---- any thread
@@ -290,10 +292,12 @@ class Scheduler:
         return loaded
 
     def _budget(self) -> int:
-        """Prompt tokens for this step; the whole chunk while no sequence decodes."""
-        if all(seq.status is Status.PREFILL for seq in self._running.values()):
+        """Prompt tokens for this step, padding included; the whole chunk while no sequence decodes."""
+        in_prefill = [seq for seq in self._running.values() if seq.status is Status.PREFILL]
+        if len(in_prefill) == len(self._running):
             return self._step_size
-        return prefill_budget(self._step_size, self.pace.prompt_token.value, self._pause_s)
+        context = max((seq.prefilled for seq in in_prefill), default=0)
+        return self.cost.tokens(self._step_size, self._pause_s, context)
 
     def _start(self, sequence: Sequence) -> None:
         done = len(sequence.request.prefix)
@@ -323,13 +327,22 @@ class Scheduler:
             self._speculation = step.speculation + (self._speculation or SpeculationReading())
         if step.tokens:
             self.pace.step.add(ended - began)
-        prompts = sum(self._running[uid].prefill_left - left for uid, left in step.prefill_left.items())
-        if prompts and "prefill" in step.times:
-            self.pace.prompt_token.add(step.times["prefill"] / prompts)
+        prompts = self._learn_cost(step)
         self._record(step)
         now = self._clock()
         self._phases.add({**step.times, "text": now - ended})
         self._phases.step(prompts + len(step.tokens), now)
+
+    def _learn_cost(self, step: Step) -> int:
+        """What the step's prompts took, if it computed any; returns how many of their tokens it did."""
+        done = [(seq, seq.prefill_left - left) for seq, left in self._advanced(step) if seq.prefill_left > left]
+        if done and "prefill" in step.times:
+            context = max(seq.prefilled for seq, _ in done)
+            self.cost.add(len(done) * max(count for _, count in done), context, step.times["prefill"])
+        return sum(count for _, count in done)
+
+    def _advanced(self, step: Step) -> list[tuple[Sequence, int]]:
+        return [(self._running[uid], left) for uid, left in step.prefill_left.items()]
 
     def _embed(self, now: float) -> None:
         """A step's worth of embeddings, in a turn without prompts: streams wait for one or for the other."""

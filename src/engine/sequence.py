@@ -88,6 +88,11 @@ class Sequence:
             answer = min(answer, max(_USUAL_ANSWER, 2 * self.completion_tokens))
         return len(self.prompt) - len(self.request.prefix) + answer
 
+    @property
+    def prefilled(self) -> int:
+        """Tokens of its prompt whose keys and values are there."""
+        return len(self.prompt) - self.prefill_left
+
     def is_expired(self, now: float) -> bool:
         """Whether a budget is over: the queue's while it waits, then the answer's and, in a stream, the gap's."""
         if self.status is Status.WAITING:
@@ -102,7 +107,7 @@ class Sequence:
         if self.index or not (asked or (self.request.stream and left)):
             return None
         total = len(self.prompt) - len(self.request.prefix)
-        processed, cached = max(0, min(total, len(self.prompt) - left)), min(self.cached_tokens, total)
+        processed, cached = max(0, min(total, self.prefilled)), min(self.cached_tokens, total)
         return PromptProgress(total, processed, cached, now - self.started)
 
     def finished(self, reason: FinishReason, now: float) -> Finished:

@@ -25,11 +25,10 @@ class Average:
 
 
 class StepTimes:
-    """Seconds a decode step takes, a prompt's token takes, and a request spends running."""
+    """Seconds a decode step takes, and a request spends running."""
 
     def __init__(self) -> None:
         self.step = Average()
-        self.prompt_token = Average()
         self.service = Average()
 
     def wait_s(self, waiting: int, slots: int) -> float:

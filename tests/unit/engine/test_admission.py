@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from src.engine.admission import chunk, fits_prefill, prefill_budget
+from src.engine.admission import chunk, fits_prefill
 
 BUDGET = 512
 
@@ -58,12 +58,3 @@ def test_a_step_stays_within_its_budget(seed: int) -> None:
         assert len(rows) * size <= BUDGET
         lefts = [left - min(left - 1, size) for left in lefts]
         lefts = [left for left in lefts if left > 1]
-
-
-@pytest.mark.parametrize(
-    ("seconds_per_token", "pause_s", "budget"),
-    [(None, 0.5, 512), (0.001, 0.0, 512), (0.0001, 0.5, 512), (0.002, 0.5, 250), (0.1, 0.5, 128)],
-)
-def test_the_budget_follows_the_measured_pace(seconds_per_token: float | None, pause_s: float, budget: int) -> None:
-    """What fits the pause, between a quarter of PREFILL_STEP_SIZE and the whole; unmeasured, the whole."""
-    assert prefill_budget(BUDGET, seconds_per_token, pause_s) == budget

@@ -648,4 +648,4 @@ def test_a_chunk_fits_the_pause_once_the_pace_is_known() -> None:
     assert bench.backend.chunks[:2] == [512, 512]
     bench.submit(prompt=2000)
     bench.turns(3)
-    assert bench.backend.chunks[-1] == 250
+    assert bench.backend.chunks[-1] == pytest.approx(250, rel=0.02)
