@@ -28,9 +28,9 @@ def forms(messages: Conversation) -> Iterator[Conversation]:
 
 
 def late_system_texts(messages: Conversation) -> list[str]:
-    """What system turns say behind the first one: some templates leave it out without a word."""
+    """What system turns say that do not stand alone at the head: some templates leave one out without a word."""
     system = [at for at, turn in enumerate(messages) if turn.role == "system"]
-    return [messages[at].content for at in system if at > 0 and messages[at].content.strip()]
+    return [messages[at].content for at in system if system != [0] and messages[at].content.strip()]
 
 
 def _joined_head(messages: Conversation) -> Conversation:

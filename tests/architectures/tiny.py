@@ -65,7 +65,16 @@ _NESTED = ("TextConfig", "TextArgs", "TextModelArgs")
 def names() -> list[str]:
     """The modules of mlx-lm that are architectures."""
     found = [module.name for module in pkgutil.iter_modules(mlx_lm.models.__path__)]
-    return [name for name in found if hasattr(_module(name), "ModelArgs") and hasattr(_module(name), "Model")]
+    return [name for name in found if _is_architecture(name)]
+
+
+def _is_architecture(name: str) -> bool:
+    """Helpers are none, and `olmo` ends the process of whoever lacks its package."""
+    try:
+        module = _module(name)
+    except (ImportError, SystemExit):
+        return False
+    return hasattr(module, "ModelArgs") and hasattr(module, "Model")
 
 
 def _module(name: str) -> Any:

@@ -42,4 +42,7 @@ def test_pictures_keep_their_places() -> None:
 
 
 def test_what_a_template_may_have_left_out() -> None:
-    assert late_system_texts(turns("s:a", "s:b", "u:c", "s:", "s:d")) == ["b", "d"]
+    """One that stands alone at the head is shown by every template; of several, some show the last alone."""
+    assert late_system_texts(turns("s:a", "s:b", "u:c", "s:", "s:d")) == ["a", "b", "d"]
+    assert late_system_texts(turns("s:a", "u:c")) == []
+    assert late_system_texts(turns("u:c", "s:a")) == ["a"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Seq
 from typing import Any
 
@@ -14,6 +15,7 @@ from loguru import logger
 
 from src.engine import system_messages
 from src.engine.backend import is_constrained
+from src.engine.families import history
 from src.engine.families.channels import opened_header
 from src.engine.families.forced import new_call_id
 from src.engine.families.formats import Language
@@ -41,6 +43,7 @@ class LmTokenizer:
         self._vocabulary = vocabulary
         self._language = language
         self._template = template_text(wrapped)
+        self._manner = history.Manner.of(language, self._template)
         self._think_tokens = self._encoded_marks()
         self._thoughts = self._own_thoughts()
         self._grammars = Grammars(vocabulary.grammar_tokenizer, max_grammar_bytes, self._thoughts, language.tools)
@@ -176,24 +179,46 @@ class LmTokenizer:
         """The first form of the conversation that the template takes whole."""
         options = {"add_generation_prompt": True} | options
         late = system_messages.late_system_texts(tuple(messages))
-        whole: str | None = None
-        for form in system_messages.forms(tuple(messages)):
-            text = self._rendered(form, options)
-            if text is not None and all(said.strip() in text for said in late):
-                return self._tokenized(text, options)
-            whole = text if whole is None else whole
-        if whole is not None:  # what it leaves out of every form, or writes in its own way
-            return self._tokenized(whole, options)
+        given, first = options | {"tokenize": False}, ""
+        shapes = [[self._turn(message) for message in form] for form in system_messages.forms(tuple(messages))]
+        for ways in (history.forms, history.folded):
+            for text, turns in self._renderings(shapes, given, ways):
+                if history.shown(text, turns) and all(said.strip() in text for said in late):
+                    return self._tokenized(text, options)
+                first = first or text
+            if first and history.results_shown(first, shapes[0]):  # it writes something in its own way
+                return self._tokenized(first, options)
+        if first:  # what it leaves out of every form
+            return self._tokenized(first, options)
         raise InvalidRequest("The model's chat template refuses this conversation.", param="messages")
 
-    def _rendered(self, messages: Seq[ChatMessage], options: dict[str, Any]) -> str | None:
-        """The prompt's text; None where the template refuses."""
-        given = [self._turn(message) for message in messages]
+    def _renderings(
+        self, shapes: list[list[dict[str, Any]]], options: dict[str, Any], ways: Callable[..., Iterator[list[Any]]]
+    ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """The prompts that the template makes of the conversation, the most faithful first, each with its turns."""
+        for variant in self._variants(options):
+            for turns in shapes:
+                for form in ways(turns, self._manner):
+                    if (text := self._tried(form, variant)) is not None:
+                        yield text, turns
+
+    def _tried(self, turns: list[dict[str, Any]], options: dict[str, Any]) -> str | None:
         try:
-            return str(self._wrapped.apply_chat_template(given, **options | {"tokenize": False}))
+            if options.get("tools") and self._manner.tools != "template":
+                turns = history.with_tools(turns, options["tools"], self._manner)
+            return str(self._wrapped.apply_chat_template(turns, **options))
         except Exception as error:  # noqa: BLE001  # a template raises what its author chose to
             logger.info("the chat template refused a conversation: {}", type(error).__name__)
             return None
+
+    @staticmethod
+    def _variants(options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Options as they are; then for templates that walk through tools that are not there, or print all of each."""
+        yield options
+        described = history.described(options.get("tools") or [])
+        yield options | {"tools": described}
+        if described:
+            yield options | {"tools": [tool["function"] for tool in described]}
 
     def _tokenized(self, text: str, options: dict[str, Any]) -> Any:
         return text if options.get("tokenize") is False else self._encoded(text)
