@@ -34,20 +34,33 @@ MODEL = "coder"
 _CONTEXT = 200_000
 _OVERFLOW_ROOM = 24_000  # tokens of history that fit beside an agent's first turn
 _LACKS = {"MCP tool": "mcp", "PDF": "pdf", "picture": "picture", "context overflow": "overflow"}
+_LACKS["context overflow, unknown"] = "overflow_unknown"
 
 
 @dataclass
 class Report:
-    """What passed and failed, for each agent."""
+    """What passed and failed, for each agent: the last outcome of each scenario stays in `outcomes.json`."""
 
     outcomes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def add(self, agent: Agent, scenario: str, outcome: str) -> None:
         self.outcomes.setdefault(agent.name, {"version": agent.version()})[scenario] = outcome
         print(f"{agent.name}: {scenario}: {outcome}", flush=True)
+        file = FOLDER / "outcomes.json"
+        kept = json.loads(file.read_text()) if file.exists() else {}
+        kept.setdefault(agent.name, {}).update(self.outcomes[agent.name])
+        file.write_text(json.dumps(kept, indent=1))
 
-    def write(self) -> None:
-        (FOLDER / "outcomes.json").write_text(json.dumps(self.outcomes, indent=1))
+    def failed(self) -> int:
+        return sum(one.startswith("FAILED") for each in self.outcomes.values() for one in each.values())
+
+
+class Unreported(Report):
+    """For what only prepares a scenario."""
+
+    def add(self, agent: Agent, scenario: str, outcome: str) -> None:
+        if outcome.startswith("FAILED"):
+            super().add(agent, scenario, outcome)
 
 
 def main(argv: list[str]) -> int:
@@ -62,9 +75,7 @@ def main(argv: list[str]) -> int:
         agent.install()
     for group in (_over_script, _over_fake, _over_mlx, _over_small_context):
         group(wanted, report, options.scenario or "")
-    report.write()
-    failed = [one for each in report.outcomes.values() for one in each.values() if one.startswith("FAILED")]
-    return min(len(failed), 1)
+    return min(report.failed(), 1)
 
 
 def _chosen(group: Mapping[str, Callable[[Bench], None]], prefix: str) -> dict[str, Callable[[Bench], None]]:
@@ -104,7 +115,7 @@ def _over_small_context(wanted: list[Agent], report: Report, prefix: str) -> Non
     for name, scenario in _chosen(scenarios.OVERFLOW, prefix).items():
         for agent in wanted:
             with scripted(_CONTEXT) as model, _service_over(model) as running:
-                _try(agent, "first turn", scenarios.chat, running, Report(), model)
+                _try(agent, "first turn", scenarios.chat, running, Unreported(), model)
                 context = max(map(tokens, model.asked)) + _OVERFLOW_ROOM
             with scripted(context) as model, _service_over(model) as running:
                 _try(agent, name, scenario, running, report, model)
@@ -134,11 +145,12 @@ def _try(
     if (why := agent.lacks.get(_LACKS.get(name, ""))) is not None:
         return report.add(agent, name, f"– {why}")
     model = model or Scripted(context=_CONTEXT)
-    folder = FOLDER / agent.name / name.replace(" ", "_")
+    believed = _CONTEXT if name.endswith("unknown") else model.context
+    folder = FOLDER / agent.name / name.replace(" ", "_").replace(",", "")
     shutil.rmtree(folder, ignore_errors=True)
     began = time.monotonic()
     with recorder(running.port) as proxy:
-        place = agents.make(agent, folder, proxy.url, MODEL, model.context)
+        place = agents.make(agent, folder, proxy.url, MODEL, believed)
         try:
             scenario(Bench(agent, place, proxy, running, model))
         except AssertionError as error:

@@ -116,10 +116,27 @@ def _ask_about(bench: Bench, path: Path) -> Outcome:
 
 def overflow(bench: Bench) -> None:
     """The history outgrows the context; the agent shortens it and goes on. A refusal is how some of them know."""
-    path, *_ = [bench.file(f"big{at}.txt", f"file {at}\n{_BIG}".encode()) for at in range(BIG_FILES)]
+    path, *_ = _big_files(bench)
     outcome = bench.start(f"[[overflow]] Read {path} and the others.").wait(300)
     expect("Healed", outcome)
     assert outcome.status == 0, f"exit status {outcome.status}: {outcome.printed[-600:]}"
+
+
+def overflow_unknown(bench: Bench) -> None:
+    """The same, with an agent that believes in a larger context: it learns of the end from the refusal alone.
+
+    Some end their turn with it, or exit with a status; the session must go on, at the latest when it is resumed.
+    """
+    path, *_ = _big_files(bench)
+    outcome = bench.start(f"[[overflow]] Read {path} and the others.").wait(300)
+    assert any(one.status == 400 or b"context_length" in one.answer for one in bench.recorder.generations())
+    if "Healed" not in outcome.said:
+        outcome = bench.start("Go on.", resumed=True).wait(300)
+    expect("Healed", outcome)
+
+
+def _big_files(bench: Bench) -> list[Path]:
+    return [bench.file(f"big{at}.txt", f"file {at}\n{_BIG}".encode()) for at in range(BIG_FILES)]
 
 
 def killed_before(bench: Bench) -> None:
@@ -178,6 +195,9 @@ SCRIPTED: dict[str, Callable[[Bench], None]] = {
     "PDF": pdf,
     "killed before the answer": killed_before,
 }
-OVERFLOW: dict[str, Callable[[Bench], None]] = {"context overflow": overflow}
+OVERFLOW: dict[str, Callable[[Bench], None]] = {
+    "context overflow": overflow,
+    "context overflow, unknown": overflow_unknown,
+}
 FAKE: dict[str, Callable[[Bench], None]] = {"killed in the answer": killed_in_stream}
 MLX: dict[str, Callable[[Bench], None]] = {"shapes over mlx": shapes}

@@ -14,7 +14,13 @@ PACKAGES = ("aider-chat",)
 class Aider:
     name: str = "aider"
     wire: str = "chat"
-    lacks: dict[str, str] = field(default_factory=lambda: {"mcp": "has no tools"})
+    lacks: dict[str, str] = field(
+        default_factory=lambda: {
+            "mcp": "has no tools",
+            "overflow": "shortens past turns alone, by its own count",
+            "overflow_unknown": "shortens past turns alone, by its own count",
+        }
+    )
 
     def install(self) -> None:
         pip("aider", *PACKAGES)

@@ -37,7 +37,12 @@ default_tools_approval_mode = "approve"
 class Codex:
     name: str = "codex"
     wire: str = "responses"
-    lacks: dict[str, str] = field(default_factory=lambda: {"pdf": "attaches pictures alone"})
+    lacks: dict[str, str] = field(
+        default_factory=lambda: {
+            "pdf": "attaches pictures alone",
+            "overflow_unknown": "ends the turn and says that the context is full",
+        }
+    )
 
     def install(self) -> None:
         npm(PACKAGE)

@@ -34,7 +34,10 @@ class Llm:
     name: str = "llm"
     wire: str = "chat"
     lacks: dict[str, str] = field(
-        default_factory=lambda: {"mcp": "has no MCP", "overflow": "never shortens its history"}
+        default_factory=lambda: (
+            {"mcp": "has no MCP", "overflow": "never shortens its history"}
+            | {"overflow_unknown": "never shortens its history"}
+        )
     )
 
     def install(self) -> None:
