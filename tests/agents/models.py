@@ -1,4 +1,7 @@
-"""The demo model with room for an agent's first turn, which is ten times what the model was made for."""
+"""The demo model with room for an agent's first turn, which is ten times what the model was made for.
+
+What it says there makes no sense and has no end, so that many of its tokens are ends here.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,17 @@ from pathlib import Path
 from src.settings import ROOT
 
 CONTEXT = 65_536
+_ENDS_EVERY = 16
 
 
 def widened_demo(folder: Path) -> Path:
-    """A copy of the demo model whose context is CONTEXT tokens: what it says there is no matter."""
+    """A copy of the demo model whose context is CONTEXT tokens."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "models" / "demo", folder)
     config = json.loads((folder / "config.json").read_text())
-    config["max_position_embeddings"] = CONTEXT
+    ends = config["eos_token_id"] + list(range(0, config["vocab_size"], _ENDS_EVERY))
+    config |= {"max_position_embeddings": CONTEXT, "eos_token_id": ends}
     (folder / "config.json").write_text(json.dumps(config))
+    generation = json.loads((folder / "generation_config.json").read_text())
+    (folder / "generation_config.json").write_text(json.dumps(generation | {"eos_token_id": ends}))
     return folder

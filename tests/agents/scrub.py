@@ -56,7 +56,8 @@ def case(line: str) -> dict[str, Any]:
     exchange = json.loads(line)
     headers = {name: exchange["headers"][name] for name in _HEADERS if name in exchange["headers"]}
     kept = {"request": exchange["request"], "headers": headers, "body": exchange["body"]}
-    return scrub(kept) | {"status": exchange["status"], "ignored": exchange["ignored"]}
+    scrubbed: dict[str, Any] = scrub(kept)
+    return scrubbed | {"status": exchange["status"], "ignored": exchange["ignored"]}
 
 
 def _last_turn(folder: Path) -> dict[str, Any] | None:
@@ -65,11 +66,12 @@ def _last_turn(folder: Path) -> dict[str, Any] | None:
     cases = [case(line) for line in lines]
     turns = [one for one in cases if isinstance(one["body"], dict) and one["status"] == 200 and _is_turn(one)]
     with_tools = [one for one in turns if one["body"].get("tools")]
-    return (with_tools or turns or [None])[-1]
+    return next(iter(reversed(with_tools or turns)), None)
 
 
 def _is_turn(one: dict[str, Any]) -> bool:
-    return one["request"].partition("?")[0].endswith(("/completions", "/messages", "/responses"))
+    path = str(one["request"]).partition("?")[0]
+    return path.endswith(("/completions", "/messages", "/responses"))
 
 
 def main() -> None:
