@@ -104,7 +104,7 @@ def _over_mlx(wanted: list[Agent], report: Report, prefix: str) -> None:
     if not (chosen := _chosen(scenarios.MLX, prefix)):
         return
     folder = widened_demo(FOLDER / "models" / MODEL)
-    with service(default_model=MODEL, models_dir=folder.parent, ocr_workers=0) as running:
+    with service(default_model=MODEL, models_dir=folder.parent, ocr_workers=0, request_timeout=900) as running:
         for agent in wanted:
             for name, scenario in chosen.items():
                 _try(agent, name, scenario, running, report)

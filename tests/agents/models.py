@@ -1,6 +1,6 @@
 """The demo model with room for an agent's first turn, which is ten times what the model was made for.
 
-What it says there makes no sense and has no end, so that many of its tokens are ends here.
+What it says there makes no sense and has no end, so that many of its tokens are ends here, and one layer is enough.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+
+from safetensors.numpy import load_file, save_file
 
 from src.settings import ROOT
 
@@ -21,8 +23,11 @@ def widened_demo(folder: Path) -> Path:
     shutil.copytree(ROOT / "models" / "demo", folder)
     config = json.loads((folder / "config.json").read_text())
     ends = config["eos_token_id"] + list(range(0, config["vocab_size"], _ENDS_EVERY))
-    config |= {"max_position_embeddings": CONTEXT, "eos_token_id": ends}
+    config |= {"max_position_embeddings": CONTEXT, "eos_token_id": ends, "num_hidden_layers": 1}
     (folder / "config.json").write_text(json.dumps(config))
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: each for name, each in weights.items() if ".layers." not in name or ".layers.0." in name}
+    save_file(kept, folder / "model.safetensors", {"format": "mlx"})
     generation = json.loads((folder / "generation_config.json").read_text())
     (folder / "generation_config.json").write_text(json.dumps(generation | {"eos_token_id": ends}))
     return folder

@@ -26,6 +26,7 @@ from tests.unit.ocr import files
 LETTERS = 150
 _BIG = "".join(f"line {number}: the quick brown fox jumps over the lazy dog\n" for number in range(700))
 _KILL_S = 60.0
+_MLX_S = 600.0  # ten thousands of tokens on a CPU
 
 
 @dataclass
@@ -157,8 +158,8 @@ def killed_in_stream(bench: Bench) -> None:
 
 def shapes(bench: Bench) -> None:
     """A session of two turns with a real model: whatever it says, the agent takes it."""
-    bench.ask("Hello, who are you?")
-    bench.ask("And what can you do?", resumed=True)
+    bench.check_whole(bench.start("Hello, who are you?").wait(_MLX_S))
+    bench.check_whole(bench.start("And what can you do?", resumed=True).wait(_MLX_S))
 
 
 def _await_answer(bench: Bench) -> None:
