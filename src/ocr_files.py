@@ -141,8 +141,8 @@ def _read_all(tasks: list[Task], fields: OcrFields, socket: Path, progress: Batc
 def _attempt(task: Task, fields: OcrFields, socket: Path, progress: BatchProgress, settings: Settings) -> bytes | None:
     """The output, written if it has a target; None on failure."""
     try:
-        pages, size = read(task.source, fields, socket, settings, progress.page)
-        data = render(task.source.name, pages, size, fields)
+        pages, size, pdf = read(task.source, fields, socket, settings, progress.page)
+        data = pdf or render(task.source.name, pages, size, fields)
         if task.target is not None:
             _write(task.target, data)
     except (OSError, ServiceError) as error:
@@ -156,8 +156,8 @@ def _attempt(task: Task, fields: OcrFields, socket: Path, progress: BatchProgres
 
 def read(
     path: Path, fields: OcrFields, socket: Path, settings: Settings, on_page: Callable[[], None]
-) -> tuple[list[OcrPage], int]:
-    """All pages of a file, and its size.
+) -> tuple[list[OcrPage], int, bytes]:
+    """All pages of a file, its size, and the file itself if it is a PDF that was made searchable.
 
     Raises:
         ServiceError: the file or all of its pages failed.
@@ -173,14 +173,17 @@ def read(
         max_pages=settings.ocr_max_pages,
         timeout_s=timeout_s,
     )
-    pages = list(_pages(document, socket, settings, on_page))
+    *events, last = _events(document, socket, settings, on_page)
+    pages = [event for event in events if isinstance(event, OcrPage)]
     errors = [page.outcome for page in pages if isinstance(page.outcome, Failed)]
     if errors and len(errors) == len(pages):
         raise errors[0].error()
-    return pages, len(data)
+    return pages, len(data), last.pdf if isinstance(last, OcrFinished) else b""
 
 
-def _pages(document: OcrDocument, socket: Path, settings: Settings, on_page: Callable[[], None]) -> Iterator[OcrPage]:
+def _events(
+    document: OcrDocument, socket: Path, settings: Settings, on_page: Callable[[], None]
+) -> Iterator[OcrPage | OcrFinished]:
     idle_timeout_s = settings.ocr_queue_timeout + 2 * settings.ocr_page_timeout
     try:
         with client.connect(socket, _CONNECT_S) as stream:
@@ -193,6 +196,7 @@ def _pages(document: OcrDocument, socket: Path, settings: Settings, on_page: Cal
                     yield event
                 elif not isinstance(event, OcrTaken):
                     break
+            yield event if isinstance(event, OcrFinished) else OcrFinished()
     except client.Unanswered:
         raise OcrCrashed("The OCR service disconnected; run this again to resume.") from None
 

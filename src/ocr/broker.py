@@ -141,18 +141,18 @@ class Broker:
     async def _document(self, peer: Peer, document: OcrDocument) -> None:
         """Read it now, or create a job."""
         path = await self._spool.put(document.data)
-        job = None
+        end: OcrJob | OcrFinished | None = None
         try:
             if document.as_job == "always":
-                job = await self._jobs.create(document, path)
+                end = await self._jobs.create(document, path)
             else:
-                job = await self._read(peer, document, path)
-            peer.send(job or OcrFinished())
+                end = await self._read(peer, document, path)
+            peer.send(end)
         finally:
-            if job is None:
+            if not isinstance(end, OcrJob):
                 self._spool.remove(path)
 
-    async def _read(self, peer: Peer, document: OcrDocument, path: Path) -> OcrJob | None:
+    async def _read(self, peer: Peer, document: OcrDocument, path: Path) -> OcrJob | OcrFinished:
         source = Source.of(document, path)
         run = DocumentRun(self._admission, source, wait_s=document.timeout_s, patient=False)
         contents, numbers = await run.open(self._settings.ocr_max_pages)
@@ -161,14 +161,17 @@ class Broker:
                 return await self._jobs.create(document, path)
             raise PayloadTooLarge(_too_many_pages(len(numbers), document.max_pages), param="pages")
         peer.send(OcrTaken(contents.kind, numbers))
+        read: list[OcrPage] = []
+        is_kept = document.options.searchable and contents.kind == "pdf"
 
         async def on_page(number: int, outcome: OcrResult | Failed) -> None:
             _log(outcome)
             peer.send(OcrPage(number, outcome))
+            read.extend([OcrPage(number, outcome)] if is_kept else [])
             await peer.drained(_CLIENT_READ_S)
 
         await run.read(numbers, on_page)
-        return None
+        return OcrFinished(await run.searchable(read) if is_kept else b"")
 
     # ---- a job
 
@@ -189,7 +192,7 @@ class Broker:
                     peer.send(page if request.pictures else _without_picture(page))
                     await peer.drained(_CLIENT_READ_S)
                 seen = pages[-1].sequence
-            peer.send(job)
+            peer.send(msgspec.structs.replace(job, pdf=await self._jobs.pdf(job)) if request.pictures else job)
             if request.action == "get" or job.state in ENDED or changed is None:
                 return
             waiting = asyncio.ensure_future(changed.wait())

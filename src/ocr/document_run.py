@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+import msgspec
 
 from src.documents import pages
 from src.documents.pages import Ranges
 from src.errors import BackendUnavailable, InternalError, Overloaded, PayloadTooLarge, ServiceError
 from src.ipc.messages.base import Failed, Priority
-from src.ipc.messages.ocr import OcrContents, OcrDocument, OcrInspect, OcrOptions, OcrRequest, OcrResult
+from src.ipc.messages.ocr import OcrContents, OcrDocument, OcrInspect, OcrOptions, OcrPage, OcrRequest, OcrResult
 from src.ocr.admission import Admission, QueuedPage
 
 OnPage = Callable[[int, "OcrResult | Failed"], Awaitable[None]]
@@ -69,6 +71,12 @@ class DocumentRun:
             text = f"The document has too many pages: the limit is {max_pages} (OCR_MAX_PAGES); select some in 'pages'."
             raise PayloadTooLarge(text, param="pages")
         return contents, numbers
+
+    async def searchable(self, pages: Sequence[OcrPage]) -> bytes:
+        """The document, which is a PDF, with the text of its pages. Raises as `open`."""
+        source = self._source
+        inspect = OcrInspect(source.id, source.path, source.base64, source.options, tuple(map(_bare, pages)))
+        return (await self._contents(inspect)).pdf
 
     async def _contents(self, inspect: OcrInspect) -> OcrContents:
         while True:
@@ -146,3 +154,10 @@ class DocumentRun:
             todo.appendleft(number)
             return
         await on_page(number, outcome)
+
+
+def _bare(page: OcrPage) -> OcrPage:
+    """With what is written into a PDF alone."""
+    if isinstance(page.outcome, Failed):
+        return page
+    return OcrPage(page.number, msgspec.structs.replace(page.outcome, text="", markdown=None, blocks=(), figures=()))

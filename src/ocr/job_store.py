@@ -20,12 +20,12 @@ from src.ocr.document_run import Source
 FILE = "ocr-jobs.sqlite"
 _BUSY_S = 10.0
 # SQLite's user_version; older files are migrated
-_VERSION = 2
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, state TEXT NOT NULL, format TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL,
     bytes INTEGER NOT NULL, total INTEGER, source BLOB NOT NULL, error BLOB, owner TEXT NOT NULL DEFAULT '',
-    stored_bytes INTEGER NOT NULL DEFAULT 0);
+    stored_bytes INTEGER NOT NULL DEFAULT 0, pdf BLOB);
 CREATE TABLE IF NOT EXISTS pages (
     job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, number INTEGER NOT NULL,
     failed INTEGER NOT NULL, outcome BLOB NOT NULL, PRIMARY KEY (job, number)) WITHOUT ROWID;
@@ -45,7 +45,8 @@ WHERE id = ? AND state IN ('queued', 'running')
 """
 _MEASURE = """
 UPDATE jobs SET stored_bytes =
-    ? + LENGTH(source) + (SELECT IFNULL(SUM(LENGTH(outcome)), 0) FROM pages WHERE job = jobs.id)
+    ? + LENGTH(source) + IFNULL(LENGTH(pdf), 0) +
+    (SELECT IFNULL(SUM(LENGTH(outcome)), 0) FROM pages WHERE job = jobs.id)
 WHERE state NOT IN ('queued', 'running')
 """
 _SHARES = "SELECT owner, SUM(stored_bytes) FROM jobs WHERE state NOT IN ('queued', 'running') GROUP BY owner"
@@ -132,6 +133,15 @@ class JobStore:
     def delete(self, job: str) -> None:
         with self._transaction() as database:
             database.execute("DELETE FROM jobs WHERE id = ?", (job,))
+
+    def add_pdf(self, job: str, pdf: bytes) -> None:
+        """Store the document that was made searchable."""
+        with self._transaction() as database:
+            database.execute("UPDATE jobs SET pdf = ? WHERE id = ?", (pdf, job))
+
+    def pdf(self, job: str) -> bytes:
+        row = self._database.execute("SELECT pdf FROM jobs WHERE id = ?", (job,)).fetchone()
+        return bytes(row[0]) if row and row[0] else b""
 
     # ---- its pages
 
@@ -244,6 +254,8 @@ def _migrate(database: sqlite3.Connection) -> None:
         database.execute("ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''")
     if columns and "stored_bytes" not in columns:  # before version 2
         database.execute("ALTER TABLE jobs ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0")
+    if columns and "pdf" not in columns:  # before version 3
+        database.execute("ALTER TABLE jobs ADD COLUMN pdf BLOB")
     database.executescript(_SCHEMA)
     if version < _VERSION:
         database.execute(_MEASURE, (_JOB_BYTES,))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 _CONCURRENT_JOBS = 2  # so that a short job does not wait for a long one
 _SWEEP_S = 60.0
+_PAGES_AT_ONCE = 16
 _RETRY_S = 30.0
 
 
@@ -153,6 +154,10 @@ class Jobs:
     async def pages(self, name: str, after: int, count: int) -> list[OcrPage]:
         return await self._in_store(self._store.pages, name, after, count)
 
+    async def pdf(self, job: OcrJob) -> bytes:
+        """The searchable PDF of a job that is done; empty if it was not started for one, or is none of a PDF."""
+        return await self._in_store(self._store.pdf, job.id) if job.state == "done" else b""
+
     async def cancel(self, name: str, owner: str | None = None) -> OcrJob:
         """Cancel an unfinished job, delete a finished one; returns its last state. Raises as `get`."""
         job = await self.get(name, owner)
@@ -212,7 +217,7 @@ class Jobs:
     async def _read(self, name: str, source: Source) -> None:
         wait_s = self._settings.ocr_job_ttl
         run = DocumentRun(self._admission, source, wait_s=wait_s, patient=True)
-        _, numbers = await run.open(self._settings.ocr_max_pages)
+        contents, numbers = await run.open(self._settings.ocr_max_pages)
         done = await self._in_store(self._store.numbers, name)
         await self._in_store(self._store.begin, name, len(numbers))
         running = self._running[name]
@@ -225,6 +230,16 @@ class Jobs:
             self._notify(name)
 
         await run.read([number for number in numbers if number not in done], on_page)
+        if source.options.searchable and contents.kind == "pdf":
+            pdf = await run.searchable([page async for page in self._all_pages(name)])
+            await self._in_store(self._store.add_pdf, name, pdf)
+
+    async def _all_pages(self, name: str) -> AsyncIterator[OcrPage]:
+        seen = 0
+        while pages := await self.pages(name, seen, _PAGES_AT_ONCE):
+            for page in pages:
+                yield page
+            seen = pages[-1].sequence
 
     def _cancel(self, name: str) -> None:
         running = self._running.get(name)

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 from loguru import logger
 
 from src import logs
@@ -26,7 +28,7 @@ from src.ipc.messages.ocr import (
     OcrWord,
     TextSource,
 )
-from src.ocr import documents, pictures
+from src.ocr import documents, pictures, searchable
 from src.ocr.documents import Document, DocumentLimits
 from src.ocr.guard import Guard, unguarded
 from src.ocr.open_documents import OpenDocuments, open_image
@@ -54,6 +56,7 @@ class PageReader:
         self._read_ahead = (
             ReadAhead(recognizer) if isinstance(recognizer, BatchRecognizer) and recognizer.at_once > 1 else None
         )
+        self._guard = guard
         self._documents = OpenDocuments(limits, guard)
 
     def answer(self, request: OcrRequest | OcrInspect) -> OcrResult | OcrContents | Failed:
@@ -84,7 +87,12 @@ class PageReader:
 
     def _inspect(self, request: OcrInspect) -> OcrContents:
         document = self._document(request)
-        return OcrContents(document.kind, document.pages)
+        if not request.searchable or document.kind != "pdf":
+            return OcrContents(document.kind, document.pages)
+        data = Path(request.path).read_bytes()
+        data = documents.from_base64(data) if request.base64 else data
+        pdf = searchable.write(data, request.options.password, request.searchable, self._guard)
+        return OcrContents(document.kind, document.pages, pdf)
 
     def _document(self, request: OcrRequest | OcrInspect) -> Document:
         password = request.options.password
@@ -102,7 +110,10 @@ class PageReader:
         """The page, with its pictures."""
         dpi = request.options.dpi or self._limits.dpi
         page = self._page_of(document, request, started)
-        return pictures.with_pictures(page, request.options, lambda: document.pixels(request.page, dpi))
+        options = request.options
+        if options.searchable and document.kind != "pdf":
+            options = msgspec.structs.replace(options, picture=True)
+        return pictures.with_pictures(page, options, lambda: document.pixels(request.page, dpi))
 
     def _page_of(self, document: Document, request: OcrRequest, started: float) -> OcrResult:
         dpi = request.options.dpi or self._limits.dpi

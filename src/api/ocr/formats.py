@@ -28,13 +28,19 @@ _HTML_HEAD = """<!DOCTYPE html>
 """
 
 
-def response(name: str, pages: Sequence[OcrPage], size: int, wanted: Format, view: View = PLAIN) -> Response:
-    """The document as `wanted`. What is no JSON names the pages that could not be read in a header."""
+def response(
+    name: str, pages: Sequence[OcrPage], size: int, wanted: Format, view: View = PLAIN, document: bytes = b""
+) -> Response:
+    """The document as `wanted`. What is no JSON names the pages that could not be read in a header.
+
+    `document`: what was sent, if it is a PDF that was made searchable.
+    """
     if wanted == "json":
         return json_response(shapes.document(name, pages, size, view))
     ordered = sorted(pages, key=lambda page: page.number)
     read = [(page.number, page.outcome) for page in ordered if isinstance(page.outcome, OcrResult)]
-    answer = Response(render(read, wanted, view), content_type=_MIMETYPES[wanted])
+    body = document if document and wanted == "pdf" else render(read, wanted, view)
+    answer = Response(body, content_type=_MIMETYPES[wanted])
     failed = [str(page.number + 1) for page in ordered if not isinstance(page.outcome, OcrResult)]
     if failed:
         answer.headers[FAILED_PAGES] = ",".join(failed)

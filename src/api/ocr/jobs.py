@@ -44,8 +44,9 @@ def create() -> Response:
 
 @blueprint.get("/v1/ocr/jobs/<name>")
 def show(name: str) -> Response:
-    job, pages = _ask(name, pictures=True)
-    return json_response(shapes.job_out(job, pages, _view()))
+    view = _view()
+    job, pages = _ask(name, pictures=view.overlay)
+    return json_response(shapes.job_out(job, pages, view))
 
 
 @blueprint.get("/v1/ocr/jobs/<name>/result")
@@ -57,7 +58,7 @@ def result(name: str) -> Response:
     wanted = request.args.get("format", job.format)
     if wanted not in get_args(Format):
         raise InvalidRequest(f"Invalid value for 'format': one of {', '.join(get_args(Format))}.", param="format")
-    return formats.response(job.id, pages, job.bytes, cast("Format", wanted), _view())
+    return formats.response(job.id, pages, job.bytes, cast("Format", wanted), _view(), job.pdf)
 
 
 def _view() -> View:

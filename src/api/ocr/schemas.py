@@ -74,11 +74,12 @@ class OcrFields(BaseModel):
             self.dpi or 0,
             self.language,
             self.force_ocr,
-            picture=self.format == "pdf" or self.draw_boxes,
+            picture=self.draw_boxes,
             structure=self.structured,
             password=self.password,
             figures=bool(self.include_image_base64 or self.bbox_annotation_format),
             overlay=self.draw_boxes,
+            searchable=self.format == "pdf",
         )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeGuard
 
 from flask import Blueprint, Response, request
@@ -18,7 +19,16 @@ from src.api.ocr.upload import Upload
 from src.api.service import Service, json_response, request_id, service
 from src.errors import OcrCrashed
 from src.ipc.messages.base import Failed
-from src.ipc.messages.ocr import OcrDocument, OcrJob, OcrJobRequest, OcrPage, OcrRequest, OcrResult, Presence
+from src.ipc.messages.ocr import (
+    OcrDocument,
+    OcrFinished,
+    OcrJob,
+    OcrJobRequest,
+    OcrPage,
+    OcrRequest,
+    OcrResult,
+    Presence,
+)
 from src.ipc.messages.wire import AnyMessage
 
 blueprint = Blueprint("ocr", __name__)
@@ -32,12 +42,12 @@ ENDED = ("done", "failed", "cancelled")
 def read() -> Response:
     shared = service()
     upload = ocr_upload.receive()
-    pages = _document(shared, upload) if upload.paged else _image(shared, upload)
-    if isinstance(pages, OcrJob):
-        response = accepted(pages)
+    read = _document(shared, upload) if upload.paged else _image(shared, upload)
+    if isinstance(read, OcrJob):
+        response = accepted(read)
         response.headers["Preference-Applied"] = "respond-async"
         return response
-    return _answer(pages, upload)
+    return _answer(read, upload)
 
 
 def accepted(job: OcrJob) -> Response:
@@ -47,8 +57,17 @@ def accepted(job: OcrJob) -> Response:
     return response
 
 
-def _answer(pages: list[OcrPage], upload: Upload) -> Response:
+@dataclass(frozen=True)
+class _ReadDocument:
+    """Its pages, and for a searchable PDF of a PDF the document itself."""
+
+    pages: list[OcrPage]
+    pdf: bytes = b""
+
+
+def _answer(read: _ReadDocument, upload: Upload) -> Response:
     """When no page could be read, the first one's error is the answer's."""
+    pages = read.pages
     errors = [page.outcome for page in pages if isinstance(page.outcome, Failed)]
     if errors and len(errors) == len(pages):
         first = errors[0]
@@ -58,22 +77,25 @@ def _answer(pages: list[OcrPage], upload: Upload) -> Response:
     if fields.format == "json" and fields.annotated:
         shown = shapes.document(request_id(), pages, len(upload.data), view)
         return json_response(annotate(shown, pages, fields))
-    return formats.response(request_id(), pages, len(upload.data), fields.format, view)
+    return formats.response(request_id(), pages, len(upload.data), fields.format, view, read.pdf)
 
 
-def _image(shared: Service, upload: Upload) -> list[OcrPage]:
+def _image(shared: Service, upload: Upload) -> _ReadDocument:
     generation = open_pages(shared, upload.page(), PageRecorder(shared.metrics), page_timeout_s(shared))
-    return [OcrPage(0, event) for event in collect(generation) if isinstance(event, OcrResult)]
+    return _ReadDocument([OcrPage(0, event) for event in collect(generation) if isinstance(event, OcrResult)])
 
 
-def _document(shared: Service, upload: Upload) -> list[OcrPage] | OcrJob:
+def _document(shared: Service, upload: Upload) -> _ReadDocument | OcrJob:
     settings = shared.settings
     wanted = "respond-async" in request.headers.get("Prefer", "").lower() and not upload.fields.annotated
     as_job: Presence = "beyond_limit" if wanted else "never"
     timeout_s = max(settings.request_timeout, page_timeout_s(shared))
     document = upload.document(as_job, settings.ocr_sync_pages, timeout_s, "normal")
     *pages, last = collect(open_pages(shared, document, DocumentRecorder(shared.metrics), timeout_s))
-    return last if isinstance(last, OcrJob) else [event for event in pages if isinstance(event, OcrPage)]
+    if isinstance(last, OcrJob):
+        return last
+    pdf = last.pdf if isinstance(last, OcrFinished) else b""
+    return _ReadDocument([event for event in pages if isinstance(event, OcrPage)], pdf)
 
 
 def read_pages(document: OcrDocument, timeout_s: float) -> list[OcrPage]:

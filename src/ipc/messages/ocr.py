@@ -10,6 +10,7 @@ from src.ipc.messages.base import Failed, Message, Priority
 from src.ipc.messages.blocks import OcrBlock
 
 Presence = Literal["never", "beyond_limit", "always"]
+FileData = bytes  # beside a field of that name
 TextSource = Literal["ocr", "text_layer", "mixed"]
 
 
@@ -17,6 +18,7 @@ class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """How pages are read. `dpi`: of PDF pages, 0 is OCR_DPI. `picture`: also return each page as a JPEG.
 
     `structure`: find headings, lists, tables, running heads and feet (`OcrResult.blocks`).
+    `searchable`: pages become a searchable PDF, so those of images come with their picture.
     `figures`: also return what the page's figures show, as JPEGs. `overlay`: draw the boxes of blocks, or of lines, on
     the picture. `password`: of an encrypted PDF; it is never logged.
     """
@@ -29,6 +31,7 @@ class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     password: str = ""
     figures: bool = False
     overlay: bool = False
+    searchable: bool = False
 
 
 class OcrRequest(Message, frozen=True):
@@ -51,12 +54,13 @@ class OcrRequest(Message, frozen=True):
 
 
 class OcrInspect(Message, frozen=True):
-    """Requests a document's kind and page count from a worker."""
+    """Requests a document's kind and page count from a worker; of a PDF also, with the text of these pages, itself."""
 
     id: str
     path: str
     base64: bool = False
     options: OcrOptions = OcrOptions()
+    searchable: tuple[OcrPage, ...] = ()
 
 
 class OcrDocument(Message, frozen=True):
@@ -159,10 +163,11 @@ class OcrResult(Message, frozen=True):
 
 
 class OcrContents(Message, frozen=True):
-    """A document's kind and page count: the reply to `OcrInspect`."""
+    """A document's kind and page count: the reply to `OcrInspect`. `pdf`: the searchable PDF, if it was requested."""
 
     kind: str
     pages: int
+    pdf: bytes = b""
 
 
 class OcrGivenUp(Message, frozen=True):
@@ -187,14 +192,19 @@ class OcrPage(Message, frozen=True):
 
 
 class OcrFinished(Message, frozen=True):
-    """The end of an `OcrDocument` that did not become a job."""
+    """The end of an `OcrDocument` that did not become a job. `pdf`: what was sent, made searchable, if requested."""
+
+    pdf: bytes = b""
 
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 class OcrJob(Message, frozen=True):
-    """A job's state; also the end of an `OcrDocument` that became one. `created`, `expires`: Unix time."""
+    """A job's state; also the end of an `OcrDocument` that became one. `created`, `expires`: Unix time.
+
+    `pdf`: the searchable PDF of one that is done, if pictures were requested.
+    """
 
     id: str
     state: JobState
@@ -208,3 +218,4 @@ class OcrJob(Message, frozen=True):
     eta_s: float | None = None
     error: Failed | None = None
     owner: str = ""
+    pdf: FileData = b""
