@@ -138,11 +138,12 @@ class RapidRecognizer(Recognizer):
         """The lines that hold text, in the pixels given."""
         if not len(boxes):
             return []
-        answer = self._engine.text_rec(TextRecInput(img=self._crop(pixels, boxes), return_word_box=True))
-        read = zip(boxes.tolist(), answer.txts, answer.scores, answer.word_results, strict=True)
+        crops = self._crop(pixels, boxes)
+        answer = self._engine.text_rec(TextRecInput(img=crops, return_word_box=True))
+        read = zip(boxes.tolist(), answer.txts, answer.scores, answer.word_results, crops, strict=True)
         return [
-            _line(box, text, float(score), columns)
-            for box, text, score, columns in read
+            _line(box, text, float(score), columns, crop)
+            for box, text, score, columns, crop in read
             if text.strip() and score >= _MIN_SCORE
         ]
 
@@ -151,13 +152,14 @@ class RapidRecognizer(Recognizer):
         return crops
 
 
-def _line(box: list[list[float]], text: str, score: float, columns: WordInfo) -> TextLine:
+def _line(box: list[list[float]], text: str, score: float, columns: WordInfo, crop: Pixels) -> TextLine:
     polygon = tuple((x, y) for x, y in box)
     along = polygon
     if math.dist(box[0], box[3]) >= _UPRIGHT_CROP * math.dist(box[0], box[1]):  # it was cropped with its right side up
         along = (*polygon[1:], polygon[0])
     places = [place for word in columns.word_cols for place in word]
-    return TextLine(text, round(score, 4), polygon, word_boxes.words(text, places, columns.line_txt_len, along))
+    found = word_boxes.words(text, places, columns.line_txt_len, along, word_boxes.line_ink(crop, text))
+    return TextLine(text, round(score, 4), polygon, found)
 
 
 def _settings() -> dict[str, Any]:

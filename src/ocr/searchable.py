@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name
@@ -15,6 +16,8 @@ from src.documents import invisible_text
 from src.errors import InvalidDocument
 from src.ipc.messages.ocr import OcrLine, OcrPage, OcrResult
 from src.ocr.guard import Guard
+
+_DEEPEST = 64  # levels of the tree of pages
 
 Rectangle = tuple[float, float, float, float]  # left, bottom, width, height
 
@@ -64,7 +67,7 @@ def _keep(document: pikepdf.Pdf, numbers: set[int]) -> None:
 def _write_lines(page: pikepdf.Page, result: OcrResult, lines: list[OcrLine], font: pikepdf.Object) -> None:
     """In a graphics state of its own, after what the page draws."""
     left, bottom, width, height = _visible(page)
-    turned = int(page.obj.get("/Rotate", _inherited(page, "/Rotate", 0))) % 360
+    turned = int(_inherited(page, "/Rotate") or 0) % 360
     across, down = (height, width) if turned % 180 else (width, height)
     scale = across / max(1, result.width), down / max(1, result.height)
     drawn = invisible_text.drawn(lines, scale, down, invisible_text.FONT_NAME)
@@ -101,20 +104,21 @@ def _upright(turned: int, visible: Rectangle) -> tuple[float, float, float, floa
     return 1, 0, 0, 1, left, bottom
 
 
-def _inherited(page: pikepdf.Page, name: str, default: int) -> int:
-    node = page.obj.get("/Parent")
-    for _ in range(50):
-        if node is None:
+def _inherited(page: pikepdf.Page, name: str) -> Any:
+    """An entry of the page, or of the nearest node above it in the tree of pages; None without any."""
+    node: Any = page.obj
+    for _ in range(_DEEPEST):
+        if node is None or name in node:
             break
-        if name in node:
-            return int(node[name])
         node = node.get("/Parent")
-    return default
+    return None if node is None else node.get(name)
 
 
 def _add_font(page: pikepdf.Page, font: pikepdf.Object) -> None:
     """Beside its other fonts, also where those are inherited."""
-    resources = page.resources
+    resources = _inherited(page, "/Resources")
+    if resources is None:
+        page.obj["/Resources"] = resources = Dictionary()
     fonts = resources.get("/Font")
     if fonts is None:
         resources["/Font"] = fonts = Dictionary()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from src.ocr import word_boxes
 
@@ -41,3 +44,35 @@ def test_a_slanted_line_has_slanted_words() -> None:
     (word,) = word_boxes.words("ab", [49, 50], 100, box)
     assert word.polygon[0][1] == pytest.approx(word.polygon[0][0] / 2)
     assert word.polygon[3][1] == pytest.approx(word.polygon[0][1] + 20)
+
+
+def drawn(text: str) -> NDArray[np.uint8]:
+    image = Image.new("L", (300, 60), 255)
+    ImageDraw.Draw(image).text((10, 8), text, 0, ImageFont.load_default(32))
+    return np.asarray(image.convert("RGB"), np.uint8)
+
+
+def test_words_end_where_their_ink_does() -> None:
+    """Columns are coarse: the blank between two words is found in the picture."""
+    line = drawn("ab cd")
+    inked = np.flatnonzero((line.min(axis=2) < 128).any(axis=0))
+    gap = int(np.argmax(np.diff(inked)))
+    width = line.shape[1] / 8
+    middle = (inked[gap] + inked[gap + 1]) / 2 / 8
+    columns = [round(inked[0] / 8 + 1), round(middle - 2), round(middle + 1), round(inked[-1] / 8 - 1)]
+    box = ((0.0, 0.0), (300.0, 0.0), (300.0, 60.0), (0.0, 60.0))
+    first, second = word_boxes.words("ab cd", columns, width, box, word_boxes.line_ink(line, "ab cd"))
+    assert first.polygon[0][0] == pytest.approx(inked[0], abs=1)
+    assert first.polygon[1][0] == pytest.approx(inked[gap] + 1, abs=1)
+    assert second.polygon[0][0] == pytest.approx(inked[gap + 1], abs=1)
+    assert second.polygon[1][0] == pytest.approx(inked[-1] + 1, abs=1)
+
+
+def test_a_line_is_as_high_as_its_letters() -> None:
+    """From the ascenders to the descenders, also where it has none of them."""
+    whole = word_boxes.line_ink(drawn("bg"), "bg").rows
+    assert 0.1 < whole[0] < whole[1] < 0.9
+    for text in ("xa", "bd", "gy"):
+        rows = word_boxes.line_ink(drawn(text), text).rows
+        assert rows == pytest.approx(whole, abs=0.08)
+    assert word_boxes.line_ink(np.full((20, 90, 3), 255, np.uint8), "?") == word_boxes.LineInk(((0.0, 1.0),))
