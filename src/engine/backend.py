@@ -287,6 +287,15 @@ def has_formed_tools(request: GenerateRequest) -> bool:
     return request.tool_choice.mode == "auto" and formed
 
 
+# what is set aside where a chosen call cannot be held to the form of its tool's input
+INPUT_FORM = "tools.format"
+
+
+def chooses_formed_inputs(request: GenerateRequest) -> bool:
+    """Whether the model may call a tool whose input has a form of its own."""
+    return request.tool_choice.mode == "auto" and any(tool.input_format is not None for tool in request.tools)
+
+
 def is_constrained(request: GenerateRequest) -> bool:
     """Whether the answer must have a form: a grammar has to be compiled before it can begin."""
     return request.json_schema is not None or request.tool_choice.mode in ("required", "named")

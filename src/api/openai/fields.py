@@ -205,6 +205,9 @@ HOSTED_TOOLS = (
 DOCUMENT_STAND_IN = "messages.document"
 STAND_INS = ("messages.image", DOCUMENT_STAND_IN)
 
+# the form of a custom tool's input: by engines, where a call that the model chooses to make cannot be held to it
+INPUT_FORMS = ("tools.format",)
+
 ALWAYS = "always"
 # what an engine refuses by name, and when, beyond what nobody takes: each is a column of docs/compatibility.md
 REFUSES: dict[str, dict[str, str]] = {

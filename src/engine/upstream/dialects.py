@@ -6,6 +6,7 @@ Checked against the sources of vLLM 0.32 (entrypoints/openai) and of llama.cpp a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from src.engine.backend import INPUT_FORM, chooses_formed_inputs
 from src.engine.upstream.calls import is_forced
 from src.errors import UnsupportedValue
-from src.ipc.messages.chat import GenerateRequest
+from src.ipc.messages.chat import GenerateRequest, Tool
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,9 @@ def _refuse_by_model(request: GenerateRequest, facts: ServerFacts) -> None:
         raise UnsupportedValue("This model reads no images.", param="messages")
     if request.tools and not facts.takes_tools:
         raise UnsupportedValue("This model's chat template knows no tools.", param="tools")
+    forced = [tool.input_format for tool in request.tools if request.tool_choice.name in (None, tool.name)]
+    if is_forced(request) and any(form is not None and form.syntax != "regex" for form in forced):
+        raise UnsupportedValue("An upstream server cannot hold a tool's input to a Lark grammar.", param="tools")
 
 
 def fit(request: GenerateRequest, facts: ServerFacts) -> tuple[GenerateRequest, tuple[str, ...]]:
@@ -205,9 +210,22 @@ def fit(request: GenerateRequest, facts: ServerFacts) -> tuple[GenerateRequest, 
         names.append("max_tokens")
     if request.progress and not facts.dialect.tells_progress:
         names.append(PROGRESS)
+    if chooses_formed_inputs(request):
+        names.append(INPUT_FORM)
     if names and request.strict:
         raise UnsupportedValue("This model has no use for this field (STRICT_FIELDS).", param=names[0])
-    return replace(request, template_options=known), tuple(names)
+    tools = tuple(map(_with_pattern, request.tools)) if is_forced(request) else request.tools
+    return replace(request, template_options=known, tools=tools), tuple(names)
+
+
+def _with_pattern(tool: Tool) -> Tool:
+    """A tool whose input has a form that is a regular expression, as a schema: servers know those."""
+    form = tool.input_format
+    if form is None or form.syntax != "regex":
+        return tool
+    schema = {"type": "string", "pattern": f"^(?:{form.definition})$"}
+    parameters = {"type": "object", "properties": {"input": schema}, "required": ["input"]}
+    return replace(tool, parameters=json.dumps(parameters))
 
 
 def _has_switch(facts: ServerFacts, *names: str) -> bool:

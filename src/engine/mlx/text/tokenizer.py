@@ -14,11 +14,12 @@ from typing import Any
 from loguru import logger
 
 from src.engine import system_messages
-from src.engine.backend import is_constrained
+from src.engine.backend import INPUT_FORM, chooses_formed_inputs, is_constrained
 from src.engine.families import history
 from src.engine.families.channels import opened_header
 from src.engine.families.forced import new_call_id
 from src.engine.families.formats import Language
+from src.engine.mlx.text import tool_grammar
 from src.engine.mlx.text.grammar import CompiledGrammar, Grammars
 from src.engine.mlx.text.reading import reader, tool_json
 from src.engine.mlx.text.thinking import Thoughts
@@ -86,6 +87,8 @@ class LmTokenizer:
         names = tuple(f"chat_template_kwargs.{name}" for name in unknown)
         if request.tools and self._language.unknown_tools and request.tool_choice.mode == "auto":
             names = ("tools", *names)  # the template shows them; a call in a format nobody knows is text
+        if chooses_formed_inputs(request) and not tool_grammar.writes(self._language.tools):
+            names = (INPUT_FORM, *names)
         return ("reasoning_effort", *names) if self._cannot_choose(request, prompt) else names
 
     def _cannot_choose(self, request: GenerateRequest, prompt: list[int]) -> bool:

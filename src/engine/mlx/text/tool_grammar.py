@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from src.engine.families.formats import Tools
 from src.engine.mlx.text.json_strings import escaped
 from src.ipc.messages.chat import Tool
 
@@ -114,3 +115,8 @@ def _as_marks(tool: Tool, schema: Schema) -> str:
 
 
 _WRITERS: dict[str, Callable[[Tool, Schema], str]] = {"hermes": _as_json, "qwen3_coder": _as_marks}
+
+
+def writes(tools: Tools | None) -> bool:
+    """Whether a call that the model chooses to make can be held to a form: how it writes them is known here."""
+    return tools is not None and bool(tools.end) and tools.name in _WRITERS

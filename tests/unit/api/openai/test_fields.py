@@ -57,7 +57,7 @@ def test_the_advisory_class_grows_by_decision() -> None:
     lines = set(re.findall(r"^\* `([^`]+)`", ADR, re.MULTILINE))
     engines = {name for engine in fields.SETS_ASIDE.values() for name in engine}
     hosted = {f"tools.{kind}" for kind in fields.HOSTED_TOOLS}
-    assert lines == {field.name for field in ADVISORY} | engines | hosted | set(fields.STAND_INS)
+    assert lines == {field.name for field in ADVISORY} | engines | hosted | {*fields.STAND_INS, *fields.INPUT_FORMS}
 
 
 def test_nothing_that_changes_an_answer_is_advisory() -> None:

@@ -26,6 +26,7 @@ from src.ipc.messages.chat import (
     Choice,
     GenerateRequest,
     ImagePart,
+    InputFormat,
     RawPrompt,
     Sampling,
     Tool,
@@ -239,6 +240,24 @@ def test_a_switch_that_the_template_knows_is_sent(fields: dict[str, Any], name: 
     made, names = fit(ask(**fields), facts)
     assert (made, names) == (ask(**fields), ())
     assert question.prompt(made, facts.dialect)["chat_template_kwargs"], name
+
+
+CUSTOM = Tool("patch", input_format=InputFormat("lark", 'start: "x"'))
+NUMBER = Tool("number", input_format=InputFormat("regex", "[0-9]+"))
+
+
+def test_the_form_of_a_custom_tools_input_is_named_or_kept() -> None:
+    """Chosen: set aside by name. Forced: a regular expression goes as a schema, a Lark grammar is refused."""
+    facts = ServerFacts(VLLM, "m")
+    assert fit(ask(tools=(CUSTOM, NUMBER)), facts)[1] == ("tools.format",)
+    forced = ToolChoice("named", "number")
+    made, names = fit(ask(tools=(CUSTOM, NUMBER), tool_choice=forced), facts)
+    refuse(ask(tools=(CUSTOM, NUMBER), tool_choice=forced), facts)
+    assert names == ()
+    assert json.loads(made.tools[1].parameters)["properties"]["input"]["pattern"] == "^(?:[0-9]+)$"
+    for choice in (ToolChoice("required"), ToolChoice("named", "patch")):
+        with pytest.raises(UnsupportedValue, match="Lark"):
+            refuse(ask(tools=(CUSTOM, NUMBER), tool_choice=choice), facts)
 
 
 def test_a_length_beyond_the_context_is_named() -> None:

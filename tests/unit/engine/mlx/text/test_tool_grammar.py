@@ -10,6 +10,7 @@ from llguidance import LLTokenizer
 
 from src.engine.families.formats import Tools
 from src.engine.families.tool_formats import TOOLS as TOOL_FORMATS
+from src.engine.mlx.text import tool_grammar
 from src.engine.mlx.text.grammar import Grammars
 from src.engine.mlx.text.json_strings import escaped
 from src.errors import UnsupportedValue
@@ -161,3 +162,10 @@ def test_rules_and_names_stay() -> None:
         escaped('start: a B\na: "x"\nB: /[0-9]+x/\n') == 'start: a B\na: "x"\nB: /(?:[[0-9]&&[^"\\\\\\x00-\\x1f]])+x/\n'
     )
     assert "run_line: " in escaped("start: LINE\nLINE: /.*/")
+
+
+def test_where_a_chosen_call_can_be_held_to_a_form() -> None:
+    """Where it is known how the model writes it; elsewhere the form is set aside by name."""
+    assert tool_grammar.writes(TOOL_FORMATS["hermes"])
+    assert not tool_grammar.writes(TOOL_FORMATS["mistral"])
+    assert not tool_grammar.writes(None)
