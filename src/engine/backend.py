@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,6 +160,7 @@ class Tokenizer(Protocol):
         ...
 
 
+@runtime_checkable
 class Pass(Protocol):
     """Some texts on their way through the model, as many columns of their tokens at a time as are asked for."""
 
@@ -188,6 +189,36 @@ class Embedder(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class TextScores:
+    """A text's tokens and their log-probabilities, as a `Scored` has them."""
+
+    tokens: tuple[TokenLogprob, ...]
+    following: TokenLogprob | None = None
+    ends: bool = False
+
+
+class ScorePass(Protocol):
+    """As a `Pass`, but for the log-probabilities of the texts' own tokens."""
+
+    @property
+    def left(self) -> int: ...
+
+    def compute(self, columns: int) -> None: ...
+
+    def scores(self) -> list[TextScores]:
+        """Of each text, when nothing is left."""
+        ...
+
+
+class Scorer(Protocol):
+    """Tells how likely texts are. No prefix cache is used, and nothing is guessed: every token is computed."""
+
+    def begin(self, texts: Seq[Seq[int]], top: int) -> ScorePass:
+        """A pass over these texts, none empty, with `top` alternatives for each token. Nothing is computed yet."""
+        ...
+
+
 class Backend(Protocol):
     """A loaded model that computes many sequences together."""
 
@@ -206,6 +237,11 @@ class Backend(Protocol):
     @property
     def embedder(self) -> Embedder | None:
         """None when this model makes no embeddings."""
+        ...
+
+    @property
+    def scorer(self) -> Scorer | None:
+        """None when this model does not tell the log-probabilities of a prompt."""
         ...
 
     @property

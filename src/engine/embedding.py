@@ -1,24 +1,35 @@
-"""Requests for vectors: from texts to token ids (tokenizer thread), then a queue of texts, computed pass by pass.
+"""Requests for vectors or log-probabilities: from texts to token ids (tokenizer thread), then a queue of texts,
+computed pass by pass.
 
 Owner thread, driven by the scheduler. A pass takes texts that fit together into what a step may compute, of one request
-or of several; a longer text goes alone and takes several turns.
+or of several of a kind; a longer text goes alone and takes several turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from src.engine.backend import Backend, Embedder, Pass
+from src.engine.backend import Backend, Embedder, Pass, ScorePass, Scorer, TextScores
 from src.engine.deadlines import Budget, embedding_budget
 from src.engine.queue import waiting_queue
 from src.errors import ContextLengthExceeded, DeadlineExceeded, InternalError, InvalidRequest, UnsupportedValue
 from src.fairness import FairQueue
 from src.ipc.messages.base import Failed
-from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, GenerateRequest, RawPrompt, Timings, Usage
+from src.ipc.messages.chat import (
+    Embedded,
+    EmbedRequest,
+    Finished,
+    GenerateRequest,
+    RawPrompt,
+    Scored,
+    ScoreRequest,
+    Timings,
+    Usage,
+)
 from src.settings import EngineSettings
 
 
@@ -44,6 +55,11 @@ class Embedding:
     def tokens(self) -> int:
         return sum(map(len, self.texts))
 
+    @property
+    def top(self) -> int | None:
+        """Alternatives for each token; None where vectors are asked for. Only requests with the same share a pass."""
+        return self.request.top if isinstance(self.request, ScoreRequest) else None
+
     def is_expired(self, now: float) -> bool:
         """Whether a budget is over: the queue's until its first pass, then its own."""
         if self.started is None:
@@ -51,16 +67,25 @@ class Embedding:
         return now >= self.started + self.budget.total_s
 
 
-EmbedEvent = tuple[Embedding, Embedded | Finished | Failed]
+EmbedEvent = tuple[Embedding, Embedded | Scored | Finished | Failed]
 
 
 def check(request: EmbedRequest, backend: Backend) -> None:
     """Raise `UnsupportedValue` for what this model cannot do."""
+    if isinstance(request, ScoreRequest):
+        if not backend.info.scores_prompts:
+            raise UnsupportedValue("This model, on this engine, gives no logprobs of a prompt.", param="echo")
+        return
     size = backend.info.embedding_size  # the embedder itself goes and comes with the model
     if size is None:
         raise UnsupportedValue("This model, on this engine, makes no embeddings.", param="model")
     if request.dimensions is not None and request.dimensions > size:
         raise UnsupportedValue(f"This model's vectors have {size} dimensions.", param="dimensions")
+
+
+def param_of(request: EmbedRequest) -> str:
+    """The field that its texts stand in."""
+    return "prompt" if isinstance(request, ScoreRequest) else "input"
 
 
 def tokens(raw: RawPrompt, request: EmbedRequest, backend: Backend) -> list[int]:
@@ -73,12 +98,12 @@ def tokens(raw: RawPrompt, request: EmbedRequest, backend: Backend) -> list[int]
     try:
         found = backend.tokenizer.encode(GenerateRequest(request.id, request.model, (), raw_prompt=raw))
     except InvalidRequest as error:
-        raise InvalidRequest(error.message, param="input") from None
+        raise InvalidRequest(error.message, param=param_of(request)) from None
     if not found:
-        raise InvalidRequest("A text is empty.", param="input")
+        raise InvalidRequest("A text is empty.", param=param_of(request))
     if len(found) > (context := backend.info.context_length):
         text = f"A text has {len(found)} tokens; the model's context is {context}."
-        raise ContextLengthExceeded(text, param="input")
+        raise ContextLengthExceeded(text, param=param_of(request))
     return found
 
 
@@ -98,11 +123,13 @@ def unit(mean: NDArray[np.float32], dimensions: int | None) -> bytes | None:
 class Embeddings:
     """Follows each request to its one outcome. Owner thread."""
 
-    def __init__(self, embedder: Callable[[], Embedder | None], ageing_s: float) -> None:
-        self._embedder = embedder
+    def __init__(
+        self, embedder: Callable[[], Embedder | None], scorer: Callable[[], Scorer | None], ageing_s: float
+    ) -> None:
+        self._embedder, self._scorer = embedder, scorer
         self._open: FairQueue[Embedding] = waiting_queue(ageing_s)
         self._rows: list[tuple[Embedding, int]] = []  # of the pass under way
-        self._pass: Pass | None = None
+        self._pass: Pass | ScorePass | None = None
 
     def __len__(self) -> int:
         return len(self._open)
@@ -135,11 +162,11 @@ class Embeddings:
         self._pass.compute(max(1, budget // len(self._rows)))
         if self._pass.left:
             return
-        rows, vectors = self._rows, self._pass.vectors()
+        rows, results = self._rows, _results(self._pass)
         self._rows, self._pass = [], None
-        for (job, index), vector in zip(rows, vectors, strict=True):
+        for (job, index), result in zip(rows, results, strict=True):
             if not job.finished:
-                yield from self._record(job, index, vector, now)
+                yield from self._record(job, index, result, now)
 
     def _begin(self, now: float, budget: int) -> None:
         self._rows = list(self._gather(budget))
@@ -148,9 +175,15 @@ class Embeddings:
         for job, index in self._rows:
             job.left.remove(index)
             job.started = now if job.started is None else job.started
+        if self._rows:
+            self._pass = self._pass_over([job.texts[index] for job, index in self._rows], self._rows[0][0].top)
+
+    def _pass_over(self, texts: list[list[int]], top: int | None) -> Pass | ScorePass | None:
+        if top is not None:
+            scorer = self._scorer()
+            return None if scorer is None else scorer.begin(texts, top)
         embedder = self._embedder()
-        if self._rows and embedder is not None:
-            self._pass = embedder.begin([job.texts[index] for job, index in self._rows])
+        return None if embedder is None else embedder.begin(texts)
 
     def _gather(self, budget: int) -> Iterator[tuple[Embedding, int]]:
         """The next texts whose rows × longest stay within the budget; one at least."""
@@ -168,19 +201,33 @@ class Embeddings:
         first = self._open.first()
         if first is not None:
             yield first
-            yield from (job for job in self._open if job is not first)
+            yield from (job for job in self._open if job is not first and job.top == first.top)
 
-    def _record(self, job: Embedding, index: int, mean: NDArray[np.float32], now: float) -> Iterator[EmbedEvent]:
-        vector = unit(mean, job.request.dimensions)
-        if vector is None:
+    def _record(
+        self, job: Embedding, index: int, result: NDArray[np.float32] | TextScores, now: float
+    ) -> Iterator[EmbedEvent]:
+        message = _message(job, index, result)
+        if message is None:
             self.drop(job)
             yield job, Failed.of(InternalError())
             return
-        yield job, Embedded(index, vector)
+        yield job, message
         job.missing -= 1
         if not job.missing:
             self.drop(job)
             yield job, _finished(job, now)
+
+
+def _results(done: Pass | ScorePass) -> Iterable[NDArray[np.float32] | TextScores]:
+    return done.vectors() if isinstance(done, Pass) else done.scores()
+
+
+def _message(job: Embedding, index: int, result: NDArray[np.float32] | TextScores) -> Embedded | Scored | None:
+    """None for a vector that is none."""
+    if isinstance(result, TextScores):
+        return Scored(index, result.tokens, result.following, result.ends)
+    vector = unit(result, job.request.dimensions)
+    return None if vector is None else Embedded(index, vector)
 
 
 def _finished(job: Embedding, now: float) -> Finished:

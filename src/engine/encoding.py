@@ -72,7 +72,7 @@ class Encoding:
         found: list[list[int]] = []
         for raw in request.inputs:  # one by one: between them the thread is others'
             asked = GenerateRequest(request.id, request.model, (), raw_prompt=raw)
-            await self._check_length(asked, backend, request.salt, gone, "input")
+            await self._check_length(asked, backend, request.salt, gone, embedding.param_of(request))
             work = partial(embedding.tokens, raw, request, backend)
             found.append(await self._tokenizer.run(request.salt, work, gone))
         return found

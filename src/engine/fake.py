@@ -21,7 +21,7 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
 from src.engine.admission import chunk
-from src.engine.backend import Grammar, OutputParser, Step, Token
+from src.engine.backend import Grammar, OutputParser, Step, TextScores, Token
 from src.engine.families.forced import NamedReader, RequiredReader, new_call_id
 from src.errors import InvalidRequest, UnsupportedValue
 from src.gpu import footprint
@@ -131,6 +131,31 @@ class FakeDetokenizer:
         return self._decoder.decode(b"", final=True)
 
 
+class FakeScorer:
+    """Every byte had to come."""
+
+    def begin(self, texts: Seq[Seq[int]], top: int) -> FakeScorePass:
+        return FakeScorePass(texts, top)
+
+
+class FakeScorePass:
+    """Some texts, as many columns at a time as are asked for."""
+
+    def __init__(self, texts: Seq[Seq[int]], top: int) -> None:
+        self._texts, self._top = texts, top
+        self.left = max(map(len, texts))
+
+    def compute(self, columns: int) -> None:
+        self.left = max(0, self.left - columns)
+
+    def scores(self) -> list[TextScores]:
+        return [TextScores(tuple(map(self._score, text))) for text in self._texts]
+
+    def _score(self, token: int) -> TokenLogprob:
+        certain = _certain(token)
+        return TokenLogprob(certain.chosen, certain.top[: self._top])
+
+
 class FakeBackend:
     """See the module's text. `sleep` is passed in so that unit tests need not wait."""
 
@@ -146,9 +171,10 @@ class FakeBackend:
         revision: str = "fake",
     ) -> None:
         context = settings.max_model_len or 1 << 20
-        self.info = ModelInfo(name=model, context_length=context, parameters=0, revision=revision)
+        self.info = ModelInfo(name=model, context_length=context, parameters=0, revision=revision, scores_prompts=True)
         self.device = DeviceReading(kind="none")
         self.tokenizer = FakeTokenizer()
+        self.scorer = FakeScorer()
         self._step_size = settings.prefill_step_size
         sleep(_script(model).get("load", 0.0))
         self._on_gpu = settings.device_type != "cpu"

@@ -23,7 +23,7 @@ from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest
 from src.fairness import FairQueue
 from src.gpu import Movable
 from src.ipc.messages.base import Failed
-from src.ipc.messages.chat import ChoiceEnded, Delta, Embedded, Finished, FinishReason, PromptProgress
+from src.ipc.messages.chat import ChoiceEnded, Delta, Embedded, Finished, FinishReason, PromptProgress, Scored
 from src.ipc.messages.status import EngineLoad, SpeculationReading
 
 _IDLE_WAIT_S = 1.0
@@ -31,7 +31,7 @@ _PREFIX_LOAD_S = 0.5  # of a turn, where PREFILL_PAUSE names none
 _OFFLOADED_RETRY_S = 1.0
 
 Work = Sequence | Embedding
-Event = tuple[Work, Delta | PromptProgress | Embedded | ChoiceEnded | Finished | Failed]
+Event = tuple[Work, Delta | PromptProgress | Embedded | Scored | ChoiceEnded | Finished | Failed]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Scheduler:
         self._clock = clock
         self._inbox: SimpleQueue[_Submit | _Cancel | _Move | _Trim | _Finish | _Stop] = SimpleQueue()
         self._waiting: FairQueue[Sequence] = waiting_queue(priority_ageing_s)
-        self._embeddings = Embeddings(lambda: backend.embedder, priority_ageing_s)
+        self._embeddings = Embeddings(lambda: backend.embedder, lambda: backend.scorer, priority_ageing_s)
         self._prompts_turn = True  # prompts and embeddings are computed by turns
         self._running: dict[int, Sequence] = {}
         self._events: list[Event] = []

@@ -41,6 +41,7 @@ from src.ipc.messages.chat import (
     GenerateRequest,
     HandedOver,
     PromptProgress,
+    Scored,
     TokenizeRequest,
 )
 from src.ipc.messages.control import MoveWeights, Ping, TrimRequest
@@ -56,7 +57,7 @@ _GUARD_S = 1.0
 _LOADING_RETRY_S = 10.0
 _READS_S = 30.0
 
-EngineEvent = Delta | PromptProgress | Embedded | ChoiceEnded | Finished | Failed
+EngineEvent = Delta | PromptProgress | Embedded | Scored | ChoiceEnded | Finished | Failed
 
 
 class _Subscriber:

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from src import logs
 from src.errors import ServiceError
-from src.ipc.messages.chat import ChoiceEnded, Delta, Embedded, EmbedRequest, Finished, GenerateRequest
+from src.ipc.messages.chat import ChoiceEnded, Delta, EmbedRequest, Finished, GenerateRequest, TextResult
 from src.metrics import Metrics
 
 E_contra = TypeVar("E_contra", contravariant=True)
@@ -134,7 +134,7 @@ class ChatRecorder:
 
 
 class EmbeddingRecorder:
-    """Of texts that become vectors."""
+    """Of texts that become vectors, or log-probabilities."""
 
     def __init__(
         self, metrics: Metrics, request: EmbedRequest, labels: tuple[str, str], spend: Callable[[int], None]
@@ -142,7 +142,7 @@ class EmbeddingRecorder:
         self._metrics, self._request, self._labels, self._spend = metrics, request, labels, spend
         self._began = time.monotonic()
 
-    def events(self, events: Sequence[Embedded | Finished]) -> None:
+    def events(self, events: Sequence[TextResult | Finished]) -> None:
         if events and isinstance(finished := events[-1], Finished):
             self._metrics.prompt_tokens.labels(*self._labels).inc(finished.usage.prompt_tokens)
             self._metrics.queue_time.labels(*self._labels).observe(finished.timings.queue_s)

@@ -27,12 +27,12 @@ from src.ipc.messages.chat import (
     ChoiceEnded,
     Delta,
     DetokenizeRequest,
-    Embedded,
     EmbedRequest,
     Finished,
     GenerateRequest,
     HandedOver,
     PromptProgress,
+    TextResult,
     TokenizeRequest,
 )
 from src.ipc.messages.ocr import OcrDocument, OcrPage, OcrRequest
@@ -69,7 +69,7 @@ class Delivered:
                 return replace(self, progress=processed)
             case ChoiceEnded():
                 return replace(self, ended=self.ended | {message.index})
-            case OcrPage(number=number) | Embedded(index=number):
+            case OcrPage(number=number) | TextResult(index=number):
                 return replace(self, items=self.items | {number})
         return self
 
@@ -286,7 +286,7 @@ class ResumableStream:
         """Whether the reader has it from an earlier life of the back end."""
         if isinstance(message, OcrPage):
             return message.number in self._delivered.items
-        if isinstance(message, Embedded):
+        if isinstance(message, TextResult):
             return message.index in self._delivered.items
         if isinstance(message, PromptProgress):  # a prompt that is computed again is a pause
             return self._delivered.begun or message.processed <= self._delivered.progress

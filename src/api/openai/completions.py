@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response
@@ -11,7 +13,7 @@ from msgspec.structs import replace
 from src.api import error_handlers
 from src.api.generation import streaming
 from src.api.generation.streaming import Event
-from src.api.openai import body_spellings, convert, disclosure, translation
+from src.api.openai import body_spellings, convert, disclosure, prompt_scores, translation
 from src.api.openai.schemas import StreamOptions
 from src.api.openai.schemas_completions import (
     Completion,
@@ -34,6 +36,7 @@ from src.ipc.messages.chat import (
     GenerateRequest,
     PromptProgress,
     RawPrompt,
+    Scored,
     TokenLogprob,
     Usage,
 )
@@ -55,16 +58,57 @@ def create() -> Response:
 
 def _create(own: CompletionRequest, fields: dict[str, Any]) -> Response:
     body, generate = translation.accept(fields)
-    requests = [replace(generate, raw_prompt=raw) for raw in _prompts(own)]
+    prompts = _prompts(own)
+    if body.stream and len(prompts) > 1:
+        raise UnsupportedValue("A stream takes one prompt.", param="prompt")
+    requests = [replace(generate, raw_prompt=raw) for raw in prompts]
     for at, each in enumerate(requests[1:], 1):
         requests[at] = replace(each, id=f"{generate.id}-{at}")
-    form = _CompletionBuilder(generate, own, body.n or 1)
+    echoes = _echoes(own, generate, prompts)
+    form = _CompletionBuilder(generate, echoes, body.n or 1)
     if body.stream:
-        if len(requests) > 1:
-            raise UnsupportedValue("A stream takes one prompt.", param="prompt")
         writer = CompletionWriter(form, body.stream_options or StreamOptions(), progress=body.progress)
         return translation.respond(translation.open_generation(requests[0]), writer, form.whole)
-    return json_response(form.together(translation.collect_all(requests)))
+    return json_response(form.together(_answers(own, requests, echoes)))
+
+
+def _answers(own: CompletionRequest, requests: list[GenerateRequest], echoes: list[_Echo]) -> list[list[Event]]:
+    """What the prompts' scores have not answered already is generated."""
+    limit = requests[0].max_tokens if own.max_tokens != 0 else 0
+    known = {
+        at: answer
+        for at, (request, echo) in enumerate(zip(requests, echoes, strict=True))
+        if echo.scored is not None and (answer := prompt_scores.answer_of(request, echo.scored, limit or 0)) is not None
+    }
+    made = iter(translation.collect_all([one for at, one in enumerate(requests) if at not in known]))
+    return [known[at] if at in known else next(made) for at in range(len(requests))]
+
+
+@dataclass(frozen=True)
+class _Echo:
+    """What stands before the answers to one prompt."""
+
+    text: str = ""
+    scored: Scored | None = None
+
+    @property
+    def logprobs(self) -> list[TokenLogprob]:
+        return list(self.scored.tokens) if self.scored is not None else []
+
+
+def _echoes(own: CompletionRequest, generate: GenerateRequest, prompts: list[RawPrompt]) -> list[_Echo]:
+    if not own.echo:
+        return [_Echo()] * len(prompts)
+    if own.logprobs is None and own.max_tokens != 0:
+        return [_Echo(prompt_scores.text_of(generate.model, prompt)) for prompt in prompts]
+    scored = prompt_scores.scores_of(generate, prompts)
+    return [_Echo(_text(prompt, one), one) for prompt, one in zip(prompts, scored, strict=True)]
+
+
+def _text(prompt: RawPrompt, scored: Scored) -> str:
+    if prompt.text is not None:
+        return prompt.text
+    return b"".join(one.chosen.text for one in scored.tokens).decode(errors="replace")
 
 
 def _as_chat(own: CompletionRequest) -> dict[str, Any]:
@@ -72,9 +116,9 @@ def _as_chat(own: CompletionRequest) -> dict[str, Any]:
     extra = dict(own.model_extra or {})
     if own.best_of is not None and own.best_of != (extra.get("n") or 1):
         raise UnsupportedValue("best_of must be n: no answers are thrown away.", param="best_of")
-    if own.echo and (own.logprobs is not None or not isinstance(own.prompt, str)):
-        raise UnsupportedValue("echo takes one text prompt and no logprobs.", param="echo")
-    extra.setdefault("max_tokens", _DEFAULT_TOKENS)
+    if own.max_tokens == 0 and (not own.echo or extra.get("stream")):
+        raise UnsupportedValue("max_tokens: 0 needs echo, and no stream.", param="max_tokens")
+    extra["max_tokens"] = _DEFAULT_TOKENS if own.max_tokens is None else max(1, own.max_tokens)
     scores = {} if own.logprobs is None else {"logprobs": True, "top_logprobs": own.logprobs}
     return {**extra, **scores, "messages": _NO_CONVERSATION}
 
@@ -93,11 +137,12 @@ def _prompts(own: CompletionRequest) -> list[RawPrompt]:
 class _CompletionBuilder:
     """How this request's answers look."""
 
-    def __init__(self, generate: GenerateRequest, own: CompletionRequest, choices: int) -> None:
+    def __init__(self, generate: GenerateRequest, echoes: list[_Echo], choices: int) -> None:
         self._id, self._model = f"cmpl-{generate.id}", generate.model
         self._created = int(time.time())
         self._fingerprint = translation.fingerprint(generate)
-        self.echo = own.prompt if own.echo and isinstance(own.prompt, str) else ""
+        self._echoes = echoes
+        self._scored = generate.sampling.logprobs is not None
         self.choices = choices
 
     def completion(self, choices: tuple[CompletionChoice, ...], usage: Usage | None = None) -> Completion:
@@ -113,7 +158,7 @@ class _CompletionBuilder:
         total = Usage(0, 0)
         for at, events in enumerate(answers):
             finished = next(event for event in reversed(events) if isinstance(event, Finished))
-            made += [self._choice(events, finished, n, at * self.choices) for n in range(self.choices)]
+            made += [self._choice(events, finished, n, at) for n in range(self.choices)]
             total = Usage(
                 total.prompt_tokens + finished.usage.prompt_tokens,
                 total.completion_tokens + finished.usage.completion_tokens,
@@ -121,13 +166,26 @@ class _CompletionBuilder:
             )
         return self.completion(tuple(made), total)
 
-    def _choice(self, events: list[Event], finished: Finished, index: int, first: int) -> CompletionChoice:
+    def echo(self, index: int, prompt: int = 0) -> CompletionChoice:
+        """A choice's beginning: its prompt."""
+        echo = self._echoes[prompt]
+        scores = _logprobs([], 0, echo.logprobs) if echo.logprobs and self._scored else None
+        return CompletionChoice(prompt * self.choices + index, echo.text, scores)
+
+    @property
+    def echoed(self) -> int:
+        """Where the first answer's tokens begin."""
+        return len(self._echoes[0].text)
+
+    def _choice(self, events: list[Event], finished: Finished, index: int, prompt: int) -> CompletionChoice:
+        echo = self._echoes[prompt]
         deltas = [event for event in events if isinstance(event, Delta) and event.index == index]
         ends = [event.reason for event in events if isinstance(event, ChoiceEnded) and event.index == index]
         reason = ends[0] if ends else finished.reason
-        text = self.echo + "".join(delta.text for delta in deltas)
+        text = echo.text + "".join(delta.text for delta in deltas)
         scores = [score for delta in deltas for score in delta.logprobs]
-        return CompletionChoice(first + index, text, _logprobs(scores, 0) if scores else None, reason)
+        shown = _logprobs(scores, 0, echo.logprobs) if self._scored and (scores or echo.logprobs) else None
+        return CompletionChoice(prompt * self.choices + index, text, shown, reason)
 
 
 class CompletionWriter:
@@ -138,13 +196,13 @@ class CompletionWriter:
         self._include_usage = options.include_usage
         self._continuous = options.include_usage and options.continuous_usage_stats
         self._prompt_tokens = self._made = 0
-        self._offsets = dict.fromkeys(range(form.choices), 0)
+        self._offsets = dict.fromkeys(range(form.choices), form.echoed)
 
     def begin(self, prompt_tokens: int) -> bytes:
         self._prompt_tokens = prompt_tokens
-        if not self._form.echo:
+        if not self._form.echoed:
             return b""
-        return b"".join(self._chunk(CompletionChoice(index, self._form.echo)) for index in range(self._form.choices))
+        return b"".join(self._chunk(self._form.echo(index)) for index in range(self._form.choices))
 
     def event(self, event: Event) -> bytes:
         if isinstance(event, Delta):
@@ -180,14 +238,27 @@ class CompletionWriter:
         return streaming.DONE
 
 
-def _logprobs(scores: list[TokenLogprob], offset: int) -> CompletionLogprobs:
+def _logprobs(scores: list[TokenLogprob], offset: int, prompt: Sequence[TokenLogprob] = ()) -> CompletionLogprobs:
+    """OpenAI's legacy form; nothing stands before a prompt's first token, so it has no log-probability."""
+    scores = [*prompt, *scores]
     tokens = tuple(score.chosen.text.decode(errors="replace") for score in scores)
     offsets = []
     for token in tokens:
         offsets.append(offset)
         offset += len(token)
-    tops = tuple({one.text.decode(errors="replace"): one.logprob for one in score.top} for score in scores)
-    return CompletionLogprobs(tokens, tuple(score.chosen.logprob for score in scores), tops, tuple(offsets))
+    values: list[float | None] = [score.chosen.logprob for score in scores]
+    tops: list[dict[str, float] | None] = [_top(score) for score in scores]
+    if prompt:
+        values[0] = tops[0] = None
+    return CompletionLogprobs(tokens, tuple(values), tuple(tops), tuple(offsets))
+
+
+def _top(score: TokenLogprob) -> dict[str, float]:
+    """Best first; of tokens that look alike (half a character each), the likelier one."""
+    found: dict[str, float] = {}
+    for one in score.top:
+        found.setdefault(one.text.decode(errors="replace"), one.logprob)
+    return found
 
 
 # ---- tokens

@@ -22,17 +22,18 @@ class CompletionRequest(BaseModel):
 
     prompt: str | TokenIds | Annotated[list[str], Field(min_length=1, max_length=MAX_PROMPTS)] | Prompts
     echo: bool | None = None
+    max_tokens: int | None = Field(None, ge=0, le=10_000_000)
     logprobs: int | None = Field(None, ge=0, le=20)
     best_of: int | None = Field(None, ge=1, le=128)
     suffix: Literal[""] | None = None
 
 
 class CompletionLogprobs(Wire, frozen=True):
-    """One entry per token of the answer."""
+    """One entry per token of the answer; with `echo`, of the prompt before it, whose first has none."""
 
     tokens: tuple[str, ...]
-    token_logprobs: tuple[float, ...]
-    top_logprobs: tuple[dict[str, float], ...]
+    token_logprobs: tuple[float | None, ...]
+    top_logprobs: tuple[dict[str, float] | None, ...]
     text_offset: tuple[int, ...]
 
 

@@ -21,6 +21,7 @@ from src.engine.mlx.prefix.cache import PrefixCache
 from src.engine.mlx.rows import RowGenerator, Rows
 from src.engine.mlx.sampling import SamplingRow
 from src.engine.mlx.scores import RowScores
+from src.engine.mlx.scoring import PromptScorer
 from src.engine.mlx.speculation.batch import SpeculativeBatch, Speculator
 from src.engine.mlx.text import grammar as constraint
 from src.engine.mlx.weights import clean, give_back
@@ -39,6 +40,7 @@ class ResidentModel:
     prefixes: PrefixCache
     embedder: MeanPooler | None
     speculator: Speculator | None = None
+    scorer: PromptScorer | None = None
 
 
 class LmBackend:
@@ -64,6 +66,7 @@ class LmBackend:
         self._on_device: ResidentModel | None = self._build(loaded.model)
         size = self.embedder.size if self.embedder is not None else None
         self.info = replace(loaded.info, embedding_size=size, batches=self._batches is not False)
+        self.info = replace(self.info, scores_prompts=self.scorer is not None)
         self._matchers: dict[int, constraint.Matcher] = {}
 
     def _build(self, model: Any) -> ResidentModel:
@@ -73,7 +76,12 @@ class LmBackend:
         prefixes = PrefixCache(model, self._room.prefix_bytes, self._open_disk())
         speculator = self._speculation.begin() if self._speculation is not None and self._batches else None
         batch = empty_batch(model) if speculator is None else SpeculativeBatch.start(model, speculator)
-        return ResidentModel(self._rows(model, prefixes, batch, together), prefixes, MeanPooler.of(model), speculator)
+        rows = self._rows(model, prefixes, batch, together)
+        return ResidentModel(rows, prefixes, MeanPooler.of(model), speculator, self._scorer_of(model))
+
+    def _scorer_of(self, model: Any) -> PromptScorer:
+        penalty = self._defaults.repetition_penalty
+        return PromptScorer(model, self._vocabulary, self.end_tokens, greedy=penalty in (None, 1.0))
 
     def _rows(self, model: Any, prefixes: PrefixCache, batch: RowBatch, together: int) -> RowGenerator:
         return RowGenerator(
@@ -117,6 +125,10 @@ class LmBackend:
     @property
     def embedder(self) -> MeanPooler | None:
         return self._on_device.embedder if self._on_device is not None else None
+
+    @property
+    def scorer(self) -> PromptScorer | None:
+        return self._on_device.scorer if self._on_device is not None else None
 
     def cached_prefix_length(self, prompt: list[int], salt: str) -> int | None:
         return self._prefixes.cached_prefix_length(salt, prompt)

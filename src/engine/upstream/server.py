@@ -41,9 +41,10 @@ from src.errors import (
     ServiceError,
 )
 from src.ipc.messages.base import Accepted, Failed
-from src.ipc.messages.chat import DetokenizeRequest, GenerateRequest, HandedOver, TokenizeRequest
+from src.ipc.messages.chat import DetokenizeRequest, GenerateRequest, HandedOver, ScoreRequest, TokenizeRequest
 from src.ipc.messages.control import Ping, TrimRequest
 from src.ipc.messages.status import BackendState, DeviceReading, EngineLoad, Health, MemoryReading, ModelInfo
+from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer, Server
 from src.settings import Settings
 
@@ -126,7 +127,9 @@ class UpstreamServer:
             elif isinstance(message, GenerateRequest | TokenizeRequest | DetokenizeRequest):
                 return await self._answer(peer, message)
             else:
-                return peer.send(Failed(InvalidRequest.code, f"The engine {self._engine!r} cannot do this."))
+                return peer.send(
+                    Failed(InvalidRequest.code, f"The engine {self._engine!r} cannot do this.", _asks(message))
+                )
         return None
 
     async def _answer(self, peer: Peer, message: GenerateRequest | TokenizeRequest | DetokenizeRequest) -> None:
@@ -314,6 +317,11 @@ class UpstreamServer:
         return EngineLoad(
             self._queue.running, self._queue.waiting, age_s, self._steps, self._tokens, answers=self._answers
         )
+
+
+def _asks(message: AnyMessage) -> str | None:
+    """The field that asks for what only our own engines compute."""
+    return "echo" if isinstance(message, ScoreRequest) else None
 
 
 def _check_length(message: GenerateRequest | TokenizeRequest | DetokenizeRequest, facts: ServerFacts) -> None:

@@ -158,6 +158,15 @@ class EmbedRequest(Message, frozen=True):
     salt: str = ""
 
 
+class ScoreRequest(EmbedRequest, frozen=True):
+    """Asks for the log-probabilities of each text's own tokens, instead of its vector.
+
+    `top`: and of so many of the likeliest in each one's place.
+    """
+
+    top: int = 0
+
+
 class TokenizeRequest(Message, frozen=True):
     """Asks for the tokens of what this request would be answered with; nothing is generated."""
 
@@ -215,11 +224,27 @@ class Detokenized(Message, frozen=True):
     text: str
 
 
-class Embedded(Message, frozen=True):
-    """The vector of one text of an `EmbedRequest`: little-endian float32, of length 1."""
+class TextResult(Message, frozen=True):
+    """What was computed for one text of an `EmbedRequest`. Only its kinds are sent."""
 
     index: int
+
+
+class Embedded(TextResult, frozen=True):
+    """Its vector: little-endian float32, of length 1."""
+
     vector: bytes
+
+
+class Scored(TextResult, frozen=True):
+    """Its tokens and their log-probabilities; the first has none before it, and is given 0 with no alternatives.
+
+    `following`: the likeliest token after the last one, where greedy decoding would take it; `ends`: it is an end mark.
+    """
+
+    tokens: tuple[TokenLogprob, ...]
+    following: TokenLogprob | None = None
+    ends: bool = False
 
 
 class CallDelta(msgspec.Struct, frozen=True, omit_defaults=True):

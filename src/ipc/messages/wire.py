@@ -15,6 +15,8 @@ from src.ipc.messages.chat import (
     GenerateRequest,
     HandedOver,
     PromptProgress,
+    Scored,
+    ScoreRequest,
     Tokenized,
     TokenizeRequest,
 )
@@ -45,12 +47,13 @@ from src.ipc.messages.ocr import (
 )
 from src.ipc.messages.status import Health, SystemStatus
 
-BackendRequest = GenerateRequest | EmbedRequest | OcrRequest | OcrDocument | OcrJobRequest
+BackendRequest = GenerateRequest | EmbedRequest | ScoreRequest | OcrRequest | OcrDocument | OcrJobRequest
 
 
 AnyMessage = (
     GenerateRequest
     | EmbedRequest
+    | ScoreRequest
     | TokenizeRequest
     | DetokenizeRequest
     | Tokenized
@@ -73,6 +76,7 @@ AnyMessage = (
     | Admitted
     | Delta
     | Embedded
+    | Scored
     | ChoiceEnded
     | HandedOver
     | PromptProgress

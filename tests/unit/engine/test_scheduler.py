@@ -10,7 +10,7 @@ import pytest
 from src.engine.admission import chunk, fits_memory
 from src.engine.backend import Embedder, Grammar, KvRoom, Step, Token
 from src.engine.deadlines import Budget
-from src.engine.fake import FakeDetokenizer, FakeTokenizer
+from src.engine.fake import FakeDetokenizer, FakeScorer, FakeTokenizer
 from src.engine.scheduler import Event, Scheduler, Work
 from src.engine.sequence import ChoiceGroup, Sequence, Status
 from src.engine.text import TextStream
@@ -26,6 +26,7 @@ from src.ipc.messages.chat import (
     GenerateRequest,
     PromptProgress,
     Sampling,
+    Scored,
     Usage,
 )
 from src.ipc.messages.status import (
@@ -57,6 +58,7 @@ class ScriptedBackend:
         self.together = 1  # tokens a row gets in a step
         self.chunk = chunk
         self.embedder = embedder
+        self.scorer = FakeScorer()
         self.rows: dict[int, list[int]] = {}  # uid → [prompt left, made, max_tokens]
         self.removed: list[int] = []
         self.next_uid = 0
@@ -209,11 +211,11 @@ class Bench:
             self.now += 1
             self.scheduler.run_once()
 
-    def of(self, work: Work) -> list[Delta | PromptProgress | Embedded | ChoiceEnded | Finished | Failed]:
+    def of(self, work: Work) -> list[Delta | PromptProgress | Embedded | Scored | ChoiceEnded | Finished | Failed]:
         return [message for owner, message in self.events if owner is work]
 
 
-def text(messages: list[Delta | PromptProgress | Embedded | ChoiceEnded | Finished | Failed]) -> str:
+def text(messages: list[Delta | PromptProgress | Embedded | Scored | ChoiceEnded | Finished | Failed]) -> str:
     return "".join(message.text for message in messages if isinstance(message, Delta))
 
 

@@ -13,6 +13,7 @@ from src.ipc.framing import MAX_FRAME_BYTES, Decoder, FramingError, encode
 from src.ipc.messages.base import Accepted, Failed
 from src.ipc.messages.chat import (
     Admitted,
+    Alternative,
     ChatMessage,
     ChoiceEnded,
     Delta,
@@ -26,9 +27,12 @@ from src.ipc.messages.chat import (
     PromptProgress,
     RawPrompt,
     Sampling,
+    Scored,
+    ScoreRequest,
     Timings,
     Tokenized,
     TokenizeRequest,
+    TokenLogprob,
     Usage,
 )
 from src.ipc.messages.control import (
@@ -120,6 +124,8 @@ MESSAGES: list[AnyMessage] = [
     PromptProgress(1000, 512, 256, 0.5),
     EmbedRequest("id", "demo", (RawPrompt("text"),), dimensions=8),
     Embedded(0, b"\0\0\0\0"),
+    ScoreRequest("id", "demo", (RawPrompt("text"),), top=2),
+    Scored(0, (TokenLogprob(Alternative(1, b"a", 0.0)),), ends=True),
     Finished("stop", Usage(1, 2), Timings(0.1, 0.2, 0.3)),
     Failed("overloaded", "too many", "messages", 1.5),
     OcrResult(
