@@ -72,7 +72,7 @@ def entries(settings: Settings) -> dict[str, CatalogEntry]:
     local = {str(folder.relative_to(settings.models_path)): folder for folder in _folders(settings.models_path)}
     named = [settings.default_model, *names(settings.pinned_models), *names(settings.allowed_models)]
     hidden = {settings.ocr_model} - set(named)  # the OCR model is not a chat model
-    files = dict(_gguf_names(settings.models_path))
+    files = dict(gguf_models(settings.models_path))
     wanted = dict.fromkeys([*named, *filter(is_name, sorted(local | files))])
     found = [_entry(name, local.get(name), settings) for name in wanted if name not in hidden]
     return {entry.name: entry for entry in found}
@@ -246,7 +246,7 @@ def gguf_pieces(file: Path) -> list[Path]:
     return sorted(file.parent.glob(f"{stem}-*-of-{count}")) if piece else [file]
 
 
-def _gguf_names(models: Path) -> Iterator[tuple[str, Path]]:
+def gguf_models(models: Path) -> Iterator[tuple[str, Path]]:
     """Files in MODELS_DIR, and folders with one of them, directly or under their owner's name."""
     for pattern in ("*.gguf", "*/*.gguf", "*/*/*.gguf"):
         for file in filter(lambda file: _is_model(file.name), models.glob(pattern)):

@@ -14,6 +14,7 @@ from src import settings as configuration
 from src.commands import (
     backup,
     bench,
+    chat,
     check,
     config,
     connect,
@@ -25,6 +26,7 @@ from src.commands import (
     models,
     ocr,
     pull,
+    run_model,
     start,
     status,
     stop,
@@ -52,7 +54,7 @@ class Command(Protocol):
 # in the order in which `run.py --help` lists them
 COMMANDS: tuple[Command, ...] = (
     *(check, config, status, doctor, ocr, key, connect, install, backup, bench),
-    *(pull, import_gguf, mcp, models, stop),
+    *(run_model, chat, pull, models, import_gguf, mcp, stop),
 )
 
 

