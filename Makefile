@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-agents test-llama bench-llama soak nonsense lock eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports trace chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,11 @@ test-llama: $(VENV)/.installed-dev $(LLAMA)/.built ## build llama.cpp (a quarter
 
 bench-llama: $(VENV)/.installed-dev $(LLAMA)/.built ## llama.cpp through the service against llama-server itself
 	$(BIN)/python -m tests.llama.bench $(LLAMA)
+
+REAL := .real
+test-real: $(VENV)/.installed-dev ## fetch SmolLM2-135M and llama.cpp's bindings, and test with them (ten minutes; SOAK_MINUTES=30)
+	$(BIN)/python -m tests.real.fetch $(REAL)
+	STOKER_TEST_REAL=$(REAL) $(BIN)/python -m pytest -s -rs --timeout 600 tests/real
 
 HOURS ?= 24
 soak: $(VENV)/.installed-dev ## mixed work for HOURS=24 on a service of its own, one table at the end

@@ -11,9 +11,10 @@ import pytest
 from src.engine import loading
 from src.engine.backend import Backend
 from src.engine.check import examine
+from src.engine.mlx.text import tokenizer
 from src.engine.progress import LoadMeter
 from src.engine.revision import FilesChanged
-from src.errors import ModelLoadFailed
+from src.errors import InvalidRequest, ModelLoadFailed
 from src.ipc.messages.chat import ChatMessage, Sampling
 from src.settings import Settings
 from tests.conftest import MakeSettings
@@ -61,6 +62,17 @@ def test_its_template_makes_a_prompt(backend: Backend) -> None:
     """From the file's own metadata."""
     prompt = backend.tokenizer.encode_chat([ChatMessage("user", "hello")])
     assert backend.tokenizer.decode(prompt) == "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_a_template_that_loops_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hostile file, for example: a clear line, and the tokenizer thread is free again."""
+    loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = a %}{% endfor %}{% endfor %}"
+    TinyModel(template=loop).write(settings.models_path / "tiny.gguf")
+    monkeypatch.setattr(tokenizer, "_RENDER_S", 0.1)
+    backend = loading.load("tiny.gguf", settings, LoadMeter())
+    with pytest.raises(InvalidRequest, match="did not finish within"):
+        backend.tokenizer.encode_chat([ChatMessage("user", "hello")])
+    backend.close()
 
 
 def test_a_file_that_was_replaced_is_not_mixed(backend: Backend, settings: Settings) -> None:

@@ -22,12 +22,14 @@ from src.engine.families.formats import Language
 from src.engine.mlx.text import tool_grammar
 from src.engine.mlx.text.grammar import CompiledGrammar, Grammars
 from src.engine.mlx.text.reading import reader, tool_json
+from src.engine.mlx.text.render_deadline import TemplateTooSlow, render_deadline
 from src.engine.mlx.text.thinking import Thoughts
 from src.engine.mlx.text.vocabulary import Vocabulary
 from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, RawPrompt, Sampling
 
 _SWITCHES = ("enable_thinking", "thinking")
+_RENDER_S = 10.0  # a long conversation takes a second; a template that loops would take for ever
 _SPACERS = ("\n", "\n\n", " ")
 # what a template is rendered with: no switches of it
 _TAIL_TOKENS = 64  # of a prompt that ends inside a message; its header is no longer
@@ -209,7 +211,11 @@ class LmTokenizer:
         try:
             if options.get("tools") and self._manner.tools != "template":
                 turns = history.with_tools(turns, options["tools"], self._manner)
-            return str(self._wrapped.apply_chat_template(turns, **options))
+            with render_deadline(_RENDER_S):
+                return str(self._wrapped.apply_chat_template(turns, **options))
+        except TemplateTooSlow:
+            text = f"The model's chat template did not finish within {_RENDER_S:g} s."
+            raise InvalidRequest(text, param="messages") from None
         except Exception as error:  # noqa: BLE001  # a template raises what its author chose to
             logger.info("the chat template refused a conversation: {}", type(error).__name__)
             return None
