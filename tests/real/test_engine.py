@@ -74,7 +74,7 @@ def test_log_probabilities_and_penalties_are_those_of_the_module(backend: Backen
     scores = _scores(module, prompt)
     assert first.logprob is not None
     assert first.token == int(scores.argmax())
-    assert first.logprob.logprob == pytest.approx(float(scores.max()), abs=1e-3)
+    assert first.logprob.chosen.logprob == pytest.approx(float(scores.max()), abs=1e-3)
     penal = Sampling(temperature=0.0, presence_penalty=2.0)
     second = run(backend, (prompt, penal, 0))[0][1]
     penalised = _scores(module, [*prompt, first.token])
