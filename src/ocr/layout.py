@@ -33,14 +33,18 @@ def turn(x: float, y: float, degrees: int, width: int, height: int) -> tuple[flo
     return turned.get(degrees % 360, (x, y))
 
 
-def arrange(polygons: Sequence[Polygon]) -> Layout:
-    """The reading order of lines given by their corners, clockwise from each line's start."""
+def arrange(polygons: Sequence[Polygon], last: Sequence[int] = ()) -> Layout:
+    """The reading order of lines given by their corners, clockwise from each line's start.
+
+    `last`: lines outside the page's order, such as turned ones in a margin.
+    """
     if not polygons:
         return Layout((), 0.0)
     skew = _skew(polygons)
     slack = median(_height(polygon) for polygon in polygons)
-    rows = columns.order([_level(index, polygon, skew) for index, polygon in enumerate(polygons)], slack)
-    return Layout(tuple(tuple(box.index for box in row) for row in rows), skew)
+    boxes = [_level(index, polygon, skew) for index, polygon in enumerate(polygons) if index not in last]
+    rows = [tuple(box.index for box in row) for row in columns.order(boxes, slack)]
+    return Layout((*rows, *((index,) for index in last)), skew)
 
 
 # ---- skew

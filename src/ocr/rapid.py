@@ -14,21 +14,24 @@ from typing import Any
 import cv2
 import numpy as np
 import rapidocr
-from numpy.typing import NDArray
 from rapidocr.ch_ppocr_rec import TextRecInput
 from rapidocr.ch_ppocr_rec.typings import WordInfo
 from typing_extensions import override
 
+from src.ipc.messages.ocr import OcrWarning
 from src.ocr import layout, word_boxes
+from src.ocr.detection import Boxes, Detector, heights, widths
 from src.ocr.reading import Pixels, Polygon, Reading, Recognizer, TextLine
-
-Boxes = NDArray[np.float32]  # n x 4 corners x (x, y), clockwise from the line's start
 
 _MIN_SCORE = 0.5
 _SMALL_SIDE = 40  # smaller images give empty lines
 _ENLARGED_SIDE = 48
 _MAX_ENLARGEMENT = 6.0
 _VOTERS = 12
+_MAX_TURNED = 12
+_TURNED_LENGTH = 2.2  # times the thickness
+_MANY_DROPPED = 3  # boxes left out, and their share, that a client is told of
+_DROPPED_SHARE = 0.1
 _UPRIGHT_CROP = 1.5  # RapidOCR turns crops that are so much higher than wide
 
 # the languages of PP-OCRv6's bundled models
@@ -99,32 +102,31 @@ class RapidRecognizer(Recognizer):
         self._engine(_warm_up_line(), use_det=True, use_cls=True, use_rec=True)
         if None in (self._engine.text_det, self._engine.text_cls, self._engine.text_rec):
             raise RuntimeError("RapidOCR did not read the warm-up line")
+        self._detector = Detector(self._engine.text_det)
         self.read(_warm_up_page())  # without it a worker's first page takes half as long again
 
     @override
     def read(self, page: Pixels, language: str | None = None) -> Reading:
         frame = _Frame.of(page)
         upright, boxes = self._upright(frame.enlarge(page))
-        found = self._recognize(upright.pixels, boxes)
-        arranged = layout.arrange([line.polygon for line in found])
+        read = self._recognize(upright.pixels, boxes)
+        found = [line for line in read if line.text.strip() and (line.confidence or 0) >= _MIN_SCORE]
+        arranged = layout.arrange([line.polygon for line in found], last=_turned(_boxes(found)))
         lines = tuple(frame.back(found[index], upright.rotation) for index in arranged.order)
         text = "\n".join(" ".join(found[index].text for index in row) for row in arranged.rows)
-        return Reading(text, lines, upright.rotation, round(math.degrees(arranged.skew), 2))
+        dropped = _dropped(len(read) - len(found), len(read))
+        return Reading(text, lines, upright.rotation, round(math.degrees(arranged.skew), 2), warnings=dropped)
 
     def _upright(self, pixels: Pixels) -> tuple[_Turned, Boxes]:
         """Rotate the page until its lines run from left to right; returns it with the boxes of its lines."""
-        boxes, rotation = self._detect(pixels), 0
+        boxes, rotation = self._detector.find(pixels), 0
         if _mostly_vertical(boxes):
             pixels, rotation = _turn(pixels, 90), 90
-            boxes = self._detect(pixels)
+            boxes = self._detector.find(pixels)
         if self._is_upside_down(pixels, boxes):
             pixels, rotation = _turn(pixels, 180), rotation + 180
-            boxes = self._detect(pixels)
+            boxes = self._detector.find(pixels)
         return _Turned(pixels, rotation), boxes
-
-    def _detect(self, pixels: Pixels) -> Boxes:
-        found = self._engine.text_det(pixels).boxes
-        return np.zeros((0, 4, 2), np.float32) if found is None else np.asarray(found, np.float32)
 
     def _is_upside_down(self, pixels: Pixels, boxes: Boxes) -> bool:
         """One vote for the page: the classifier errs on single lines."""
@@ -135,17 +137,21 @@ class RapidRecognizer(Recognizer):
         return bool(sum(score if label == "180" else -score for label, score in votes) > 0)
 
     def _recognize(self, pixels: Pixels, boxes: Boxes) -> list[TextLine]:
-        """The lines that hold text, in the pixels given."""
+        """Each box as a line in the pixels given; boxes that stand upright are read in both directions."""
+        turned = _turned(boxes)
+        lines = self._lines(pixels, np.concatenate([boxes, np.roll(boxes[turned], 2, axis=1)]))
+        for at, other in zip(turned, lines[len(boxes) :], strict=True):
+            if (other.confidence or 0) > (lines[at].confidence or 0) and other.text.strip():
+                lines[at] = other
+        return lines[: len(boxes)]
+
+    def _lines(self, pixels: Pixels, boxes: Boxes) -> list[TextLine]:
         if not len(boxes):
             return []
         crops = self._crop(pixels, boxes)
         answer = self._engine.text_rec(TextRecInput(img=crops, return_word_box=True))
         read = zip(boxes.tolist(), answer.txts, answer.scores, answer.word_results, crops, strict=True)
-        return [
-            _line(box, text, float(score), columns, crop)
-            for box, text, score, columns, crop in read
-            if text.strip() and score >= _MIN_SCORE
-        ]
+        return [_line(box, text, float(score), columns, crop) for box, text, score, columns, crop in read]
 
     def _crop(self, pixels: Pixels, boxes: Boxes) -> list[Pixels]:
         crops: list[Pixels] = self._engine.crop_text_regions(pixels, boxes)
@@ -160,6 +166,29 @@ def _line(box: list[list[float]], text: str, score: float, columns: WordInfo, cr
     places = [place for word in columns.word_cols for place in word]
     found = word_boxes.words(text, places, columns.line_txt_len, along, word_boxes.line_ink(crop, text))
     return TextLine(text, round(score, 4), polygon, found)
+
+
+def _boxes(lines: list[TextLine]) -> Boxes:
+    return np.array([line.polygon for line in lines], np.float32).reshape(-1, 4, 2)
+
+
+def _turned(boxes: Boxes) -> list[int]:
+    """Lines that run upwards or downwards, if they are few: many are a vertical script. A lone `1` is none."""
+    if not len(boxes):
+        return []
+    thick = np.minimum(widths(boxes), heights(boxes))
+    long = heights(boxes) >= _TURNED_LENGTH * widths(boxes)
+    turned = np.flatnonzero(long & (thick >= 0.6 * np.median(thick))).tolist()
+    return turned if len(turned) <= _MAX_TURNED else []
+
+
+def _dropped(count: int, total: int) -> tuple[OcrWarning, ...]:
+    if count < _MANY_DROPPED or count < _DROPPED_SHARE * total:
+        return ()
+    text = (
+        f"{count} of {total} text areas were recognized with a confidence below {_MIN_SCORE} and are not in the text."
+    )
+    return (OcrWarning("low_confidence", text),)
 
 
 def _settings() -> dict[str, Any]:
@@ -210,17 +239,9 @@ def _turn(pixels: Pixels, degrees: int) -> Pixels:
     return np.ascontiguousarray(np.rot90(pixels, -degrees // 90))
 
 
-def _widths(boxes: Boxes) -> NDArray[np.float32]:
-    return np.asarray(np.linalg.norm(boxes[:, 1] - boxes[:, 0], axis=1), np.float32)
-
-
-def _heights(boxes: Boxes) -> NDArray[np.float32]:
-    return np.asarray(np.linalg.norm(boxes[:, 3] - boxes[:, 0], axis=1), np.float32)
-
-
 def _mostly_vertical(boxes: Boxes) -> bool:
     """By the direction of long sides: on a skewed page corners come in either order."""
-    width, height = _widths(boxes), _heights(boxes)
+    width, height = widths(boxes), heights(boxes)
     long = np.maximum(width, height) > 2.5 * np.minimum(width, height)
     along = np.where((width > height)[:, None], boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 0])
     upwards = np.abs(along[:, 1]) > np.abs(along[:, 0])
@@ -228,7 +249,7 @@ def _mostly_vertical(boxes: Boxes) -> bool:
 
 
 def _widest(boxes: Boxes, count: int) -> Boxes:
-    return boxes[np.argsort(-_widths(boxes))[:count]]
+    return boxes[np.argsort(-widths(boxes))[:count]]
 
 
 def _ballots(line: Pixels) -> list[Pixels]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from src.ocr import rapid
 from src.ocr.rapid import RapidRecognizer
@@ -100,3 +100,55 @@ def test_words_are_where_they_are_drawn(recognizer: RapidRecognizer) -> None:
         left, right = round(word.polygon[0][0]), round(word.polygon[1][0])
         columns = np.flatnonzero(ink[:, max(0, left - 12) : right + 12].any(axis=0)) + max(0, left - 12)
         assert (left, right) == pytest.approx((columns.min(), columns.max()), abs=12)
+
+
+# ---- nothing vanishes
+
+
+@pytest.mark.parametrize(("word", "size"), [("7", 14), ("Ende", 18), ("Notes", 36), ("A", 140)])
+def test_a_lone_word_on_a_large_page_is_read(recognizer: RapidRecognizer, word: str, size: int) -> None:
+    """The detector overlooks a word on an empty page; its ink is looked at by itself."""
+    paper = Image.new("RGB", (1240, 1754), "white")
+    ImageDraw.Draw(paper).text((300, 800), word, "black", ImageFont.load_default(size=size))
+    assert recognizer.read(pixels(paper)).text == word
+
+
+def test_cells_of_small_tables_are_read(recognizer: RapidRecognizer) -> None:
+    """Digits that vanish when the page is reduced make the detector look again, larger."""
+    paper, rows = Image.new("RGB", (2100, 100), "white"), []
+    for row in range(3):
+        cells = [str((7 * row + 3 * cell) % 10) for cell in range(24)]
+        for at, cell in enumerate(cells):
+            ImageDraw.Draw(paper).text((20 + 86 * at, 10 + 29 * row), cell, "black", ImageFont.load_default(size=16))
+        rows.append(" ".join(cells))
+    words = recognizer.read(pixels(paper)).text.split()
+    assert len(words) >= 71
+    assert sum(a == b for a, b in zip(words, " ".join(rows).split(), strict=False)) >= 66 or len(words) == 71
+
+
+def test_a_long_receipt_is_read_to_its_end(recognizer: RapidRecognizer) -> None:
+    """A strip eleven times as long as wide is not reduced to unreadable letters."""
+    wanted = [f"Item {row:03d} tea {row}.50" for row in range(16)]
+    paper = Image.new("RGB", (240, 1700), "white")
+    for row, text in enumerate(wanted):
+        ImageDraw.Draw(paper).text((30, 20 + 99 * row), text, "black", ImageFont.load_default(size=22))
+    assert recognizer.read(pixels(paper)).text.split("\n") == wanted
+
+
+@pytest.mark.parametrize("rotation", [90, 270])
+def test_a_turned_stamp_is_read(recognizer: RapidRecognizer, rotation: int) -> None:
+    """A line that runs up or down beside upright text is read in its own direction."""
+    paper = page()
+    stamp = line("Received 14 May, 8841").rotate(rotation, expand=True)
+    wide = Image.new("RGB", (paper.width + 90, paper.height), "white")
+    wide.paste(paper, (0, 0))
+    wide.paste(stamp, (paper.width + 10, 30))
+    assert recognizer.read(pixels(wide)).text.split("\n")[-1] == "Received 14 May, 8841"
+
+
+def test_dropped_lines_are_a_warning() -> None:
+    """Text areas read without confidence are left out, and counted."""
+    assert rapid._dropped(2, 4) == rapid._dropped(3, 100) == ()
+    (warning,) = rapid._dropped(17, 60)
+    assert warning.code == "low_confidence"
+    assert "17 of 60" in warning.message
