@@ -17,7 +17,7 @@ from typing_extensions import override
 from src.documents import kinds
 from src.errors import InvalidDocument, InvalidImage, ServiceError
 from src.ocr.documents import Document, DocumentLimits
-from src.ocr.reading import Pixels, Reading
+from src.ocr.reading import Pixels, TextLayer
 from src.ocr.structure.words import Word
 
 OpenMember = Callable[[bytes], Document]
@@ -63,7 +63,7 @@ class ZipArchive(Document):
         return document.pixels(page, dpi)
 
     @override
-    def text(self, number: int, dpi: int) -> tuple[Reading, tuple[int, int]] | None:
+    def text(self, number: int, dpi: int) -> TextLayer | None:
         document, page = self._page(number)
         return document.text(page, dpi)
 

@@ -6,9 +6,7 @@ checked before rendering; `guard` limits CPU time and memory.
 
 from __future__ import annotations
 
-import ctypes
 import math
-import unicodedata
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,26 +16,14 @@ import pypdfium2
 from pypdfium2 import raw
 
 from src.errors import InvalidDocument
-from src.ocr import layout
+from src.ocr import layer_quality, page_pictures, text_layer
 from src.ocr.documents import DocumentLimits
 from src.ocr.guard import OPENING, Guard, unguarded
-from src.ocr.reading import Pixels, Polygon, Reading, TextLine
+from src.ocr.reading import Pixels, Size, TextLayer
 from src.ocr.structure import pdf_words
 from src.ocr.structure.words import Word
 
-Size = tuple[int, int]  # width and height
-Box = tuple[float, float, float, float]  # left, bottom, right, top, in points
-
 _MAX_SIDE = 5000  # pixels a page is rendered to at most, whatever its size in points
-_MIN_TEXT = 16  # characters of a usable text layer
-_MAX_UNMAPPED = 0.02  # share of private, unassigned and replacement characters
-_SCAN_COVER = 0.5  # share of the page covered by images: a scan, whose text layer may be a stamp
-_SCAN_TEXT = 200
-_MAX_OBJECTS = 20_000
-_HYPHEN = "\x02"  # PDFium's for one at a line's end
-_BREAKS = ("\r", "\n", _HYPHEN)
-_SAMPLE = 100  # characters
-_UPRIGHT = 0.7  # cosine of the angle to which text counts as upright
 
 
 class PdfFile:
@@ -81,21 +67,25 @@ class PdfFile:
             with self._guard(1), closing(page.render(scale=self._scale(page, dpi))) as bitmap:
                 return _bgr(bitmap)
 
-    def text(self, number: int, dpi: int) -> tuple[Reading, Size] | None:
-        """The page's text layer, if usable, and the page size that its polygons refer to."""
+    def text(self, number: int, dpi: int) -> TextLayer | None:
+        """The page's text layer, if its characters mean something."""
         with _damaged_page_errors():
             page = self._page(number)
             with self._guard(1):
                 return self._own_text(page, dpi)
 
-    def _own_text(self, page: pypdfium2.PdfPage, dpi: int) -> tuple[Reading, Size] | None:
+    def _own_text(self, page: pypdfium2.PdfPage, dpi: int) -> TextLayer | None:
         with closing(page.get_textpage()) as text:
-            words = str(text.get_text_range(errors="replace"))
-            if not _is_good(words) or _is_turned(page, text) or (len(words) < _SCAN_TEXT and self._is_scan(page)):
-                return None
             size = self._size(page, dpi)
-            reading = _reading(page, text, size)
-            return (reading, size) if reading else None
+            found = text_layer.read(page, text, size)
+            if found is None or not layer_quality.has_mapping(found[0].text):
+                return None
+            reading, joined = found
+            pictures = page_pictures.areas(page, size, reading)
+            doubt = layer_quality.doubt(reading.text)
+            if not doubt and pictures.scanned and page_pictures.is_hidden(text):
+                doubt = "it is invisible over a picture of the page"
+            return TextLayer(reading, size, doubt, pictures.unread, joined)
 
     def words(self, number: int, dpi: int, rotation: int) -> list[Word]:
         """The words of its text layer, on the rendered page turned clockwise by `rotation`."""
@@ -148,7 +138,7 @@ class PdfFile:
 
     def _check_pictures(self, page: pypdfium2.PdfPage) -> None:
         """Reject images that would take too much memory before PDFium decodes them."""
-        for picture in _pictures(page):
+        for picture in page_pictures.pictures(page):
             width, height = _pixel_size(picture)
             megabytes = width * height * _pixel_bits(picture) / 8 / (1 << 20)
             if megabytes > self._limits.max_image_mb:
@@ -157,12 +147,6 @@ class PdfFile:
                     f"memory; OCR_MAX_IMAGE_MB allows {self._limits.max_image_mb}.",
                     param="file",
                 )
-
-    @staticmethod
-    def _is_scan(page: pypdfium2.PdfPage) -> bool:
-        width, height = page.get_size()
-        boxes = [picture.get_bounds() for picture in _pictures(page)]
-        return bool(sum((r - x) * (t - b) for x, b, r, t in boxes) > _SCAN_COVER * width * height)
 
 
 @contextmanager
@@ -200,13 +184,6 @@ def _bgr(bitmap: pypdfium2.PdfBitmap) -> Pixels:
     return np.array(pixels[:, :, :3], np.uint8, order="C")  # a copy: the bitmap's memory is freed
 
 
-def _pictures(page: pypdfium2.PdfPage) -> Iterator[pypdfium2.PdfImage]:
-    for count, found in enumerate(page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=4)):
-        if count > _MAX_OBJECTS:
-            raise InvalidDocument("The page contains too many images.", param="file")
-        yield found
-
-
 def _pixel_size(picture: pypdfium2.PdfImage) -> tuple[int, int]:
     try:
         width, height = picture.get_px_size()
@@ -222,81 +199,3 @@ def _pixel_bits(picture: pypdfium2.PdfImage) -> int:
     except pypdfium2.PdfiumError:
         bits = 0
     return bits if bits in (1, 8) else 32
-
-
-# ---- the text layer
-
-
-def _is_good(text: str) -> bool:
-    """Whether there is enough text of mapped characters: fonts without a mapping give garbage."""
-    symbols = [symbol for symbol in text if not symbol.isspace() and symbol != _HYPHEN]
-    strange = sum(symbol == "\ufffd" or unicodedata.category(symbol) in ("Co", "Cn", "Cc", "Cs") for symbol in symbols)
-    return len(symbols) >= _MIN_TEXT and strange <= _MAX_UNMAPPED * len(symbols)
-
-
-def _reading(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage, size: Size) -> Reading | None:
-    """Text runs arranged into rows, as recognized lines are."""
-    runs = [(words, _polygon(page, box, size)) for words, box in _runs(text)]
-    arranged = layout.arrange([polygon for _, polygon in runs])
-    rows = [[runs[index] for index in row] for row in arranged.rows]
-    lines = tuple(
-        TextLine(" ".join(words for words, _ in row), None, _around([polygon for _, polygon in row])) for row in rows
-    )
-    return Reading("\n".join(line.text for line in lines), lines) if lines else None
-
-
-def _is_turned(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage) -> bool:
-    """Whether most characters are rotated on the rendered page: then OCR reads it."""
-    count = int(text.count_chars())
-    sample = range(0, count, max(1, count // _SAMPLE))
-    seen = [raw.FPDFText_GetCharAngle(text, index) + math.radians(page.get_rotation()) for index in sample]
-    return sum(math.cos(angle) < _UPRIGHT for angle in seen) > len(seen) / 2
-
-
-def _runs(text: pypdfium2.PdfTextPage) -> Iterator[tuple[str, Box]]:
-    """Lines as PDFium breaks them, in boxes as high as their font: tight boxes would put dots in separate rows."""
-    symbols: list[str] = []
-    boxes: list[Box] = []
-    count = text.count_chars()
-    for index in range(count + 1):
-        symbol = chr(raw.FPDFText_GetUnicode(text, index)) if index < count else "\n"
-        if symbol not in _BREAKS:
-            symbols.append(symbol)
-            boxes += [] if symbol.isspace() else [_loose_box(text, index)]
-            continue
-        symbols += ["-"] if symbol == _HYPHEN else []
-        words = " ".join("".join(symbols).encode("utf-16", "surrogatepass").decode("utf-16", "replace").split())
-        if words and boxes:
-            lefts, bottoms, rights, tops = zip(*boxes, strict=True)
-            yield words, (min(lefts), min(bottoms), max(rights), max(tops))
-        symbols, boxes = [], []
-
-
-def _loose_box(text: pypdfium2.PdfTextPage, index: int) -> Box:
-    found = raw.FS_RECTF()
-    raw.FPDFText_GetLooseCharBox(text, index, found)
-    return found.left, found.bottom, found.right, found.top
-
-
-def _polygon(page: pypdfium2.PdfPage, box: Box, size: Size) -> Polygon:
-    left, bottom, right, top = box
-    corners = [_on_page(page, x, y, size) for x, y in ((left, top), (right, bottom))]
-    return _box(corners)
-
-
-def _on_page(page: pypdfium2.PdfPage, x: float, y: float, size: Size) -> tuple[float, float]:
-    """PDFium applies rotation and crop box."""
-    across, down = ctypes.c_int(), ctypes.c_int()
-    # in tenths of a pixel, as PDFium gives whole numbers
-    raw.FPDF_PageToDevice(page, 0, 0, size[0] * 10, size[1] * 10, 0, x, y, across, down)
-    return across.value / 10, down.value / 10
-
-
-def _around(polygons: list[Polygon]) -> Polygon:
-    return _box([corner for polygon in polygons for corner in polygon])
-
-
-def _box(corners: list[tuple[float, float]]) -> Polygon:
-    xs, ys = [x for x, _ in corners], [y for _, y in corners]
-    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
-    return (left, top), (right, top), (right, bottom), (left, bottom)

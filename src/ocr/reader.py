@@ -28,12 +28,12 @@ from src.ipc.messages.ocr import (
     OcrWord,
     TextSource,
 )
-from src.ocr import documents, pictures, searchable
+from src.ocr import documents, layer_check, pictures, searchable
 from src.ocr.documents import Document, DocumentLimits
 from src.ocr.guard import Guard, unguarded
 from src.ocr.open_documents import OpenDocuments, open_image
 from src.ocr.read_ahead import ReadAhead
-from src.ocr.reading import BatchRecognizer, Pixels, Polygon, Reading, Recognizer, TextLine
+from src.ocr.reading import BatchRecognizer, Pixels, Polygon, Reading, Recognizer, Size, TextLayer, TextLine
 from src.ocr.structure.page import PageStructure
 
 
@@ -118,18 +118,37 @@ class PageReader:
     def _page_of(self, document: Document, request: OcrRequest, started: float) -> OcrResult:
         dpi = request.options.dpi or self._limits.dpi
         real_dpi = document.dpi(request.page, dpi)
-        own = None if request.options.force_ocr else document.text(request.page, dpi)
-        if own is None:
-            pixels, size = document.pixels(request.page, dpi), document.given_size(request.page)
-            return self._recognize(request, pixels, started, real_dpi, size)
-        reading, size = own
+        layer = None if request.options.force_ocr else document.text(request.page, dpi)
+
+        def pixels() -> Pixels:
+            return document.pixels(request.page, dpi)
+
+        why = _objection(layer, request, pixels, self._recognizer)
+        if layer is None or why:
+            read = self._recognize(request, pixels(), started, real_dpi, document.given_size(request.page), why)
+            if layer is None or read.text or layer.pictures:
+                return read
+        return self._text_layer(layer, document, request, started)
+
+    def _text_layer(self, layer: TextLayer, document: Document, request: OcrRequest, started: float) -> OcrResult:
+        """The page's own text, with the text of its pictures."""
+        dpi = request.options.dpi or self._limits.dpi
+        reading, added = layer_check.with_pictures(layer, lambda: document.pixels(request.page, dpi), self._recognizer)
         if request.options.structure:
             reading = self._with_blocks_of_text_layer(reading, document, request.page, dpi)
         timings = OcrTimings(0.0, time.monotonic() - started, 0.0)
-        return result("text_layer", reading, size, timings, source="text_layer", dpi=real_dpi)
+        return result(
+            "text_layer",
+            reading,
+            layer.size,
+            timings,
+            source="mixed" if added else "text_layer",
+            source_reason=_layer_reason(layer, added),
+            dpi=document.dpi(request.page, dpi),
+        )
 
     def _recognize(
-        self, request: OcrRequest, pixels: Pixels, started: float, dpi: int | None, size: tuple[int, int] | None
+        self, request: OcrRequest, pixels: Pixels, started: float, dpi: int | None, size: Size | None, why: str
     ) -> OcrResult:
         """`size`: of the page as given, of which `pixels` may be a reduction."""
         decoded = time.monotonic()
@@ -143,6 +162,7 @@ class PageReader:
             reading.scaled(width / pixels.shape[1], height / pixels.shape[0]),
             (width, height),
             timings,
+            source_reason=why,
             dpi=dpi,
             fallback=engine != self._recognizer.name,
         )
@@ -190,6 +210,26 @@ class PageReader:
             return document.pixels(number, dpi)
         except ServiceError:
             return None
+
+
+def _objection(
+    layer: TextLayer | None, request: OcrRequest, pixels: Callable[[], Pixels], recognizer: Recognizer
+) -> str:
+    """Why the page's pixels are read; "" if its text layer is used."""
+    if request.options.force_ocr:
+        return "force_ocr"
+    if layer is None:
+        return "The page has no text layer, or one without meaning." if request.path else ""
+    why = layer_check.objection(layer, pixels, recognizer)
+    return f"The text layer was not used: {why}." if why else ""
+
+
+def _layer_reason(layer: TextLayer, added: int) -> str:
+    parts = ["text layer"]
+    parts += ["compared with the page"] if layer.doubt else []
+    parts += ["letters that stood apart were joined"] if layer.letters_joined else []
+    parts += [f"{added} lines of its pictures by OCR"] if added else []
+    return ", ".join(parts)
 
 
 def result(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -15,6 +15,8 @@ from src.ipc.messages.ocr import OcrWarning
 
 Pixels = NDArray[np.uint8]  # rows x columns x BGR
 Polygon = tuple[tuple[float, float], ...]
+Rectangle = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
+Size = tuple[int, int]  # width and height
 StopReason = Literal["length", "repetition"]
 
 
@@ -76,6 +78,19 @@ def _block_scaled(block: OcrBlock, across: float, down: float) -> OcrBlock:
     left, top, right, bottom = block.box
     box = (round(left * across, 1), round(top * down, 1), round(right * across, 1), round(bottom * down, 1))
     return msgspec.structs.replace(block, box=box)
+
+
+class TextLayer(NamedTuple):
+    """A page's own text and the size of the page that it refers to.
+
+    `doubt`: why it has to be compared with the page, or "". `pictures`: areas of pictures without text of the layer.
+    """
+
+    reading: Reading
+    size: Size
+    doubt: str = ""
+    pictures: tuple[Rectangle, ...] = ()
+    letters_joined: bool = False
 
 
 class Recognizer(Protocol):

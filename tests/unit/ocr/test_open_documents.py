@@ -39,7 +39,8 @@ def test_a_pdf_gives_its_text_layer_with_polygons(tmp_path: Path) -> None:
     """The text layer comes as lines, placed in the pixels the page would be rendered to."""
     layer = opened(tmp_path, files.pdf([LETTER])).text(0, 150)
     assert layer is not None
-    reading, size = layer
+    reading, size = layer.reading, layer.size
+    assert layer.doubt == ""
     assert reading.text == LETTER
     assert size == (1240, 1755)
     (left, top), _, (_, bottom), _ = reading.lines[0].polygon
@@ -48,9 +49,9 @@ def test_a_pdf_gives_its_text_layer_with_polygons(tmp_path: Path) -> None:
     assert reading.lines[0].confidence is None
 
 
-@pytest.mark.parametrize("text", ["", "3", "\x01\x02\x03\x04\x05\x06\x07\x08\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17"])
+@pytest.mark.parametrize("text", ["", "\x01\x02\x03\x04\x05\x06\x07\x08\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17"])
 def test_a_poor_text_layer_is_not_used(tmp_path: Path, text: str) -> None:
-    """No text, a page number, or characters without meaning: the page is read from its pixels."""
+    """No text, or characters without meaning: the page is read from its pixels."""
     assert opened(tmp_path, files.pdf([text])).text(0, 150) is None
 
 
@@ -125,10 +126,14 @@ def test_filled_form_fields_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])
-def test_rotated_text_is_read_by_ocr(tmp_path: Path, rotation: int) -> None:
-    """Its order and places would be wrong; what stands upright only by /Rotate is read."""
+def test_text_of_a_rotated_page_is_read(tmp_path: Path, rotation: int) -> None:
+    """Text that lies on its side is turned, like a scan; what stands upright only by /Rotate is read as it stands."""
     turned = files.pdf([LETTER]).replace(b"/Parent 2 0 R", b"/Parent 2 0 R /Rotate %d" % rotation, 1)
-    assert opened(tmp_path, turned).text(0, 72) is None
+    lying = opened(tmp_path, turned).text(0, 72)
+    assert lying is not None
+    assert (lying[0].text, lying[0].rotation) == (LETTER, 360 - rotation)
+    (left, top), (right, bottom), *_ = lying[0].lines[0].polygon  # from the line's start
+    assert {90: left == right and top < bottom, 180: left > right, 270: top > bottom}[rotation]
     matrix = {90: b"0 1 -1 0 100 100 Tm", 180: b"-1 0 0 -1 500 700 Tm", 270: b"0 -1 1 0 100 700 Tm"}[rotation]
     upright = files.pdf(["The north pier is closed"]).replace(b"1 0 0 1 60 770 Tm", matrix.ljust(17))
     upright = upright.replace(b"/Parent 2 0 R", b"/Parent 2 0 R /Rotate %d" % rotation, 1)
