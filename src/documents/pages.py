@@ -49,8 +49,10 @@ def from_list(numbers: Sequence[int]) -> Ranges:
     return tuple((number, number) for number in numbers)
 
 
-def select(ranges: Ranges, total: int) -> tuple[int, ...]:
+def select(ranges: Ranges, total: int, *, more: bool = False) -> tuple[int, ...]:
     """The selected numbers, sorted and unique; all pages without ranges.
+
+    `more`: the document has more than were counted.
 
     Raises:
         InvalidRequest: when one is beyond the end.
@@ -58,7 +60,8 @@ def select(ranges: Ranges, total: int) -> tuple[int, ...]:
     if not ranges:
         return tuple(range(total))
     if max(last for _, last in ranges) >= total:
-        raise _invalid(f"names a page beyond the end: the document has {total}")
+        end = f"those that are counted: the document has more than {total - 1}" if more else f"the end: it has {total}"
+        raise _invalid(f"names a page beyond {end} pages")
     return tuple(sorted({number for first, last in ranges for number in range(first, last + 1)}))
 
 

@@ -66,7 +66,7 @@ class DocumentRun:
         source = self._source
         inspect = OcrInspect(source.id, source.path, source.base64, source.options)
         contents = await self._contents(inspect)
-        numbers = pages.select(source.ranges, contents.pages)
+        numbers = pages.select(source.ranges, contents.pages, more=contents.more)
         if len(numbers) > max_pages:
             text = f"The document has too many pages: the limit is {max_pages} (OCR_MAX_PAGES); select some in 'pages'."
             raise PayloadTooLarge(text, param="pages")

@@ -19,6 +19,7 @@ from src.errors import InvalidDocument
 from src.ocr import layer_quality, page_pictures, text_layer
 from src.ocr.documents import DocumentLimits
 from src.ocr.guard import OPENING, Guard, unguarded
+from src.ocr.nested_forms import NestedForms
 from src.ocr.reading import Pixels, Size, TextLayer
 from src.ocr.structure import pdf_words
 from src.ocr.structure.words import Word
@@ -45,6 +46,7 @@ class PdfFile:
         except pypdfium2.PdfiumError as error:
             raise _not_opened(error, password) from None
         self.pages = len(self._document)
+        self._forms = NestedForms(source, password)
         self._current: tuple[int, pypdfium2.PdfPage] | None = None
         if not self.pages:
             self.close()
@@ -52,6 +54,7 @@ class PdfFile:
 
     def close(self) -> None:
         self._close_page()
+        self._forms.close()
         self._document.close()
 
     def pixels(self, number: int, dpi: int) -> Pixels:
@@ -108,6 +111,7 @@ class PdfFile:
         if self._current is None or self._current[0] != number:
             self._close_page()
             with self._guard(OPENING):
+                self._forms.check(number)
                 self._current = number, self._open(number)
         return self._current[1]
 

@@ -88,7 +88,9 @@ class PageReader:
     def _inspect(self, request: OcrInspect) -> OcrContents:
         document = self._document(request)
         if not request.searchable or document.kind != "pdf":
-            return OcrContents(document.kind, document.pages)
+            # a TIFF's pages are counted to the limit only
+            more = document.kind == "tiff" and document.pages > self._limits.max_pages
+            return OcrContents(document.kind, document.pages, more=more)
         data = Path(request.path).read_bytes()
         data = documents.from_base64(data) if request.base64 else data
         pdf = searchable.write(data, request.options.password, request.searchable, self._guard)
@@ -135,7 +137,7 @@ class PageReader:
         dpi = request.options.dpi or self._limits.dpi
         reading, added = layer_check.with_pictures(layer, lambda: document.pixels(request.page, dpi), self._recognizer)
         if request.options.structure:
-            reading = self._with_blocks_of_text_layer(reading, document, request.page, dpi)
+            reading = self._with_blocks_of_text_layer(reading, document, request.page, dpi, mixed=added > 0)
         timings = OcrTimings(0.0, time.monotonic() - started, 0.0)
         return result(
             "text_layer",
@@ -167,14 +169,16 @@ class PageReader:
             fallback=engine != self._recognizer.name,
         )
 
-    def _with_blocks_of_text_layer(self, reading: Reading, document: Document, number: int, dpi: int) -> Reading:
-        """Without blocks if the page cannot be rendered: its text is there."""
+    def _with_blocks_of_text_layer(
+        self, reading: Reading, document: Document, number: int, dpi: int, *, mixed: bool
+    ) -> Reading:
+        """Without blocks if the page cannot be rendered: its text is there. `mixed`: it holds lines that OCR read."""
         try:
             pixels = document.pixels(number, dpi)
         except ServiceError as error:
             logger.info("no structure of a page that cannot be rendered: {}", error.message)
             return reading
-        words = document.words(number, dpi, reading.rotation)
+        words = None if mixed else document.words(number, dpi, reading.rotation)
         return replace(reading, blocks=self._structure.blocks(pixels, reading, words))
 
     def _reading(self, request: OcrRequest, pixels: Pixels) -> tuple[str, Reading]:

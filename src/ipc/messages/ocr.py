@@ -163,11 +163,15 @@ class OcrResult(Message, frozen=True):
 
 
 class OcrContents(Message, frozen=True):
-    """A document's kind and page count: the reply to `OcrInspect`. `pdf`: the searchable PDF, if it was requested."""
+    """A document's kind and page count: the reply to `OcrInspect`. `pdf`: the searchable PDF, if it was requested.
+
+    `more`: it has more pages than were counted.
+    """
 
     kind: str
     pages: int
     pdf: bytes = b""
+    more: bool = False
 
 
 class OcrGivenUp(Message, frozen=True):

@@ -16,6 +16,7 @@ from src.errors import InvalidDocument, InvalidImage
 from src.ocr.documents import Document, DocumentLimits
 from src.ocr.open_documents import OpenDocuments, open_document
 from tests.unit.ocr import files
+from tests.unit.ocr.test_guard import doubling
 
 LETTER = "Dear harbour office\nthe north pier is closed\nuntil Thursday next week"
 
@@ -202,3 +203,14 @@ def test_the_last_documents_stay_open(tmp_path: Path) -> None:
     with pytest.raises(InvalidDocument, match="deleted"):
         shelf.get(str(paths[0]), base64_text=False)
     shelf.close()
+
+
+@pytest.mark.parametrize(("levels", "refused"), [(5, False), (30, True)])
+def test_nested_forms_are_counted_before_they_are_drawn(tmp_path: Path, levels: int, *, refused: bool) -> None:
+    """2^30 drawings are refused at once, by the document's structure; a few nested forms are a page like any other."""
+    document = opened(tmp_path, doubling(levels))
+    if not refused:
+        assert document.text(0, 150) is None
+        return
+    with pytest.raises(InvalidDocument, match="draws forms more than 200000 times"):
+        document.text(0, 150)

@@ -35,7 +35,7 @@ def test_mistral_counts_from_zero() -> None:
 
 def test_a_page_beyond_the_end_is_named() -> None:
     """The text says how many there are."""
-    with pytest.raises(InvalidRequest, match="the document has 3"):
+    with pytest.raises(InvalidRequest, match="the end: it has 3 pages"):
         pages.select(pages.parse("2-4"), 3)
 
 
@@ -47,3 +47,9 @@ def test_any_text_is_a_selection_or_refused(text: str) -> None:
     except InvalidRequest:
         return
     assert all(0 <= first <= last for first, last in ranges)
+
+
+def test_pages_beyond_those_counted_are_no_end() -> None:
+    """Where counting stopped at the limit, the document's length is not told as if it were known."""
+    with pytest.raises(InvalidRequest, match="has more than 1000 pages"):
+        pages.select(((2000, 2000),), 1001, more=True)
