@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,17 @@ _MAX_DRAWINGS = 200_000
 _MAX_DEPTH = 50
 _MAX_CONTENT = 1 << 16  # packed bytes of a form that are looked into
 _DRAWN = re.compile(rb"/([^\s/<>\[\](){}%]+)\s+Do\b")
-_UNREADABLE = (pikepdf.PdfError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, OSError, IndexError)
+_UNREADABLE = (
+    pikepdf.PdfError,
+    pikepdf.PasswordError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RuntimeError,
+    OSError,
+    IndexError,
+)
 
 
 class NestedForms:
@@ -28,11 +39,7 @@ class NestedForms:
 
     def __init__(self, source: Path | bytes, password: str) -> None:
         self._costs: dict[tuple[int, int], int] = {}
-        self._file: pikepdf.Pdf | None = None
-        try:
-            self._file = pikepdf.open(io.BytesIO(source) if isinstance(source, bytes) else source, password=password)
-        except _UNREADABLE:
-            return
+        self._file = _opened(source, password) or _opened(source, "")  # as PDFium, which ignores a superfluous one
 
     def close(self) -> None:
         if self._file is not None:
@@ -68,6 +75,15 @@ class NestedForms:
         if "/XObject" in form.get("/Resources", {}):
             self._costs[form.objgen] = min(1 + self._within(form, _times(form), depth + 1), 10 * _MAX_DRAWINGS)
         return self._costs[form.objgen]
+
+
+def _opened(source: Path | bytes, password: str) -> pikepdf.Pdf | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of damage, and of a password that is not needed
+        try:
+            return pikepdf.open(io.BytesIO(source) if isinstance(source, bytes) else source, password=password)
+        except _UNREADABLE:
+            return None
 
 
 def _times(form: Any) -> dict[str, int]:

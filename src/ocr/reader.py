@@ -178,7 +178,7 @@ class PageReader:
         except ServiceError as error:
             logger.info("no structure of a page that cannot be rendered: {}", error.message)
             return reading
-        words = None if mixed else document.words(number, dpi, reading.rotation)
+        words = [] if mixed else document.words(number, dpi, reading.rotation)
         return replace(reading, blocks=self._structure.blocks(pixels, reading, words))
 
     def _reading(self, request: OcrRequest, pixels: Pixels) -> tuple[str, Reading]:

@@ -131,7 +131,7 @@ def outcome(broker: OcrProcess, data: bytes) -> tuple[Failed, float]:
 def test_a_page_over_the_limits_fails_without_a_retry(
     broker: OcrProcess, make: Callable[[], bytes], restarts: int
 ) -> None:
-    """A 400 within seconds, not a 503 that a client would send again; a worker that hangs is replaced, and it reads on."""
+    """A 400 within seconds, not a 503 that a client would send again; a worker that hangs is replaced, and reads on."""
     data, before = make(), broker.load.worker_restarts
     failed, took_s = outcome(broker, data)
     assert (failed.code, "too complex" in failed.message) == ("invalid_document", True)
