@@ -27,6 +27,7 @@ class Cell:
     column: int
     column_end: int
     words: tuple[Word, ...]
+    row_span: int = 1
 
 
 def gaps(rows: Rows, height: float, within: Area | None = None) -> list[tuple[float, float]]:

@@ -13,6 +13,7 @@ _CROSSING = 0.4  # of a word's height: lines so near cross
 _NARROW = 0.7  # of a word's height: lines so near are one
 _OPEN = 1.2  # of a word's height: lines that reach so far beyond others enclose a row or column
 _MAX_LINES = 400  # of one direction on a page: more are hatching, and would take long
+_MAX_PLACES = 4000  # rows times columns
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _grid(group: _Crossing, height: float) -> Grid | None:
     slack = _NARROW * height
     ys = _with_ends(_places(group.across, slack), group.down, height)
     xs = _with_ends(_places(group.down, slack), group.across, height)
-    if len(ys) < 2 or len(xs) < 2 or (len(ys) - 1) * (len(xs) - 1) < 2:
+    if len(ys) < 2 or len(xs) < 2 or not 2 <= (len(ys) - 1) * (len(xs) - 1) <= _MAX_PLACES:
         return None
     rows, columns = len(ys) - 1, len(xs) - 1
     owner = {(row, column): (row, column) for row in range(rows) for column in range(columns)}

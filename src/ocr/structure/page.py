@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from src.ipc.messages.blocks import BlockBox, OcrBlock
 from src.ocr.reading import Pixels, Reading, TextLine
-from src.ocr.structure import rulings, tables, weights
+from src.ocr.structure import ink, rulings, tables, weights
 from src.ocr.structure.parts import Hint, PageLine, Part, divide
 from src.ocr.structure.tables import Table
 from src.ocr.structure.upright import Upright
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from src.ocr.structure.layout_model import LayoutModel, Region
 
 _HINTS = frozenset({"title", "header", "footer", "figure_caption", "table_caption"})
+_BOX_SHARE = 0.75  # of a recognized line's box: what a text layer's characters are high
 _FIGURE_TABLE = 0.5  # of a figure that a table covers: then it is none
 
 
@@ -40,9 +41,9 @@ class PageStructure:
         if not lines:
             return ()
         upright = Upright.of(pixels, reading.rotation, reading.skew_degrees)
-        page = _Page.of(upright, lines, own_words)
-        regions = self._regions(upright)
         gray = np.asarray(cv2.cvtColor(upright.pixels, cv2.COLOR_BGR2GRAY), np.uint8)
+        page = _Page.of(upright, gray, lines, own_words)
+        regions = self._regions(upright)
         drawn = rulings.find(gray, text_height(page.words))
         areas = [region.area for region in regions if region.kind == "table"]
         found = tables.find(page.words, page.rows, drawn, areas)
@@ -75,24 +76,40 @@ class _Page:
     fonts_are_known: bool
 
     @classmethod
-    def of(cls, upright: Upright, lines: Sequence[TextLine], own: Sequence[Word]) -> _Page:
+    def of(cls, upright: Upright, gray: NDArray[np.uint8], lines: Sequence[TextLine], own: Sequence[Word]) -> _Page:
         areas = [upright.area(line.polygon) for line in lines]
         words: list[list[Word]] = [[] for _ in lines]
-        for word in own:
-            inside = [at for at, area in enumerate(areas) if area.holds(word)]
-            if inside:
-                at = min(inside, key=lambda at: abs(areas[at].middle - word.middle))
+        for word, at in zip(own, _lines_of(own, areas), strict=True):
+            if at is not None:
                 words[at].append(Word(word.left, word.top, word.right, word.bottom, word.text, at, word.bold))
         for at, line in enumerate(lines):
-            words[at] = words[at] or _words(upright, line, areas[at], at)
+            words[at] = words[at] or ink.fit(gray, _words(upright, line, areas[at], at))
         every = [word for line in words for word in line]
         return cls(every, _rows(words), bool(own))
+
+
+def _lines_of(words: Sequence[Word], areas: Sequence[Area]) -> list[int | None]:
+    """For each word the line that holds its middle, the nearest of them; None outside of all."""
+    left, top, right, bottom = np.asarray([(a.left, a.top, a.right, a.bottom) for a in areas]).T
+    found: list[int | None] = []
+    for word in words:
+        x, y = word.center, word.middle
+        inside = np.flatnonzero((left <= x) & (x <= right) & (top <= y) & (y <= bottom))
+        nearest = np.argmin(np.abs((top[inside] + bottom[inside]) / 2 - y)) if len(inside) else None
+        found.append(None if nearest is None else int(inside[nearest]))
+    return found
 
 
 def _words(upright: Upright, line: TextLine, area: Area, at: int) -> list[Word]:
     """A line's words as the recognizer saw them; the line as one word, if it does not say."""
     found = [(word.text, upright.area(word.polygon)) for word in line.words if word.polygon] or [(line.text, area)]
-    return [Word(one.left, one.top, one.right, one.bottom, text, at) for text, one in found]
+    return [_lower(one, text, at) for text, one in found]
+
+
+def _lower(area: Area, text: str, at: int) -> Word:
+    """As high as its font is, about: detectors draw boxes higher than letters are."""
+    half = _BOX_SHARE * area.height / 2
+    return Word(area.left, area.middle - half, area.right, area.middle + half, text, at)
 
 
 def _rows(lines: Sequence[Sequence[Word]]) -> list[list[Word]]:

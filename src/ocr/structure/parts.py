@@ -22,7 +22,7 @@ _LONGEST_HEADING = 160  # characters
 _EDGE = 0.1  # of the page's height: heads and feet are there
 _PARAGRAPH = 1.45  # times the usual step: a new paragraph
 _SAME_SIZE = 1.25
-_SAME_LEVEL = 1.1  # sizes of headings of one level
+_SAME_LEVEL = 1.12  # sizes of headings of one level
 _MIN_LINES = 4  # of a page with heads and feet
 
 _BULLET = re.compile(r"^\s*([•◦▪▫●○■□‣∙·⁃–—*-]|\(?\d{1,3}[.)]|\(?[a-z][.)]|\(?[ivx]{1,4}[.)])\s+\S")
@@ -195,6 +195,9 @@ def _joins(part: Part, line: PageLine, kind: PartKind, body: _UsualLine) -> bool
         return kind == "text" and line.area.left > part.lines[0].area.left + 0.4 * body.height
     if part.kind == "caption":
         return kind in ("caption", "text") and not _CAPTION.match(line.text)
+    if part.kind == "heading":  # one of several lines, not two
+        same = max(last.height, line.height) < _SAME_LEVEL * min(last.height, line.height)
+        return kind == "heading" and same and not _SECTION.match(line.text) and step < 1.4 * line.height
     return part.kind == kind
 
 

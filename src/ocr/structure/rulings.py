@@ -14,6 +14,7 @@ _DARKER = 8  # than those around it, of 255
 _LONG_ACROSS = 2.5  # times a word's height: longer than a dash
 _LONG_DOWN = 1.6  # longer than a letter's stem
 _THICK = 0.5  # of a word's height: a thicker one is a picture
+_MAX_PARTS = 3000  # of lines: more are a picture
 _JOINED = 0.6  # of a word's height: gaps in a line
 
 Gray = NDArray[np.uint8]
@@ -59,6 +60,8 @@ def _lines(dark: Gray, length: int, height: float) -> list[Ruling]:
 def _join(lines: Sequence[Ruling], gap: float) -> tuple[Ruling, ...]:
     """Parts of one line as one."""
     joined: list[Ruling] = []
+    if len(lines) > _MAX_PARTS:
+        return ()
     for line in sorted(lines, key=lambda line: (line.start, line.at)):
         before = next((at for at, one in enumerate(joined) if _continues(one, line, gap)), None)
         if before is None:

@@ -16,6 +16,9 @@ from src.ocr.structure.words import Area, Word, around, rows, text_height, text_
 _MIN_FILLED = 0.2  # of a grid's cells; emptier ones are drawings
 _LEAST_ROWS = 3  # of an unruled table
 _PROSE = 11.0  # widths of a line's height: a column of text
+_FULLEST = 0.7  # of the usual number of columns: lines in which gaps are looked for
+_JUST_BELOW = 1.4  # heights of a line
+_NUMBERS = 0.2  # of the words: a table, though its columns were read one after the other
 _ROW_APART = 3.2  # usual row distances: farther rows are not of one table
 
 
@@ -40,11 +43,21 @@ def find(
             inside = [word for word in words if area.holds(word) and not _is_in(word, tables)]
             table = unruled(rows(inside), height, rulings, least_rows=2)
             tables += [table] if table else []
+    left = [word for word in words if not _is_in(word, tables)]
+    for run in _runs(rows(left), height):
+        table = unruled(run, height, rulings) if _is_numeric(run) and not _is_prose(run, height) else None
+        tables += [table] if table else []
     rest = [[word for word in line if not _is_in(word, tables)] for line in lines]
     for run in _runs([line for line in rest if line], height):
         table = unruled(run, height, rulings)
         tables += [table] if table and not _is_prose(run, height) else []
     return tables
+
+
+def _is_numeric(run: Sequence[Sequence[Word]]) -> bool:
+    """Whether many words are numbers: a table, though its columns may have been read one after the other."""
+    texts = [word.text for line in run for word in line]
+    return sum(any(map(str.isdigit, text)) for text in texts) >= _NUMBERS * len(texts)
 
 
 def _is_in(word: Word, tables: Iterable[Table]) -> bool:
@@ -87,14 +100,22 @@ def _runs(lines: Sequence[Sequence[Word]], height: float) -> list[list[Sequence[
         run = found[-1]
         multiple = len(columns.segments(line)) > 1
         if run and (_is_far(run[-1], line, height) or (not multiple and len(run) - last_multiple >= 2)):
-            del run[last_multiple:]
+            del run[_end(run, last_multiple, height) :]
             found.append([])
             run, last_multiple = found[-1], 0
         if multiple or run:
             run.append(line)
         last_multiple = len(run) if multiple else last_multiple
-    del found[-1][last_multiple:]
+    del found[-1][_end(found[-1], last_multiple, height) :]
     return [run for run in found if len(run) >= _LEAST_ROWS]
+
+
+def _end(run: Sequence[Sequence[Word]], last: int, height: float) -> int:
+    """Where a run ends: with its last row of several groups, and the rest of a cell just below it."""
+    if not 0 < last < len(run):
+        return last
+    step = around(run[last]).middle - around(run[last - 1]).middle
+    return last + (step < _JUST_BELOW * height and run[last][0].text[:1].islower())
 
 
 def _is_far(before: Sequence[Word], line: Sequence[Word], height: float) -> bool:
@@ -116,16 +137,22 @@ def unruled(
     wide = [line for line in lines if len(columns.segments(line, 0.8)) > 1]
     if len(wide) < least_rows:
         return None
-    found = columns.gaps(wide, height)
+    found = columns.gaps(_fullest(wide), height)
     cuts = _used([(a + b) / 2 for a, b in found], wide)
-    if not cuts:
-        return None
-    lines = _trimmed(lines, cuts)
+    lines = _trimmed(lines, cuts) if cuts else []
     if len(lines) < 2:
         return None
     merged = wrapped.join(columns.cells(lines, cuts), lines, height, rulings.horizontal)
     words = [word for line in lines for word in line]
     return _table(around(words), _complete(merged, len(cuts) + 1), words)
+
+
+def _fullest(lines: Sequence[Sequence[Word]]) -> list[Sequence[Word]]:
+    """Lines with most columns: titles and names of groups run over the gaps of others."""
+    counts = [len(columns.segments(line, 0.8)) for line in lines]
+    usual = sorted(counts)[(3 * len(counts)) // 4]
+    full = [line for line, count in zip(lines, counts, strict=True) if count >= _FULLEST * usual]
+    return full if len(full) >= max(_LEAST_ROWS, len(lines) // 2) else list(lines)
 
 
 def _used(cuts: Sequence[float], lines: Sequence[Sequence[Word]]) -> list[float]:
@@ -158,11 +185,23 @@ def _is_title(cells: Sequence[Cell], width: int, alone: int) -> bool:
 
 def _complete(cells: Sequence[Cell], width: int) -> list[OcrCell]:
     """With the empty cells; what stands in one place is one cell."""
-    return [
-        OcrCell(row, start, text_of(words), 1, end - start)
-        for row in range(max(cell.row for cell in cells) + 1)
-        for start, end, words in refine.filled([cell for cell in cells if cell.row == row], width)
-    ]
+    height = max(cell.row + cell.row_span for cell in cells)
+    covered = {
+        (row, column)
+        for cell in cells
+        for row in range(cell.row + 1, cell.row + cell.row_span)
+        for column in range(cell.column, cell.column_end)
+    }
+    found: list[OcrCell] = []
+    for row in range(height):
+        here = [cell for cell in cells if cell.row == row]
+        spans = {cell.column: cell.row_span for cell in here}
+        found += [
+            OcrCell(row, start, text_of(words), spans.get(start, 1), end - start)
+            for start, end, words in refine.filled(here, width)
+            if (row, start) not in covered
+        ]
+    return found
 
 
 def _table(area: Area, cells: Sequence[OcrCell], words: Sequence[Word]) -> Table:

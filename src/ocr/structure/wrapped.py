@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from src.ocr.structure import heads
 from src.ocr.structure.columns import Cell
 from src.ocr.structure.rulings import Ruling
 from src.ocr.structure.words import Area, Word, around
@@ -20,12 +21,22 @@ _MAX_HEAD = 6  # lines
 
 
 def join(
-    cells: Sequence[Cell], lines: Sequence[Sequence[Word]], height: float, rulings: Iterable[Ruling]
+    cells: Sequence[Cell], lines: Sequence[Sequence[Word]], height: float, rulings: Sequence[Ruling]
 ) -> list[Cell]:
     """The cells with the numbers of their rows; they came with those of their lines."""
+    by_line = [[cell for cell in cells if cell.row == at] for at in range(len(lines))]
+    head = heads.find(by_line, height)
+    if head is None:
+        return _joined(by_line, lines, height, rulings)
+    rest = _joined(by_line[head.lines :], lines[head.lines :], height, rulings)
+    return [*head.cells, *(replace(cell, row=cell.row + 2) for cell in rest)]
+
+
+def _joined(
+    by_line: Sequence[Sequence[Cell]], lines: Sequence[Sequence[Word]], height: float, rulings: Sequence[Ruling]
+) -> list[Cell]:
     areas = [around(line) for line in lines]
     steps = [below.middle - above.middle for above, below in pairwise(areas)]
-    by_line = [[cell for cell in cells if cell.row == at] for at in range(len(lines))]
     divided = [_ruled_between(rulings, above, below) for above, below in pairwise(areas)]
     joined = [step < _HALF_STEP * height for step in steps]
     for at in [*_by_leading(by_line, steps, divided), *_in_head(by_line, divided), *_by_text(by_line)]:
@@ -33,7 +44,7 @@ def join(
     numbers = [0]
     for one, ruled in zip(joined, divided, strict=True):
         numbers.append(numbers[-1] + (ruled or not one))
-    return [replace(cell, row=numbers[cell.row]) for cell in cells]
+    return [replace(cell, row=number) for number, line in zip(numbers, by_line, strict=False) for cell in line]
 
 
 def _ruled_between(lines: Iterable[Ruling], above: Area, below: Area) -> bool:
@@ -88,8 +99,8 @@ def _is_number(cell: Cell) -> bool:
 
 def _in_head(by_line: Sequence[Sequence[Cell]], divided: Sequence[bool]) -> list[int]:
     """Lines of text above a table of numbers, where one fills the other's columns: names of several lines."""
-    numeric = [_is_numeric(cells) for cells in by_line]
-    if sum(numeric) < 2 or not 0 < (first := numeric.index(True)) <= _MAX_HEAD:
+    numeric = [any(_is_number(cell) for cell in cells if cell.column) for cells in by_line]
+    if sum(map(_is_numeric, by_line)) < 2 or not 0 < (first := numeric.index(True)) <= _MAX_HEAD:
         return []
     found: list[int] = []
     for at in range(first - 1):
