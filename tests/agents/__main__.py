@@ -12,8 +12,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,11 +25,10 @@ from tests.agents.models import widened_demo
 from tests.agents.recorder import Recorder, recorder
 from tests.agents.scenarios import Bench
 from tests.agents.script import tokens
-from tests.agents.upstream import Scripted, scripted
+from tests.agents.upstream import MODEL, Scripted, over_script, scripted
 from tests.running import Running, service
 
 FOLDER = ROOT / ".agents"
-MODEL = "coder"
 _CONTEXT = 200_000
 _OVERFLOW_ROOM = 24_000  # tokens of history that fit beside an agent's first turn
 _LACKS = {"MCP tool": "mcp", "PDF": "pdf", "picture": "picture", "context overflow": "overflow"}
@@ -85,7 +83,7 @@ def _chosen(group: Mapping[str, Callable[[Bench], None]], prefix: str) -> dict[s
 def _over_script(wanted: list[Agent], report: Report, prefix: str) -> None:
     if not (chosen := _chosen(scenarios.SCRIPTED, prefix)):
         return
-    with scripted(_CONTEXT) as model, _service_over(model) as running:
+    with scripted(_CONTEXT) as model, over_script(model) as running:
         for agent in wanted:
             for name, scenario in chosen.items():
                 _try(agent, name, scenario, running, report, model)
@@ -114,24 +112,11 @@ def _over_small_context(wanted: list[Agent], report: Report, prefix: str) -> Non
     """Each agent's own context: its first turn, and room for some of the history."""
     for name, scenario in _chosen(scenarios.OVERFLOW, prefix).items():
         for agent in wanted:
-            with scripted(_CONTEXT) as model, _service_over(model) as running:
+            with scripted(_CONTEXT) as model, over_script(model) as running:
                 _try(agent, "first turn", scenarios.chat, running, Unreported(), model)
                 context = max(map(tokens, model.asked)) + _OVERFLOW_ROOM
-            with scripted(context) as model, _service_over(model) as running:
+            with scripted(context) as model, over_script(model) as running:
                 _try(agent, name, scenario, running, report, model)
-
-
-@contextmanager
-def _service_over(model: Scripted) -> Iterator[Running]:
-    with service(
-        inference_engine="vllm",
-        default_model=MODEL,
-        upstream_url=model.url,
-        upstream_model="scripted",
-        model_aliases=f"claude-*={MODEL}",
-        ocr_workers=1,
-    ) as running:
-        yield running
 
 
 def _try(

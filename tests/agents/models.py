@@ -1,6 +1,7 @@
 """The demo model with room for an agent's first turn, which is ten times what the model was made for.
 
-What it says there makes no sense and has no end, so that many of its tokens are ends here, and one layer is enough.
+What it says there makes no sense and has no end, so that many of its tokens are ends, none is
+repeated for long, and one layer is enough.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from src.settings import ROOT
 
 CONTEXT = 65_536
-_ENDS_EVERY = 16
+_ENDS_EVERY = 8
 
 
 def widened_demo(folder: Path) -> Path:
@@ -28,6 +29,6 @@ def widened_demo(folder: Path) -> Path:
     weights = load_file(folder / "model.safetensors")
     kept = {name: each for name, each in weights.items() if ".layers." not in name or ".layers.0." in name}
     save_file(kept, folder / "model.safetensors", {"format": "mlx"})
-    generation = json.loads((folder / "generation_config.json").read_text())
-    (folder / "generation_config.json").write_text(json.dumps(generation | {"eos_token_id": ends}))
+    drawn = {"eos_token_id": ends, "do_sample": True, "temperature": 1.0, "repetition_penalty": 1.5}
+    (folder / "generation_config.json").write_text(json.dumps(drawn))
     return folder

@@ -15,6 +15,9 @@ from threading import Event, Thread
 from typing import Any
 
 from tests.agents.script import Answer, answer, tokens
+from tests.running import Running, service
+
+MODEL = "coder"
 
 
 @dataclass
@@ -61,6 +64,20 @@ def scripted(context: int = 200_000) -> Iterator[Scripted]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+@contextmanager
+def over_script(model: Scripted) -> Iterator[Running]:
+    """The service with the scripted model beneath, under the name MODEL."""
+    with service(
+        inference_engine="vllm",
+        default_model=MODEL,
+        upstream_url=model.url,
+        upstream_model="scripted",
+        model_aliases=f"claude-*={MODEL}",
+        ocr_workers=1,
+    ) as running:
+        yield running
 
 
 def _serve(handler: BaseHTTPRequestHandler, state: Scripted, body: dict[str, Any]) -> None:

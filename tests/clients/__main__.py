@@ -1,7 +1,8 @@
 """`make test-clients`: other people's clients against our service, each in an environment of its own.
 
 The model's weights are random. What must have a form is constrained, and a bias makes it short: quotes and braces close
-as soon as they may, and a number is 3. Nothing is fetched but the packages themselves.
+as soon as they may, and a number is 3. Loops of tools, pictures and PDFs are over the scripted model of `tests/agents`.
+Nothing is fetched but the packages themselves.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from src.settings import ROOT, child_environment
+from tests.agents.upstream import over_script, scripted
+from tests.e2e import pictures
 from tests.running import service
+from tests.unit.ocr import files
 
 CHECKS = Path(__file__).parent / "checks"
 ENVIRONMENTS = ROOT / ".venv-clients"
@@ -29,25 +33,50 @@ CLIENTS = {
     "mistralai": ("mistralai>=3.7,<4",),
     "mistralai_1": ("mistralai>=1.12,<2",),
 }
-NODE = "openai@^6.49"
+LOOPS = {
+    "anthropic": ("anthropic>=0.60",),
+    "langchain_agents": ("langchain>=1,<2", "langchain-openai>=1,<2", "langchain-anthropic>=1,<2"),
+    "openai_agents_loop": ("openai-agents>=0.4,<2",),
+}
+NODE = {
+    "node": ("openai@^6.49",),
+    "ai_sdk": ("ai@^7", "@ai-sdk/openai@^4", "@ai-sdk/anthropic@^4", "@ai-sdk/openai-compatible@^3", "zod@^4"),
+}
 _BIASES = {'"': 100, "}": 80, "]": 80, ",": 60, "3": 50}
 _LIMIT_S = 300
 
 
 def main(wanted: list[str]) -> int:
-    folder = Path(tempfile.mkdtemp(prefix="clients-")) / "random"
-    _random_model(folder)
-    failed = []
-    notice = folder.parent / "notice.png"
+    folder = Path(tempfile.mkdtemp(prefix="clients-"))
+    names = wanted or [*CLIENTS, "node", *LOOPS, "ai_sdk"]
+    loops = [name for name in names if name in LOOPS or name == "ai_sdk"]
+    forms = [name for name in names if name not in loops]
+    return (_forms(forms, folder) if forms else 0) + (_loops(loops, folder) if loops else 0)
+
+
+def _forms(names: list[str], folder: Path) -> int:
+    """How many fail over a model with random weights."""
+    model, notice = folder / "random", folder / "notice.png"
+    _random_model(model)
     _draw(notice)
-    with service(default_model=folder, ocr_workers=1) as running:
-        facts = [f"{running.url}/v1", str(folder), json.dumps(_bias(running.url)), str(notice)]
-        for name in wanted or [*CLIENTS, "node"]:
-            env = child_environment(LITELLM_LOCAL_MODEL_COST_MAP="True")  # nothing is fetched
-            done = subprocess.run([*_command(name), *facts], cwd=ENVIRONMENTS, timeout=_LIMIT_S, env=env)
-            print(f"{name}: {'ok' if done.returncode == 0 else 'FAILED'}", flush=True)
-            failed += [name] if done.returncode else []
-    return len(failed)
+    with service(default_model=model, ocr_workers=1) as running:
+        facts = [f"{running.url}/v1", str(model), json.dumps(_bias(running.url)), str(notice)]
+        return sum(not _passes(name, *facts) for name in names)
+
+
+def _loops(names: list[str], folder: Path) -> int:
+    """How many fail over the scripted model; `folder` has what they send."""
+    (folder / "pier.png").write_bytes(pictures.line("HARBOUR"))
+    (folder / "bill.pdf").write_bytes(files.pdf(["INVOICE 4711 of the harbour office for berth 12"]))
+    with scripted() as model, over_script(model) as running:
+        return sum(not _passes(name, f"{running.url}/v1", "coder", str(folder)) for name in names)
+
+
+def _passes(name: str, *facts: str) -> bool:
+    env = child_environment(LITELLM_LOCAL_MODEL_COST_MAP="True")  # nothing is fetched
+    done = subprocess.run([*_command(name), *facts], cwd=ENVIRONMENTS, timeout=_LIMIT_S, env=env)
+    print(f"{name}: {'ok' if done.returncode == 0 else 'FAILED'}", flush=True)
+    return done.returncode == 0
 
 
 def _random_model(folder: Path) -> None:
@@ -78,16 +107,18 @@ def _command(name: str) -> list[str]:
     """What runs a client's check; its environment is made the first time."""
     ENVIRONMENTS.mkdir(exist_ok=True)
     home = ENVIRONMENTS / name
-    if name == "node":
+    if name in NODE:
         if not (home / "node_modules").is_dir():
             home.mkdir(exist_ok=True)
-            subprocess.run(["npm", "install", "--prefix", str(home), NODE], check=True, timeout=_LIMIT_S)
-        check = home / "node_check.mjs"
-        check.write_text((CHECKS / "node_check.mjs").read_text(encoding="utf-8"), encoding="utf-8")
+            subprocess.run(["npm", "install", "--prefix", str(home), *NODE[name]], check=True, timeout=_LIMIT_S)
+        check = home / f"{name}_check.mjs"
+        check.write_text((CHECKS / check.name).read_text(encoding="utf-8"), encoding="utf-8")
         return ["node", str(check)]
     if not (home / "bin").is_dir():
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, timeout=_LIMIT_S)
-        subprocess.run([str(home / "bin" / "pip"), "install", "-q", *CLIENTS[name]], check=True, timeout=_LIMIT_S)
+        subprocess.run(
+            [str(home / "bin" / "pip"), "install", "-qq", *(CLIENTS | LOOPS)[name]], check=True, timeout=_LIMIT_S
+        )
     return [str(home / "bin" / "python"), str(CHECKS / f"{name.removesuffix('_1')}_check.py")]
 
 
