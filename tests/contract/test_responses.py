@@ -200,3 +200,38 @@ def test_what_has_no_effect_is_taken(service: Service) -> None:
     reply = service.http.post(ROUTE, json={"input": "x", **fields, "user": "u"})
     assert reply.status_code == 200
     assert "X-Ignored-Fields" not in reply.headers
+
+
+def test_an_item_that_is_only_named(service: Service) -> None:
+    """The AI SDK sends the ids of items that were made here; `type` may be left out."""
+    call = {"input": '{"q":"x"}', "tools": [WEATHER], "tool_choice": {"type": "function", "name": "weather"}}
+    said, called = [service.http.post(ROUTE, json=body).json()["output"][0] for body in ({"input": "hello"}, call)]
+    named = [{"type": "item_reference", "id": said["id"]}, {"id": called["id"]}]
+    result = {"type": "function_call_output", "call_id": called["call_id"], "output": "sunny"}
+    reply = service.http.post(ROUTE, json={"input": [*named, result]}).json()
+    assert reply["output"][0]["content"][0]["text"] == "sunny"
+    items = service.http.get(f"{ROUTE}/{reply['id']}/input_items", params={"order": "asc"}).json()["data"]
+    assert [item["type"] for item in items] == ["message", "function_call", "function_call_output"]
+    assert items[0]["content"][0]["text"] == "hello"
+    again = {"input": [{"type": "item_reference", "id": items[0]["id"]}, {"role": "user", "content": "on"}]}
+    assert service.http.post(ROUTE, json=again).status_code == 200
+
+
+@pytest.mark.parametrize("item_id", ["msg_nobody_0", "nonsense", "msg_é_1"])
+def test_an_item_that_is_not_kept(item_id: str, service: Service) -> None:
+    reply = service.http.post(ROUTE, json={"input": [{"type": "item_reference", "id": item_id}]})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "input[0].id")
+
+
+def test_an_item_is_named_once(service: Service) -> None:
+    made = service.http.post(ROUTE, json={"input": "hello"}).json()["output"][0]["id"]
+    reply = service.http.post(ROUTE, json={"input": [{"type": "item_reference", "id": made}] * 2})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "input[1].id")
+
+
+def test_another_keys_item_does_not_exist(start_service: StartService) -> None:
+    service = start_service(api_keys="one:" + "k" * 40 + ",two:" + "m" * 40)
+    keys = [{"Authorization": "Bearer " + letter * 40} for letter in "km"]
+    made = service.http.post(ROUTE, json={"input": "hello"}, headers=keys[0]).json()["output"][0]["id"]
+    body = {"input": [{"type": "item_reference", "id": made}]}
+    assert [service.http.post(ROUTE, json=body, headers=key).status_code for key in keys] == [200, 400]

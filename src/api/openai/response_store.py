@@ -5,6 +5,7 @@ Written and read by the responses endpoint alone, on one event loop. A response 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ import msgspec
 from src.api.cache.shares import SharedStore
 from src.api.openai.schemas_responses import ResponseOut
 
+_ITEM_ID = re.compile(r"[a-z]+_(.+)_\d+")
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -20,6 +23,15 @@ class Stored:
 
     response: ResponseOut
     items: list[dict[str, Any]]
+
+    def item(self, item_id: str) -> dict[str, Any] | None:
+        put_in = next((item for item in self.items if item["id"] == item_id), None)
+        made = next((item for item in self.response.output if item.id == item_id), None)
+        return put_in if made is None else msgspec.json.decode(msgspec.json.encode(made))
+
+    def all_items(self) -> list[dict[str, Any]]:
+        """What it answers, and what it made, as a client sends them."""
+        return [*self.items, *msgspec.json.decode(msgspec.json.encode(self.response.output))]
 
 
 class Conversations:
@@ -34,6 +46,12 @@ class Conversations:
 
     def get(self, owner: str, response_id: str) -> Stored | None:
         return self._store.get(owner, response_id)
+
+    def item(self, owner: str, item_id: str) -> dict[str, Any] | None:
+        """An item of a response that is kept, put in or made: its id names the request it was part of."""
+        made_by = _ITEM_ID.fullmatch(item_id)
+        stored = self.get(owner, f"resp_{made_by[1]}") if made_by is not None else None
+        return stored.item(item_id) if stored is not None else None
 
     def owner_of(self, response_id: str) -> str | None:
         return self._store.owner_of(response_id)

@@ -145,7 +145,7 @@ def _read() -> tuple[ResponsesRequest, list[dict[str, Any]]]:
     given = json_body()
     check_items(given.get("input"), service().settings)
     raw = disclosure.settle("responses", given)
-    raw["input"] = item_spellings.normalize(raw.get("input"))
+    raw["input"] = _with_references(item_spellings.normalize(raw.get("input")))
     response_turns.check_types(raw["input"])
     if isinstance(raw.get("tools"), list):
         raw["tools"], aside = fields.split_tools(raw["tools"])
@@ -158,6 +158,32 @@ def _read() -> tuple[ResponsesRequest, list[dict[str, Any]]]:
     before = _previous(own)
     named = [_with_id(item, f"in_{request_id()}_{len(before) + at}") for at, item in enumerate(items)]
     return own, [*before, *named]
+
+
+def _with_references(given: Any) -> Any:
+    """The input with the items that it only names: the AI SDK sends the id of what a response here has made."""
+    if not isinstance(given, list):
+        return given
+    named: set[str] = set()
+    return [_referenced(item, at, named) if _is_reference(item) else item for at, item in enumerate(given)]
+
+
+def _referenced(item: dict[str, Any], at: int, named: set[str]) -> dict[str, Any]:
+    """Each once, so that a small body is no large prompt."""
+    found = _conversations().item(auth.owner(), item["id"])
+    if found is None:
+        raise InvalidRequest("No item with this id is kept here; send the item itself.", param=f"input[{at}].id")
+    if item["id"] in named:
+        raise InvalidRequest("This item is named twice.", param=f"input[{at}].id")
+    named.add(item["id"])
+    return found
+
+
+def _is_reference(item: Any) -> bool:
+    """`type` may be left out of one."""
+    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
+        return False
+    return item.get("type") == "item_reference" or (item.get("type") is None and item.keys() <= {"type", "id"})
 
 
 def _with_id(item: dict[str, Any], made: str) -> dict[str, Any]:
@@ -175,7 +201,7 @@ def _previous(own: ResponsesRequest) -> list[dict[str, Any]]:
     stored = _conversations().get(auth.owner(), own.previous_response_id)
     if stored is None:
         raise InvalidRequest("No response with this id is kept here.", param="previous_response_id")
-    return [*stored.items, *msgspec.json.decode(msgspec.json.encode(stored.response.output))]
+    return stored.all_items()
 
 
 def _accept(
