@@ -332,6 +332,11 @@ def chooses_formed_inputs(request: GenerateRequest) -> bool:
     return request.tool_choice.mode == "auto" and any(tool.input_format is not None for tool in request.tools)
 
 
+def has_form(request: GenerateRequest) -> bool:
+    """Whether the answer itself must have a form."""
+    return request.json_schema is not None or request.answer_form is not None
+
+
 def is_constrained(request: GenerateRequest) -> bool:
     """Whether the answer must have a form: a grammar has to be compiled before it can begin."""
-    return request.json_schema is not None or request.tool_choice.mode in ("required", "named")
+    return has_form(request) or request.tool_choice.mode in ("required", "named")

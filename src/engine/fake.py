@@ -103,6 +103,8 @@ class FakeTokenizer:
 
     def grammar(self, request: GenerateRequest) -> Grammar | None:
         """Nothing can be promised of an echo's form, unless it is a call that a test wrote into the message."""
+        if request.answer_form is not None:
+            raise UnsupportedValue("The fake engine keeps to no form.", param=request.answer_form.param)
         if request.json_schema is not None:
             raise UnsupportedValue("The fake engine keeps to no schema.", param="response_format")
         if request.tool_choice.mode == "auto":

@@ -20,6 +20,15 @@ from tests.contract.test_openai import TOOLS, start
 
 HERE = ("mlx", "fake")
 JSON = {"type": "json_object"}
+FORMS: dict[str, tuple[Any, Any]] = {  # one that is kept, and one that cannot be
+    "guided_json": ({"type": "object"}, {"not": {}}),
+    "json_schema": ({"type": "object"}, {"not": {}}),
+    "guided_regex": ("a+", "(?=a)"),
+    "guided_choice": (["a"], ["a" * 90_000] * 9),
+    "guided_grammar": ('start: "a"', "start: b"),
+    "grammar": ('root ::= "a"', "start: b"),
+    "structured_outputs": ({"choice": ["a"]}, {"regex": "(?=a)"}),
+}
 # a value of each field that every engine honours
 PLAIN: dict[str, dict[str, Any]] = {
     "max_tokens": {"max_tokens": 5},
@@ -46,6 +55,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "ignore_eos": {"ignore_eos": True},
     "timeout": {"timeout": 60},
     "response_format": {"response_format": {"type": "text"}},
+    **{name: {name: None} for name in FORMS},
     "reasoning_effort": {"reasoning_effort": "none"},
     "chat_template_kwargs": {"chat_template_kwargs": {"enable_thinking": False}},
     "continue_final_message": {"continue_final_message": False},
@@ -70,6 +80,8 @@ REFUSED: dict[tuple[str, str], dict[str, Any]] = {
         "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"not": {}}}}
     },
     ("mlx", "messages"): {"messages": PICTURED},
+    **{("mlx", name): {name: broken} for name, (_, broken) in FORMS.items()},
+    **{("fake", name): {name: kept} for name, (kept, _) in FORMS.items()},
     ("fake", "messages"): {"messages": PICTURED},
     ("fake", "response_format"): {"response_format": JSON},
     ("fake", "tool_choice"): {"tools": TOOLS, "tool_choice": "required"},

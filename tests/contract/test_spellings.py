@@ -100,8 +100,7 @@ TAKEN: dict[str, tuple[dict[str, Any], str]] = {
 # body, and the field that is named: what would change the answer
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "vllm: form": ({"guided_json": {"type": "object"}}, "guided_json"),
-    "vllm: newer form": ({"structured_outputs": {"choice": ["a"]}}, "structured_outputs"),
-    "llama.cpp: grammar": ({"grammar": 'root ::= "a"'}, "grammar"),
+    "vllm: newer form": ({"structured_outputs": {"choice": ["a"]}}, "structured_outputs.choice"),
     "vllm: least length": ({"min_tokens": 5}, "min_tokens"),
     "vllm: stop ids": ({"stop_token_ids": [5]}, "stop_token_ids"),
     "vllm: beams": ({"use_beam_search": True}, "use_beam_search"),

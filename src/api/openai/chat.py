@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 from src.api import error_handlers
 from src.api.generation import streaming
 from src.api.generation.streaming import Event
-from src.api.openai import body_spellings, convert, disclosure, translation
+from src.api.openai import body_spellings, convert, disclosure, forms, translation
 from src.api.openai.convert import ChunkWriter
 from src.api.openai.schemas import ChatCompletion, ChatCompletionRequest, StreamOptions
 from src.api.openai.spellings import to_tools
@@ -22,7 +22,6 @@ blueprint = Blueprint("chat", __name__)
 
 @blueprint.post("/v1/chat/completions")
 def create() -> Response:
-    shared = service()
     fields = disclosure.settle("chat", json_body())
     disclosure.note(*body_spellings.normalize(fields))
     legacy = to_tools(fields)
@@ -32,8 +31,13 @@ def create() -> Response:
         disclosure.rename(max_tokens=("max_completion_tokens",))
     if body.return_progress:
         disclosure.rename(**{"stream_options.include_progress": ("return_progress",)})
+    with translation.own_names(forms.names(body)):
+        return _answer(body, generate, legacy=legacy)
+
+
+def _answer(body: ChatCompletionRequest, generate: GenerateRequest, *, legacy: bool) -> Response:
     seeded = body.seed is not None
-    generation = shared.cache.through(
+    generation = service().cache.through(
         generate,
         lambda: translation.open_generation(generate),
         seeded=seeded,

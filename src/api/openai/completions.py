@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from src.api import error_handlers
 from src.api.generation import streaming
 from src.api.generation.streaming import Event
-from src.api.openai import body_spellings, convert, disclosure, prompt_scores, translation
-from src.api.openai.schemas import StreamOptions
+from src.api.openai import body_spellings, convert, disclosure, forms, prompt_scores, translation
+from src.api.openai.schemas import ChatCompletionRequest, StreamOptions
 from src.api.openai.schemas_completions import (
     Completion,
     CompletionChoice,
@@ -58,6 +58,11 @@ def create() -> Response:
 
 def _create(own: CompletionRequest, fields: dict[str, Any]) -> Response:
     body, generate = translation.accept(fields)
+    with translation.own_names(forms.names(body)):
+        return _complete(own, body, generate)
+
+
+def _complete(own: CompletionRequest, body: ChatCompletionRequest, generate: GenerateRequest) -> Response:
     prompts = _prompts(own)
     if body.stream and len(prompts) > 1:
         raise UnsupportedValue("A stream takes one prompt.", param="prompt")

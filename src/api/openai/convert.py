@@ -11,7 +11,7 @@ from typing import Protocol, cast, get_args
 
 import msgspec
 
-from src.api.openai import custom_input, history, options, schemas
+from src.api.openai import custom_input, forms, history, options, schemas
 from src.api.openai.custom_calls import CallStream, whole_call
 from src.api.openai.schemas import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, ChunkChoice, DeltaOut
 from src.documents import kinds
@@ -82,7 +82,8 @@ def to_generate(
         choices=options.choices(body),
         tools=offered,
         tool_choice=choice,
-        json_schema=options.json_schema(body),
+        json_schema=forms.json_schema(body),
+        answer_form=forms.answer_form(body),
         thinking=options.thinking(body),
         reasoning_effort=body.reasoning_effort,
         continue_final=options.continue_final(body),

@@ -88,9 +88,15 @@ HONOURED: tuple[Field, ...] = (
     *_rows("honoured", "logprobs top_logprobs dimensions", "ollama"),
 )
 
+_FORMS = (
+    *("guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"),
+    *("grammar", "json_schema"),
+)
 TRANSLATED: tuple[Field, ...] = (
     Field("functions", "translated", ("chat",), why="tools, and their calls back"),
     Field("function_call", "translated", ("chat",), why="tool_choice"),
+    *(Field(name, "translated", ("chat", "completions"), why="vLLM's form of an answer") for name in _FORMS[:5]),
+    *(Field(name, "translated", ("chat", "completions"), why="llama.cpp's form of an answer") for name in _FORMS[5:]),
 )
 
 _OLLAMA_LOADING = (
@@ -125,11 +131,7 @@ ADVISORY: tuple[Field, ...] = (
 )
 
 _FILES = ("messages[].content[].file.", "input[].content[].", "input[].output[].")
-_FORMS = (
-    *("guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"),
-    *("grammar", "json_schema"),
-)
-_FORM_WHY = "response_format has forms"
+_FORM_WHY = "text.format has forms"
 _PREFIX_WHY = "continue_final_message goes on inside the last turn"
 _ELSEWHERE = {
     "min_tokens": "ignore_eos and max_tokens give a length",
@@ -154,7 +156,7 @@ REFUSED: tuple[Field, ...] = (
     *_rows("refused", "audio prediction web_search_options moderation", *_OPENAI),
     Field("top_logprobs", "refused", ("responses",), neutral=(0,), why="/v1/chat/completions has it"),
     # other servers' words for what would change an answer
-    *(Field(name, "refused", _OPENAI, neutral=("", [], {}), why=_FORM_WHY) for name in _FORMS),
+    *(Field(name, "refused", ("responses",), neutral=("", [], {}), why=_FORM_WHY) for name in _FORMS),
     *(Field(name, "refused", _OPENAI, neutral=(0, [], {}, False), why=why) for name, why in _ELSEWHERE.items()),
     *(
         Field(name, "refused", ("chat",), neutral=(False,), paths=(f"messages[].{name}",), why=_PREFIX_WHY)
@@ -210,8 +212,10 @@ INPUT_FORMS = ("tools.format",)
 
 ALWAYS = "always"
 # what an engine refuses by name, and when, beyond what nobody takes: each is a column of docs/compatibility.md
+_MLX_FORMS = dict.fromkeys(_FORMS, "for what llguidance cannot compile")
 REFUSES: dict[str, dict[str, str]] = {
     "mlx": {
+        **_MLX_FORMS,
         "messages": "when they hold images",
         "tools": "when the model's template knows none (a tool that must be called needs no template)",
         "response_format": "for keywords that llguidance does not know",
@@ -219,6 +223,7 @@ REFUSES: dict[str, dict[str, str]] = {
         "/v1/embeddings": "for a model whose last hidden state mlx-lm keeps to itself",
     },
     "mlx vision": {
+        **_MLX_FORMS,
         "messages": "when an image is no `data:` URL, nor of `IMAGE_URL_HOSTS`",
         "tools": "when the model's template knows none (a tool that must be called needs no template)",
         "response_format": "for keywords that llguidance does not know",
@@ -233,6 +238,8 @@ REFUSES: dict[str, dict[str, str]] = {
         "/v1/embeddings": ALWAYS,
     },
     "llama.cpp": {
+        **dict.fromkeys(("guided_regex", "guided_choice", "guided_grammar", "grammar"), ALWAYS),
+        "structured_outputs": "but for a JSON schema",
         "messages": "when they hold images and the server has no projector (`--mmproj`); by llama_cpp.server",
         "n": "beyond the server's slots; any but 1 by llama_cpp.server",
         "logprobs": "with tools",
@@ -244,6 +251,7 @@ REFUSES: dict[str, dict[str, str]] = {
         "/v1/embeddings": ALWAYS,
     },
     "fake": {
+        **dict.fromkeys(_FORMS, ALWAYS),
         "messages": "when they hold images",
         "/v1/embeddings": ALWAYS,
         "response_format": "but for `text`",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from src.api.openai import custom_input
+from src.api.openai import custom_input, forms
 from src.api.openai.schemas import (
     AllowedToolsChoice,
     ChatCompletionRequest,
@@ -19,8 +19,6 @@ from src.ipc.messages.chat import Choice, InputFormat, Sampling, Tool, ToolChoic
 
 _SEEDS = 1 << 63
 _MAX_SWITCHES = 32
-# {} would be any JSON value; json_object promises an object
-_ANY_OBJECT = '{"type":"object"}'
 
 
 def sampling(body: ChatCompletionRequest, chance: int) -> Sampling:
@@ -48,24 +46,6 @@ def choices(body: ChatCompletionRequest) -> tuple[Choice, ...]:
     return () if body.n in (None, 1) else tuple(map(Choice, range(body.n or 1)))
 
 
-def json_schema(body: ChatCompletionRequest) -> str | None:
-    """The schema the answer must follow, as text.
-
-    Raises:
-        InvalidRequest: for a format without its schema, or one that cannot be kept together with the rest.
-    """
-    wish = body.response_format
-    if wish is None or wish.type == "text":
-        return None
-    if body.ignore_eos:
-        raise InvalidRequest("ignore_eos and response_format exclude each other.", param="ignore_eos")
-    if wish.type == "json_object":
-        return _ANY_OBJECT
-    if wish.json_schema is None:
-        raise InvalidRequest("response_format.json_schema is missing.", param="response_format.json_schema")
-    return json.dumps(wish.json_schema.schema_ if wish.json_schema.schema_ is not None else {"type": "object"})
-
-
 def tools(body: ChatCompletionRequest) -> tuple[tuple[Tool, ...], ToolChoice]:
     """The functions the model may call, and whether it must.
 
@@ -80,8 +60,8 @@ def tools(body: ChatCompletionRequest) -> tuple[tuple[Tool, ...], ToolChoice]:
     if isinstance(body.tool_choice, AllowedToolsChoice):
         allowed = set(map(_named, _allowed(body)))
         offered = tuple(tool for tool in offered if tool.name in allowed)
-    if choice.mode in ("required", "named") and json_schema(body) is not None:
-        raise InvalidRequest("A required tool call and a response_format exclude each other.", param="response_format")
+    if choice.mode in ("required", "named") and (param := forms.param_of(body)) is not None:
+        raise InvalidRequest(f"A required tool call and {param} exclude each other.", param=param)
     return (() if choice.mode == "none" else offered), choice
 
 

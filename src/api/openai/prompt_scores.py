@@ -72,7 +72,7 @@ def _takes_likeliest(generate: GenerateRequest) -> bool:
     """Whether one token is asked for, and nothing but its probability decides on it."""
     plain = Sampling(temperature=0.0, logprobs=generate.sampling.logprobs)
     asked = replace(generate.sampling, seed=0, seeded=False, top_p=None, top_k=None, min_p=None)
-    free = not (generate.stop or generate.choices or generate.json_schema)
+    free = not (generate.stop or generate.choices or generate.json_schema or generate.answer_form)
     return generate.max_tokens == 1 and free and asked == plain
 
 

@@ -212,6 +212,24 @@ class ResponseFormat(_Strict):
     json_schema: JsonSchemaIn | None = None
 
 
+MAX_FORM = 1 << 20
+FormText = Annotated[str, Field(max_length=MAX_FORM)]
+FormChoices = Annotated[list[FormText], Field(max_length=1024)]
+SchemaText = dict[str, Any] | FormText
+
+
+class StructuredOutputs(_Strict):
+    """vLLM's word for the form of an answer: one of these."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=True)
+
+    json_: SchemaText | None = Field(None, alias="json")
+    regex: FormText | None = None
+    choice: FormChoices | None = None
+    grammar: FormText | None = None
+    json_object: bool | None = None
+
+
 class TemplateOptions(BaseModel):
     """Switches for a model's chat template, as vLLM's clients send them."""
 
@@ -263,6 +281,13 @@ class ChatCompletionRequest(Labels):
     ignore_eos: bool | None = None
     timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
     response_format: ResponseFormat | None = None
+    guided_json: SchemaText | None = None
+    guided_regex: FormText | None = None
+    guided_choice: FormChoices | None = None
+    guided_grammar: FormText | None = None
+    structured_outputs: StructuredOutputs | None = None
+    grammar: FormText | None = None
+    json_schema: SchemaText | None = None
     tools: list[ToolIn | CustomToolIn] | None = None
     tool_choice: ToolWish | None = None
     parallel_tool_calls: bool | None = None

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from src.engine.backend import INPUT_FORM, chooses_formed_inputs
 from src.engine.upstream.calls import is_forced
 from src.errors import UnsupportedValue
-from src.ipc.messages.chat import GenerateRequest, Tool
+from src.ipc.messages.chat import AnswerForm, GenerateRequest, Tool
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Dialect:
     `switches`: whether its chat template can be given any. `cuts_answers`: an answer's length is cut to the context
     without a word. `continues`: asks for an answer inside the last turn. `tokens`: where text becomes token ids.
     `apart`: keeps one API key's prompts out of another's. `tells_progress`: how much of a prompt it has computed.
+    `form`: asks for an answer that is no JSON; None where it cannot.
     """
 
     name: str
@@ -48,7 +49,10 @@ class Dialect:
     tokens: str = "/tokenize"
     apart: Callable[[str], dict[str, Any]] = lambda _: {}
     tells_progress: bool = False
+    form: Callable[[AnswerForm], dict[str, Any] | None] = lambda _: None
 
+
+_VLLM_FORMS = {"regex": "regex", "lark": "grammar"}
 
 # any other server: what it does with an unknown field is not known
 OPENAI = Dialect("openai")
@@ -57,6 +61,7 @@ VLLM = Dialect(
     usage={"include_usage": True, "continuous_usage_stats": True},
     forces_tools=False,
     apart=lambda salt: {"cache_salt": salt},
+    form=lambda form: {"structured_outputs": {_VLLM_FORMS[form.syntax]: form.definition}},
 )
 LLAMA_SERVER = Dialect(
     "llama-server",
@@ -175,6 +180,9 @@ def refuse(request: GenerateRequest, facts: ServerFacts) -> None:
         if asked[name]:
             text = f"The upstream server ({facts.dialect.name}) cannot honour {name}."
             raise UnsupportedValue(text, param=name.split()[0])
+    if request.answer_form is not None and facts.dialect.form(request.answer_form) is None:
+        text = f"The upstream server ({facts.dialect.name}) cannot honour {request.answer_form.param}."
+        raise UnsupportedValue(text, param=request.answer_form.param)
     _refuse_by_model(request, facts)
     out_of_range = [token for token in request.sampling.logit_bias if token >= (facts.vocabulary or token + 1)]
     if out_of_range:

@@ -134,7 +134,7 @@ def _form(request: GenerateRequest, dialect: Dialect) -> dict[str, Any]:
     elif request.json_schema is not None:
         schema = msgspec.Raw(request.json_schema.encode())
     else:
-        return {}
+        return (dialect.form(request.answer_form) if request.answer_form is not None else None) or {}
     if request.raw_prompt is not None and not dialect.raw_schema:
         return {"json_schema": schema}
     if dialect.name == "llama_cpp.server":

@@ -45,6 +45,14 @@ class InputFormat(msgspec.Struct, frozen=True):
     definition: str
 
 
+class AnswerForm(msgspec.Struct, frozen=True):
+    """What an answer that is no JSON must look like; a grammar may be GBNF, too. `param`: the field that asks."""
+
+    syntax: Literal["lark", "regex"]
+    definition: str
+    param: str
+
+
 class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
     """A function the model may call; `parameters` is the text of a JSON schema.
 
@@ -108,9 +116,10 @@ class GenerateRequest(Message, frozen=True):
     `timeout_s` shortens the engine's own time budget. After a crash `prefix` holds the token ids that were already
     sent and `spent_s` the seconds that were spent on them: the answer goes on after both. `choices` asks for several
     answers; each has a prefix of its own, and one that has ended is left out. `json_schema` is the text of a schema
-    the answer must follow. With a `raw_prompt` there are no messages: the model goes on with that text. What was
-    computed for one `salt` is used for no other: it stands for the API key. `strict`: a field that would be set aside
-    fails the request (STRICT_FIELDS). `template_options`: switches for the model's chat template, if it knows them.
+    the answer must follow, `answer_form` another form. With a `raw_prompt` there are no messages: the model goes on
+    with that text. What was computed for one `salt` is used for no other: it stands for the API key. `strict`: a field
+    that would be set aside fails the request (STRICT_FIELDS). `template_options`: switches for the model's chat
+    template, if it knows them.
     `continue_final`: the answer goes on inside the last turn, the assistant's. `progress`: its stream shows how much of
     the prompt is computed.
     """
@@ -131,6 +140,7 @@ class GenerateRequest(Message, frozen=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = ToolChoice()
     json_schema: str | None = None
+    answer_form: AnswerForm | None = None
     thinking: bool | None = None
     reasoning_effort: str | None = None
     template_options: dict[str, bool | int | float | str] = msgspec.field(default_factory=dict)

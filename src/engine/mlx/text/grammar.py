@@ -8,6 +8,7 @@ of a step together.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from llguidance import LLExecutor, LLMatcher, LLParserLimits, LLTokenizer
+from llguidance.gbnf_to_lark import GbnfToLarkError, any_to_lark
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask_par
 
 from src.engine.backend import has_formed_tools
@@ -24,7 +26,7 @@ from src.engine.mlx.text import constrained, tool_grammar
 from src.engine.mlx.text.thinking import Gate, Thoughts
 from src.engine.mlx.text.tool_grammar import ToolMarks
 from src.errors import InvalidRequest, UnsupportedValue
-from src.ipc.messages.chat import GenerateRequest, Tool
+from src.ipc.messages.chat import AnswerForm, GenerateRequest, Tool
 
 # at most one space between tokens: an endless run of white space is valid JSON too, and a small model may like it
 _WHITESPACE = {"whitespace_pattern": "[ ]?"}
@@ -108,7 +110,10 @@ class Grammars:
 
     def _of(self, request: GenerateRequest) -> LLMatcher | None:
         if request.json_schema is not None:
-            return self._compiled(self._answer(request, request.json_schema), "response_format")
+            expression = _json_of(request.json_schema, "response_format")
+            return self._compiled(self._answer(request, expression), "response_format")
+        if (asked := request.answer_form) is not None:
+            return self._compiled(self._answer(request, _form(asked)), asked.param)
         choice = request.tool_choice
         if choice.mode == "required":
             return self._compiled(self._required(request, request.tools, parallel=choice.parallel), "tools")
@@ -117,14 +122,12 @@ class Grammars:
             return self._compiled(self._required(request, named, parallel=False), "tools")
         return self._chosen(request)
 
-    def _answer(self, request: GenerateRequest, schema: str) -> str:
+    def _answer(self, request: GenerateRequest, expression: str) -> str:
         """An answer of a form; where answers are messages, in one."""
         form = _silent(constrained.form_of(self._tools, ()), request)
         if self._tools is None or form is None or form.thought is None:
-            return _json(schema, "response_format")
-        return constrained.answer(
-            form, _json_of(schema, "response_format"), self._mark, constrained.marks_of(self._tools)
-        )
+            return f"start: answer\nanswer: {expression}"
+        return constrained.answer(form, expression, self._mark, constrained.marks_of(self._tools))
 
     def _required(self, request: GenerateRequest, tools: Seq[Tool], *, parallel: bool) -> str:
         """Calls as the family writes them; else a list of them as JSON, or the arguments of the one that is named."""
@@ -161,12 +164,16 @@ class Grammars:
         if self._tokenizer is None:
             raise UnsupportedValue("This model's tokenizer allows no structured output.", param=param)
         if len(lark) > self._max_bytes:
-            raise InvalidRequest("The schema is too large (GRAMMAR_MAX_KB).", param=param)
+            raise InvalidRequest(f"The {_noun(param)} is too large (GRAMMAR_MAX_KB).", param=param)
         matcher = LLMatcher(self._tokenizer, lark, log_level=0, limits=_LIMITS)
         if matcher.is_error():
             reason = matcher.get_error().strip().splitlines()[0][:300]
-            raise UnsupportedValue(f"This schema is not supported: {reason}", param=param)
+            raise UnsupportedValue(f"This {_noun(param)} is not supported: {reason}", param=param)
         return matcher
+
+
+def _noun(param: str) -> str:
+    return "schema" if param in ("response_format", "tools") else "form"
 
 
 def _silent(form: CallForm | None, request: GenerateRequest) -> CallForm | None:
@@ -174,8 +181,14 @@ def _silent(form: CallForm | None, request: GenerateRequest) -> CallForm | None:
     return replace(form, thought=None) if form is not None and request.thinking is False else form
 
 
-def _json(schema: str, param: str) -> str:
-    return f"start: %json {_relaxed(schema, param)}"
+def _form(asked: AnswerForm) -> str:
+    """A Lark expression of what is no JSON."""
+    if asked.syntax == "regex":
+        return "/" + re.sub(r"(?<!\\)/", r"\\/", asked.definition).replace("\n", r"\n") + "/"
+    try:
+        return f"%lark {{\n{any_to_lark(asked.definition)}\n}}"
+    except (GbnfToLarkError, ValueError, IndexError, RecursionError) as error:  # of the converter's, which reads GBNF
+        raise UnsupportedValue(f"This grammar is not supported: {error}"[:300], param=asked.param) from None
 
 
 def _json_of(schema: str, param: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from src.engine.backend import OutputParser, is_constrained
+from src.engine.backend import OutputParser, has_form, is_constrained
 from src.engine.families.channels import ChannelReader
 from src.engine.families.forced import NamedReader, RequiredReader
 from src.engine.families.formats import Language, Parser, Tools
@@ -60,7 +60,7 @@ def reader(
 
 def has_native_form(language: Language, request: GenerateRequest) -> bool:
     """Whether an answer of a form is written with the family's marks, and read by them."""
-    if request.json_schema is not None:
+    if has_form(request):
         return language.channels == "harmony" and language.tools is not None
     choice = request.tool_choice
     tools = [tool for tool in request.tools if choice.mode != "named" or tool.name == choice.name]
