@@ -398,6 +398,21 @@ class OcrSettings(BaseModel):
     )
 
 
+class FileSettings(BaseModel):
+    """Files: what clients leave under /v1/files, kept in STATE_DIR."""
+
+    file_max_mb: int = Field(512, ge=1, le=1 << 20, description="Largest file, MiB.")
+    files_per_key_mb: int = Field(8192, ge=1, le=1 << 30, description="Files of one key together, MiB.")
+    files_mb: int = Field(32768, ge=1, le=1 << 30, description="All files together, MiB.")
+    files_per_key: int = Field(10_000, ge=1, le=10_000_000, description="Files of one key at most.")
+    file_ttl: float = Field(
+        2_592_000.0, ge=0, le=3_153_600_000, description="Seconds a file is kept without expires_after; 0 is for ever."
+    )
+    file_upload_timeout: float = Field(
+        600.0, ge=0, le=86400, description="Seconds that sending a file may take beyond BODY_TIMEOUT."
+    )
+
+
 class LogSettings(BaseModel):
     """Logs: one JSON line per record."""
 
@@ -421,7 +436,8 @@ class SupervisorSettings(BaseModel):
 
     runtime_dir: Path | None = Field(None, description="Private folder for sockets; empty is one under /tmp.")
     state_dir: Path | None = Field(
-        None, description="Private folder for OCR jobs, on a disk; empty is state/, or RUNTIME_DIR where that is set."
+        None,
+        description="Private folder for OCR jobs and files; on a disk. Empty: state/, or RUNTIME_DIR if that is set.",
     )
     start_timeout: float = Field(600.0, gt=0, le=86400, description="Seconds a process may take until it is ready.")
     start_stall_timeout: float = Field(
@@ -580,6 +596,7 @@ class Settings(
     EngineSettings,
     ModelSettings,
     OcrSettings,
+    FileSettings,
     LogSettings,
     SupervisorSettings,
     SecuritySettings,
@@ -627,7 +644,7 @@ class Settings(
 
 
 GROUPS: tuple[type[BaseModel], ...] = (
-    *(WebSettings, EngineSettings, ModelSettings, OcrSettings),
+    *(WebSettings, EngineSettings, ModelSettings, OcrSettings, FileSettings),
     *(LogSettings, SupervisorSettings, SecuritySettings),
 )
 

@@ -22,7 +22,9 @@ from src.api.cache import cache
 from src.api.cache.cache import Cache
 from src.api.cache.pdf_texts import PdfTexts
 from src.api.edge import auth, cors, encodings, middleware
+from src.api.edge.middleware import Uploads
 from src.api.edge.rate_limits import RateLimits
+from src.api.files import view as files
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight
 from src.api.ocr import jobs as ocr_jobs
@@ -34,6 +36,7 @@ from src.api.operations import docs as pages
 from src.api.operations import gpu, models, system
 from src.api.operations.metrics import with_own
 from src.api.service import EXTENSION, Service
+from src.api.state.database import Database
 from src.metrics import Metrics
 from src.settings import Settings, load
 
@@ -51,6 +54,7 @@ _VIEWS = (
     messages,
     responses,
     embeddings,
+    files,
     ocr,
     ocr_jobs,
     models,
@@ -79,12 +83,13 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         limits,
         Cache(settings, backends.revision, metrics),
         PdfTexts(settings.chat_pdf_cache_mb << 20, ocr.read_pages),
+        Database(settings.state_path),
         started=time.time(),
     )
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
     error_handlers.register(app)
     paths.install(app)
-    middleware.install(app, metrics, _bodies(settings, inflight), settings.client_timeout)
+    middleware.install(app, metrics, _bodies(settings, inflight), settings.client_timeout, _uploads(settings))
     cors.install(app, settings)
     disclosure.install(app)
     auth.install(app, keys.load(settings), limits.count_failed_login, metrics, _salt_secret(settings))
@@ -96,6 +101,11 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     for name in backends.models:
         metrics.announce_model(name, backends.engine_name(name))
     return app
+
+
+def _uploads(settings: Settings) -> Uploads:
+    """Beside the file, a form's few fields."""
+    return Uploads("/v1/files", (settings.file_max_mb << 20) + (1 << 20), settings.file_upload_timeout)
 
 
 def _bodies(settings: Settings, inflight: InFlight) -> Callable[[Mapping[str, Any]], BoundedBody]:

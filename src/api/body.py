@@ -54,7 +54,8 @@ class Slots(Protocol):
 
 
 def too_large(limit: int) -> PayloadTooLarge:
-    size = f"{limit >> 20} MiB (MAX_BODY_MB)" if limit >= 1 << 20 else f"{limit >> 10} KiB, the limit of this route"
+    setting = "MAX_BODY_MB; of a file FILE_MAX_MB"
+    size = f"{limit >> 20} MiB ({setting})" if limit >= 1 << 20 else f"{limit >> 10} KiB, the limit of this route"
     return PayloadTooLarge(f"The body exceeds {size}.", param="body")
 
 
@@ -81,7 +82,7 @@ class BoundedBody:
         self._deadline = time.monotonic() + seconds
         self._slots = slots
         self._memory = memory
-        self._in_slot = self._begun = False
+        self._in_slot = self._begun = self._to_disk = False
         self._read = self._size = self._counted = 0
         self.limit = limit
 
@@ -90,6 +91,13 @@ class BoundedBody:
         self.limit = min(self.limit, limit)
         if length is not None and length > self.limit:
             raise too_large(self.limit)
+
+    def stream_to_disk(self, limit: int, seconds: float, length: int | None) -> None:
+        """This route keeps none of it in memory: it may be longer, and take longer. Raises as `narrow`."""
+        self._to_disk = True
+        self._deadline += seconds
+        self.limit = limit
+        self.narrow(limit, length)
 
     def read(self, size: int = -1) -> bytes:
         if size >= 0:
@@ -136,6 +144,8 @@ class BoundedBody:
 
     def hold(self, count: int) -> None:
         """Count bytes that were read, or made of what was read; raises Overloaded."""
+        if self._to_disk:
+            return
         self._size += count
         more = max(0, self._size - _FREE_BYTES) - self._counted
         if more:

@@ -17,8 +17,8 @@ from werkzeug.routing import MapAdapter, Rule
 from src.errors import NotFound as NoSuchRoute
 
 _SERVED = re.compile(
-    r"/v1/(chat/completions|completions|messages(/count_tokens)?|responses(/.*)?|embeddings|rerank|models|ocr|files|"
-    r"batches)|/api/(chat|generate|embed|embeddings|tags|show|ps|version)|/tokenize|/detokenize"
+    r"/v1/(chat/completions|completions|messages(/count_tokens)?|responses(/.*)?|embeddings|rerank|models|ocr|files(/.*)?|"
+    r"batches(/.*)?)|/api/(chat|generate|embed|embeddings|tags|show|ps|version)|/tokenize|/detokenize"
 )
 _VERSION = "/v1"
 _MOST = 512

@@ -15,6 +15,7 @@ from src.api.cache.pdf_texts import PdfTexts
 from src.api.edge.rate_limits import RateLimits
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight, InFlightRequest
+from src.api.state.database import Database
 from src.api.wire import Wire
 from src.errors import InvalidRequest, UnsupportedMedia
 from src.metrics import Metrics
@@ -42,6 +43,7 @@ class Service:
     limits: RateLimits
     cache: Cache
     pdf_texts: PdfTexts
+    state: Database
     started: float
 
 

@@ -1,7 +1,7 @@
 """`run.py backup`: one archive of this installation's settings and data, and its restore.
 
-Settings, digests of keys, logs, OCR jobs, and with --models the models; readable by its owner only, as `.env` may
-contain keys. Caches, sockets and the virtual environment are not included.
+Settings, digests of keys, logs, OCR jobs, files and batches, and with --models the models; readable by its owner
+only, as `.env` may contain keys. Caches, sockets and the virtual environment are not included.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from src.api.state.places import BLOBS
+from src.api.state.places import FILE as WORK
+from src.api.state.places import PARTIAL as UPLOAD
 from src.commands import unit
 from src.commands.asking import ask, of_running_service
 from src.errors import ExitCode
@@ -29,7 +32,7 @@ from src.ocr.job_store import FILE as JOBS
 from src.ocr.spool import FOLDER as DOCUMENTS
 from src.settings import ROOT, Settings
 
-NAME, HELP = "backup", "write settings, digests of keys, logs and OCR jobs into one archive, or restore one"
+NAME, HELP = "backup", "write settings, digests of keys, logs, jobs and files into one archive, or restore one"
 _TOP = "stoker"
 _PARTIAL = ".part"
 
@@ -143,7 +146,7 @@ def write(
         ):
             for path, inside in _contents(settings, env_file, models=models):
                 count += _add(archive, path, inside, report)
-            for path, inside in _jobs(settings.state_path, Path(scratch), report):
+            for path, inside in _state(settings.state_path, Path(scratch), report):
                 count += _add(archive, path, inside, report)
         partial.rename(target)
     finally:
@@ -166,20 +169,25 @@ def _contents(settings: Settings, env_file: Path, *, models: bool) -> Iterator[t
                 yield path, f"{inside}/{name}"
 
 
-def _jobs(state: Path, scratch: Path, report: Callable[[str], None]) -> Iterator[tuple[Path, str]]:
-    """OCR jobs: the database as of one moment, whoever writes it, and documents that are not read to their end."""
-    database, copy = state / JOBS, scratch / JOBS
-    if not database.is_file():
-        return
+def _state(state: Path, scratch: Path, report: Callable[[str], None]) -> Iterator[tuple[Path, str]]:
+    """Each database as of one moment, whoever writes it, and what lies beside it: documents of OCR jobs that are not
+    read to their end, and files. A blob that came later has no row, and is swept up where it is restored."""
+    for database, blobs in ((JOBS, DOCUMENTS), (WORK, BLOBS)):
+        if (state / database).is_file() and _copy(state / database, scratch / database, report):
+            yield scratch / database, f"state/{database}"
+            for path in sorted((state / blobs).glob("*")):
+                if path.suffix != UPLOAD:
+                    yield path, f"state/{blobs}/{path.name}"
+
+
+def _copy(database: Path, copy: Path, report: Callable[[str], None]) -> bool:
     try:
         with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
             source.backup(target)
     except sqlite3.Error as error:
         report(f"skipped {database}: {error}")
-        return
-    yield copy, f"state/{JOBS}"
-    for path in sorted((state / DOCUMENTS).glob("*")):
-        yield path, f"state/{DOCUMENTS}/{path.name}"
+        return False
+    return True
 
 
 def _add(archive: tarfile.TarFile, path: Path, inside: str, report: Callable[[str], None]) -> int:

@@ -55,6 +55,11 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/v1/ocr/jobs/{name}/result"): "user",
     ("GET", "/v1/ocr/jobs/{name}/events"): "user",
     ("DELETE", "/v1/ocr/jobs/{name}"): "user",
+    ("POST", "/v1/files"): "user",
+    ("GET", "/v1/files"): "user",
+    ("GET", "/v1/files/{file_id}"): "user",
+    ("GET", "/v1/files/{file_id}/content"): "user",
+    ("DELETE", "/v1/files/{file_id}"): "user",
     # what there is to ask for; to a user without details of processes and paths
     ("GET", "/v1/models"): "user",
     ("GET", "/v1/models/{name}"): "user",
@@ -93,14 +98,14 @@ def access(method: str, rule: str | None) -> Access:
 
 
 def uses_back_end(method: str, rule: str | None) -> bool:
-    """Whether this is work for an engine or the OCR broker: what a user posts, but for questions about a model."""
+    """Whether this is work for an engine or the OCR broker: what a user posts, but for files and metadata."""
     if method != "POST" or rule is None:
         return False
     path = _PARAMETER.sub(r"{\1}", rule)
-    return ROUTES.get(("POST", path)) == "user" and path not in _MODEL_METADATA
+    return ROUTES.get(("POST", path)) == "user" and path not in _NO_BACK_END
 
 
-_MODEL_METADATA = {"/api/show"}
+_NO_BACK_END = {"/api/show", "/v1/files"}
 _ORDER: tuple[Access, ...] = ("open", "user", "metrics", "admin")
 
 

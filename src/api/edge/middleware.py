@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, cast
 
 from flask import Flask, g, request
@@ -35,21 +36,37 @@ _OK_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MAX_LOGGED = 256
 
 
+@dataclass(frozen=True)
+class Uploads:
+    """The route whose bodies go to disk as they come, and how long they may be, and take."""
+
+    route: str
+    limit: int
+    seconds: float
+
+
 def install(
-    app: Flask, metrics: Metrics, open_body: Callable[[Environ], BoundedBody], client_timeout_s: float = 60.0
+    app: Flask,
+    metrics: Metrics,
+    open_body: Callable[[Environ], BoundedBody],
+    client_timeout_s: float = 60.0,
+    uploads: Uploads | None = None,
 ) -> None:
     """Wrap the application and tell the middleware what only Flask knows."""
     app.config["MAX_CONTENT_LENGTH"] = None  # ours counts chunked bodies too
-    app.before_request(_adopt)
+    app.before_request(lambda: _adopt(uploads))
     wrapped = RequestMiddleware(app.wsgi_app, metrics, open_body, client_timeout_s)
     app.wsgi_app = wrapped  # type: ignore[method-assign]  # as Flask's documentation wraps it
 
 
-def _adopt() -> None:
+def _adopt(uploads: Uploads | None) -> None:
     g.request_id = request.environ[REQUEST_ID_KEY]
     request.environ[_ROUTE_KEY] = request.url_rule.rule if request.url_rule is not None else "unmatched"
     body = cast(BoundedBody, request.environ["wsgi.input"])
-    body.narrow(body.limit, request.content_length)
+    if uploads is not None and (request.method, request.environ[_ROUTE_KEY]) == ("POST", uploads.route):
+        body.stream_to_disk(uploads.limit, uploads.seconds, request.content_length)
+    else:
+        body.narrow(body.limit, request.content_length)
 
 
 class RequestMiddleware:

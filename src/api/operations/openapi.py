@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from src.api.anthropic import schemas as schemas_messages
 from src.api.edge import auth
+from src.api.files import schemas as schemas_files
 from src.api.ocr import schemas as ocr_schemas
 from src.api.ollama import schemas as schemas_ollama
 from src.api.openai import schemas, schemas_completions, schemas_embeddings, schemas_responses
@@ -148,6 +149,11 @@ ROUTES = (
     DocumentedRoute("get", "/v1/ocr/jobs/{name}/result", "A finished job's document, in the asked format."),
     DocumentedRoute("delete", "/v1/ocr/jobs/{name}", "Cancels a job."),
     DocumentedRoute("get", "/v1/ocr/jobs/{name}/events", "A job's pages as they come, as server-sent events."),
+    DocumentedRoute("post", "/v1/files", "Keep a file (multipart/form-data: purpose, file).", schemas_files.FileOut),
+    DocumentedRoute("get", "/v1/files", "The files that are kept, by page.", schemas_files.FileList),
+    DocumentedRoute("get", "/v1/files/{file_id}", "What is known of a file.", schemas_files.FileOut),
+    DocumentedRoute("get", "/v1/files/{file_id}/content", "A file's content."),
+    DocumentedRoute("delete", "/v1/files/{file_id}", "Delete a file.", schemas_files.FileDeleted),
     _ollama(
         "post", "/api/chat", "Ollama's chat.", schemas_ollama.OllamaResponse, schemas_ollama.ChatRequest, lines=True
     ),
@@ -257,7 +263,7 @@ def _good(route: DocumentedRoute) -> dict[str, Any]:
 
 
 def _bad(route: DocumentedRoute) -> dict[str, Any]:
-    if route.answer is None and route.body is None:
+    if route.answer is None and route.body is None and "{" not in route.path:
         return {"503": {"description": ERRORS["503"]}}
     shapes = {status: ErrorEnvelope if status in ("401", "403") else route.error for status in ERRORS}
     return {status: {"description": text, "content": _json(shapes[status])} for status, text in ERRORS.items()}

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from src.api.state import files
+from src.api.state.database import Database
+from src.api.state.files import StoredFile
 from src.commands import backup, unit
 from src.errors import ExitCode
 from tests.conftest import MakeSettings
@@ -59,6 +62,22 @@ def test_jobs_are_in_the_archive(place: Path, make_settings: MakeSettings) -> No
     with closing(sqlite3.connect(restored / "ocr-jobs.sqlite")) as copy:
         assert copy.execute("SELECT id FROM jobs").fetchall() == [("ocr-1",)]
     assert (restored / "ocr-documents" / "1").read_bytes() == b"a document"
+
+
+def test_files_are_in_the_archive(place: Path, make_settings: MakeSettings) -> None:
+    """Rows and blobs; an upload that is not whole is none."""
+    database = Database(place)
+    database.run(lambda db: files.insert(db, StoredFile("file-1", "", "batch", "a.jsonl", 2, 0)))
+    database.blob("file-1").write_bytes(b"{}")
+    database.blob("x.part").write_bytes(b"{")
+    backup.write(make_settings(state_dir=place), place / "b.tar.gz", models=False, report=print)
+    database.close()
+    with tarfile.open(place / "b.tar.gz") as archive:
+        kept = {name for name in archive.getnames() if "/state/" in name}
+        archive.extractall(place / "out", filter="data")
+    assert kept == {"stoker/state/work.sqlite", "stoker/state/files/file-1"}
+    with closing(sqlite3.connect(place / "out" / "stoker" / "state" / "work.sqlite")) as copy:
+        assert copy.execute("SELECT id FROM files").fetchall() == [("file-1",)]
 
 
 def test_a_log_that_grows_or_shrinks_meanwhile_spoils_nothing(tmp_path: Path) -> None:

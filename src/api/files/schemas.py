@@ -1,0 +1,36 @@
+"""OpenAI's shapes of files. Pure."""
+
+from __future__ import annotations
+
+from src.api.state.files import StoredFile
+from src.api.wire import Wire
+
+
+class FileOut(Wire, frozen=True):
+    id: str
+    bytes: int
+    created_at: int
+    filename: str
+    purpose: str
+    expires_at: int | None = None
+    object: str = "file"
+    status: str = "processed"
+    status_details: str | None = None
+
+
+class FileList(Wire, frozen=True):
+    data: tuple[FileOut, ...]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    object: str = "list"
+
+
+class FileDeleted(Wire, frozen=True):
+    id: str
+    object: str = "file"
+    deleted: bool = True
+
+
+def file_out(file: StoredFile) -> FileOut:
+    return FileOut(file.id, file.bytes, file.created, file.name, file.purpose, file.expires)

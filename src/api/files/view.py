@@ -1,0 +1,149 @@
+"""/v1/files: what clients leave for batches and OCR, and what batches answer. A key sees its own files alone."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterator
+from typing import BinaryIO, get_args
+
+import gevent
+from flask import Blueprint, Response, request
+
+from src.api.edge import auth
+from src.api.files.schemas import FileDeleted, FileList, file_out
+from src.api.files.upload import FileUpload, Receiver
+from src.api.service import json_response, service
+from src.api.state import files
+from src.api.state.database import Database
+from src.api.state.files import FileBounds, Order, StoredFile
+from src.errors import InvalidRequest, NotFound
+from src.settings import Settings
+
+blueprint = Blueprint("files", __name__)
+
+_CHUNK = 64 << 10
+_ROWS = 64
+_MOST = 10_000
+
+
+@blueprint.post("/v1/files")
+def create() -> Response:
+    shared = service()
+    owner, bounds = auth.owner(), _bounds(shared.settings)
+    announced = request.content_length or 0
+    shared.state.run(lambda db: files.check_room(db, owner, announced, bounds))
+    receiver = Receiver(shared.state.blobs, shared.settings.file_max_mb << 20)
+    try:
+        upload = receiver.receive()
+        file = _described(upload, owner, int(time.time()), shared.settings.file_ttl)
+        shared.state.run(lambda db: _keep(db, upload, file, bounds, shared.state))
+    finally:
+        receiver.close()
+    return json_response(file_out(file))
+
+
+def _described(upload: FileUpload, owner: str, now: int, ttl_s: float) -> StoredFile:
+    after_s = upload.expires_after_s or int(ttl_s)
+    expires = now + after_s if after_s else None
+    return StoredFile(f"file-{uuid.uuid4().hex}", owner, upload.purpose, upload.name, upload.writer.size, now, expires)
+
+
+def _keep(db: sqlite3.Connection, upload: FileUpload, file: StoredFile, bounds: FileBounds, state: Database) -> None:
+    """The blob first: without its row it is swept up, a row without its blob would be a lie."""
+    files.check_room(db, file.owner, file.bytes, bounds)
+    with upload.writer.path.open("rb") as blob:
+        os.fsync(blob.fileno())
+    upload.writer.path.rename(state.blob(file.id))
+    files.insert(db, file)
+
+
+def _bounds(settings: Settings) -> FileBounds:
+    return FileBounds(settings.files_per_key_mb << 20, settings.files_mb << 20, settings.files_per_key)
+
+
+def whose() -> str | None:
+    """Whose files and batches it may be: the caller's; anybody's, for an admin."""
+    return None if auth.sees_all() else auth.owner()
+
+
+@blueprint.get("/v1/files")
+def show_all() -> Response:
+    owner, (after, limit, order) = whose(), paging(_MOST)
+    purpose = request.args.get("purpose")
+    found = service().state.run(
+        lambda db: files.page(db, owner, after=after, limit=limit + 1, order=order, purpose=purpose)
+    )
+    shown = tuple(file_out(file) for file in found[:limit])
+    first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
+    return json_response(FileList(shown, first, last, len(found) > limit))
+
+
+def paging(most: int, default: int | None = None) -> tuple[str | None, int, Order]:
+    """`after`, `limit` and `order` of a list."""
+    given, order = request.args.get("limit", str(default or most)), request.args.get("order", "desc")
+    if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= most):
+        raise InvalidRequest(f"limit must be 1 to {most}.", param="limit")
+    if order not in get_args(Order):
+        raise InvalidRequest("order must be asc or desc.", param="order")
+    return request.args.get("after"), int(given), "asc" if order == "asc" else "desc"
+
+
+@blueprint.get("/v1/files/<file_id>")
+def show(file_id: str) -> Response:
+    return json_response(file_out(_find(file_id)))
+
+
+def _find(file_id: str) -> StoredFile:
+    owner = whose()
+    return service().state.run(lambda db: files.get(db, owner, file_id))
+
+
+@blueprint.delete("/v1/files/<file_id>")
+def delete(file_id: str) -> Response:
+    owner, state = whose(), service().state
+
+    def remove(db: sqlite3.Connection) -> None:
+        file = files.get(db, owner, file_id)
+        files.delete(db, file)
+
+    state.run(remove)
+    state.blob(file_id).unlink(missing_ok=True)
+    return json_response(FileDeleted(file_id))
+
+
+@blueprint.get("/v1/files/<file_id>/content")
+def content(file_id: str) -> Response:
+    file, state = _find(file_id), service().state
+    body = _blob(state, file) if file.batch is None else _outcomes(state, file)
+    response = Response(body, mimetype="application/octet-stream")
+    response.headers["Content-Disposition"] = "attachment"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    if file.batch is None:
+        response.content_length = file.bytes
+    return response
+
+
+def _blob(state: Database, file: StoredFile) -> Iterator[bytes]:
+    try:
+        blob = state.blob(file.id).open("rb")
+    except FileNotFoundError:
+        raise NotFound(f"The content of {file.id} is gone.", param="file_id") from None
+    return _pieces(blob)
+
+
+def _pieces(blob: BinaryIO) -> Iterator[bytes]:
+    with blob:
+        while piece := blob.read(_CHUNK):
+            yield piece
+            gevent.sleep(0)
+
+
+def _outcomes(state: Database, file: StoredFile) -> Iterator[bytes]:
+    """What a batch has answered so far, in the order of its input."""
+    after = 0
+    while rows := state.run(lambda db: files.outcomes(db, file, after, _ROWS)):  # noqa: B023  # it runs at once
+        yield b"".join(body + b"\n" for _, body in rows)
+        after = rows[-1][0]

@@ -1,0 +1,160 @@
+"""Durable state of files and batches: one SQLite file (WAL) in STATE_DIR, blobs beside it. Web process.
+
+All work on it runs on one thread of its own, a transaction each, so that a slow disk never holds up the event loop.
+Opened on first use.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from gevent.event import Event
+from gevent.threadpool import ThreadPool
+from loguru import logger
+
+from src.api.state.places import BLOBS, FILE
+from src.errors import BackendUnavailable, ServiceError
+from src.ipc import runtime
+
+T = TypeVar("T")
+
+_BUSY_S = 10.0
+_RETRY_S = 30.0
+_ORPHAN_S = 3600.0  # an upload takes less
+
+# forward only: SQLite's user_version is how many a file has had
+_MIGRATIONS = (
+    """
+CREATE TABLE files (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, purpose TEXT NOT NULL,
+    name TEXT NOT NULL, bytes INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER, batch TEXT, failed INTEGER);
+CREATE INDEX files_by_owner ON files (owner, seq);
+CREATE INDEX files_by_batch ON files (batch, failed);
+CREATE TABLE batches (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, status TEXT NOT NULL,
+    endpoint TEXT NOT NULL, input TEXT NOT NULL, completion_window TEXT NOT NULL, metadata BLOB, model TEXT,
+    errors BLOB, created INTEGER NOT NULL, expires INTEGER NOT NULL, output_ttl INTEGER NOT NULL, begun INTEGER,
+    cancelling INTEGER, ended INTEGER, total INTEGER NOT NULL DEFAULT 0, completed INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX batches_by_owner ON batches (owner, seq);
+CREATE INDEX batches_by_status ON batches (status, seq);
+CREATE TABLE lines (
+    batch TEXT NOT NULL, line INTEGER NOT NULL, custom_id TEXT NOT NULL, start INTEGER NOT NULL,
+    length INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (batch, line)) WITHOUT ROWID;
+CREATE UNIQUE INDEX lines_by_custom_id ON lines (batch, custom_id);
+CREATE INDEX pending_lines ON lines (batch, line) WHERE done = 0;
+CREATE TABLE outcomes (
+    batch TEXT NOT NULL, failed INTEGER NOT NULL, line INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE UNIQUE INDEX outcomes_by_line ON outcomes (batch, line);
+CREATE INDEX outcomes_by_file ON outcomes (batch, failed, line);
+""",
+)
+
+
+class Database:
+    """`run` is the only way to it. `changed` is set when there is new work for the feeder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.blobs = folder / BLOBS
+        self.changed = Event()
+        self._thread: ThreadPool | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, from one transaction; when it raises, nothing has changed.
+
+        Raises:
+            BackendUnavailable: the state cannot be read or written at the moment: a full disk, say.
+        """
+        if self._thread is None:
+            self._thread = ThreadPool(1)
+        found: T | ServiceError = self._thread.apply(self._attempt, (work,))
+        if isinstance(found, ServiceError):
+            raise found
+        return found
+
+    def blob(self, name: str) -> Path:
+        return self.blobs / name
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._thread.apply(self._close)
+            self._thread.kill()
+            self._thread = None
+
+    # ---- on the thread
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T | ServiceError:
+        """Errors are handed on, not raised: gevent writes a traceback for what a thread raises."""
+        try:
+            if self._connection is None:
+                self._connection = self._open()
+            with self._connection as connection:
+                return work(connection)
+        except ServiceError as error:
+            return error
+        except (sqlite3.Error, OSError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            logger.error("files and batches in {} cannot be used: {} (STATE_DIR)", self.folder, why)
+            text = "Files and batches cannot be read or written at the moment; the disk may be full."
+            return BackendUnavailable(text, retry_after_s=_RETRY_S)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        runtime.check_own(self.folder)
+        self.folder.chmod(0o700)
+        self.blobs.mkdir(mode=0o700, exist_ok=True)
+        path = self.folder / FILE
+        try:
+            connection = _connect(path)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            logger.exception("{} is damaged; it is renamed and a new one created", path)
+            _put_aside(path)
+            connection = _connect(path)
+        self._sweep(connection)
+        return connection
+
+    def _sweep(self, connection: sqlite3.Connection) -> None:
+        """Delete blobs that no row names: of uploads that were cut off."""
+        known = {name for (name,) in connection.execute("SELECT id FROM files WHERE batch IS NULL")}
+        for path in self.blobs.iterdir():
+            if path.name not in known and time.time() - path.stat().st_mtime > _ORPHAN_S:
+                path.unlink(missing_ok=True)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
+    try:
+        path.chmod(0o600)
+        connection.execute("PRAGMA auto_vacuum = FULL")  # what is deleted frees the disk
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the process loses nothing
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for number, script in enumerate(_MIGRATIONS[version:], version + 1):
+            connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _put_aside(path: Path) -> None:
+    path.replace(path.with_suffix(".damaged"))
+    for suffix in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).unlink()
