@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,17 @@ def backend(settings: Settings) -> Iterator[Backend]:
 @pytest.fixture(scope="session")
 def llama(models: Path) -> Iterator[Ask]:
     """POST to llama.cpp's server over the same file."""
+    with llama_server(models / "smollm2.gguf") as ask:
+        yield ask
+
+
+@contextmanager
+def llama_server(file: Path) -> Iterator[Ask]:
+    """POST to llama.cpp's server over a file."""
     if not (FOLDER / "llama" / "xllamacpp").is_dir():
         pytest.skip("NO LLAMA.CPP: its wheel was not fetched for this platform")
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.real.llama", str(models / "smollm2.gguf")],
+        [sys.executable, "-m", "tests.real.llama", str(file)],
         cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str((FOLDER / "llama").resolve())},
         stdin=subprocess.PIPE,
