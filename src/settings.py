@@ -353,6 +353,9 @@ class OcrSettings(BaseModel):
         pattern=r"^[a-z]{2}(-[A-Za-z]{2,8})?$",
         description="Language tesseract reads when a request names none.",
     )
+    ocr_other_scripts: bool = Field(
+        True, description="Read pages in scripts that rapidocr lacks by Tesseract, where it is installed."
+    )
     ocr_fallback: bool = Field(True, description="Read pages on which a model loops or crashes with rapidocr.")
     ocr_max_tokens: int = Field(4096, ge=16, le=65536, description="Tokens a model may generate for one page.")
     ocr_layout_model: bool = Field(

@@ -19,7 +19,7 @@ from rapidocr.ch_ppocr_rec.typings import WordInfo
 from typing_extensions import override
 
 from src.ipc.messages.ocr import OcrWarning
-from src.ocr import layout, word_boxes
+from src.ocr import layout, scripts, word_boxes
 from src.ocr.detection import Boxes, Detector, heights, widths
 from src.ocr.reading import Pixels, Polygon, Reading, Recognizer, TextLine
 
@@ -115,7 +115,8 @@ class RapidRecognizer(Recognizer):
         lines = tuple(frame.back(found[index], upright.rotation) for index in arranged.order)
         text = "\n".join(" ".join(found[index].text for index in row) for row in arranged.rows)
         dropped = _dropped(len(read) - len(found), len(read))
-        return Reading(text, lines, upright.rotation, round(math.degrees(arranged.skew), 2), warnings=dropped)
+        warnings = (*dropped, *scripts.unread(read, self.name))
+        return Reading(text, lines, upright.rotation, round(math.degrees(arranged.skew), 2), warnings=warnings)
 
     def _upright(self, pixels: Pixels) -> tuple[_Turned, Boxes]:
         """Rotate the page until its lines run from left to right; returns it with the boxes of its lines."""

@@ -28,12 +28,13 @@ from src.ipc.messages.ocr import (
     OcrWord,
     TextSource,
 )
-from src.ocr import documents, layer_check, pictures, searchable
+from src.ocr import documents, layer_check, pictures, scripts, searchable
 from src.ocr.documents import Document, DocumentLimits
 from src.ocr.guard import Guard, unguarded
 from src.ocr.open_documents import OpenDocuments, open_image
 from src.ocr.read_ahead import ReadAhead
 from src.ocr.reading import BatchRecognizer, Pixels, Polygon, Reading, Recognizer, Size, TextLayer, TextLine
+from src.ocr.scripts import OtherScripts
 from src.ocr.structure.page import PageStructure
 
 
@@ -47,6 +48,7 @@ class PageReader:
         fallback: Callable[[], Recognizer] | None = None,
         guard: Guard = unguarded,
         structure: PageStructure | None = None,
+        other_scripts: OtherScripts | None = None,
     ) -> None:
         self._recognizer = recognizer
         self._limits = limits
@@ -57,6 +59,7 @@ class PageReader:
             ReadAhead(recognizer) if isinstance(recognizer, BatchRecognizer) and recognizer.at_once > 1 else None
         )
         self._guard = guard
+        self._other_scripts = other_scripts
         self._documents = OpenDocuments(limits, guard)
 
     def answer(self, request: OcrRequest | OcrInspect) -> OcrResult | OcrContents | Failed:
@@ -78,7 +81,7 @@ class PageReader:
 
     def _check_language(self, options: OcrOptions) -> None:
         known = self._recognizer.languages
-        if options.language is None or known is None or options.language in known:
+        if options.language is None or known is None or options.language in known or self._is_other(options.language):
             return
         text = (
             f"The recognizer {self._recognizer.name} does not read this language; it reads {', '.join(sorted(known))}."
@@ -181,7 +184,26 @@ class PageReader:
         words = [] if mixed else document.words(number, dpi, reading.rotation)
         return replace(reading, blocks=self._structure.blocks(pixels, reading, words))
 
+    def _is_other(self, language: str | None) -> bool:
+        """Whether the recognizer lacks this language, and Tesseract has it."""
+        other, known = self._other_scripts, self._recognizer.languages
+        return other is not None and known is not None and language not in known and language in other.languages
+
     def _reading(self, request: OcrRequest, pixels: Pixels) -> tuple[str, Reading]:
+        """Read by the chosen engine; by Tesseract, if the page's script is one that it lacks."""
+        language = request.options.language
+        if language is not None and self._other_scripts is not None and self._is_other(language):
+            return "tesseract", self._other_scripts.read(pixels, language)
+        engine, reading = self._engine_reading(request, pixels)
+        if self._other_scripts is None or all(warning.code != scripts.WARNING for warning in reading.warnings):
+            return engine, reading
+        found = self._other_scripts.attempt(pixels)
+        if found is None:
+            return engine, reading
+        other, script = found
+        return "tesseract", scripts.read_by_other(other, script, engine)
+
+    def _engine_reading(self, request: OcrRequest, pixels: Pixels) -> tuple[str, Reading]:
         """Read by the chosen engine, or by the fallback if that loops, fails, or crashed on this page before."""
         if self._load_fallback is None:
             return self._recognizer.name, self._read_with_read_ahead(request, pixels)

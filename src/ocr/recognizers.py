@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from src.errors import ServiceError
 from src.gpu import device_lock
 from src.ocr import engine_choice
 from src.ocr.reading import Recognizer
 from src.settings import Settings
+
+if TYPE_CHECKING:
+    from src.ocr.scripts import OtherScripts
 
 
 def load(settings: Settings) -> Recognizer:
@@ -38,6 +43,19 @@ def load(settings: Settings) -> Recognizer:
 def fallback(settings: Settings) -> Callable[[], Recognizer] | None:
     """How to load the embedded engine beside a model that may loop."""
     return _embedded if settings.ocr_fallback and engine_choice.choose(settings).engine == "mlx_vlm" else None
+
+
+def other_scripts(settings: Settings) -> OtherScripts | None:
+    """Tesseract for scripts that the embedded engine does not read, where it is installed."""
+    if not settings.ocr_other_scripts or engine_choice.choose(settings).engine != "rapidocr":
+        return None
+    from src.ocr.scripts import OtherScripts
+    from src.ocr.tesseract import TesseractRecognizer
+
+    try:
+        return OtherScripts(TesseractRecognizer(None, settings.ocr_page_timeout / 2))
+    except (ServiceError, RuntimeError, OSError):
+        return None
 
 
 def _embedded() -> Recognizer:

@@ -23,16 +23,17 @@ _GRACE = 0.95  # share of the page timeout: a slow page must not get the worker 
 
 
 class TesseractRecognizer:
-    """The program, located and tested. `language`: the default for pages without one."""
+    """The program, located and tested. `language`: the default for pages without one; None needs one with each."""
 
     name = "tesseract"
 
-    def __init__(self, language: str, page_timeout_s: float) -> None:
+    def __init__(self, language: str | None, page_timeout_s: float) -> None:
         self._timeout_s = _GRACE * page_timeout_s
         self._program = _find()
         listed = self._run(["--list-langs"], b"", _START_S).decode(errors="replace")
         self._data = tesseract_tsv.installed(listed)
-        if language not in self._data:
+        self.installed = frozenset(line.strip() for line in listed.splitlines())
+        if language is not None and language not in self._data:
             there = ", ".join(sorted(self._data)) or "none that is supported"
             raise ModelLoadFailed(
                 f"OCR_LANGUAGE={language}: Tesseract's data for it is not installed; installed: {there}."
@@ -49,9 +50,23 @@ class TesseractRecognizer:
 
     def read(self, page: Pixels, language: str | None = None) -> Reading:
         """Raises DeadlineExceeded after OCR_PAGE_TIMEOUT."""
+        return self.read_as(page, self._data[language or self._language or ""])
+
+    def script(self, page: Pixels) -> str | None:
+        """The name of the page's script, as Tesseract has it; None if it is not sure, or has no data to tell."""
+        if self._layout == "3":
+            return None
+        picture = cv2.imencode(".ppm", page)[1].tobytes()
+        try:
+            said = self._run(["-", "-", "--psm", "0"], picture, self._timeout_s).decode(errors="replace")
+        except RuntimeError:  # too few characters
+            return None
+        return tesseract_tsv.script(said)
+
+    def read_as(self, page: Pixels, data: str) -> Reading:
+        """Read with this data, of one language or of several (`rus+ukr`). Raises as `read`."""
         height, width = page.shape[:2]
         picture = cv2.imencode(".ppm", page)[1].tobytes()
-        data = self._data[language or self._language]
         asked = ["-", "-", "-l", data, "--psm", self._layout, "tsv"]
         tsv = self._run(asked, picture, self._timeout_s).decode(errors="replace")
         return tesseract_tsv.reading(tsv, width, height)

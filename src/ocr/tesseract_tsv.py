@@ -6,6 +6,7 @@ without reporting it: the direction in which words follow each other shows the r
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ from src.ocr.reading import Polygon, Reading, TextLine
 
 _WORD = "5"  # a row's level: page, block, paragraph, line, word
 _FIELDS = 12
+_UNSPACED = (("\u0e00", "\u0eff"), ("\u1000", "\u109f"), ("\u1780", "\u17ff"))
+_SURE_OF_SCRIPT = 0.5
 _GAP = 1.5  # heights of the line
 
 # the API's names to Tesseract's data that is not named by ISO 639-2
@@ -63,6 +66,12 @@ def installed(listed: str) -> dict[str, str]:
     return {name: data for name, data in DATA.items() if data in there}
 
 
+def script(said: str) -> str | None:
+    """The script in the output of `tesseract --psm 0`, if it is sure enough."""
+    found = re.search(r"^Script: (\w+)\s+Script confidence: ([0-9.]+)", said, re.MULTILINE)
+    return found[1] if found and float(found[2]) >= _SURE_OF_SCRIPT else None
+
+
 def reading(tsv: str, width: int, height: int) -> Reading:
     """The page's lines in reading order; boxes are axis-aligned."""
     raw = [list(words) for _, words in groupby(_words(tsv), key=lambda word: word.line)]
@@ -91,8 +100,16 @@ def _words(tsv: str) -> Iterator[_Word]:
 
 def _rotation(lines: Sequence[Sequence[_Word]]) -> int:
     """Degrees clockwise that make the page upright, by majority over neighbouring words."""
-    votes = Counter(_direction(one.middle, other.middle) for line in lines for one, other in pairwise(line))
+    votes = Counter(_direction(*_in_order(one, other)) for line in lines for one, other in pairwise(line))
     return votes.most_common(1)[0][0] if votes else 0
+
+
+def _in_order(one: _Word, other: _Word) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The middles of two words, from left to right on an upright page: those of Arabic and Hebrew run the other way."""
+    backwards = all(
+        any(unicodedata.bidirectional(symbol) in ("R", "AL") for symbol in word.text) for word in (one, other)
+    )
+    return (other.middle, one.middle) if backwards else (one.middle, other.middle)
 
 
 def _direction(one: tuple[float, float], other: tuple[float, float]) -> int:
@@ -120,15 +137,18 @@ def _box(corners: Sequence[tuple[float, float]]) -> Polygon:
 
 
 def _join(words: Sequence[_Word]) -> str:
-    """Words joined by spaces, except between Chinese or Japanese characters."""
+    """Words joined by spaces, except between characters of scripts that write none."""
     text = words[0].text
     for word in words[1:]:
-        text += word.text if _is_wide(text[-1]) and _is_wide(word.text[0]) else f" {word.text}"
+        text += word.text if _is_unspaced(text[-1]) and _is_unspaced(word.text[0]) else f" {word.text}"
     return text
 
 
-def _is_wide(symbol: str) -> bool:
-    return unicodedata.east_asian_width(symbol) in "WF"
+def _is_unspaced(symbol: str) -> bool:
+    """Chinese and Japanese; Thai, Lao, Myanmar and Khmer, of which Tesseract gives single letters."""
+    if "\uac00" <= symbol <= "\ud7a3":  # Korean is wide, and has spaces
+        return False
+    return unicodedata.east_asian_width(symbol) in "WF" or any(first <= symbol <= last for first, last in _UNSPACED)
 
 
 def _confidence(words: Sequence[_Word]) -> float:

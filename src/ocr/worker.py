@@ -63,7 +63,8 @@ def main(sock: socket.socket, settings: Settings) -> None:
             memory_bytes=(settings.ocr_worker_memory_mb << 20) // 2,
         )
         structure = PageStructure(use_model=settings.ocr_layout_model)
-        reader = PageReader(recognizer, DocumentLimits.of(settings), fallback, guard, structure)
+        other_scripts = recognizers.other_scripts(settings)
+        reader = PageReader(recognizer, DocumentLimits.of(settings), fallback, guard, structure, other_scripts)
         serve(channel, reader, recognizer.idle)
 
 
