@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import psutil
 
-from tests.bench import ocr_pages
+from tests.bench import ocr_kinds, ocr_pages
 from tests.bench.ocr_pages import Page
 from tests.running import Running, service
 
@@ -40,6 +40,7 @@ def main() -> None:
         out.write(
             f"\nCPU-seconds, median of the pages' shares of the defaults': {median(shares):.0%} (wanted ≤ 60 %)\n"
         )
+        ocr_kinds.report(running.url)
         out.write(f"Peak memory of the worker: {_peak_mb(_worker(running).pid)} MB (wanted ≤ 700)\n")
     with service(inference_engine="fake", ocr_workers=1, ocr_engine="mlx_vlm", ocr_model="ocr-tiny") as running:
         right, ms = _words(running)
