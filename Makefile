@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-clients test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports trace chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ bench-speculation: $(VENV)/.installed-dev ## what speculative decoding brings, b
 
 eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by page, the vision model's words
 	$(BIN)/python -m tests.bench.ocr_eval
+
+test-architectures: $(VENV)/.installed-dev ## a tiny random checkpoint of every text architecture of mlx-lm (many minutes)
+	$(BIN)/python -m tests.architectures
 
 test-clients: $(VENV)/.installed-dev ## other people's clients, each in an environment of its own (minutes)
 	$(BIN)/python -m tests.clients

@@ -186,6 +186,9 @@ class EngineSettings(BaseModel):
     )
     models_dir: Path = Field(Path("models"), description="Folder of the local models.")
     modelscope_endpoint: str = Field("https://modelscope.cn", description="ModelScope's address, for run.py pull.")
+    chat_template: Path | None = Field(
+        None, description="Jinja file used instead of the models' own chat template; empty is the models' own."
+    )
     tool_format: ToolFormat = Field(
         "auto", description="How the models write tool calls (docs/families.md); auto asks template and vocabulary."
     )

@@ -56,6 +56,11 @@ OWN: dict[str, dict[str, Any]] = {
         "shared_intermediate_size": 32,
     },
     "gemma2": {"head_dim": 16, "query_pre_attn_scalar": 16.0, "attn_logit_softcapping": 5.0},
+    "afmoe": {"layer_types": ["sliding_attention", "full_attention"] * 2},
+    "gear": {"layer_types": ["full_attention"] * 4},
+    "exaone_moe": {"sliding_window_pattern": "LG"},
+    "gemma3": {"sliding_window_pattern": 2},
+    "falcon_h1": {"mamba_d_ssm": 128, "mamba_n_heads": 8, "mamba_d_head": 16},
     "dots1": {"scoring_func": "noaux_tc"},
     "llama4": {"num_experts_per_tok": 1},
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from src.engine.backend import Backend
-from src.errors import InvalidRequest
+from src.errors import InvalidRequest, ModelLoadFailed
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ToolCall
 from tests.contract.test_backends import load
 
@@ -95,3 +95,14 @@ def test_a_call_that_was_cut_is_shown_as_text(arguments: str, text: str, with_te
     """Templates walk through arguments: one cut call must not end the session."""
     called = ChatMessage("assistant", "", tool_calls=(ToolCall("1", "f", arguments),))
     assert shown(with_template(WALKING), turn("user", "x"), called) == f"x{text}>"
+
+
+def test_a_template_of_the_operators_own(random_model: Path, tmp_path: Path) -> None:
+    """CHAT_TEMPLATE takes the place of the checkpoint's: its family is the one that this template shows."""
+    file = tmp_path / "own.jinja"
+    file.write_text("{{ tools }}[TOOL_CALLS][ARGS]{% for m in messages %}«{{ m.content }}»{% endfor %}")
+    backend = load(str(random_model), chat_template=file)
+    assert (backend.info.family, backend.info.tools) == ("mistral", "mistral")
+    assert "«aa»" in shown(backend, turn("user", "aa"))
+    with pytest.raises(ModelLoadFailed, match="CHAT_TEMPLATE"):
+        load(str(random_model), chat_template=tmp_path / "none.jinja")

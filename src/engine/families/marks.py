@@ -13,6 +13,7 @@ class Marks:
         known = sorted({mark for mark in marks if mark}, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, known))) if known else None
         self._beginnings = frozenset(mark[:length] for mark in known for length in range(1, len(mark)))
+        self._firsts = frozenset(mark[0] for mark in known)
         self._longest = max(map(len, known), default=1) - 1
 
     def first(self, text: str, *, last: bool = False) -> re.Match[str] | None:
@@ -22,7 +23,9 @@ class Marks:
 
     def held(self, text: str) -> int:
         """How many of the last characters may begin a mark."""
-        beginnings = self._beginnings
+        tail, beginnings = text[-self._longest :], self._beginnings
+        if not any(first in tail for first in self._firsts):  # of most texts
+            return 0
         for length in range(min(self._longest, len(text)), 0, -1):
             if text[-length:] in beginnings:
                 return length

@@ -28,7 +28,7 @@ from src.engine.mlx.packed import Packing
 from src.engine.mlx.prefix.disk import Disk, fingerprint
 from src.engine.mlx.speculation.plan import SpeculationPlan, TargetModel, plan
 from src.engine.mlx.text.language import speak
-from src.engine.mlx.text.opening import open_tokenizer
+from src.engine.mlx.text.opening import open_tokenizer, override_template
 from src.engine.mlx.text.tokenizer import LmTokenizer
 from src.engine.mlx.text.vocabulary import Vocabulary
 from src.engine.mlx.weights import (
@@ -165,6 +165,7 @@ def _read_parts(
     packing = packed.pack(speaker(model), Packing.of(settings))
     cost = kv.measure(speaker(model))
     tokenizer = open_tokenizer(folder, own.get("eos_token_id"))
+    override_template(tokenizer, settings.chat_template)
     language = speak(name, tokenizer, settings)
     size = checkpoint.vocabulary_size(config, len(tokenizer))
     speculation = plan(TargetModel(name, folder, model, tokenizer, size, float32), settings)
@@ -264,5 +265,11 @@ def _dtype(model: Any) -> str:
 
 
 def _quantization(config: dict[str, Any]) -> str | None:
-    quantization = config.get("quantization")
-    return f"{quantization.get('bits')}-bit" if isinstance(quantization, dict) else None
+    """The kind that most matrices have; `mixed` where some have another."""
+    found = config.get("quantization")
+    if not isinstance(found, dict):
+        return None
+    mode = found.get("mode", "affine")
+    kind = f"{found.get('bits')}-bit" if mode == "affine" else str(mode)
+    own = {(one.get("bits"), one.get("mode", "affine")) for one in found.values() if isinstance(one, dict)}
+    return f"{kind} mixed" if own - {(found.get("bits"), mode)} else kind

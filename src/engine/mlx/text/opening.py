@@ -13,9 +13,26 @@ from loguru import logger
 from mlx_lm.utils import load_tokenizer
 from transformers import PreTrainedConfig
 
+from src.errors import ModelLoadFailed
+
 # what transformers raises for a configuration that mlx-lm reads: its validators are stricter
 _REFUSALS = (StrictDataclassError, TypeError, ValueError, LookupError, AttributeError)
 _NO_CODE = {"trust_remote_code": False}
+
+
+def override_template(wrapped: Any, file: Path | None) -> None:
+    """Use a file's chat template (CHAT_TEMPLATE) instead of the checkpoint's.
+
+    Raises:
+        ModelLoadFailed: when it cannot be read.
+    """
+    if file is None:
+        return
+    try:
+        wrapped.chat_template = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelLoadFailed(f"CHAT_TEMPLATE {str(file)!r} cannot be read: {error}") from None
+    wrapped.has_chat_template = True
 
 
 def open_tokenizer(folder: Path, eos_token_ids: Any = None) -> Any:
