@@ -12,7 +12,6 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.models import cache as lm
 
-
 _MEASURED = [1, 2]  # tokens that every vocabulary has
 
 
