@@ -25,6 +25,8 @@ blas.preload()  # before a test imports MLX: only the first BLAS that is loaded 
 
 FOLDER = Path(os.environ.get("STOKER_TEST_REAL") or "/nonexistent")
 
+_READY_S = 300.0  # converted, loaded, warmed up, on a busy machine
+
 Ask = Callable[[str, dict[str, Any]], Any]
 
 
@@ -99,7 +101,7 @@ def llama_server(file: Path) -> Iterator[Ask]:
 @pytest.fixture(scope="session")
 def real(models: Path) -> Iterator[Running]:
     """The service with the real model."""
-    with service(
-        models_dir=models, default_model="smollm2.gguf", inference_engine="mlx", ocr_workers=0, max_num_seqs=16
-    ) as running:
+    chosen: dict[str, Any] = {"models_dir": models, "default_model": "smollm2.gguf", "inference_engine": "mlx"}
+    with service(ready=None, ocr_workers=0, max_num_seqs=16, **chosen) as running:
+        running.wait(timeout_s=_READY_S)
         yield running
