@@ -86,12 +86,19 @@ size is kept, but a chat model was not trained to be cut, so that it costs more 
 
 `make test-clients` runs other people's clients against the service, each in an environment of its own that it makes
 first: `openai` (Node), `langchain-openai` with `langchain-tests`, `litellm`, `instructor`, `pydantic-ai`,
-`openai-agents`. The model's weights are random, so that nothing passes because a model was clever.
+`openai-agents`, `lm-eval`. The model's weights are random, so that nothing passes because a model was clever.
+Loops of tools (whole and streamed), pictures and PDFs are over a scripted model: `anthropic` with its `tool_runner`,
+Vercel's AI SDK (four providers), LangChain's agents (`langchain-openai`, `langchain-anthropic`), `openai-agents`.
+`make test-agents` runs coding agents ([clients.md](clients.md#what-was-run)).
 
 On 2026-11-20, on Linux, all of them passed, with `openai` (Node) 6.49.0, `langchain-openai` 1.7.3, `litellm` 1.106.2,
 `instructor` 1.17.0, `pydantic-ai` 2.68.0 and `openai-agents` 0.24.0. Of LangChain's standard tests (1.1.9) 39 passed;
 12 were skipped (pictures, sound, PDF, Anthropic's blocks, JSON mode, recorded answers, another model's name); 3 are
 expected to fail, since a model without knowledge cannot end an agent's loop or fill a structure with sense.
+
+On 2026-11-30, on Linux, `lm-eval` 0.4.13, `anthropic` 2.14.0, `ai` 6.0.326 with `@ai-sdk/openai` 3.0.141,
+`@ai-sdk/anthropic` 3.0.140 and `@ai-sdk/openai-compatible` 2.0.92, `langchain` 1.5.2 with `langchain-openai` 1.7.4 and
+`langchain-anthropic` 1.7.10, and `openai-agents` 0.24.0 passed.
 """
 
 

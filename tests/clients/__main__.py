@@ -30,6 +30,7 @@ CLIENTS = {
     "instructor": ("instructor>=1.10,<2",),
     "pydantic_ai": ("pydantic-ai-slim[openai]>=1,<3",),
     "openai_agents": ("openai-agents>=0.4,<2",),
+    "lm_eval": ("lm-eval[api]>=0.4,<1", "transformers"),
     "mistralai": ("mistralai>=3.7,<4",),
     "mistralai_1": ("mistralai>=1.12,<2",),
 }
@@ -40,7 +41,7 @@ LOOPS = {
 }
 NODE = {
     "node": ("openai@^6.49",),
-    "ai_sdk": ("ai@^7", "@ai-sdk/openai@^4", "@ai-sdk/anthropic@^4", "@ai-sdk/openai-compatible@^3", "zod@^4"),
+    "ai_sdk": ("ai@^6", "@ai-sdk/openai@^3", "@ai-sdk/anthropic@^3", "@ai-sdk/openai-compatible@^2", "zod@^4"),
 }
 _BIASES = {'"': 100, "}": 80, "]": 80, ",": 60, "3": 50}
 _LIMIT_S = 300
