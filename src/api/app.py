@@ -31,7 +31,7 @@ from src.api.ocr import jobs as ocr_jobs
 from src.api.ocr import view as ocr
 from src.api.ollama import library as ollama_library
 from src.api.ollama import routes as ollama
-from src.api.openai import chat, completions, disclosure, embeddings, responses
+from src.api.openai import chat, completions, disclosure, embeddings, rerank, responses
 from src.api.operations import docs as pages
 from src.api.operations import gpu, models, system
 from src.api.operations.metrics import with_own
@@ -55,6 +55,7 @@ _VIEWS = (
     responses,
     embeddings,
     files,
+    rerank,
     ocr,
     ocr_jobs,
     models,

@@ -34,13 +34,19 @@ def create() -> Response:
     return json_response(EmbeddingsOut(made, asked.model, EmbeddingUsage(tokens, tokens)))
 
 
-def vectors_of(model: str, texts: list[str], dimensions: int | None) -> tuple[list[list[float]], int]:
+def vectors_of(
+    model: str,
+    texts: list[str],
+    dimensions: int | None,
+    priority: Priority | None = None,
+    timeout: float | None = None,
+) -> tuple[list[list[float]], int]:
     """The vectors of some texts, and how many tokens those have."""
     shared = service()
     name = shared.backends.check_model(model).name
     if not texts:
         return [], 0
-    asked = _to_embed(name, map(RawPrompt, texts), dimensions)
+    asked = _to_embed(name, map(RawPrompt, texts), dimensions, priority, timeout)
     vectors, tokens = _vectors(shared, asked)
     return [_numbers(vector) for vector in vectors], tokens
 

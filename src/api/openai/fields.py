@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from src.errors import InvalidRequest, UnsupportedValue
 
 FieldClass = Literal["honoured", "translated", "advisory", "refused"]
-WireName = Literal["chat", "completions", "responses", "messages", "embeddings", "ollama"]
+WireName = Literal["chat", "completions", "responses", "messages", "embeddings", "rerank", "ollama"]
 WIRES: tuple[WireName, ...] = get_args(WireName)
 OTHER = "other"  # label of a field that is not in the table
 
@@ -81,6 +81,7 @@ HONOURED: tuple[Field, ...] = (
     *_rows("honoured", "prompt echo best_of suffix", "completions"),
     *_rows("honoured", "input", "responses", "embeddings"),
     *_rows("honoured", "encoding_format dimensions", "embeddings"),
+    *_rows("honoured", "query documents top_n return_documents", "rerank"),
     *_rows("honoured", "instructions max_output_tokens text reasoning", "responses"),
     *_rows("honoured", "previous_response_id background include store", "responses"),
     *_rows("honoured", "system stop_sequences thinking output_config output_format", "messages"),
@@ -124,7 +125,7 @@ ADVISORY: tuple[Field, ...] = (
     Field("workspace_id", "advisory", ("messages",)),
     Field("client_metadata", "advisory", WIRES, neutral=({},)),
     Field("service_tier", "advisory", WIRES, ("auto", "default", "standard_only"), ("priority", "flex")),
-    Field("store", "advisory", ("chat", "completions", "messages", "embeddings"), neutral=(False,)),
+    Field("store", "advisory", ("chat", "completions", "messages", "embeddings", "rerank"), neutral=(False,)),
     Field("cache_control", "advisory", _TURNS, paths=_marks("cache_control")),
     Field("prompt_cache_breakpoint", "advisory", _TURNS, paths=_marks("prompt_cache_breakpoint")),
     Field("reasoning_details", "advisory", ("chat",), neutral=([],), paths=("messages[].reasoning_details",)),
@@ -190,6 +191,7 @@ FOREIGN: dict[WireName, tuple[str, ...]] = {
         *("functions", "function_call", "continue_final_message", "add_generation_prompt"),
     ),
     "embeddings": (),
+    "rerank": (),
     "ollama": (),
     "messages": (
         *("n", "logprobs", "top_logprobs", "response_format", "stream_options", "max_completion_tokens", "stop"),

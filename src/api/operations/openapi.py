@@ -15,7 +15,7 @@ from src.api.edge import auth
 from src.api.files import schemas as schemas_files
 from src.api.ocr import schemas as ocr_schemas
 from src.api.ollama import schemas as schemas_ollama
-from src.api.openai import schemas, schemas_completions, schemas_embeddings, schemas_responses
+from src.api.openai import schemas, schemas_completions, schemas_embeddings, schemas_rerank, schemas_responses
 from src.api.wire import ErrorEnvelope, PlainError, Wire
 from src.settings import VERSION
 
@@ -140,6 +140,12 @@ ROUTES = (
         "Vectors of texts.",
         schemas_embeddings.EmbeddingsOut,
         schemas_embeddings.EmbeddingsRequest,
+    ),
+    *(
+        DocumentedRoute(
+            "post", route, "Documents by closeness to a query.", schemas_rerank.RerankOut, schemas_rerank.RerankRequest
+        )
+        for route in ("/v1/rerank", "/v2/rerank", "/rerank")
     ),
     DocumentedRoute(
         "post", "/v1/ocr", "The text of a document (its shape: docs/ocr.md).", None, ocr_schemas.OcrJsonRequest

@@ -15,6 +15,7 @@ from src.api.openai.fields import ADVISORY, FIELDS, FOREIGN, REFUSED, WIRES, Wir
 from src.api.openai.schemas import ChatCompletionRequest
 from src.api.openai.schemas_completions import CompletionRequest
 from src.api.openai.schemas_embeddings import EmbeddingsRequest
+from src.api.openai.schemas_rerank import RerankRequest
 from src.api.openai.schemas_responses import ResponsesRequest
 from src.errors import InvalidRequest, UnsupportedValue
 from src.settings import ROOT
@@ -26,6 +27,7 @@ MODELS: dict[WireName, Any] = {
     "responses": ResponsesRequest,
     "messages": MessagesRequest,
     "embeddings": EmbeddingsRequest,
+    "rerank": RerankRequest,
     "ollama": ChatRequest,
 }
 # a value of each advisory field that asks for something
