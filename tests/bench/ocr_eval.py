@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import psutil
 
-from tests.bench import ocr_kinds, ocr_pages
+from tests.bench import ocr_kinds, ocr_pages, structure_eval
 from tests.bench.ocr_pages import Page
 from tests.running import Running, service
 
@@ -42,6 +42,8 @@ def main() -> None:
         )
         ocr_kinds.report(running.url)
         out.write(f"Peak memory of the worker: {_peak_mb(_worker(running).pid)} MB (wanted ≤ 700)\n")
+        structure_eval.report(running.url, lambda: _cpu_s(running), out)
+        out.write(f"Peak memory with layout and tables: {_peak_mb(_worker(running).pid)} MB (wanted ≤ 850)\n")
     with service(inference_engine="fake", ocr_workers=1, ocr_engine="mlx_vlm", ocr_model="ocr-tiny") as running:
         right, ms = _words(running)
         out.write(f"Vision model: {right} of {_WORDS} fresh words right (wanted ≥ 95 %), {ms:.0f} ms each\n")

@@ -17,6 +17,7 @@ _MIN_FILLED = 0.2  # of a grid's cells; emptier ones are drawings
 _LEAST_ROWS = 3  # of an unruled table
 _PROSE = 11.0  # widths of a line's height: a column of text
 _FULLEST = 0.7  # of the usual number of columns: lines in which gaps are looked for
+_WIDER = 1.08  # times the model's area: it missed a column
 _JUST_BELOW = 1.4  # heights of a line
 _NUMBERS = 0.2  # of the words: a table, though its columns were read one after the other
 _ROW_APART = 3.2  # usual row distances: farther rows are not of one table
@@ -40,8 +41,8 @@ def find(
     tables = _outermost([table for table in found if table is not None])
     for area in areas:
         if not any(table.area.shared(area) > 0.4 for table in tables):
-            inside = [word for word in words if area.holds(word) and not _is_in(word, tables)]
-            table = unruled(rows(inside), height, rulings, least_rows=2)
+            inside = _wider(area, words, areas, height) or [word for word in words if area.holds(word)]
+            table = unruled(rows([w for w in inside if not _is_in(w, tables)]), height, rulings, least_rows=2)
             tables += [table] if table else []
     left = [word for word in words if not _is_in(word, tables)]
     for run in _runs(rows(left), height):
@@ -52,6 +53,17 @@ def find(
         table = unruled(run, height, rulings)
         tables += [table] if table and not _is_prose(run, height) else []
     return tables
+
+
+def _wider(area: Area, words: Sequence[Word], areas: Sequence[Area], height: float) -> list[Word]:
+    """The words of a run of rows that reaches beyond the model's area, if that is the only one in it."""
+    for run in _runs(rows(words), height):
+        whole = around(word for line in run for word in line)
+        alone = sum(whole.shared(other) > 0.5 for other in areas) == 1
+        wider = _WIDER * area.width < whole.width < 1.5 * area.width and whole.height < 1.2 * area.height
+        if alone and wider and whole.shared(area) > 0.8 and _is_numeric(run):
+            return [word for line in run for word in line]
+    return []
 
 
 def _is_numeric(run: Sequence[Sequence[Word]]) -> bool:
