@@ -139,7 +139,7 @@ _ELSEWHERE = {
     "stop_token_ids": "stop takes texts",
     "bad_words": "logit_bias bans tokens",
     "use_beam_search": "answers are sampled",
-    "prompt_logprobs": "prompts are not scored",
+    "prompt_logprobs": "echo with logprobs on /v1/completions scores a prompt",
     "allowed_token_ids": "logit_bias bans tokens",
     "truncate_prompt_tokens": "no prompt is cut",
 }
