@@ -517,6 +517,9 @@ class SecuritySettings(BaseModel):
         description="Keys that run.py bench sends to the servers it measures, in the order of --url, comma-separated.",
     )
     allow_unauthenticated: bool = Field(False, description="Listen beyond this machine although no key is set.")
+    console: bool = Field(
+        True, description="Serve the page at / to browsers: on this machine, or beyond it where keys are set."
+    )
     trusted_proxies: str = Field(
         "",
         max_length=4096,

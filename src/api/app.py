@@ -21,6 +21,7 @@ from src.api.body import BodyMemory, BoundedBody
 from src.api.cache import cache
 from src.api.cache.cache import Cache
 from src.api.cache.pdf_texts import PdfTexts
+from src.api.console import page as console
 from src.api.edge import auth, cors, encodings, middleware
 from src.api.edge.middleware import Uploads
 from src.api.edge.rate_limits import RateLimits
@@ -64,6 +65,7 @@ _VIEWS = (
     pages,
     ollama,
     ollama_library,
+    console,
 )
 
 

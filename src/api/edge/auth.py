@@ -30,6 +30,10 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/livez"): "open",
     ("GET", "/readyz"): "open",
     ("GET", "/health"): "open",
+    # the page for browsers: no data is in it, and it asks for a key itself
+    ("GET", "/"): "open",
+    ("GET", "/favicon.ico"): "open",
+    ("GET", "/console/{digest}/{name}"): "open",
     # inference
     ("POST", "/v1/chat/completions"): "user",
     ("POST", "/v1/completions"): "user",
@@ -119,6 +123,7 @@ def allows(needed: Access, role: Role) -> bool:
 _SCHEME = "bearer"
 _SALTING = "stoker.salting"
 _CALLER = "stoker.caller"
+_KEYED = "stoker.keyed"
 # without keys
 _LOCAL, _REMOTE = Key("", "admin"), Key("", "user")
 
@@ -129,6 +134,7 @@ def install(app: Flask, ring: KeyRing, count_failed_login: Callable[[], None], m
     With the `secret`, nobody who reads the wire or the prefix cache's files can tell whose a salt is.
     """
     app.extensions[_SALTING] = secret
+    app.extensions[_KEYED] = bool(ring)
     for name in ring.names:
         metrics.key_requests.labels(name)
     if ring.without_role:
@@ -162,6 +168,11 @@ def _authenticate(ring: KeyRing, count_failed_login: Callable[[], None], metrics
     request.environ[KEY_NAME] = key.name
     metrics.key_requests.labels(key.name).inc()
     return key
+
+
+def needs_key() -> bool:
+    """Whether this service asks for keys at all."""
+    return bool(current_app.extensions[_KEYED])
 
 
 def is_admin() -> bool:

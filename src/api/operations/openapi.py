@@ -208,6 +208,9 @@ ROUTES = (
     DocumentedRoute("get", "/metrics", "For Prometheus."),
     DocumentedRoute("get", "/openapi.json", "This description."),
     DocumentedRoute("get", "/docs", "A page of documentation."),
+    DocumentedRoute("get", "/", "The console, for browsers (CONSOLE)."),
+    DocumentedRoute("get", "/favicon.ico", "Its icon."),
+    DocumentedRoute("get", "/console/{digest}/{name}", "Its files."),
 )
 
 

@@ -28,7 +28,7 @@ from tests.unit.ipc.conftest import ServerThread
 KEYS = {name: f"sk-{name}-0123456789abcdef" for name in ("alice", "bob", "root", "prom", "old")}
 _ROLES = {"alice": "user", "bob": "user", "root": "admin", "prom": "metrics"}
 _NOBODY = "no key"
-_OPEN = {"/livez", "/readyz", "/health", "/"}
+_OPEN = {"/livez", "/readyz", "/health", "/", "/favicon.ico", "/console/<digest>/<name>"}
 _SCRAPED = {"/metrics"}
 _OPERATED = {
     *("/v1/models/load", "/v1/models/unload", "/api/gpu-status", "/api/gpu/status", "/api/gpu/offload"),
