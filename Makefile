@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports trace chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ test-clients: $(VENV)/.installed-dev ## other people's clients, each in an envir
 
 test-agents: $(VENV)/.installed-dev ## the real coding agents against the service (Node 18 and newer; half an hour; AGENTS="codex llm")
 	$(BIN)/python -m tests.agents $(AGENTS)
+
+test-console: $(VENV)/.installed-dev ## the page in a real Chromium (a minute)
+	$(BIN)/python -m tests.console
 
 LLAMA := .venv-llama
 $(LLAMA)/.built: tests/llama/build.sh

@@ -72,6 +72,7 @@ def test_a_stream_arrives_chunk_by_chunk_over_http2(path: str, site: Site) -> No
     [
         ("GET", "/version", 200),
         ("GET", "/docs", 200),
+        ("GET", "/favicon.ico", 200),
         ("GET", "/openapi.json", 200),
         ("HEAD", "/", 200),
         ("GET", "/models", 200),
