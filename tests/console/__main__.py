@@ -31,7 +31,14 @@ def main() -> int:
     # what is read becomes text on the page, never markup
     _draw(folder / "page.png", ["Invoice 2026-117", "<img src=x onerror=alert(1)>"])
     with service(ocr_workers=1, api_keys=f"console:admin:{KEY}", engine_backoff_base=0.1) as running:
-        argv = [ENVIRONMENT / "bin" / "python", Path(__file__).parent / "drive.py", browser, running.url, KEY, folder]
+        argv = [
+            str(ENVIRONMENT / "bin/python"),
+            str(Path(__file__).parent / "drive.py"),
+            browser,
+            running.url,
+            KEY,
+            str(folder),
+        ]
         done = subprocess.run(argv, timeout=_LIMIT_S, env=child_environment())
     print(f"pictures of the views are in {folder}")
     return done.returncode
