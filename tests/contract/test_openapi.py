@@ -22,7 +22,18 @@ from tests.contract.conftest import Service, StartService
 
 EXAMPLES = 25
 # their answers depend on the machine or the supervisor, and are documented by their own tests
-NOT_CALLED = ("/metrics", "/api/gpu-status", "/v1/ocr", "/docs", "/health", "/readyz", "/v1/system/status")
+NOT_CALLED = (
+    "/",
+    "/favicon.ico",
+    "/console/{digest}/{name}",
+    "/metrics",
+    "/api/gpu-status",
+    "/v1/ocr",
+    "/docs",
+    "/health",
+    "/readyz",
+    "/v1/system/status",
+)
 # the supervisor's to answer
 SUPERVISORS = ("/api/gpu/", "/api/pull", "/api/delete", "/v1/models/load", "/v1/models/unload")
 
