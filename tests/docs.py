@@ -183,7 +183,7 @@ def _engines() -> str:
     engines = list(REFUSES)
     rows = [f"| Field | {' | '.join(f'`{engine}`' for engine in engines)} |", "|---" * (len(engines) + 1) + "|"]
     names = [name for name in ChatCompletionRequest.model_fields if name not in Labels.model_fields]
-    for name in (*names, "echo", "POST /v1/embeddings"):
+    for name in (*names, "echo", "suffix", "POST /v1/embeddings"):
         cells = [_cell(engine, name.removeprefix("POST ")) for engine in engines]
         rows.append(f"| `{name}` | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"

@@ -69,6 +69,8 @@ class FakeTokenizer:
             raise UnsupportedValue("The fake engine reads no images.", param="messages")
         if raw is None:
             return self._continued(request.messages) if request.continue_final else self.encode_chat(request.messages)
+        if raw.suffix:
+            raise UnsupportedValue("The fake engine fills in no middle.", param="suffix")
         for token in raw.tokens:
             if not 0 <= token <= END:
                 raise InvalidRequest(f"Token id {token} is outside the vocabulary ({END + 1} entries).", param="prompt")

@@ -93,7 +93,7 @@ def text_size(text: str) -> int:
 def request_size(request: GenerateRequest) -> int:
     """Bytes of all text that a request may put into its prompt, pictures apart."""
     if request.raw_prompt is not None:
-        return text_size(request.raw_prompt.text or "")
+        return text_size(request.raw_prompt.text or "") + text_size(request.raw_prompt.suffix)
     tools = ((tool.name, tool.description or "", tool.parameters) for tool in request.tools)
     return sum(map(text_size, chain(*map(_texts, request.messages), *tools)))
 

@@ -100,7 +100,16 @@ ASIDE: dict[tuple[str, str], tuple[dict[str, Any], str]] = {
     ),
 }
 # shown elsewhere: these need a model of another kind
-ELSEWHERE = {*{("mlx", "tools"), ("mlx", "reasoning_effort"), ("mlx", "/v1/embeddings"), ("fake", "/v1/embeddings")}}
+ELSEWHERE = {
+    *{
+        ("mlx", "suffix"),
+        ("fake", "suffix"),
+        ("mlx", "tools"),
+        ("mlx", "reasoning_effort"),
+        ("mlx", "/v1/embeddings"),
+        ("fake", "/v1/embeddings"),
+    }
+}
 
 
 @pytest.fixture(scope="module", params=HERE)

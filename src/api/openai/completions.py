@@ -121,6 +121,8 @@ def _as_chat(own: CompletionRequest) -> dict[str, Any]:
     extra = dict(own.model_extra or {})
     if own.best_of is not None and own.best_of != (extra.get("n") or 1):
         raise UnsupportedValue("best_of must be n: no answers are thrown away.", param="best_of")
+    if own.suffix and (own.echo or not isinstance(own.prompt, str)):
+        raise UnsupportedValue("suffix takes one text prompt and no echo.", param="suffix")
     if own.max_tokens == 0 and (not own.echo or extra.get("stream")):
         raise UnsupportedValue("max_tokens: 0 needs echo, and no stream.", param="max_tokens")
     extra["max_tokens"] = _DEFAULT_TOKENS if own.max_tokens is None else max(1, own.max_tokens)
@@ -130,7 +132,7 @@ def _as_chat(own: CompletionRequest) -> dict[str, Any]:
 
 def _prompts(own: CompletionRequest) -> list[RawPrompt]:
     if isinstance(own.prompt, str):
-        return [RawPrompt(text=own.prompt)]
+        return [RawPrompt(text=own.prompt, suffix=own.suffix or "")]
     found: list[RawPrompt] = []
     for each in own.prompt:
         if isinstance(each, int):

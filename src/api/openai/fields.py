@@ -218,6 +218,7 @@ _MLX_FORMS = dict.fromkeys(_FORMS, "for what llguidance cannot compile")
 REFUSES: dict[str, dict[str, str]] = {
     "mlx": {
         **_MLX_FORMS,
+        "suffix": "when the model has no tokens for it",
         "messages": "when they hold images",
         "tools": "when the model's template knows none (a tool that must be called needs no template)",
         "response_format": "for keywords that llguidance does not know",
@@ -231,11 +232,13 @@ REFUSES: dict[str, dict[str, str]] = {
         "response_format": "for keywords that llguidance does not know",
         "reasoning_effort": "before a form when the model's thinking has no mark",
         "echo": "with `logprobs`",
+        "suffix": ALWAYS,
         "/v1/embeddings": ALWAYS,
     },
     "vllm": {
         "messages": "when they hold images and the model sees none",
         "echo": "with `logprobs`",
+        "suffix": ALWAYS,
         "tools": "unless its command names a `--tool-call-parser`, or a tool must be called",
         "/v1/embeddings": ALWAYS,
     },
@@ -249,11 +252,12 @@ REFUSES: dict[str, dict[str, str]] = {
         "logit_bias": "for ids beyond the vocabulary",
         "ignore_eos": "by llama_cpp.server",
         "echo": "with `logprobs`",
+        "suffix": ALWAYS,
         "tools": "when the model's template knows none; by llama_cpp.server, unless one must be called",
         "/v1/embeddings": ALWAYS,
     },
     "fake": {
-        **dict.fromkeys(_FORMS, ALWAYS),
+        **dict.fromkeys((*_FORMS, "suffix"), ALWAYS),
         "messages": "when they hold images",
         "/v1/embeddings": ALWAYS,
         "response_format": "but for `text`",

@@ -44,5 +44,5 @@ def _cosines(query: list[float], documents: list[list[float]]) -> list[float]:
     for at, document in enumerate(documents):
         if at % _SHARE == _SHARE - 1:
             gevent.sleep(0)
-        found.append(sum(map(mul, query, document)))
+        found.append(max(-1.0, min(1.0, sum(map(mul, query, document)))))
     return found

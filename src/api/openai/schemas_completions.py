@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,7 +25,7 @@ class CompletionRequest(BaseModel):
     max_tokens: int | None = Field(None, ge=0, le=10_000_000)
     logprobs: int | None = Field(None, ge=0, le=20)
     best_of: int | None = Field(None, ge=1, le=128)
-    suffix: Literal[""] | None = None
+    suffix: str | None = Field(None, max_length=1 << 22)
 
 
 class CompletionLogprobs(Wire, frozen=True):

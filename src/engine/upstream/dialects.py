@@ -183,6 +183,8 @@ def refuse(request: GenerateRequest, facts: ServerFacts) -> None:
     if request.answer_form is not None and facts.dialect.form(request.answer_form) is None:
         text = f"The upstream server ({facts.dialect.name}) cannot honour {request.answer_form.param}."
         raise UnsupportedValue(text, param=request.answer_form.param)
+    if request.raw_prompt is not None and request.raw_prompt.suffix:
+        raise UnsupportedValue(f"The upstream server ({facts.dialect.name}) is asked for no suffix.", param="suffix")
     _refuse_by_model(request, facts)
     out_of_range = [token for token in request.sampling.logit_bias if token >= (facts.vocabulary or token + 1)]
     if out_of_range:

@@ -97,10 +97,11 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RawPrompt(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A prompt without a conversation: text, or token ids."""
+    """A prompt without a conversation: text, or token ids. With a `suffix` the answer stands between the two texts."""
 
     text: str | None = None
     tokens: tuple[int, ...] = ()
+    suffix: str = ""
 
 
 class Choice(msgspec.Struct, frozen=True, omit_defaults=True):

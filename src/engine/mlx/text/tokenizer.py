@@ -21,6 +21,7 @@ from src.engine.families.forced import new_call_id
 from src.engine.families.formats import Language
 from src.engine.mlx.text import tool_grammar
 from src.engine.mlx.text.grammar import CompiledGrammar, Grammars
+from src.engine.mlx.text.infill import infilled
 from src.engine.mlx.text.reading import reader, tool_json
 from src.engine.mlx.text.render_deadline import TemplateTooSlow, render_deadline
 from src.engine.mlx.text.thinking import Thoughts
@@ -72,7 +73,7 @@ class LmTokenizer:
 
     def text(self, request: GenerateRequest) -> str:
         if request.raw_prompt is not None:
-            return request.raw_prompt.text or ""
+            return (request.raw_prompt.text or "") + request.raw_prompt.suffix
         if not self._wrapped.has_chat_template:
             return ""  # `encode` says so
         return str(self._templated(request.messages, tokenize=False, **self._options(request)))
@@ -112,6 +113,8 @@ class LmTokenizer:
         return self._render(messages, {})
 
     def _raw(self, raw: RawPrompt) -> list[int]:
+        if raw.suffix:
+            return list(self._wrapped.encode(infilled(raw.text or "", raw.suffix, self._wrapped)))
         if raw.text is not None:
             return list(self._wrapped.encode(raw.text))
         unknown = [token for token in raw.tokens if token >= self._vocabulary.size]
