@@ -232,7 +232,7 @@ REFUSES: dict[str, dict[str, str]] = {
         "response_format": "for keywords that llguidance does not know",
         "reasoning_effort": "before a form when the model's thinking has no mark",
         "echo": "with `logprobs`",
-        "suffix": ALWAYS,
+        "suffix": "when the model has no tokens for it",
         "/v1/embeddings": ALWAYS,
     },
     "vllm": {
