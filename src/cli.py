@@ -13,6 +13,7 @@ from typing import Protocol
 from src import settings as configuration
 from src.commands import (
     backup,
+    batch,
     bench,
     chat,
     check,
@@ -53,7 +54,7 @@ class Command(Protocol):
 
 # in the order in which `run.py --help` lists them
 COMMANDS: tuple[Command, ...] = (
-    *(check, config, status, doctor, ocr, key, connect, install, backup, bench),
+    *(check, config, status, doctor, ocr, batch, key, connect, install, backup, bench),
     *(run_model, chat, pull, models, import_gguf, mcp, stop),
 )
 

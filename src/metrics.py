@@ -100,6 +100,7 @@ class Readings:
     gpu_utilization: dict[str, float] = field(default_factory=dict)
     gpu_memory_bytes: dict[tuple[str, str], int] = field(default_factory=dict)
     in_flight: int = 0
+    batch_requests: dict[str, int] = field(default_factory=dict)
     greenlets: int = 0
     log_dropped: int = 0
     version: str = ""
@@ -156,6 +157,9 @@ class Metrics:
         for result in ("read", "cached", "failed"):
             self.chat_pdfs.labels(result)
         self.ignored_fields = self._counter("ignored_fields_total", "Request fields set aside, by name.", "field")
+        self.batch_requests = self._counter("batch_requests_total", "Lines of batches by outcome.", "outcome")
+        for outcome in ("completed", "failed"):
+            self.batch_requests.labels(outcome)
         self.lag = self._histogram("event_loop_lag_seconds", "How late the web process's event loop ran.", _LAG)
 
     def _generation(self) -> None:
@@ -219,6 +223,7 @@ class _ReadingsCollector(Collector):
             "gpu_memory_bytes", "A GPU's memory, over all processes.", ("gpu", "kind"), readings.gpu_memory_bytes
         )
         yield GaugeMetricFamily(f"{PREFIX}_requests_in_flight", "Chat and OCR requests in flight.", readings.in_flight)
+        yield _gauge("batch_requests_unfinished", "Lines of batches by state.", ("state",), readings.batch_requests)
         yield GaugeMetricFamily(
             f"{PREFIX}_greenlets", "Greenlets of the web process, one per connection.", readings.greenlets
         )

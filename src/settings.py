@@ -334,8 +334,9 @@ class ModelSettings(BaseModel):
     background_idle_seconds: float = Field(
         300.0, ge=0, le=86400, description="Seconds without other requests until background requests run."
     )
+    background_max_seqs: int = Field(16, ge=1, le=1024, description="Background requests that run at once at most.")
     background_pause_seconds: float = Field(
-        10.0, ge=0, le=86400, description="Seconds between two background requests."
+        0.0, ge=0, le=86400, description="Seconds after a background request until the next one begins."
     )
     background_timeout: float = Field(
         3600.0, gt=0, le=31_536_000, description="Seconds a background request may wait in the queue."
@@ -405,7 +406,7 @@ class OcrSettings(BaseModel):
 
 
 class FileSettings(BaseModel):
-    """Files: what clients leave under /v1/files, kept in STATE_DIR."""
+    """Files and batches: what clients leave under /v1/files and /v1/batches, kept in STATE_DIR."""
 
     file_max_mb: int = Field(512, ge=1, le=1 << 20, description="Largest file, MiB.")
     files_per_key_mb: int = Field(8192, ge=1, le=1 << 30, description="Files of one key together, MiB.")
@@ -414,6 +415,9 @@ class FileSettings(BaseModel):
     file_ttl: float = Field(
         2_592_000.0, ge=0, le=3_153_600_000, description="Seconds a file is kept without expires_after; 0 is for ever."
     )
+    batch_max_lines: int = Field(100_000, ge=1, le=10_000_000, description="Requests of one batch at most.")
+    batch_line_kb: int = Field(4096, ge=1, le=1 << 20, description="Largest request of a batch, KiB.")
+    batches_per_key: int = Field(100, ge=1, le=100_000, description="Unfinished batches of one key at most.")
     file_upload_timeout: float = Field(
         600.0, ge=0, le=86400, description="Seconds that sending a file may take beyond BODY_TIMEOUT."
     )

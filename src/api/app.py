@@ -17,6 +17,7 @@ from werkzeug.routing import PathConverter
 from src import keys
 from src.api import error_handlers, owner, paths
 from src.api.anthropic import messages
+from src.api.batches import view as batches
 from src.api.body import BodyMemory, BoundedBody
 from src.api.cache import cache
 from src.api.cache.cache import Cache
@@ -37,6 +38,7 @@ from src.api.operations import docs as pages
 from src.api.operations import gpu, models, system
 from src.api.operations.metrics import with_own
 from src.api.service import EXTENSION, Service
+from src.api.state.batches import BatchLoad
 from src.api.state.database import Database
 from src.metrics import Metrics
 from src.settings import Settings, load
@@ -57,6 +59,7 @@ _VIEWS = (
     embeddings,
     files,
     rerank,
+    batches,
     ocr,
     ocr_jobs,
     models,
@@ -73,7 +76,8 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     """Compose the application; `backends` can be replaced in tests."""
     backends = backends or Backends(settings)
     inflight = InFlight(settings.max_concurrent_requests)
-    metrics = Metrics(lambda: with_own(backends.readings(), inflight))
+    batch_load = BatchLoad()
+    metrics = Metrics(lambda: with_own(backends.readings(), inflight, batch_load))
     limits = RateLimits(settings, metrics)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # a model may be a folder: its name begins with a slash
@@ -87,6 +91,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         Cache(settings, backends.revision, metrics),
         PdfTexts(settings.chat_pdf_cache_mb << 20, ocr.read_pages),
         Database(settings.state_path),
+        batch_load,
         started=time.time(),
     )
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()

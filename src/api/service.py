@@ -15,6 +15,7 @@ from src.api.cache.pdf_texts import PdfTexts
 from src.api.edge.rate_limits import RateLimits
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight, InFlightRequest
+from src.api.state.batches import BatchLoad
 from src.api.state.database import Database
 from src.api.wire import Wire
 from src.errors import InvalidRequest, UnsupportedMedia
@@ -44,6 +45,7 @@ class Service:
     cache: Cache
     pdf_texts: PdfTexts
     state: Database
+    batch_load: BatchLoad
     started: float
 
 

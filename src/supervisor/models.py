@@ -78,9 +78,14 @@ class ModelTable:
         self._clock = clock
         self._budget = settings.models_memory_mb << 20 or int(settings.mlx_memory_fraction * memory_bytes)
         self._to_cpu_s = settings.gpu_idle_timeout
-        self._background = Background(settings.background_idle_seconds, settings.background_pause_seconds, clock())
+        self._background = Background(
+            settings.background_idle_seconds,
+            settings.background_pause_seconds,
+            clock(),
+            settings.background_max_seqs,
+        )
         self._background_waiting: list[Lease] = []
-        self._background_running: Lease | None = None
+        self._background_running: set[Lease] = set()
         self._catalog = CatalogCache(settings, scan, clock)
         self._entries: dict[str, ModelEntry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -270,8 +275,8 @@ class ModelTable:
         entry = self._entries.get(lease.request.model or "")
         if lease in self._background_waiting:
             self._background_waiting.remove(lease)
-        elif lease is self._background_running:
-            self._background_running = None
+        elif lease in self._background_running:
+            self._background_running.remove(lease)
             self._background.finished(self._clock())
         if entry is not None:
             entry.release(lease, self._clock())
@@ -331,8 +336,9 @@ class ModelTable:
     def _admit_background(self, now: float) -> None:
         if self._other_load() or any(entry.in_demand for entry in self._entries.values()):
             self._background.record_other_load(now)
-        if self._background_waiting and self._background.may_start(now):
-            lease = self._background_running = self._background_waiting.pop(0)
+        while self._background_waiting and self._background.may_start(now):
+            lease = self._background_waiting.pop(0)
+            self._background_running.add(lease)
             self._background.started()
             self._admit(lease)
 

@@ -38,6 +38,7 @@ READINGS = Readings(
     gpu_utilization={"0": 0.93},
     gpu_memory_bytes={("0", "used"): 8, ("0", "total"): 11},
     in_flight=1,
+    batch_requests={"waiting": 4, "running": 2},
     version="1",
 )
 
@@ -51,6 +52,8 @@ SERIES = {
     "stoker_auth_failures_total": {"reason"},
     "stoker_cache_requests_total": {"result"},
     "stoker_chat_pdfs_total": {"result"},
+    "stoker_batch_requests_total": {"outcome"},
+    "stoker_batch_requests_unfinished": {"state"},
     "stoker_key_requests_total": {"key"},
     "stoker_key_tokens_total": {"key"},
     "stoker_request_inference_time_seconds_count": set(MODEL),

@@ -67,6 +67,10 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/v1/files/{file_id}"): "user",
     ("GET", "/v1/files/{file_id}/content"): "user",
     ("DELETE", "/v1/files/{file_id}"): "user",
+    ("POST", "/v1/batches"): "user",
+    ("GET", "/v1/batches"): "user",
+    ("GET", "/v1/batches/{batch_id}"): "user",
+    ("POST", "/v1/batches/{batch_id}/cancel"): "user",
     # what there is to ask for; to a user without details of processes and paths
     ("GET", "/v1/models"): "user",
     ("GET", "/v1/models/{name}"): "user",
@@ -112,7 +116,7 @@ def uses_back_end(method: str, rule: str | None) -> bool:
     return ROUTES.get(("POST", path)) == "user" and path not in _NO_BACK_END
 
 
-_NO_BACK_END = {"/api/show", "/v1/files"}
+_NO_BACK_END = {"/api/show", "/v1/files", "/v1/batches", "/v1/batches/{batch_id}/cancel"}
 _ORDER: tuple[Access, ...] = ("open", "user", "metrics", "admin")
 
 
@@ -124,6 +128,7 @@ _SCHEME = "bearer"
 _SALTING = "stoker.salting"
 _CALLER = "stoker.caller"
 _KEYED = "stoker.keyed"
+_RING = "stoker.keys"
 # without keys
 _LOCAL, _REMOTE = Key("", "admin"), Key("", "user")
 
@@ -135,6 +140,7 @@ def install(app: Flask, ring: KeyRing, count_failed_login: Callable[[], None], m
     """
     app.extensions[_SALTING] = secret
     app.extensions[_KEYED] = bool(ring)
+    app.extensions[_RING] = ring
     for name in ring.names:
         metrics.key_requests.labels(name)
     if ring.without_role:
@@ -179,6 +185,19 @@ def is_admin() -> bool:
     """Whether this request may know of processes, paths and reasons."""
     caller: Key | None = request.environ.get(_CALLER)
     return caller is not None and caller.role == "admin"
+
+
+def act_for(environ: dict[str, Any], name: str) -> None:
+    """Make a request's environment one of this owner's, as a user: for work that was left here with its key."""
+    environ[_CALLER] = Key(name, "user")
+    if name:
+        environ[KEY_NAME] = name
+
+
+def is_known(app: Flask, name: str) -> bool:
+    """Whether this owner's key still exists; "" is everybody without keys."""
+    ring: KeyRing = app.extensions[_RING]
+    return not name or name in ring.names
 
 
 def owner() -> str:

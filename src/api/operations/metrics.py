@@ -10,6 +10,7 @@ import gevent
 
 from src import logs
 from src.api.generation.inflight import InFlight
+from src.api.state.batches import BatchLoad
 from src.gpu.machine import read_host
 from src.metrics import Readings
 from src.settings import VERSION
@@ -17,13 +18,14 @@ from src.settings import VERSION
 _alive: set[int] = set()  # greenlets
 
 
-def with_own(readings: Readings, inflight: InFlight) -> Readings:
+def with_own(readings: Readings, inflight: InFlight, batch: BatchLoad) -> Readings:
     """The others' readings and ours."""
     host = read_host()
     return replace(
         readings,
         host_memory_bytes={"total": host.memory_total_bytes, "available": host.memory_available_bytes},
         in_flight=len(inflight),
+        batch_requests={"waiting": batch.waiting, "running": batch.running},
         greenlets=greenlets_alive(),
         log_dropped=logs.dropped(),
         version=VERSION,

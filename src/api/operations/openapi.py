@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from src.api.anthropic import schemas as schemas_messages
+from src.api.batches import schemas as schemas_batches
 from src.api.edge import auth
 from src.api.files import schemas as schemas_files
 from src.api.ocr import schemas as ocr_schemas
@@ -160,6 +161,16 @@ ROUTES = (
     DocumentedRoute("get", "/v1/files/{file_id}", "What is known of a file.", schemas_files.FileOut),
     DocumentedRoute("get", "/v1/files/{file_id}/content", "A file's content."),
     DocumentedRoute("delete", "/v1/files/{file_id}", "Delete a file.", schemas_files.FileDeleted),
+    DocumentedRoute(
+        "post",
+        "/v1/batches",
+        "Answer a file of requests when the machine is idle.",
+        schemas_batches.BatchOut,
+        schemas_batches.BatchRequest,
+    ),
+    DocumentedRoute("get", "/v1/batches", "The batches, by page.", schemas_batches.BatchList),
+    DocumentedRoute("get", "/v1/batches/{batch_id}", "How far a batch is.", schemas_batches.BatchOut),
+    DocumentedRoute("post", "/v1/batches/{batch_id}/cancel", "End a batch early.", schemas_batches.BatchOut),
     _ollama(
         "post", "/api/chat", "Ollama's chat.", schemas_ollama.OllamaResponse, schemas_ollama.ChatRequest, lines=True
     ),

@@ -17,6 +17,7 @@ from typing import Any
 import gevent
 from loguru import logger
 
+from src.api.batches.feeder import Feeder
 from src.api.edge.address import TrustedProxies
 from src.api.edge.connection_limits import RESERVE, Connections
 from src.api.operations import metrics
@@ -38,6 +39,7 @@ def after_init(worker: Any) -> None:
     worker.connections = _bounded(service.settings)
     _allow_files(service.settings)
     _drain_on_term(service, worker.cfg.graceful_timeout)
+    gevent.spawn(Feeder(worker.wsgi, service).run)
     gevent.spawn(_watch_lag, service.metrics.lag.observe, time.monotonic)
     if supervised():
         _end_with_supervisor(service, os.getppid())

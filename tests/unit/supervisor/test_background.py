@@ -1,4 +1,4 @@
-"""Background requests: while the server is idle, one at a time, never while paused."""
+"""Background requests: while the server is idle, so many at once, never while paused."""
 
 from __future__ import annotations
 
@@ -29,3 +29,13 @@ def test_nothing_starts_while_paused() -> None:
     assert not background.may_start(1e9)
     background.paused = False
     assert background.may_start(1e9)
+
+
+def test_some_run_at_once() -> None:
+    background = Background(idle_s=0, pause_s=0, now=0, most=2)
+    background.started()
+    assert background.may_start(1)
+    background.started()
+    assert not background.may_start(1)
+    background.finished(2)
+    assert background.may_start(2)

@@ -389,7 +389,7 @@ def test_a_background_request_waits_until_the_server_is_idle() -> None:
         await asyncio.sleep(1)
         assert early[1].granted
 
-    told(story, "a", background_idle_seconds=100, background_pause_seconds=10)
+    told(story, "a", background_idle_seconds=100, background_pause_seconds=10, background_max_seqs=1)
 
 
 def test_background_requests_share_a_load_failure() -> None:

@@ -1,0 +1,81 @@
+"""/v1/batches: many requests in a file, answered when the machine is otherwise idle. A key sees its own alone."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+import uuid
+
+import msgspec
+from flask import Blueprint, Response
+
+from src.api.batches.schemas import BatchList, BatchRequest, batch_out, seconds_of
+from src.api.edge import auth
+from src.api.files.view import paging, whose
+from src.api.service import CONTROL_BYTES, json_body, json_response, service
+from src.api.state import batches, files
+from src.api.state.batches import StoredBatch
+from src.errors import InvalidRequest
+
+blueprint = Blueprint("batches", __name__)
+
+_MOST, _PAGE = 100, 20
+
+
+@blueprint.post("/v1/batches")
+def create() -> Response:
+    shared = service()
+    body = BatchRequest.model_validate(json_body(limit=CONTROL_BYTES))
+    owner, seen_by = auth.owner(), whose()
+    batch = _new(body, owner, int(time.time()), int(shared.settings.file_ttl))
+
+    def write(db: sqlite3.Connection) -> None:
+        file = files.get(db, seen_by, body.input_file_id)
+        if file.purpose != "batch":
+            text = f"The file's purpose is {file.purpose!r}: upload it with the purpose 'batch'."
+            raise InvalidRequest(text, param="input_file_id")
+        batches.insert(db, batch, shared.settings.batches_per_key)
+
+    shared.state.run(write)
+    shared.state.changed.set()
+    return json_response(batch_out(batch))
+
+
+def _new(body: BatchRequest, owner: str, now: int, ttl_s: int) -> StoredBatch:
+    return StoredBatch(
+        id=f"batch_{uuid.uuid4().hex}",
+        owner=owner,
+        status="validating",
+        endpoint=body.endpoint,
+        input=body.input_file_id,
+        completion_window=body.completion_window,
+        metadata=None if body.metadata is None else msgspec.json.encode(body.metadata),
+        model=None,
+        errors=None,
+        created=now,
+        expires=now + seconds_of(body.completion_window),
+        output_ttl=body.output_expires_after.seconds if body.output_expires_after is not None else ttl_s,
+    )
+
+
+@blueprint.get("/v1/batches")
+def show_all() -> Response:
+    owner, (after, limit, order) = whose(), paging(_MOST, _PAGE)
+    found = service().state.run(lambda db: batches.page(db, owner, after=after, limit=limit + 1, order=order))
+    shown = tuple(batch_out(batch) for batch in found[:limit])
+    first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
+    return json_response(BatchList(shown, first, last, len(found) > limit))
+
+
+@blueprint.get("/v1/batches/<batch_id>")
+def show(batch_id: str) -> Response:
+    owner = whose()
+    return json_response(batch_out(service().state.run(lambda db: batches.get(db, owner, batch_id))))
+
+
+@blueprint.post("/v1/batches/<batch_id>/cancel")
+def cancel(batch_id: str) -> Response:
+    owner, now = whose(), int(time.time())
+    batch = service().state.run(lambda db: batches.cancel(db, owner, batch_id, now))
+    service().state.changed.set()
+    return json_response(batch_out(batch))

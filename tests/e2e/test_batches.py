@@ -1,0 +1,106 @@
+"""Batches on the real service: killed without a warning in the middle, paused, and through `run.py batch`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from src.settings import ROOT
+from tests.running import Running, service
+
+pytestmark = pytest.mark.e2e
+
+CHAT = "/v1/chat/completions"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    with service(inference_engine="fake", ocr_workers=0, background_idle_seconds=0, background_max_seqs=4) as started:
+        yield started
+
+
+def lines(count: int, text: str) -> bytes:
+    body = {"messages": [{"role": "user", "content": text}]}
+    made = ({"custom_id": f"c{at}", "method": "POST", "url": CHAT, "body": body} for at in range(count))
+    return b"".join(json.dumps(line).encode() + b"\n" for line in made)
+
+
+def begin(running: Running, data: bytes) -> str:
+    sent = httpx.post(f"{running.url}/v1/files", files={"file": data}, data={"purpose": "batch"}, timeout=20).json()
+    body = {"input_file_id": sent["id"], "endpoint": CHAT, "completion_window": "24h"}
+    return str(httpx.post(f"{running.url}/v1/batches", json=body, timeout=20).json()["id"])
+
+
+def batch(running: Running, name: str) -> dict[str, object]:
+    found: dict[str, object] = httpx.get(f"{running.url}/v1/batches/{name}", timeout=20).json()
+    return found
+
+
+def completed(running: Running, name: str) -> int:
+    counts = batch(running, name)["request_counts"]
+    assert isinstance(counts, dict)
+    return int(counts["completed"])
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def test_kill_9_loses_no_line_and_answers_none_twice(running: Running) -> None:
+    """Every process of the service at once, in the middle of a batch."""
+    name = begin(running, lines(24, "answer fake:delay=0.03"))
+    until(lambda: completed(running, name) >= 4)
+    for process in running.processes():
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
+    running.start_again()
+    running.wait()
+    assert 4 <= completed(running, name) < 24
+    until(lambda: batch(running, name)["status"] == "completed")
+    ended = batch(running, name)
+    assert ended["request_counts"] == {"total": 24, "completed": 24, "failed": 0}
+    output = running.get(f"/v1/files/{ended['output_file_id']}/content")[1].decode().splitlines()
+    assert [json.loads(line)["custom_id"] for line in output] == [f"c{at}" for at in range(24)]
+
+
+def test_no_line_begins_while_paused_and_a_cancel_ends_what_runs(running: Running) -> None:
+    httpx.post(f"{running.url}/api/gpu/pause", timeout=20)
+    name = begin(running, lines(2, "hi"))
+    until(lambda: batch(running, name)["status"] == "in_progress")
+    time.sleep(0.5)
+    assert completed(running, name) == 0
+    httpx.post(f"{running.url}/api/gpu/resume", timeout=20)
+    until(lambda: batch(running, name)["status"] == "completed")
+    slow = begin(running, lines(2, "x fake:delay=20"))
+    until(lambda: 'stoker_batch_requests_unfinished{state="running"} 2.0' in running.get("/metrics")[1].decode())
+    httpx.post(f"{running.url}/v1/batches/{slow}/cancel", timeout=20)
+    until(lambda: batch(running, slow)["status"] == "cancelled", 10)
+    assert batch(running, slow)["request_counts"] == {"total": 2, "completed": 0, "failed": 2}
+
+
+def test_the_command(running: Running, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(lines(3, "hi"))
+    environment = os.environ | {"PORT": str(running.port), "RUNTIME_DIR": str(running.folder / "run")}
+    command = [sys.executable, "run.py", "batch", str(source), "-o", str(target)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert len(target.read_text().splitlines()) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", "out.jsonl"}
+    source.write_bytes(b"{}\n")
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "url" in done.stderr) == (1, True)
