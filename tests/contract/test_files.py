@@ -53,7 +53,7 @@ def test_expires_after_and_lists_by_page(service: Service) -> None:
 
 def test_what_is_stored_is_private_and_streamed(service: Service) -> None:
     """Longer than MAX_BODY_MB (1): it is no body in memory. Modes 0600 and 0700."""
-    data = b"x" * (3 << 20)
+    data = LINES * 50_000 + b"x" * (1 << 20)
     made = upload(service, data)
     path = Path(service.settings.state_path)
     assert service.http.get(f"/v1/files/{made['id']}/content").content == data

@@ -18,7 +18,7 @@ from src.api.state.places import PARTIAL
 from src.errors import BackendUnavailable, InvalidRequest, PayloadTooLarge, UnsupportedMedia
 
 PURPOSES = ("batch", "user_data", "ocr")
-_FORM_BYTES, _FORM_PARTS = 64 << 10, 16
+_FORM_BYTES, _FORM_PARTS = 1 << 20, 16  # the parser counts its buffer of a file, too
 _LONGEST_NAME = 255
 _SECONDS = re.compile("[0-9]{1,9}")
 _SHORTEST_S, _LONGEST_S = 3600, 2_592_000
