@@ -33,7 +33,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	touch $@
 
 # what needs no processes of its own runs on all cores, a file to a worker; what starts services has the machine alone
-TOGETHER := tests/unit tests/contract
+TOGETHER := tests/unit tests/contract tests/families
+# no ranges in tracebacks: Python 3.11 parses a line for each, and one that is formatted while a module is compiled (a
+# warning of something that is collected) breaks the compiler: "AST constructor recursion depth mismatch", gh-106905
+test: export PYTHONNODEBUGRANGES := 1
 test: $(VENV)/.installed-dev ## run the whole suite
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TOGETHER)
 	$(BIN)/python -m pytest $(TOGETHER:%=--ignore=%)

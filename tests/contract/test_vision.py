@@ -242,7 +242,7 @@ def test_sixteen_bits_are_scaled_not_clipped() -> None:
     """A scanner's grey stays grey."""
     grey = Image.new("I;16", (8, 8), 0x8000)
     decoded = pictures.decode(url(grey).encode(), "p", max_megapixels=1, max_side=64)
-    assert decoded.getpixel((0, 0)) == (127, 127, 127)
+    assert decoded.getpixel((0, 0)) in ((127, 127, 127), (128, 128, 128))
 
 
 def test_a_picture_that_was_fetched_is_read_as_it_is() -> None:
