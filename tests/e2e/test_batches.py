@@ -85,7 +85,7 @@ def test_no_line_begins_while_paused_and_a_cancel_ends_what_runs(running: Runnin
     assert completed(running, name) == 0
     httpx.post(f"{running.url}/api/gpu/resume", timeout=20)
     until(lambda: batch(running, name)["status"] == "completed")
-    slow = begin(running, lines(2, "x fake:delay=20"))
+    slow = begin(running, lines(2, "x fake:delay=2"))
     until(lambda: 'stoker_batch_requests_unfinished{state="running"} 2.0' in running.get("/metrics")[1].decode())
     httpx.post(f"{running.url}/v1/batches/{slow}/cancel", timeout=20)
     until(lambda: batch(running, slow)["status"] == "cancelled", 10)
