@@ -102,6 +102,7 @@ def test_other_files_in_a_zip_fail_alone(tmp_path: Path) -> None:
         (files.zipped({"1.png": b"x" * 99})[:40], "damaged or truncated"),
         (files.zipped({}), "contains no images or PDFs"),
     ],
+    ids=["empty", "html", "svg", "encrypted", "cut", "zip of texts", "cut zip", "empty zip"],
 )
 def test_unreadable_documents_are_errors(tmp_path: Path, data: bytes, says: str) -> None:
     """In our words, never a library's."""
