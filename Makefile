@@ -32,14 +32,17 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 
-# what needs no processes of its own runs on all cores, a file to a worker; what starts services has the machine alone
+# what needs no processes of its own runs on all cores, a file to a worker; what starts services by two files at a time (it
+# mostly waits); what measures MLX's memory in its own process has one to itself
 TOGETHER := tests/unit tests/contract tests/families
+ALONE := tests/unit/ocr/test_vlm.py tests/unit/engine/test_moving.py
 # no ranges in tracebacks: Python 3.11 parses a line for each, and one that is formatted while a module is compiled (a
 # warning of something that is collected) breaks the compiler: "AST constructor recursion depth mismatch", gh-106905
 test: export PYTHONNODEBUGRANGES := 1
 test: $(VENV)/.installed-dev ## run the whole suite
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(TOGETHER)
-	$(BIN)/python -m pytest $(TOGETHER:%=--ignore=%)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ALONE:%=--ignore=%) $(TOGETHER)
+	$(BIN)/python -m pytest $(ALONE)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TOGETHER:%=--ignore=%)
 
 check: $(VENV)/.installed-dev lint types imports test ## everything CI runs
 

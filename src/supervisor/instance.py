@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -61,7 +62,9 @@ def write(directory: Path, instance: Instance) -> None:
 
 
 def remove(directory: Path) -> None:
-    (directory / FILE).unlink(missing_ok=True)
+    """Also where the directory itself has gone, or something else stands in its place."""
+    with suppress(OSError):
+        (directory / FILE).unlink()
 
 
 def find(directories: Iterable[Path]) -> Instance | None:

@@ -168,7 +168,6 @@ def test_some_tools_may_be_allowed(service: Service) -> None:
 @pytest.mark.parametrize(
     ("item", "param", "named"),
     [
-        ({"type": "item_reference", "id": "x"}, "input[0].type", "item_reference"),
         ({"type": "computer_call", "id": "x"}, "input[0].type", "computer_call"),
         ({"role": "user", "content": [{"type": "input_audio"}]}, "input[0].content[0].type", "input_audio"),
         (
