@@ -41,7 +41,7 @@ def counted(running: Running, series: str) -> float:
 
 def test_a_pdf_is_read_in_its_place_and_once(running: Running) -> None:
     """The page with text is its own, the empty one has been to the recognizer; the second time nobody reads."""
-    data = files.pdf([TEXT, "7"])
+    data = files.pdf([TEXT, ""])
     first = chat(running, data)
     assert first.status_code == 200, first.text
     said = " ".join(first.json()["choices"][0]["message"]["content"].split())

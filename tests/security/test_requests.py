@@ -89,7 +89,6 @@ def _header(width: int, height: int) -> bytes:
         pytest.param(image("PNG", (40, 40))[:60], id="cut"),
         pytest.param(_header(0, 0), id="zero-size"),
         pytest.param(_header(1 << 31, 1 << 31), id="lies-about-size"),
-        pytest.param(pictures.bomb(9000), id="bomb-9000"),
         pytest.param(pictures.bomb(20000), id="bomb-20000"),
         pytest.param(b"\x00\x00\x00\x0cjP  \r\n\x87\n" + b"\0" * 200, id="jpeg2000"),
         pytest.param(b"\x00\x00\x00\x18ftypmp42" + b"\0" * 200, id="video"),
@@ -140,7 +139,6 @@ def test_a_number_that_is_none(target: Running, name: str, value: str) -> None:
     [
         {"n": 100_000},
         {"n": -1},
-        {"max_tokens": -1},
         {"max_tokens": 1 << 70},
         {"max_tokens": 0},
         {"stop": ["x"] * 1000},

@@ -14,7 +14,7 @@ from tests.security.conftest import KEY, KEYS, as_key, refused
 pytestmark = pytest.mark.e2e
 
 _NOBODY = "no key"
-_OPEN = {"/livez", "/readyz", "/health"}
+_OPEN = {"/livez", "/readyz", "/health", "/", "/favicon.ico", "/console/{digest}/{name}"}
 _OPERATED = {
     *("/v1/models/load", "/v1/models/unload", "/api/gpu-status", "/api/gpu/status", "/api/gpu/offload"),
     *("/api/gpu/release", "/api/gpu/timeout", "/api/gpu/pause", "/api/gpu/resume", "/api/pull", "/api/delete"),
