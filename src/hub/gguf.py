@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +12,10 @@ from pathlib import Path
 from src import catalog
 from src.errors import ExitCode
 from src.hub.place import ModelFolder
+from src.hub.quantize import run_converter
 from src.hub.snapshot import PullError
-from src.settings import ROOT, Settings, foreign_environment
+from src.settings import Settings
 
-_DEADLINE_S = 4 * 3600.0  # the largest models take an hour
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?", re.ASCII)
 
 
@@ -60,19 +59,7 @@ def import_file(file: Path, name: str, settings: Settings, sampling: Mapping[str
 
 def _convert(files: list[Path], folder: Path) -> str:
     argv = [sys.executable, "-m", "src.engine.mlx.gguf.checkpoint", *map(str, files), str(folder)]
-    try:
-        done = subprocess.run(
-            argv,
-            cwd=ROOT,
-            env=foreign_environment(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1"),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_DEADLINE_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise PullError(f"The conversion did not finish within {_DEADLINE_S / 3600:g} hours.") from None
+    done = run_converter(argv)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"the converter ended with {done.returncode}"])[-1]
         raise PullError(last, ExitCode.MODEL)

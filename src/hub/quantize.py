@@ -24,9 +24,21 @@ def convert(source: Path, target: Path, bits: int, config: dict[str, Any]) -> No
     """
     package = "mlx_vlm" if "vision_config" in config else "mlx_lm"
     argv = [sys.executable, "-m", package, "convert", "--hf-path", str(source), "--mlx-path", str(target)]
+    done = run_converter([*argv, "-q", "--q-bits", str(bits)])
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise PullError(f"The conversion failed: {last}", ExitCode.MODEL)
+
+
+def run_converter(argv: list[str]) -> subprocess.CompletedProcess[str]:
+    """A converter in a process of its own, off the network, to its end.
+
+    Raises:
+        PullError: it did not end in time.
+    """
     try:
-        done = subprocess.run(
-            [*argv, "-q", "--q-bits", str(bits)],
+        return subprocess.run(
+            argv,
             cwd=ROOT,
             env=foreign_environment(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1"),
             stdin=subprocess.DEVNULL,
@@ -37,6 +49,3 @@ def convert(source: Path, target: Path, bits: int, config: dict[str, Any]) -> No
         )
     except subprocess.TimeoutExpired:
         raise PullError(f"The conversion did not finish within {_DEADLINE_S / 3600:g} hours.") from None
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise PullError(f"The conversion failed: {last}", ExitCode.MODEL)

@@ -168,7 +168,7 @@ function grow(turn, event, began, first) {
 
 function fill(element, turn) {
   element.replaceChildren(
-    turn.reasoning ? make("details", {}, make("summary", {}, word("thinking")), make("p", {}, turn.reasoning)) : null ?? "",
+    turn.reasoning ? make("details", {}, make("summary", {}, word("thinking")), make("p", {}, turn.reasoning)) : "",
     ...(turn.files ?? []).map((file) => (file.type.startsWith("image/") ? make("img", { src: file.url, alt: file.name }) : make("p", { class: "dim" }, file.name))),
     ...(turn.role === "assistant" ? render(turn.text) : [make("p", {}, turn.text)]),
     ...turn.calls?.map((call) => make("pre", {}, `${word("call")}: ${call.name}(${call.arguments})`)) ?? [],
