@@ -6,6 +6,7 @@ Pure; owner thread. `sections` reads what stands between the marks of calls, `ch
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 
 from src.engine.backend import Pieces
 from src.engine.families.formats import Bare, Language
@@ -13,6 +14,7 @@ from src.engine.families.marks import Flow, Marks
 from src.engine.families.sections import Calls, Parse, Section, section
 
 _NOTHING = Pieces()
+_LANGUAGES = 64  # whose marks are kept: a process speaks a few
 
 
 class _In(Enum):
@@ -33,7 +35,7 @@ class MarkedReader:
         self._tools, self._thinking = language.tools, language.reasoning
         self._calls = calls
         self._parse = parse
-        self._marks, self._inner = _marks(language), Marks(all_marks(language))
+        self._marks, self._inner = _marks(language)
         self._in = _In.THINKING if thinking else _In.ANSWER
         self._flows = {_In.ANSWER: Flow(joint), _In.THINKING: Flow("\n")}
         self._bare: Bare | None = self._tools.bare if self._tools is not None and parse is not None else None
@@ -141,13 +143,14 @@ class MarkedReader:
         return _In.ANSWER if ends else self._in
 
 
-def _marks(language: Language) -> dict[_In, Marks]:
-    """The marks that mean something in each place; one that ends what never began is left out."""
+@lru_cache(_LANGUAGES)
+def _marks(language: Language) -> tuple[dict[_In, Marks], Marks]:
+    """The marks that mean something in each place, one that ends what never began left out; and all there are."""
     tools, thinking = language.tools, language.reasoning
     within = [tools.start, tools.end] if tools is not None else []
     about = [thinking.start, thinking.end] if thinking is not None else []
     own = Marks([*within, *about, *language.hidden])
-    return {_In.ANSWER: own, _In.THINKING: own, _In.CALLS: Marks(within)}
+    return {_In.ANSWER: own, _In.THINKING: own, _In.CALLS: Marks(within)}, Marks(all_marks(language))
 
 
 def all_marks(language: Language) -> list[str]:
