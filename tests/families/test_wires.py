@@ -21,7 +21,7 @@ from src.api.openai.schemas import ChatCompletionRequest
 from src.api.openai.schemas_responses import ResponsesRequest
 from src.api.wire import Wire
 from src.engine.backend import Pieces
-from src.ipc.messages.chat import Delta, Finished, GenerateRequest, Timings, Usage
+from src.ipc.messages.chat import Delta, Finished, FinishReason, GenerateRequest, Timings, Usage
 from tests.families.cases import ONE, QUOTES, TWO, UNICODE, Call, Written
 from tests.families.test_reading import ANSWER, THOUGHT, every, leaks, parser
 
@@ -47,7 +47,7 @@ def events(written: Written, text: str, *, whole: bool, cut: bool = False) -> li
         found = one.push(token) + (one.flush() if at == len(text) - 1 or whole else Pieces())
         if found != Pieces():
             made.append(Delta((at,), found.text, reasoning=found.reasoning, calls=found.calls))
-    reason = "length" if cut else "tool_calls" if one.called else "stop"
+    reason: FinishReason = "length" if cut else "tool_calls" if one.called else "stop"
     return [*made, Finished(reason, Usage(1, len(text)), Timings(0, 0, 0))]
 
 

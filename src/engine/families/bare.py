@@ -17,11 +17,13 @@ def _growing(*parts: str) -> str:
 
 _NAME = ('"', *"name", '"', r"\s*", ":", r"\s*", '"', r"[\w.:/-]*", '"', r"\s*", ",", r"\s*", '"', r"\w*", '"')
 _TYPE = ('"', *"type", '"', r"\s*", ":", r"\s*", '"', *"function", '"', r"\s*", ",", r"\s*")
+_FUNCTOOLS = (*"functools", r"\s*", r"\[", r"\s*")
 JSON = Bare(
     re.compile(
         r'\s*\[?\s*\{\s*(?:"type"\s*:\s*"function"\s*,\s*)?"name"\s*:\s*"[\w.:/-]+"\s*,\s*"(?:parameters|arguments)"'
     ),
     re.compile(rf"\s*\[?\s*(?:\{{\s*(?:{_growing(*_NAME)}|{_growing(*_TYPE, *_NAME)}))?"),
 )
-PYTHON = Bare(re.compile(r"\s*\[\s*[A-Za-z_][\w.]*\("), re.compile(r"\s*(?:\[\s*(?:[A-Za-z_][\w.]*)?)?"))
+PYTHON = Bare(re.compile(r"\s*\[\s*[A-Za-z_][\w.-]*\("), re.compile(r"\s*(?:\[\s*(?:[A-Za-z_][\w.-]*)?)?"))
+FUNCTOOLS = Bare(re.compile(r"\s*functools\s*\[\s*\{"), re.compile(r"\s*" + _growing(*_FUNCTOOLS)))
 GLM4 = Bare(re.compile(r"\s*[\w.-]+\n\s*\{"), re.compile(r"\s*[\w.-]*(?:\n\s*)?"))

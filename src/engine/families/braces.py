@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+# models write line ends and tabs into strings as they are: JSON has them escaped
+_ESCAPES = {chr(code): json.dumps(chr(code))[1:-1] for code in range(32)}
+
 
 class Braces:
     """Follows an object to where its braces are balanced."""
@@ -17,12 +22,14 @@ class Braces:
         return self._in_string and not self._torn
 
     def take(self, text: str) -> tuple[str, str]:
-        """What of the text belongs to the object, and the rest."""
+        """What of the text belongs to the object, and the rest. A raw control character in a string is escaped."""
+        made: list[str] = []
         for at, character in enumerate(text):
+            made.append(_ESCAPES.get(character, character) if self._in_string else character)
             if self._ends(character):
                 self.closed = True
-                return text[: at + 1], text[at + 1 :]
-        return text, ""
+                return "".join(made), text[at + 1 :]
+        return "".join(made), ""
 
     def _ends(self, character: str) -> bool:
         if self._in_string:

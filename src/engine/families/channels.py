@@ -25,6 +25,8 @@ _IN_HEADER = Marks((_MESSAGE, *_BEGIN, *_END, "<|constrain|>"))
 _IN_BODY = Marks((*_BEGIN, *_END, _MESSAGE, "<|constrain|>"))
 _RECIPIENT = re.compile(r"\bto=([^\s<]+)")
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
+_FUNCTIONS = "functions."
+_NULL = "null"
 _THINKING = ("analysis", "self")
 # what a header may begin with where its marks are not
 _HEADER_WORDS = ("assistant", "to=")
@@ -61,6 +63,7 @@ class ChannelReader:
         self._header = ""
         self._first = True
         self._arguments = False  # some were told
+        self._unsure = ""  # they may be `null`
         self._held = ""
 
     @property
@@ -95,9 +98,17 @@ class ChannelReader:
             return Pieces(reasoning=self._thought.take(text))
         if self._body is _Body.ANSWER:
             return self._inner.push(text)
-        text = text if self._arguments else text.lstrip()
-        self._arguments = self._arguments or bool(text)
-        return Pieces(calls=self._calls.more(text))
+        return Pieces(calls=self._calls.more(self._argued(text)))
+
+    def _argued(self, text: str) -> str:
+        """What of a call's arguments may be told: what may become `null` is held, and is an empty object."""
+        if self._arguments:
+            return text
+        self._unsure = (self._unsure + text).lstrip()
+        if _NULL.startswith(self._unsure.rstrip()):
+            return ""
+        text, self._unsure, self._arguments = self._unsure, "", True
+        return text
 
     def _headed(self, text: str) -> Pieces:
         """A header grows; an answer that begins without one is an answer."""
@@ -126,16 +137,20 @@ class ChannelReader:
         recipient = _RECIPIENT.search(header)
         if self._body is not _Body.CALL or recipient is None:
             return ()
-        self._arguments = False
-        return self._calls.begin(recipient[1].removeprefix("functions."))
+        self._arguments, self._unsure = False, ""
+        return self._calls.begin(recipient[1].removeprefix(_FUNCTIONS))
 
     def _kind(self, header: str) -> _Body:
         channel, recipient = _CHANNEL.search(header), _RECIPIENT.search(header)
-        if recipient is not None and self._names and recipient[1].removeprefix("functions.") in self._names:
+        if recipient is not None and self._is_tool(recipient[1]):
             return _Body.CALL
         of = recipient[1] if recipient is not None and channel is None else channel[1] if channel is not None else ""
         foreign = recipient is not None and channel is not None  # a tool that nobody offers here
         return _Body.THINKING if of in _THINKING or foreign else _Body.ANSWER
+
+    def _is_tool(self, recipient: str) -> bool:
+        """One of the client's, also one that it does not offer: that is the client's to see, as with other families."""
+        return bool(self._names) and (recipient in self._names or recipient.startswith(_FUNCTIONS))
 
     def _end(self, *, cut: bool = False) -> Pieces:
         """The message is over; a call without arguments has none."""

@@ -42,7 +42,8 @@ class Tools:
 
     `start` and `end` stand around some; without an `end` they go to the answer's. `parse` reads what is between, or
     names the module of a library that does. `inner`: marks between them. `signs`: one group of them in a template
-    means this format. `forms` has how a call that must be made is written.
+    means this format. `call`: what one begins with, where models leave `start` away. `forms` has how a call that must
+    be made is written.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Tools:
     signs: tuple[tuple[str, ...], ...] = ()
     tokens: tuple[str, ...] = ()
     bare: Bare | None = None
+    call: str = ""
     arguments: Arguments = "object"
     ids: Ids = "any"
 

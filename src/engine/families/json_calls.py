@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ _NAMES = ("name", "tool_name", "function", "recipient_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "input")
 _BETWEEN = re.compile(r"[\s,;\[\]]*")
 _WRONG_ESCAPE = re.compile(r'\\(?!["\\/bfnrtu])')
+_SINGLE = re.compile(r"\s*\[?\s*\{\s*'")
+_FENCE = re.compile(r"\A[\s`]*(?:json\b)?\s*|[\s`]+\Z")
 _DECODER = json.JSONDecoder(strict=False)
 _NULL = re.compile(r"\s*null\b")
 
@@ -18,7 +21,8 @@ _NULL = re.compile(r"\s*null\b")
 def objects(text: str, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """`{"name": …, "arguments": {…}}`, some of them, in a list or not; the fields' other names are known, too."""
     del tools
-    return [_call(found) for found in _values(text)]
+    text = _FENCE.sub("", text)
+    return [_call(found) for found in (_python(text) if _SINGLE.match(text) else _values(text))]
 
 
 def keyed(text: str, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -35,6 +39,15 @@ def _values(text: str) -> Iterator[dict[str, Any]]:
             raise ValueError("a call is an object")
         yield value
         at = _begin(text, at)
+
+
+def _python(text: str) -> list[dict[str, Any]]:
+    """Objects as Python shows them: what a small model writes that has seen few calls."""
+    try:
+        found = ast.literal_eval(text.strip())
+    except (SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+    return found if isinstance(found, list) else [found]
 
 
 def _begin(text: str, at: int) -> int:

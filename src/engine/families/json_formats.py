@@ -6,6 +6,7 @@ After the templates and parsers that the models' makers publish (docs/families.m
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from src.engine.families import bare, json_calls, pythonic
 from src.engine.families.formats import Growth, Tools
@@ -15,7 +16,7 @@ _QUOTED = r'"((?:[^"\\]|\\.)+)"'
 _FIELD = r'"\w+"\s*:\s*(?:"[^"]*"|null|\d+)'
 _JSON = Growth(
     re.compile(
-        rf'(?:\s*,\s*{_FIELD}\s*\}})?[\s\[\],;}}]*\{{\s*(?:"(?:tool_call_id|type|id)"\s*:\s*"[^"]*"\s*,\s*)?'
+        rf'(?:\s*functools)?(?:\s*,\s*{_FIELD}\s*\}})?[\s\[\],;}}]*\{{\s*(?:"(?:tool_call_id|type|id)"\s*:\s*"[^"]*"\s*,\s*)?'
         rf'"(?:name|tool_name)"\s*:\s*{_QUOTED}\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{{)'
     )
 )
@@ -24,7 +25,7 @@ _KIMI = re.compile(
     r"\s*(?:<\|tool_call_end\|>)?\s*(?:<\|tool_call_begin\|>)?\s*(?:functions\.)?([^\s:<]+):\d+\s*"
     r"<\|tool_call_argument_begin\|>\s*(?=\{)"
 )
-_MISTRAL = re.compile(r"[\s,]*(?:\[TOOL_CALLS\])?\s*([\w.-]+)\s*(?:\[CALL_ID\]\s*\w+\s*)?\[ARGS\]\s*(?=\{)")
+_MISTRAL = re.compile(r"[\s,]*(?:\[TOOL_CALLS\])?\s*([\w.-]+)\s*(?:\[CALL_ID\]\s*\w+\s*)?(?:\[ARGS\])?\s*(?=\{)")
 _DEEPSEEK = re.compile(
     r"[\s`]*(?:<｜tool▁call▁end｜>)?\s*(?:<｜tool▁call▁begin｜>)?\s*(?:function<｜tool▁sep｜>(?=\S+\s+```))?([^\s<`]+)\s*"
     r"(?:<｜tool▁sep｜>|```json)\s*(?=\{)"
@@ -32,6 +33,13 @@ _DEEPSEEK = re.compile(
 _FUNCTIONARY = re.compile(r"\s*([\w.-]+)>\s*(?=\{)")
 _GLM4 = re.compile(r"\s*([\w.-]+)\n\s*(?=\{)")
 _DEEPSEEK_INNER = ("<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>")
+
+
+def _mistral(text: str, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A list of objects, or names with arguments behind: models are newer or older than their templates."""
+    listed = text.lstrip()[:1] in ("[", "{") and "[ARGS]" not in text
+    return json_calls.objects(text, tools) if listed else Headed(_MISTRAL)(text, tools)
+
 
 FORMATS = (
     Tools(
@@ -51,6 +59,7 @@ FORMATS = (
         _DEEPSEEK_INNER,
         signs=(("<｜tool▁calls▁begin｜>", "```json"),),
         arguments="text",
+        call="<｜tool▁call▁begin｜>",
     ),
     Tools(
         "deepseek_v31",
@@ -62,6 +71,7 @@ FORMATS = (
         signs=(("<｜tool▁calls▁begin｜>",),),
         tokens=("<｜tool▁calls▁begin｜>",),
         arguments="text",
+        call="<｜tool▁call▁begin｜>",
     ),
     Tools(
         "kimi_k2",
@@ -72,18 +82,28 @@ FORMATS = (
         ("<|tool_call_begin|>", "<|tool_call_end|>", "<|tool_call_argument_begin|>"),
         signs=(("<|tool_calls_section_begin|>",),),
         ids="kimi",
+        call="<|tool_call_begin|>",
     ),
     Tools(
         "mistral",
         "[TOOL_CALLS]",
         "",
-        lambda text, tools: Headed(_MISTRAL)(text, tools) if "[ARGS]" in text else json_calls.objects(text, tools),
+        _mistral,
         Growth(re.compile(f"(?:{_MISTRAL.pattern})")),
         ("[ARGS]", "[CALL_ID]"),
         signs=(("[TOOL_CALLS]", "[ARGS]"),),
         ids="nine",
     ),
-    Tools("mistral_v3", "[TOOL_CALLS]", "", json_calls.objects, _JSON, signs=(("[TOOL_CALLS]",),), ids="nine"),
+    Tools(
+        "mistral_v3",
+        "[TOOL_CALLS]",
+        "",
+        _mistral,
+        _JSON,
+        ("[ARGS]", "[CALL_ID]"),
+        signs=(("[TOOL_CALLS]",),),
+        ids="nine",
+    ),
     Tools(
         "command",
         "<|START_ACTION|>",
@@ -115,9 +135,10 @@ FORMATS = (
         "phi4_mini",
         "<|tool_call|>",
         "<|/tool_call|>",
-        json_calls.objects,
+        lambda text, tools: json_calls.objects(text.lstrip().removeprefix("functools"), tools),
         _JSON,
         signs=(("<|tool_call|>", "<|/tool_call|>"), ("<|tool|>", "<|/tool|>")),
+        bare=bare.FUNCTOOLS,
     ),
     Tools("granite", "<|tool_call|>", "", json_calls.objects, _JSON, signs=(("<|tool_call|>",),)),
     Tools(

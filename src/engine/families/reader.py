@@ -35,7 +35,7 @@ class MarkedReader:
         self._tools, self._thinking = language.tools, language.reasoning
         self._calls = calls
         self._parse = parse
-        self._marks, self._inner = _marks(language)
+        self._marks, self._inner = _marks(language, offered=parse is not None)
         self._in = _In.THINKING if thinking else _In.ANSWER
         self._flows = {_In.ANSWER: Flow(joint), _In.THINKING: Flow("\n")}
         self._bare: Bare | None = self._tools.bare if self._tools is not None and parse is not None else None
@@ -131,11 +131,15 @@ class MarkedReader:
         elif self._in is not _In.CALLS:
             self._flows[self._in].pause()
         self._in = place
-        return undecided + closed
+        return undecided + closed + (self._called(mark) if self._begins_call(mark) else _NOTHING)
+
+    def _begins_call(self, mark: str) -> bool:
+        """A call without the mark of some: its own is part of what is read."""
+        return self._in is _In.CALLS and self._tools is not None and mark == self._tools.call
 
     def _behind(self, mark: str) -> _In:
         """Where the text behind a mark belongs."""
-        if self._tools is not None and mark == self._tools.start:
+        if self._tools is not None and mark in (self._tools.start, self._tools.call):
             return _In.CALLS
         if self._thinking is not None and mark == self._thinking.start:
             return _In.THINKING
@@ -144,12 +148,16 @@ class MarkedReader:
 
 
 @lru_cache(_LANGUAGES)
-def _marks(language: Language) -> tuple[dict[_In, Marks], Marks]:
-    """The marks that mean something in each place, one that ends what never began left out; and all there are."""
+def _marks(language: Language, *, offered: bool) -> tuple[dict[_In, Marks], Marks]:
+    """The marks that mean something in each place, one that ends what never began left out; and all there are.
+
+    With tools `offered`, marks of single calls stand outside of a section only by a slip.
+    """
     tools, thinking = language.tools, language.reasoning
     within = [tools.start, tools.end] if tools is not None else []
     about = [thinking.start, thinking.end] if thinking is not None else []
-    own = Marks([*within, *about, *language.hidden])
+    slips = [tools.call, *tools.inner] if tools is not None and offered else []
+    own = Marks([*within, *about, *language.hidden, *slips])
     return {_In.ANSWER: own, _In.THINKING: own, _In.CALLS: Marks(within)}, Marks(all_marks(language))
 
 

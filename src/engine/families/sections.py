@@ -22,7 +22,7 @@ from src.ipc.messages.chat import CallDelta
 
 # the calls in a text, names and arguments as JSON text; None when it cannot be read
 Parse = Callable[[str], list[tuple[str, str]] | None]
-_LAST = ("}", "}]", "null")  # what arguments end with
+_LAST = ("}", "}]", "null", ")", ")]")  # what arguments end with
 _BETWEEN = " \t\r\n[]{},;`"  # what of a section is no call, and says nothing
 # what an object may say of itself behind its arguments
 _REST = re.compile(r'\s*,\s*"\w+"\s*:\s*(?:"[^"]*"|null|\d+)\s*\}')
@@ -72,7 +72,7 @@ def reading(parse: Parser, tools: list[dict[str, Any]]) -> Parse:
 
 def _call(parsed: Any) -> tuple[str, str]:
     arguments = parsed.get("arguments", parsed.get("parameters", {}))
-    if arguments is None:
+    if arguments is None or arguments == "":
         arguments = {}
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     if not isinstance(parsed["name"], str) or not isinstance(json.loads(text), dict):

@@ -6,6 +6,7 @@ import json
 import re
 from typing import Any
 
+from src.engine.families import json_calls
 from src.engine.families.values import properties, typed
 
 _CDATA = re.compile(r"\s*<!\[CDATA\[(.*?)\]\]>\s*", re.DOTALL)
@@ -22,6 +23,8 @@ class Tagged:
         self._argument = re.compile(argument, re.DOTALL)
 
     def __call__(self, text: str, tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if text.lstrip()[:1] in ("{", "["):  # a model that has seen more of JSON
+            return json_calls.objects(text, tools)
         found = [self._read(call["name"].strip(), call["body"], tools) for call in self._call.finditer(text)]
         if not found or not all(call["name"] for call in found):
             raise ValueError("no call")
@@ -41,7 +44,12 @@ def _value(found: re.Match[str], schema: Any) -> Any:
     declared = found.groupdict().get("string")
     if declared == "true":
         return text
-    return json.loads(text, strict=False) if declared == "false" else typed(text, schema)
+    if declared == "false":
+        try:
+            return json.loads(text, strict=False)
+        except ValueError:
+            pass  # it is not what it says: a value that reads badly loses no call
+    return typed(text, schema)
 
 
 def _unwrapped(text: str) -> str:

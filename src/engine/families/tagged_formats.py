@@ -76,6 +76,7 @@ FORMATS = (
         _DSML_INNER,
         signs=(("DSML", "function_calls"),),
         arguments="text",
+        call="<｜DSML｜invoke",
     ),
     Tools(
         "deepseek_v4",
@@ -86,6 +87,7 @@ FORMATS = (
         _DSML_INNER,
         signs=(("DSML", "tool_calls>"),),
         arguments="text",
+        call="<｜DSML｜invoke",
     ),
     Tools(
         "step3",
@@ -103,6 +105,7 @@ FORMATS = (
         ),
         ("<｜tool_call_begin｜>", "<｜tool_call_end｜>", "<｜tool_sep｜>"),
         signs=(("<｜tool_calls_begin｜>",), ("steptml:invoke",)),
+        call="<｜tool_call_begin｜>",
     ),
     Tools(
         "seed_oss",
@@ -145,6 +148,7 @@ FORMATS = (
         Growth(None, re.compile(r"\s*<tool_call>\s*([^\s<{]+)\s*<tool_sep>"), "</arg_value>", "</tool_call>"),
         ("<tool_call>", "</tool_call>", "<tool_sep>"),
         signs=(("<tool_sep>", "<arg_key>"),),
+        call="<tool_call>",
     ),
     Tools(
         "glm4_moe",
@@ -173,6 +177,7 @@ FORMATS = (
             ("<tool_call>\n<function=",),
             ("<tool_call>", "<function=", "<parameter="),
         ),
+        call="<function=",
     ),
     Tools(
         "kimi_k3",
