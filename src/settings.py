@@ -488,6 +488,11 @@ class SupervisorSettings(BaseModel):
         le=3600,
         description="Seconds the requests of a recycled engine get before they move to the new one.",
     )
+    engine_standby: Literal["auto", "true", "false"] = Field(
+        "auto",
+        description="Keep a process that has imported the engine's libraries for the next start; auto does so for the"
+        " engine mlx while memory allows.",
+    )
     restart_backoff_max: float = Field(60.0, gt=0, le=3600, description="Longest back-off before a restart, seconds.")
     restart_free: int = Field(3, ge=0, le=100, description="Restarts per minute without back-off.")
     crash_limit: int = Field(8, ge=1, le=1000, description="Crashes within CRASH_WINDOW that open the circuit breaker.")

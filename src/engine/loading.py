@@ -35,6 +35,24 @@ def load(model: str, settings: Settings, progress: LoadMeter) -> Backend:
     return load_lm(model, settings, library, progress)
 
 
+def rehearse(model: str, settings: Settings) -> None:
+    """Import what the engine mlx needs for a model, and open it without reading its weights.
+
+    Raises whatever a checkpoint makes a loader raise.
+    """
+    blas.preload(settings.blas_library)
+    if _reads_images(model, settings):
+        from src.engine.mlx import vlm  # noqa: F401  # the import is the point
+    from src.engine.mlx import lm  # noqa: F401  # likewise
+    from src.engine.mlx.text.opening import open_tokenizer
+    from src.engine.mlx.weights import load_text
+
+    if selection.model_format(model, settings.models_path) != "gguf":
+        folder = checkpoint.locate(model, settings.models_path)
+        open_tokenizer(folder)
+        load_text(folder)
+
+
 def _reads_images(model: str, settings: Settings) -> bool:
     """GGUF files are read as text models."""
     if selection.model_format(model, settings.models_path) == "gguf":

@@ -1,4 +1,5 @@
-"""The engine process, `python -m src.engine.main --model NAME`: one model, MLX on the main thread, I/O on another.
+"""The engine process, `python -m src.engine.main --model NAME` (or `--standby`, which is told the name later): one
+model, MLX on the main thread, I/O on another.
 
 Started by the supervisor. It ends by itself when its parent does, and on a failed step: a process that failed once is
 replaced, not repaired. SIGTERM ends it after the step; SIGUSR1 when nothing is left to do, for another has taken over.
@@ -18,7 +19,7 @@ from typing import NoReturn
 from loguru import logger
 
 from src import logs, selection
-from src.engine import loading
+from src.engine import loading, standby
 from src.engine.backend import Backend
 from src.engine.progress import LoadMeter
 from src.engine.revision import FilesChanged
@@ -39,11 +40,7 @@ _WARM_UP_PROMPT = list(range(1, 9))  # ids every vocabulary has
 
 
 def main(argv: list[str]) -> ExitCode:
-    parser = argparse.ArgumentParser(prog="python -m src.engine.main")
-    parser.add_argument("--model", required=True, help="model name, as DEFAULT_MODEL takes it")
-    parser.add_argument("--beside", action="store_true", help="another serves it still: listen beside its socket")
-    parser.add_argument("--on-cpu", action="store_true", help="compute there whatever DEVICE_TYPE says, and tell")
-    options = parser.parse_args(argv)
+    options = _parser().parse_args(argv)
     try:
         settings = load()
     except SettingsError as error:
@@ -51,11 +48,26 @@ def main(argv: list[str]) -> ExitCode:
         return ExitCode.CONFIG
     logs.configure("engine", settings, settings.level)
     faulthandler.enable()  # SIGABRT from the supervisor dumps all stacks
-    lifeline.watch(lambda: os._exit(ExitCode.PARENT_GONE))
     lifeline.die_with_parent()  # also while it hangs
+    if options.standby:
+        order = standby.wait_for_model(settings)
+        if order is None:
+            return ExitCode.PARENT_GONE
+        options = _parser().parse_args(order.arguments)
+    lifeline.watch(lambda: os._exit(ExitCode.PARENT_GONE))
     if options.on_cpu:
         settings = settings.model_copy(update={"device_type": "cpu"})
     return _serve(options.model, settings, beside=options.beside, fallback="cpu" if options.on_cpu else None)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m src.engine.main")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--model", help="model name, as DEFAULT_MODEL takes it")
+    which.add_argument("--standby", action="store_true", help="import everything and wait for a model's name")
+    parser.add_argument("--beside", action="store_true", help="another serves it still: listen beside its socket")
+    parser.add_argument("--on-cpu", action="store_true", help="compute there whatever DEVICE_TYPE says, and tell")
+    return parser
 
 
 def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback | None) -> ExitCode:

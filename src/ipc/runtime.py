@@ -53,6 +53,11 @@ def ocr_socket(directory: Path) -> Path:
     return directory / "ocr.sock"
 
 
+def standby_socket(directory: Path) -> Path:
+    """Of the engine standby, until it is given a model."""
+    return directory / "standby.sock"
+
+
 def engine_socket(directory: Path, model: str) -> Path:
     """A model's socket: readable, of bounded length, without path separators, unique per model."""
     plain = re.sub(r"[^A-Za-z0-9._-]", "-", model)

@@ -94,6 +94,7 @@ class Child:
         self._standby: Standby | None = None
         self._draining: set[asyncio.Task[None]] = set()  # of processes that a standby has replaced
         self._process: Process | None = None
+        self._released: Process | None = None
         self._health: Health | None = None
         self._detail: str | None = None
         self._started_at = self._ready_at = self._answered_at = 0.0
@@ -119,6 +120,14 @@ class Child:
         if self._desired == "run":
             self._desired = "restart"
             self._interrupt()
+
+    def release(self) -> Process | None:
+        """Give the process away if it is ready; `run` then returns without stopping it."""
+        if self.state != "ready" or self._desired != "run":
+            return None
+        self._released = self._process
+        self.stop()
+        return self._released
 
     def signal(self, number: int) -> None:
         """Send a signal to the process (not to its group) if it is ready."""
@@ -180,7 +189,8 @@ class Child:
             return None
         finally:
             self._process = self._health = None
-        process.kill_group()  # orphans: workers of a dead master or broker
+        if process is not self._released:
+            process.kill_group()  # orphans: workers of a dead master or broker
         return end
 
     async def _supervise(self, process: Process) -> End | None:
@@ -195,7 +205,8 @@ class Child:
             await self._abort(process, fault.end.detail)
             return fault.end
         except (_Interrupted, _DueForRecycle):
-            await self._stop_gracefully(process)
+            if process is not self._released:
+                await self._stop_gracefully(process)
         finally:
             probe.close()
         return None

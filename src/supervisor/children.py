@@ -13,8 +13,8 @@ from src.ipc.messages.status import ChildState, ChildStatus, Health
 from src.settings import SupervisorSettings
 from src.supervisor import watchdog
 from src.supervisor.child import Child
-from src.supervisor.launcher import ProcessLauncher
-from src.supervisor.specs import ChildSpec
+from src.supervisor.launcher import Process, ProcessLauncher
+from src.supervisor.specs import STANDBY, ChildSpec
 
 
 class Children:
@@ -54,8 +54,22 @@ class Children:
             self._past[name] = child.status().restarts
         self._tasks.pop(name, None)
 
+    def release(self, name: str) -> Process | None:
+        """Give a ready child's process away and drop the child, except its restart counters."""
+        process = self._children[name].release() if name in self._children else None
+        if process is not None:
+            self._past[name] = self._children.pop(name).status().restarts
+        return process
+
     def in_state(self, name: str, state: ChildState) -> bool:
         return name in self._children and self._children[name].state == state
+
+    def kind_in_state(self, kind: str, state: ChildState) -> bool:
+        """Whether a child of this kind that serves requests is in this state."""
+        children = self._children.values()
+        return any(
+            child.spec.kind == kind and child.state == state and child.spec.name != STANDBY for child in children
+        )
 
     def signal(self, name: str, number: int) -> None:
         self._children[name].signal(number)
@@ -89,8 +103,9 @@ class Children:
         return watchdog.overdue(child.heartbeat_age() for child in self._children.values())
 
     def all_in(self, *states: ChildState) -> bool:
-        """Whether all are in one of these states; stopped children do not count."""
-        return all(child.state in (*states, "stopped") for child in self._children.values())
+        """Whether all are in one of these states; stopped children do not count, nor the engine standby."""
+        served = (child for child in self._children.values() if child.spec.name != STANDBY)
+        return all(child.state in (*states, "stopped") for child in served)
 
     def restart(self, name: str) -> bool:
         """Replace a child, or start it now if it is in backoff; False for an unknown name."""
@@ -100,9 +115,9 @@ class Children:
         return True
 
     def restart_kind(self, kind: str) -> None:
-        """Replace all children of a kind: what stands before the colon of an engine's name."""
-        for name, child in self._children.items():
-            if name.partition(":")[0] == kind:
+        """Replace all children of a kind."""
+        for child in self._children.values():
+            if child.spec.kind == kind:
                 child.restart()
 
     async def drain(self) -> None:

@@ -20,6 +20,9 @@ class Process(Protocol):
     exited: asyncio.Future[int]
 
     def signal(self, number: int) -> None: ...
+    def write(self, data: bytes) -> None:
+        """To its standard input. Raises OSError."""
+
     def kill_group(self) -> None: ...
 
 

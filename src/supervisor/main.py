@@ -40,6 +40,7 @@ from src.settings import (
 from src.supervisor import control, instance, lock, port, specs
 from src.supervisor.child import Child
 from src.supervisor.children import Children
+from src.supervisor.engine_standby import StandbyKeeper, StandbyLauncher
 from src.supervisor.engines import EngineProcesses
 from src.supervisor.gpus import Gpus
 from src.supervisor.janitor import Janitor
@@ -55,6 +56,7 @@ _PORT_WAIT_S = 5.0  # after a supervisor was killed, its web needs time to exit
 _PARENT_CHECK_S = 0.5
 _RUNTIME_CHECK_S = 0.5
 _RELOAD_S = 1.0
+_STANDBY_CHECK_S = 0.5
 _WATCHDOG_S = 5.0
 _LOG_ROTATION_S = 30.0
 _READINGS_S = 30.0
@@ -80,7 +82,8 @@ def run(
             _no_core_dumps()
             wanted = table or specs.service(settings, directory, with_web=with_web)
             keeper = RuntimeKeeper(directory, held)
-            return asyncio.run(_serve(settings, directory, wanted, _Options(with_web, reload, lifeline, keeper)))
+            options = _Options(with_web, reload, lifeline, keeper, standby=table is None)
+            return asyncio.run(_serve(settings, directory, wanted, options))
     except SettingsError as error:  # a required GPU is missing
         logger.error("{}", error)
         return ExitCode.CONFIG
@@ -101,6 +104,7 @@ class _Options:
     reload: bool
     lifeline: int | None
     keeper: RuntimeKeeper | None = None
+    standby: bool = False
 
 
 def _no_core_dumps() -> None:
@@ -131,12 +135,15 @@ class Supervisor:
         held = {WEB_FD: str(listen_fd())} if listen_fd() is not None else {}
         self._gpus = Gpus(settings)
         changes = {SUPERVISED: "1"} | debug | held | self._gpus.environment
+        launcher = StandbyLauncher(LocalLauncher(lambda kind: process_environment(kind, settings, **changes)))
         self._children = Children(
-            LocalLauncher(lambda kind: process_environment(kind, settings, **changes)),
+            launcher,
             settings,
             on_change=self._on_child_change,
             on_fault=lambda: self._request_stop(ExitCode.FAILURE),
         )
+        self._standby = StandbyKeeper(self._children, settings, directory, launcher.free_bytes)
+        launcher.take = self._standby.take
         self.models = ModelTable(
             settings,
             EngineProcesses(self._children, settings, directory),
@@ -221,6 +228,8 @@ class Supervisor:
         reconciler.add_done_callback(self._on_reconcile_ended)
         self._tasks.append(reconciler)
         self._every(_WATCHDOG_S, self._feed_watchdog)
+        if self._options.standby:
+            self._every(_STANDBY_CHECK_S, self._check_standby)
         if self._options.keeper is not None:
             self._every(_RUNTIME_CHECK_S, self._runtime_check(self._options.keeper))
         sampler = Sampler(self._settings.log_path if self._settings.enable_log_file else ROOT)
@@ -353,6 +362,10 @@ class Supervisor:
         ocr = self._children.status_of(specs.OCR)
         load = ocr.health.ocr if ocr is not None and ocr.health is not None else None
         return load is not None and load.busy + load.waiting > load.background
+
+    def _check_standby(self) -> None:
+        if self._startup_done and not self._stopping.is_set():
+            self._standby.check()
 
     def _feed_watchdog(self) -> None:
         if overdue := self._children.overdue():

@@ -79,6 +79,12 @@ class LocalProcess:
     def signal(self, number: int) -> None:
         self._popen.send_signal(number)
 
+    def write(self, data: bytes) -> None:
+        if self._popen.stdin is None:
+            raise BrokenPipeError("it has no standard input")
+        self._popen.stdin.write(data)
+        self._popen.stdin.flush()
+
     def kill_group(self) -> None:
         # already exited; macOS returns "not permitted" for a group of zombies
         with suppress(ProcessLookupError, PermissionError):

@@ -10,7 +10,8 @@ from pathlib import Path
 from src.ipc import runtime
 from src.settings import ProcessKind, Settings, listen_fd
 
-ENGINE, OCR = "engine", "ocr"
+ENGINE, OCR, STANDBY = "engine", "ocr", "standby"
+_ENGINE_COMMAND = (sys.executable, "-m", "src.engine.main")
 
 # gunicorn kills its workers itself at GRACEFUL_TIMEOUT; the supervisor waits a little longer
 _WEB_MARGIN_S = 5.0
@@ -40,7 +41,7 @@ class ChildSpec:
     @property
     def kind(self) -> ProcessKind:
         """The kind of process, which selects its settings."""
-        if self.model is not None or self.name.partition(":")[0] == ENGINE:
+        if self.model is not None or self.name.partition(":")[0] in (ENGINE, STANDBY):
             return "engine"
         return "ocr" if self.name == OCR else "web"
 
@@ -87,7 +88,7 @@ def engine_name(model: str) -> str:
 def engine(settings: Settings, directory: Path, model: str) -> ChildSpec:
     return ChildSpec(
         name=engine_name(model),
-        argv=(sys.executable, "-m", "src.engine.main", "--model", model),
+        argv=(*_ENGINE_COMMAND, "--model", model),
         address=runtime.engine_socket(directory, model),
         stop_order=2,
         stop_grace_s=settings.stop_timeout,
@@ -95,6 +96,24 @@ def engine(settings: Settings, directory: Path, model: str) -> ChildSpec:
         model=model,
         without_gpu=("--on-cpu",) if settings.gpu_fallback == "cpu" else None,
     )
+
+
+def engine_standby(settings: Settings, directory: Path) -> ChildSpec:
+    """An engine process without a model: `engine_arguments` make it any model's."""
+    return ChildSpec(
+        name=STANDBY,
+        argv=(*_ENGINE_COMMAND, "--standby"),
+        address=runtime.standby_socket(directory),
+        stop_order=2,
+        stop_grace_s=settings.stop_timeout,
+        stream="model",
+    )
+
+
+def engine_arguments(spec: ChildSpec) -> tuple[str, ...] | None:
+    """What an engine's command line says beside the program; None for another program, or behind a launcher."""
+    length = len(_ENGINE_COMMAND)
+    return spec.argv[length:] if spec.model is not None and spec.argv[:length] == _ENGINE_COMMAND else None
 
 
 def _ocr(settings: Settings, directory: Path) -> ChildSpec:

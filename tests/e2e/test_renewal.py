@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +46,21 @@ def test_nobody_notices_a_renewal() -> None:
         assert {text(future.result(timeout=30)) for future in streams} == {("abcdefghijklmnopqrstuvwxyz" * 4)[:100]}
         assert longest < 1.0  # an engine takes about a second to start
         assert number_running(running) == 0
+
+
+def test_a_crash_costs_no_import() -> None:
+    """ENGINE_STANDBY: the next engine is the process that waited for it, and streams go on there."""
+    with service(**_FAKE, engine_standby="true") as running, ThreadPoolExecutor(2) as crowd:
+        until(lambda: running.status().get("standby", {}).get("state") == "ready")
+        waiting = running.pid("standby")
+        both = [crowd.submit(stream, running, "fake:count=100 fake:delay=0.02") for _ in range(2)]
+        until(lambda: number_running(running) == 2)
+        os.kill(running.pid("engine"), signal.SIGKILL)
+        assert {len(text(future.result(timeout=30))) for future in both} == {100}
+        assert running.pid("engine") == waiting
+        until(lambda: running.status().get("standby", {}).get("state") == "ready")
+        assert running.pid("standby") != waiting
+        assert running.get("/readyz")[0] == 200
 
 
 def test_an_answer_longer_than_the_grace_moves_on() -> None:

@@ -132,7 +132,7 @@ def _not_ready(status: SystemStatus | None, default_model: str) -> dict[str, str
     reasons = {
         child.name: _why(child)
         for child in status.children
-        if child.name not in (*engines, "web") and child.state != "ready"
+        if child.name not in (*engines, "web", "standby") and child.state != "ready"
     }
     for model in status.models:
         child = status.child(model.child)

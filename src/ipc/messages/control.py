@@ -58,6 +58,12 @@ class MoveWeights(Message, frozen=True):
     to: Literal["cpu", "gpu"]
 
 
+class ServeModel(Message, frozen=True):
+    """To an engine standby, on its standard input: become the engine that these arguments of the command line name."""
+
+    arguments: tuple[str, ...]
+
+
 class TrimRequest(Message, frozen=True):
     """Clear an engine's caches; the reply is `Accepted`."""
 

@@ -27,6 +27,7 @@ from src.ipc.messages.control import (
     PauseBackground,
     Ping,
     RestartRequest,
+    ServeModel,
     SetIdleTimeout,
     StatusRequest,
     StopRequest,
@@ -70,6 +71,7 @@ AnyMessage = (
     | SetIdleTimeout
     | PauseBackground
     | MoveWeights
+    | ServeModel
     | TrimRequest
     | StopRequest
     | Accepted

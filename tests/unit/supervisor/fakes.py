@@ -34,6 +34,7 @@ class FakeProcess:
         self.hangs = False
         self.barren = False
         self.signals: list[tuple[float, str]] = []
+        self.written: list[bytes] | None = []  # what it was sent; None: its standard input is closed
         self._deaf = deaf
         self._undying = undying
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -46,6 +47,11 @@ class FakeProcess:
         self._note(signal.Signals(number).name)
         if not self._deaf and number in (signal.SIGTERM, signal.SIGABRT):
             self.exit(0 if number == signal.SIGTERM else -number)
+
+    def write(self, data: bytes) -> None:
+        if self.written is None:
+            raise BrokenPipeError
+        self.written.append(data)
 
     def kill_group(self) -> None:
         self._note("SIGKILL group")
