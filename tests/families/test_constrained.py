@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from llguidance import LLTokenizer
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from src.engine.backend import Pieces
 from src.engine.families.forms import FORMS
@@ -125,15 +126,56 @@ def test_harmony_thinks_before_a_call_and_before_an_answer_of_a_form() -> None:
     assert (found.text, found.reasoning) == ('{"a":1}', "Let me see.")
 
 
-def test_a_strict_tool_that_may_be_called_keeps_to_its_schema() -> None:
+STRICT = (Tool("weather", None, json.dumps(SCHEMA), strict=True), Tool("stop"))
+# a call's mark is a sure sign in all but these: Llama's JSON has none, Functionary's stands before answers too
+SURE = [each for each in FORMED if format_of(each) not in ("llama3_json", "functionary", "harmony")]
+
+
+@pytest.mark.parametrize("written", SURE, ids=lambda each: each.family)
+def test_a_strict_tool_that_may_be_called_keeps_to_its_schema(written: Written) -> None:
     """As soon as a call begins; other tools' arguments stay free, and so does all text."""
-    hermes = next(each for each in WRITTEN if each.family == "hermes")
-    strict = (Tool("weather", None, json.dumps(SCHEMA), strict=True), Tool("stop"))
-    request = asking(ToolChoice(), strict)
-    assert accepts(hermes, request, "Sure. " + text_of(hermes, [ONE, TWO]))
-    assert accepts(hermes, request, "No.")
-    assert accepts(hermes, request, hermes.calls([("stop", {"any": 1})]))
-    assert not accepts(hermes, request, hermes.calls([("weather", {"days": "x"})]))
+    request = asking(ToolChoice(), STRICT)
+    good = text_of(written, [ONE])
+    assert accepts(written, request, "No.")
+    assert accepts(written, request, good), good
+    assert accepts(written, request, "Sure. " + text_of(written, [ONE, TWO]))
+    assert accepts(written, request, written.calls([("stop", {"any": 1})]).replace(', "id": "abcDEF123"', ""))
+    for bad in (good.replace("3", "x"), good.replace("days", "daze"), good.replace("weather", "unheard")):
+        assert not accepts(written, request, "Sure. " + bad), bad
+
+
+def _special(marks: tuple[str, ...]) -> tuple[LLTokenizer, Tokenizer]:
+    """Bytes, and marks that no text spells."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = Tokenizer(models.BPE(vocab={symbol: at for at, symbol in enumerate(alphabet)}, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in ("<eos>", *marks)])
+    return LLTokenizer(made.to_str(), eos_token=made.token_to_id("<eos>")), made
+
+
+@pytest.mark.parametrize("family", ["harmony", "deepseek", "kimi-k2", "mistral", "command", "internlm"])
+def test_where_marks_are_tokens(family: str) -> None:
+    """Which no text spells: what is no call may hold all of them but the one that begins it."""
+    written = next(each for each in FORMED if each.family == family)
+    tools = language(written).tools
+    assert tools is not None
+    others = ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|START_RESPONSE|>", "<|plugin|>")
+    split = ("<|action_start|>",) if family == "internlm" else (tools.start,)
+    known, encoder = _special(tuple({mark for mark in (*split, tools.end, *tools.inner, *others) if mark}))
+    grammar = Grammars(known, 1 << 18, None, tools).of(asking(ToolChoice(), STRICT))
+    assert grammar is not None
+
+    def takes(text: str) -> bool:
+        matcher, ids = grammar.start([]).wrapped, encoder.encode(text).ids
+        return bool(matcher.try_consume_tokens(ids) == len(ids) and matcher.is_accepting())
+
+    good = text_of(written, [ONE])
+    said = "<|channel|>analysis<|message|>T<|end|><|start|>assistant" if family == "harmony" else "<|START_RESPONSE|>T"
+    assert takes(said)
+    assert takes(said + good), good
+    for bad in (good.replace("3", "x"), good.replace("weather", "unheard")):
+        assert not takes(said + bad), bad
 
 
 def test_a_strict_schema_that_cannot_be_kept_is_left_to_the_model() -> None:

@@ -18,6 +18,7 @@ from src.ipc.messages.chat import Tool
 _MAX_CALLS = 8
 _TEXT = r"TEXT: /(.|\n)*/"
 _FINAL = "<|channel|>final<|message|>"
+_PART = re.compile(r"<[^<>]+>")
 _SPACE = r"/[ \t\n]{0,4}/"
 # of a string that stands as it is, between marks, a grammar can keep no more than what it may be
 _FREE = frozenset(("type", "description", "title", "default", "examples"))
@@ -44,7 +45,7 @@ def required(
     form: CallForm, tools: Sequence[Tool], schema: Schema, mark: Mark, marks: Sequence[str], *, parallel: bool
 ) -> str:
     """A Lark grammar of one call or more; raises `Unwritable`."""
-    writer = _Writer(form, schema, mark, marks)
+    writer = Writer(form, schema, mark, marks)
     calls = [writer.call(number, tool) for number, tool in enumerate(tools)]
     more = "" if form.single or not parallel else f" ({writer.text(form.between)} call){{0,{_MAX_CALLS - 1}}}"
     whole = f"{_SPACE} {writer.text(form.open)} call{more} {writer.text(form.close)}"
@@ -54,7 +55,7 @@ def required(
 
 def answer(form: CallForm, expression: str, mark: Mark, marks: Sequence[str]) -> str:
     """A Lark grammar of an answer that follows an expression, in a message of its own."""
-    writer = _Writer(form, _nothing, mark, marks)
+    writer = Writer(form, _nothing, mark, marks)
     return "\n".join(
         [f"start: {writer.thought()} {writer.text(_FINAL)} answer", f"answer: {expression}", _TEXT, *writer.rules]
     )
@@ -67,19 +68,18 @@ def _nothing(schema: str, param: str) -> str:
 
 
 def marks_of(tools: Tools) -> tuple[str, ...]:
-    """Whatever of a format may be a token of its own."""
+    """Whatever of a format may be a token of its own, the parts of a mark that is made of two as well."""
     own = ("<|channel|>", "<|message|>", "<|constrain|>", "<|start|>", "<|end|>", "<|call|>")
-    return tuple(
-        mark for mark in (tools.start, tools.end, *tools.inner, *(own if tools.name == "harmony" else ())) if mark
-    )
+    given = (tools.start, tools.end, *tools.inner, *(own if tools.name == "harmony" else ()))
+    parts = (part for mark in (tools.start, tools.end) for part in _PART.findall(mark))
+    return tuple(dict.fromkeys(mark for mark in (*given, *parts) if mark))
 
 
-class _Writer:
+class Writer:
     """Turns a form's texts into Lark expressions."""
 
     def __init__(self, form: CallForm, schema: Schema, mark: Mark, marks: Sequence[str]) -> None:
-        self._form = form
-        self._schema = schema
+        self._form, self._schema = form, schema
         self._mark = mark
         known = sorted((each for each in marks if mark(each).startswith("<[")), key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
@@ -98,7 +98,7 @@ class _Writer:
         if not self._form.key:
             self.rules.append(f"arguments{number}: {arguments(tool, self._schema)}")
             return f"call{number}: {before} arguments{number} {after}"
-        return f"call{number}: {before} {' '.join(self._values(number, tool))} {after}"
+        return f"call{number}: {before} {' '.join(self.values(number, tool))} {after}"
 
     def text(self, text: str, **places: str) -> str:
         """A literal, its marks as tokens, its places filled; `{n}` is any number."""
@@ -121,7 +121,7 @@ class _Writer:
         """A text that an ordinary text ends does so where that comes first."""
         return "" if self.text(end).startswith("<[") else "[lazy]"
 
-    def _values(self, number: int, tool: Tool) -> Iterator[str]:
+    def values(self, number: int, tool: Tool) -> Iterator[str]:
         """Arguments in the schema's order, each between its marks; those that need not be may be left out."""
         schema = json.loads(tool.parameters)
         found = schema.get("properties", {})

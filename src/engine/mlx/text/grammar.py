@@ -22,7 +22,7 @@ from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask_par
 from src.engine.backend import has_formed_tools
 from src.engine.families.formats import Tools
 from src.engine.families.forms import CallForm
-from src.engine.mlx.text import constrained, tool_grammar
+from src.engine.mlx.text import chosen_calls, constrained, tool_grammar
 from src.engine.mlx.text.thinking import Gate, Thoughts
 from src.engine.mlx.text.tool_grammar import ToolMarks
 from src.errors import InvalidRequest, UnsupportedValue
@@ -141,17 +141,26 @@ class Grammars:
 
     def _chosen(self, request: GenerateRequest) -> LLMatcher | None:
         """For calls that the model may make, where it is known how it writes them."""
-        tools = self._tools
-        if tools is None or not tools.end or not has_formed_tools(request):
+        tools, own = self._tools, any(tool.input_format is not None for tool in request.tools)
+        if tools is None or not has_formed_tools(request):
             return None
-        marks = ToolMarks(tools.name, self._mark(tools.start), self._mark(tools.end))
         try:
-            lark = tool_grammar.chosen(request.tools, marks, _json_of)
+            lark = self._with_inputs(tools, request) if own else self._with_schemas(tools, request)
             return None if lark is None else self._compiled(lark, "tools")
         except UnsupportedValue:
-            if any(tool.input_format is not None for tool in request.tools):
+            if own:
                 raise
             return None  # clients call every tool strict: one that may be called is the model's matter then
+
+    def _with_schemas(self, tools: Tools, request: GenerateRequest) -> str | None:
+        return chosen_calls.chosen(tools, request.tools, _json_of, self._mark)
+
+    def _with_inputs(self, tools: Tools, request: GenerateRequest) -> str | None:
+        """Where a tool's input has a form of its own."""
+        if not tools.end:
+            return None
+        marks = ToolMarks(tools.name, self._mark(tools.start), self._mark(tools.end))
+        return tool_grammar.chosen(request.tools, marks, _json_of)
 
     def _mark(self, text: str) -> str:
         """A mark is a token of its own in most vocabularies: then no text spells it."""
