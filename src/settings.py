@@ -418,6 +418,12 @@ class FileSettings(BaseModel):
     batch_max_lines: int = Field(100_000, ge=1, le=10_000_000, description="Requests of one batch at most.")
     batch_line_kb: int = Field(4096, ge=1, le=1 << 20, description="Largest request of a batch, KiB.")
     batches_per_key: int = Field(100, ge=1, le=100_000, description="Unfinished batches of one key at most.")
+    background_responses_per_key: int = Field(
+        1000, ge=1, le=1_000_000, description="Unfinished background responses of one key at most."
+    )
+    response_ttl: float = Field(
+        2_592_000.0, ge=0, le=3_153_600_000, description="Seconds a background response is kept; 0 is for ever."
+    )
     file_upload_timeout: float = Field(
         600.0, ge=0, le=86400, description="Seconds that sending a file may take beyond BODY_TIMEOUT."
     )

@@ -117,6 +117,7 @@ GOOD = chat("good", "x")
         ({**GOOD, "custom_id": "b", "url": "/v1/embeddings"}, "mismatched_endpoint", 2),
         ({**GOOD, "custom_id": "b", "body": []}, "invalid_body", 2),
         (chat("b", "x", stream=True), "unsupported_value", 2),
+        (chat("b", "x", background=True), "unsupported_value", 2),
         (chat("b", "x", model="another"), "mismatched_model", 2),
         (chat("b", "x" * (2 << 10)), "line_too_large", 2),
     ],

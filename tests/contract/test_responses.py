@@ -153,7 +153,7 @@ def test_the_store_is_bounded(start_service: StartService) -> None:
         ({"input": "x", "prompt": {"id": "p"}}, "prompt"),
         ({"input": [{"type": "image_generation_call"}]}, "input"),
         ({"input": "x", "tools": [{"type": "web_search"}]}, "tools"),
-        ({"input": "x", "background": True}, "background"),
+        ({"input": "x", "background": "yes"}, "background"),
         ({"input": "x", "top_logprobs": 3}, "top_logprobs"),
         ({"input": "x", "max_output_tokens": 0}, "max_output_tokens"),
         ({"input": "x", "n": 2}, "n"),

@@ -1,4 +1,5 @@
-"""Batches on the real service: killed without a warning in the middle, paused, and through `run.py batch`."""
+"""Batches and background responses on the real service: killed without a warning in the middle, paused, cancelled, and
+through `run.py batch`."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -60,6 +62,22 @@ def until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
         time.sleep(0.05)
 
 
+def respond(running: Running, text: str) -> str:
+    body = {"input": text, "background": True}
+    return str(httpx.post(f"{running.url}/v1/responses", json=body, timeout=20).json()["id"])
+
+
+def response(running: Running, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{running.url}/v1/responses/{name}", timeout=20).json()
+    return found
+
+
+def events(running: Running, name: str, after: int = -1) -> Iterator[dict[str, Any]]:
+    where = f"{running.url}/v1/responses/{name}?stream=true&starting_after={after}"
+    with httpx.stream("GET", where, timeout=30) as stream:
+        yield from (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+
+
 def test_kill_9_loses_no_line_and_answers_none_twice(running: Running) -> None:
     """Every process of the service at once, in the middle of a batch."""
     name = begin(running, lines(24, "answer fake:delay=0.03"))
@@ -75,6 +93,36 @@ def test_kill_9_loses_no_line_and_answers_none_twice(running: Running) -> None:
     assert ended["request_counts"] == {"total": 24, "completed": 24, "failed": 0}
     output = running.get(f"/v1/files/{ended['output_file_id']}/content")[1].decode().splitlines()
     assert [json.loads(line)["custom_id"] for line in output] == [f"c{at}" for at in range(24)]
+
+
+def test_a_response_goes_on_after_kill_9(running: Running) -> None:
+    """Its stream is read on where it broke: every event comes once, and the text is whole."""
+    text = "0123456789" * 4
+    name, seen = respond(running, f"{text} fake:delay=0.05"), list[dict[str, Any]]()
+    for event in events(running, name):
+        seen.append(event)
+        if len(seen) >= 12:
+            break
+    for process in running.processes():
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGKILL)
+    running.start_again()
+    running.wait()
+    seen += events(running, name, seen[-1]["sequence_number"])
+    assert [event["sequence_number"] for event in seen] == list(range(len(seen)))
+    assert seen[-1]["type"] == "response.completed"
+    said = "".join(event["delta"] for event in seen if event["type"].endswith("text.delta"))
+    assert said.count(text) == 1
+    assert said == response(running, name)["output"][0]["content"][0]["text"]
+
+
+def test_a_running_response_is_cancelled(running: Running) -> None:
+    name = respond(running, "x fake:delay=2")
+    until(lambda: response(running, name)["status"] == "in_progress")
+    ended = httpx.post(f"{running.url}/v1/responses/{name}/cancel", timeout=20).json()
+    assert ended["status"] == "cancelled"
+    assert [event["type"] for event in events(running, name)][-1] != "response.completed"
+    until(lambda: "stoker_requests_in_flight 0.0" in running.get("/metrics")[1].decode(), 10)
 
 
 def test_no_line_begins_while_paused_and_a_cancel_ends_what_runs(running: Running) -> None:

@@ -1,4 +1,5 @@
-"""The feeder: the one place that runs batches. It checks their inputs, asks their lines, ends them. Web process.
+"""The feeder: the one place that runs what nobody waits for. It checks batches, asks their lines, ends them, and has
+`response_feeder` run background responses. Web process.
 
 A few lines at a time (BACKGROUND_MAX_SEQS), in turns between keys, each a greenlet that asks as a `background` request:
 when those may begin is the supervisor's to say. A line is done when its outcome is on disk; whatever dies before that
@@ -18,10 +19,11 @@ from flask import Flask
 from loguru import logger
 
 from src.api.batches import line_call
+from src.api.batches.response_feeder import ResponseFeeder
 from src.api.batches.validation import InputCheck
 from src.api.edge import auth
 from src.api.service import Service
-from src.api.state import batches, files
+from src.api.state import batches, files, responses
 from src.api.state.batches import LineError, PendingLine, StoredBatch
 from src.api.state.places import LOCK
 from src.errors import NotFound, ServiceError
@@ -41,6 +43,7 @@ class Feeder:
         self._app, self._service, self._clock = app, service, clock
         self._state, self._settings = service.state, service.settings
         self._load = service.batch_load
+        self._responses = ResponseFeeder(app, service)
         self._running: dict[tuple[str, int], gevent.Greenlet] = {}
         self._served: dict[str, int] = {}  # by key: its last turn
         self._turn = 0
@@ -55,6 +58,7 @@ class Feeder:
             while not self._service.inflight.draining:
                 self._look_and_wait()
             gevent.joinall(list(self._running.values()))  # what ends in time is kept
+            self._responses.join()
         finally:
             if lock is not None:
                 os.close(lock)
@@ -69,6 +73,7 @@ class Feeder:
         for batch in self._state.run(batches.unfinished):
             self._settle(batch, now)
         self._fill()
+        self._responses.look(now)
 
     def _look_and_wait(self) -> None:
         try:
@@ -163,7 +168,7 @@ class Feeder:
     @property
     def _width(self) -> int:
         """Most slots stay for live requests: lines hold theirs while they wait, too."""
-        return min(self._settings.background_max_seqs, max(1, self._settings.max_concurrent_requests // 2))
+        return min(self._settings.background_max_seqs, max(1, self._settings.max_concurrent_requests // 4))
 
     def _next(self, current: list[StoredBatch]) -> PendingLine | None:
         for batch in sorted(current, key=lambda one: self._served.get(one.owner, 0)):  # stable: a key's oldest first
@@ -219,5 +224,7 @@ class Feeder:
             self._state.run(lambda db: files.delete(db, file))  # noqa: B023  # it runs at once
             with suppress(OSError):
                 self._state.blob(file.id).unlink(missing_ok=True)
+        if self._settings.response_ttl:
+            self._state.run(lambda db: responses.forget(db, int(now - self._settings.response_ttl)))
         if self._settings.file_ttl:
             self._state.run(lambda db: batches.forget(db, int(now - self._settings.file_ttl)))

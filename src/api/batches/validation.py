@@ -16,6 +16,7 @@ from src.api.state.batches import Line, LineError
 _LONGEST_ID = 512
 _MOST_ERRORS = 100
 _PER_CHUNK = 200
+_NEVER = {"stream": "a batch does not stream.", "background": "a batch is in the background as a whole."}
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -99,8 +100,9 @@ class InputCheck:
             return "mismatched_endpoint", "url", f"url must be the batch's endpoint, {self.endpoint}."
         if not isinstance(body, dict):
             return "invalid_body", "body", "body must be a JSON object."
-        if body.get("stream"):
-            return "unsupported_value", "body.stream", "a batch does not stream."
+        for name, why in _NEVER.items():
+            if body.get(name):
+                return "unsupported_value", f"body.{name}", why
         return self._wrong_model(body)
 
     def _wrong_model(self, body: dict[str, Any]) -> tuple[str, str, str] | None:

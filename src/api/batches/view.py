@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 
 from src.api.batches.schemas import BatchList, BatchRequest, batch_out, seconds_of
 from src.api.edge import auth
-from src.api.files.view import paging, whose
+from src.api.files.view import paging
 from src.api.service import CONTROL_BYTES, json_body, json_response, service
 from src.api.state import batches, files
 from src.api.state.batches import StoredBatch
@@ -26,7 +26,7 @@ _MOST, _PAGE = 100, 20
 def create() -> Response:
     shared = service()
     body = BatchRequest.model_validate(json_body(limit=CONTROL_BYTES))
-    owner, seen_by = auth.owner(), whose()
+    owner, seen_by = auth.owner(), auth.visible_owner()
     batch = _new(body, owner, int(time.time()), int(shared.settings.file_ttl))
 
     def write(db: sqlite3.Connection) -> None:
@@ -60,7 +60,7 @@ def _new(body: BatchRequest, owner: str, now: int, ttl_s: int) -> StoredBatch:
 
 @blueprint.get("/v1/batches")
 def show_all() -> Response:
-    owner, (after, limit, order) = whose(), paging(_MOST, _PAGE)
+    owner, (after, limit, order) = auth.visible_owner(), paging(_MOST, _PAGE)
     found = service().state.run(lambda db: batches.page(db, owner, after=after, limit=limit + 1, order=order))
     shown = tuple(batch_out(batch) for batch in found[:limit])
     first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
@@ -69,13 +69,13 @@ def show_all() -> Response:
 
 @blueprint.get("/v1/batches/<batch_id>")
 def show(batch_id: str) -> Response:
-    owner = whose()
+    owner = auth.visible_owner()
     return json_response(batch_out(service().state.run(lambda db: batches.get(db, owner, batch_id))))
 
 
 @blueprint.post("/v1/batches/<batch_id>/cancel")
 def cancel(batch_id: str) -> Response:
-    owner, now = whose(), int(time.time())
+    owner, now = auth.visible_owner(), int(time.time())
     batch = service().state.run(lambda db: batches.cancel(db, owner, batch_id, now))
     service().state.changed.set()
     return json_response(batch_out(batch))

@@ -55,6 +55,7 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("POST", "/v1/ocr"): "user",
     # what a key has made: its own, or everybody's for an admin
     ("GET", "/v1/responses/{response_id}"): "user",
+    ("POST", "/v1/responses/{response_id}/cancel"): "user",
     ("DELETE", "/v1/responses/{response_id}"): "user",
     ("GET", "/v1/responses/{response_id}/input_items"): "user",
     ("POST", "/v1/ocr/jobs"): "user",
@@ -116,7 +117,10 @@ def uses_back_end(method: str, rule: str | None) -> bool:
     return ROUTES.get(("POST", path)) == "user" and path not in _NO_BACK_END
 
 
-_NO_BACK_END = {"/api/show", "/v1/files", "/v1/batches", "/v1/batches/{batch_id}/cancel"}
+_NO_BACK_END = {
+    *("/api/show", "/v1/files", "/v1/batches", "/v1/batches/{batch_id}/cancel"),
+    "/v1/responses/{response_id}/cancel",
+}
 _ORDER: tuple[Access, ...] = ("open", "user", "metrics", "admin")
 
 
@@ -211,6 +215,11 @@ def owner() -> str:
 def sees_all() -> bool:
     """Whether this request may see, and end, what belongs to others: an admin's, by name and not for lack of a role."""
     return is_admin() and not request.environ[_CALLER].assumed
+
+
+def visible_owner() -> str | None:
+    """Whose work this request may see: the caller's; None is anybody's, for an admin."""
+    return None if sees_all() else owner()
 
 
 def salt() -> str:

@@ -64,14 +64,9 @@ def _bounds(settings: Settings) -> FileBounds:
     return FileBounds(settings.files_per_key_mb << 20, settings.files_mb << 20, settings.files_per_key)
 
 
-def whose() -> str | None:
-    """Whose files and batches it may be: the caller's; anybody's, for an admin."""
-    return None if auth.sees_all() else auth.owner()
-
-
 @blueprint.get("/v1/files")
 def show_all() -> Response:
-    owner, (after, limit, order) = whose(), paging(_MOST)
+    owner, (after, limit, order) = auth.visible_owner(), paging(_MOST)
     purpose = request.args.get("purpose")
     found = service().state.run(
         lambda db: files.page(db, owner, after=after, limit=limit + 1, order=order, purpose=purpose)
@@ -97,13 +92,13 @@ def show(file_id: str) -> Response:
 
 
 def _find(file_id: str) -> StoredFile:
-    owner = whose()
+    owner = auth.visible_owner()
     return service().state.run(lambda db: files.get(db, owner, file_id))
 
 
 @blueprint.delete("/v1/files/<file_id>")
 def delete(file_id: str) -> Response:
-    owner, state = whose(), service().state
+    owner, state = auth.visible_owner(), service().state
 
     def remove(db: sqlite3.Connection) -> None:
         file = files.get(db, owner, file_id)

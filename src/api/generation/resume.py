@@ -83,7 +83,7 @@ class Delivered:
         return msgspec.structs.replace(
             request,
             max_tokens=self.admitted.max_tokens,
-            prefix=self.tokens.get(0, ()) if not request.choices else (),
+            prefix=request.prefix + self.tokens.get(0, ()) if not request.choices else (),
             choices=tuple(Choice(index, self.tokens.get(index, ())) for index in left),
             spent_s=spent_s,
         )

@@ -76,16 +76,11 @@ def cancel(name: str) -> Response:
 def _ask(
     name: str, action: Literal["get", "cancel"] = "get", *, pictures: bool = False
 ) -> tuple[OcrJob, list[OcrPage]]:
-    question = OcrJobRequest(request_id(), name, action, pictures=pictures, owner=_whose())
+    question = OcrJobRequest(request_id(), name, action, pictures=pictures, owner=auth.visible_owner())
     *pages, job = collect(open_pages(service(), question, JobRecorder(service().metrics), _ANSWER_S))
     if not isinstance(job, OcrJob):
         raise InternalError
     return job, [page for page in pages if isinstance(page, OcrPage)]
-
-
-def _whose() -> str | None:
-    """Whose job it may be: the caller's; anybody's, for an admin."""
-    return None if auth.sees_all() else auth.owner()
 
 
 # ---- events
@@ -95,7 +90,7 @@ def _whose() -> str | None:
 def watch(name: str) -> Response:
     """`page` and `job` events until the job has ended. `Last-Event-ID` goes on where a connection broke."""
     shared = service()
-    question = OcrJobRequest(request_id(), name, "watch", _seen(), owner=_whose())
+    question = OcrJobRequest(request_id(), name, "watch", _seen(), owner=auth.visible_owner())
     settings = shared.settings
     recorder = JobRecorder(shared.metrics)
     told = open_pages(shared, question, recorder, settings.ocr_job_ttl, settings.sse_ping_seconds)

@@ -23,39 +23,40 @@ from src.ipc.messages.chat import Delta, Finished, GenerateRequest, PromptProgre
 Keep = Callable[[ResponseOut], None]
 
 
+def first_response(generate: GenerateRequest, own: ResponsesRequest, body: ChatCompletionRequest) -> ResponseOut:
+    """How a response looks before anything of it is there."""
+    return ResponseOut(
+        id=f"resp_{generate.id}",
+        created_at=int(time.time()),
+        model=generate.model,
+        status="in_progress",
+        output=(),
+        parallel_tool_calls=generate.tool_choice.parallel,
+        tool_choice=_shown_choice(own),
+        tools=tuple(tool.model_dump(exclude_unset=True) for tool in own.tools or ()),
+        text=_shown_text(own),
+        instructions=own.instructions,
+        max_output_tokens=own.max_output_tokens,
+        metadata=own.metadata or {},
+        previous_response_id=own.previous_response_id,
+        reasoning={"effort": own.reasoning.effort if own.reasoning is not None else None, "summary": None},
+        store=own.store is not False,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        background=bool(own.background),
+    )
+
+
 class ResponseBuilder:
-    """How this request's response looks, and where it is kept. `offered`: its tools, by the names the model knows."""
+    """One response from its first look on, and where it is kept. `offered`: its tools, by the names the model knows."""
 
     def __init__(
-        self,
-        generate: GenerateRequest,
-        own: ResponsesRequest,
-        body: ChatCompletionRequest,
-        offered: Mapping[str, Offered],
-        keep: Keep,
+        self, first: ResponseOut, offered: Mapping[str, Offered], keep: Keep, *, progress: bool = False
     ) -> None:
-        self.items = Items(generate.id, offered)
-        self.progress = generate.progress
+        self.items = Items(first.id.removeprefix("resp_"), offered)
+        self.progress = progress
         self._keep = keep
-        self._base = ResponseOut(
-            id=f"resp_{generate.id}",
-            created_at=int(time.time()),
-            model=generate.model,
-            status="in_progress",
-            output=(),
-            parallel_tool_calls=generate.tool_choice.parallel,
-            tool_choice=_shown_choice(own),
-            tools=tuple(tool.model_dump(exclude_unset=True) for tool in own.tools or ()),
-            text=_shown_text(own),
-            instructions=own.instructions,
-            max_output_tokens=own.max_output_tokens,
-            metadata=own.metadata or {},
-            previous_response_id=own.previous_response_id,
-            reasoning={"effort": own.reasoning.effort if own.reasoning is not None else None, "summary": None},
-            store=own.store is not False,
-            temperature=body.temperature,
-            top_p=body.top_p,
-        )
+        self._base = first
 
     def begun(self) -> ResponseOut:
         return self._base
@@ -110,26 +111,31 @@ def usage(counts: Usage, reasoning: int) -> shapes.ResponseUsage:
 
 
 class ResponseWriter:
-    """A stream of numbered events."""
+    """A stream of numbered events; `number` is its next one's."""
 
-    def __init__(self, form: ResponseBuilder) -> None:
+    def __init__(self, form: ResponseBuilder, number: int = 0) -> None:
         self._form = form
-        self._number = 0
+        self.number = number
 
     def begin(self, prompt_tokens: int) -> bytes:  # noqa: ARG002  # the usage comes at the end
         begun = self._form.begun()
-        kinds = ("response.created", "response.in_progress")
-        return b"".join(self._event(ResponseEvent(kind, response=begun)) for kind in kinds)
+        return b"".join(self.status(kind, begun) for kind in ("created", "in_progress"))
 
     def event(self, event: Event) -> bytes:
+        return b"".join(self.events(event))
+
+    def events(self, event: Event) -> list[bytes]:
+        """One by one, as they are numbered."""
         if isinstance(event, Delta):
-            return b"".join(map(self._event, self._form.items.feed(event)))
+            return [self._event(made) for made in self._form.items.feed(event)]
         if not isinstance(event, Finished):
-            return b""
+            return []
         complete = event.reason != "length"
-        ended = b"".join(map(self._event, self._form.items.finish(complete=complete)))
-        kind = "response.completed" if complete else "response.incomplete"
-        return ended + self._event(ResponseEvent(kind, response=self._form.finished(event)))
+        ended = [self._event(made) for made in self._form.items.finish(complete=complete)]
+        return [*ended, self.status("completed" if complete else "incomplete", self._form.finished(event))]
+
+    def status(self, status: str, response: ResponseOut) -> bytes:
+        return self._event(ResponseEvent(f"response.{status}", response=response))
 
     def keep_alive(self, progress: PromptProgress | None) -> bytes:
         return streaming.ping(progress)
@@ -140,11 +146,11 @@ class ResponseWriter:
         return self._event(told) if self._form.progress else b""
 
     def failed(self, error: ServiceError) -> bytes:
-        return self._event(ResponseEvent("response.failed", response=self._form.failed(error)))
+        return self.status("failed", self._form.failed(error))
 
     def end(self) -> bytes:
         return b""
 
     def _event(self, event: ResponseEvent) -> bytes:
-        number, self._number = self._number, self._number + 1
+        number, self.number = self.number, self.number + 1
         return streaming.named_sse(event.type, replace(event, sequence_number=number))

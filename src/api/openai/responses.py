@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from functools import partial
 from typing import Any
@@ -13,14 +14,15 @@ from pydantic import TypeAdapter, ValidationError
 from src.api.body import check_items
 from src.api.edge import auth
 from src.api.generation.streaming import collect
-from src.api.openai import disclosure, fields, item_spellings, response_tools, response_turns, translation
+from src.api.openai import background, disclosure, fields, item_spellings, response_tools, response_turns, translation
 from src.api.openai import schemas_responses as shapes
-from src.api.openai.response_builder import ResponseBuilder, ResponseWriter, usage
+from src.api.openai.response_builder import ResponseBuilder, ResponseWriter, first_response, usage
 from src.api.openai.response_store import Conversations, Stored
 from src.api.openai.schemas import ChatCompletionRequest
 from src.api.openai.schemas_responses import ResponsesRequest
 from src.api.page_size import page_size
 from src.api.service import json_body, json_response, request_id, service
+from src.api.state.responses import RUNS, ResponseWork
 from src.errors import InvalidRequest, NotFound
 from src.ipc.messages.chat import Delta, Finished, GenerateRequest
 
@@ -36,6 +38,7 @@ _KEPT = "stoker-conversations"
 _TOOLS = TypeAdapter(list[shapes.ResponseTool])
 _MOST_LISTED = 100
 _PAGE = 20
+_EVENT_NUMBER = re.compile("-?[0-9]{1,15}")
 _SUMMARISE = (
     "Summarise this conversation for whoever goes on with it: what is asked for, what was decided and done, the facts,"
     " names and paths that matter, and what is left to do. Answer with the summary alone."
@@ -56,11 +59,22 @@ def _conversations() -> Conversations:
 def create() -> Response:
     own, items = _read()
     with translation.own_names(_NAMES):
+        background.check(own)
         body, generate = _accept(own, items)
+        first, tools = first_response(generate, own, body), _all_tools(own, items)
+        if own.background:
+            return background.begin(first, _work(body, generate, tools), items, stream=bool(body.stream))
         keep = partial(_conversations().put, auth.owner(), items=items)
-        form = ResponseBuilder(generate, own, body, response_tools.offered(_all_tools(own, items)), keep)
+        form = ResponseBuilder(first, response_tools.offered(tools), keep, progress=generate.progress)
         writer = ResponseWriter(form) if body.stream else None
         return translation.respond(translation.open_generation(generate), writer, form.whole)
+
+
+def _work(body: ChatCompletionRequest, generate: GenerateRequest, tools: list[shapes.ResponseTool]) -> ResponseWork:
+    """Nobody waits for it, unless its client says that somebody does."""
+    asked = body.priority is not None or "X-Priority" in request.headers
+    quiet = msgspec.structs.replace(generate, priority=generate.priority if asked else "background", progress=False)
+    return ResponseWork(quiet, [tool.model_dump(exclude_unset=True) for tool in tools])
 
 
 @blueprint.post("/v1/responses/input_tokens")
@@ -95,21 +109,43 @@ def compact() -> Response:
 
 @blueprint.get("/v1/responses/<response_id>")
 def show(response_id: str) -> Response:
-    return json_response(_stored(_visible_owner(response_id), response_id).response)
+    stored = _stored(response_id)
+    if request.args.get("stream") not in ("true", "1"):
+        return json_response(stored.response)
+    if not stored.response.background:
+        raise InvalidRequest("Only a background response can be streamed again.", param="stream")
+    return background.read_stream(response_id, _starting_after())
+
+
+def _starting_after() -> int:
+    """The last event a client has; all are sent without one."""
+    given = request.args.get("starting_after", "-1")
+    if _EVENT_NUMBER.fullmatch(given) is None:
+        raise InvalidRequest("starting_after must be an event's sequence_number.", param="starting_after")
+    return int(given)
+
+
+@blueprint.post("/v1/responses/<response_id>/cancel")
+def cancel(response_id: str) -> Response:
+    """End a background response; one that has ended is shown as it is."""
+    if not _stored(response_id).response.background:
+        raise InvalidRequest("Only a background response can be cancelled.", param="response_id")
+    return json_response(background.cancel(auth.visible_owner(), response_id))
 
 
 @blueprint.delete("/v1/responses/<response_id>")
 def delete(response_id: str) -> Response:
-    owner = _visible_owner(response_id)
-    _stored(owner, response_id)
-    _conversations().delete(owner, response_id)
+    if _stored(response_id).response.background:
+        background.delete(auth.visible_owner(), response_id)
+    else:
+        _conversations().delete(_visible_owner(response_id), response_id)
     return json_response(shapes.Deleted(response_id))
 
 
 @blueprint.get("/v1/responses/<response_id>/input_items")
 def input_items(response_id: str) -> Response:
     """What the response answered, newest first, or in the `order` of `asc`; `limit` of them, `after` an id."""
-    items = _stored(_visible_owner(response_id), response_id).items
+    items = _stored(response_id).items
     order, after = request.args.get("order", "desc"), request.args.get("after")
     if order not in ("asc", "desc"):
         raise InvalidRequest("order must be asc or desc.", param="order")
@@ -130,8 +166,11 @@ def _visible_owner(response_id: str) -> str:
     return auth.owner() if found is None else found
 
 
-def _stored(owner: str, response_id: str) -> Stored:
-    stored = _conversations().get(owner, response_id)
+def _stored(response_id: str) -> Stored:
+    """In memory, or on disk, where those made in the background are."""
+    stored = _conversations().get(_visible_owner(response_id), response_id) or background.find(
+        auth.visible_owner(), response_id
+    )
     if stored is None:
         raise NotFound("No such response is kept here.", param="response_id")
     return stored
@@ -198,9 +237,12 @@ def _with_id(item: dict[str, Any], made: str) -> dict[str, Any]:
 def _previous(own: ResponsesRequest) -> list[dict[str, Any]]:
     if own.previous_response_id is None:
         return []
-    stored = _conversations().get(auth.owner(), own.previous_response_id)
+    name = own.previous_response_id
+    stored = _conversations().get(auth.owner(), name) or background.find(auth.owner(), name)
     if stored is None:
         raise InvalidRequest("No response with this id is kept here.", param="previous_response_id")
+    if stored.response.status in RUNS:
+        raise InvalidRequest(f"This response is {stored.response.status}: wait for it.", param="previous_response_id")
     return stored.all_items()
 
 

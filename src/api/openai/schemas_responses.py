@@ -279,7 +279,7 @@ class ResponsesRequest(BaseModel):
     previous_response_id: str | None = Field(None, max_length=256)
     store: bool | None = None
     truncation: Literal["disabled"] | None = None
-    background: Literal[False] | None = None
+    background: bool | None = None
     include: list[Include] | None = None
     metadata: dict[str, str] | None = Field(None, max_length=16)
     stream_options: ResponseStreamOptions | None = None
@@ -386,6 +386,7 @@ class ResponseOut(Wire, frozen=True):
     top_p: float | None = None
     truncation: str = "disabled"
     usage: ResponseUsage | None = None
+    background: bool = False
 
 
 class Deleted(Wire, frozen=True):
@@ -415,6 +416,16 @@ class ItemList(Wire, frozen=True):
     last_id: str | None
     has_more: bool
     object: str = "list"
+
+
+class StreamBroken(Wire, frozen=True):
+    """The last event of a stream that ends before its response does: `starting_after` goes on."""
+
+    code: str
+    message: str
+    sequence_number: int
+    param: str | None = None
+    type: str = "error"
 
 
 class ResponseEvent(Wire, frozen=True, omit_defaults=True):

@@ -90,6 +90,12 @@ ROUTES = (
         stream=True,
     ),
     DocumentedRoute("get", "/v1/responses/{response_id}", "A response that was kept.", schemas_responses.ResponseOut),
+    DocumentedRoute(
+        "post",
+        "/v1/responses/{response_id}/cancel",
+        "End a background response early.",
+        schemas_responses.ResponseOut,
+    ),
     DocumentedRoute("delete", "/v1/responses/{response_id}", "Forget a response.", schemas_responses.Deleted),
     DocumentedRoute("get", "/v1/responses/{response_id}/input_items", "What it answered.", schemas_responses.ItemList),
     DocumentedRoute(

@@ -1,4 +1,4 @@
-"""Durable state of files and batches: one SQLite file (WAL) in STATE_DIR, blobs beside it. Web process.
+"""Durable state of files, batches and responses: one SQLite file (WAL) in STATE_DIR, blobs beside it. Web process.
 
 All work on it runs on one thread of its own, a transaction each, so that a slow disk never holds up the event loop.
 Opened on first use.
@@ -54,6 +54,18 @@ CREATE TABLE outcomes (
 CREATE UNIQUE INDEX outcomes_by_line ON outcomes (batch, line);
 CREATE INDEX outcomes_by_file ON outcomes (batch, failed, line);
 """,
+    """
+CREATE TABLE responses (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, status TEXT NOT NULL,
+    created INTEGER NOT NULL, response BLOB NOT NULL, items BLOB NOT NULL, ended INTEGER, model TEXT NOT NULL,
+    work BLOB);
+CREATE INDEX responses_by_status ON responses (status, seq);
+CREATE INDEX responses_by_owner ON responses (owner, status);
+CREATE INDEX responses_by_end ON responses (ended);
+CREATE TABLE response_chunks (
+    response TEXT NOT NULL, number INTEGER NOT NULL, events BLOB NOT NULL, deltas BLOB NOT NULL,
+    PRIMARY KEY (response, number)) WITHOUT ROWID;
+""",
 )
 
 
@@ -102,8 +114,12 @@ class Database:
             return error
         except (sqlite3.Error, OSError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            logger.error("files and batches in {} cannot be used: {} (STATE_DIR)", self.folder, why)
-            text = "Files and batches cannot be read or written at the moment; the disk may be full."
+            logger.error(
+                "files, batches and background responses in {} cannot be used: {} (STATE_DIR)", self.folder, why
+            )
+            text = (
+                "Files, batches and background responses cannot be read or written at the moment; the disk may be full."
+            )
             return BackendUnavailable(text, retry_after_s=_RETRY_S)
 
     def _close(self) -> None:

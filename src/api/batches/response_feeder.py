@@ -1,0 +1,74 @@
+"""Which background responses run: the feeder's part that is theirs. Each is a greenlet, in turns between keys."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import gevent
+from flask import Flask
+from loguru import logger
+
+from src.api.batches.response_run import ResponseRun
+from src.api.edge import auth
+from src.api.openai import background
+from src.api.service import Service
+from src.api.state import responses
+from src.api.state.responses import PendingResponse
+
+_LONGEST_WAIT_S = 30.0
+
+
+class ResponseFeeder:
+    """`look` now and then; `join` in the end."""
+
+    def __init__(self, app: Flask, service: Service) -> None:
+        self._app, self._service, self._state = app, service, service.state
+        self._running: dict[str, gevent.Greenlet] = {}
+        self._served: dict[str, int] = {}  # by key: its last turn
+        self._turn = 0
+
+    def look(self, now: float) -> None:
+        """End what has an outcome by another hand, or no key any more; fill what is free."""
+        found = self._state.run(responses.unfinished)
+        known = [pending for pending in found if auth.is_known(self._app, pending.owner)]
+        names = {pending.id for pending in known}
+        gevent.killall([one for name, one in self._running.items() if name not in names], block=False)
+        for pending in found:
+            if pending.id not in names:
+                self._state.run(partial(background.end, name=pending.id, now=int(now)))
+        waiting = [pending for pending in known if pending.id not in self._running]
+        for _ in range(min(self._width - len(self._running), len(waiting))):
+            self._start(min(waiting, key=self._last_turn), waiting)
+
+    def join(self) -> None:
+        gevent.joinall(list(self._running.values()))
+
+    @property
+    def _width(self) -> int:
+        """Beside as many lines of batches, most slots stay for live requests."""
+        settings = self._service.settings
+        return min(settings.background_max_seqs, max(1, settings.max_concurrent_requests // 4))
+
+    def _last_turn(self, pending: PendingResponse) -> int:
+        return self._served.get(pending.owner, 0)
+
+    def _start(self, pending: PendingResponse, waiting: list[PendingResponse]) -> None:
+        waiting.remove(pending)
+        self._turn += 1
+        self._served[pending.owner] = self._turn
+        greenlet = self._running[pending.id] = gevent.spawn(self._work, pending)
+        greenlet.rawlink(lambda _: self._ended(pending.id))
+
+    def _ended(self, name: str) -> None:
+        self._running.pop(name, None)
+        self._state.changed.set()
+
+    def _work(self, pending: PendingResponse) -> None:
+        """Until it has an outcome, or the process drains."""
+        run = ResponseRun(self._app, self._service, pending)
+        while not self._service.inflight.draining:
+            after_s = run.attempt()
+            if after_s is None:
+                return logger.info("background response {}: ended", pending.id)
+            gevent.sleep(min(after_s, _LONGEST_WAIT_S))
+        return None
