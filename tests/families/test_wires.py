@@ -16,7 +16,7 @@ from src.api.anthropic.messages import MessageWriter, _MessageBuilder
 from src.api.generation.streaming import Event, StreamWriter
 from src.api.openai import translation
 from src.api.openai.chat import _ChatBuilder, _ChunkStream
-from src.api.openai.response_builder import ResponseBuilder, ResponseWriter
+from src.api.openai.response_builder import ResponseBuilder, ResponseWriter, first_response
 from src.api.openai.schemas import ChatCompletionRequest
 from src.api.openai.schemas_responses import ResponsesRequest
 from src.api.wire import Wire
@@ -105,7 +105,7 @@ def _from_items(output: list[dict[str, Any]]) -> Got:
 
 
 def responses(made: list[Event], *, whole: bool) -> Got:
-    form = ResponseBuilder(REQUEST, OWN, BODY, {}, lambda _: None)
+    form = ResponseBuilder(first_response(REQUEST, OWN, BODY), {}, lambda _: None)
     if whole:
         return _from_items(data(form.whole(made))["output"])
     sums, last = Sums(), dict[str, Any]()
@@ -165,7 +165,7 @@ def test_a_cut_leaks_no_mark_in_any_wire(written: Written) -> None:
         made = events(written, text[:cut], whole=False, cut=True)
         for writer in (
             _ChunkStream(_ChatBuilder(REQUEST, BODY, legacy=False)),
-            ResponseWriter(ResponseBuilder(REQUEST, OWN, BODY, {}, lambda _: None)),
+            ResponseWriter(ResponseBuilder(first_response(REQUEST, OWN, BODY), {}, lambda _: None)),
             MessageWriter(_MessageBuilder(REQUEST)),
         ):
             shown = "".join(_strings(event) for event in sent(writer, made))

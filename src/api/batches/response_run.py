@@ -20,7 +20,7 @@ from src.api.openai.schemas_responses import ResponseOut
 from src.api.service import Service
 from src.api.state import responses
 from src.api.state.database import Database
-from src.api.state.responses import Chunk, PendingResponse, ResponseWork
+from src.api.state.responses import PendingResponse, ResponseWork, StoredEvents
 from src.errors import ServiceError, from_code
 from src.ipc.messages.chat import Delta, Finished, GenerateRequest
 
@@ -92,7 +92,7 @@ class _StoredStream:
 
     def begin(self) -> bool:
         """It runs now. False when it has an outcome already, as for the others."""
-        return not self._queued or self._write(self._first, Chunk(background.RUN_EVENT, [self._begun]))
+        return not self._queued or self._write(self._first, StoredEvents(background.RUN_EVENT, [self._begun]))
 
     def take(self, events: list[Event]) -> bool:
         self._events += [made for event in events for made in self._writer.events(event)]
@@ -119,7 +119,7 @@ class _StoredStream:
         return replace(request, prefix=tuple(token for delta in deltas for token in delta.tokens))
 
     def _flush(self, response: ResponseOut) -> bool:
-        kept = self._write(response, Chunk(self._number, self._events, self._deltas))
+        kept = self._write(response, StoredEvents(self._number, self._events, self._deltas))
         self._start_chunk()
         return kept
 
@@ -128,6 +128,6 @@ class _StoredStream:
         self._events: list[bytes] = []
         self._deltas: list[Delta] = []
 
-    def _write(self, response: ResponseOut, chunk: Chunk) -> bool:
+    def _write(self, response: ResponseOut, chunk: StoredEvents) -> bool:
         stored = background.stored(response, self._pending.owner, int(time.time()))
         return self._state.run(lambda db: responses.extend(db, stored, chunk))

@@ -28,7 +28,7 @@ from src.api.openai.schemas_responses import ResponseOut, ResponsesRequest
 from src.api.service import json_response, service, watch_client
 from src.api.state import responses
 from src.api.state.database import Database
-from src.api.state.responses import RUNS, Chunk, ResponseStatus, ResponseWork, StoredResponse
+from src.api.state.responses import RUNS, ResponseStatus, ResponseWork, StoredEvents, StoredResponse
 from src.errors import InvalidRequest, ServiceError
 
 RUN_EVENT = 2  # the first that a run gives, behind `created` and `queued`
@@ -49,7 +49,7 @@ def begin(first: ResponseOut, work: ResponseWork, items: list[dict[str, Any]], *
     shared, owner = service(), auth.owner()
     queued = replace(first, status="queued")
     writer = ResponseWriter(ResponseBuilder(queued, {}, lambda _: None))
-    events = Chunk(0, [writer.status("created", queued), writer.status("queued", queued)])
+    events = StoredEvents(0, [writer.status("created", queued), writer.status("queued", queued)])
     row = replace(stored(queued, owner, first.created_at), items=_ENCODE(items))
     most = shared.settings.background_responses_per_key
     shared.state.run(lambda db: responses.insert(db, row, work, events, most))
@@ -140,10 +140,10 @@ class _Reader:
     def broken(self, error: ServiceError) -> bytes:
         return streaming.named_sse("error", shapes.StreamBroken(error.code, error.message, self._number))
 
-    def _look(self, db: sqlite3.Connection) -> tuple[list[Chunk], bool]:
+    def _look(self, db: sqlite3.Connection) -> tuple[list[StoredEvents], bool]:
         return responses.events(db, self._name, self._number), responses.is_running(db, self._name)
 
-    def _new(self, chunk: Chunk) -> list[bytes]:
+    def _new(self, chunk: StoredEvents) -> list[bytes]:
         new = chunk.events[max(0, self._number - chunk.number) :]
         self._number = chunk.number + len(chunk.events)
         return new

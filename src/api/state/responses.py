@@ -50,7 +50,7 @@ class PendingResponse(msgspec.Struct, frozen=True):
     model: str
 
 
-class Chunk(msgspec.Struct, frozen=True):
+class StoredEvents(msgspec.Struct, frozen=True):
     """Some events of a stream; `number` is the first one's."""
 
     number: int
@@ -58,7 +58,7 @@ class Chunk(msgspec.Struct, frozen=True):
     deltas: list[Delta] = []
 
 
-def insert(db: sqlite3.Connection, stored: StoredResponse, work: ResponseWork, first: Chunk, most: int) -> None:
+def insert(db: sqlite3.Connection, stored: StoredResponse, work: ResponseWork, first: StoredEvents, most: int) -> None:
     """Raises InvalidRequest when the key has `most` that have not ended."""
     query = f"SELECT COUNT(*) FROM responses WHERE owner = ? AND status IN {_RUNS}"
     (count,) = db.execute(query, (stored.owner,)).fetchone()
@@ -104,7 +104,7 @@ def deltas(db: sqlite3.Connection, name: str) -> list[Delta]:
     return [delta for (encoded,) in db.execute(query, (name,)) for delta in _DELTAS.decode(encoded)]
 
 
-def extend(db: sqlite3.Connection, stored: StoredResponse, chunk: Chunk) -> bool:
+def extend(db: sqlite3.Connection, stored: StoredResponse, chunk: StoredEvents) -> bool:
     """Some more of its stream; its status and answer with them. False when it has an outcome already, or is deleted."""
     query = f"UPDATE responses SET status = ?, response = ?, ended = ? WHERE id = ? AND status IN {_RUNS}"
     values = (stored.status, stored.response, stored.ended, stored.id)
@@ -121,13 +121,15 @@ def restart(db: sqlite3.Connection, name: str, number: int) -> None:
     db.execute("DELETE FROM response_chunks WHERE response = ? AND number >= ?", (name, number))
 
 
-def events(db: sqlite3.Connection, name: str, number: int) -> list[Chunk]:
+def events(db: sqlite3.Connection, name: str, number: int) -> list[StoredEvents]:
     """Chunks of its stream from that event on, some at a time; the first may begin before it."""
     query = (
         "SELECT number, events FROM response_chunks WHERE response = ?1 AND number >= IFNULL((SELECT MAX(number)"
         " FROM response_chunks WHERE response = ?1 AND number <= ?2), 0) ORDER BY number LIMIT ?3"
     )
-    found = [Chunk(first, _EVENTS.decode(encoded)) for first, encoded in db.execute(query, (name, number, _CHUNKS))]
+    found = [
+        StoredEvents(first, _EVENTS.decode(encoded)) for first, encoded in db.execute(query, (name, number, _CHUNKS))
+    ]
     return [chunk for chunk in found if chunk.number + len(chunk.events) > number]
 
 
@@ -136,7 +138,7 @@ def is_running(db: sqlite3.Connection, name: str) -> bool:
     return db.execute(query, (name,)).fetchone() is not None
 
 
-def _add_chunk(db: sqlite3.Connection, name: str, chunk: Chunk) -> None:
+def _add_chunk(db: sqlite3.Connection, name: str, chunk: StoredEvents) -> None:
     values = (name, chunk.number, msgspec.msgpack.encode(chunk.events), msgspec.msgpack.encode(chunk.deltas))
     db.execute("INSERT INTO response_chunks (response, number, events, deltas) VALUES (?,?,?,?)", values)
 
