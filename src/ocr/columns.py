@@ -10,20 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import groupby
-from statistics import quantiles
+from itertools import groupby, takewhile
 
 from src.ocr import gaps
+from src.ocr.column_side import MIN_LINES, MIN_ROWS_BESIDE, ColumnSide
 from src.ocr.rows import Box, Row, rows
 
-_MIN_LINES = 5  # of a column of prose
-_MIN_ROWS_BESIDE = 3  # of something else beside it
-_PROSE_RATIO = 5.5  # width by height of its lines
-_PROSE_ROWS = 0.5  # share of its rows that are such lines
-_FULL_LINE = 0.75  # of the column's width
-_ALIGNED = 0.2  # of a line's height
-_SHARED_ROWS = 0.6  # share of a side's rows that lie in rows of the other side: then it is a table
+_MIN_TABLE_ROWS = 3
+_CELL = 0.6  # of a column's width: wider lines are not in a table beside the gap
 _TITLE_HEIGHT = 1.4  # in usual lines
 _OVERHANG = 0.25  # of a line's width: a detector's box drawn too wide, not a title
 # candidates per block and nested columns: bounds the time for pages of scattered boxes
@@ -60,7 +54,7 @@ def order(boxes: list[Box], slack: float, depth: int = 0) -> list[Row]:
 
 def _parts(boxes: list[Box], slack: float, nesting: int = 0) -> list[_Part] | None:
     """The block as parts from top to bottom, by the gap that puts most lines into columns; None without columns."""
-    if nesting >= len(_MAX_GAPS) or len(boxes) < _MIN_LINES + _MIN_ROWS_BESIDE:
+    if nesting >= len(_MAX_GAPS) or len(boxes) < MIN_LINES + MIN_ROWS_BESIDE:
         return None
     best, most = None, 0
     for gap in gaps.vertical_gaps(boxes, 0.05 * slack, _MAX_GAPS[nesting]):
@@ -125,8 +119,8 @@ class _Gap:
     def _judge(self, band: list[Box]) -> list[_Part]:
         """A band as columns, as columns with something over or under them, or as it is."""
         if self._are_columns(band):
-            return [self._sides(band)]
-        for y in gaps.horizontal_cuts(band)[:_MAX_CUTS] if len(band) >= 2 * _MIN_LINES else ():
+            return self._without_tables(band)
+        for y in gaps.horizontal_cuts(band)[:_MAX_CUTS] if len(band) >= 2 * MIN_LINES else ():
             above, below = [box for box in band if box.middle <= y], [box for box in band if box.middle > y]
             if self._are_columns(below):
                 return [above, self._sides(below)]
@@ -134,18 +128,43 @@ class _Gap:
                 return [self._sides(above), below]
         return [band]
 
+    def _without_tables(self, band: list[Box]) -> list[_Part]:
+        """Columns, and the rows of a table above or below them whose cells lie on both sides of the gap."""
+        found, sides = rows(band, self._slack), self._sides(band)
+        above, below = self._table_rows(found, sides), self._table_rows(found[::-1], sides)[::-1]
+        taken = {box.index for box in above + below}
+        rest = [box for box in band if box.index not in taken]
+        if not taken or not self._are_columns(rest):
+            return [sides]
+        return [part for part in (above, self._sides(rest), below) if part]
+
+    def _table_rows(self, found: list[Row], sides: _TwoColumns) -> list[Box]:
+        """The boxes of the first rows, as far as these are rows of cells."""
+        left = {box.index for box in sides.left}
+        least = [_CELL * _width(sides.right), _CELL * _width(sides.left)]
+
+        def is_row(row: Row) -> bool:
+            short = all(box.width < least[box.index in left] for box in row)
+            return short and len({box.index in left for box in row}) == 2
+
+        table = list(takewhile(is_row, found))
+        while table and len(table[-1]) == 2:  # lines that end their columns
+            table.pop()
+        enough = len(table) >= _MIN_TABLE_ROWS and sum(len(row) > 2 for row in table) >= 0.5 * len(table)
+        return [box for row in table for box in row] if enough else []
+
     def _are_columns(self, band: list[Box]) -> bool:
         sides = self._sides(band)
-        if len(sides) < len(band) or len(band) < _MIN_LINES + _MIN_ROWS_BESIDE:
+        if len(sides) < len(band) or len(band) < MIN_LINES + MIN_ROWS_BESIDE:
             return False
-        left, right = _Side(sides.left, self._slack), _Side(sides.right, self._slack)
+        left, right = ColumnSide(sides.left, self._slack), ColumnSide(sides.right, self._slack)
         if left.is_prose and right.is_prose:
             return left.is_filled or right.is_filled or not left.shares_rows(right)
         if left.stands_beside(right) or right.stands_beside(left):
             return True
         return self._is_column(left) and self._is_column(right)
 
-    def _is_column(self, side: _Side) -> bool:
+    def _is_column(self, side: ColumnSide) -> bool:
         return side.is_prose or _parts(side.boxes, self._slack, self._nesting + 1) is not None
 
     def _widen(self, part: _Part, lefts: list[list[float]]) -> list[_Part]:
@@ -177,7 +196,7 @@ class _Gap:
         widths = [_width(columns.left), _width(columns.right)]
         head: list[Box] = []
         passed: list[Box] = []
-        while len(boxes) > 2 * _MIN_LINES:
+        while len(boxes) > 2 * MIN_LINES:
             row = [box for box in boxes if _level(box, boxes[0])]
             boxes = [box for box in boxes if not _level(box, row[0])]
             sides = [(box, int(box.index in right)) for box in row]
@@ -194,9 +213,9 @@ class _Gap:
     def _begins(self, boxes: list[Box]) -> list[float]:
         """Where the lines of a side begin: at one place, or at several if it holds columns."""
         lefts = sorted(box.left for box in boxes)
-        if len(lefts) < _MIN_LINES or _Side(boxes, self._slack).is_prose:
+        if len(lefts) < MIN_LINES or ColumnSide(boxes, self._slack).is_prose:
             return lefts[len(lefts) // 5 :][:1]
-        enough = max(_MIN_ROWS_BESIDE, len(lefts) // 8)
+        enough = max(MIN_ROWS_BESIDE, len(lefts) // 8)
         return [x for x, later in zip(lefts, lefts[enough - 1 :], strict=False) if later - x <= self._slack] or lefts[
             :1
         ]
@@ -211,44 +230,6 @@ class _Gap:
     def _is_odd(self, box: Box, lefts: list[float]) -> bool:
         """Not where lines of its column begin."""
         return all(abs(box.left - left) > 1.5 * self._slack for left in lefts)
-
-
-class _Side:
-    """The lines on one side of a gap."""
-
-    def __init__(self, boxes: list[Box], slack: float) -> None:
-        self.boxes = boxes
-        self._slack = slack
-
-    @cached_property
-    def _rows(self) -> list[Row]:
-        return rows(self.boxes, self._slack)
-
-    @cached_property
-    def is_prose(self) -> bool:
-        """A column of text: mostly rows of one line that is long for its height; else it may be a table."""
-        if sum(box.width >= _PROSE_RATIO * box.height for box in self.boxes) < _MIN_LINES:
-            return False
-        lines = [row[0] for row in self._rows if len(row) == 1 and row[0].width >= _PROSE_RATIO * row[0].height]
-        return len(lines) >= max(_MIN_LINES, _PROSE_ROWS * len(self._rows))
-
-    @cached_property
-    def is_filled(self) -> bool:
-        """Whether most lines reach the column's end, as they do where lines are broken."""
-        widest = quantiles((box.width for box in self.boxes), n=10)[-1]
-        return sum(box.width >= _FULL_LINE * widest for box in self.boxes) >= 0.5 * len(self.boxes)
-
-    def shares_rows(self, other: _Side) -> bool:
-        """Whether this side's rows lie in rows of the other one."""
-        middles = [box.middle for box in other.boxes]
-        shared = sum(any(abs(row[0].middle - y) < _ALIGNED * row[0].height for y in middles) for row in self._rows)
-        return shared >= _SHARED_ROWS * len(self._rows)
-
-    def stands_beside(self, prose: _Side) -> bool:
-        """Whether this is something of its own beside prose: a sidebar, a table, a list."""
-        if not (prose.is_prose and prose.is_filled):
-            return False
-        return len(self._rows) >= _MIN_ROWS_BESIDE and not self.shares_rows(prose)
 
 
 # ---- places

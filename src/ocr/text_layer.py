@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import fmean, median
 
+import numpy as np
 import pypdfium2
 from pypdfium2 import raw
 
@@ -161,19 +162,37 @@ def _back(box: Rectangle, quarters: int) -> Rectangle:
 
 def _at_gutters(runs: Sequence[_Run]) -> list[_Run]:
     """Runs cut at gaps that stand over each other in several lines: between columns, or cells."""
-    gaps = [(number, at, *span) for number, run in enumerate(runs) for at, span in _wide_gaps(run)]
+    gaps = [(number, at, left, right) for number, run in enumerate(runs) for at, (left, right) in _wide_gaps(run)]
+    within = [(runs[number].turned, left, right) for number, _, left, right in gaps]
+    turned, lefts, rights = np.array([*within, *_gaps_between(runs)], np.float64).reshape(-1, 3).T
     cuts: dict[int, list[int]] = {}
     for number, at, left, right in gaps:
-        same = {
-            other
-            for other, _, start, end in gaps
-            if other != number
-            and runs[other].turned == runs[number].turned
-            and min(right, end) - max(left, start) > 0.6 * (right - left)
-        }
-        if len(same) >= _ALIGNED_GAPS:
+        common = np.minimum(rights, right) - np.maximum(lefts, left)
+        aligned = (turned == runs[number].turned) & (common > 0.6 * (right - left))
+        if np.count_nonzero(aligned) > _ALIGNED_GAPS:  # itself too
             cuts.setdefault(number, []).append(at)
     return [part for number, run in enumerate(runs) for part in _cut(run, cuts.get(number, []))]
+
+
+def _gaps_between(runs: Sequence[_Run]) -> Iterator[tuple[int, float, float]]:
+    """Gaps between runs beside each other: the direction of their text, and from where to where they reach."""
+    level: list[tuple[int, Rectangle]] = []
+    for turned, box in sorted(((run.turned, _level_box(run)) for run in runs if run.placed), key=_by_height):
+        if level and (turned != level[0][0] or box[1] > level[0][1][1] + 0.4 * (box[3] - box[1])):
+            yield from _gaps_along(level)
+            level = []
+        level.append((turned, box))
+    yield from _gaps_along(level)
+
+
+def _gaps_along(level: Sequence[tuple[int, Rectangle]]) -> Iterator[tuple[int, float, float]]:
+    for (turned, box), (_, after) in pairwise(sorted(level)):
+        if after[0] > box[2]:
+            yield turned, box[2], after[0]
+
+
+def _by_height(placed: tuple[int, Rectangle]) -> tuple[int, float]:
+    return placed[0], placed[1][1]
 
 
 def _wide_gaps(run: _Run) -> Iterator[tuple[int, tuple[float, float]]]:

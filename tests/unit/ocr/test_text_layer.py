@@ -21,7 +21,15 @@ NOTICE = "The north pier is closed until Thursday"
 GERMAN = "Der Hafenausschuss trat am Dienstag zusammen, um den Bericht des Ingenieurs zu hören, der die Mole abging."
 POLISH = "Komisja portowa zebrała się we wtorek, aby wysłuchać raportu inżyniera o stanie północnego mola i lamp."
 FINNISH = "Satamalautakunta kokoontui tiistaina kuullakseen insinöörin raportin pohjoisen laiturin alemmista palkeista."
-LAYOUTS = ("centred title over 2 columns", "title between 2 columns", "running heads over 3 columns", "form")
+LAYOUTS = (
+    "centred title over 2 columns",
+    "title between 2 columns",
+    "running heads over 3 columns",
+    "form",
+    "table over columns",
+    "table beside bullets",
+    "caption between columns",
+)
 
 
 def layer(data: bytes) -> TextLayer | None:
