@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ trace: $(VENV)/.installed-dev ## the functions, files and lines that one streame
 
 chaos: $(VENV)/.installed-dev ## ten minutes of traffic while everything is killed at random
 	$(BIN)/python -m tests.chaos --seconds 600
+
+rolling: $(VENV)/.installed-dev ## ten restarts of two instances behind nginx under load: what clients lose
+	$(BIN)/python -m tests.rolling
 
 bench-ocr: $(VENV)/.installed-dev ## OCR: workers, a process per request, chat beside it, a long job under fire
 	$(BIN)/python -m tests.bench.ocr_bench

@@ -115,6 +115,12 @@ class WebSettings(BaseModel):
         description="Open connections per address at most, TRUSTED_PROXIES exempt; 0 is no limit.",
     )
     max_concurrent_requests: int = Field(256, ge=1, le=8192, description="Chat and OCR requests in flight at most.")
+    drain_notice: float = Field(
+        5.0,
+        ge=0,
+        le=600,
+        description="Seconds a service told to stop says so (/readyz 503, Connection: close) and still takes requests.",
+    )
     graceful_timeout: float = Field(
         60.0, ge=1, le=3600, description="Seconds running requests get to finish at shutdown."
     )
@@ -660,6 +666,11 @@ class Settings(
             return ROOT / self.runtime_dir
         digest = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
         return Path("/tmp") / f"stoker-{os.getuid()}-{digest}"  # noqa: S108  # made 0700 and its owner checked
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long a stop may take: the notice, running requests, then OCR and the engines."""
+        return self.drain_notice + self.graceful_timeout + 2 * self.stop_timeout
 
     @property
     def state_path(self) -> Path:

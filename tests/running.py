@@ -121,7 +121,7 @@ def service(
     folder = Path(tempfile.mkdtemp(prefix="stk-"))
     port = int(str(settings.pop("port", 0))) or free_port()
     defaults: dict[str, object] = {"log_dir": folder / "logs", "runtime_dir": folder / "run"}
-    defaults |= {"state_dir": folder / "state", "graceful_timeout": 5}
+    defaults |= {"state_dir": folder / "state", "graceful_timeout": 5, "drain_notice": 0}
     defaults["lazy_load"] = False
     chosen = {name.upper(): str(value) for name, value in (defaults | settings | {"port": port}).items()}
     environment = {key: value for key, value in os.environ.items() if key not in chosen} | chosen

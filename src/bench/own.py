@@ -44,7 +44,8 @@ def service(settings: Settings, model: str) -> Iterator[ServerAddress]:
             "state_dir": Path(folder),
             "log_dir": Path(folder),
         }
-        own |= {"default_model": model, "lazy_load": False, "ocr_workers": 0, "enable_log_file": False}
+        own |= {"default_model": model, "lazy_load": False, "ocr_workers": 0}
+        own |= {"enable_log_file": False, "drain_notice": 0}
         _check(settings.model_copy(update=own))
         console = Path(folder) / "console"
         process = _start({**own, "api_keys": f"bench:user:{key}"}, console)
@@ -54,7 +55,7 @@ def service(settings: Settings, model: str) -> Iterator[ServerAddress]:
             yield place
         finally:
             process.terminate()
-            _reap(process, settings.graceful_timeout + 2 * settings.stop_timeout + _STOP_MARGIN_S)
+            _reap(process, settings.stop_seconds + _STOP_MARGIN_S)
 
 
 def _check(settings: Settings) -> None:

@@ -55,7 +55,7 @@ def service(settings: Settings, model: str) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            _reap(process, settings.graceful_timeout + 2 * settings.stop_timeout + _STOP_MARGIN_S)
+            _reap(process, settings.stop_seconds + _STOP_MARGIN_S)
 
 
 def _start(model: str, console: Path) -> subprocess.Popen[bytes]:
@@ -65,7 +65,7 @@ def _start(model: str, console: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             command,
             cwd=ROOT,
-            env=child_environment(DEFAULT_MODEL=model),
+            env=child_environment(DEFAULT_MODEL=model, DRAIN_NOTICE="0"),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -128,8 +128,7 @@ def _launchd(settings: Settings, folder: Path, python: str, *, user: bool) -> Pl
 
 
 def _values(settings: Settings, python: str) -> dict[str, str]:
-    stop_s = settings.graceful_timeout + 2 * settings.stop_timeout + _MARGIN_S
-    return {"ROOT": str(ROOT), "PYTHON": python, "STOP_SECONDS": str(int(stop_s))}
+    return {"ROOT": str(ROOT), "PYTHON": python, "STOP_SECONDS": str(int(settings.stop_seconds + _MARGIN_S))}
 
 
 def _credential(settings: Settings) -> str:

@@ -30,7 +30,7 @@ def run(options: Namespace, settings: Settings) -> ExitCode:
     running = ask(settings, StatusRequest())
     if not isinstance(running, SystemStatus) or not isinstance(ask(settings, StopRequest()), Accepted):
         return no_service(settings)
-    if not _wait_for_exit(running.pid, settings.graceful_timeout + 2 * settings.stop_timeout + _STOP_MARGIN_S):
+    if not _wait_for_exit(running.pid, settings.stop_seconds + _STOP_MARGIN_S):
         print("The service is still stopping; `run.py status` shows what it waits for.", file=sys.stderr)
         return ExitCode.FAILURE
     print("stopped")

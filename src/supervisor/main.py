@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,7 +126,8 @@ class Supervisor:
         self._directory = directory
         self._options = options
         self._started_at = time.monotonic()
-        self._stopping = asyncio.Event()
+        self._stopping, self._hurried = asyncio.Event(), asyncio.Event()
+        self._notice_s = 0.0 if settings.debug else settings.drain_notice
         self._exit_code = ExitCode.OK
         self._announced_ready = self._startup_done = False
         self._notifier = Notifier(notify_socket())
@@ -162,6 +164,7 @@ class Supervisor:
                 self._start_children(table)
                 await self._stopping.wait()
                 self._notifier.stopping()
+                await self._announce_drain()
                 logger.info("stopping")
             self.models.close()
             await self._children.drain()
@@ -200,8 +203,8 @@ class Supervisor:
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_stop_signal)
+        loop.add_signal_handler(signal.SIGTERM, self._on_stop_signal)
+        loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
         loop.add_signal_handler(signal.SIGHUP, self._reload_web)
 
     def _remove_stale_sockets(self) -> None:
@@ -287,14 +290,32 @@ class Supervisor:
     def _where(self) -> str:
         return f"ready on {specs.base_url(self._settings)}" if self._options.with_web else "back ends are ready"
 
+    async def _announce_drain(self) -> None:
+        """For DRAIN_NOTICE say that the service is about to stop, and still serve. A second signal cuts it short."""
+        if not self._children.in_state("web", "ready"):
+            return
+        self._children.signal("web", signal.SIGUSR1)
+        if self._notice_s > 0:
+            logger.info("about to stop: not ready any more, serving for another {:g} s (DRAIN_NOTICE)", self._notice_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), self._notice_s)
+
     def _on_stop_signal(self) -> None:
         if self._stopping.is_set():
             logger.warning("second stop signal: killing all processes")
+            self._hurried.set()
             self._children.kill()
         self.stop()
 
+    def _on_interrupt(self) -> None:
+        """^C: whoever sits there does not want to wait for a proxy."""
+        if not self._stopping.is_set():
+            self._notice_s = 0.0
+        self._on_stop_signal()
+
     def _request_stop(self, exit_code: ExitCode) -> None:
         if not self._stopping.is_set():
+            self._notice_s *= exit_code is ExitCode.OK  # who is broken does not go on serving
             self._exit_code = exit_code
             self._stopping.set()
 

@@ -63,9 +63,11 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None
 
 
 def nginx_config(name: str, folder: Path, ports: Sequence[int], tls: int) -> Path:
-    """deploy/nginx/NAME as it stands, but for names, ports, certificate and log places."""
+    """deploy/nginx/NAME as it stands, but for names, ports, certificate and log places; two ports drop the third."""
     text = (DEPLOY / "nginx" / name).read_text()
-    theirs = (8000,) if len(ports) == 1 else (8001, 8002, 8003)
+    theirs = (8000,) if len(ports) == 1 else (8001, 8002, 8003)[: len(ports)]
+    if len(ports) == 2:
+        text = "".join(line for line in text.splitlines(keepends=True) if "127.0.0.1:8003" not in line)
     changes = {f"127.0.0.1:{old} ": f"127.0.0.1:{new} " for old, new in zip(theirs, ports, strict=True)}
     changes |= {
         "listen 80;": f"listen 127.0.0.1:{free_port()};",

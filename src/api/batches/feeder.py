@@ -53,9 +53,9 @@ class Feeder:
         """Waits for the lock first: of the worker that this one replaces, say."""
         lock: int | None = None
         try:
-            while not self._service.inflight.draining and (lock := self._lock()) is None:
+            while not self._service.inflight.drain_announced and (lock := self._lock()) is None:
                 gevent.sleep(_TICK_S)
-            while not self._service.inflight.draining:
+            while not self._service.inflight.drain_announced:
                 self._look_and_wait()
             gevent.joinall(list(self._running.values()))  # what ends in time is kept
             self._responses.join()
@@ -191,7 +191,7 @@ class Feeder:
 
     def _work(self, line: PendingLine) -> None:
         """Ask until there is an outcome, or the process drains; then write it down until that succeeds."""
-        while not self._service.inflight.draining:
+        while not self._service.inflight.drain_announced:
             answer = line_call.ask(self._app, line, self._raw(line))
             if answer.retry_after_s is None:
                 return self._record(line, answer.body, failed=answer.failed)

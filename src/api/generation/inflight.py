@@ -24,7 +24,7 @@ from src.api.body import leave_slot
 from src.errors import Overloaded, ShuttingDown
 
 _LEAST_RETRY_S = 1.0
-_DRAIN_RETRY_S = 5.0
+DRAIN_RETRY_S = 5.0
 _WEIGHT = 0.1  # of the latest request in the average
 _OF_FREE = 3  # an owner alone comes to three quarters of a cap; two to three sevenths each
 
@@ -84,7 +84,7 @@ class InFlight:
         self._next = 0
         self._working = Cap(limit)
         self._reading = Cap(limit)
-        self.draining = False
+        self.drain_announced = self.draining = False
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -105,7 +105,7 @@ class InFlight:
     def check(self, owner: str = "") -> None:
         """Raise what `enter` would raise, before any work is done for the request."""
         if self.draining:
-            raise ShuttingDown("The service is shutting down.", retry_after_s=_DRAIN_RETRY_S)
+            raise ShuttingDown("The service is shutting down.", retry_after_s=DRAIN_RETRY_S)
         self._refuse_beyond(self._working, owner, "requests in flight")
 
     def begin_reading(self, owner: str = "") -> None:
@@ -124,9 +124,13 @@ class InFlight:
             took_s = self._clock() - entry.entered
             self._service_s += _WEIGHT * (took_s - self._service_s) if self._service_s else took_s
 
+    def announce_drain(self) -> None:
+        """Begin no work of our own; requests are still taken."""
+        self.drain_announced = True
+
     def begin_drain(self) -> None:
         """Take nothing new."""
-        self.draining = True
+        self.drain_announced = self.draining = True
 
     def end_all(self) -> None:
         """Interrupt what still runs: streams end with an error event."""
@@ -186,7 +190,7 @@ class InFlightRequest:
 
     def _shut_down(self) -> None:
         text = "The service shut down before the answer was complete."
-        self._end(ShuttingDown(text, retry_after_s=_DRAIN_RETRY_S))
+        self._end(ShuttingDown(text, retry_after_s=DRAIN_RETRY_S))
 
     def _end(self, why: Exception) -> None:
         if self.ended is None:

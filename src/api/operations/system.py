@@ -6,6 +6,7 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from src.api.edge import auth
+from src.api.generation.inflight import DRAIN_RETRY_S
 from src.api.service import json_response, service
 from src.api.wire import Wire
 from src.gpu import report
@@ -69,9 +70,12 @@ def readyz() -> Response:
     reasons = _not_ready(service().backends.status(), service().settings.default_model)
     if ("chat" in request.args) != ("ocr" in request.args):
         reasons = {name: why for name, why in reasons.items() if _concerns(name, ocr="ocr" in request.args)}
-    if service().inflight.draining:
+    if service().inflight.drain_announced:
         reasons["web"] = "shutting down"
-    return json_response(Ready("unavailable" if reasons else "ok", reasons), _UNAVAILABLE if reasons else 200)
+    answer = json_response(Ready("unavailable" if reasons else "ok", reasons), _UNAVAILABLE if reasons else 200)
+    if "web" in reasons:
+        answer.headers["Retry-After"] = str(int(DRAIN_RETRY_S))
+    return answer
 
 
 @blueprint.get("/version")

@@ -22,8 +22,9 @@ from src.api.edge.address import TrustedProxies
 from src.api.edge.connection_limits import RESERVE, Connections
 from src.api.operations import metrics
 from src.api.process.launch import BackendsKeeper
+from src.api.process.worker import LISTENERS_CLOSED_S
 from src.api.service import EXTENSION, Service
-from src.settings import Settings, supervised
+from src.settings import Settings, supervised, web_fd
 
 _LAG_TICK_S = 0.5
 # end streams this long before gunicorn would cut them
@@ -38,10 +39,11 @@ def after_init(worker: Any) -> None:
     metrics.count_greenlets()
     worker.connections = _bounded(service.settings)
     _allow_files(service.settings)
-    _drain_on_term(service, worker.cfg.graceful_timeout)
+    _drain_on_term(service, worker)
     gevent.spawn(Feeder(worker.wsgi, service).run)
     gevent.spawn(_watch_lag, service.metrics.lag.observe, time.monotonic)
     if supervised():
+        _announce_on_usr1(service, worker)
         _end_with_supervisor(service, os.getppid())
     else:
         gevent.spawn(BackendsKeeper(service.settings, os.getppid()).run)
@@ -68,15 +70,31 @@ def _allow_files(settings: Settings) -> None:
         )
 
 
-def _drain_on_term(service: Service, graceful_s: float) -> None:
-    """On SIGTERM: admit nothing more, and end what still runs before gunicorn cuts it."""
+def _announce_on_usr1(service: Service, worker: Any) -> None:
+    """On SIGUSR1, which gunicorn's master hands on: the service is about to stop, and this says so while it serves."""
+
+    def on_usr1(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # a signal handler's
+        service.inflight.announce_drain()
+        worker.last_answers = True
+        worker.owns_listeners = web_fd() is None  # else systemd holds the port, and what waits is served by the next
+
+    signal.signal(signal.SIGUSR1, on_usr1)
+
+
+def _drain_on_term(service: Service, worker: Any) -> None:
+    """On SIGTERM: refuse requests once the listeners are closed, and end what still runs before gunicorn cuts it."""
     handler = signal.getsignal(signal.SIGTERM)
     gunicorns: Callable[[int, FrameType | None], object] = handler  # type: ignore[assignment]  # gunicorn has set one
 
+    ending = False
+
     def on_term(number: int, frame: FrameType | None) -> None:
-        if not service.inflight.draining:
-            service.inflight.begin_drain()
-            gevent.spawn_later(max(0.5, graceful_s - _POLITE_S), service.inflight.end_all)
+        nonlocal ending
+        if not ending:
+            ending = worker.last_answers = True
+            polite_s = max(LISTENERS_CLOSED_S, worker.cfg.graceful_timeout - _POLITE_S)
+            gevent.spawn_later(LISTENERS_CLOSED_S, service.inflight.begin_drain)
+            gevent.spawn_later(polite_s, service.inflight.end_all)
         gunicorns(number, frame)
 
     signal.signal(signal.SIGTERM, on_term)

@@ -11,21 +11,28 @@ import json
 import logging
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gevent
+from gevent.pool import Pool
+from gevent.server import StreamServer
 from gunicorn.glogging import Logger
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from src.api.edge.connection_limits import RESERVE, Connection, Connections, over
+from src.api.process.listeners import refuse_new
 
 # what sockets say of a client that cannot be reached any more, beside what is a ConnectionError
 _CLIENT_LOST = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOTCONN, errno.EBADF})
-_IDLE_TICK_S = 0.2
-_LISTENERS_CLOSED_S = 1.2  # GeventWorker.run notices `alive = False` within a second
+_TICK_S = 0.2
+# after TERM every listener is closed and every idle connection told within this
+LISTENERS_CLOSED_S = 1.0
+_ACCEPTED_S = 0.05  # what waits in a listener's queue is accepted within this
 
 
 # what is refused before the application sees it; the first that fits. No text repeats what came.
@@ -55,7 +62,13 @@ _WRITE_S = 5.0
 
 
 class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A gevent worker that bounds its connections, and whose idle ones do not hold up its end."""
+    """A gevent worker that bounds its connections, and that ends without losing a request.
+
+    `last_answers`: each answer ends its connection. `owns_listeners`: nobody else is to take what they are sent.
+    """
+
+    last_answers = False
+    owns_listeners = False
 
     def init_process(self) -> None:
         self.connections = Connections(self.worker_connections, 0)  # until `lifetime` has read the settings
@@ -85,7 +98,7 @@ class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type
             over.set(self.connections.begin(connection))
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
-        if over.get() is not None:
+        if self.last_answers or over.get() is not None:
             req.force_close()
         return super().handle_request(listener_name, req, sock, addr)
 
@@ -99,16 +112,35 @@ class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type
             client.sendall(refusal(status, reason, code, text, uuid.uuid4().hex))
 
     def run(self) -> None:
-        gevent.spawn(self._reap_idle)
-        super().run()
-
-    def _reap_idle(self) -> None:
+        """As gunicorn's, but that nothing it has been sent is lost when the listeners close."""
+        servers = [self._listen(sock) for sock in self.sockets]
         while self.alive:
-            gevent.sleep(_IDLE_TICK_S)
-        gevent.sleep(_LISTENERS_CLOSED_S)
-        while True:
+            self._tick()
+        self._close_listeners(servers)
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        while time.monotonic() < deadline and any(server.pool.free_count() != server.pool.size for server in servers):
             self.connections.close_idle()
-            gevent.sleep(_IDLE_TICK_S)
+            self._tick()
+        for server in servers:
+            server.stop(timeout=1)
+
+    def _listen(self, sock: Any) -> Any:
+        sock.setblocking(1)
+        server = StreamServer(sock, handle=partial(self.handle, sock), spawn=Pool(self.worker_connections))
+        server.start()
+        return server
+
+    def _close_listeners(self, servers: list[Any]) -> None:
+        if self.owns_listeners:
+            for sock in self.sockets:
+                refuse_new(sock)
+            gevent.sleep(_ACCEPTED_S)
+        for server in servers:
+            server.close()
+
+    def _tick(self) -> None:
+        self.notify()
+        gevent.sleep(_TICK_S)
 
 
 def _host(addr: Any) -> str:

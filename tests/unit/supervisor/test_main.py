@@ -28,6 +28,9 @@ class Recorder:
     def signal(self, name: str, number: int) -> None:
         self.orders.append((name, number))
 
+    def kill(self) -> None:
+        self.orders.append(("all", "kill"))
+
     def restart_kind(self, kind: str) -> None:
         self.orders.append((kind, "restart"))
 
@@ -70,6 +73,36 @@ def test_a_failed_reconciler_stops_the_supervisor(monkeypatch: pytest.MonkeyPatc
         return supervisor._exit_code
 
     assert asyncio.run(run()) is ExitCode.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("web", "ends_by", "serves_on"),
+    [
+        ("ready", Supervisor._on_stop_signal, True),
+        ("ready", Supervisor.stop, True),
+        ("ready", Supervisor._on_interrupt, False),
+        ("ready", lambda supervisor: supervisor._request_stop(ExitCode.FAILURE), False),
+        ("starting", Supervisor._on_stop_signal, False),
+    ],
+)
+def test_a_stop_is_announced_before_it_begins(
+    web: str, ends_by: Callable[[Supervisor], None], *, serves_on: bool
+) -> None:
+    """SIGTERM and `run.py stop` leave DRAIN_NOTICE to a balancer; ^C and a fault do not, a second signal cuts it."""
+    recorder = Recorder(web)
+
+    async def run() -> None:
+        supervisor = Supervisor(Settings(drain_notice=600), Path("/nowhere"), _Options(True, False, None))
+        supervisor._children = recorder  # type: ignore[assignment]
+        ends_by(supervisor)
+        announced = asyncio.create_task(supervisor._announce_drain())
+        await asyncio.sleep(0.01)
+        assert announced.done() is not serves_on
+        supervisor._on_stop_signal()
+        await asyncio.wait_for(announced, 1)
+
+    asyncio.run(run())
+    assert (("web", signal.SIGUSR1) in recorder.orders) is (web == "ready")
 
 
 def test_sighup_reloads_web() -> None:

@@ -82,9 +82,10 @@ def test_a_part_is_asked_for_alone(query: str, missing: list[str], site: Site) -
 def test_a_draining_service_is_not_ready(site: Site) -> None:
     """A load balancer sends nothing more as soon as the shutdown begins."""
     client = site(table())
-    client.application.extensions[EXTENSION].inflight.begin_drain()
+    client.application.extensions[EXTENSION].inflight.announce_drain()
     response = client.get("/readyz")
     assert (response.status_code, response.get_json()["reasons"]) == (503, {"web": "shutting down"})
+    assert response.headers["Retry-After"] == "5"
     assert client.get("/livez").status_code == 200
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from types import FrameType
+from collections.abc import Callable, Iterator
+from types import FrameType, SimpleNamespace
+from typing import Any
 
 import gevent
 import pytest
 
 from src.api.app import create_app
 from src.api.process import lifetime
+from src.api.process.worker import LISTENERS_CLOSED_S
 from src.api.service import EXTENSION, Service
 from src.errors import ShuttingDown
+from src.settings import WEB_FD
 from tests.conftest import MakeSettings
 from tests.unit.api.fakes import FakeClock
 
@@ -37,19 +40,44 @@ def gunicorns() -> Iterator[list[int]]:
     signal.signal(signal.SIGTERM, before)
 
 
+def _worker(graceful_s: float) -> Any:
+    """As far as a drain concerns it."""
+    cfg = SimpleNamespace(graceful_timeout=graceful_s)
+    return SimpleNamespace(cfg=cfg, last_answers=False, owns_listeners=False)
+
+
 def test_a_drain_begins_with_sigterm(service: Service, gunicorns: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """SIGTERM refuses new work at once, ends the rest shortly before gunicorn would cut it, and gunicorn hears it."""
-    later: list[tuple[float, object]] = []
+    """SIGTERM: each answer ends its connection, new work is refused once no listener is left, and the rest ends
+    shortly before gunicorn would cut it. Gunicorn hears it too."""
+    later: list[tuple[float, Callable[[], None]]] = []
     monkeypatch.setattr(gevent, "spawn_later", lambda seconds, call: later.append((seconds, call)))
-    lifetime._drain_on_term(service, 60.0)
-    service.inflight.check()
+    worker = _worker(60.0)
+    lifetime._drain_on_term(service, worker)
     signal.raise_signal(signal.SIGTERM)
+    service.inflight.check()
+    (refuse_s, refuse), (end_s, end) = later
+    refuse()
     with pytest.raises(ShuttingDown):
         service.inflight.check()
-    ((seconds, call),) = later
-    assert 50 < seconds < 60
-    assert call == service.inflight.end_all
+    assert (refuse_s, worker.last_answers, end) == (LISTENERS_CLOSED_S, True, service.inflight.end_all)
+    assert 50 < end_s < 60
     assert gunicorns == [signal.SIGTERM]
+
+
+def test_a_drain_is_announced_by_sigusr1(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It still takes requests; the listeners are its own, unless systemd holds the port."""
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        for held, owns in ((None, True), ("3", False)):
+            monkeypatch.delenv(WEB_FD, raising=False) if held is None else monkeypatch.setenv(WEB_FD, held)
+            worker = _worker(60.0)
+            lifetime._announce_on_usr1(service, worker)
+            signal.raise_signal(signal.SIGUSR1)
+            assert (worker.last_answers, worker.owns_listeners) == (True, owns)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    service.inflight.check()
+    assert service.inflight.drain_announced
 
 
 def test_a_second_sigterm_changes_nothing(
@@ -58,11 +86,11 @@ def test_a_second_sigterm_changes_nothing(
     """The drain is begun once; gunicorn gets every signal."""
     later: list[float] = []
     monkeypatch.setattr(gevent, "spawn_later", lambda seconds, call: later.append(seconds))
-    lifetime._drain_on_term(service, 2.0)
+    lifetime._drain_on_term(service, _worker(2.0))
     for _ in range(2):
         signal.raise_signal(signal.SIGTERM)
-    assert (len(later), len(gunicorns)) == (1, 2)
-    assert later[0] > 0
+    assert (len(later), len(gunicorns)) == (2, 2)
+    assert min(later) > 0
 
 
 def test_lag_is_how_late_the_loop_ran(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Rolling restarts of two instances behind nginx: what clients lose (nothing)."""
