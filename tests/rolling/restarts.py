@@ -92,7 +92,7 @@ class _Site:
             self._counted.answered += 1
 
     def stream(self) -> None:
-        body = _chat("fake:delay=0.1 fake:count=60 abc", stream=True)
+        body = _chat("fake:delay=0.1 fake:count=25 abc", stream=True)
         try:
             with self._http.stream("POST", self._url, json=body, headers=self._headers()) as reply:
                 lines = [line for line in reply.iter_lines() if line]

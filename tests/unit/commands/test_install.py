@@ -29,11 +29,15 @@ def test_no_place_is_left_open(make_settings: MakeSettings, tmp_path: Path, plat
 def test_the_launchd_job_says_what_launchd_must_know(make_settings: MakeSettings, tmp_path: Path) -> None:
     """It parses; drains are not cut, files are not limited to 256, nothing is throttled, odd paths are quoted."""
     planned = install.plan(
-        make_settings(graceful_timeout=50), tmp_path, user=False, platform="darwin", python="/Users/a & b/python"
+        make_settings(graceful_timeout=50, drain_notice=5),
+        tmp_path,
+        user=False,
+        platform="darwin",
+        python="/Users/a & b/python",
     )
     job = plistlib.loads(next(iter(planned.files.values())).encode())
     assert job["ProgramArguments"] == ["/Users/a & b/python", f"{ROOT}/run.py", "--mode", "prod"]
-    assert job["ExitTimeOut"] == 50 + 2 * 10 + 15
+    assert job["ExitTimeOut"] == 5 + 50 + 2 * 10 + 15
     assert (job["ProcessType"], job["RunAtLoad"], job["KeepAlive"]) == ("Interactive", True, {"SuccessfulExit": False})
     assert job["SoftResourceLimits"]["NumberOfFiles"] >= 8192
     assert job["Umask"] == 0o027
