@@ -1,6 +1,12 @@
 # `make serve` runs the service, `make test` the tests; both make the environment first. `make help` lists the rest.
-PYTHON ?= python3
+# the first that will do: macOS needs 3.12 (gevent has no wheel for 3.11 there), Linux 3.11
+SUITABLE := import sys; sys.exit(not ((3, 12) if sys.platform == "darwin" else (3, 11)) <= sys.version_info[:2] < (3, 15))
+PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.14 python3.11; do $$one -c '$(SUITABLE)' 2>/dev/null && { echo $$one; break; }; done)
 VENV := .venv
+# NVIDIA: `make venv CUDA=13` or 12; remembered, so that no later `make serve` goes back to the CPU's MLX (CUDA= does)
+CUDA ?= $(shell cat $(VENV)/.cuda 2>/dev/null)
+VARIANT := requirements$(CUDA:%=-cuda%)
+INSTALLED := $(VENV)/.installed$(CUDA:%=-cuda%)
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py
 
@@ -15,20 +21,24 @@ serve: venv ## start the service on http://127.0.0.1:8000
 dev: venv ## start it with reload and DEBUG logs
 	$(BIN)/python run.py --mode dev
 
-venv: $(VENV)/.installed ## make .venv with what the service needs
+venv: $(INSTALLED) ## make .venv with what the service needs (CUDA=13 or 12 for NVIDIA)
 
-# by requirements.lock, which names everything (so no dependencies are resolved): every file has the hash that it had
-# when the tests ran. The headless build of OpenCV goes last, so
-# that cv2 needs no system library
-$(VENV)/.installed: requirements.txt requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed (mlx-lm asks for it): make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+# by the variant's lock, which names everything (so no dependencies are resolved): every file has the hash that it had
+# when the tests ran. MLX's libraries for the CPU, CUDA 12 and CUDA 13 are the same files: all leave before one comes. The
+# headless build of OpenCV goes last, so that cv2 needs no system library
+$(INSTALLED): requirements-base.txt $(VARIANT).txt $(VARIANT).lock
+	@$(or $(PYTHON),false) -c '$(SUITABLE)' || { echo "Python 3.11 to 3.14 is needed (3.12 or newer on macOS): make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Making $(VENV) by $(VARIANT).lock with $(PYTHON): $$(grep -c '^[a-z].*==' $(VARIANT).lock) packages at most; some minutes, by the network."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r requirements.lock
-	sed -n '/^opencv-python-headless==/,/# via/p' requirements.lock > $(VENV)/opencv.lock
+	rm -f $(VENV)/.installed*
+	$(BIN)/python -m pip uninstall -qq --yes mlx-cpu mlx-cuda-12 mlx-cuda-13
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(VARIANT).lock
+	sed -n '/^opencv-python-headless==/,/# via/p' $(VARIANT).lock > $(VENV)/opencv.lock
 	$(BIN)/python -m pip install --quiet --require-hashes --force-reinstall --no-deps -r $(VENV)/opencv.lock
+	echo $(CUDA) > $(VENV)/.cuda
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+$(VENV)/.installed-dev: $(INSTALLED) requirements-dev.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 
@@ -124,13 +134,14 @@ nonsense: $(VENV)/.installed-dev ## 100,000 requests of no sense; what they leav
 eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
 	$(BIN)/python -m training.demo.evaluate
 
-example: $(VENV)/.installed ## write .env.example and the generated pages of docs/
+example: $(INSTALLED) ## write .env.example and the generated pages of docs/
 	$(BIN)/python run.py config --example
 	$(BIN)/python -m tests.docs --write
 
-lock: ## write requirements.lock: every version and its hashes, for all platforms
+lock: ## write the locks: every version and its hashes, for all platforms
 	$(PYTHON) -m venv .lock-venv && .lock-venv/bin/python -m pip install --quiet "uv>=0.9,<1"
-	.lock-venv/bin/uv pip compile requirements.txt --universal --generate-hashes --python-version 3.11 --quiet -o requirements.lock
+	for one in requirements requirements-cuda12 requirements-cuda13; do \
+		.lock-venv/bin/uv pip compile $$one.txt --universal --generate-hashes --python-version 3.11 --quiet -o $$one.lock || exit 1; done
 	rm -rf .lock-venv
 
 clean: ## remove what can be made again

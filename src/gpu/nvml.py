@@ -1,4 +1,4 @@
-"""NVIDIA GPUs, from NVML through `nvidia-ml-py` (optional: requirements-cuda.txt). Called by `GpuWatch`."""
+"""NVIDIA GPUs, from NVML through `nvidia-ml-py` (optional: it comes with `make venv CUDA=13`). Called by `GpuWatch`."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ class Nvml:
         try:
             library = self._load()
         except ImportError:
-            return GpuSample("nvml", reason="nvidia-ml-py is not installed (requirements-cuda.txt)")
+            return GpuSample("nvml", reason="nvidia-ml-py is not installed (make venv CUDA=13)")
         try:
             if not self._initialized:
                 library.nvmlInit()
                 self._initialized = True
             gpus = tuple(_reading(library, index) for index in range(library.nvmlDeviceGetCount()))
+            driver = library.nvmlSystemGetDriverVersion()
         except library.NVMLError as error:
             self._end(library)
             return GpuSample("nvml", reason=f"NVML failed: {error}")
-        return GpuSample("nvml", gpus, None if gpus else "NVML lists no GPU")
+        return GpuSample("nvml", gpus, None if gpus else "NVML lists no GPU", driver=driver)
 
     def _end(self, library: Any) -> None:
         """Shut NVML down: it is reference-counted."""

@@ -43,6 +43,7 @@ class GpuStatus(msgspec.Struct, frozen=True):
     memory_bytes: MemoryStatus
     blas: str | None
     mlx_version: str | None
+    mlx_library: str | None
     loaded_models: tuple[str, ...]
     gpus: tuple[GpuReading, ...]
     unavailable: dict[str, str]
@@ -81,6 +82,7 @@ def report(
         memory_bytes=_memory(health, device, host),
         blas=device.blas if device else None,
         mlx_version=device.mlx_version if device else None,
+        mlx_library=device.mlx_library if device else None,
         loaded_models=tuple(one.model.name for one in engines if one.model is not None and one.location == "gpu"),
         gpus=gpu.gpus if gpu is not None else (),
         unavailable={},

@@ -19,6 +19,7 @@ from shutil import which
 import msgspec
 import psutil
 
+from src.gpu import mlx_library
 from src.ipc import client, runtime
 from src.ipc.messages.control import StatusRequest
 from src.ipc.messages.status import SystemStatus
@@ -46,13 +47,16 @@ def findings(settings: Settings) -> Iterator[Finding]:
     """All findings, yielded as they become known."""
     yield from _machine()
     environment: dict[str, str] = {}
+    driver = None
     try:
         gpus = Gpus(settings)
         gpus.close()
-        environment = gpus.environment
-        yield from (Finding("gpu", line) for line in gpu_lines(gpus.sample()))
+        environment, sample = gpus.environment, gpus.sample()
+        driver = sample.driver
+        yield from (Finding("gpu", line) for line in gpu_lines(sample))
     except SettingsError as error:
         yield Finding("gpu", "does not match the settings", str(error))
+    yield mlx_finding(mlx_library.examine(), driver)
     yield from _engine(settings, environment)
     yield _ocr(settings)
     yield from _folders(settings)
@@ -67,6 +71,12 @@ def _machine() -> Iterator[Finding]:
     memory = psutil.virtual_memory()
     short = None if memory.available >= _LEAST_MEMORY else f"under {size(_LEAST_MEMORY)} of memory is available"
     yield Finding("memory", f"{size(memory.available)} available of {size(memory.total)}", short)
+
+
+def mlx_finding(library: mlx_library.Library, driver: str | None) -> Finding:
+    """Which build of MLX is here, and what is wrong with it; another engine may serve all the same."""
+    problems = (library.problem, mlx_library.driver_problem(library.name, driver))
+    return Finding("mlx library", ". ".join(filter(None, (library.name or "none installed", *problems))))
 
 
 def _engine(settings: Settings, environment: dict[str, str]) -> Iterator[Finding]:

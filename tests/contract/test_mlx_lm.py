@@ -36,7 +36,7 @@ INTERNAL = re.compile(
 
 
 def pinned(name: str) -> str:
-    (line,) = re.findall(rf"^{name}==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    (line,) = re.findall(rf"^{name}==(\S+)", (ROOT / "requirements-base.txt").read_text(encoding="utf-8"), re.MULTILINE)
     return str(line)
 
 

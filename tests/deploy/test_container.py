@@ -73,7 +73,7 @@ def test_compose_mounts_what_exists_and_is_closed() -> None:
     assert ":?" in services["stoker"]["environment"]["API_KEYS"]
     assert services["stoker"]["cap_drop"] == ["ALL"]
     cuda = yaml.safe_load((_FOLDER / "compose.cuda.yml").read_text())["services"]["stoker"]
-    assert (ROOT / cuda["build"]["args"]["EXTRA"]).exists()
+    assert (ROOT / f"requirements-cuda{cuda['build']['args']['CUDA']}.lock").exists()
 
 
 def test_promtool_accepts_the_compose_scrape_configuration(folder: Path) -> None:

@@ -10,7 +10,9 @@ from typing import Any, Literal
 import mlx.core as mx
 import psutil
 
+from src import logs
 from src.errors import ModelLoadFailed
+from src.gpu import mlx_library
 from src.ipc.messages.status import DeviceReading
 from src.settings import EngineSettings
 
@@ -26,7 +28,7 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
     if settings.device_type == "gpu" and kind == "cpu":
         raise ModelLoadFailed("DEVICE_TYPE=gpu, but MLX finds no GPU on this machine. Set DEVICE_TYPE=auto.")
     if settings.require_gpu and kind == "cpu":
-        raise ModelLoadFailed("REQUIRE_GPU=true, but MLX finds no GPU (on NVIDIA: install requirements-cuda.txt).")
+        raise ModelLoadFailed("REQUIRE_GPU=true, but MLX finds no GPU (on NVIDIA: make venv CUDA=13).")
     if settings.device_type == "cpu" or kind == "cpu":
         kind = "cpu"
         mx.set_default_device(mx.cpu)
@@ -39,6 +41,9 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
     total = total or psutil.virtual_memory().total
     for set_limit in (mx.set_memory_limit, mx.set_cache_limit):
         set_limit(int(settings.mlx_memory_fraction * total))
+    library = mlx_library.examine()
+    if library.problem is not None:
+        logs.model.warning("{}", library.problem)
     name = str(facts.get("device_name") or facts.get("architecture") or "") or None
     return DeviceReading(
         kind=kind,
@@ -46,6 +51,8 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
         blas=blas if kind == "cpu" else None,
         memory_total_bytes=total,
         mlx_version=version("mlx"),
+        mlx_library=library.name,
+        library_problem=library.problem,
         metal_available=mx.metal.is_available(),
         cuda_available=mx.cuda.is_available(),
     )

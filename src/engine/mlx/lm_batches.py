@@ -1,6 +1,6 @@
 """The one file that touches mlx-lm's internals: its batches and caches, under names of our own (docs/adr/0021).
 
-`requirements.txt` pins mlx-lm exactly. `tests/contract/test_mlx_lm.py` says what is relied upon, and what to look at
+`requirements-base.txt` pins mlx-lm exactly. `tests/contract/test_mlx_lm.py` says what is relied upon, and where to look
 when another version moves it. Owner thread.
 """
 

@@ -43,6 +43,8 @@ class DeviceReading(msgspec.Struct, frozen=True):
     blas: str | None = None
     memory_total_bytes: int | None = None
     mlx_version: str | None = None
+    mlx_library: str | None = None
+    library_problem: str | None = None
     metal_available: bool | None = None
     cuda_available: bool | None = None
 
@@ -184,6 +186,7 @@ class GpuSample(msgspec.Struct, frozen=True, omit_defaults=True):
     age_s: float = 0.0
     selected: int | None = None
     why: str | None = None
+    driver: str | None = None
 
     @property
     def used(self) -> GpuReading | None:

@@ -52,6 +52,9 @@ class FakeNvml:
     def nvmlShutdown(self) -> None:  # noqa: N802
         self.ended += 1
 
+    def nvmlSystemGetDriverVersion(self) -> str:  # noqa: N802
+        return "580.65.06"
+
     def nvmlDeviceGetCount(self) -> int:  # noqa: N802
         return len(self.cards)
 

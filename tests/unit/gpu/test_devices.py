@@ -121,7 +121,7 @@ def test_without_the_package_there_is_a_reason() -> None:
     def load() -> Any:
         raise ImportError
 
-    assert "requirements-cuda.txt" in (Nvml(load).read().reason or "")
+    assert "CUDA=13" in (Nvml(load).read().reason or "")
 
 
 def test_a_driver_that_comes_back_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

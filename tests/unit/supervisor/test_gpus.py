@@ -26,7 +26,7 @@ from tests.unit.gpu import recorded
 
 NVIDIA = Nvml(recorded.k40c).read()
 APPLE = GpuSample("ioreg", parse(recorded.M4))
-UNTOLD = GpuSample("nvml", reason="nvidia-ml-py is not installed (requirements-cuda.txt)")
+UNTOLD = GpuSample("nvml", reason="nvidia-ml-py is not installed (make venv CUDA=13)")
 
 Begin = Callable[..., Gpus]
 
