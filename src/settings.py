@@ -470,7 +470,16 @@ class SupervisorSettings(BaseModel):
         10.0, ge=0.1, le=600, description="Seconds without a heartbeat after which a process counts as hung."
     )
     engine_stall_timeout: float = Field(
-        60.0, ge=0.1, le=3600, description="Seconds one engine step may take until the engine counts as hung."
+        60.0,
+        ge=0.1,
+        le=3600,
+        description="Seconds one engine step may take at most, and while nothing is known of what it should take.",
+    )
+    engine_stall_min: float = Field(
+        3.0,
+        ge=0.1,
+        le=3600,
+        description="Seconds an engine step gets at least; beyond it and 20 times what it should take, it is a hang.",
     )
     health_probe_interval: float = Field(
         60.0,

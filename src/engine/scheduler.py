@@ -105,6 +105,8 @@ class Scheduler:
         self._tokens = self._answers = 0
         self._speculation: SpeculationReading | None = None
         self._turn_began = clock()
+        self._expected_s: float | None = None  # of the step under way, or the last one
+        self._in_step = False
         self._inserting = 0  # 1 while the backend inserts a sequence: it may hang there
         self.pace = StepTimes()
         self.cost = StepCost()
@@ -153,6 +155,8 @@ class Scheduler:
             phases=phases,
             step_tokens=step_tokens,
             speculation=self._speculation,
+            expected_s=self._expected_s,
+            in_step=self._in_step,
         )
 
     def retry_after_s(self) -> float:
@@ -317,9 +321,13 @@ class Scheduler:
     def _step(self) -> None:
         if not self._running:
             return
-        began = self._clock()
+        budget, rows = self._budget(), len(self._running)
+        self._expected_s = self._expected(budget)
         with self._device():
-            step = self._backend.step(self._budget())
+            began = self._turn_began = self._clock()
+            self._in_step = True
+            step = self._backend.step(budget)
+            self._in_step = False
         ended = self._clock()
         self._steps += 1
         self._tokens += len(step.tokens)
@@ -327,11 +335,22 @@ class Scheduler:
             self._speculation = step.speculation + (self._speculation or SpeculationReading())
         if step.tokens:
             self.pace.step.add(ended - began)
+        if not step.prefill_left and len(step.tokens) >= rows:
+            self.cost.add_decode(rows, ended - began)
         prompts = self._learn_cost(step)
         self._record(step)
         now = self._clock()
         self._phases.add({**step.times, "text": now - ended})
         self._phases.step(prompts + len(step.tokens), now)
+
+    def _expected(self, budget: int) -> float | None:
+        """What this step should take; None while that is unknown, and for pictures, which no token counts tell."""
+        in_prefill = [seq for seq in self._running.values() if seq.status is Status.PREFILL]
+        if any(seq.media is not None for seq in in_prefill):
+            return None
+        left = max((seq.prefill_left for seq in in_prefill), default=0)
+        context = max((seq.prefilled for seq in in_prefill), default=0)
+        return self.cost.seconds(len(self._running), min(budget, left * len(in_prefill)), context)
 
     def _learn_cost(self, step: Step) -> int:
         """What the step's prompts took, if it computed any; returns how many of their tokens it did."""

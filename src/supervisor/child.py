@@ -20,10 +20,11 @@ from loguru import logger
 
 from src.ipc.messages.status import ChildState, ChildStatus, Health
 from src.settings import SupervisorSettings
-from src.supervisor.launcher import Probe, ProbeError, Process, ProcessLauncher
+from src.supervisor.launcher import Activity, Probe, ProbeError, Process, ProcessLauncher
 from src.supervisor.recycle import RecyclePolicy
 from src.supervisor.restarts import End, Reason, RestartPolicy, end_of
 from src.supervisor.specs import ChildSpec
+from src.supervisor.stalls import is_halted, silence_limit_s, stall_reason
 from src.supervisor.standby import Standby
 from src.supervisor.starting import StartWatch
 from src.supervisor.watchdog import HeartbeatAge
@@ -34,6 +35,7 @@ _REAP_S = 10.0  # a killed process may still hang in the kernel, in a GPU driver
 _EXIT_REASON_GRACE_S = 0.5  # a reply sent just before the exit may still be in the socket
 _OWN_EXIT_S = 10.0  # a process that reports `failed` answers its clients, then exits by itself with an exit code
 _CLOCK_JUMP_S = 1.0
+_LEAST_PROBE_S = 0.1
 _NOT_READY = float("inf")
 
 T = TypeVar("T")
@@ -97,6 +99,7 @@ class Child:
         self._released: Process | None = None
         self._health: Health | None = None
         self._detail: str | None = None
+        self._activity: Activity | None = None  # at the last heartbeat
         self._started_at = self._ready_at = self._answered_at = 0.0
         self._probed_at = self._memory_ok_at = 0.0
 
@@ -233,8 +236,8 @@ class Child:
             await self._while_running(process, asyncio.sleep(interval_s))
             if self._clock() - slept_at > interval_s + _CLOCK_JUMP_S:
                 self._answered_at = self._clock()  # the supervisor itself was suspended: no heartbeat could arrive
-            if not await self._probe_health(process, probe) and self._clock() - self._answered_at >= timeout_s:
-                raise MustReplace("heartbeat", f"no heartbeat for {self._clock() - self._answered_at:.1f} s")
+            if not await self._probe_health(process, probe):
+                self._check_silence(process, timeout_s)
             self._check_step()
             self._check_memory()
             await self._probe_generation(process, probe)
@@ -242,14 +245,14 @@ class Child:
 
     async def _probe_health(self, process: Process, probe: Probe) -> bool:
         """Probe once and record the health; False when the probe failed."""
-        asked_at, timeout_s = self._clock(), self._settings.heartbeat_timeout
+        asked_at, timeout_s = self._clock(), self._probe_timeout_s()
         try:
             self._health = await self._while_running(process, probe.ask(timeout_s), _EXIT_REASON_GRACE_S)
         except ProbeError:
             if self._clock() - asked_at > timeout_s + _CLOCK_JUMP_S:
                 self._answered_at = self._clock()  # the supervisor itself was suspended
             return False
-        self._answered_at = self._clock()
+        self._answered_at, self._activity = self._clock(), process.activity()
         if self._health is not None and self._health.state == "failed":
             await self._while_running(process, asyncio.sleep(_OWN_EXIT_S))
             raise MustReplace(
@@ -257,11 +260,26 @@ class Child:
             )
         return True
 
+    def _probe_timeout_s(self) -> float:
+        """HEARTBEAT_TIMEOUT, or until a busy engine's silence is to be looked at."""
+        timeout_s, limit_s = self._settings.heartbeat_timeout, silence_limit_s(self._health, self._settings)
+        silent_s = self._clock() - self._answered_at
+        if self.state != "ready" or limit_s is None:
+            return timeout_s
+        left_s = limit_s - silent_s if silent_s < limit_s else timeout_s - silent_s
+        return max(_LEAST_PROBE_S, min(timeout_s, left_s))
+
+    def _check_silence(self, process: Process, timeout_s: float) -> None:
+        """No reply: a hang after HEARTBEAT_TIMEOUT; for a busy engine that has not run at all, sooner."""
+        silent_s, limit_s = self._clock() - self._answered_at, silence_limit_s(self._health, self._settings)
+        if silent_s >= timeout_s:
+            raise MustReplace("heartbeat", f"no heartbeat for {silent_s:.1f} s")
+        if limit_s is not None and silent_s >= limit_s and is_halted(self._activity, process.activity(), silent_s):
+            raise MustReplace("stall", f"no heartbeat for {silent_s:.1f} s, and it does not run")
+
     def _check_step(self) -> None:
-        load = self._health.load if self._health else None
-        if load and load.running + load.waiting > 0 and load.step_age_s > self._settings.engine_stall_timeout:
-            busy = f"{load.running} running, {load.waiting} waiting"
-            raise MustReplace("stall", f"no step for {load.step_age_s:.1f} s ({busy})")
+        if why := stall_reason(self._health.load if self._health else None, self._settings):
+            raise MustReplace("stall", why)
 
     def _check_memory(self) -> None:
         """Replace an engine that stays over the high watermark after clearing its caches; its requests are resumed."""
@@ -362,7 +380,9 @@ class Child:
     async def _abort(self, process: Process, why: str) -> None:
         self._set_state("stopping", why)
         process.signal(signal.SIGABRT)  # faulthandler dumps the stacks: the only trace of a hang
-        await self._exits_within(process, _DUMP_S)
+        activity = process.activity()
+        if activity is None or not activity.stopped:  # that one handles no signal
+            await self._exits_within(process, _DUMP_S)
         await self._kill(process)
 
     async def _stop_gracefully(self, process: Process) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from src.ipc.messages.status import Health
 from src.supervisor.specs import ChildSpec
@@ -11,6 +11,14 @@ from src.supervisor.specs import ChildSpec
 
 class ProbeError(Exception):
     """The probe failed; the text says why."""
+
+
+class Activity(NamedTuple):
+    """What a process has done so far, and does now."""
+
+    cpu_s: float
+    stopped: bool = False  # by a signal or a debugger
+    waits_for_disk: bool = False
 
 
 class Process(Protocol):
@@ -24,6 +32,8 @@ class Process(Protocol):
         """To its standard input. Raises OSError."""
 
     def kill_group(self) -> None: ...
+    def activity(self) -> Activity | None:
+        """None when it cannot be read."""
 
 
 class Probe(Protocol):

@@ -26,7 +26,7 @@ from src.ipc.messages.control import Ping
 from src.ipc.messages.status import Health
 from src.ipc.messages.wire import AnyMessage
 from src.settings import ROOT, ProcessKind
-from src.supervisor.launcher import Probe, ProbeError
+from src.supervisor.launcher import Activity, Probe, ProbeError
 from src.supervisor.specs import ChildSpec
 
 Answer = TypeVar("Answer", bound=Message)
@@ -84,6 +84,15 @@ class LocalProcess:
             raise BrokenPipeError("it has no standard input")
         self._popen.stdin.write(data)
         self._popen.stdin.flush()
+
+    def activity(self) -> Activity | None:
+        try:
+            process = psutil.Process(self.pid)
+            state, times = process.status(), process.cpu_times()
+        except psutil.Error:
+            return None
+        stopped = state in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+        return Activity(times.user + times.system, stopped, state == psutil.STATUS_DISK_SLEEP)
 
     def kill_group(self) -> None:
         # already exited; macOS returns "not permitted" for a group of zombies

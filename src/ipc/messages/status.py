@@ -114,7 +114,7 @@ class EngineLoad(msgspec.Struct, frozen=True, omit_defaults=True):
     """The load of an engine. `step_age_s`: since the current step started; 0 when idle.
 
     `phases`: seconds of a step by phase; `step_tokens`: tokens per step. `steps`, `tokens` and `answers` count from its
-    start.
+    start. `expected_s`: what the step under way (`in_step`) or the last one should take; None: unknown.
     """
 
     running: int
@@ -128,6 +128,8 @@ class EngineLoad(msgspec.Struct, frozen=True, omit_defaults=True):
     phases: dict[str, HistogramReading] = {}
     step_tokens: HistogramReading | None = None
     speculation: SpeculationReading | None = None
+    expected_s: float | None = None
+    in_step: bool = False
 
 
 class OcrLoad(msgspec.Struct, frozen=True):

@@ -394,6 +394,20 @@ def test_step_age_grows_only_while_busy() -> None:
     assert bench.scheduler.load().step_age_s == 0
 
 
+def test_the_load_says_what_a_step_should_take() -> None:
+    """Learned from the steps before, for the supervisor; unknown at first, and for pictures."""
+    bench = Bench()
+    bench.submit(max_tokens=100)
+    bench.turns(4)
+    assert bench.scheduler.load().expected_s is None
+    bench.turns(20)
+    assert bench.scheduler.load().expected_s is not None
+    assert not bench.scheduler.load().in_step
+    bench.submit(max_tokens=100).media = object()
+    bench.turns(1)
+    assert bench.scheduler.load().expected_s is None
+
+
 def test_stop_ends_run() -> None:
     """`run` returns after `stop`, from whichever thread or signal handler it came."""
     bench = Bench()

@@ -81,3 +81,24 @@ def test_no_part_is_negative(seed: int) -> None:
     chance = random.Random(seed)
     found = fit([Chunk(chance.randint(1, 600), chance.randint(0, 9000), chance.random()) for _ in range(30)])
     assert min(found.fixed, found.token, found.context) >= 0
+
+
+def test_what_a_step_should_take() -> None:
+    """Its prompts and its rows together; a few steps that a busy machine held up change little."""
+    cost = measured(StepCost(), [(tokens, 0) for tokens in (64, 256, 512)] * 4)
+    for at in range(48):
+        rows = (1, 8, 16)[at % 3]
+        cost.add_decode(rows, (0.010 + 0.002 * rows) * (20 if at % 9 == 0 else 1))
+    assert cost.seconds(16, 0, 0) == pytest.approx(0.042, rel=0.1)
+    assert cost.seconds(16, 512, 0) == pytest.approx(0.042 + TRUE.seconds(512, 0), rel=0.1)
+
+
+@pytest.mark.parametrize(("rows", "tokens", "context"), [(1, 2048, 0), (1, 64, 9000), (8, 0, 0), (8, 64, 0)], ids=str)
+def test_nothing_is_expected_of_what_was_never_measured(rows: int, tokens: int, context: int) -> None:
+    """A warm-up of eight tokens says nothing of two thousand, nor one row of eight."""
+    cost = measured(StepCost(), [(16, 0)] * 4)
+    assert cost.seconds(1, 16, 0) is None  # before there were steps enough
+    for _ in range(16):
+        cost.add_decode(1, 0.01)
+    assert cost.seconds(1, 16, 0) is not None
+    assert cost.seconds(rows, tokens, context) is None

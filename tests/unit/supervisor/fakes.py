@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from src.ipc.messages.status import EngineLoad, Health, MemoryReading
-from src.supervisor.launcher import Probe, ProbeError
+from src.supervisor.launcher import Activity, Probe, ProbeError
 from src.supervisor.specs import ChildSpec
+
+_TICK_S = 0.1
 
 SPEC = ChildSpec("engine", ("engine",), Path("/nowhere/engine.sock"), stop_order=0, stop_grace_s=5.0)
 
@@ -18,8 +20,9 @@ def health(state: str = "ready", detail: str | None = None, load: EngineLoad | N
     return Health(state, pid=1, memory=MemoryReading(1), detail=detail, load=load)  # type: ignore[arg-type]
 
 
-def busy(step_age_s: float) -> Health:
-    return health(load=EngineLoad(running=1, waiting=0, step_age_s=step_age_s, steps=1, tokens=1))
+def busy(step_age_s: float, expected_s: float | None = None) -> Health:
+    load = EngineLoad(1, 0, step_age_s, steps=1, tokens=1, expected_s=expected_s, in_step=True)
+    return health(load=load)
 
 
 class FakeProcess:
@@ -35,9 +38,13 @@ class FakeProcess:
         self.barren = False
         self.signals: list[tuple[float, str]] = []
         self.written: list[bytes] | None = []  # what it was sent; None: its standard input is closed
+        self.active: Activity | None = None
         self._deaf = deaf
         self._undying = undying
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def activity(self) -> Activity | None:
+        return self.active
 
     def exit(self, status: int) -> None:
         if not self.exited.done():
@@ -76,9 +83,11 @@ class FakeProbe:
 
     async def ask(self, timeout_s: float) -> Health | None:
         self.recycling += 1
-        if self._process.hangs:
-            await asyncio.sleep(timeout_s)
-            raise ProbeError("no reply")
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while self._process.hangs:
+            await asyncio.sleep(min(_TICK_S, timeout_s))
+            if asyncio.get_running_loop().time() >= deadline:
+                raise ProbeError("no reply")
         if self._process.exit_on_probe is not None:
             self._process.exit(self._process.exit_on_probe)
             await asyncio.sleep(0.1)
