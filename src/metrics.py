@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
+
+from src.exposition import Exposition
 
 PREFIX = "stoker"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -119,10 +121,15 @@ class Metrics:
         self._http()
         self._generation()
         self._ocr()
+        self._exposition = Exposition(self.registry)
 
-    def render(self) -> bytes:
-        """The exposition text."""
-        return generate_latest(self.registry)
+    def render(self, pause: Callable[[], None] = lambda: None) -> bytes:
+        """The exposition text. `pause` is called after each family: others may run then."""
+        pieces = []
+        for piece in self._exposition.pieces():
+            pieces.append(piece)
+            pause()
+        return "".join(pieces).encode()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)

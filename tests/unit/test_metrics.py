@@ -6,6 +6,7 @@ import subprocess
 from typing import get_args
 
 import pytest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from src.ipc.messages.status import HistogramReading
@@ -240,3 +241,26 @@ def test_registering_does_not_ask() -> None:
     assert calls == []
     metrics.render()
     assert calls == [1]
+
+
+def test_the_page_is_prometheus_clients_own() -> None:
+    """Byte for byte, also at the second scrape, whose series' names are kept; labels are escaped."""
+    metrics = observed()
+    metrics.key_requests.labels('a "quoted"\\ name\nof two lines').inc()
+    own = [metric for metric in (metrics.render(), metrics.render()) if metric]
+    for page in own:
+        assert _without_process(page) == _without_process(generate_latest(metrics.registry))
+    metrics.key_requests.labels("bob").inc(3)
+    assert b'stoker_key_requests_total{key="bob"} 3.0' in metrics.render()
+
+
+def test_a_scrape_lets_others_run() -> None:
+    """Between two families: streams wait for no more than one of them."""
+    pauses = []
+    page = observed().render(pause=lambda: pauses.append(1))
+    assert len(pauses) == page.count(b"# TYPE ")
+
+
+def _without_process(page: bytes) -> list[bytes]:
+    """What this process uses changes between two pages."""
+    return [line for line in page.splitlines() if not line.startswith(b"process_")]

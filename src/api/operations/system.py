@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gevent
 import msgspec
 from flask import Blueprint, Response, request
 
@@ -119,7 +120,7 @@ def gpu_status() -> Response:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    return Response(service().metrics.render(), content_type=CONTENT_TYPE)
+    return Response(service().metrics.render(pause=lambda: gevent.sleep(0)), content_type=CONTENT_TYPE)
 
 
 def _engines(status: SystemStatus | None) -> tuple[Health, ...]:
