@@ -263,6 +263,11 @@ class EngineSettings(BaseModel):
     cpu_dequantize: Literal["auto", "always", "never"] = Field(
         "auto", description="Convert weights to fp32 on a Linux CPU; auto does so when memory allows."
     )
+    cpu_kernels: Literal["auto", "fp32", "int8", "mlx"] = Field(
+        "auto",
+        description="Kernels for quantised weights on a Linux CPU: BLAS after conversion to fp32, onnxruntime's int8, "
+        "or MLX's own; auto does as CPU_DEQUANTIZE says.",
+    )
     blas_library: Path | None = Field(None, description="BLAS to load before MLX on a Linux CPU; empty finds one.")
     request_timeout: float = Field(300.0, gt=0, le=86400, description="Seconds any response may take at most.")
     answer_timeout: float = Field(

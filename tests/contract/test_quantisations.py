@@ -47,12 +47,10 @@ def quantised(plain: Path, folder: Path, form: dict[str, Any]) -> str:
     shutil.copytree(plain, folder)
     model, config = load_model(plain)
 
+    own = {path: kind for path, kind in form.items() if isinstance(kind, dict)}
+
     def chosen(path: str, module: Any) -> bool | dict[str, Any]:
-        return (
-            hasattr(module, "to_quantized") and MIXED.get(path, True)
-            if MIXED.keys() & form.keys()
-            else hasattr(module, "to_quantized")
-        )
+        return hasattr(module, "to_quantized") and own.get(path, True)
 
     nn.quantize(model, form["group_size"], form["bits"], mode=form["mode"], class_predicate=chosen)
     mx.save_safetensors(str(folder / "model.safetensors"), dict(tree_flatten(model.parameters())))

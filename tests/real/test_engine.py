@@ -11,7 +11,7 @@ import pytest
 
 from src.engine.backend import Backend, Token
 from src.engine.mlx.gguf import store
-from src.engine.mlx.weights import read_model
+from src.engine.mlx.weights import CpuPolicy, read_model
 from src.engine.progress import LoadMeter
 from src.ipc.messages.chat import Sampling
 from src.settings import Settings
@@ -68,7 +68,9 @@ def test_after_the_host_and_with_an_empty_prefix_cache(backend: Backend, alone: 
 
 def test_log_probabilities_and_penalties_are_those_of_the_module(backend: Backend, settings: Settings) -> None:
     """Computed here from mlx-lm's logits: softmax, and the likeliest token after a presence penalty."""
-    module, _ = read_model(store.located("smollm2.gguf", settings, LoadMeter()), "always", LoadMeter())
+    module, _ = read_model(
+        store.located("smollm2.gguf", settings, LoadMeter()), CpuPolicy("always", "auto"), LoadMeter()
+    )
     prompt = encode(backend, PROMPTS[1])
     first = run(backend, (prompt, Sampling(temperature=0.0, logprobs=3), 0))[0][0]
     scores = _scores(module, prompt)

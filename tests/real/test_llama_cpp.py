@@ -10,7 +10,7 @@ import pytest
 
 from src.engine.backend import Backend
 from src.engine.mlx.gguf import store
-from src.engine.mlx.weights import read_model
+from src.engine.mlx.weights import CpuPolicy, read_model
 from src.engine.progress import LoadMeter
 from src.ipc.messages.chat import Sampling
 from src.settings import Settings
@@ -76,7 +76,9 @@ def test_greedy_text_is_the_same_up_to_a_near_tie(prompt: str, backend: Backend,
 def test_perplexity_is_the_same(backend: Backend, settings: Settings, llama: Ask) -> None:
     """On a text of the suite's own, token by token, within a hundredth."""
     ids = encode(backend, TEXT)
-    module, _ = read_model(store.located("smollm2.gguf", settings, LoadMeter()), "always", LoadMeter())
+    module, _ = read_model(
+        store.located("smollm2.gguf", settings, LoadMeter()), CpuPolicy("always", "auto"), LoadMeter()
+    )
     logits = module(mx.array([ids]))
     scores = logits[0] - mx.logsumexp(logits[0], axis=-1, keepdims=True)
     ours, theirs = [], []

@@ -96,7 +96,7 @@ class LmBackend:
 
     @property
     def _tolerance(self) -> float:
-        return batch_check.FLOAT32 if self.info.dtype == "float32" else batch_check.HALF
+        return batch_check.FLOAT32 if self.info.dtype in ("float32", "int8") else batch_check.HALF
 
     def _can_batch(self, model: Any) -> bool:
         """Whether a batch of this architecture gives what its rows give alone."""

@@ -32,8 +32,10 @@ from src.engine.mlx.text.opening import open_tokenizer, override_template
 from src.engine.mlx.text.tokenizer import LmTokenizer
 from src.engine.mlx.text.vocabulary import Vocabulary
 from src.engine.mlx.weights import (
+    CpuPolicy,
     Load,
     clean,
+    has_int8_kernels,
     load_text,
     parameter_count,
     read_model,
@@ -103,9 +105,9 @@ def read(
     clean()
     budget = budget_bytes(settings, device)
     refuse_too_large(folder, model, budget)
-    float32 = settings.cpu_dequantize if device.kind == "cpu" and sys.platform == "linux" else None
-    reload = partial(read_model, folder, float32, progress, load)
-    read_parts = partial(_read_parts, model, folder, config, settings, reload, speaker, float32)
+    cpu = _cpu_policy(settings, load) if device.kind == "cpu" and sys.platform == "linux" else None
+    reload = partial(read_model, folder, cpu, progress, load)
+    read_parts = partial(_read_parts, model, folder, config, settings, reload, speaker, cpu)
     parts = _checked(read_parts, revision, model)
     context = _context(model, config, settings, parts, budget)
     info = _info(model, config, parts, context, revision, time.monotonic() - began)
@@ -158,7 +160,7 @@ def _read_parts(
     settings: Settings,
     read: Callable[[], tuple[Any, dict[str, Any]]],
     speaker: Callable[[Any], Any],
-    float32: str | None,
+    cpu: CpuPolicy | None,
 ) -> _Parts:
     """Raises whatever a checkpoint makes a loader raise."""
     model, own = read()
@@ -168,7 +170,7 @@ def _read_parts(
     override_template(tokenizer, settings.chat_template)
     language = speak(name, tokenizer, settings)
     size = checkpoint.vocabulary_size(config, len(tokenizer))
-    speculation = plan(TargetModel(name, folder, model, tokenizer, size, float32), settings)
+    speculation = plan(TargetModel(name, folder, model, tokenizer, size, cpu), settings)
     weights = weight_bytes(model)
     if speculation is not None:
         weights, cost = weights + speculation.weight_bytes, speculation.with_room(cost)
@@ -192,6 +194,12 @@ def _info(
         reasoning=parts.language.reasoning.name if parts.language.reasoning is not None else None,
         tools=parts.language.tools.name if parts.language.tools is not None else None,
     )
+
+
+def _cpu_policy(settings: Settings, load: Load) -> CpuPolicy:
+    """Vision models have no int8 kernels."""
+    kernels = settings.cpu_kernels
+    return CpuPolicy(settings.cpu_dequantize, kernels if load is load_text or kernels != "int8" else "auto")
 
 
 def _read_again(read: Callable[[], tuple[Any, dict[str, Any]]], packing: Packing | None, revision: Revision) -> Any:
@@ -257,6 +265,8 @@ def _reason(error: Exception) -> str:
 
 
 def _dtype(model: Any) -> str:
+    if has_int8_kernels(model):
+        return "int8"
     sizes: dict[str, int] = {}
     for _, array in tree_flatten(model.parameters()):
         name = str(array.dtype).removeprefix("mlx.core.")

@@ -1,5 +1,5 @@
-"""Reads weights, if there is room for them; on a Linux CPU turns quantised and 16-bit ones into fp32: only fp32 uses
-the fast BLAS there. Owner thread.
+"""Reads weights, if there is room for them; on a Linux CPU prepares them for the kernels that compute with them: fp32
+for the fast BLAS, or packed ones for int8 kernels (`kernels`). Owner thread.
 
 Measured on a 40M-parameter 4-bit model: time to first token for 8 requests 20 s → 1 s (docs/adr/0007).
 """
@@ -10,6 +10,7 @@ import ctypes
 import gc
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ from src.gpu.watermarks import fits
 _MEMORY_SHARE = 0.5
 # read at once, so that progress shows and a process can be stopped in between
 _PIECE_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class CpuPolicy:
+    """What becomes of weights on a Linux CPU: CPU_DEQUANTIZE and CPU_KERNELS."""
+
+    dequantize: str
+    kernels: str
 
 
 Load = Callable[[Path], tuple[Any, dict[str, Any]]]
@@ -67,13 +76,13 @@ def refuse_too_large(folder: Path, model: str, budget: int | None = None) -> Non
 
 
 def read_model(
-    folder: Path, float32: str | None, progress: LoadMeter, load: Load = load_text
+    folder: Path, cpu: CpuPolicy | None, progress: LoadMeter, load: Load = load_text
 ) -> tuple[Any, dict[str, Any]]:
     """The model of a folder and its configuration, its weights in memory.
 
     Args:
         folder: with config.json and safetensors files.
-        float32: the policy of `make_float32`; None leaves the weights as they are.
+        cpu: what becomes of the weights; None leaves them as they are.
         progress: counts every piece.
         load: makes the module, its weights not yet read.
     """
@@ -83,9 +92,35 @@ def read_model(
     for piece in _pieces(arrays):
         mx.eval(piece)
         progress.add(sum(array.nbytes for array in piece))
-    if float32 is not None:
-        make_float32(model, float32, progress)
+    if cpu is not None:
+        _prepare(model, cpu, progress)
     return model, config
+
+
+def _prepare(model: Any, cpu: CpuPolicy, progress: LoadMeter) -> None:
+    """Have the weights as the kernels want them that the settings choose."""
+    if cpu.kernels == "int8" and _is_quantised(model):
+        _make_int8(model, cpu, progress)
+        return
+    chosen = {"fp32": "always", "mlx": "never"}
+    make_float32(model, chosen.get(cpu.kernels, cpu.dequantize), progress)
+
+
+def _is_quantised(model: Any) -> bool:
+    return any(name.endswith(".scales") for name, _ in tree_flatten(model.parameters()))
+
+
+def _make_int8(model: Any, cpu: CpuPolicy, progress: LoadMeter) -> None:
+    """Int8 kernels for all matrices that they take; the others are as without."""
+    from src.engine.mlx.kernels.install import install  # noqa: PLC0415  # brings onnxruntime
+
+    if install(model, progress):
+        model.set_dtype(mx.float32)
+        mx.eval(model.parameters())
+    else:
+        make_float32(model, cpu.dequantize, progress)
+    clean()
+    give_back()
 
 
 def _pieces(arrays: list[mx.array]) -> Iterator[list[mx.array]]:
@@ -101,7 +136,7 @@ def _pieces(arrays: list[mx.array]) -> Iterator[list[mx.array]]:
 
 def parameter_count(model: Any) -> int:
     """Parameters, a quantised matrix counted by what it stands for."""
-    total = 0
+    total = _outside(model, "kernel_parameters")
     flat = dict(tree_flatten(model.parameters()))
     for name, array in flat.items():
         if name.endswith((".scales", ".biases")):
@@ -132,7 +167,18 @@ def make_float32(model: Any, policy: str, progress: LoadMeter) -> bool:
 
 
 def weight_bytes(model: Any) -> int:
-    return sum(array.nbytes for _, array in tree_flatten(model.parameters()))
+    """Bytes of the weights, those that kernels hold outside MLX among them."""
+    inside: int = sum(array.nbytes for _, array in tree_flatten(model.parameters()))
+    return inside + _outside(model, "kernel_bytes")
+
+
+def has_int8_kernels(model: Any) -> bool:
+    return _outside(model, "kernel_bytes") > 0
+
+
+def _outside(model: Any, what: str) -> int:
+    """What modules of `kernels` count of what they hold."""
+    return sum(int(getattr(module, what, 0)) for module in model.modules())
 
 
 def _group_size(model: Any, name: str) -> int:

@@ -20,7 +20,7 @@ from src.engine.mlx.speculation.depth import Costs
 from src.engine.mlx.speculation.draft import DraftModel
 from src.engine.mlx.speculation.ngram import TOKEN_BYTES
 from src.engine.mlx.text.opening import open_tokenizer
-from src.engine.mlx.weights import read_model, refuse_too_large, weight_bytes
+from src.engine.mlx.weights import CpuPolicy, read_model, refuse_too_large, weight_bytes
 from src.engine.progress import LoadMeter
 from src.errors import ModelLoadFailed
 from src.settings import EngineSettings, Settings
@@ -28,14 +28,14 @@ from src.settings import EngineSettings, Settings
 
 @dataclass(frozen=True)
 class TargetModel:
-    """The model that is guessed for. `float32`: what becomes of weights, as `weights.read_model` takes it."""
+    """The model that is guessed for. `cpu`: what becomes of weights, as `weights.read_model` takes it."""
 
     name: str
     folder: Path
     model: Any
     tokenizer: Any
     vocabulary: int
-    float32: str | None
+    cpu: CpuPolicy | None
 
 
 class SpeculationPlan:
@@ -119,7 +119,7 @@ def _with_draft(target: TargetModel, settings: Settings, costs: Costs) -> Specul
             f"DRAFT_MODEL {name!r} has another vocabulary than {target.name!r}: it cannot guess for it."
         )
     refuse_too_large(folder, name)  # beside the large one, which is there already
-    read = partial(read_model, folder, target.float32, LoadMeter())
+    read = partial(read_model, folder, target.cpu, LoadMeter())
     model, own = read()
     if not ragged.can_be_ragged(model):
         raise ModelLoadFailed(f"DRAFT_MODEL {name!r} keeps windows or running states, which cannot go back.")
