@@ -593,8 +593,18 @@ class SecuritySettings(BaseModel):
     chat_pdf_pages: int = Field(
         100, ge=0, le=10_000, description="PDF pages of one chat request at most; 0 refuses PDFs in chat."
     )
+    chat_pdf_pictures: int = Field(
+        20,
+        ge=0,
+        le=1024,
+        description="PDF pages of one chat request that a vision model is shown as pictures; longer PDFs are text.",
+    )
+    chat_pdf_structure: bool = Field(
+        False,
+        description="Find tables, headings and lists in PDFs of chats; pages with text are ten times slower.",
+    )
     chat_pdf_cache_mb: int = Field(
-        64, ge=1, le=65536, description="Memory for the text of PDFs that were read for chat, MiB."
+        64, ge=1, le=65536, description="Memory for texts and pages of PDFs that were read for chat, MiB."
     )
     max_tools: int = Field(128, ge=1, le=4096, description="Tools of one request at most.")
     max_schema_kb: int = Field(64, ge=1, le=4096, description="Largest JSON schema or tool definition, KiB.")

@@ -21,7 +21,7 @@ from src.api.batches import view as batches
 from src.api.body import BodyMemory, BoundedBody
 from src.api.cache import cache
 from src.api.cache.cache import Cache
-from src.api.cache.pdf_texts import PdfTexts
+from src.api.cache.pdf_contents import PdfContents
 from src.api.console import page as console
 from src.api.edge import auth, cors, encodings, middleware
 from src.api.edge.middleware import Uploads
@@ -89,7 +89,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         metrics,
         limits,
         Cache(settings, backends.revision, metrics),
-        PdfTexts(settings.chat_pdf_cache_mb << 20, ocr.read_pages),
+        PdfContents(settings.chat_pdf_cache_mb << 20, ocr.read_pages),
         Database(settings.state_path),
         batch_load,
         started=time.time(),

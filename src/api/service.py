@@ -11,7 +11,7 @@ from flask import Response, current_app, g, request
 
 from src.api.body import BoundedBody, check_parts
 from src.api.cache.cache import Cache
-from src.api.cache.pdf_texts import PdfTexts
+from src.api.cache.pdf_contents import PdfContents
 from src.api.edge.rate_limits import RateLimits
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight, InFlightRequest
@@ -43,7 +43,7 @@ class Service:
     metrics: Metrics
     limits: RateLimits
     cache: Cache
-    pdf_texts: PdfTexts
+    pdf_contents: PdfContents
     state: Database
     batch_load: BatchLoad
     started: float

@@ -116,9 +116,18 @@ class PageReader:
         dpi = request.options.dpi or self._limits.dpi
         page = self._page_of(document, request, started)
         options = request.options
+        if options.picture_only:
+            return self._picture(document, request.page, dpi, started)
         if options.searchable and document.kind != "pdf":
             options = msgspec.structs.replace(options, picture=True)
         return pictures.with_pictures(page, options, lambda: document.pixels(request.page, dpi))
+
+    def _picture(self, document: Document, number: int, dpi: int, started: float) -> OcrResult:
+        """The page's picture alone."""
+        pixels = document.pixels(number, dpi)
+        size, timings = (pixels.shape[1], pixels.shape[0]), OcrTimings(0.0, time.monotonic() - started, 0.0)
+        page = result("none", Reading("", ()), size, timings, dpi=document.dpi(number, dpi))
+        return msgspec.structs.replace(page, picture=pictures.jpeg(pixels))
 
     def _page_of(self, document: Document, request: OcrRequest, started: float) -> OcrResult:
         dpi = request.options.dpi or self._limits.dpi

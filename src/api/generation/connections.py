@@ -89,6 +89,10 @@ class Backends:
         """The name of a model's engine; `unknown` for a name that is not in the catalogue."""
         return self._engine_of(model) if model in self.catalog() else UNKNOWN
 
+    def is_shown_pages(self, entry: CatalogEntry) -> bool:
+        """Whether a PDF's pages are pictures for this model: what an upstream server runs is not known to see."""
+        return "vision" in entry.capabilities and self.engine_name(entry.name) in ("mlx", "vllm")
+
     def labels(self, model: str) -> tuple[str, str]:
         """A model's name and engine as metric labels, which are kept for good: never a text that a client made up."""
         return (model, self._engine_of(model)) if model in self.catalog() else (UNKNOWN, UNKNOWN)

@@ -14,7 +14,7 @@ from src.api.ocr import page_parts
 from src.api.ocr.page_parts import View
 from src.api.ocr.responses import OcrDocumentOut, OcrImageOut, OcrPageOut
 from src.api.ocr.schemas import AnnotationFormat, OcrFields
-from src.api.openai import convert, pdf_text, translation
+from src.api.openai import convert, pdf_parts, translation
 from src.api.service import request_id, service
 from src.errors import InvalidRequest
 from src.ipc.messages.chat import GenerateRequest
@@ -33,7 +33,7 @@ def annotate(shown: OcrDocumentOut, pages: Sequence[OcrPage], fields: OcrFields)
     """
     if fields.document_annotation_format is not None:
         prompt = fields.document_annotation_prompt or _DOCUMENT
-        content = f"{prompt}\n\n{pdf_text.of_pages(pages).text}"
+        content = f"{prompt}\n\n{pdf_parts.of_pages(pages).text}"
         (answer,) = _ask([content], fields.document_annotation_format, fields, "document_annotation_format")
         shown = msgspec.structs.replace(shown, document_annotation=answer)
     if fields.bbox_annotation_format is not None:

@@ -35,19 +35,20 @@ from src.settings import VERSION
 
 _NO_CHOICES: tuple[ChunkChoice, ...] = ()
 
+Parts = tuple[str | ImagePart, ...]
 # a URL and the parameter it stands in → the image's bytes
 Fetch = Callable[[str, str], bytes]
 
 
 class ReadFile(Protocol):
-    """The text of a PDF. `in_result`: it belongs to a tool's result."""
+    """A PDF as texts and pictures of its pages. `in_result`: it belongs to a tool's result."""
 
-    def __call__(self, file: schemas.FileIn, param: str, *, in_result: bool) -> str: ...
+    def __call__(self, file: schemas.FileIn, param: str, *, in_result: bool) -> Parts: ...
 
 
 @dataclass(frozen=True)
 class PartSources:
-    """How parts that are no text are got: a picture that a URL names, a PDF's text."""
+    """How parts that are no text are got: a picture that a URL names, a PDF's pages."""
 
     fetch: Fetch
     read: ReadFile
@@ -169,19 +170,21 @@ class _PartReader:
     role: str
     in_result: bool
 
-    def parts(self, content: str | list[schemas.PartIn] | None, param: str) -> tuple[str | ImagePart, ...]:
+    def parts(self, content: str | list[schemas.PartIn] | None, param: str) -> Parts:
         if content is None or isinstance(content, str):
             return (content or "",)
-        return tuple(self._part(part, f"{param}[{at}]") for at, part in enumerate(content))
+        return tuple(one for at, part in enumerate(content) for one in self._parts(part, f"{param}[{at}]"))
 
-    def _part(self, part: schemas.PartIn, param: str) -> str | ImagePart:
+    def _parts(self, part: schemas.PartIn, param: str) -> Parts:
         if isinstance(part, schemas.TextPart):
-            return part.text
+            return (part.text,)
         if isinstance(part, schemas.RefusalPart):
-            return part.refusal
+            return (part.refusal,)
         if self.role not in ("user", "tool"):
             raise InvalidRequest("Images and files stand in a user's turns, or a tool's.", param=param)
-        return self._file(part.file, param) if isinstance(part, schemas.FilePart) else self._picture(part, param)
+        if isinstance(part, schemas.FilePart):
+            return self.sources.read(part.file, part.file.origin or param, in_result=self.in_result)
+        return (self._picture(part, param),)
 
     def _picture(self, part: schemas.ImageUrlPart, param: str) -> ImagePart:
         param = f"{param}.image_url.url"
@@ -191,10 +194,6 @@ class _PartReader:
         if kinds.kind(kinds.base64_head(data)) is None:
             raise InvalidImage("The data: URL holds no image, or none in base64.", param=param)
         return ImagePart(data)
-
-    def _file(self, file: schemas.FileIn, param: str) -> str:
-        """On lines of its own between the turn's other texts."""
-        return "\n" + self.sources.read(file, file.origin or param, in_result=self.in_result)
 
 
 def _pictures(messages: tuple[ChatMessage, ...]) -> int:

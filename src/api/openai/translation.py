@@ -68,13 +68,14 @@ def read(fields: dict[str, Any]) -> ChatCompletionRequest:
 def to_generate(body: ChatCompletionRequest) -> GenerateRequest:
     """A body that is checked, as the engine's request; images it names by URL are fetched, its PDFs are read."""
     settings = service().settings
-    model = service().backends.check_model(body.model or settings.default_model).name
+    entry = service().backends.check_model(body.model or settings.default_model)
     if body.images > settings.max_images:
         text = f"The request has {body.images} images, at most {settings.max_images} are taken (MAX_IMAGES)."
         raise InvalidRequest(text, param="messages")
     asked = headers()
-    reader = PdfReader(service(), convert.timeout(body.timeout, asked.timeout), convert.priority_of(body, asked))
-    made = convert.to_generate(body, request_id(), model, asked, convert.PartSources(Fetcher(settings), reader))
+    timeout_s, priority = convert.timeout(body.timeout, asked.timeout), convert.priority_of(body, asked)
+    reader = PdfReader(service(), timeout_s, priority, sees=service().backends.is_shown_pages(entry))
+    made = convert.to_generate(body, request_id(), entry.name, asked, convert.PartSources(Fetcher(settings), reader))
     return replace(made, strict=settings.strict_fields, timeout_s=reader.timeout_s(made.timeout_s))
 
 

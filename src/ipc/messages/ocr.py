@@ -15,7 +15,8 @@ TextSource = Literal["ocr", "text_layer", "mixed"]
 
 
 class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How pages are read. `dpi`: of PDF pages, 0 is OCR_DPI. `picture`: also return each page as a JPEG.
+    """How pages are read. `dpi`: of PDF pages, 0 is OCR_DPI. `picture`: also return each page as a JPEG;
+    `picture_only`: nothing is read.
 
     `structure`: find headings, lists, tables, running heads and feet (`OcrResult.blocks`).
     `searchable`: pages become a searchable PDF, so those of images come with their picture.
@@ -27,6 +28,7 @@ class OcrOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     language: str | None = None
     force_ocr: bool = False
     picture: bool = False
+    picture_only: bool = False
     structure: bool = False
     password: str = ""
     figures: bool = False

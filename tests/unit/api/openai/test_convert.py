@@ -26,8 +26,9 @@ def fetch(url: str, param: str) -> bytes:
     return f"{url} for {param}".encode()
 
 
-def read(file: FileIn, param: str, *, in_result: bool) -> str:
-    return f"{file.filename} for {param}{' in a result' if in_result else ''}"
+def read(file: FileIn, param: str, *, in_result: bool) -> convert.Parts:
+    picture = (ImagePart(b"page"),) if file.filename == "scan" else ()
+    return f"\n{file.filename} for {param}{' in a result' if in_result else ''}", *picture
 
 
 def plain(wire: object) -> Any:
@@ -174,5 +175,9 @@ def test_a_file_is_text_in_its_place() -> None:
     assert made[2].content == "\na for messages[2].content[0] in a result"
     assert made[3].content == "b\na for messages[3].content[1] in a result"
     assert not any(message.parts for message in made)
+    part["file"] = {"file_data": "x", "filename": "scan"}
+    pictured = generate(messages=[user])
+    assert pictured.has_images
+    assert pictured.messages[0].parts == ("b", "\nscan for messages[0].content[1]", ImagePart(b"page"))
     with pytest.raises(InvalidRequest, match="user"):
         generate(messages=[*HELLO, {"role": "assistant", "content": [part]}])
