@@ -13,7 +13,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from src import keys
+from src import catalog, keys
 from src.commands.asking import ask
 from src.connect.clients import CLIENTS, KEY, ConnectedClient, Endpoint, named
 from src.errors import ExitCode
@@ -35,6 +35,9 @@ def configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--file", type=Path, help="the client's file, where it is another than usual")
     parser.add_argument("--model", help="the model; without one, DEFAULT_MODEL")
+    parser.add_argument(
+        "--context", type=int, metavar="TOKENS", help="the model's context, where nothing here knows it"
+    )
     parser.add_argument("--url", help="the service, as the client reaches it; without one, this machine's")
 
 
@@ -44,21 +47,25 @@ def run(options: Namespace, settings: Settings) -> ExitCode:
         print(align([("CLIENT", "NAME", "FILE"), *((one.name, one.title, one.file or "-") for one in CLIENTS)]))
         return ExitCode.OK
     try:
-        endpoint = _endpoint(settings, options.url, options.model)
+        endpoint = _endpoint(settings, options.url, options.model, options.context)
         return _write(client, endpoint, options.file) if options.write else _print(client, endpoint)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return ExitCode.CONFIG
 
 
-def _endpoint(settings: Settings, url: str | None, model: str | None) -> Endpoint:
-    """From the settings; the context from the engine, if one runs."""
+def _endpoint(settings: Settings, url: str | None, model: str | None, context: int | None) -> Endpoint:
+    """From the settings; the context from the engine, if one runs, else from the model's files or MAX_MODEL_LEN."""
     name = model or settings.default_model
     where = (url or base_url(settings)).rstrip("/").removesuffix("/v1")
-    return Endpoint(where, name, _context(settings, name), keyed=bool(keys.load(settings)))
+    known = catalog.entries(settings)
+    real = catalog.resolve(name, known, settings.model_aliases)
+    on_disk = known[real].context_length if real in known else None
+    context = context or _context_of_engine(settings, real) or on_disk or settings.max_model_len or None
+    return Endpoint(where, name, context, keyed=bool(keys.load(settings)))
 
 
-def _context(settings: Settings, model: str) -> int | None:
+def _context_of_engine(settings: Settings, model: str) -> int | None:
     status = ask(settings, StatusRequest())
     children = status.children if isinstance(status, SystemStatus) else ()
     loaded = (child.health.model for child in children if child.health is not None and child.health.model is not None)
@@ -91,7 +98,11 @@ def _write(client: ConnectedClient, endpoint: Endpoint, file: Path | None) -> Ex
             return ExitCode.OK
         print(merge.shown_diff(before, after, str(path)), end="", flush=True)
         _replace(path, after)
-    except (OSError, UnicodeDecodeError, merge.Unmergeable) as error:
+    except merge.Unmergeable as error:
+        _tell(f"{path} was not written: {error}. These settings belong into it:")
+        print(merge.merged("", client, endpoint), end="")
+        return ExitCode.FAILURE
+    except (OSError, UnicodeDecodeError) as error:
         _tell(f"{path} was not written: {error}")
         return ExitCode.FAILURE
     _tell_exports(client, endpoint)
@@ -119,6 +130,11 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _tell_exports(client: ConnectedClient, endpoint: Endpoint) -> None:
+    if client.heals and endpoint.context is None:
+        _tell(
+            f"{client.title} is not told the model's context: no engine runs, and the model's files are not here. Its "
+            "sessions may end when the context is full. Add --context TOKENS, or run it again once the model is loaded."
+        )
     for name, value in client.exports(endpoint).items():
         _tell(f"It needs: export {name}={value}")
     if client.name == "continue" and endpoint.keyed:

@@ -38,7 +38,8 @@ class Endpoint:
 class ConnectedClient:
     """One client: its file, and what stands in it (`config` as data, or `text` as it is).
 
-    `head` begins a new file. `exports`: environment variables it needs beside the file, by name, in the shell's words.
+    `head` begins a new file. `heals`: it shortens its history by the context that it is told. `exports`: environment
+    variables it needs beside the file, by name, in the shell's words.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ConnectedClient:
     config: Callable[[Endpoint], Config] | None = None
     text: Callable[[Endpoint], str] | None = None
     head: Config = field(default_factory=dict)
+    heals: bool = False
     exports: Callable[[Endpoint], dict[str, str]] = lambda _: {}
     start: str = ""
 
@@ -174,18 +176,24 @@ def _zed_key(at: Endpoint) -> dict[str, str]:
 
 # in the order in which `run.py connect` lists them
 CLIENTS: tuple[ConnectedClient, ...] = (
-    ConnectedClient("codex", "Codex CLI", "toml", "~/.codex/config.toml", _codex, exports=_own_key, start="codex"),
+    ConnectedClient(
+        *("codex", "Codex CLI", "toml", "~/.codex/config.toml", _codex), heals=True, exports=_own_key, start="codex"
+    ),
     ConnectedClient(
         "claude-code", "Claude Code", "json", "~/.claude/settings.json", _claude_code, exports=_own_key, start="claude"
     ),
     ConnectedClient(
         *("opencode", "OpenCode", "json", "~/.config/opencode/opencode.json", _opencode),
         head={"$schema": "https://opencode.ai/config.json"},
+        heals=True,
         exports=_own_key,
         start="opencode",
     ),
     ConnectedClient(
-        "qwen-code", "Qwen Code", "json", "~/.qwen/settings.json", _qwen_code, exports=_own_key, start="qwen"
+        *("qwen-code", "Qwen Code", "json", "~/.qwen/settings.json", _qwen_code),
+        heals=True,
+        exports=_own_key,
+        start="qwen",
     ),
     ConnectedClient(
         "aider", "aider", "yaml", "~/.aider.conf.yml", _aider, exports=_key_as("OPENAI_API_KEY"), start="aider"
@@ -194,8 +202,9 @@ CLIENTS: tuple[ConnectedClient, ...] = (
     ConnectedClient(
         *("continue", "Continue", "yaml", "~/.continue/config.yaml", _continue),
         head={"name": _TITLE, "version": "0.0.1", "schema": "v1"},
+        heals=True,
     ),
-    ConnectedClient("zed", "Zed", "json", "~/.config/zed/settings.json", _zed, exports=_zed_key),
+    ConnectedClient("zed", "Zed", "json", "~/.config/zed/settings.json", _zed, heals=True, exports=_zed_key),
     ConnectedClient("langchain", "LangChain (Python)", "text", None, text=_langchain, exports=_own_key),
     ConnectedClient(
         *("litellm", "LiteLLM proxy", "yaml", "litellm.yaml", _litellm),

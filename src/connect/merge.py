@@ -1,7 +1,6 @@
 """A client's configuration merged into the file that it has: pure, text in and text out.
 
-TOML and YAML keep their comments and order (tomlkit, ruamel.yaml); JSON keeps its order. A JSON file with comments is
-refused: no well-kept library writes them back.
+TOML and YAML keep their comments and order (tomlkit, ruamel.yaml), JSON its order and, with `jsonc`, its comments.
 """
 
 from __future__ import annotations
@@ -18,11 +17,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from tomlkit.exceptions import TOMLKitError
 
+from src.connect import jsonc
 from src.connect.clients import KEY, NO_KEY, ConnectedClient, Endpoint
 
 _NAMES = ("id", "name", "model_name")  # what tells the entries of a list apart
-_COMMENT = re.compile(r'"(?:[^"\\]|\\.)*"|(//[^\n]*|/\*.*?\*/)', re.DOTALL)
-_TRAILING = re.compile(r'"(?:[^"\\]|\\.)*"|(,)(?=\s*[}\]])', re.DOTALL)
 _SECRET = re.compile(r"""((?:key|token|secret|password|authorization)\w*["']?\s*[:=]\s*["']?)([^\s"',]+)""", re.I)
 _HARMLESS = (KEY, NO_KEY, "env:", "${", "os.environ", "printenv", "null", "false", "true")
 _INDENTED_LIST = re.compile(r"^\S[^\n]*:\s*\n(?:\s*(?:#[^\n]*)?\n)*[ ]+- ", re.MULTILINE)
@@ -56,25 +54,61 @@ def _toml(text: str, config: dict[str, Any]) -> str:
 def _json(text: str, config: dict[str, Any]) -> str:
     try:
         document = json.loads(text) if text.strip() else {}
-    except ValueError as error:
-        raise Unmergeable(_why_no_json(text, error)) from None
+    except ValueError:
+        return _jsonc(text, config)
     if not isinstance(document, dict):
         raise Unmergeable("it holds no JSON object")
     _put(document, config)
     return json.dumps(document, indent=_indent(text), ensure_ascii=False) + "\n"
 
 
-def _why_no_json(text: str, error: ValueError) -> str:
-    plain = _TRAILING.sub(lambda found: "" if found[1] else found[0], _COMMENT.sub(_blank, text))
+def _jsonc(text: str, config: dict[str, Any]) -> str:
+    """A file with comments or trailing commas, which stay. The outcome is checked: it holds what it must, no more."""
+    text = f"{text.rstrip()}\n{{}}\n" if jsonc.is_empty(text) else text
     try:
-        json.loads(plain)
-    except ValueError:
-        return f"it is no JSON: {error}"
-    return "it holds comments or trailing commas, which would be lost: add the settings by hand"
+        document = jsonc.parse(text).value
+        if not isinstance(document, dict):
+            raise Unmergeable("it holds no JSON object")
+        written = _put_text(text, (), document, config)
+        _put(document, config)
+        if jsonc.parse(written).value != document:
+            raise Unmergeable("its comments stand where they would be lost")
+    except jsonc.NotJsonc as error:
+        raise Unmergeable(f"it is no JSON: {error}") from None
+    return written
 
 
-def _blank(found: re.Match[str]) -> str:
-    return " " if found[1] else found[0]
+def _put_text(text: str, path: jsonc.Path, old: dict[str, Any], config: dict[str, Any]) -> str:
+    """As `_put`, in the text: `old` is what stands at this place."""
+    for name, value in config.items():
+        text = _put_member(text, (*path, name), old, value)
+    return text
+
+
+def _put_member(text: str, path: jsonc.Path, old: dict[str, Any], value: Any) -> str:
+    name = str(path[-1])
+    was = old.get(name)
+    if value is None:
+        return jsonc.removed(text, path) if name in old else text
+    if isinstance(value, dict) and isinstance(was, dict):
+        return _put_text(text, path, was, value)
+    if isinstance(value, dict) and was is not None:
+        raise Unmergeable(f"its {name!r} is no table of settings")
+    if isinstance(value, list) and isinstance(was, list) and all(isinstance(one, dict) for one in value):
+        return _put_entries_text(text, path, was, value)
+    if name not in old:
+        return jsonc.inserted(text, path[:-1], name, _whole(value))
+    return text if was == value else jsonc.replaced(text, path, _whole(value))
+
+
+def _put_entries_text(text: str, path: jsonc.Path, old: list[Any], ours: list[dict[str, Any]]) -> str:
+    for one in ours:
+        same = _same(old, one)
+        if same is None:
+            text = jsonc.inserted(text, path, None, _whole(one))
+        else:
+            text = _put_text(text, (*path, same), old[same], one)
+    return text
 
 
 def _indent(text: str) -> int | str:
@@ -127,12 +161,18 @@ def _put_object(into: MutableMapping[str, Any], name: str, value: dict[str, Any]
 
 def _put_entries(entries: list[Any], ours: list[dict[str, Any]]) -> None:
     for one in ours:
-        known = next((name for name in _NAMES if name in one), None)
-        same = next((old for old in entries if isinstance(old, dict) and known and old.get(known) == one[known]), None)
+        same = _same(entries, one)
         if same is None:
             entries.append(_whole(one))
         else:
-            _put(same, one)
+            _put(entries[same], one)
+
+
+def _same(entries: list[Any], ours: dict[str, Any]) -> int | None:
+    """The place of the entry that has our entry's name."""
+    known = next((name for name in _NAMES if name in ours), None)
+    places = (at for at, old in enumerate(entries) if isinstance(old, dict) and known and old.get(known) == ours[known])
+    return next(places, None)
 
 
 def _whole(value: Any) -> Any:

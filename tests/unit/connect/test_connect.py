@@ -12,6 +12,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from src.commands import connect as command
+from src.connect import jsonc
 from src.connect.clients import CLIENTS, KEY, ConnectedClient, Endpoint, named
 from src.connect.merge import Unmergeable, merged, shown_diff
 from src.settings import Settings
@@ -126,8 +127,11 @@ def test_entries_of_a_list_are_replaced_by_name() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        ("zed", '// mine\n{\n  "theme": "One"\n}\n', "comments"),
-        ("zed", '{\n  "url": "http://x", /* no */\n  "a": [1,],\n}\n', "comments"),
+        ("zed", '{"a": 1 /* open }', "no JSON: unexpected text in line 1"),
+        ("zed", '{"a": 1,, "b": 2}', "no JSON: unexpected text in line 1"),
+        ("zed", "// mine\n[1]\n", "no JSON object"),
+        ("zed", '{"agent": 1, // mine\n}', "'agent'"),
+        ("zed", "[" * 200, "deep"),
         ("opencode", "{broken", "no JSON"),
         ("opencode", "[1]", "no JSON object"),
         ("claude-code", '{"env": "x"}', "'env'"),
@@ -139,6 +143,81 @@ def test_entries_of_a_list_are_replaced_by_name() -> None:
 def test_a_file_that_would_lose_something_is_left_alone(name: str, text: str, why: str) -> None:
     with pytest.raises(Unmergeable, match=why):
         merged(text, client(name), OPEN)
+
+
+ZED = """// Zed settings
+{
+  // how it looks
+  "theme": "One Dark", // mine
+  "agent": {
+    "default_model": { "provider": "x", "model": "y" }, /* theirs */
+    "play_sound": true // kept
+  },
+  "language_models": {
+    "openai_compatible": {
+      "Other": { "api_url": "https://example.com//v1", "available_models": [] },
+    },
+  },
+}
+"""
+
+
+def test_json_with_comments_keeps_them() -> None:
+    """As Zed's own file: what we set changes, and nothing else does."""
+    zed = client("zed")
+    after = merged(ZED, zed, OPEN)
+    for comment in ("// Zed settings\n{", "  // how it looks\n", "// mine\n", "/* theirs */", "true // kept\n"):
+        assert comment in after
+    read = jsonc.parse(after).value
+    assert read["theme"] == "One Dark"
+    assert read["agent"] == {"default_model": {"provider": "Stoker", "model": "org/model"}, "play_sound": True}
+    compatible = read["language_models"]["openai_compatible"]
+    assert compatible["Other"]["api_url"] == "https://example.com//v1"
+    assert compatible["Stoker"]["api_url"] == OPEN.v1
+    assert merged(after, zed, OPEN) == after
+    wider = merged(after, zed, Endpoint(OPEN.url, OPEN.model, 4096))
+    assert jsonc.parse(wider).value["language_models"]["openai_compatible"]["Stoker"]["available_models"][0] == {
+        **compatible["Stoker"]["available_models"][0],
+        "max_tokens": 4096,
+    }
+    shown = shown_diff(after, wider, "settings.json").splitlines()
+    assert sum(line.startswith("+") and not line.startswith("+++") for line in shown) == 1
+
+
+@pytest.mark.parametrize("one", [one for one in MERGED if one.format == "json"], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "before",
+    [
+        "{ // nothing\n}",
+        "{}  // no",
+        '{"a": 1 // one\n}',
+        '{\n\t"a": [1, 2,], // tabs\n}',
+        "/* a */ { /* b */ } // c",
+        "// none",
+    ],
+)
+def test_comments_may_stand_anywhere(one: ConnectedClient, before: str) -> None:
+    """Whatever the file is like, it holds what a file without comments would; a key that goes takes its comma along."""
+    keyed = merged(before, one, KEYED)
+    old = {} if jsonc.is_empty(before) else jsonc.parse(before).value
+    assert {**jsonc.parse(keyed).value, "x": 1} == json.loads(merged(json.dumps({**old, "x": 1}), one, KEYED))
+    opened = merged(keyed, one, OPEN)
+    assert jsonc.parse(opened).value == json.loads(merged(json.dumps(jsonc.parse(keyed).value), one, OPEN))
+    assert opened.count("//") - opened.count("://") == before.count("//")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('{\n  "a": 1, // one\n  "b": 2\n}', '{\n  // one\n  "b": 2\n}'),
+        ('{\n  "b": 2, // two\n  "a": 1\n}', '{\n  "b": 2 // two\n}'),
+        ('{ "a": 1, }', "{  }"),
+    ],
+)
+def test_a_member_goes_with_its_comma(before: str, after: str) -> None:
+    gone = jsonc.removed(before, ("a",))
+    assert jsonc.parse(gone).value == jsonc.parse(after).value
+    assert [line.strip() for line in gone.splitlines()] == [line.strip() for line in after.splitlines()]
 
 
 def test_a_diff_shows_no_key() -> None:
@@ -196,12 +275,36 @@ def test_what_cannot_be_merged_is_not_touched(
     settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "settings.json"
-    file.write_text('// mine\n{"theme": "One"}\n')
+    file.write_text('// mine\n{"theme": One}\n')
     assert run(settings, "zed", "--write", "--file", str(file)) == 1
-    assert "comments" in capsys.readouterr().err
-    assert file.read_text() == '// mine\n{"theme": "One"}\n'
+    said = capsys.readouterr()
+    assert "was not written: it is no JSON: unexpected text in line 2. These settings belong into it:" in said.err
+    assert json.loads(said.out)["agent"]["default_model"] == {"provider": "Stoker", "model": "demo"}
+    assert file.read_text() == '// mine\n{"theme": One}\n'
     assert list(tmp_path.glob("*.bak")) == []
     assert run(settings, "langchain", "--write") == 1
+
+
+def test_the_context_is_known_without_an_engine(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the model's files, also under an alias, MAX_MODEL_LEN or --context; else it is said to be missing."""
+    elsewhere = settings.model_copy(update={"default_model": "org/elsewhere", "model_aliases": "gpt-*=demo"})
+    limited = elsewhere.model_copy(update={"max_model_len": 4096})
+    for given, argv, context in (
+        (settings, (), 2048),
+        (elsewhere, ("--model", "gpt-5"), 2048),
+        (limited, (), 4096),
+        (elsewhere, ("--context", "8192"), 8192),
+    ):
+        assert run(given, "codex", *argv) == 0
+        said = capsys.readouterr()
+        assert tomllib.loads(said.out)["model_context_window"] == context
+        assert "context" not in said.err
+    assert run(elsewhere, "codex") == 0
+    said = capsys.readouterr()
+    assert "model_context_window" not in said.out
+    assert "Codex CLI is not told the model's context" in said.err
+    assert run(elsewhere, "aider") == 0
+    assert "context" not in capsys.readouterr().err
 
 
 def test_no_key_is_printed(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
