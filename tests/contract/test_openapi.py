@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
+from pydantic import BaseModel
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -17,7 +19,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from src.api.operations import openapi
+from src.api.openai import fields
+from src.api.operations import field_classes, openapi
 from tests.contract.conftest import Service, StartService
 
 EXAMPLES = 25
@@ -54,6 +57,44 @@ def test_references_lead_somewhere(service: Service) -> None:
     text = service.http.get("/openapi.json").text
     schemas = service.http.get("/openapi.json").json()["components"]["schemas"]
     assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= set(schemas)
+
+
+@functools.cache
+def schemas() -> dict[str, Any]:
+    found: dict[str, Any] = openapi.document()["components"]["schemas"]
+    return found
+
+
+@pytest.mark.parametrize("model", field_classes.WIRE_OF, ids=lambda model: model.__name__)
+def test_each_field_has_its_class(model: type[BaseModel]) -> None:
+    """As the one table says, in the property and in its description; a property without a class is in no table."""
+    wire = field_classes.WIRE_OF[model]
+    schema = schemas()[model.__name__]
+    classes = {name: shown.get(field_classes.CLASS) for name, shown in schema["properties"].items()}
+    table = {row.name: row for row in fields.of_wire(wire)}
+    assert set(model.model_fields) - {"options"} <= {name for name, kind in classes.items() if kind}
+    assert classes.items() >= {(name, table[name].kind) for name in classes if name in table}
+    aside = {row.name for row in table.values() if row.kind in ("advisory", "refused") and row.places == (row.name,)}
+    assert {name for name in aside if "." not in name} <= set(classes)
+    for name, kind in classes.items():
+        assert kind is None or kind in schema["properties"][name]["description"].lower(), name
+    inside = {place: row.kind for row in table.values() for place in row.places if "." in place}
+    listed = schema[field_classes.ALL]
+    assert listed.items() >= {
+        (place, kind) for place, kind in inside.items() if re.split(r"[.\[]", place)[0] in classes
+    }
+
+
+def test_what_a_schema_refuses_is_refused(service: Service) -> None:
+    """And what it calls advisory is set aside: the document is the service's word."""
+    properties = schemas()["ChatCompletionRequest"]["properties"]
+    for name in ("audio", "min_tokens", "modalities"):
+        assert properties[name][field_classes.CLASS] == "refused"
+        assert service.chat("hi", max_tokens=1, **{name: {"a": 1}}).json()["error"]["param"] == name
+        assert service.chat("hi", max_tokens=1, **{name: properties[name]["enum"][-1]}).status_code == 200
+    assert properties["verbosity"][field_classes.CLASS] == "advisory"
+    assert service.chat("hi", max_tokens=1, verbosity="low").headers["X-Ignored-Fields"] == "verbosity"
+    assert "but for `text`" in properties["response_format"][field_classes.ENGINES]["fake"]
 
 
 def test_the_page_needs_nothing_from_elsewhere(service: Service) -> None:

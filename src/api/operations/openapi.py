@@ -17,9 +17,11 @@ from src.api.files import schemas as schemas_files
 from src.api.ocr import schemas as ocr_schemas
 from src.api.ollama import schemas as schemas_ollama
 from src.api.openai import schemas, schemas_completions, schemas_embeddings, schemas_rerank, schemas_responses
+from src.api.operations import field_classes
 from src.api.wire import ErrorEnvelope, PlainError, Wire
 from src.settings import VERSION
 
+_ABOUT = f"An OpenAI-compatible chat and OCR server. {field_classes.ABOUT}"
 _REF = "#/components/schemas/{name}"
 # one server-sent event; what its data holds is the endpoint's own
 _EVENT = {"type": "object", "properties": {"event": {"type": "string"}, "data": {"type": "string"}}}
@@ -246,15 +248,17 @@ def document() -> dict[str, Any]:
     _, components = msgspec.json.schema_components([*answers, ErrorEnvelope, PlainError], ref_template=_REF)
     bodies = [(route.body, "validation") for route in ROUTES if route.body is not None]
     _, defined = models_json_schema(bodies, ref_template=_PYDANTIC_REF)  # type: ignore[arg-type]  # a literal widens
+    requests = defined.get("$defs", {})
+    field_classes.classify(requests)
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(route.path, {})[route.method] = _operation(route)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Stoker", "version": VERSION, "description": "An OpenAI-compatible chat and OCR server."},
+        "info": {"title": "Stoker", "version": VERSION, "description": _ABOUT},
         "paths": paths,
         "components": {
-            "schemas": {**components, **defined.get("$defs", {})},
+            "schemas": {**components, **requests},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
