@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,9 +17,13 @@ from pydantic import BaseModel
 from src.api.openai import fields
 from src.api.openai.fields import ALWAYS, FIELDS, REFUSES, SETS_ASIDE, WIRES
 from src.api.openai.schemas import ChatCompletionRequest, Labels
+from src.engine.families.formats import Tools
+from src.engine.families.forms import FORMS
 from src.engine.families.table import FAMILIES
 from src.engine.families.tool_formats import TOOLS
+from src.engine.mlx.text import chosen_calls
 from src.errors import ServiceError
+from src.ipc.messages.chat import Tool
 from src.settings import GROUPS, ROOT
 
 SETTINGS = ROOT / "docs" / "settings.md"
@@ -71,6 +76,10 @@ _FAMILIES_HEAD = """
 
 How models write their thinking and their calls; [families.md](families.md) says how a family is recognised, and how it
 is named by hand. (Generated from `src/engine/families`; `tests/families` reads each, whole and cut at every place.)
+
+*Constrained*: a call that must be made (`required`, a name) is written in the family's own `form`, or as bare `JSON`;
+with `strict`, one that the model chooses to make keeps to its tool's schema as well. *Vision*: mlx-vlm's architectures
+of its models that see.
 
 """
 
@@ -158,14 +167,27 @@ def compatibility() -> str:
 
 def _families() -> str:
     """What each family speaks."""
-    rows = ["| Family | Models | Reasoning | Tool calls | Arguments streamed |", "|---|---|---|---|---|"]
+    columns = ("Family", "Models", "Reasoning", "Tool calls", "Arguments streamed", "Constrained", "Vision")
+    rows = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for row in FAMILIES:
         tools = TOOLS[row.tools] if row.tools else None
         harmony = row.tools == "harmony"  # its calls are a message each
         grows = "–" if tools is None else "yes" if harmony or tools.growth is not None else "at the call's end"
         reasoning = ", ".join(f"`{name}`" for name in row.reasoning) or "–"
-        rows.append(f"| {row.name} | {row.models} | {reasoning} | {f'`{row.tools}`' if tools else '–'} | {grows} |")
+        cells = (row.name, row.models, reasoning, f"`{row.tools}`" if tools else "–", grows, _constrained(tools))
+        rows.append(f"| {' | '.join(cells)} | {', '.join(f'`{name}`' for name in row.vision) or '–'} |")
     return "\n".join(rows) + "\n"
+
+
+def _constrained(tools: Tools | None) -> str:
+    """How calls that must be made are written, and whether those that may be keep to a strict schema."""
+    if tools is None:
+        return "–"
+    if tools.name not in FORMS:
+        return "JSON"
+    tool = Tool("f", None, '{"type":"object","properties":{"n":{"type":"integer"}}}', strict=True)
+    sure = tools.name == "harmony" or chosen_calls.chosen(tools, (tool,), lambda schema, _: schema, json.dumps)
+    return "form, strict" if sure else "form"
 
 
 def _wires() -> str:

@@ -61,6 +61,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield _ocr(settings)
     yield from _folders(settings)
     yield _port(settings)
+    yield from _batches(_running(settings))
 
 
 def _machine() -> Iterator[Finding]:
@@ -167,6 +168,17 @@ def _port(settings: Settings) -> Finding:
     if running is not None:
         return Finding("port", f"{where}, in use by this service (supervisor pid {running.pid})")
     return Finding("port", where, why)
+
+
+def _batches(running: SystemStatus | None) -> Iterator[Finding]:
+    """What the self-check of each loaded model found: it is made at load, so that a service has to run."""
+    loaded = [child.health.model for child in running.children if child.health is not None] if running else []
+    for model in filter(None, loaded):
+        verdict = "computed together" if model.batches else "one request at a time"
+        why = model.batch_problem or "checked at load"
+        yield Finding("batches", f"{model.name}: {verdict} ({why})")
+    if not any(loaded):
+        yield Finding("batches", "checked when a model loads; none is loaded")
 
 
 def _running(settings: Settings) -> SystemStatus | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from src.ipc.messages.status import ChildStatus, GpuReading, GpuSample, LoadProgress, ModelStatus, SystemStatus
 
@@ -80,8 +80,17 @@ def _row(child: ChildStatus, memory_of: Callable[[int], int | None]) -> tuple[st
         running,
         waiting,
         size(None if child.pid is None else memory_of(child.pid)),
-        child.detail or (f"on the {child.fallback} after GPU faults" if child.fallback else ""),
+        child.detail or "; ".join(_notes(child)),
     )
+
+
+def _notes(child: ChildStatus) -> Iterator[str]:
+    """What an operator should know of a process that runs."""
+    if child.fallback:
+        yield f"on the {child.fallback} after GPU faults"
+    model = child.health.model if child.health is not None else None
+    if model is not None and model.batch_problem is not None:
+        yield f"one request at a time: {model.batch_problem}"
 
 
 def _model(model: ModelStatus) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -23,6 +25,14 @@ def test_rows_name_formats_that_there_are() -> None:
     assert {row.tools for row in FAMILIES if row.tools} == set(TOOLS)
     assert {name for row in FAMILIES for name in row.reasoning} <= set(REASONING)
     assert len({row.name for row in FAMILIES}) == len(FAMILIES) >= 30
+
+
+def test_architectures_that_see_are_mlx_vlms() -> None:
+    spec = importlib.util.find_spec("mlx_vlm")
+    assert spec is not None
+    assert spec.origin is not None
+    there = {folder.name for folder in (Path(spec.origin).parent / "models").iterdir()}
+    assert {name for row in FAMILIES for name in row.vision} <= there
 
 
 def test_a_format_nobody_knows() -> None:

@@ -72,7 +72,7 @@ class Reasoning:
 @dataclass(frozen=True)
 class Family:
     """A row of the table. `hidden`: marks around answers. `ends`: tokens that end a turn. `channels`: its text is
-    headers and bodies, which `channels` reads."""
+    headers and bodies, which `channels` reads. `vision`: mlx-vlm's architectures of its models that see."""
 
     name: str
     models: str
@@ -83,7 +83,7 @@ class Family:
     signs: tuple[tuple[str, ...], ...] = ()
     tokens: tuple[str, ...] = ()
     channels: Literal["", "harmony", "muse"] = ""
-    source: str = ""
+    vision: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

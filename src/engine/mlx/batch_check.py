@@ -11,6 +11,7 @@ from collections.abc import Sequence as Seq
 
 from loguru import logger
 
+from src import logs
 from src.engine.mlx.rows import Rows
 from src.engine.mlx.sampling import SamplingRow
 from src.gpu.faults import of_gpu
@@ -30,8 +31,8 @@ def text_probes(vocabulary: int) -> list[Probe]:
     return [([1 + (seed * 7 + at) % max(vocabulary - 1, 1) for at in range(seed)], None) for seed in _LENGTHS]
 
 
-def can_batch(model: str, make: Callable[[int], Rows], probes: Seq[Probe], tolerance: float) -> bool:
-    """Whether rows of a batch get what each gets alone; `make` begins so many rows. The log says why not."""
+def problem(model: str, make: Callable[[int], Rows], probes: Seq[Probe], tolerance: float) -> str | None:
+    """Why rows of a batch do not get what each gets alone, None where they do; `make` begins so many rows."""
     try:
         alone = [_read(make(1), [probe])[0] for probe in probes]
         together = _read(make(len(probes)), probes)
@@ -39,13 +40,17 @@ def can_batch(model: str, make: Callable[[int], Rows], probes: Seq[Probe], toler
         if of_gpu(error):
             raise
         logger.opt(exception=True).info("the batch check failed")
-        logger.warning("{}: a batch fails ({}); one request at a time", model, error)
-        return False
+        return _found(model, f"a batch fails ({error})")
     worst = max(map(_distance, alone, together))
-    if worst > tolerance:
-        text = "{}: a batch changes log-probabilities by {:.3f} (at most {} is rounding); one request at a time"
-        logger.warning(text, model, worst, tolerance)
-    return worst <= tolerance
+    if worst <= tolerance:
+        logs.model.info("{}: batch check passed, log-probabilities within {:.4f}", model, worst)
+        return None
+    return _found(model, f"a batch changes log-probabilities by {worst:.3f} (at most {tolerance} is rounding)")
+
+
+def _found(model: str, what: str) -> str:
+    logger.warning("{}: {}; one request at a time", model, what)
+    return what
 
 
 def _distance(alone: Scored, together: Scored) -> float:

@@ -62,16 +62,18 @@ class LmBackend:
         self._open_disk = loaded.open_disk
         self._speculation = loaded.speculation
         self._batches: bool | None = None  # whether rows may be computed together, once that is tried
+        self._batch_problem: str | None = None
         self.info = loaded.info
         self._on_device: ResidentModel | None = self._build(loaded.model)
         size = self.embedder.size if self.embedder is not None else None
         self.info = replace(loaded.info, embedding_size=size, batches=self._batches is not False)
-        self.info = replace(self.info, scores_prompts=self.scorer is not None)
+        self.info = replace(self.info, scores_prompts=self.scorer is not None, batch_problem=self._batch_problem)
         self._matchers: dict[int, constraint.Matcher] = {}
 
     def _build(self, model: Any) -> ResidentModel:
         if self._batches is None:
-            self._batches = self._can_batch(model)
+            self._batch_problem = self._check_batch(model)
+            self._batches = self._batch_problem is None
         together = self._settings.max_num_seqs if self._batches else 1
         prefixes = PrefixCache(model, self._room.prefix_bytes, self._open_disk())
         speculator = self._speculation.begin() if self._speculation is not None and self._batches else None
@@ -98,13 +100,13 @@ class LmBackend:
     def _tolerance(self) -> float:
         return batch_check.FLOAT32 if self.info.dtype in ("float32", "int8") else batch_check.HALF
 
-    def _can_batch(self, model: Any) -> bool:
-        """Whether a batch of this architecture gives what its rows give alone."""
+    def _check_batch(self, model: Any) -> str | None:
+        """Why a batch of this architecture does not give what its rows give alone, if it does not."""
         if self._settings.max_num_seqs == 1:
-            return True
+            return None
         probes = batch_check.text_probes(self._vocabulary.size)
         nothing = PrefixCache(model, 0)
-        return batch_check.can_batch(
+        return batch_check.problem(
             self.info.name, lambda rows: self._rows(model, nothing, empty_batch(model), rows), probes, self._tolerance
         )
 

@@ -89,7 +89,8 @@ class VlmBackend(LmBackend):
 
     def _build(self, model: Any) -> ResidentModel:
         if self._batches is None:
-            self._batches = self._can_batch(model)
+            self._batch_problem = self._check_batch(model)
+            self._batches = self._batch_problem is None
         together = self._settings.max_num_seqs if self._batches else 1
         return ResidentModel(self._vision_rows(model, together), PrefixCache(model.language_model, 0), None)
 
@@ -102,15 +103,13 @@ class VlmBackend(LmBackend):
             step_size=self._settings.prefill_step_size,
         )
 
-    def _can_batch(self, model: Any) -> bool:
+    def _check_batch(self, model: Any) -> str | None:
         try:
             probes = self._probes()
         except _COMPLAINTS:
             logger.opt(exception=True).info("the batch check has no pictures to try; one request at a time")
-            return False
-        return batch_check.can_batch(
-            self.info.name, lambda rows: self._vision_rows(model, rows), probes, self._tolerance
-        )
+            return "the batch check has no pictures to try"
+        return batch_check.problem(self.info.name, lambda rows: self._vision_rows(model, rows), probes, self._tolerance)
 
     def _probes(self) -> list[batch_check.Probe]:
         """Prompts of different lengths, with a picture and without."""

@@ -14,7 +14,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
     `revision` identifies the loaded files: equal ones give the same answers. Empty: unknown. `family`, and how it
     writes `reasoning` and calls of `tools`: docs/families.md; None where it does not, or nobody knows.
-    `batches`: whether requests are computed together; where a batch would change answers they are not.
+    `batches`: whether requests are computed together; where a batch would change answers they are not, and
+    `batch_problem` says why.
     `scores_prompts`: whether it tells the log-probabilities of a prompt's tokens.
     """
 
@@ -32,6 +33,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     reasoning: str | None = None
     tools: str | None = None
     batches: bool = True
+    batch_problem: str | None = None
     scores_prompts: bool = False
 
 

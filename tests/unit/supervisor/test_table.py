@@ -10,10 +10,12 @@ from src.ipc.messages.status import (
     Health,
     LoadProgress,
     MemoryReading,
+    ModelInfo,
     ModelStatus,
     OcrLoad,
     SystemStatus,
 )
+from src.supervisor import preflight
 from src.supervisor.table import duration, render, size
 
 
@@ -53,6 +55,18 @@ def test_the_table_shows_each_process() -> None:
         "old            cpu      80 MB   0        0        1 min 1 s",
         "bad            failed   -       0        0        -          config.json is damaged",
     ]
+
+
+def test_a_model_whose_batch_is_wrong_says_so() -> None:
+    """Its requests are computed one by one: whoever wonders why it is slow finds it here."""
+    why = "a batch changes log-probabilities by 0.190 (at most 0.01 is rounding)"
+    model = ModelInfo("odd", 2048, batches=False, batch_problem=why)
+    engine = Health("ready", 11, MemoryReading(1), load=EngineLoad(0, 0, 0.1, 1, 1), model=model)
+    status = SystemStatus("0.1.0", 10, 1.0, (ChildStatus("engine", "ready", 11, 1.0, {}, health=engine),))
+    assert f"one request at a time: {why}" in render(status, lambda _: None)
+    (finding,) = preflight._batches(status)
+    assert finding.value == f"odd: one request at a time ({why})"
+    assert [each.value for each in preflight._batches(None)] == ["checked when a model loads; none is loaded"]
 
 
 @pytest.mark.parametrize(
