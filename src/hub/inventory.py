@@ -14,7 +14,7 @@ from src.errors import ModelLoadFailed
 from src.hub import place, snapshot
 from src.supervisor.table import align, size
 
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "*.tiktoken", "vocab.json", "vocab.txt")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "*.tiktoken", "vocab.json", "vocab.txt", "tekken.json")
 
 
 class LocalModel(msgspec.Struct, frozen=True):

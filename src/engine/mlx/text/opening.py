@@ -10,14 +10,19 @@ from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 from loguru import logger
+from mlx_lm.tokenizer_utils import BPEStreamingDetokenizer, TokenizerWrapper
 from mlx_lm.utils import load_tokenizer
 from transformers import PreTrainedConfig
+from transformers.integrations.mistral import convert_tekken_tokenizer
+from transformers.integrations.mistral.constants import TEKKEN_VOCAB_FILE
 
 from src.errors import ModelLoadFailed
 
 # what transformers raises for a configuration that mlx-lm reads: its validators are stricter
 _REFUSALS = (StrictDataclassError, TypeError, ValueError, LookupError, AttributeError)
-_NO_CODE = {"trust_remote_code": False}
+# with mistral-common installed, transformers would leave a checkpoint's tokenizer.json for its tekken.json
+_NO_CODE = {"trust_remote_code": False, "mistral_format": False}
+_OTHERS = ("tokenizer.json", "tokenizer.model")
 
 
 def override_template(wrapped: Any, file: Path | None) -> None:
@@ -37,6 +42,9 @@ def override_template(wrapped: Any, file: Path | None) -> None:
 
 def open_tokenizer(folder: Path, eos_token_ids: Any = None) -> Any:
     """The tokenizer of a folder; its first refusal counts where the files alone do not make one either."""
+    tekken = folder / TEKKEN_VOCAB_FILE
+    if tekken.is_file() and not any((folder / name).is_file() for name in _OTHERS):
+        return _from_tekken(tekken, eos_token_ids)
     try:
         return load_tokenizer(folder, dict(_NO_CODE), eos_token_ids=eos_token_ids)
     except _REFUSALS as error:
@@ -44,6 +52,23 @@ def open_tokenizer(folder: Path, eos_token_ids: Any = None) -> Any:
             raise
         logger.info("transformers refuses the configuration ({}); tokenizer.json is read alone", type(error).__name__)
         return _by_its_files(folder, eos_token_ids, error)
+
+
+def _from_tekken(file: Path, eos_token_ids: Any) -> Any:
+    """Mistral's own file, as transformers converts it. The chat template is the folder's, or what mistral-common says.
+
+    Raises:
+        ModelLoadFailed: for a file that names no special tokens, where mistral-common is not installed.
+    """
+    try:
+        made = convert_tekken_tokenizer(str(file))
+    except ImportError as error:
+        text = "Its tekken.json is of an old kind, which mistral-common reads: pip install mistral-common"
+        raise ModelLoadFailed(text) from error
+    if made.chat_template is None:
+        logger.warning("tekken.json has no chat template: set CHAT_TEMPLATE, or pip install mistral-common")
+    ends = [eos_token_ids] if isinstance(eos_token_ids, int) else eos_token_ids
+    return TokenizerWrapper(made, BPEStreamingDetokenizer, eos_token_ids=ends)
 
 
 def _by_its_files(folder: Path, eos_token_ids: Any, refusal: Exception) -> Any:
