@@ -17,9 +17,16 @@ from typing import Any, Literal
 
 import msgspec
 
+from src import encoders
 from src.settings import ROOT, Settings
 
-Capability = Literal["chat", "vision"]
+Capability = Literal["chat", "vision", "embeddings", "rerank"]
+
+_CAPABILITIES: dict[encoders.ModelKind, tuple[Capability, ...]] = {
+    "chat": ("chat",),
+    "embedding": ("embeddings",),
+    "rerank": ("rerank",),
+}
 
 MAX_NAME = 512  # characters
 
@@ -60,7 +67,7 @@ class ModelFacts:
 def facts(entry: CatalogEntry) -> ModelFacts:
     if entry.folder is None:
         return ModelFacts("gguf" if entry.name.lower().endswith(".gguf") else "")
-    config = _config(entry.folder)
+    config = read_config(entry.folder)
     quantized = config.get("quantization")
     bits = quantized.get("bits") if isinstance(quantized, dict) else None
     named = config.get("dtype") or config.get("torch_dtype")
@@ -122,14 +129,20 @@ def _entry(name: str, folder: Path | None, settings: Settings) -> CatalogEntry:
     folder = folder or _folder_of_path(name)
     if folder is None:
         return CatalogEntry(name, size=_gguf_bytes(gguf_files(name, settings.models_path)))
-    config = _config(folder)
+    config = read_config(folder)
     return CatalogEntry(
         name,
         folder,
         sum(map(_bytes, folder.glob("*.safetensors"))),
-        context_length(config, settings.max_model_len),
-        ("chat", "vision") if reads_images(config) else ("chat",),
+        _context_of(folder, config, settings.max_model_len),
+        ("chat", "vision") if reads_images(config) else _CAPABILITIES[encoders.kind(folder, config)],
     )
+
+
+def _context_of(folder: Path, config: dict[str, Any], limit: int) -> int:
+    if encoders.kind(folder, config) == "chat":
+        return context_length(config, limit)
+    return encoders.context_length(config, encoders.limits(folder), (limit,))
 
 
 def _bytes(file: Path) -> int:
@@ -162,7 +175,8 @@ def _is_folder(place: Path) -> bool:
     return os.path.isdir(place)  # noqa: PTH112  # as above
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a folder; empty for one that is missing or no JSON object."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -186,7 +200,7 @@ def context_length(config: dict[str, Any], limit: int) -> int:
 
 def damage(folder: Path) -> str | None:
     """What is missing or truncated in a checkpoint's files, detected without loading it; None if complete."""
-    if not isinstance(_config(folder).get("model_type"), str):
+    if not isinstance(read_config(folder).get("model_type"), str):
         return "config.json is damaged, or names no model_type"
     files = {file.name: file for file in folder.glob("*.safetensors")}
     missing = sorted(shards(folder) - set(files))

@@ -6,7 +6,6 @@ find out: a few looks at the disk and at PATH; `decide` itself is pure.
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,7 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from src.catalog import gguf_files, model_folder
+from src import encoders
+from src.catalog import gguf_files, model_folder, read_config
+from src.encoders import ModelKind
 from src.errors import ModelLoadFailed
 from src.settings import Settings
 
@@ -52,6 +53,8 @@ def select(model: str, settings: Settings) -> EngineSelection:
         return EngineSelection(settings.inference_engine, "INFERENCE_ENGINE names it")
     if settings.upstream_url and model == settings.default_model:
         return EngineSelection("vllm", "UPSTREAM_URL names a server for DEFAULT_MODEL")
+    if model_kind(model, settings.models_path) != "chat":
+        return EngineSelection("mlx", "an embedding model or a reranker")
     machine = replace(this_machine(), llama_cpp=_has_llama_cpp(settings))
     return decide(model_format(model, settings.models_path), machine)
 
@@ -93,6 +96,12 @@ def _has_mlx_cuda() -> bool:
     return any(found.name.lower().startswith("mlx-cuda") for found in distributions())
 
 
+def model_kind(model: str, models_path: Path) -> ModelKind:
+    """What a model in Hugging Face's layout was made for; `chat` when nothing says otherwise."""
+    folder = model_folder(model, models_path)
+    return "chat" if folder is None else encoders.kind(folder, read_config(folder))
+
+
 def model_format(model: str, models_path: Path) -> Format:
     """By what lies at the model's place; `unknown` when nothing does."""
     if gguf_files(model, models_path):
@@ -100,11 +109,10 @@ def model_format(model: str, models_path: Path) -> Format:
     folder = model_folder(model, models_path)
     if folder is None:
         return "unknown"
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    config = read_config(folder)
+    if not config:
         return "unknown"
-    return "mlx" if isinstance(config, dict) and "quantization" in config else "safetensors"
+    return "mlx" if "quantization" in config else "safetensors"
 
 
 def gguf_file(model: str, models_path: Path) -> Path:

@@ -13,7 +13,16 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from src.ipc.messages.chat import CallDelta, ChatMessage, FinishReason, GenerateRequest, Sampling, TokenLogprob
+from src.ipc.messages.chat import (
+    CallDelta,
+    ChatMessage,
+    EmbedRequest,
+    FinishReason,
+    GenerateRequest,
+    RawPrompt,
+    Sampling,
+    TokenLogprob,
+)
 from src.ipc.messages.status import (
     DeviceReading,
     KvReading,
@@ -157,6 +166,19 @@ class Tokenizer(Protocol):
 
     def check(self, sampling: Sampling) -> None:
         """Raise `InvalidRequest` for a token id that is none of this vocabulary's."""
+        ...
+
+
+@runtime_checkable
+class TextReader(Protocol):
+    """What the `Tokenizer` of an embedding model or a reranker is besides."""
+
+    def read(self, raw: RawPrompt, request: EmbedRequest, index: int) -> list[int]:
+        """The token ids of one of a request's texts, with its prompt or its query, cut where the request asks for it.
+
+        Raises:
+            InvalidRequest: for ids that are none, or a prompt that the model does not have.
+        """
         ...
 
 

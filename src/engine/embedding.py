@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from src.engine.backend import Backend, Embedder, Pass, ScorePass, Scorer, TextScores
+from src.encoders import NO_VECTORS
+from src.engine.backend import Backend, Embedder, Pass, ScorePass, Scorer, TextReader, TextScores
 from src.engine.deadlines import Budget, embedding_budget
 from src.engine.queue import waiting_queue
 from src.errors import ContextLengthExceeded, DeadlineExceeded, InternalError, InvalidRequest, UnsupportedValue
@@ -27,10 +28,13 @@ from src.ipc.messages.chat import (
     RawPrompt,
     Scored,
     ScoreRequest,
+    TextReading,
     Timings,
     Usage,
 )
 from src.settings import EngineSettings
+
+_PADDING_SHARE = 4
 
 
 @dataclass(eq=False)
@@ -41,6 +45,7 @@ class Embedding:
     texts: list[list[int]]
     arrived: float
     budget: Budget
+    normalize: bool = True
     started: float | None = None
     finished: bool = False
     left: list[int] = field(default_factory=list)
@@ -76,6 +81,7 @@ def check(request: EmbedRequest, backend: Backend) -> None:
         if not backend.info.scores_prompts:
             raise UnsupportedValue("This model, on this engine, gives no logprobs of a prompt.", param="echo")
         return
+    _check_kind(request, backend)
     size = backend.info.embedding_size  # the embedder itself goes and comes with the model
     if size is None:
         raise UnsupportedValue("This model, on this engine, makes no embeddings.", param="model")
@@ -83,22 +89,30 @@ def check(request: EmbedRequest, backend: Backend) -> None:
         raise UnsupportedValue(f"This model's vectors have {size} dimensions.", param="dimensions")
 
 
+def _check_kind(request: EmbedRequest, backend: Backend) -> None:
+    """The web process knows the kind of what is on this disk; this is for what lies in a hub's cache."""
+    if (backend.info.kind == "rerank") == (request.reading.query is not None):
+        return
+    raise UnsupportedValue(NO_VECTORS if backend.info.kind == "rerank" else "This model is no reranker.", param="model")
+
+
 def param_of(request: EmbedRequest) -> str:
     """The field that its texts stand in."""
     return "prompt" if isinstance(request, ScoreRequest) else "input"
 
 
-def tokens(raw: RawPrompt, request: EmbedRequest, backend: Backend) -> list[int]:
-    """A text's token ids.
+def tokens(raw: RawPrompt, request: EmbedRequest, backend: Backend, index: int = 0) -> list[int]:
+    """The token ids of one of a request's texts.
 
     Raises:
         InvalidRequest: for one without any, or with ids that are none.
         ContextLengthExceeded: for one that the model cannot hold.
     """
     try:
-        found = backend.tokenizer.encode(GenerateRequest(request.id, request.model, (), raw_prompt=raw))
+        found = _read(raw, request, backend, index)
     except InvalidRequest as error:
-        raise InvalidRequest(error.message, param=param_of(request)) from None
+        param = param_of(request) if error.param in (None, "prompt", "messages") else error.param
+        raise InvalidRequest(error.message, param=param) from None
     if not found:
         raise InvalidRequest("A text is empty.", param=param_of(request))
     if len(found) > (context := backend.info.context_length):
@@ -107,17 +121,53 @@ def tokens(raw: RawPrompt, request: EmbedRequest, backend: Backend) -> list[int]
     return found
 
 
-def accept(request: EmbedRequest, texts: list[list[int]], arrived: float, settings: EngineSettings) -> Embedding:
-    return Embedding(request, texts, arrived, embedding_budget(request, settings))
+def _read(raw: RawPrompt, request: EmbedRequest, backend: Backend, index: int) -> list[int]:
+    raw = _clipped(raw, request.reading, backend)
+    if isinstance(backend.tokenizer, TextReader):
+        return backend.tokenizer.read(raw, request, index)
+    if request.reading.prompt is not None:
+        raise UnsupportedValue("This model has no prompts for texts.", param="prompt_name")
+    found = backend.tokenizer.encode(GenerateRequest(request.id, request.model, (), raw_prompt=raw))
+    return _shortened(found, request.reading, backend.info.context_length)
 
 
-def unit(mean: NDArray[np.float32], dimensions: int | None) -> bytes | None:
+def _clipped(raw: RawPrompt, reading: TextReading, backend: Backend) -> RawPrompt:
+    """Of a text that is going to be cut, no more than could be kept: the rest need not be encoded."""
+    limit = kept_tokens(reading, backend.info.context_length)
+    if limit is None or raw.text is None or len(raw.text) <= (most := limit * backend.tokenizer.longest):
+        return raw
+    return RawPrompt(raw.text[:most] if reading.keep == "start" else raw.text[-most:])
+
+
+def _shortened(found: list[int], reading: TextReading, context: int) -> list[int]:
+    """A text's token ids, cut where the request asks for it."""
+    limit = kept_tokens(reading, context)
+    if limit is None or len(found) <= limit:
+        return found
+    return found[:limit] if reading.keep == "start" else found[-limit:]
+
+
+def kept_tokens(reading: TextReading, context: int) -> int | None:
+    """Tokens that a text is cut to; None where longer ones are refused."""
+    return None if reading.truncate is None else min(reading.truncate or context, context)
+
+
+def accept(
+    request: EmbedRequest, texts: list[list[int]], arrived: float, settings: EngineSettings, *, normalizes: bool = True
+) -> Embedding:
+    """`normalizes`: what the model does where the request says nothing."""
+    wished = request.reading.normalize
+    normalize = normalizes if wished is None else wished
+    return Embedding(request, texts, arrived, embedding_budget(request, settings), normalize)
+
+
+def packed(vector: NDArray[np.float32], dimensions: int | None, *, normalize: bool = True) -> bytes | None:
     """The vector as it is sent: cut, of length 1, little-endian float32. None for one that is no vector."""
-    cut = mean[:dimensions].astype(np.float64)
+    cut = vector[:dimensions].astype(np.float64)
     length = float(np.linalg.norm(cut))
     if not np.isfinite(length):
         return None
-    return (cut / (length or 1.0)).astype("<f4").tobytes()
+    return (cut / ((length if normalize else 0.0) or 1.0)).astype("<f4").tobytes()
 
 
 class Embeddings:
@@ -186,13 +236,13 @@ class Embeddings:
         return None if embedder is None else embedder.begin(texts)
 
     def _gather(self, budget: int) -> Iterator[tuple[Embedding, int]]:
-        """The next texts whose rows × longest stay within the budget; one at least."""
-        rows = longest = 0
+        """The next texts whose rows × longest stay within the budget, a quarter of it padding at most; one at least."""
+        rows = longest = total = 0
         for job in self._in_turn():
             for index in job.left:
-                longest = max(longest, len(job.texts[index]))
-                rows += 1
-                if rows > 1 and rows * longest > budget:
+                size = len(job.texts[index])
+                longest, total, rows = max(longest, size), total + size, rows + 1
+                if rows > 1 and (rows * longest > budget or rows * longest - total > budget // _PADDING_SHARE):
                     return
                 yield job, index
 
@@ -226,7 +276,7 @@ def _message(job: Embedding, index: int, result: NDArray[np.float32] | TextScore
     """None for a vector that is none."""
     if isinstance(result, TextScores):
         return Scored(index, result.tokens, result.following, result.ends)
-    vector = unit(result, job.request.dimensions)
+    vector = packed(result, job.request.dimensions, normalize=job.normalize)
     return None if vector is None else Embedded(index, vector)
 
 

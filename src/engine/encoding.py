@@ -70,10 +70,11 @@ class Encoding:
     async def texts(self, request: EmbedRequest, backend: Backend, gone: Gone) -> list[list[int]]:
         """The token ids of each text to be embedded; raises as `embedding.tokens`."""
         found: list[list[int]] = []
-        for raw in request.inputs:  # one by one: between them the thread is others'
+        for index, raw in enumerate(request.inputs):  # one by one: between them the thread is others'
             asked = GenerateRequest(request.id, request.model, (), raw_prompt=raw)
-            await self._check_length(asked, backend, request.salt, gone, embedding.param_of(request))
-            work = partial(embedding.tokens, raw, request, backend)
+            if request.reading.truncate is None:
+                await self._check_length(asked, backend, request.salt, gone, embedding.param_of(request))
+            work = partial(embedding.tokens, raw, request, backend, index)
             found.append(await self._tokenizer.run(request.salt, work, gone))
         return found
 

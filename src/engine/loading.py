@@ -26,6 +26,10 @@ def load(model: str, settings: Settings, progress: LoadMeter) -> Backend:
         library = blas.preload(settings.blas_library)  # before MLX is imported: the first definition of a symbol wins
     except OSError as error:
         raise ModelLoadFailed(f"BLAS_LIBRARY cannot be loaded: {error}") from None
+    if selection.model_kind(model, settings.models_path) != "chat":
+        from src.engine.mlx.encoders.backend import load_encoder
+
+        return load_encoder(model, settings, library, progress)
     if _reads_images(model, settings):
         from src.engine.mlx.vlm import load_vlm
 

@@ -16,6 +16,7 @@ import sys
 import time
 from typing import NoReturn
 
+import numpy as np
 from loguru import logger
 
 from src import logs, selection
@@ -207,9 +208,23 @@ def _unloaded() -> Backend:
 
 def warm_up(backend: Backend, progress: LoadMeter) -> None:
     """A short generation by the real thing: kernels are compiled, buffers allocated, a broken model is found."""
+    if backend.info.kind != "chat":
+        _embed_once(backend)
+        return
     backend.insert(_WARM_UP_PROMPT, _WARM_UP_TOKENS, Sampling(temperature=0.0))
     while not any(token.finish for token in backend.step().tokens):
         progress.step()
+
+
+def _embed_once(backend: Backend) -> None:
+    """What a model that makes vectors alone is tried with; a vector that is none raises."""
+    if (embedder := backend.embedder) is None:
+        raise RuntimeError("the model makes no vectors")
+    trial = embedder.begin([_WARM_UP_PROMPT])
+    while trial.left:
+        trial.compute(trial.left)
+    if not np.isfinite(trial.vectors()).all():
+        raise ArithmeticError("the vector of a short text is not finite")
 
 
 if __name__ == "__main__":

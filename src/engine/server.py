@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from src import encoders
 from src.engine import embedding
 from src.engine.backend import Backend, has_formed_tools, is_constrained
 from src.engine.encoding import Encoding
@@ -26,7 +27,14 @@ from src.engine.guard import MemoryGuard
 from src.engine.progress import LoadMeter
 from src.engine.queue import SequenceLimit
 from src.engine.scheduler import Event, Scheduler, Work
-from src.errors import BackendUnavailable, InvalidRequest, ModelLoadFailed, ModelNotFound, ServiceError
+from src.errors import (
+    BackendUnavailable,
+    InvalidRequest,
+    ModelLoadFailed,
+    ModelNotFound,
+    ServiceError,
+    UnsupportedValue,
+)
 from src.gpu import footprint
 from src.gpu.watermarks import Watermarks
 from src.ipc.messages.base import Accepted, Failed, Fallback
@@ -273,6 +281,7 @@ class EngineServer:
     async def _generate(self, peer: Peer, request: GenerateRequest) -> None:
         resumed = bool(request.prefix) or any(choice.prefix for choice in request.choices)
         backend, scheduler = self._accept(peer, request.model, resumed=resumed)
+        _check_generates(backend)
         encoding, seconds_per_token = self._encoding, scheduler.pace.step.value
         formed = is_constrained(request) or has_formed_tools(request)
         grammar = await encoding.grammar(request, backend, peer.gone) if formed else None
@@ -287,8 +296,9 @@ class EngineServer:
         backend, scheduler = self._accept(peer, request.model, resumed=request.retried)
         embedding.check(request, backend)
         texts = await self._encoding.texts(request, backend, peer.gone)
-        job = embedding.accept(request, texts, arrived, self._settings)
-        peer.send(Admitted(job.tokens, 0, self._fallback, revision=backend.info.revision))
+        info = backend.info
+        job = embedding.accept(request, texts, arrived, self._settings, normalizes=info.normalizes)
+        peer.send(Admitted(job.tokens, 0, self._fallback, revision=info.revision, kind=info.kind))
         route = _Collected(peer)
         await self._follow([job], route, scheduler)
         await route.send()
@@ -346,6 +356,11 @@ class EngineServer:
             load=scheduler.load(),
             location=scheduler.location,
         )
+
+
+def _check_generates(backend: Backend) -> None:
+    if (kind := backend.info.kind) != "chat":
+        raise UnsupportedValue(encoders.NO_CHAT[kind], param="model")
 
 
 def marks(settings: Settings, device: DeviceReading) -> Watermarks:

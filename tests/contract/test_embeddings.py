@@ -135,12 +135,14 @@ def test_a_text_beyond_the_context(mlx: Service) -> None:
     response = embed(mlx, [[1], [1] * 100_000])
     assert response.json()["error"]["code"] == "context_length_exceeded"
     assert response.json()["error"]["param"] == "input"
+    cut = embed(mlx, "sea " * 100_000, truncate=True)
+    assert (cut.status_code, cut.headers["X-Embedding-Fallback"]) == (200, "chat-model-mean")
 
 
 def test_fields_nobody_knows(mlx: Service) -> None:
     """Named, as everywhere; `user` is among those without effect."""
-    response = embed(mlx, "a", user="u", truncate="END")
-    assert response.headers["X-Ignored-Fields"] == "truncate"
+    response = embed(mlx, "a", user="u", late_chunking=True)
+    assert response.headers["X-Ignored-Fields"] == "late_chunking"
     assert "X-Ignored-Fields" not in embed(mlx, "a", user="u").headers
 
 

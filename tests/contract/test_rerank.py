@@ -39,7 +39,8 @@ def test_documents_are_sorted_by_the_cosine_of_their_vectors(route: str, mlx: Se
     assert [one["index"] for one in body["results"]] == list(np.argsort(expected)[::-1])
     assert body["results"][0] == {"index": 1, "relevance_score": pytest.approx(1.0, abs=1e-5)}
     assert body["usage"]["total_tokens"] == data["usage"]["total_tokens"]
-    assert body["method"] == "cosine of embeddings"
+    assert body["method"] == "cosine of a chat model's mean hidden states"
+    assert response.headers["X-Embedding-Fallback"] == "chat-model-mean"
 
 
 def test_the_best_with_their_texts(mlx: Service) -> None:
@@ -72,7 +73,7 @@ def test_what_is_wrong_is_named(fields: dict[str, Any], param: str, mlx: Service
 
 
 def test_fields_nobody_knows(mlx: Service) -> None:
-    assert rerank(mlx, max_tokens_per_doc=5).headers["X-Ignored-Fields"] == "max_tokens_per_doc"
+    assert rerank(mlx, rank_fields=["a"]).headers["X-Ignored-Fields"] == "rank_fields"
 
 
 def test_an_engine_without_vectors(service: Service) -> None:

@@ -81,7 +81,15 @@ def note_fallback(device: Fallback) -> None:
         g.fallback = device
 
 
+def note_mean() -> None:
+    """The vectors of this answer are a chat model's: a stand-in for an embedding model's."""
+    if has_request_context():
+        g.chat_mean = True
+
+
 def _tell_fallback(response: Response) -> Response:
+    if "chat_mean" in g:
+        response.headers["X-Embedding-Fallback"] = "chat-model-mean"
     if "fallback" in g:
         response.headers["X-Device-Fallback"] = g.fallback
     return response

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec.structs import asdict
 
-from src import catalog, selection
+from src import catalog, encoders, selection
 from src.api.generation.model_lease import ModelLease
 from src.api.generation.resume import LeasePending, Resumable, ResumableStream, TerminalErrors
 from src.api.generation.suspects import Suspects
@@ -24,11 +24,12 @@ from src.errors import (
     ModelNotFound,
     OcrCrashed,
     ServiceError,
+    UnsupportedValue,
 )
 from src.ipc import client, runtime
 from src.ipc.client import Stream
 from src.ipc.messages.base import Failed
-from src.ipc.messages.chat import DetokenizeRequest, EmbedRequest, GenerateRequest, TokenizeRequest
+from src.ipc.messages.chat import DetokenizeRequest, EmbedRequest, GenerateRequest, ScoreRequest, TokenizeRequest
 from src.ipc.messages.control import AcquireModel, MoveModel, PauseBackground, SetIdleTimeout, StatusRequest
 from src.ipc.messages.ocr import OcrDocument, OcrJobRequest, OcrRequest
 from src.ipc.messages.status import ChildStatus, EngineLoad, KvReading, ModelStatus, PrefixReading, SystemStatus
@@ -114,8 +115,9 @@ class Backends:
 
         Raises:
             ModelNotFound: naming the models there are.
+            UnsupportedValue: the model was made for something else.
         """
-        self.check_model(request.model)
+        _check_kind(self.check_model(request.model), request)
         route = self._engine(request.model, AcquireModel(request.model, background=request.priority == "background"))
         return self._resumable(request, route, EngineCrashed)
 
@@ -237,6 +239,19 @@ class Backends:
             gpu_utilization=_gpu_utilization(status),
             gpu_memory_bytes=_gpu_memory(status),
         )
+
+
+def _check_kind(entry: CatalogEntry, request: GenerateRequest | EmbedRequest) -> None:
+    """Before a model is loaded for what it cannot do."""
+    if "rerank" in entry.capabilities and not _is_pair(request):
+        makes = isinstance(request, EmbedRequest) and not isinstance(request, ScoreRequest)
+        raise UnsupportedValue(encoders.NO_VECTORS if makes else encoders.NO_CHAT["rerank"], param="model")
+    if "embeddings" in entry.capabilities and isinstance(request, GenerateRequest | ScoreRequest):
+        raise UnsupportedValue(encoders.NO_CHAT["embedding"], param="model")
+
+
+def _is_pair(request: GenerateRequest | EmbedRequest) -> bool:
+    return isinstance(request, EmbedRequest) and request.reading.query is not None
 
 
 def _revisions(status: SystemStatus | None) -> dict[str, str]:

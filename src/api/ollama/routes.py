@@ -17,10 +17,11 @@ from src.api.ollama import schemas as shapes
 from src.api.ollama.schemas import ChatRequest, EmbedBody, EmbeddingsBody, GenerateBody, NamedModel, Options
 from src.api.openai import disclosure, embeddings, model_cards
 from src.api.openai import translation as chat_translation
+from src.api.openai.embeddings import EmbedSettings
 from src.api.openai.schemas import ModelCard
 from src.api.service import Service, json_body, json_response, service, watch_client
 from src.errors import PermissionDenied
-from src.ipc.messages.chat import RawPrompt
+from src.ipc.messages.chat import RawPrompt, TextReading
 from src.ipc.messages.control import MoveModel
 from src.settings import VERSION
 
@@ -99,17 +100,18 @@ def _release(shared: Service, name: str) -> None:
 @blueprint.post("/api/embed")
 def embed() -> Response:
     began = time.monotonic()
-    body = _named(EmbedBody.model_validate(_body()))
+    body = _named(EmbedBody.model_validate(_body("truncate")))
     texts = [body.input] if isinstance(body.input, str) else body.input
-    found, tokens = embeddings.vectors_of(body.model, texts, body.dimensions)
+    reading = TextReading(truncate=0 if body.truncate else None)
+    found = embeddings.vectors_of(body.model, texts, EmbedSettings(reading, body.dimensions))
     took = int((time.monotonic() - began) * _NS)
-    return json_response(shapes.OllamaEmbeddings(body.model, tuple(found), took, tokens))
+    return json_response(shapes.OllamaEmbeddings(body.model, tuple(found.numbers()), took, found.tokens))
 
 
 @blueprint.post("/api/embeddings")
 def embed_one() -> Response:
     body = _named(EmbeddingsBody.model_validate(_body()))
-    (vector,), _ = embeddings.vectors_of(body.model, [body.prompt], None)
+    (vector,) = embeddings.vectors_of(body.model, [body.prompt], EmbedSettings(TextReading(truncate=0))).numbers()
     return json_response(shapes.OllamaEmbedding(vector))
 
 
@@ -124,7 +126,9 @@ def version() -> Response:
 @blueprint.get("/api/tags")
 def tags() -> Response:
     return json_response(
-        shapes.Models(tuple(_entry(card) for card in model_cards.cards() if "chat" in card.capabilities))
+        shapes.Models(
+            tuple(_entry(card) for card in model_cards.cards() if {"chat", "embeddings"} & {*card.capabilities})
+        )
     )
 
 
@@ -170,7 +174,8 @@ def _running(card: ModelCard) -> shapes.RunningModel:
 
 def _capabilities(card: ModelCard) -> tuple[str, ...]:
     vision = ("vision",) if "vision" in card.capabilities else ()
-    return ("completion", "tools", *vision, *(("embedding",) if card.embeddings is not None else ()))
+    vectors = ("embedding",) if card.embeddings is not None or "embeddings" in card.capabilities else ()
+    return (*(("completion", "tools") if "chat" in card.capabilities else ()), *vision, *vectors)
 
 
 def _details(card: ModelCard) -> shapes.Details:
@@ -197,8 +202,11 @@ def _digest(card: ModelCard) -> str:
 # ---- bodies
 
 
-def _body() -> dict[str, Any]:
-    body = disclosure.settle("ollama", json_body(loose=True))
+def _body(*own: str) -> dict[str, Any]:
+    """What is sent; `own` fields are honoured on this route alone."""
+    given = json_body(loose=True)
+    kept = {name: given.pop(name) for name in own if name in given}
+    body = disclosure.settle("ollama", given) | kept
     options = body.get("options")
     if isinstance(options, dict):
         disclosure.note(*(f"options.{name}" for name in sorted(map(str, options)) if name not in Options.model_fields))

@@ -1,4 +1,8 @@
-"""POST /v1/embeddings: vectors of texts, from the served model itself (its card in /v1/models says how)."""
+"""POST /v1/embeddings: vectors of texts, from an embedding model, or from a chat model without one (a header says
+so).
+
+A model's card in /v1/models says how its vectors are made.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,21 @@ import base64
 import sys
 from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from flask import Blueprint, Response
 
+from src.api.edge.cors import note_mean
 from src.api.generation.generation import EventKinds
 from src.api.generation.recorder import EmbeddingRecorder
-from src.api.generation.streaming import collect
+from src.api.generation.streaming import admitted, collect
 from src.api.openai import convert, disclosure, translation
 from src.api.openai.schemas_embeddings import EmbeddingOut, EmbeddingsOut, EmbeddingsRequest, EmbeddingUsage
 from src.api.service import Service, json_body, json_response, request_id, service
+from src.encoders import ModelKind
 from src.ipc.messages.base import Priority
-from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, RawPrompt
+from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, RawPrompt, TextReading
 from src.ipc.messages.wire import AnyMessage
 
 blueprint = Blueprint("embeddings", __name__)
@@ -28,55 +35,82 @@ def create() -> Response:
     shared = service()
     body = EmbeddingsRequest.model_validate(disclosure.settle("embeddings", json_body()))
     model = shared.backends.check_model(body.model or shared.settings.default_model).name
-    asked = _to_embed(model, _inputs(body.input), body.dimensions, body.priority, body.timeout)
-    vectors, tokens = _vectors(shared, asked)
-    made = tuple(EmbeddingOut(at, _shown(vector, body)) for at, vector in enumerate(vectors))
-    return json_response(EmbeddingsOut(made, asked.model, EmbeddingUsage(tokens, tokens)))
+    settings = EmbedSettings(_reading(body), body.dimensions, body.priority, body.timeout)
+    found = _vectors(shared, _to_embed(model, _inputs(body.input), settings))
+    made = tuple(EmbeddingOut(at, _shown(vector, body)) for at, vector in enumerate(found.vectors))
+    return json_response(EmbeddingsOut(made, model, EmbeddingUsage(found.tokens, found.tokens)))
 
 
-def vectors_of(
-    model: str,
-    texts: list[str],
-    dimensions: int | None,
-    priority: Priority | None = None,
-    timeout: float | None = None,
-) -> tuple[list[list[float]], int]:
-    """The vectors of some texts, and how many tokens those have."""
+@dataclass(frozen=True)
+class EmbedSettings:
+    """How texts are to be read and vectors made, and when."""
+
+    reading: TextReading = field(default_factory=TextReading)
+    dimensions: int | None = None
+    priority: Priority | None = None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """In the order of their texts, with how many tokens those have; `kind` of the model that made them."""
+
+    vectors: list[bytes]
+    tokens: int
+    kind: ModelKind = "chat"
+
+    def numbers(self) -> list[list[float]]:
+        return [_numbers(vector) for vector in self.vectors]
+
+
+def vectors_of(model: str, texts: list[str], settings: EmbedSettings) -> Vectors:
+    """The vectors of some texts."""
     shared = service()
     name = shared.backends.check_model(model).name
-    if not texts:
-        return [], 0
-    asked = _to_embed(name, map(RawPrompt, texts), dimensions, priority, timeout)
-    vectors, tokens = _vectors(shared, asked)
-    return [_numbers(vector) for vector in vectors], tokens
+    return _vectors(shared, _to_embed(name, map(RawPrompt, texts), settings)) if texts else Vectors([], 0)
 
 
-def _vectors(shared: Service, asked: EmbedRequest) -> tuple[list[bytes], int]:
-    """The vectors in order, and how many tokens their texts have."""
+def _vectors(shared: Service, asked: EmbedRequest) -> Vectors:
     recorder = EmbeddingRecorder(shared.metrics, asked, shared.backends.labels(asked.model), shared.limits.spender())
-    events = collect(translation.open_at_engine(asked, _VECTORS, recorder))
+    generation = translation.open_at_engine(asked, _VECTORS, recorder)
+    events = collect(admitted(generation))
     vectors = {event.index: event.vector for event in events if isinstance(event, Embedded)}
     tokens = sum(event.usage.prompt_tokens for event in events if isinstance(event, Finished))
-    return [vector for _, vector in sorted(vectors.items())], tokens
+    kind = generation.admission.kind if generation.admission is not None else "chat"
+    if kind == "chat":
+        note_mean()
+    return Vectors([vector for _, vector in sorted(vectors.items())], tokens, kind)
 
 
-def _to_embed(
-    model: str,
-    inputs: Iterable[RawPrompt],
-    dimensions: int | None,
-    priority: Priority | None = None,
-    timeout: float | None = None,
-) -> EmbedRequest:
+def _to_embed(model: str, inputs: Iterable[RawPrompt], settings: EmbedSettings) -> EmbedRequest:
     """With what the headers ask for, on every API."""
     headers = translation.headers()
     return EmbedRequest(
         request_id(),
         model,
         tuple(inputs),
-        dimensions,
-        convert.priority(priority, headers.priority),
-        convert.timeout(timeout, headers.timeout),
+        settings.dimensions,
+        convert.priority(settings.priority, headers.priority),
+        convert.timeout(settings.timeout, headers.timeout),
+        reading=settings.reading,
     )
+
+
+def _reading(body: EmbeddingsRequest) -> TextReading:
+    return TextReading(
+        prompt=body.prompt_name,
+        roles=(body.input_type,) if body.input_type is not None else (),
+        truncate=kept(body.truncate_prompt_tokens, cut=body.truncation or body.truncate not in (None, False, "NONE")),
+        keep="end" if body.truncate == "START" else "start",
+        normalize=body.normalize,
+    )
+
+
+def kept(tokens: int | None, *, cut: bool) -> int | None:
+    """To how many tokens a text is cut, as `TextReading` says it; the wire's -1 is the model's context."""
+    if tokens is not None:
+        return max(0, tokens)
+    return 0 if cut else None
 
 
 def _inputs(given: str | list[int] | list[str] | list[list[int]]) -> Iterator[RawPrompt]:

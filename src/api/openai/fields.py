@@ -80,8 +80,9 @@ HONOURED: tuple[Field, ...] = (
     *_rows("honoured", "top_logprobs reasoning_effort continue_final_message add_generation_prompt", "chat"),
     *_rows("honoured", "prompt echo best_of suffix", "completions"),
     *_rows("honoured", "input", "responses", "embeddings"),
-    *_rows("honoured", "encoding_format dimensions", "embeddings"),
-    *_rows("honoured", "query documents top_n return_documents", "rerank"),
+    *_rows("honoured", "encoding_format dimensions input_type prompt_name normalize truncate", "embeddings"),
+    *_rows("honoured", "truncation truncate_prompt_tokens", "embeddings", "rerank"),
+    *_rows("honoured", "query documents top_n top_k return_documents max_tokens_per_doc", "rerank"),
     *_rows("honoured", "instructions max_output_tokens text reasoning", "responses"),
     *_rows("honoured", "previous_response_id background include store", "responses"),
     *_rows("honoured", "system stop_sequences thinking output_config output_format", "messages"),
@@ -106,7 +107,7 @@ _OLLAMA_LOADING = (
 )
 ADVISORY: tuple[Field, ...] = (
     Field("keep_alive", "advisory", ("ollama",), taken=(0, "0", "0s", "0m", "0h")),
-    Field("truncate", "advisory", ("ollama",), neutral=(False,), why="while the prompt fits"),
+    Field("truncate", "advisory", ("ollama",), neutral=(False,), why="while the prompt fits; honoured by /api/embed"),
     Field("shift", "advisory", ("ollama",), neutral=(False,), why="while the prompt fits"),
     Field("insecure", "advisory", ("ollama",), neutral=(False,)),
     *(Field(f"options.{name}", "advisory", ("ollama",)) for name in _OLLAMA_LOADING),

@@ -8,7 +8,7 @@ from src import catalog
 from src.api.edge import auth
 from src.api.openai.schemas import EmbeddingCard, LoadOut, ModelCard
 from src.api.service import service
-from src.ipc.messages.status import ModelStatus, SystemStatus
+from src.ipc.messages.status import ModelInfo, ModelStatus, SystemStatus
 
 # how long an answer waits for a model that is ordered away; its requests may take longer
 _MOVE_S = 10.0
@@ -55,7 +55,7 @@ def card(entry: catalog.CatalogEntry, status: SystemStatus | None) -> ModelCard:
     child = status.child(model.child)
     health = child.health if child is not None else None
     loaded = health.model if health is not None else None
-    vectors = EmbeddingCard(loaded.embedding_size) if loaded is not None and loaded.embedding_size else None
+    vectors = _vectors(loaded)
     return ModelCard(
         entry.name,
         created,
@@ -64,7 +64,7 @@ def card(entry: catalog.CatalogEntry, status: SystemStatus | None) -> ModelCard:
         size_bytes=model.size_bytes or None,
         context_length=loaded.context_length if loaded is not None else entry.context_length,
         aliases=aliases,
-        capabilities=entry.capabilities if vectors is None else (*entry.capabilities, "embeddings"),
+        capabilities=_capabilities(entry, vectors),
         parameters=loaded.parameters if loaded is not None else None,
         engine=health.engine if health is not None else None,
         family=loaded.family if loaded is not None else None,
@@ -78,6 +78,20 @@ def card(entry: catalog.CatalogEntry, status: SystemStatus | None) -> ModelCard:
         idle_seconds=model.idle_s if model.state in ("gpu", "cpu") else None,
         progress=_progress(model),
     )
+
+
+def _vectors(loaded: ModelInfo | None) -> EmbeddingCard | None:
+    if loaded is None or not loaded.embedding_size or loaded.kind == "rerank":
+        return None
+    if loaded.kind == "chat":
+        return EmbeddingCard(loaded.embedding_size)
+    pooling = f"{loaded.pooling}{', normalised' if loaded.normalizes else ''}"
+    return EmbeddingCard(loaded.embedding_size, pooling, "embedding model", loaded.prompts)
+
+
+def _capabilities(entry: catalog.CatalogEntry, vectors: EmbeddingCard | None) -> tuple[str, ...]:
+    known: tuple[str, ...] = entry.capabilities
+    return known if vectors is None or "embeddings" in known else (*known, "embeddings")
 
 
 def _progress(model: ModelStatus) -> LoadOut | None:

@@ -476,10 +476,15 @@ class ChatCompletionChunk(Wire, frozen=True):
 
 
 class EmbeddingCard(Wire, frozen=True):
-    """How a model's vectors are made; asked for fewer `dimensions`, they are cut and brought to length 1 again."""
+    """How a model's vectors are made; asked for fewer `dimensions`, they are cut and brought to length 1 again.
+
+    `source`: an embedding model, or a chat model, which stands in for one. `prompts`: names for `prompt_name`.
+    """
 
     dimensions: int
     pooling: str = "mean of the last hidden state over a text's tokens, normalised"
+    source: str = "chat model"
+    prompts: tuple[str, ...] = ()
 
 
 class LoadOut(Wire, frozen=True):

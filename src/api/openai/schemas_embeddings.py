@@ -12,11 +12,22 @@ from src.api.wire import Wire
 from src.ipc.messages.base import Priority
 
 MAX_INPUTS = 2048
+EmbeddingRole = Literal[
+    "query", "document", "passage", "search_query", "search_document", "classification", "clustering"
+]
 Text = Annotated[str, Field(min_length=1)]
 
 
+MAX_PROMPT_NAME = 64
+
+
 class EmbeddingsRequest(Labels):
-    """Body of POST /v1/embeddings. Bounds are OpenAI's."""
+    """Body of POST /v1/embeddings. Bounds are OpenAI's.
+
+    `input_type` (Cohere, Voyage) and `prompt_name` (sentence-transformers, TEI) choose what an embedding model puts
+    before each text. `truncate` (Cohere, TEI), `truncation` (Voyage) and `truncate_prompt_tokens` (vLLM; -1: the
+    context) cut texts that are too long; without them they are refused. `normalize`: as the model does unless given.
+    """
 
     model: str | None = Field(None, max_length=512)
     input: (
@@ -27,6 +38,12 @@ class EmbeddingsRequest(Labels):
     )
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1, le=1_000_000)
+    input_type: EmbeddingRole | None = None
+    prompt_name: str | None = Field(None, min_length=1, max_length=MAX_PROMPT_NAME)
+    truncate: bool | Literal["NONE", "END", "START"] | None = None
+    truncation: bool | None = None
+    truncate_prompt_tokens: int | None = Field(None, ge=-1, le=10_000_000)
+    normalize: bool | None = None
     priority: Priority | None = None
     timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
 

@@ -21,13 +21,21 @@ class DocumentIn(BaseModel):
 
 
 class RerankRequest(Labels):
-    """Body of POST /v1/rerank. `top_n`: so many results; all unless given."""
+    """Body of POST /v1/rerank. `top_n` (Voyage: `top_k`): so many results; all unless given.
+
+    `max_tokens_per_doc` (Cohere), `truncate_prompt_tokens` (vLLM; -1: the context) and `truncation` (Jina, Voyage) cut
+    documents that are too long; without them they are refused.
+    """
 
     model: str | None = Field(None, max_length=512)
     query: Text
     documents: list[Text | DocumentIn] = Field(min_length=1, max_length=MAX_DOCUMENTS)
     top_n: int | None = Field(None, ge=1)
+    top_k: int | None = Field(None, ge=1)
     return_documents: bool | None = None
+    max_tokens_per_doc: int | None = Field(None, ge=1, le=10_000_000)
+    truncate_prompt_tokens: int | None = Field(None, ge=-1, le=10_000_000)
+    truncation: bool | None = None
     priority: Priority | None = None
     timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
 
@@ -37,7 +45,8 @@ class RerankDocument(Wire, frozen=True):
 
 
 class RerankedOut(Wire, frozen=True, omit_defaults=True):
-    """One document: its place in the request, and how close it is to the query, from -1 to 1."""
+    """One document: its place in the request, and how close it is to the query: from 0 to 1 by a reranker, from -1 to 1
+    by a cosine."""
 
     index: int
     relevance_score: float
@@ -50,11 +59,11 @@ class RerankUsage(Wire, frozen=True):
 
 
 class RerankOut(Wire, frozen=True):
-    """Best first."""
+    """Best first. `method`: what gave the scores."""
 
     id: str
     model: str
     results: tuple[RerankedOut, ...]
     usage: RerankUsage
     object: str = "list"
-    method: str = "cosine of embeddings"
+    method: str = ""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import mlx_lm
 from loguru import logger
@@ -53,6 +53,8 @@ from src.settings import Settings
 
 # the prefix cache takes at most a quarter of the memory beside the weights
 _PREFIX_SHARE = 4
+P = TypeVar("P")
+
 _LEAST_CONTEXT = 128  # tokens; with room for fewer, a model answers nothing
 
 
@@ -108,7 +110,7 @@ def read(
     cpu = _cpu_policy(settings, load) if device.kind == "cpu" and sys.platform == "linux" else None
     reload = partial(read_model, folder, cpu, progress, load)
     read_parts = partial(_read_parts, model, folder, config, settings, reload, speaker, cpu)
-    parts = _checked(read_parts, revision, model)
+    parts = checked(read_parts, revision, model)
     context = _context(model, config, settings, parts, budget)
     info = _info(model, config, parts, context, revision, time.monotonic() - began)
     vocabulary = Vocabulary(parts.tokenizer, parts.vocabulary_size)
@@ -142,11 +144,11 @@ class _Parts:
     cost: kv.KvCost
 
 
-def _checked(read_parts: Callable[[], _Parts], revision: Revision, model: str) -> _Parts:
+def checked(read_parts: Callable[[], P], revision: Revision, model: str) -> P:
     """What was read; an error is that of files that changed meanwhile, of memory, or of the checkpoint."""
     try:
         return read_parts()
-    except MemoryError:
+    except (MemoryError, ModelLoadFailed):
         raise
     except Exception as error:  # noqa: BLE001  # whatever a checkpoint makes the loader raise is the operator's answer
         revision.check()
@@ -185,8 +187,8 @@ def _info(
         context_length=context,
         parameters=parameter_count(parts.model),
         weight_bytes=parts.weight_bytes,
-        dtype=_dtype(parts.model),
-        quantization=_quantization(config),
+        dtype=dtype(parts.model),
+        quantization=quantization(config),
         load_s=load_s,
         revision=revision.digest,
         kv_bytes_per_token=parts.cost.token_bytes or None,
@@ -264,7 +266,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(lines[:3])}"[:300] if lines else type(error).__name__
 
 
-def _dtype(model: Any) -> str:
+def dtype(model: Any) -> str:
     if has_int8_kernels(model):
         return "int8"
     sizes: dict[str, int] = {}
@@ -274,7 +276,7 @@ def _dtype(model: Any) -> str:
     return max(sizes, key=lambda name: sizes[name])
 
 
-def _quantization(config: dict[str, Any]) -> str | None:
+def quantization(config: dict[str, Any]) -> str | None:
     """The kind that most matrices have; `mixed` where some have another."""
     found = config.get("quantization")
     if not isinstance(found, dict):

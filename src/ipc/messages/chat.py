@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from src.encoders import ModelKind
 from src.ipc.messages.base import Fallback, Message, Priority
 
 
@@ -152,6 +153,22 @@ class GenerateRequest(Message, frozen=True):
     progress: bool = False
 
 
+class TextReading(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the texts of an `EmbedRequest` are read. `query`: each text is a document that a reranker reads with it.
+
+    `prompt`: the name of what is put before each text; `roles`: of a text each, or of all, where the model has a
+    prompt for it. `truncate`: tokens that are kept of a text (0: the model's context), from its `keep`; None refuses
+    longer ones. `normalize`: whether vectors have length 1; None leaves it to the model.
+    """
+
+    query: str | None = None
+    prompt: str | None = None
+    roles: tuple[str, ...] = ()
+    truncate: int | None = None
+    keep: Literal["start", "end"] = "start"
+    normalize: bool | None = None
+
+
 class EmbedRequest(Message, frozen=True):
     """Asks for a vector of each text. `retried`: it was in an engine that died, and is put whole to the next one.
     `salt`: as a `GenerateRequest`'s.
@@ -167,6 +184,7 @@ class EmbedRequest(Message, frozen=True):
     timeout_s: float | None = None
     retried: bool = False
     salt: str = ""
+    reading: TextReading = TextReading()
 
 
 class ScoreRequest(EmbedRequest, frozen=True):
@@ -197,7 +215,7 @@ class Admitted(Message, frozen=True):
 
     `fallback`: where it is computed, when that is not where it should be (GPU_FALLBACK). `revision`: of the model's
     files, as the engine loaded them (`ModelInfo`). `set_aside`: fields of the request, by chat's names, that this model
-    has no use for.
+    has no use for. `kind`: what the model was made for.
     """
 
     prompt_tokens: int
@@ -205,6 +223,7 @@ class Admitted(Message, frozen=True):
     fallback: Fallback | None = None
     revision: str = ""
     set_aside: tuple[str, ...] = ()
+    kind: ModelKind = "chat"
 
 
 class Alternative(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from src.encoders import ModelKind
 from src.ipc.messages.base import Fallback, Message
 
 
@@ -17,6 +18,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     `batches`: whether requests are computed together; where a batch would change answers they are not, and
     `batch_problem` says why.
     `scores_prompts`: whether it tells the log-probabilities of a prompt's tokens.
+    `kind`: what it was made for; `pooling` and `prompts` (their names): of an embedding model. `normalizes`: whether
+    its vectors have length 1 unless a request says otherwise.
     """
 
     name: str
@@ -35,6 +38,10 @@ class ModelInfo(msgspec.Struct, frozen=True):
     batches: bool = True
     batch_problem: str | None = None
     scores_prompts: bool = False
+    kind: ModelKind = "chat"
+    normalizes: bool = True
+    pooling: str | None = None
+    prompts: tuple[str, ...] = ()
 
 
 class DeviceReading(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from src.engine.deadlines import Budget
-from src.engine.embedding import Embedding, unit
+from src.engine.embedding import Embedding, packed
 from src.engine.sequence import Status
 from src.ipc.messages.base import Failed, Priority
 from src.ipc.messages.chat import Embedded, EmbedRequest, Finished, RawPrompt
@@ -187,7 +187,7 @@ def test_load_counts_them() -> None:
 
 def test_a_vector_that_is_none() -> None:
     """What overflowed is an error, never a null in somebody's index."""
-    assert unit(np.array([np.nan, 1], np.float32), None) is None
-    assert unit(np.array([np.inf, 1], np.float32), None) is None
-    assert unit(np.zeros(3, np.float32), None) == bytes(12)
-    assert np.frombuffer(unit(np.array([3, 4, 5], np.float32), 2) or b"", "<f4") == pytest.approx([0.6, 0.8])
+    assert packed(np.array([np.nan, 1], np.float32), None) is None
+    assert packed(np.array([np.inf, 1], np.float32), None) is None
+    assert packed(np.zeros(3, np.float32), None) == bytes(12)
+    assert np.frombuffer(packed(np.array([3, 4, 5], np.float32), 2) or b"", "<f4") == pytest.approx([0.6, 0.8])
