@@ -6,6 +6,7 @@ find out: a few looks at the disk and at PATH; `decide` itself is pure.
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -109,10 +110,11 @@ def model_format(model: str, models_path: Path) -> Format:
     folder = model_folder(model, models_path)
     if folder is None:
         return "unknown"
-    config = read_config(folder)
-    if not config:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return "unknown"
-    return "mlx" if "quantization" in config else "safetensors"
+    return "mlx" if isinstance(config, dict) and "quantization" in config else "safetensors"
 
 
 def gguf_file(model: str, models_path: Path) -> Path:
