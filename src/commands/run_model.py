@@ -22,6 +22,11 @@ def _is_here(name: str, settings: Settings) -> bool:
     return entry is not None and (entry.folder is not None or entry.size > 0)
 
 
+def _chats(name: str, settings: Settings) -> bool:
+    entry = catalog.entries(settings).get(name)
+    return entry is None or "chat" in entry.capabilities
+
+
 def run(options: Namespace, settings: Settings) -> ExitCode:
     from src.chat import session
     from src.chat.conversation import ChatError
@@ -31,6 +36,9 @@ def run(options: Namespace, settings: Settings) -> ExitCode:
         code = pull.run(pull.PullOptions(options.model), settings)
         if code is not ExitCode.OK:
             return code
+    if not _chats(options.model, settings):
+        print(f"{options.model} is here, and does not chat: see docs/models.md, Embedding models.", file=sys.stderr)
+        return ExitCode.MODEL
     if session.is_running(settings):
         return session.chat(settings, options.model, options.question)
     print("starting the service …", file=sys.stderr)

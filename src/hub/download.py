@@ -34,7 +34,8 @@ class _TransientError(Exception):
 
 def part(file: RemoteFile, folder: Path) -> Path:
     """The partial file. Named by digest, so that another revision's partial file is not resumed."""
-    return folder / f".{file.name}.{file.digest[:12]}.part"
+    place = folder / file.name
+    return place.with_name(f".{place.name}.{file.digest[:12]}.part")
 
 
 def left(files: tuple[RemoteFile, ...], folder: Path) -> int:
@@ -57,6 +58,8 @@ def fetch(
     """
     stopped = Event()
     missing = [file for file in files if not (folder / file.name).is_file()]
+    for file in missing:
+        (folder / file.name).parent.mkdir(exist_ok=True)
     timeout = httpx2.Timeout(_READ_TIMEOUT_S, connect=_CONNECT_S)
     with (
         httpx2.Client(timeout=timeout, follow_redirects=True) as client,

@@ -43,7 +43,7 @@ class ModelScope:
     def snapshot(self, model: str) -> Snapshot:
         try:
             answer = httpx2.get(
-                f"{self._api(model)}/files?{urlencode({'Revision': _BRANCH, 'Recursive': 'False'})}",
+                f"{self._api(model)}/files?{urlencode({'Revision': _BRANCH, 'Recursive': 'True'})}",
                 timeout=_ANSWER_S,
                 follow_redirects=True,
             )

