@@ -23,7 +23,7 @@ from src.engine.mlx.encoders import passes
 from src.engine.mlx.encoders.passes import Encoder
 from src.engine.mlx.encoders.tokenizer import EncoderTokenizer, open_file, padding_id
 from src.engine.mlx.lm_checkpoint import budget_bytes, checked, dtype, quantization
-from src.engine.mlx.weights import clean, parameter_count, read_model, refuse_too_large, weight_bytes
+from src.engine.mlx.weights import CpuPolicy, clean, parameter_count, read_model, refuse_too_large, weight_bytes
 from src.engine.progress import LoadMeter
 from src.engine.revision import Revision
 from src.ipc.messages.status import DeviceReading, ModelInfo
@@ -63,11 +63,11 @@ class EncoderCheckpoint:
     kind: ModelKind
     padding: int
     separator: int | None
-    float32: str | None
+    cpu: CpuPolicy | None
     progress: LoadMeter
 
     def read(self) -> Any:
-        return read_model(self.folder, self.float32, self.progress, self._module)[0]
+        return read_model(self.folder, self.cpu, self.progress, self._module)[0]
 
     def _module(self, folder: Path) -> tuple[Any, dict[str, Any]]:
         load = load_embedding_model if self.kind == "embedding" else load_sequence_classification_model
@@ -119,9 +119,15 @@ def _source(
         kind,
         padding_id(tokenizer, config),
         tokenizer.token_to_id("[SEP]") if typed and kind == "rerank" else None,
-        settings.cpu_dequantize if on_cpu and sys.platform == "linux" else None,
+        _cpu_policy(settings) if on_cpu and sys.platform == "linux" else None,
         progress,
     )
+
+
+def _cpu_policy(settings: Settings) -> CpuPolicy:
+    """There are no int8 kernels for these."""
+    kernels = settings.cpu_kernels
+    return CpuPolicy(settings.cpu_dequantize, "auto" if kernels == "int8" else kernels)
 
 
 def _context(source: EncoderCheckpoint, settings: Settings, room_bytes: int) -> int:
