@@ -151,7 +151,7 @@ def test_the_store_is_bounded(start_service: StartService) -> None:
         ({"input": "x", "text": {"format": {"type": "json_object"}}}, "text.format"),
         ({"input": "x", "conversation": "c"}, "conversation"),
         ({"input": "x", "prompt": {"id": "p"}}, "prompt"),
-        ({"input": [{"type": "image_generation_call"}]}, "input"),
+        ({"input": [{"type": "computer_call"}]}, "input"),
         ({"input": "x", "tools": [{"type": "web_search"}]}, "tools"),
         ({"input": "x", "background": "yes"}, "background"),
         ({"input": "x", "top_logprobs": 3}, "top_logprobs"),

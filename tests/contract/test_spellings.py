@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from src.api.openai import body_spellings
 from tests.contract.conftest import Service, StartService
 
 FUNCTION: dict[str, Any] = {"name": "read", "description": "Read.", "parameters": {"type": "object", "properties": {}}}
@@ -41,7 +42,30 @@ TAKEN: dict[str, tuple[dict[str, Any], str]] = {
         "cache_control",
     ),
     "roo: openrouter": ({"provider": {"order": []}, "transforms": [], "include_reasoning": True}, "unsorted"),
-    "roo: reasoning": ({"reasoning": {"effort": "low"}}, "reasoning"),
+    "roo: reasoning": ({"reasoning": {"effort": "low"}}, ""),
+    "openrouter: reasoning": (
+        {"reasoning": {"enabled": False, "exclude": True, "max_tokens": 9}},
+        "reasoning.exclude, reasoning.max_tokens",
+    ),
+    "glm: thinking": ({"thinking": {"type": "disabled"}}, ""),
+    "ollama: think": ({"think": False}, ""),
+    "llama.cpp: names": ({"repeat_penalty": 1.1, "n_predict": 5, "typical_p": 1.0, "mirostat": 0}, ""),
+    "vllm: defaults": (
+        {"skip_special_tokens": True, "length_penalty": 1.0, "include_stop_str_in_output": False, "best_of": 1},
+        "",
+    ),
+    "gateway: choice": ({"tools": [READ], "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}, ""),
+    "gateway: no call": ({"tools": [READ], "tool_choice": {"type": "none"}}, ""),
+    "responses: allowed tools": (
+        {
+            "tools": [READ],
+            "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "read"}]},
+        },
+        "",
+    ),
+    "a form with more": ({"response_format": {"type": "text", "strict": True}}, "response_format.strict"),
+    "text file": ({"messages": [user([{"type": "file", "file": {"file_data": "data:text/plain;base64,aGk="}}])]}, ""),
+    "no result": ({"messages": [*called()[:2], RESULT | {"content": None}]}, ""),
     "continue: nulls": ({"prediction": None, "modalities": ["text"]}, ""),
     "langchain: names": ({"messages": [user(name="bob")]}, ""),
     "langchain: call without type": ({"messages": called(type="function", index=0)}, ""),
@@ -90,7 +114,7 @@ TAKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"stream": True, "stream_options": {"include_usage": True, "odd": True}},
         "stream_options.odd",
     ),
-    "qwen: switches": ({"enable_thinking": False}, "enable_thinking"),
+    "qwen: switches": ({"enable_thinking": False}, ""),
     "effort: max": ({"reasoning_effort": "max"}, ""),
     "effort: default": ({"reasoning_effort": "default"}, ""),
     "no tools": ({"tools": [], "tool_choice": "auto", "parallel_tool_calls": True}, ""),
@@ -106,6 +130,17 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "vllm: beams": ({"use_beam_search": True}, "use_beam_search"),
     "deepseek: prefix": ({"messages": [user(), {"role": "assistant", "content": "a", "prefix": True}]}, "prefix"),
     "kimi: partial": ({"messages": [user(), {"role": "assistant", "content": "a", "partial": True}]}, "partial"),
+    "llama.cpp: sampler": ({"mirostat": 2}, "mirostat"),
+    "llama.cpp: a form": (
+        {"response_format": {"type": "json_object", "schema": {"type": "object"}}},
+        "response_format",
+    ),
+    "a picture as a file": (
+        {"messages": [user([{"type": "file", "file": {"file_data": "data:image/png;base64,iVBORw0KGgo="}}])]},
+        "messages",
+    ),
+    "video": ({"messages": [user([{"type": "video_url", "video_url": {}}])]}, "messages[0].content[0].type"),
+    "text that is none": ({"messages": [user([{"type": "text", "text": None}])]}, "messages[0].content[0].text"),
     "audio": ({"messages": [user([{"type": "input_audio", "input_audio": {}}])]}, "messages[0].content[0].type"),
     "result as object": ({"messages": [*called()[:2], RESULT | {"content": {"a": 1}}]}, "messages[2].content"),
 }
@@ -161,6 +196,18 @@ HISTORIES: dict[str, list[dict[str, Any]]] = {
     "search": [
         {"type": "web_search_call", "id": "w", "status": "completed", "action": {"type": "search", "query": "q"}}
     ],
+    "approvals": [
+        {"type": "mcp_list_tools", "id": "m", "server_label": "s", "tools": []},
+        {"type": "mcp_approval_request", "id": "r", "name": "f", "arguments": "{}", "server_label": "s"},
+        {"type": "mcp_approval_response", "approval_request_id": "r", "approve": True},
+        {"type": "image_generation_call", "id": "i", "status": "completed", "result": "iVBO" * 10_000},
+    ],
+    "objects": [
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": {"a": 1}},
+        {"type": "function_call_output", "call_id": "c", "output": {"b": 2}},
+        {"type": "custom_tool_call", "call_id": "d", "name": "p", "input": "x"},
+        {"type": "custom_tool_call_output", "call_id": "d", "output": None},
+    ],
     "mcp": [{"type": "mcp_call", "id": "m", "name": "f", "arguments": "{}", "output": "ok", "server_label": "s"}],
     "phase": [{"type": "message", "role": "assistant", "phase": "commentary", "content": "a"}],
 }
@@ -200,3 +247,39 @@ def test_a_file_that_lies_with_anthropic_is_refused(service: Service) -> None:
     blocks = [{"type": "container_upload", "file_id": "f"}, {"type": "text", "text": "x"}]
     reply = ask(service, "/v1/messages", {"max_tokens": 50, "messages": [user(blocks)]})
     assert (reply.status_code, "container_upload" in reply.text) == (400, True)
+
+
+def test_settings_of_responses_that_nobody_knows(service: Service) -> None:
+    """Inside its objects, too; tools and a choice as chat has them."""
+    tool = {"type": "function", "function": {"name": "read", "parameters": None}}
+    body = {
+        "input": "hi",
+        "reasoning": {"effort": "low", "context": "all"},
+        "text": {"verbosity": "medium", "width": 80},
+        "tools": [tool],
+        "tool_choice": {"type": "function", "function": {"name": "read"}},
+    }
+    reply = ask(service, "/v1/responses", body | {"tool_choice": {"type": "auto"}})
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["X-Ignored-Fields"] == "reasoning.context, text.width"
+    assert reply.json()["tools"][0]["name"] == "read"
+    assert ask(service, "/v1/responses", body).json()["error"]["param"] == "tool_choice"  # the fake engine cannot
+
+
+def test_settings_of_messages_that_nobody_knows(service: Service) -> None:
+    config = {"effort": "low", "task_budget": {"type": "tokens", "total": 9}}
+    body = {"messages": [user()], "max_tokens": 50, "output_config": config}
+    assert "output_config.task_budget" in ask(service, "/v1/messages", body).headers["X-Ignored-Fields"]
+
+
+def test_thoughts_are_switched_under_any_name(service: Service) -> None:
+    """The first that says something; chat's own word counts most."""
+    for body, expected in (
+        ({"enable_thinking": False}, False),
+        ({"thinking": {"type": "enabled"}}, True),
+        ({"thinking": {"type": "auto"}, "think": True}, True),
+        ({"reasoning": {"enabled": False}}, False),
+        ({"think": True, "chat_template_kwargs": {"enable_thinking": False}}, False),
+    ):
+        body_spellings.normalize(body)
+        assert body == {"chat_template_kwargs": {"enable_thinking": expected}}

@@ -16,7 +16,7 @@ from src.api.anthropic.conversation import Conversation, pictures, prefill
 from src.api.anthropic.schemas import CountRequest, MessageOutput, MessagesRequest
 from src.api.generation import streaming
 from src.api.generation.streaming import Event
-from src.api.openai import convert, disclosure, translation
+from src.api.openai import body_spellings, convert, disclosure, translation
 from src.api.service import json_body, json_response, service
 from src.api.wire import Wire
 from src.errors import InvalidRequest, ServiceError, ThreadsUnsupported
@@ -26,6 +26,7 @@ blueprint = Blueprint("messages", __name__)
 
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use"}
 _NAMES = {"stop": "stop_sequences", "response_format": "output_config.format"}
+_INSIDE = {"output_config": frozenset(shapes.OutputConfig.model_fields)}
 _NO_INPUT = msgspec.Raw(b"{}")
 
 
@@ -67,7 +68,9 @@ def _read(shape: type[MessagesRequest]) -> MessagesRequest:
     body = json_body()
     if body.get("thread") is not None:
         raise ThreadsUnsupported("Threads are not kept here: send the whole history.", param="thread")
-    return shape.model_validate(disclosure.settle("messages", body))
+    disclosure.settle("messages", body)
+    disclosure.note(*body_spellings.unknown_inside(body, _INSIDE))
+    return shape.model_validate(body)
 
 
 def as_chat(own: MessagesRequest) -> dict[str, Any]:

@@ -7,6 +7,7 @@ field could mean for an answer is `fields`' to refuse before.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 _TURN = frozenset(
@@ -29,7 +30,15 @@ _CALL = frozenset(("id", "type", "function", "custom", "index"))
 _TOOL = frozenset(("type", "function", "custom"))
 _FUNCTION = frozenset(("name", "description", "parameters", "strict"))
 _TEXT = frozenset(("type", "text"))
-_STREAM = frozenset(("include_usage", "include_obfuscation", "continuous_usage_stats", "include_progress"))
+_INSIDE = {
+    "stream_options": frozenset(("include_usage", "include_obfuscation", "continuous_usage_stats", "include_progress")),
+    "reasoning": frozenset(),  # what is left of OpenRouter's word
+    "response_format": frozenset(("type", "json_schema")),
+}
+_RENAMED = {"repeat_penalty": "repetition_penalty", "n_predict": "max_tokens"}  # llama.cpp's
+_SWITCHES = ("enable_thinking", "thinking", "think")
+_SWITCHED = {"enabled": True, "disabled": False}
+_CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}  # Mistral's and Anthropic's
 _THOUGHTS = {"thinking": "thinking", "reasoning": "text", "redacted_thinking": ""}
 _UNBOUNDED = -1  # llama.cpp's and LM Studio's word for an answer of any length
 _EFFORTS = {"max": "xhigh", "default": None}
@@ -53,9 +62,33 @@ def normalize(body: dict[str, Any]) -> list[str]:
         _strip(tool, _TOOL, "tools", unknown)
         if isinstance(function := tool.get("function"), dict):
             _strip(function, _FUNCTION, "tools.function", unknown)
-    if isinstance(options := body.get("stream_options"), dict):
-        _strip(options, _STREAM, "stream_options", unknown)
+    rename(body)
+    _think(body)
     _values(body)
+    _form(body)
+    unknown |= dict.fromkeys(unknown_inside(body, _INSIDE))
+    body.pop("reasoning", None)
+    return list(unknown)
+
+
+def own_names(body: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Chat's fields that this body has under other names: what an engine sets aside is named as the client has it."""
+    effort = isinstance(body.get("reasoning"), dict) and body["reasoning"].get("effort") is not None
+    switch = next((name for name in _SWITCHES if body.get(name) is not None), None)
+    names: dict[str, tuple[str, ...]] = {}
+    if effort and body.get("reasoning_effort") is None:
+        names["reasoning_effort"] = ("reasoning.effort",)
+    if switch is not None:
+        names["chat_template_kwargs"] = (switch,)
+    return names
+
+
+def unknown_inside(body: dict[str, Any], known: Mapping[str, frozenset[str]]) -> list[str]:
+    """Take out of these objects of `body` what nobody knows, and name it."""
+    unknown: dict[str, None] = {}
+    for name, members in known.items():
+        if isinstance(found := body.get(name), dict):
+            _strip(found, members, name, unknown)
     return list(unknown)
 
 
@@ -117,8 +150,62 @@ def _values(body: dict[str, Any]) -> None:
             body[name] = None
     if body.get("reasoning_effort") in tuple(_EFFORTS):
         body["reasoning_effort"] = _EFFORTS[body["reasoning_effort"]]
-    wish = body.get("tool_choice")
-    if wish == "any":  # Mistral's and Anthropic's
-        body["tool_choice"] = "required"
-    elif isinstance(wish, dict) and wish.get("type") == "function" and "function" not in wish and "name" in wish:
-        body["tool_choice"] = {"type": "function", "function": {"name": wish["name"]}}
+    if isinstance(wish := body.get("tool_choice"), dict):
+        body["tool_choice"] = _choice(wish)
+        if wish.get("disable_parallel_tool_use") is True and body.get("parallel_tool_calls") is None:
+            body["parallel_tool_calls"] = False
+    elif isinstance(wish, str):
+        names = [tool["function"].get("name") for tool in _objects(body.get("tools")) if "function" in tool]
+        body["tool_choice"] = _named(wish) if wish in names else _CHOICES.get(wish, wish)
+
+
+def _choice(wish: dict[str, Any]) -> object:
+    """A choice as Anthropic's clients, or those of /v1/responses, have it."""
+    kind = wish.get("type")
+    if isinstance(kind, str) and kind in _CHOICES:
+        return _CHOICES[kind]
+    if kind in ("function", "tool") and "function" not in wish and "name" in wish:
+        return _named(wish["name"])
+    if kind == "allowed_tools" and "allowed_tools" not in wish:
+        tools = [_choice(tool) for tool in _objects(wish.get("tools"))]
+        return {"type": kind, "allowed_tools": {"mode": wish.get("mode"), "tools": tools}}
+    return wish
+
+
+def _named(name: object) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
+
+
+def rename(body: dict[str, Any]) -> None:
+    """llama.cpp's names of fields, as ours."""
+    for old, new in _RENAMED.items():
+        if (value := body.pop(old, None)) is not None and body.get(new) is None:
+            body[new] = value
+
+
+def _think(body: dict[str, Any]) -> None:
+    """How much is thought, in the words of DeepSeek's, GLM's, Qwen's and OpenRouter's APIs."""
+    given = [body.pop(name, None) for name in _SWITCHES]
+    said = [_SWITCHED.get(str(one.get("type"))) if isinstance(one, dict) else one for one in given]
+    if isinstance(reasoning := body.get("reasoning"), dict):
+        effort, enabled = reasoning.pop("effort", None), reasoning.pop("enabled", None)
+        said.append(enabled)
+        if effort is not None and body.get("reasoning_effort") is None:
+            body["reasoning_effort"] = effort
+    switch = next((one for one in said if one is not None), None)
+    options = body.get("chat_template_kwargs") or {}
+    if switch is not None and isinstance(options, dict):
+        body["chat_template_kwargs"] = {"enable_thinking": switch, **options}
+
+
+def _form(body: dict[str, Any]) -> None:
+    """A schema beside the form's type, as llama.cpp's clients and those of /v1/responses have it."""
+    form = body.get("response_format")
+    if not isinstance(form, dict) or form.get("json_schema") is not None or not isinstance(form.get("schema"), dict):
+        return
+    if form.get("type") in ("json_schema", "json_object"):
+        named = {name: form[name] for name in ("schema", "strict", "description") if form.get(name) is not None}
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": form.get("name") or "answer", **named},
+        }

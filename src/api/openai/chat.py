@@ -23,6 +23,7 @@ blueprint = Blueprint("chat", __name__)
 @blueprint.post("/v1/chat/completions")
 def create() -> Response:
     fields = disclosure.settle("chat", json_body())
+    disclosure.rename(**body_spellings.own_names(fields))
     disclosure.note(*body_spellings.normalize(fields))
     legacy = to_tools(fields)
     body = translation.read(fields)

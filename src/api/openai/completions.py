@@ -50,7 +50,9 @@ _DEFAULT_TOKENS = 16
 
 @blueprint.post("/v1/completions")
 def create() -> Response:
-    own = CompletionRequest.model_validate(disclosure.settle("completions", json_body()))
+    asked = disclosure.settle("completions", json_body())
+    body_spellings.rename(asked)
+    own = CompletionRequest.model_validate(asked)
     fields = _as_chat(own)
     with translation.own_names(_NAMES):
         return _create(own, fields)

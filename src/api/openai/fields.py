@@ -97,6 +97,13 @@ _FORMS = (
 TRANSLATED: tuple[Field, ...] = (
     Field("functions", "translated", ("chat",), why="tools, and their calls back"),
     Field("function_call", "translated", ("chat",), why="tool_choice"),
+    Field("repeat_penalty", "translated", ("chat", "completions"), why="repetition_penalty, as llama.cpp names it"),
+    Field("n_predict", "translated", ("chat", "completions"), why="max_tokens, as llama.cpp names it"),
+    *(
+        Field(name, "translated", ("chat",), why="chat_template_kwargs.enable_thinking, as other APIs name it")
+        for name in ("enable_thinking", "thinking", "think")
+    ),
+    Field("reasoning", "translated", ("chat",), why="reasoning_effort, and whether to think, as OpenRouter names it"),
     *(Field(name, "translated", ("chat", "completions"), why="vLLM's form of an answer") for name in _FORMS[:5]),
     *(Field(name, "translated", ("chat", "completions"), why="llama.cpp's form of an answer") for name in _FORMS[5:]),
 )
@@ -144,6 +151,16 @@ _ELSEWHERE = {
     "allowed_token_ids": "logit_bias bans tokens",
     "truncate_prompt_tokens": "no prompt is cut",
 }
+# other servers' sampling, by what asks for nothing
+_SAMPLERS: dict[str, tuple[object, ...]] = {
+    **dict.fromkeys(("typical_p", "typ_p", "tfs_z", "tfs", "length_penalty"), (1,)),
+    **dict.fromkeys(("mirostat", "mirostat_mode", "xtc_probability", "dry_multiplier", "top_a"), (0,)),
+    **dict.fromkeys(("dynatemp_range", "smoothing_factor", "no_repeat_ngram_size"), (0,)),
+    **dict.fromkeys(("epsilon_cutoff", "eta_cutoff", "penalty_alpha"), (0,)),
+    "top_n_sigma": (0, -1),
+    "include_stop_str_in_output": (False,),
+    "skip_special_tokens": (True,),
+}
 _HOSTED_WHY = "nothing here can do it"
 REFUSED: tuple[Field, ...] = (
     Field("suffix", "refused", ("ollama",), neutral=("",)),
@@ -160,6 +177,8 @@ REFUSED: tuple[Field, ...] = (
     # other servers' words for what would change an answer
     *(Field(name, "refused", ("responses",), neutral=("", [], {}), why=_FORM_WHY) for name in _FORMS),
     *(Field(name, "refused", _OPENAI, neutral=(0, [], {}, False), why=why) for name, why in _ELSEWHERE.items()),
+    *(Field(name, "refused", _OPENAI, neutral=neutral) for name, neutral in _SAMPLERS.items()),
+    Field("best_of", "refused", ("chat",), neutral=(1,), why="/v1/completions has it"),
     *(
         Field(name, "refused", ("chat",), neutral=(False,), paths=(f"messages[].{name}",), why=_PREFIX_WHY)
         for name in ("prefix", "partial")

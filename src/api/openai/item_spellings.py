@@ -12,8 +12,13 @@ from typing import Any
 _CALLS = {"local_shell_call": "local_shell", "shell_call": "shell", "apply_patch_call": "apply_patch"}
 _OUTPUTS = tuple(f"{call}_output" for call in _CALLS)
 _ASKED = ("action", "operation")
-_HOSTED = ("web_search_call", "file_search_call", "code_interpreter_call", "mcp_call")
-_UNSAID = ("id", "type", "status")  # of what OpenAI ran
+_HOSTED = (
+    *("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"),
+    *("mcp_call", "mcp_list_tools", "mcp_approval_request", "mcp_approval_response"),
+)
+_UNSAID = ("id", "type", "status", "result")  # of what OpenAI ran; a result is a picture
+_OWN_OUTPUTS = ("function_call_output", "custom_tool_call_output")
+_CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 _MOST = 2000  # characters of what is told of it
 
 
@@ -34,8 +39,36 @@ def _item(item: dict[str, Any]) -> dict[str, Any]:
         told = {name: value for name, value in item.items() if name not in _UNSAID and value is not None}
         text = f"[{kind}: {json.dumps(told, ensure_ascii=False)[:_MOST]}]"
         return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+    if kind == "function_call" and isinstance(item.get("arguments"), dict):
+        return {**item, "arguments": json.dumps(item["arguments"], ensure_ascii=False)}
+    if kind in _OWN_OUTPUTS and not isinstance(item.get("output"), list):
+        return {**item, "output": _said(item.get("output"))}
     return item
 
 
 def _said(output: object) -> str:
+    """As text; nothing where a tool gave nothing."""
+    if output is None:
+        return ""
     return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+
+
+def normalize_tools(body: dict[str, Any]) -> None:
+    """Functions as chat has them, and a choice among them as chat or Anthropic has it; in place."""
+    if isinstance(tools := body.get("tools"), list):
+        body["tools"] = list(map(_flat, tools))
+    wish = _flat(body.get("tool_choice"))
+    if isinstance(wish, dict) and wish.get("type") == "allowed_tools" and isinstance(wish.get("allowed_tools"), dict):
+        wish = {"type": "allowed_tools", **wish["allowed_tools"]}
+        wish["tools"] = list(map(_flat, wish["tools"])) if isinstance(wish.get("tools"), list) else wish.get("tools")
+    if isinstance(wish, dict) and wish.get("type") in _CHOICES:
+        wish = _CHOICES[wish["type"]]
+    if wish is not None:
+        body["tool_choice"] = "required" if wish == "any" else wish
+
+
+def _flat(tool: Any) -> Any:
+    """`{"type": "function", "function": {…}}` without its inner object."""
+    if isinstance(tool, dict) and isinstance(inner := tool.get("function"), dict) and "name" not in tool:
+        return {"type": "function", **{name: value for name, value in tool.items() if name != "function"}, **inner}
+    return tool

@@ -14,7 +14,16 @@ from pydantic import TypeAdapter, ValidationError
 from src.api.body import check_items
 from src.api.edge import auth
 from src.api.generation.streaming import collect
-from src.api.openai import background, disclosure, fields, item_spellings, response_tools, response_turns, translation
+from src.api.openai import (
+    background,
+    body_spellings,
+    disclosure,
+    fields,
+    item_spellings,
+    response_tools,
+    response_turns,
+    translation,
+)
 from src.api.openai import schemas_responses as shapes
 from src.api.openai.response_builder import ResponseBuilder, ResponseWriter, first_response, usage
 from src.api.openai.response_store import Conversations, Stored
@@ -33,6 +42,11 @@ _NAMES = {
     "max_tokens": "max_output_tokens",
     "reasoning_effort": "reasoning.effort",
     "response_format": "text.format",
+}
+_INSIDE = {
+    "reasoning": frozenset(shapes.ReasoningOptions.model_fields),
+    "text": frozenset(shapes.TextOptions.model_fields),
+    "stream_options": frozenset(shapes.ResponseStreamOptions.model_fields),
 }
 _KEPT = "stoker-conversations"
 _TOOLS = TypeAdapter(list[shapes.ResponseTool])
@@ -184,6 +198,8 @@ def _read() -> tuple[ResponsesRequest, list[dict[str, Any]]]:
     given = json_body()
     check_items(given.get("input"), service().settings)
     raw = disclosure.settle("responses", given)
+    disclosure.note(*body_spellings.unknown_inside(raw, _INSIDE))
+    item_spellings.normalize_tools(raw)
     raw["input"] = _with_references(item_spellings.normalize(raw.get("input")))
     response_turns.check_types(raw["input"])
     if isinstance(raw.get("tools"), list):

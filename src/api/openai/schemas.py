@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from src.api.wire import Wire
@@ -16,6 +16,16 @@ from src.ipc.messages.base import Priority
 
 MAX_CHOICES = 128
 MAX_CALLS = 128
+
+
+def by_type(kinds: dict[str, str], default: str | None = None) -> Discriminator:
+    """Which member of a union a body is, by its type: an error names that one's field, not the first member's."""
+
+    def member(value: Any) -> str | None:
+        kind = value.get("type", default) if isinstance(value, dict) else getattr(value, "type", None)
+        return kinds.get(kind) if isinstance(kind, str) else None
+
+    return Discriminator(member)
 
 
 class _Strict(BaseModel):
@@ -78,7 +88,14 @@ class FilePart(_Strict):
     file: FileIn
 
 
-PartIn = TextPart | ImageUrlPart | FilePart | RefusalPart
+PART_TYPES = ("text", "image_url", "file", "refusal")
+PartIn = Annotated[
+    Annotated[TextPart, Tag("TextPart")]
+    | Annotated[ImageUrlPart, Tag("ImageUrlPart")]
+    | Annotated[FilePart, Tag("FilePart")]
+    | Annotated[RefusalPart, Tag("RefusalPart")],
+    by_type(dict(zip(PART_TYPES, ("TextPart", "ImageUrlPart", "FilePart", "RefusalPart"), strict=True))),
+]
 
 
 class FunctionCallIn(_Strict):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Field, Tag
 
-from src.api.openai.schemas import PromptProgressOut, ReasoningEffort
+from src.api.openai.schemas import PromptProgressOut, ReasoningEffort, by_type
 from src.api.wire import Wire
 
 
@@ -37,22 +37,12 @@ class InputFile(_Open):
     filename: str | None = None
 
 
-def _by_type(kinds: dict[str, str], default: str | None = None) -> Discriminator:
-    """Which member of a union a body is, by its type: an error names that one's field, not the first member's."""
-
-    def member(value: Any) -> str | None:
-        kind = value.get("type", default) if isinstance(value, dict) else getattr(value, "type", None)
-        return kinds.get(kind) if isinstance(kind, str) else None
-
-    return Discriminator(member)
-
-
 _TEXTS = ("input_text", "output_text", "text", "reasoning_text", "summary_text", "refusal")
 Part = Annotated[
     Annotated[ContentPart, Tag("ContentPart")]
     | Annotated[InputImage, Tag("InputImage")]
     | Annotated[InputFile, Tag("InputFile")],
-    _by_type({**dict.fromkeys(_TEXTS, "ContentPart"), "input_image": "InputImage", "input_file": "InputFile"}),
+    by_type({**dict.fromkeys(_TEXTS, "ContentPart"), "input_image": "InputImage", "input_file": "InputFile"}),
 ]
 
 
@@ -128,7 +118,7 @@ Item = Annotated[
     | Annotated[SearchOutputItem, Tag("SearchOutputItem")]
     | Annotated[ReasoningItem, Tag("ReasoningItem")]
     | Annotated[CompactionItem, Tag("CompactionItem")],
-    _by_type(
+    by_type(
         {
             "message": "MessageItem",
             "function_call": "CallItem",
@@ -182,7 +172,7 @@ class CustomTool(_Tool):
 
 OwnTool = Annotated[
     Annotated[FunctionTool, Tag("FunctionTool")] | Annotated[CustomTool, Tag("CustomTool")],
-    _by_type({"function": "FunctionTool", "custom": "CustomTool"}),
+    by_type({"function": "FunctionTool", "custom": "CustomTool"}),
 ]
 
 
@@ -195,7 +185,7 @@ ResponseTool = Annotated[
     Annotated[FunctionTool, Tag("FunctionTool")]
     | Annotated[CustomTool, Tag("CustomTool")]
     | Annotated[NamespaceTool, Tag("NamespaceTool")],
-    _by_type({"function": "FunctionTool", "custom": "CustomTool", "namespace": "NamespaceTool"}),
+    by_type({"function": "FunctionTool", "custom": "CustomTool", "namespace": "NamespaceTool"}),
 ]
 
 

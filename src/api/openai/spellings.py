@@ -7,10 +7,12 @@ their own way. What is none of them is left as it is: the schemas say what is wr
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
-from src.errors import InvalidRequest
+from src.api.openai.schemas import PART_TYPES
+from src.errors import InvalidRequest, UnsupportedValue
 
 _UNCLEAN = re.compile(r"[\s_-]")
 _CLEANER = {**str.maketrans("-_", "+/"), **dict.fromkeys(map(ord, " \t\r\n\f\v"))}
@@ -28,9 +30,27 @@ def normalize(messages: object) -> None:
         content = turn.get("content")
         if isinstance(content, list):
             turn["content"] = [_part(part) for part in content]
+        if turn.get("role") == "tool" and content is None:  # a tool that gave nothing
+            turn["content"] = ""
         if isinstance(images := turn.pop("images", None), list):
             text = [{"type": "text", "text": content}] if isinstance(content, str) and content else content or []
             turn["content"] = [*text, *(_url(_data(_PNG, one)) for one in images)]
+
+
+def check_parts(messages: object) -> None:
+    """Name a part that is not known by its own type, before a union's members are tried one by one.
+
+    Raises:
+        UnsupportedValue: naming the types there are.
+    """
+    for at, turn in enumerate(messages if isinstance(messages, list) else ()):
+        content = turn.get("content") if isinstance(turn, dict) else None
+        for place, part in enumerate(content if isinstance(content, list) else ()):
+            kind = part.get("type") if isinstance(part, dict) else None
+            if kind not in PART_TYPES:
+                named = f" of type {kind[:64]!r}" if isinstance(kind, str) else " without a type"
+                text = f"Parts{named} are not supported here; {', '.join(PART_TYPES)} are."
+                raise UnsupportedValue(text, param=f"messages[{at}].content[{place}].type")
 
 
 def _part(part: Any) -> Any:
@@ -66,11 +86,27 @@ def _file(part: dict[str, Any]) -> dict[str, Any] | None:
         return None
     inline = _first(part, ("file", "source", "inline_data", "inlineData"), dict) or part
     data = _first(inline, ("file_data", "data", "base64"), str)
+    if data is not None and data[:11].lower() == "data:image/":
+        return _url(_clean_url(data))
     mime = _first(inline, ("media_type", "mime_type", "mimeType", "mediaType"), str)
     if data is None or (mime != _PDF and "file_data" not in inline):
         return None
     name = _first({**part, **inline}, ("filename", "title", "name"), str)
+    if (text := _plain_text(data)) is not None:
+        return {"type": "text", "text": f"\n[Document {name or 'document.txt'}]\n\n{text}\n\n[End of document]\n"}
     return pdf(_data(_PDF, data), name, origin=_first(inline, ("origin",), str))
+
+
+def _plain_text(url: str) -> str | None:
+    """What a text file's `data:` URL holds; None for every other file."""
+    head, comma, _ = url[:_HEAD].partition(",")
+    mime = head[5:].lower()
+    if not comma or not mime.startswith(("text/", "application/json")) or "base64" not in mime:
+        return None
+    try:
+        return base64.b64decode(_clean(url[len(head) + 1 :]), validate=True).decode()
+    except ValueError:
+        return None
 
 
 def _is_pdf(url: str) -> bool:

@@ -62,6 +62,7 @@ def accept(fields: dict[str, Any]) -> tuple[ChatCompletionRequest, GenerateReque
 def read(fields: dict[str, Any]) -> ChatCompletionRequest:
     """A body whose fields are sorted; its parts may be spelled as any client does."""
     spellings.normalize(fields.get("messages"))
+    spellings.check_parts(fields.get("messages"))
     return ChatCompletionRequest.model_validate(fields)
 
 

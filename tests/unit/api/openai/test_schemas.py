@@ -26,6 +26,13 @@ ASKING: dict[str, Any] = {
     "prompt_logprobs": 1,
     "allowed_token_ids": [5],
     "truncate_prompt_tokens": 5,
+    **dict.fromkeys(("typical_p", "typ_p", "tfs_z", "tfs", "length_penalty"), 0.5),
+    **dict.fromkeys(("mirostat", "mirostat_mode", "no_repeat_ngram_size", "top_n_sigma"), 2),
+    **dict.fromkeys(("xtc_probability", "dry_multiplier", "top_a", "dynatemp_range", "smoothing_factor"), 0.5),
+    **dict.fromkeys(("epsilon_cutoff", "eta_cutoff", "penalty_alpha"), 0.5),
+    "include_stop_str_in_output": True,
+    "skip_special_tokens": False,
+    "best_of": 2,
 }
 
 # body → the parameter an error must name
