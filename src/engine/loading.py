@@ -5,6 +5,7 @@ from __future__ import annotations
 from src import catalog, selection
 from src.engine import checkpoint, revision
 from src.engine.backend import Backend
+from src.engine.calibration import CalibrationStore
 from src.engine.progress import LoadMeter
 from src.engine.revision import Revision
 from src.errors import ModelLoadFailed
@@ -12,8 +13,8 @@ from src.gpu import blas
 from src.settings import Settings
 
 
-def load(model: str, settings: Settings, progress: LoadMeter) -> Backend:
-    """Load a model with the engine of the settings; `progress` follows its bytes.
+def load(model: str, settings: Settings, progress: LoadMeter, store: CalibrationStore | None = None) -> Backend:
+    """Load a model with the engine of the settings; `progress` follows its bytes, `store` has what it measured before.
 
     Raises:
         ModelLoadFailed: with a reason that can be shown.
@@ -33,10 +34,10 @@ def load(model: str, settings: Settings, progress: LoadMeter) -> Backend:
     if _reads_images(model, settings):
         from src.engine.mlx.vlm import load_vlm
 
-        return load_vlm(model, settings, library, progress)
+        return load_vlm(model, settings, library, progress, store)
     from src.engine.mlx.lm import load_lm
 
-    return load_lm(model, settings, library, progress)
+    return load_lm(model, settings, library, progress, store)
 
 
 def rehearse(model: str, settings: Settings) -> None:

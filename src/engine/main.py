@@ -22,6 +22,7 @@ from loguru import logger
 from src import logs, selection
 from src.engine import loading, standby
 from src.engine.backend import Backend
+from src.engine.calibration import CalibrationStore, calibrate
 from src.engine.progress import LoadMeter
 from src.engine.revision import FilesChanged
 from src.engine.scheduler import Scheduler
@@ -83,8 +84,7 @@ def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback |
             from src.engine.upstream.main import run
 
             return run(path, model, chosen.engine, settings)
-        progress = LoadMeter()
-        server = EngineServer(path, model, settings, progress, fallback)
+        server = EngineServer(path, model, settings, progress := LoadMeter(), fallback)
         server.start()
     except runtime.RuntimeDirError as error:
         logger.error("{}", error)
@@ -100,17 +100,21 @@ def _serve(model: str, settings: Settings, *, beside: bool, fallback: Fallback |
 
 def _load_and_run(model: str, settings: Settings, server: EngineServer, progress: LoadMeter) -> ExitCode:
     signal.signal(signal.SIGTERM, lambda *_: _give_up(server))  # loading can be given up at any point
-    loaded = _loaded(model, settings, server, progress)
-    return loaded if isinstance(loaded, ExitCode) else _run(loaded, model, settings, server)
+    store = CalibrationStore(settings.state_path / "calibration")
+    loaded = _loaded(model, settings, server, progress, store)
+    return loaded if isinstance(loaded, ExitCode) else _run(loaded, model, settings, server, store)
 
 
-def _loaded(model: str, settings: Settings, server: EngineServer, progress: LoadMeter) -> Backend | ExitCode:
+def _loaded(
+    model: str, settings: Settings, server: EngineServer, progress: LoadMeter, store: CalibrationStore
+) -> Backend | ExitCode:
     """The model, loaded and warm; or why not, said to whoever asks."""
     try:
         progress.step()  # what an engine imports is in
-        backend = _load(model, settings, progress)
+        backend = _load(model, settings, progress, store)
         progress.step()
         warm_up(backend, progress)
+        calibrate(backend, store.cost, settings.prefill_step_size)
     except ModelLoadFailed as error:
         logs.model.error("{}", error.message)
         server.failed(error, _LINGER_S)
@@ -128,7 +132,7 @@ def _loaded(model: str, settings: Settings, server: EngineServer, progress: Load
     return backend
 
 
-def _run(backend: Backend, model: str, settings: Settings, server: EngineServer) -> ExitCode:
+def _run(backend: Backend, model: str, settings: Settings, server: EngineServer, store: CalibrationStore) -> ExitCode:
     scheduler = Scheduler(
         backend,
         max_num_seqs=settings.max_num_seqs,
@@ -139,6 +143,8 @@ def _run(backend: Backend, model: str, settings: Settings, server: EngineServer)
         prefill_pause_s=settings.prefill_pause,
         tidy_every_s=settings.memory_tidy_interval,
         weights=_Managed(model),
+        cost=store.cost,
+        keep_cost=store.keep_soon,
         device=device_lock.turns(settings, "cpu" if backend.device.kind == "cpu" else "gpu"),
     )
     try:
@@ -173,9 +179,9 @@ def _give_up(server: EngineServer) -> NoReturn:
     sys.exit(ExitCode.OK)
 
 
-def _load(model: str, settings: Settings, progress: LoadMeter) -> Backend:
+def _load(model: str, settings: Settings, progress: LoadMeter, store: CalibrationStore) -> Backend:
     try:
-        return get_global_manager().get_model(lambda: loading.load(model, settings, progress), model)
+        return get_global_manager().get_model(lambda: loading.load(model, settings, progress, store), model)
     except (ModelLoadFailed, MemoryError, FilesChanged):
         raise
     except Exception as error:  # noqa: BLE001  # a checkpoint can make a loader raise anything

@@ -28,6 +28,7 @@ from src.ipc.messages.status import EngineLoad, SpeculationReading
 
 _IDLE_WAIT_S = 1.0
 _PREFIX_LOAD_S = 0.5  # of a turn, where PREFILL_PAUSE names none
+_KEEP_COST_S = 30.0
 _OFFLOADED_RETRY_S = 1.0
 
 Work = Sequence | Embedding
@@ -80,6 +81,8 @@ class Scheduler:
         prefill_pause_s: float = 0.0,
         tidy_every_s: float = 0.0,
         weights: Movable | None = None,
+        cost: StepCost | None = None,
+        keep_cost: Callable[[], None] = lambda: None,
         device: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._backend = backend
@@ -98,18 +101,18 @@ class Scheduler:
         self._events: list[Event] = []
         self._stopping = self._finishing = self._untidy = False
         self._tidy_every_s = tidy_every_s
-        self._tidied = clock()
+        self._tidied = self._kept_at = clock()
         self._move: _Move | None = None  # requested; waits for the batch to be empty
         self.location: Literal["cpu", "gpu"] = "gpu"
-        self._steps = 0
-        self._tokens = self._answers = 0
+        self._steps = self._tokens = self._answers = self._kept_steps = 0
         self._speculation: SpeculationReading | None = None
         self._turn_began = clock()
         self._expected_s: float | None = None  # of the step under way, or the last one
         self._in_step = False
         self._inserting = 0  # 1 while the backend inserts a sequence: it may hang there
         self.pace = StepTimes()
-        self.cost = StepCost()
+        self.cost = cost or StepCost()
+        self._keep_cost = keep_cost
         self._phases = Phases(self._turn_began)
 
     # ---- any thread
@@ -251,6 +254,9 @@ class Scheduler:
         if self._untidy or due:
             self._untidy, self._tidied = False, now
             self._backend.tidy()
+        if now - self._kept_at >= _KEEP_COST_S and self._steps > self._kept_steps:
+            self._kept_at, self._kept_steps = now, self._steps
+            self._keep_cost()
 
     def _admit(self, now: float) -> None:
         if self._embeddings and not self._prompts_turn:

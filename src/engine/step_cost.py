@@ -96,6 +96,16 @@ class StepCost:
         self._decode: tuple[float, float] | None = None  # fixed, of each row
         self._unfitted = 0
 
+    @property
+    def chunks(self) -> tuple[Chunk, ...]:
+        """What is remembered, oldest first."""
+        return tuple(self._chunks)
+
+    @property
+    def decodes(self) -> tuple[DecodeTime, ...]:
+        """Likewise."""
+        return tuple(self._decodes)
+
     def add(self, tokens: int, context: int, seconds: float) -> None:
         self._chunks.append(Chunk(tokens, context, seconds))
         self._cost = None

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from src.engine.backend import Grammar, Step, Token
+from src.engine.calibration import CalibrationStore
 from src.engine.mlx import batch_check, lm_checkpoint
 from src.engine.mlx.batch import RowBatch, empty_batch
 from src.engine.mlx.embedding import MeanPooler
@@ -48,7 +49,8 @@ class LmBackend:
 
     name = "mlx"
 
-    def __init__(self, loaded: Loaded, settings: EngineSettings) -> None:
+    def __init__(self, loaded: Loaded, settings: EngineSettings, store: CalibrationStore | None = None) -> None:
+        self._store = store
         self.kv_room = loaded.room.kv
         self.device = loaded.device
         self.tokenizer = loaded.tokenizer
@@ -72,7 +74,7 @@ class LmBackend:
 
     def _build(self, model: Any) -> ResidentModel:
         if self._batches is None:
-            self._batch_problem = self._check_batch(model)
+            self._batch_problem = self._known_batch_problem(model)
             self._batches = self._batch_problem is None
         together = self._settings.max_num_seqs if self._batches else 1
         prefixes = PrefixCache(model, self._room.prefix_bytes, self._open_disk())
@@ -100,10 +102,17 @@ class LmBackend:
     def _tolerance(self) -> float:
         return batch_check.FLOAT32 if self.info.dtype in ("float32", "int8") else batch_check.HALF
 
+    def _known_batch_problem(self, model: Any) -> str | None:
+        """As `_check_batch`, which is asked once for these files and versions, where it went well."""
+        if self._settings.max_num_seqs == 1 or (self._store is not None and self._store.calibration.batches):
+            return None
+        problem = self._check_batch(model)
+        if problem is None and self._store is not None:
+            self._store.keep_batches()
+        return problem
+
     def _check_batch(self, model: Any) -> str | None:
         """Why a batch of this architecture does not give what its rows give alone, if it does not."""
-        if self._settings.max_num_seqs == 1:
-            return None
         probes = batch_check.text_probes(self._vocabulary.size)
         nothing = PrefixCache(model, 0)
         return batch_check.problem(
@@ -243,11 +252,20 @@ class LmBackend:
             self._prefixes.close()
 
 
-def load_lm(model: str, settings: Settings, blas: str | None, progress: LoadMeter) -> LmBackend:
-    """Load a checkpoint; raises as `lm_checkpoint.read`."""
+def load_lm(
+    model: str, settings: Settings, blas: str | None, progress: LoadMeter, store: CalibrationStore | None = None
+) -> LmBackend:
+    """Load a checkpoint; raises as `lm_checkpoint.read`. `store`: what was measured of it before."""
     found = lm_checkpoint.read(model, settings, blas, progress)
     found.revision.check()
-    return LmBackend(found, settings)
+    return LmBackend(found, settings, opened(store, found, settings))
+
+
+def opened(store: CalibrationStore | None, loaded: Loaded, settings: EngineSettings) -> CalibrationStore | None:
+    """The calibration of these files on this machine, with these versions."""
+    if store is not None:
+        store.open(lm_checkpoint.calibration_key(loaded, settings))
+    return store
 
 
 def _either(asked: float | None, own: float | None, last: float) -> float:

@@ -5,6 +5,7 @@ Owner thread; nothing of it is needed once a model is loaded but `Loaded`.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -49,7 +50,7 @@ from src.errors import ModelLoadFailed
 from src.gpu.faults import of_gpu
 from src.ipc.messages.chat import Sampling
 from src.ipc.messages.status import DeviceReading, ModelInfo
-from src.settings import Settings
+from src.settings import EngineSettings, Settings
 
 # the prefix cache takes at most a quarter of the memory beside the weights
 _PREFIX_SHARE = 4
@@ -212,6 +213,15 @@ def _read_again(read: Callable[[], tuple[Any, dict[str, Any]]], packing: Packing
     if packing is not None:
         packing.apply(model)
     return model
+
+
+def calibration_key(loaded: Loaded, settings: EngineSettings) -> str:
+    """Of what decides how fast a model's steps are, and how they round: its files, this machine, versions, settings."""
+    device = loaded.device
+    machine = device.kind, device.name, device.blas, device.mlx_version, os.cpu_count()
+    chosen = settings.speculative_method, settings.num_speculative_tokens, settings.draft_model, settings.max_num_seqs
+    packing = settings.kv_bits, settings.kv_group_size, settings.cpu_kernels
+    return fingerprint(loaded.revision.digest, mlx_lm.__version__, loaded.info.dtype, machine, chosen, packing)
 
 
 def _open_disk(settings: Settings, model: str) -> Disk | None:

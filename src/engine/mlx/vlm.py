@@ -19,8 +19,9 @@ from PIL import Image
 
 from src import logs
 from src.engine import checkpoint, pictures
+from src.engine.calibration import CalibrationStore
 from src.engine.mlx import batch_check, lm_checkpoint
-from src.engine.mlx.lm import LmBackend, ResidentModel
+from src.engine.mlx.lm import LmBackend, ResidentModel, opened
 from src.engine.mlx.lm_checkpoint import Loaded
 from src.engine.mlx.prefix.cache import PrefixCache
 from src.engine.mlx.text.tokenizer import LmTokenizer, turn_json
@@ -83,13 +84,15 @@ class VlmBackend(LmBackend):
 
     tokenizer: VlmTokenizer
 
-    def __init__(self, processor: Any, loaded: Loaded, settings: EngineSettings) -> None:
+    def __init__(
+        self, processor: Any, loaded: Loaded, settings: EngineSettings, store: CalibrationStore | None = None
+    ) -> None:
         self._processor = processor
-        super().__init__(loaded, settings)
+        super().__init__(loaded, settings, store)
 
     def _build(self, model: Any) -> ResidentModel:
         if self._batches is None:
-            self._batch_problem = self._check_batch(model)
+            self._batch_problem = self._known_batch_problem(model)
             self._batches = self._batch_problem is None
         together = self._settings.max_num_seqs if self._batches else 1
         return ResidentModel(self._vision_rows(model, together), PrefixCache(model.language_model, 0), None)
@@ -123,7 +126,9 @@ def _picture_request(picture: Image.Image, text: str) -> GenerateRequest:
     return GenerateRequest("probe", "", (ChatMessage("user", text, parts=(pictures.encode(picture), text)),))
 
 
-def load_vlm(model: str, settings: Settings, blas: str | None, progress: LoadMeter) -> VlmBackend:
+def load_vlm(
+    model: str, settings: Settings, blas: str | None, progress: LoadMeter, store: CalibrationStore | None = None
+) -> VlmBackend:
     """Load a checkpoint; raises as `lm.load_lm`."""
     folder = checkpoint.locate(model, settings.models_path)
     config = checkpoint.read_config(folder)
@@ -149,7 +154,7 @@ def load_vlm(model: str, settings: Settings, blas: str | None, progress: LoadMet
     if not isinstance(found.tokenizer, VlmTokenizer):
         raise TypeError("a vision model needs a VlmTokenizer")
     found.tokenizer.see(processor, settings)
-    return VlmBackend(processor, found, settings)
+    return VlmBackend(processor, found, settings, opened(store, found, settings))
 
 
 def _load(folder: Path, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
