@@ -22,6 +22,7 @@ class Round(msgspec.Struct):
     rate: float
     first_p50: float | None
     first_p95: float | None
+    gap_p50: float | None
     gap_p95: float | None
     gap_max: float | None
     tokens: int
@@ -42,6 +43,7 @@ def round_of(outcomes: Sequence[Outcome], wanted: Sequence[int]) -> Round:
         rate=tokens / max(_until(one) for one in outcomes),
         first_p50=percentile(firsts, 0.5),
         first_p95=percentile(firsts, 0.95),
+        gap_p50=percentile(gaps, 0.5),
         gap_p95=percentile(gaps, 0.95),
         gap_max=max(gaps, default=None),
         tokens=tokens,

@@ -16,6 +16,7 @@ import psutil
 from src import catalog
 from src.bench import own, report
 from src.bench.http import place
+from src.bench.noise import busy_core
 from src.bench.own import BenchError
 from src.bench.report import Report, Result
 from src.bench.target import BenchTarget, first_model, ready
@@ -37,9 +38,12 @@ class BenchOptions:
     kind: Kind = "uniform"
     timeout_s: float = 300.0
     as_json: bool = False
+    turns: int = 4
+    share: float = 0.7
+    noise: bool = False
 
     def works(self) -> list[Workload]:
-        return [workload(self.kind, streams, self.prompt, self.tokens) for streams in self.streams]
+        return [workload(self.kind, streams, self.prompt, self.tokens, self.turns) for streams in self.streams]
 
 
 def run(options: BenchOptions, settings: Settings) -> ExitCode:
@@ -47,11 +51,14 @@ def run(options: BenchOptions, settings: Settings) -> ExitCode:
     try:
         with _sigterm_as_interrupt(), ExitStack() as stack:
             targets = [ready(target, options.prompt) for target in _targets(options, settings, stack)]
-            found = _measure(options, targets)
+            if options.noise:
+                stack.enter_context(busy_core())
+            works = _with_rates(options, targets)
+            found = _measure(options, works, targets)
     except BenchError as error:
         sys.stderr.write(f"{error}\n")
         return ExitCode.FAILURE
-    text = msgspec.json.encode(found).decode() if options.as_json else report.render(found, options.works())
+    text = msgspec.json.encode(found).decode() if options.as_json else report.render(found, works)
     sys.stdout.write(f"{text}\n")
     return ExitCode.OK if all(one.tokens for result in found.results for one in result.rounds) else ExitCode.FAILURE
 
@@ -115,11 +122,25 @@ def _external(options: BenchOptions, url: str, key: str, model: str) -> BenchTar
     return BenchTarget(name, where, model or first_model(name, where), prompts, options.timeout_s)
 
 
-def _measure(options: BenchOptions, targets: Sequence[BenchTarget]) -> Report:
+def _with_rates(options: BenchOptions, targets: Sequence[BenchTarget]) -> list[Workload]:
+    """Requests arrive at a share of what was measured in a closed loop before: the best of the others, or its own."""
+    if options.kind != "poisson":
+        return options.works()
+    works = []
+    for work in options.works():
+        rates = [target.round(work, 0).rate / options.tokens for target in targets[1:] or targets]
+        if not max(rates):
+            raise BenchError(f"{work.name}: no server gave a token, so there is no rate to ask at")
+        works.append(replace(work, rate=options.share * max(rates)))
+        _log(f"{works[-1].name}: {options.share:.0%} of {max(rates):.2f} requests/s")
+    return works
+
+
+def _measure(options: BenchOptions, works: Sequence[Workload], targets: Sequence[BenchTarget]) -> Report:
     before = psutil.getloadavg()[0]
     results: list[Result] = []
-    for work in options.works():
-        mine = {target.name: Result(work.name, work.streams, target.name, []) for target in targets}
+    for work in works:
+        mine = {target.name: Result(work.name, work.streams, work.requests, target.name, []) for target in targets}
         results += mine.values()
         for at in range(options.rounds):
             first = at % len(targets)
@@ -132,6 +153,7 @@ def _measure(options: BenchOptions, targets: Sequence[BenchTarget]) -> Report:
         models={target.name: target.model for target in targets},
         notes={target.name: list(target.notes) for target in targets},
         results=results,
+        noise=options.noise,
     )
 
 

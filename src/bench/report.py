@@ -13,27 +13,29 @@ from src.bench.figures import Round, ratios, shown
 from src.bench.workloads import Workload
 from src.supervisor.table import align
 
-_HEAD = ("SERVER", "TOKENS/S", "RATIO", "FIRST TOKEN p50", "p95", "BETWEEN TOKENS p95", "LONGEST", "FAILED")
+_HEAD = ("SERVER", "TOKENS/S", "RATIO", "FIRST TOKEN p50", "p95", "BETWEEN TOKENS p50", "p95", "LONGEST", "FAILED")
 _PROBLEMS = 5  # kinds of failure that are named for each server
 
 
 class Result(msgspec.Struct):
-    """One server's rounds of one workload. Seconds, tokens a second."""
+    """One server's rounds of one workload, of so many `requests` each. Seconds, tokens a second."""
 
     workload: str
     streams: int
+    requests: int
     server: str
     rounds: list[Round]
 
 
 class Report(msgspec.Struct):
-    """`load` is that of the machine that asked, over the last minute, before and after."""
+    """`load` is that of the machine that asked, over the last minute, before and after. `noise`: a core was busy."""
 
     machine: str
     load: tuple[float, float]
     models: dict[str, str]
     notes: dict[str, list[str]]
     results: list[Result]
+    noise: bool = False
 
 
 def machine() -> str:
@@ -45,7 +47,8 @@ def render(report: Report, works: Sequence[Workload]) -> str:
     """A table for each workload, then what a reader must know."""
     servers = [f"{name}: {model}" for name, model in report.models.items()]
     before, after = report.load
-    head = [f"{report.machine}, load {before:.1f} before, {after:.1f} after", *servers]
+    noise = ", one core kept busy (--noise)" if report.noise else ""
+    head = [f"{report.machine}, load {before:.1f} before, {after:.1f} after{noise}", *servers]
     tables = [_table(work.name, [r for r in report.results if r.workload == work.name]) for work in works]
     remarks = [f"{name}: {note}" for name, notes in report.notes.items() for note in notes] + list(_remarks(report))
     last = "Tokens/s: output tokens from the first request to the last token. Times in seconds. Medians (ranges)."
@@ -53,24 +56,33 @@ def render(report: Report, works: Sequence[Workload]) -> str:
 
 
 def _table(name: str, results: list[Result]) -> str:
-    rows = [_row(result, results[0]) for result in results]
+    rows = [row for result in results for row in _rows(result, results[0])]
     return f"{name}\n{align([_HEAD, *rows])}"
 
 
-def _row(result: Result, first: Result) -> tuple[str, ...]:
-    rounds = result.rounds
+def _rows(result: Result, first: Result) -> list[tuple[str, ...]]:
+    """The first round has a row of its own: memory that was never touched, and caches that are empty, are in it."""
+    if len(result.rounds) == 1:
+        return [_row(result.server, result, first, slice(None))]
+    warm = _row(result.server, result, first, slice(1, None))
+    return [warm, _row(f"{result.server}, first round", result, first, slice(1))]
+
+
+def _row(name: str, result: Result, first: Result, which: slice) -> tuple[str, ...]:
+    rounds = result.rounds[which]
     rates = [one.rate for one in rounds]
-    against = "" if result is first else f"{shown(ratios(rates, [one.rate for one in first.rounds]), 2)}×"
+    against = "" if result is first else f"{shown(ratios(rates, [one.rate for one in first.rounds[which]]), 2)}×"
     failed = sum(sum(one.failures.values()) for one in rounds)
     return (
-        result.server,
+        name,
         shown(rates, 1),
         against,
         shown([one.first_p50 for one in rounds], 3),
         shown([one.first_p95 for one in rounds], 3),
+        shown([one.gap_p50 for one in rounds], 3),
         shown([one.gap_p95 for one in rounds], 3),
         shown([one.gap_max for one in rounds], 3),
-        f"{failed} of {result.streams * len(rounds)}" if failed else "0",
+        f"{failed} of {result.requests * len(rounds)}" if failed else "0",
     )
 
 

@@ -49,20 +49,31 @@ class BenchTarget:
     notes: tuple[str, ...] = ()
 
     def round(self, work: Workload, at: int) -> Round:
-        """All streams of a round at once; a shared prefix is warmed before, uncounted."""
+        """All requests of a round, each when its workload says; a shared prefix is warmed before, uncounted."""
         bodies = [self.shaped(body) for body in self.prompts.bodies(work, self.model, at)]
         if work.shared:
             self.ask([bodies.pop()])
-        return round_of(self.ask(bodies), [body["max_tokens"] for body in bodies])
+        turns = 1 if work.rate is not None else work.turns
+        clients = [bodies[first : first + turns] for first in range(0, len(bodies), turns)]
+        return round_of(self._ask_all(clients, work.arrivals(at)), [body["max_tokens"] for body in bodies])
 
     def ask(self, bodies: Sequence[dict[str, Any]]) -> list[Outcome]:
         """These requests at once."""
+        return self._ask_all([[body] for body in bodies], [0.0] * len(bodies))
 
-        async def all_of() -> list[Outcome]:
+    def _ask_all(self, clients: Sequence[Sequence[dict[str, Any]]], arrivals: Sequence[float]) -> list[Outcome]:
+        """Each client begins when it arrives, and asks one request after another."""
+
+        async def client(bodies: Sequence[dict[str, Any]], arrival: float, start: float) -> list[Outcome]:
+            await asyncio.sleep(arrival)
+            return [await ask(self.place, body, start, self.timeout_s) for body in bodies]
+
+        async def all_of() -> list[list[Outcome]]:
             start = time.perf_counter()
-            return await asyncio.gather(*[ask(self.place, body, start, self.timeout_s) for body in bodies])
+            asked = zip(clients, arrivals, strict=True)
+            return await asyncio.gather(*[client(bodies, arrival, start) for bodies, arrival in asked])
 
-        return asyncio.run(all_of())
+        return [outcome for outcomes in asyncio.run(all_of()) for outcome in outcomes]
 
     def shaped(self, body: dict[str, Any]) -> dict[str, Any]:
         """As this server takes it, its answer as long as it may be."""

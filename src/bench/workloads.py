@@ -1,4 +1,6 @@
-"""What is asked: so many streams at once, with prompts of a size, none twice, with or without a common beginning."""
+"""What is asked, and when: so many streams at once, clients that each ask one prompt after another (`closed`), or
+requests that arrive when they will (`poisson`); with prompts of a size, none twice, with or without a common beginning.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["uniform", "shared", "mixed"]
+Kind = Literal["uniform", "shared", "mixed", "closed", "poisson"]
 
 _WORDS = """river mountain morning window garden letter silver number paper water answer simple question market travel
 winter summer little people country evening kitchen teacher station yellow orange doctor picture"""
@@ -19,16 +21,37 @@ _ANSWERS = (0.25, 1, 2)
 
 @dataclass(frozen=True)
 class Workload:
-    """`streams` at once, each with `prompt` tokens (of which `shared` are a common system prompt) and `tokens` out."""
+    """`streams` at once, each with `prompt` tokens (of which `shared` are a common system prompt) and `tokens` out.
+
+    `turns`: prompts of each, one after another. `rate`: instead, as many arrive independently, so many a second.
+    """
 
     streams: int
     prompt: int
     tokens: int
     shared: int = 0
     mixed: bool = False
+    turns: int = 1
+    rate: float | None = None
+
+    @property
+    def requests(self) -> int:
+        return self.streams * self.turns
+
+    def arrivals(self, at: int) -> list[float]:
+        """When the requests of round `at` come, in seconds from its begin: the same for every server."""
+        if self.rate is None:
+            return [0.0] * self.streams
+        gaps = random.Random(at)
+        return list(itertools.accumulate(gaps.expovariate(self.rate) for _ in range(self.requests)))
 
     @property
     def name(self) -> str:
+        if self.rate is not None:
+            rate = f"{self.rate:.2f} requests/s, " if self.rate else ""
+            return f"poisson, {rate}{self.requests} of {self.prompt} + {self.tokens}"
+        if self.turns > 1:
+            return f"closed loop, {self.streams} clients, {self.turns} prompts each, {self.prompt} + {self.tokens}"
         streams = f"{self.streams} stream{'s' * (self.streams != 1)}"
         if self.shared:
             return f"{streams}, shared {self.shared}-token prefix, warm"
@@ -38,9 +61,11 @@ class Workload:
         return f"{streams}, {self.prompt} + {self.tokens}"
 
 
-def workload(kind: Kind, streams: int, prompt: int, tokens: int) -> Workload:
-    """Of a shared one, seven eighths of the prompt are common."""
-    return Workload(streams, prompt, tokens, prompt * 7 // 8 if kind == "shared" else 0, kind == "mixed")
+def workload(kind: Kind, streams: int, prompt: int, tokens: int, turns: int = 1) -> Workload:
+    """Of a shared one, seven eighths of the prompt are common. A poisson one has no rate so far."""
+    shared = prompt * 7 // 8 if kind == "shared" else 0
+    turns = turns if kind in ("closed", "poisson") else 1
+    return Workload(streams, prompt, tokens, shared, kind == "mixed", turns)
 
 
 def _around(size: int, shares: tuple[float, ...]) -> list[int]:
@@ -80,7 +105,7 @@ class Prompts:
         """Round `at`, of the same sizes for every server; the last request of a shared workload is to warm it."""
         sizes = random.Random(at)
         system = [{"role": "system", "content": self.text(work.shared)}] if work.shared else []
-        return [self._body(work, model, system, sizes) for _ in range(work.streams + bool(work.shared))]
+        return [self._body(work, model, system, sizes) for _ in range(work.requests + bool(work.shared))]
 
     def _body(self, work: Workload, model: str, system: list[dict[str, str]], sizes: random.Random) -> dict[str, Any]:
         prompt, tokens = work.prompt - work.shared, work.tokens

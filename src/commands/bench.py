@@ -22,8 +22,13 @@ def configure(parser: ArgumentParser) -> None:
         ("timeout", 300, "seconds one response may take"),
     ):
         parser.add_argument(f"--{name}", type=_count, default=default, help=f"{help_text}: {default}")
-    kinds = ("uniform", "shared", "mixed")
-    parser.add_argument("--workload", choices=kinds, default="uniform", help="similar prompts, one prefix, or mixed")
+    kinds = ("uniform", "shared", "mixed", "closed", "poisson")
+    text = "all at once: similar prompts, one prefix, or mixed; clients in a closed loop; or independent arrivals"
+    parser.add_argument("--workload", choices=kinds, default="uniform", help=text)
+    parser.add_argument("--turns", type=_count, default=4, help="closed, poisson: prompts of each client: 4")
+    share = "poisson: arrivals, as a share of the capacity measured before: 0.7"
+    parser.add_argument("--share", type=_share, default=0.7, help=share)
+    parser.add_argument("--noise", action="store_true", help="keep one core busy meanwhile")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -33,6 +38,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 10:
+        raise ArgumentTypeError(f"{text!r} is not a share above 0, up to 10")
+    return share
+
+
 def _counts(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(_count, text.split(","))))
 
@@ -40,7 +55,9 @@ def _counts(text: str) -> tuple[int, ...]:
 def run(options: Namespace, settings: Settings) -> ExitCode:
     from src.bench import main as bench  # for this command only
 
-    given = {name: getattr(options, name) for name in ("streams", "prompt", "tokens", "rounds")}
+    given = {
+        name: getattr(options, name) for name in ("streams", "prompt", "tokens", "rounds", "turns", "share", "noise")
+    }
     urls, models = tuple(options.url), tuple(options.model)
     bench_options = bench.BenchOptions(
         urls, models, kind=options.workload, timeout_s=options.timeout, as_json=options.json, **given

@@ -26,7 +26,7 @@ from tests.bench.chat.tables import Results, markdown
 
 
 def a_round(rate: float, first: float = 0.1) -> Round:
-    return Round(rate, first, first, 0.01, 0.02, 64, 75, 0, 0, {})
+    return Round(rate, first, first, 0.005, 0.01, 0.02, 64, 75, 0, 0, {})
 
 
 def invented(model: Path, plan: Rounds, library: Path | None, table: Table, notes: list[str]) -> None:

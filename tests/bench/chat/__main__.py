@@ -11,8 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
+from src.bench.noise import busy_core
 from src.settings import ROOT
 from tests.bench.chat import alone, chart, machine, rounds, tables
 from tests.bench.chat.plan import FULL, QUICK, TRY, Plan
@@ -51,8 +53,8 @@ def write(text: str) -> None:
     shutil.copy(FOLDER / "result.png", _DOCS.with_suffix(".png"))
 
 
-def run(plan: Plan) -> str:
-    """A whole run. What was measured until then is kept when it ends early.
+def run(plan: Plan, *, noise: bool = False) -> str:
+    """A whole run, with one core kept busy if `noise`. What was measured until then is kept when it ends early.
 
     Raises:
         Gone: our service or the bare model failed, or something that is needed is not here.
@@ -62,8 +64,11 @@ def run(plan: Plan) -> str:
     make_models = [sys.executable, "-m", "tests.bench.chat.model", str(FOLDER)]
     subprocess.run(make_models, cwd=ROOT, check=True, timeout=_MODELS_S)
     before, results = machine.load(), Results()
+    if noise:
+        results.notes.append("One core was kept busy (--noise).")
     try:
-        measure(plan, library, results)
+        with busy_core() if noise else nullcontext():
+            measure(plan, library, results)
     finally:
         text = keep(results, library, before)
     return text
@@ -73,11 +78,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="about 19 minutes")
     parser.add_argument("--try", dest="tiny", action="store_true", help="a few minutes: whether every part works")
+    parser.add_argument("--noise", action="store_true", help="keep one core busy meanwhile")
     parser.add_argument("--write", action="store_true", help="put the tables and the picture into docs/performance.md")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped, as by ^C
     try:
-        text = run(TRY if args.tiny else QUICK if args.quick else FULL)
+        text = run(TRY if args.tiny else QUICK if args.quick else FULL, noise=args.noise)
     except Gone as error:
         sys.exit(str(error))
     if args.write:

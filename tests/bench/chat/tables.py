@@ -103,7 +103,7 @@ def _judged(values: Sequence[float], wanted: float | None, sign: str, holds: Cal
 def _figures(title: str, table: Table) -> str:
     if not table:
         return ""
-    head = ["Workload", "", "tokens/s", "stoker is", "first token p50", "p95", "between tokens p95", "longest"]
+    head = ["Workload", "", "tokens/s", "stoker is", "first token p50", "p95", "between tokens p50", "p95", "longest"]
     works = list(dict.fromkeys(work for work, _ in table))
     rows = [_row(_figure(work, name, table)) for work in works for name in names(table, work)]
     return "\n".join([f"### {title}", "", _row(head), _row(["---"] * len(head)), *rows])
@@ -112,7 +112,7 @@ def _figures(title: str, table: Table) -> str:
 def _figure(work: Workload, name: str, table: Table) -> list[str]:
     rounds = list(table[work, name].values())
     against = _rates(table, work, name) if name != OURS else []
-    times = (("first_p50", 2), ("first_p95", 2), ("gap_p95", 3), ("gap_max", 2))
+    times = (("first_p50", 2), ("first_p95", 2), ("gap_p50", 3), ("gap_p95", 3), ("gap_max", 2))
     cells = [shown([getattr(one, field_name) for one in rounds], digits) for field_name, digits in times]
     early = sum(one.early for one in rounds)
     rate = shown([one.rate for one in rounds]) + (f" ({early} answers ended early)" if early else "")
@@ -126,5 +126,5 @@ def _row(cells: Sequence[str]) -> str:
 def curves(table: Table) -> Iterator[tuple[str, int, float]]:
     """Server, streams and median rate of the uniform workloads."""
     for (work, name), rounds in table.items():
-        if (work.prompt, work.tokens, work.shared, work.mixed) == (75, 64, 0, False):
+        if (work.prompt, work.tokens, work.shared, work.mixed, work.turns) == (75, 64, 0, False, 1):
             yield name, work.streams, statistics.median(one.rate for one in rounds.values())

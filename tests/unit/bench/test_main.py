@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -30,7 +31,8 @@ def test_two_servers_side_by_side(capsys: Out) -> None:
     assert [text.count(f"\n{name} ") for name in (first, second)] == [2, 2]
     assert "1 stream, 20 + 6" in text
     assert "3 streams, 20 + 6" in text
-    assert text.count("×") == 2
+    assert text.count("×") == 4  # the first round has a row of its own
+    assert [text.count(f"\n{name}, first round ") for name in (first, second)] == [2, 2]
     assert f"{first}: prompts of 20 tokens by its own count" in text
     assert f"{second}: tells no usage" in text
     assert f"{second}: 8 answers ended before the length" in text
@@ -51,7 +53,7 @@ def test_failures_are_named_in_the_table(capsys: Out) -> None:
     with crooked(good, good, good, cut, good) as server:
         assert bench("--url", server.url) == ExitCode.OK
     text = capsys.readouterr().out
-    assert "1 of 6" in text
+    assert "1 of 3" in text
     assert ": 1 failed: broken off" in text
 
 
@@ -135,3 +137,43 @@ def test_the_defaults_of_the_command_line_are_those_of_the_wish() -> None:
     assert options.streams == wish.streams
     assert (options.prompt, options.tokens, options.rounds) == (wish.prompt, wish.tokens, wish.rounds)
     assert (options.timeout, options.workload) == (wish.timeout_s, wish.kind)
+
+
+def test_a_client_of_a_closed_loop_asks_one_prompt_after_another(capsys: Out) -> None:
+    """Two clients with three prompts each, none of them twice."""
+    with crooked(good) as server:
+        asked = ["--workload", "closed", "--turns", "3", "--streams", "2", "--rounds", "1"]
+        assert bench("--url", server.url, *asked) == ExitCode.OK
+        bodies = server.bodies[1:]
+    assert len({body["messages"][0]["content"] for body in bodies}) == len(bodies) == 6
+    assert "closed loop, 2 clients, 3 prompts each, 20 + 6" in capsys.readouterr().out
+
+
+def test_arrivals_come_at_a_share_of_what_was_measured(capsys: Out) -> None:
+    """A closed loop before tells the capacity; one core is busy meanwhile, and the table says so."""
+    with crooked(good) as server:
+        asked = [
+            "--workload",
+            "poisson",
+            "--turns",
+            "2",
+            "--streams",
+            "2",
+            "--rounds",
+            "1",
+            "--share",
+            "0.5",
+            "--noise",
+        ]
+        assert bench("--url", server.url, *asked) == ExitCode.OK
+        assert len(server.bodies) == 1 + 4 + 4
+    said = capsys.readouterr()
+    assert re.search(r"poisson, [\d.]+ requests/s, 4 of 20 \+ 6", said.out)
+    assert "one core kept busy (--noise)" in said.out
+    assert "50% of" in said.err
+
+
+def test_a_share_is_a_positive_number(capsys: Out) -> None:
+    with pytest.raises(SystemExit):
+        bench("--workload", "poisson", "--share", "0")
+    assert "not a share above 0" in capsys.readouterr().err

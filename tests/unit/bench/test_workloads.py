@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,18 @@ def test_names() -> None:
         "8 streams, shared 70-token prefix, warm",
         "16 streams, mixed (20–600 + 16–128)",
     ]
+
+
+def test_clients_of_a_closed_loop_and_arrivals() -> None:
+    """So many prompts of each client; independent arrivals come at the rate, at the same times for every server."""
+    closed = workload("closed", 8, 75, 48, turns=4)
+    assert (closed.requests, closed.arrivals(0)) == (32, [0.0] * 8)
+    assert closed.name == "closed loop, 8 clients, 4 prompts each, 75 + 48"
+    assert len(Prompts().bodies(closed, "m", at=0)) == 32
+    poisson = replace(workload("poisson", 50, 75, 48, turns=20), rate=2.0)
+    times = poisson.arrivals(1)
+    assert times == sorted(poisson.arrivals(1))
+    assert times != poisson.arrivals(2)
+    assert times[-1] == pytest.approx(500, rel=0.15)
+    assert poisson.name == "poisson, 2.00 requests/s, 1000 of 75 + 48"
+    assert workload("uniform", 8, 75, 48, turns=4).requests == 8
