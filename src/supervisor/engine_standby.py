@@ -39,9 +39,7 @@ class StandbyLauncher:
         standby = self.take() if arguments is not None else None
         if arguments is None or standby is None:
             return self._launcher.spawn(spec)
-        try:
-            standby.write(encode(ServeModel(arguments)))
-        except OSError:  # it has just exited
+        if not _told(standby, arguments):
             standby.kill_group()
             return self._launcher.spawn(spec)
         _log.info("{} starts in the standby process (pid {})", spec.name, standby.pid)
@@ -55,6 +53,18 @@ class StandbyLauncher:
 
     def free_bytes(self) -> int:
         return self._launcher.free_bytes()
+
+
+def _told(standby: Process, arguments: tuple[str, ...]) -> bool:
+    """False where it has just exited, or was stopped since its last heartbeat: an engine must not wait for it."""
+    activity = standby.activity()
+    if activity is not None and activity.stopped:
+        return False
+    try:
+        standby.write(encode(ServeModel(arguments)))
+    except OSError:
+        return False
+    return True
 
 
 class StandbyKeeper:

@@ -16,6 +16,7 @@ from src.settings import Settings
 from src.supervisor import specs
 from src.supervisor.children import Children
 from src.supervisor.engine_standby import StandbyKeeper, StandbyLauncher
+from src.supervisor.launcher import Activity
 from src.supervisor.specs import STANDBY, ChildSpec
 from tests.unit.supervisor import virtual
 from tests.unit.supervisor.fakes import FakeProcess, World, health
@@ -111,18 +112,25 @@ async def test_a_standby_that_still_imports_is_not_used() -> None:
     await service.end()
 
 
-@in_virtual_time
-async def test_a_standby_that_has_just_exited_is_replaced_by_a_start() -> None:
-    """Its standard input is closed before its exit is seen."""
-    service = Service()
-    await asyncio.sleep(5)
-    standby = service.process(STANDBY)
-    standby.written = None
-    service.start("demo")
-    await asyncio.sleep(1)
-    assert service.pid("engine:demo") not in (None, standby.pid)
-    assert standby.exited.done()
-    await service.end()
+@pytest.mark.parametrize("why", ["exited", "stopped"])
+def test_a_standby_that_cannot_take_over_is_replaced_by_a_start(why: str) -> None:
+    """Its standard input is closed before its exit is seen; or it was stopped since its last heartbeat."""
+
+    async def scenario() -> None:
+        service = Service()
+        await asyncio.sleep(5)
+        standby = service.process(STANDBY)
+        if why == "exited":
+            standby.written = None
+        else:
+            standby.active = Activity(1.0, stopped=True)
+        service.start("demo")
+        await asyncio.sleep(1)
+        assert service.pid("engine:demo") not in (None, standby.pid)
+        assert standby.exited.done()
+        await service.end()
+
+    virtual.run(scenario())
 
 
 @in_virtual_time
