@@ -157,12 +157,20 @@ def configure(process: str, settings: LogSettings, level: str) -> None:
     """Set up this process's logging, the standard library's included. Called once, first thing."""
     logger.remove()
     logger.configure(patcher=_patch, extra={"process": process, "stream": "app"})
-    logger.add(sys.stderr, level=level, format=_console, filter=_console_filter, backtrace=False, diagnose=False)
+    shown = _console_level(settings, level)
+    logger.add(sys.stderr, level=shown, format=_console, filter=_console_filter, backtrace=False, diagnose=False)
     if settings.enable_log_file:
         _add_files(settings, level)
     root = logging.getLogger()
     root.handlers = [_ToLoguru()]
     root.setLevel(logging.INFO if level == "DEBUG" else level)
+
+
+def _console_level(settings: LogSettings, level: str) -> str:
+    if settings.console_log_level != "AUTO":
+        return settings.console_log_level
+    quiet = settings.enable_log_file and level == "INFO" and not sys.stderr.isatty()
+    return "WARNING" if quiet else level
 
 
 def _add_files(settings: LogSettings, level: str) -> None:

@@ -16,8 +16,6 @@ from collections.abc import Sequence as Seq
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from src import encoders
 from src.engine import embedding
 from src.engine.backend import Backend, has_formed_tools, is_constrained
@@ -35,7 +33,7 @@ from src.errors import (
     ServiceError,
     UnsupportedValue,
 )
-from src.gpu import footprint
+from src.gpu import footprint, memory_plan
 from src.gpu.watermarks import Watermarks
 from src.ipc.messages.base import Accepted, Failed, Fallback
 from src.ipc.messages.chat import (
@@ -365,8 +363,8 @@ def _check_generates(backend: Backend) -> None:
 
 def marks(settings: Settings, device: DeviceReading) -> Watermarks:
     """This engine's watermarks: of its own budget, or of the device's memory, or of the machine's."""
-    total = device.memory_total_bytes or psutil.virtual_memory().total
-    budget = settings.memory_budget_mb << 20 or int(settings.mlx_memory_fraction * total)
+    total = device.memory_total_bytes or memory_plan.read().total
+    budget = memory_plan.budget_bytes(total, settings.mlx_memory_fraction, settings.memory_budget_mb)
     return Watermarks(budget, settings.memory_low_watermark, settings.memory_high_watermark)
 
 

@@ -7,6 +7,7 @@ import sys
 
 import psutil
 
+from src.gpu.memory_plan import budget_bytes, read
 from src.hub.starters import HostCapacity
 from src.settings import Settings, SettingsError
 from src.supervisor.gpus import Gpus
@@ -18,7 +19,7 @@ def here(settings: Settings) -> HostCapacity:
     if settings.device_type == "cpu":
         return HostCapacity(memory, gpu=False)
     if sys.platform == "darwin" and platform.machine() == "arm64":
-        return HostCapacity(int(settings.mlx_memory_fraction * memory), gpu=True)
+        return HostCapacity(budget_bytes(read().total, settings.mlx_memory_fraction), gpu=True)
     own = _nvidia_bytes(settings)
     return HostCapacity(own or memory, gpu=own is not None)
 

@@ -24,8 +24,11 @@ from src.settings import LogSettings
 
 _LATE_WRITERS_S = 60.0
 _DAY_S = 86400.0
+LAUNCHD = "launchd.err"  # launchd holds it open: it is copied and emptied
 _NAMES = frozenset(FILES.values())
-_ROTATED = re.compile(rf"({'|'.join(Path(name).stem for name in FILES.values())})\.\d{{8}}T\d{{6}}(\.\d+)?\.log")
+_ROTATED = re.compile(
+    rf"({'|'.join(Path(name).stem for name in (*FILES.values(), LAUNCHD))})\.\d{{8}}T\d{{6}}(\.\d+)?\.log"
+)
 _FIRST_RECORD = re.compile(rb'\{"ts": "(\d{4}-\d{2}-\d{2})T')
 
 
@@ -43,7 +46,7 @@ class RotatedLog:
 class Action:
     """What to do with one file."""
 
-    do: Literal["rotate", "compress", "delete"]
+    do: Literal["rotate", "empty", "compress", "delete"]
     name: str
 
 
@@ -54,7 +57,10 @@ def plan(files: Iterable[RotatedLog], now: float, settings: LogSettings) -> Iter
     yield from surplus
     gone = {action.name for action in surplus}
     for file in (file for file in files if file.name not in gone):
-        if file.name in _NAMES:
+        if file.name == LAUNCHD:
+            if file.size >= settings.log_max_mb * 2**20:
+                yield Action("empty", file.name)
+        elif file.name in _NAMES:
             if file.size > 0 and _is_full(file, now, settings):
                 yield Action("rotate", file.name)
         elif _is_rotated(file.name):
@@ -119,6 +125,8 @@ class Janitor:
         path = self._folder / action.name
         if action.do == "rotate":
             _rotate(path, self._clock())
+        elif action.do == "empty":
+            _empty(path, self._clock())
         elif action.do == "compress":
             _compress(path)
         else:
@@ -142,10 +150,22 @@ def _began(path: Path, modified: float) -> date:
 
 
 def _rotate(path: Path, now: float) -> None:
-    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S")
-    target = _free(path.with_name(f"{path.stem}.{stamp}.log"))
+    target = _stamped(path, now)
     path.rename(target)
     os.utime(target, (now, now))  # its age starts now
+
+
+def _empty(path: Path, now: float) -> None:
+    """For a writer that never opens it again; it appends, so that its next line is the first."""
+    target = _stamped(path, now)
+    shutil.copyfile(path, target)
+    os.truncate(path, 0)
+    os.utime(target, (now, now))
+
+
+def _stamped(path: Path, now: float) -> Path:
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%S")
+    return _free(path.with_name(f"{path.stem}.{stamp}.log"))
 
 
 def _free(path: Path) -> Path:

@@ -23,6 +23,7 @@ from loguru import logger
 
 from src import keys, logs
 from src.errors import ExitCode
+from src.gpu import memory_plan
 from src.ipc import runtime
 from src.ipc.messages.status import SystemStatus
 from src.ipc.server import AddressInUse, Server
@@ -149,7 +150,7 @@ class Supervisor:
         self.models = ModelTable(
             settings,
             EngineProcesses(self._children, settings, directory),
-            memory_bytes=self._gpus.memory_bytes() or psutil.virtual_memory().total,
+            memory_bytes=memory_plan.read(dedicated=self._gpus.memory_bytes()).total,
             other_load=self._ocr_busy,
         )
 

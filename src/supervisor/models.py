@@ -16,6 +16,7 @@ from loguru import logger
 from src import catalog
 from src.errors import BackendUnavailable, ModelLoadFailed, ModelNotFound, ServiceError
 from src.gpu.lifecycle import IdleTimes, Location
+from src.gpu.memory_plan import budget_bytes
 from src.ipc.messages.base import Accepted, Failed
 from src.ipc.messages.control import AcquireModel
 from src.ipc.messages.status import ChildState, ChildStatus, LoadProgress, ModelStatus
@@ -76,7 +77,7 @@ class ModelTable:
         self._engines = engines
         self._other_load = other_load
         self._clock = clock
-        self._budget = settings.models_memory_mb << 20 or int(settings.mlx_memory_fraction * memory_bytes)
+        self._budget = budget_bytes(memory_bytes, settings.mlx_memory_fraction, settings.models_memory_mb)
         self._to_cpu_s = settings.gpu_idle_timeout
         self._background = Background(
             settings.background_idle_seconds,

@@ -51,6 +51,14 @@ def test_the_two_files_differ_in_their_upstream_alone() -> None:
     assert "non_idempotent;" not in one[2]
 
 
+def test_every_log_of_ours_is_rotated() -> None:
+    """nginx's package rotates *.log alone; what has another name has a rule of ours, which nginx is told of."""
+    rule = (tools.DEPLOY / "nginx" / "logrotate.conf").read_text()
+    logs = set(re.findall(r"(/var/log/nginx/\S+?)[ ;]", (tools.DEPLOY / "nginx" / "one.conf").read_text()))
+    assert {log for log in logs if not log.endswith(".log")} == set(re.findall(r"^(/\S+) {", rule, re.MULTILINE))
+    assert "kill -USR1" in rule
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions", "/api/chat"])
 def test_a_stream_arrives_chunk_by_chunk_over_http2(path: str, site: Site) -> None:
     """Tokens made 0.1 s apart arrive 0.1 s apart: nothing between buffers them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import stat
@@ -46,6 +47,33 @@ def _to_stderr(message: str) -> None:
 def entries(folder: Path, name: str = "app.log") -> list[dict[str, Any]]:
     """Every line of a file, each of which must be JSON."""
     return [json.loads(line) for line in (folder / name).read_bytes().split(b"\n") if line]
+
+
+@pytest.mark.parametrize(
+    ("terminal", "changes", "shown"),
+    [
+        (False, {}, ["warning"]),
+        (True, {}, ["info", "warning"]),
+        (False, {"enable_log_file": False}, ["info", "warning"]),
+        (False, {"console_log_level": "INFO"}, ["info", "warning"]),
+        (True, {"console_log_level": "ERROR"}, []),
+    ],
+)
+def test_a_journal_does_not_repeat_what_the_files_have(
+    configure: Configure,
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+    changes: dict[str, Any],
+    shown: list[str],
+) -> None:
+    """Without a terminal the console has warnings alone, unless it is the only place or CONSOLE_LOG_LEVEL asks."""
+    console = io.StringIO()
+    monkeypatch.setattr(console, "isatty", lambda: terminal)
+    monkeypatch.setattr(sys, "stderr", console)
+    configure(**{"enable_log_file": True} | changes)
+    logger.info("info")
+    logger.warning("warning")
+    assert [line.split()[-1] for line in console.getvalue().splitlines()] == shown
 
 
 def test_each_stream_has_its_file(configure: Configure) -> None:
@@ -112,7 +140,7 @@ def test_text_is_never_a_format_string(text: str, configure: Configure) -> None:
 
 def test_nothing_forges_a_line(configure: Configure, capfd: pytest.CaptureFixture[str]) -> None:
     """Newlines, terminal sequences and bidi marks stay inside their one line, in the files and on the console."""
-    folder = configure()
+    folder = configure(console_log_level="INFO")
     logger.bind(path=NASTY).info("said {}", NASTY)
     raw = (folder / "app.log").read_text(encoding="ascii")
     assert raw.count("\n") == 1

@@ -8,11 +8,10 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 import mlx.core as mx
-import psutil
 
 from src import logs
 from src.errors import ModelLoadFailed
-from src.gpu import mlx_library
+from src.gpu import memory_plan, mlx_library
 from src.ipc.messages.status import DeviceReading
 from src.settings import EngineSettings
 
@@ -36,11 +35,11 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
         # compiling calls g++ (seconds at the first answer) and gains nothing there: docs/adr/0007
         mx.disable_compile()
     facts = mx.device_info()
-    # Metal tells what may be used, CUDA what there is
-    total = int(facts.get("max_recommended_working_set_size") or facts.get("total_memory") or 0)
-    total = total or psutil.virtual_memory().total
+    dedicated = int(facts.get("total_memory") or 0) if kind == "cuda" else 0
+    recommended = int(facts.get("max_recommended_working_set_size") or 0)
+    total = memory_plan.read(dedicated=dedicated, recommended=recommended).total
     for set_limit in (mx.set_memory_limit, mx.set_cache_limit):
-        set_limit(int(settings.mlx_memory_fraction * total))
+        set_limit(memory_plan.budget_bytes(total, settings.mlx_memory_fraction))
     library = mlx_library.examine()
     if library.problem is not None:
         logs.model.warning("{}", library.problem)

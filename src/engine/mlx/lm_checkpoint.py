@@ -47,6 +47,7 @@ from src.engine.mlx.weights import (
 from src.engine.progress import LoadMeter
 from src.engine.revision import Revision, of_checkpoint
 from src.errors import ModelLoadFailed
+from src.gpu import memory_plan
 from src.gpu.faults import of_gpu
 from src.ipc.messages.chat import Sampling
 from src.ipc.messages.status import DeviceReading, ModelInfo
@@ -244,7 +245,8 @@ def divide(beside: int, prefix_bytes: int, cost: kv.KvCost) -> Room:
 
 def budget_bytes(settings: Settings, device: DeviceReading) -> int:
     """What the engine may take in all: weights, caches and what runs."""
-    return settings.memory_budget_mb << 20 or int(settings.mlx_memory_fraction * (device.memory_total_bytes or 0))
+    total = device.memory_total_bytes or 0
+    return memory_plan.budget_bytes(total, settings.mlx_memory_fraction, settings.memory_budget_mb)
 
 
 def _context(model: str, config: dict[str, Any], settings: Settings, parts: _Parts, budget: int) -> int:

@@ -21,6 +21,7 @@ from src.settings import ROOT
 from src.supervisor.processes import is_alive
 
 LIMITS = {
+    "CONSOLE_LOG_LEVEL": "INFO",
     "HEARTBEAT_INTERVAL": "0.1",
     "HEARTBEAT_TIMEOUT": "2",
     "RESTART_BACKOFF_MAX": "0.3",

@@ -39,6 +39,9 @@ def decide(name: str, *, size: int = 10, age_s: float = 0, began: date = TODAY) 
         ("errors.20260201T000000.log.gz", 10, 31 * DAY, TODAY, "delete"),
         ("app.20260310T110000.log.gz.tmp", 10, 120, TODAY, None),
         ("app.20260301T110000.log.gz.tmp", 10, 2 * DAY, TODAY, "delete"),
+        ("launchd.err", 10, 9 * DAY, TODAY, None),
+        ("launchd.err", 1 << 20, 0, TODAY, "empty"),
+        ("launchd.20260310T115800.log", 10, 120, TODAY, "compress"),
         ("other.log", 1 << 30, 99 * DAY, date(2020, 1, 1), None),
         ("app.20260201T000000.log.bak", 10, 99 * DAY, TODAY, None),
         ("application.20260201T000000.log.gz", 10, 99 * DAY, TODAY, None),
@@ -50,6 +53,18 @@ def test_the_plan_for_a_log_file(name: str, size: int, age_s: float, began: date
     assert [action.do for action in decide(name, size=size, age_s=age_s, began=began)] == (
         [expected] if expected else []
     )
+
+
+def test_the_file_that_launchd_holds_is_emptied(tmp_path: Path) -> None:
+    """Whoever appends to it goes on at its beginning; what was there is kept like a rotated log."""
+    path = tmp_path / "launchd.err"
+    with path.open("ab", buffering=0) as writer:
+        writer.write(b"x" * (1 << 20))
+        Janitor(tmp_path, SETTINGS, Clock()).tidy()
+        writer.write(b"after")
+    assert path.read_bytes() == b"after"
+    (kept,) = tmp_path.glob("launchd.2026*.log")
+    assert kept.stat().st_size == 1 << 20
 
 
 class Clock:
