@@ -38,6 +38,7 @@ UNKNOWN = "unknown"  # label of unknown names in requests
 LEVELS = ("normal", "low", "high")
 MODEL_STATES = ("unloaded", "loading", "gpu", "offloading", "cpu", "restoring", "unloading", "failed")
 RESTART_REASONS = ("exit", "signal", "stall", "heartbeat", "probe", "memory", "start", "fault", "gpu", "recycle")
+_OCR_COUNTERS = frozenset({"model_loads", "worker_restarts"})
 OCR_RESULTS = ("ok", "invalid", "overloaded", "error", "abort")
 
 
@@ -115,6 +116,7 @@ class Metrics:
     def __init__(self, readings: Callable[[], Readings]) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no annotations
         self.registry = CollectorRegistry()
+        self.counted: list[Counter | Histogram] = []  # what a successor counts on from
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self.registry.register(_ReadingsCollector(readings))
@@ -132,10 +134,13 @@ class Metrics:
         return "".join(pieces).encode()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry)
+        self.counted.append(made := Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry))
+        return made
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"{PREFIX}_{name}", text, labels, buckets=buckets, registry=self.registry)
+        made = Histogram(f"{PREFIX}_{name}", text, labels, buckets=buckets, registry=self.registry)
+        self.counted.append(made)
+        return made
 
     def _http(self) -> None:
         self.http_requests = self._counter("http_requests_total", "HTTP requests.", "method", "route", "status")
@@ -196,10 +201,10 @@ class Metrics:
         self.max_tokens = self._histogram("request_params_max_tokens", "max_tokens asked for.", _TOKENS, *model)
 
     def _ocr(self) -> None:
-        self.ocr_jobs = self._counter("ocr_jobs_total", "OCR pages by result.", "result")
+        self.ocr_pages = self._counter("ocr_pages_total", "OCR pages by result.", "result")
         for result in OCR_RESULTS:
-            self.ocr_jobs.labels(result)
-        self.ocr_seconds = self._histogram("ocr_job_duration_seconds", "Time per OCR page, queue included.", _HTTP)
+            self.ocr_pages.labels(result)
+        self.ocr_seconds = self._histogram("ocr_page_duration_seconds", "Time per OCR page, queue included.", _HTTP)
 
     def announce_model(self, model_name: str, engine: str) -> None:
         """Make a model's series exist before its first request."""
@@ -241,7 +246,8 @@ class _ReadingsCollector(Collector):
         build.add_metric((readings.version, readings.mlx_version), 1)
         yield build
         for name, value in readings.ocr.items():
-            yield GaugeMetricFamily(f"{PREFIX}_ocr_{name}", f"OCR pool: {name.replace('_', ' ')}.", value=value)
+            family = CounterMetricFamily if name in _OCR_COUNTERS else GaugeMetricFamily
+            yield family(f"{PREFIX}_ocr_{name}", f"OCR pool: {name.replace('_', ' ')}.", value=value)
 
 
 def _restarts(restarts: dict[str, dict[str, int]]) -> Iterator[Metric]:

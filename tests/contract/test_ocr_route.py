@@ -230,7 +230,7 @@ def test_a_page_that_fails(answer: AnyMessage | None, status: int, code: str, se
     check(response, status, code, "file" if status == 400 else None)
     assert (response.headers.get("Retry-After") == "7") == (status == 429)
     result = {400: "invalid", 429: "overloaded", 503: "error"}[status]
-    assert f'stoker_ocr_jobs_total{{result="{result}"}} 1.0' in service.http.get("/metrics").text
+    assert f'stoker_ocr_pages_total{{result="{result}"}} 1.0' in service.http.get("/metrics").text
     assert len(service.inflight) == 0
 
 

@@ -46,10 +46,10 @@ def test_a_pdf_is_read_in_its_place_and_once(running: Running) -> None:
     assert first.status_code == 200, first.text
     said = " ".join(first.json()["choices"][0]["message"]["content"].split())
     assert said.startswith(f"[Document pier.pdf, 2 pages] [Page 1] {' '.join(TEXT.split())} [Page 2] a page of")
-    pages = counted(running, 'stoker_ocr_jobs_total{result="ok"}')
+    pages = counted(running, 'stoker_ocr_pages_total{result="ok"}')
     again = chat(running, data)
     assert again.json()["usage"]["prompt_tokens"] == first.json()["usage"]["prompt_tokens"] > 20
-    assert counted(running, 'stoker_ocr_jobs_total{result="ok"}') == pages
+    assert counted(running, 'stoker_ocr_pages_total{result="ok"}') == pages
     assert counted(running, 'stoker_chat_pdfs_total{result="cached"}') == 1
 
 

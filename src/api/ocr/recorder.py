@@ -32,7 +32,7 @@ class PageRecorder:
         self._end("abort")
 
     def _end(self, outcome: str) -> None:
-        self._metrics.ocr_jobs.labels(outcome).inc()
+        self._metrics.ocr_pages.labels(outcome).inc()
         self._metrics.ocr_seconds.observe(time.monotonic() - self._began)
 
 
@@ -60,10 +60,10 @@ class DocumentRecorder(JobRecorder):
 
     def _count(self, outcome: OcrResult | Failed) -> None:
         if isinstance(outcome, Failed):
-            self._metrics.ocr_jobs.labels(_kind(outcome.error())).inc()
+            self._metrics.ocr_pages.labels(_kind(outcome.error())).inc()
             return
         times = outcome.timings
-        self._metrics.ocr_jobs.labels("ok").inc()
+        self._metrics.ocr_pages.labels("ok").inc()
         self._metrics.ocr_seconds.observe(times.queue_s + times.decode_s + times.recognize_s)
 
 

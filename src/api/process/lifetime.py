@@ -21,6 +21,7 @@ from src.api.batches.feeder import Feeder
 from src.api.edge.address import TrustedProxies
 from src.api.edge.connection_limits import RESERVE, Connections
 from src.api.operations import metrics
+from src.api.process.handover import Handover
 from src.api.process.launch import BackendsKeeper
 from src.api.process.worker import LISTENERS_CLOSED_S
 from src.api.service import EXTENSION, Service
@@ -39,7 +40,9 @@ def after_init(worker: Any) -> None:
     metrics.count_greenlets()
     worker.connections = _bounded(service.settings)
     _allow_files(service.settings)
-    _drain_on_term(service, worker)
+    handover = Handover(service.metrics, service.settings.runtime_path)
+    _drain_on_term(service, worker, handover)
+    gevent.spawn(handover.run)
     gevent.spawn(Feeder(worker.wsgi, service).run)
     gevent.spawn(_watch_lag, service.metrics.lag.observe, time.monotonic)
     if supervised():
@@ -81,7 +84,7 @@ def _announce_on_usr1(service: Service, worker: Any) -> None:
     signal.signal(signal.SIGUSR1, on_usr1)
 
 
-def _drain_on_term(service: Service, worker: Any) -> None:
+def _drain_on_term(service: Service, worker: Any, handover: Handover) -> None:
     """On SIGTERM: refuse requests once the listeners are closed, and end what still runs before gunicorn cuts it."""
     handler = signal.getsignal(signal.SIGTERM)
     gunicorns: Callable[[int, FrameType | None], object] = handler  # type: ignore[assignment]  # gunicorn has set one
@@ -92,6 +95,9 @@ def _drain_on_term(service: Service, worker: Any) -> None:
         nonlocal ending
         if not ending:
             ending = worker.last_answers = True
+            if not service.inflight.drain_announced:  # a successor serves, or soon will
+                worker.at_end = handover.leave
+                gevent.spawn(handover.leave)
             polite_s = max(LISTENERS_CLOSED_S, worker.cfg.graceful_timeout - _POLITE_S)
             gevent.spawn_later(LISTENERS_CLOSED_S, service.inflight.begin_drain)
             gevent.spawn_later(polite_s, service.inflight.end_all)

@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -65,10 +65,12 @@ class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type
     """A gevent worker that bounds its connections, and that ends without losing a request.
 
     `last_answers`: each answer ends its connection. `owns_listeners`: nobody else is to take what they are sent.
+    `at_end` is called when the last request has ended.
     """
 
     last_answers = False
     owns_listeners = False
+    at_end: Callable[[], None] = staticmethod(lambda: None)
 
     def init_process(self) -> None:
         self.connections = Connections(self.worker_connections, 0)  # until `lifetime` has read the settings
@@ -123,6 +125,7 @@ class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type
             self._tick()
         for server in servers:
             server.stop(timeout=1)
+        self.at_end()
 
     def _listen(self, sock: Any) -> Any:
         sock.setblocking(1)

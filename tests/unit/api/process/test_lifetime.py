@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from src.api.app import create_app
 from src.api.process import lifetime
+from src.api.process.handover import Handover
 from src.api.process.worker import LISTENERS_CLOSED_S
 from src.api.service import EXTENSION, Service
 from src.errors import ShuttingDown
@@ -46,13 +48,16 @@ def _worker(graceful_s: float) -> Any:
     return SimpleNamespace(cfg=cfg, last_answers=False, owns_listeners=False)
 
 
-def test_a_drain_begins_with_sigterm(service: Service, gunicorns: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drain_begins_with_sigterm(
+    service: Service, gunicorns: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """SIGTERM: each answer ends its connection, new work is refused once no listener is left, and the rest ends
     shortly before gunicorn would cut it. Gunicorn hears it too."""
     later: list[tuple[float, Callable[[], None]]] = []
     monkeypatch.setattr(gevent, "spawn_later", lambda seconds, call: later.append((seconds, call)))
     worker = _worker(60.0)
-    lifetime._drain_on_term(service, worker)
+    handover = Handover(service.metrics, tmp_path)
+    lifetime._drain_on_term(service, worker, handover)
     signal.raise_signal(signal.SIGTERM)
     service.inflight.check()
     (refuse_s, refuse), (end_s, end) = later
@@ -60,6 +65,7 @@ def test_a_drain_begins_with_sigterm(service: Service, gunicorns: list[int], mon
     with pytest.raises(ShuttingDown):
         service.inflight.check()
     assert (refuse_s, worker.last_answers, end) == (LISTENERS_CLOSED_S, True, service.inflight.end_all)
+    assert worker.at_end == handover.leave
     assert 50 < end_s < 60
     assert gunicorns == [signal.SIGTERM]
 
@@ -81,12 +87,12 @@ def test_a_drain_is_announced_by_sigusr1(service: Service, monkeypatch: pytest.M
 
 
 def test_a_second_sigterm_changes_nothing(
-    service: Service, gunicorns: list[int], monkeypatch: pytest.MonkeyPatch
+    service: Service, gunicorns: list[int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The drain is begun once; gunicorn gets every signal."""
     later: list[float] = []
     monkeypatch.setattr(gevent, "spawn_later", lambda seconds, call: later.append(seconds))
-    lifetime._drain_on_term(service, _worker(2.0))
+    lifetime._drain_on_term(service, _worker(2.0), Handover(service.metrics, tmp_path))
     for _ in range(2):
         signal.raise_signal(signal.SIGTERM)
     assert (len(later), len(gunicorns)) == (2, 2)
