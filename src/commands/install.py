@@ -73,6 +73,7 @@ def _systemd(settings: Settings, folder: Path, python: str) -> Plan:
         "ADDRESS": _address(settings),
     }
     files = {folder / name: _render(f"systemd/{name}", values) for name in ("stoker.service", "stoker.socket")}
+    files[folder / "stoker@.service"] = _of_instance(files[folder / "stoker.service"])
     target = "/etc/systemd/system"
     return Plan(
         files,
@@ -81,10 +82,22 @@ def _systemd(settings: Settings, folder: Path, python: str) -> Plan:
             f"sudo cp {folder}/stoker.service {target}/",
             "sudo systemctl daemon-reload",
             "sudo systemctl enable --now stoker.service",
+            f"# several instances, each with PORT=800N in /etc/stoker/N.env: sudo cp {folder}/stoker@.service {target}/"
+            " && sudo systemctl enable --now stoker@1 stoker@2",
             f"# optional, connections wait through a restart: sudo cp {folder}/stoker.socket {target}/"
             " && sudo systemctl enable --now stoker.socket",
         ),
     )
+
+
+def _of_instance(unit: str) -> str:
+    """The template unit `stoker@N`: the same, with folders and an environment file of its own. Models are shared."""
+    for folder in ("/var/log/stoker", "/run/stoker", "/var/lib/stoker"):
+        unit = unit.replace(f"_DIR={folder}", f"_DIR={folder}-%i")
+    for kind in ("StateDirectory", "LogsDirectory", "RuntimeDirectory"):
+        unit = unit.replace(f"\n{kind}=stoker\n", f"\n{kind}=stoker-%i\n")
+    own = "EnvironmentFile=-/etc/stoker/env\n"
+    return unit.replace(own, f"{own}EnvironmentFile=-/etc/stoker/%i.env\n").replace("=Stoker,", "=Stoker %i,")
 
 
 def _systemd_user(settings: Settings, folder: Path, python: str) -> Plan:

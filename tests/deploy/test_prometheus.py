@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from src.settings import ROOT
 from tests.deploy import tools
 from tests.running import Running, free_port, service
 from tests.unit.test_metrics import SERIES, observed, samples
@@ -54,6 +55,27 @@ def test_every_alert_fires_when_it_should_and_not_before() -> None:
     tested = (_FOLDER / "tests" / "alerts.yml").read_text()
     alerts = re.findall(r"alert: (\w+)", (_FOLDER / "rules" / "alerts.yml").read_text())
     assert [name for name in alerts if f"alertname: {name}" not in tested] == []
+
+
+def test_every_alert_has_a_section_in_the_runbook() -> None:
+    """`runbook_url` leads to one heading with cause, look and do; no section is without its alert."""
+    text = "".join((_FOLDER / "rules" / name).read_text() for name in ("alerts.yml", "slo.yml"))
+    alerts = re.findall(r"alert: (\w+)", text)
+    assert re.findall(r'runbook_url: "(.+?)"', text) == [f"docs/runbook.md#{name.lower()}" for name in alerts]
+    sections = (ROOT / "docs" / "runbook.md").read_text().split("\n## ")[1:]
+    assert sorted(section.splitlines()[0] for section in sections) == sorted(alerts)
+    parts = ("**Cause.**", "**Look.**", "**Do.**")
+    assert [section[:20] for section in sections if any(part not in section for part in parts)] == []
+
+
+def test_the_objectives_are_recorded_from_what_is_exported() -> None:
+    """Their series exist; the burn rate fires at 14 times the budget and not at ten."""
+    rules = (_FOLDER / "rules" / "slo.yml").read_text()
+    assert set(re.findall(r"stoker_\w+(?=[\[{])", rules)) <= set(exported())
+    assert 'le="5.0"' in rules
+    assert [one for one in samples(observed())["stoker_time_to_first_token_seconds_bucket"] if one["le"] == "5.0"]
+    done = tools.run(tools.need("promtool"), "test", "rules", _FOLDER / "tests" / "slo.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_expression_of_the_dashboard_is_valid(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -300,6 +301,22 @@ def test_the_command_line_imports_neither_mlx_nor_flask() -> None:
     code = f"import src.cli, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_the_checkouts_command_needs_nothing_activated(tmp_path: Path) -> None:
+    """`./stoker`, also through a link; without an environment it says how to make one."""
+    (tmp_path / "link").symlink_to(ROOT / "stoker")
+    bare = tmp_path / "bare" / "stoker"
+    bare.parent.mkdir()
+    shutil.copy(ROOT / "stoker", bare)
+    said = [
+        subprocess.run(
+            [path, "--version"], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True
+        )
+        for path in (tmp_path / "link", bare)
+    ]
+    assert (said[0].returncode, said[0].stdout) == (0, f"stoker {VERSION}\n")
+    assert (said[1].returncode, "make venv" in said[1].stderr) == (1, True)
 
 
 def test_run_py_answers_from_any_folder(tmp_path: Path) -> None:

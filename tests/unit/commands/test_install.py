@@ -86,3 +86,20 @@ def test_the_command_writes_and_tells(
     assert install.run(Namespace(user=True), make_settings(), tmp_path / "units") == ExitCode.OK
     assert list((tmp_path / "units").iterdir())
     assert "To enable it:" in capsys.readouterr().out
+
+
+def test_an_instance_has_folders_and_settings_of_its_own(make_settings: MakeSettings, tmp_path: Path) -> None:
+    """`stoker@1`: nothing that another instance writes to; the hardening is the same."""
+    files = install.plan(make_settings(), tmp_path, user=False, platform="linux").files
+    one, many = (files[tmp_path / name].splitlines() for name in ("stoker.service", "stoker@.service"))
+    changed = [line for line in many if line not in one]
+    assert changed == [
+        "Description=Stoker %i, an OpenAI-compatible chat and OCR server",
+        "EnvironmentFile=-/etc/stoker/%i.env",
+        "Environment=LOG_DIR=/var/log/stoker-%i RUNTIME_DIR=/run/stoker-%i STATE_DIR=/var/lib/stoker-%i"
+        " HF_HOME=/var/cache/stoker PYTHONUNBUFFERED=1",
+        "StateDirectory=stoker-%i",
+        "LogsDirectory=stoker-%i",
+        "RuntimeDirectory=stoker-%i",
+    ]
+    assert len(many) == len(one) + 1
