@@ -138,6 +138,7 @@ FILES = {
     "system": "system_metrics.log",
     "errors": "errors.log",
 }
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _MAX_TRACEBACK = 8000
 # records per minute from one line of code: many are normal for requests; elsewhere they mean a loop
 _RECORDS_PER_MINUTE = {"api": 60_000, "model": 60_000}

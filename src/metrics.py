@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
@@ -23,6 +23,8 @@ PREFIX = "stoker"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _LATENCY = (0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680)
+# a histogram: upper bounds, counts (one more, beyond the last), sum of what was observed
+Observed = tuple[tuple[float, ...], tuple[int, ...], float]
 _FIRST_TOKEN = (
     *(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5),
     *(0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560),
@@ -205,6 +207,14 @@ class Metrics:
         for result in OCR_RESULTS:
             self.ocr_pages.labels(result)
         self.ocr_seconds = self._histogram("ocr_page_duration_seconds", "Time per OCR page, queue included.", _HTTP)
+
+    def first_tokens(self) -> Observed:
+        """First-token times of all models since this process began."""
+        samples = [sample for family in self.ttft.collect() for sample in family.samples]
+        below = [(sample.labels["le"], int(sample.value)) for sample in samples if sample.name.endswith("_bucket")]
+        upto = [sum(count for le, count in below if float(le) == bound) for bound in (*_FIRST_TOKEN, float("inf"))]
+        total = sum(sample.value for sample in samples if sample.name.endswith("_sum"))
+        return _FIRST_TOKEN, tuple(b - a for a, b in pairwise([0, *upto])), total
 
     def announce_model(self, model_name: str, engine: str) -> None:
         """Make a model's series exist before its first request."""

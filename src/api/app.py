@@ -35,11 +35,12 @@ from src.api.ollama import library as ollama_library
 from src.api.ollama import routes as ollama
 from src.api.openai import chat, completions, disclosure, embeddings, rerank, responses
 from src.api.operations import docs as pages
-from src.api.operations import gpu, models, system
+from src.api.operations import events, gpu, logs, models, system
 from src.api.operations.metrics import with_own
 from src.api.service import EXTENSION, Service
 from src.api.state.batches import BatchLoad
 from src.api.state.database import Database
+from src.api.status_feed import StatusFeed
 from src.metrics import Metrics
 from src.settings import Settings, load
 
@@ -65,6 +66,8 @@ _VIEWS = (
     models,
     gpu,
     system,
+    events,
+    logs,
     pages,
     ollama,
     ollama_library,
@@ -92,6 +95,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         PdfContents(settings.chat_pdf_cache_mb << 20, ocr.read_pages),
         Database(settings.state_path),
         batch_load,
+        StatusFeed(backends.status, metrics.first_tokens),
         started=time.time(),
     )
     backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()

@@ -17,6 +17,7 @@ from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight, InFlightRequest
 from src.api.state.batches import BatchLoad
 from src.api.state.database import Database
+from src.api.status_feed import StatusFeed
 from src.api.wire import Wire
 from src.errors import InvalidRequest, UnsupportedMedia
 from src.metrics import Metrics
@@ -46,6 +47,7 @@ class Service:
     pdf_contents: PdfContents
     state: Database
     batch_load: BatchLoad
+    status_feed: StatusFeed
     started: float
 
 

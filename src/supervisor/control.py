@@ -12,6 +12,8 @@ from src.ipc.messages.control import (
     PauseBackground,
     RestartRequest,
     SetIdleTimeout,
+    SettingsRequest,
+    SettingsTable,
     StatusRequest,
     StopRequest,
 )
@@ -28,6 +30,8 @@ class ControlTarget(Protocol):
 
     def status(self) -> SystemStatus: ...
 
+    def settings_table(self) -> SettingsTable: ...
+
     def stop(self) -> None: ...
 
     def restart(self, child: str) -> bool:
@@ -40,6 +44,8 @@ def control_handler(service: ControlTarget) -> Handler:
     def answer(message: AnyMessage) -> AnyMessage:
         if isinstance(message, StatusRequest):
             return service.status()
+        if isinstance(message, SettingsRequest):
+            return service.settings_table()
         try:
             _handle(message, service)
         except ServiceError as error:

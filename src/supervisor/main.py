@@ -22,9 +22,11 @@ import psutil
 from loguru import logger
 
 from src import keys, logs
+from src.effective_settings import effective
 from src.errors import ExitCode
 from src.gpu import memory_plan
 from src.ipc import runtime
+from src.ipc.messages.control import SettingsTable
 from src.ipc.messages.status import SystemStatus
 from src.ipc.server import AddressInUse, Server
 from src.settings import (
@@ -193,6 +195,9 @@ class Supervisor:
             self.models.background_paused,
             self._children.restarts(),
         )
+
+    def settings_table(self) -> SettingsTable:
+        return SettingsTable(effective(self._settings))
 
     def stop(self) -> None:
         self._request_stop(ExitCode.OK)

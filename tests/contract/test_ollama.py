@@ -198,7 +198,14 @@ def test_a_pull_that_fails_says_why(service: Service, monkeypatch: pytest.Monkey
     assert (whole.status_code, whole.json()) == (503, {"error": "no such model"})
 
 
-@pytest.mark.parametrize("name", ["--bits", "-x/y", "name", "a/b/c", "../a", "/etc/x", "a/..", "", "a b/c"])
+def test_a_name_that_nobody_knows_is_the_clients_mistake(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command knows the starters and says what it does not know."""
+    pulls(monkeypatch, "import sys; print('not a hub id'); sys.exit(3)")
+    whole = service.http.post("/api/pull", json={"model": "name", "stream": False})
+    assert (whole.status_code, whole.json()) == (400, {"error": "not a hub id"})
+
+
+@pytest.mark.parametrize("name", ["--bits", "-x/y", "a/b/c", "../a", "/etc/x", "a/..", "", "a b/c"])
 def test_what_is_no_hubs_name_is_not_pulled(name: str, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is started for it."""
     monkeypatch.setattr(library, "COMMAND", ("/nonexistent",))

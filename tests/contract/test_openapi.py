@@ -36,6 +36,8 @@ NOT_CALLED = (
     "/health",
     "/readyz",
     "/v1/system/status",
+    "/v1/system/events",
+    "/v1/system/settings",
 )
 # the supervisor's to answer
 SUPERVISORS = ("/api/gpu/", "/api/pull", "/api/delete", "/v1/models/load", "/v1/models/unload")

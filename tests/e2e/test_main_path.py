@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -147,6 +148,23 @@ def test_what_the_service_says_of_itself(demo: Running) -> None:
     assert 'stoker_engine_up{engine="mlx",model_name="demo"} 1.0' in metrics
     check = subprocess.run(["promtool", "check", "metrics"], input=metrics, capture_output=True, text=True, timeout=30)
     assert (check.returncode, check.stdout, check.stderr) == (0, "", "")
+
+
+def test_what_an_admin_may_look_at(demo: Running) -> None:
+    """The settings in effect, the newest log lines, and the status as it changes."""
+    rows = {row["name"]: row for row in httpx.get(f"{demo.url}/v1/system/settings").json()["settings"]}
+    assert (rows["OCR_WORKERS"]["value"], rows["OCR_WORKERS"]["source"]) == ("2", "environment")
+    assert rows["API_KEYS"]["help"]
+    lines = httpx.get(f"{demo.url}/v1/system/logs", params={"level": "INFO", "limit": 500}).json()["lines"]
+    assert any("ready" in line["message"] for line in lines)
+    with httpx.stream("GET", f"{demo.url}/v1/system/events", timeout=30) as reply:
+        events = [json.loads(line[6:]) for line, _ in zip(_data(reply), range(2), strict=False)]
+    assert events[1]["status"]["uptime_s"] > events[0]["status"]["uptime_s"]
+    assert len(events[0]["first_token"]["counts"]) == len(events[0]["first_token"]["bounds"]) + 1
+
+
+def _data(reply: httpx.Response) -> Iterator[str]:
+    return (line for line in reply.iter_lines() if line.startswith("data: "))
 
 
 def test_web_never_loads_mlx(demo: Running) -> None:

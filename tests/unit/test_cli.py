@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from src import cli
+from src import cli, effective_settings
 from src.commands import check, config
 from src.errors import ExitCode
 from src.settings import ROOT, VERSION, Settings, example
@@ -120,7 +120,7 @@ def test_config_shows_every_setting_with_its_source(
 )
 def test_secrets_are_masked_and_nothing_else(name: str, value: object, shown: str) -> None:
     """By the setting's name, or inside a URL; numbers are no secrets."""
-    assert config.masked(name, value) == shown
+    assert effective_settings.masked(name, value) == shown
 
 
 def test_the_example_is_written(tmp_path: Path) -> None:

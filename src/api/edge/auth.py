@@ -76,6 +76,7 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/v1/models"): "user",
     ("GET", "/v1/models/{name}"): "user",
     ("GET", "/v1/system/status"): "user",
+    ("GET", "/v1/system/events"): "user",
     ("GET", "/version"): "user",
     ("GET", "/api/tags"): "user",
     ("GET", "/api/ps"): "user",
@@ -85,6 +86,8 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/docs"): "user",
     # operation
     ("GET", "/metrics"): "metrics",
+    ("GET", "/v1/system/logs"): "admin",
+    ("GET", "/v1/system/settings"): "admin",
     ("POST", "/api/pull"): "admin",
     ("DELETE", "/api/delete"): "admin",
     ("POST", "/v1/models/load"): "admin",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from src.api.generation.model_lease import ModelLease
 from src.api.generation.resume import LeasePending, Resumable, ResumableStream, TerminalErrors
 from src.api.generation.suspects import Suspects
 from src.catalog import CatalogEntry
+from src.effective_settings import EffectiveSetting
 from src.errors import (
     BackendUnavailable,
     EngineCrashed,
@@ -30,7 +32,15 @@ from src.ipc import client, runtime
 from src.ipc.client import Stream
 from src.ipc.messages.base import Failed
 from src.ipc.messages.chat import DetokenizeRequest, EmbedRequest, GenerateRequest, ScoreRequest, TokenizeRequest
-from src.ipc.messages.control import AcquireModel, MoveModel, PauseBackground, SetIdleTimeout, StatusRequest
+from src.ipc.messages.control import (
+    AcquireModel,
+    MoveModel,
+    PauseBackground,
+    SetIdleTimeout,
+    SettingsRequest,
+    SettingsTable,
+    StatusRequest,
+)
 from src.ipc.messages.ocr import OcrDocument, OcrJobRequest, OcrRequest
 from src.ipc.messages.status import ChildStatus, EngineLoad, KvReading, ModelStatus, PrefixReading, SystemStatus
 from src.metrics import UNKNOWN, ModelReading, PrefixCounts, Readings
@@ -209,6 +219,18 @@ class Backends:
         except client.Unanswered:
             return None
         return answer if isinstance(answer, SystemStatus) else None
+
+    def settings(self) -> tuple[EffectiveSetting, ...]:
+        """What the service runs with.
+
+        Raises:
+            BackendUnavailable: the supervisor does not answer.
+        """
+        with suppress(client.Unanswered):
+            answer = client.ask(runtime.control_socket(self._directory), SettingsRequest(), _STATUS_S)
+            if isinstance(answer, SettingsTable):
+                return answer.settings
+        raise BackendUnavailable("The supervisor does not answer.", retry_after_s=_RETRY_S)
 
     def failure_of(self, child: str) -> BackendUnavailable | None:
         """Why a back end will not come back by itself; None while it may."""

@@ -23,15 +23,15 @@ from src.api.ollama.schemas import NamedModel, OllamaStatus
 from src.api.openai import disclosure, model_cards
 from src.api.service import json_body, json_response, service
 from src.api.wire import PlainError
-from src.errors import BackendUnavailable, InvalidRequest, ServiceError
+from src.errors import BackendUnavailable, ExitCode, InvalidRequest, ServiceError
 from src.ipc.messages.control import MoveModel
 from src.settings import ROOT, child_environment
 
 blueprint = Blueprint("ollama_library", __name__)
 
 COMMAND = (sys.executable, "run.py", "pull")
-# as the hubs name models; never an option of the command
-_ON_A_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+# as the hubs name models, or a starter; never an option of the command
+_ON_A_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _LONGEST_S = 24 * 3600.0
 _SILENCE_S = 10.0
 _END_S = 10.0
@@ -59,7 +59,10 @@ class Pull:
                 continue
             said = _shown(piece) or said
             yield answers.line(OllamaStatus(said))
-        if self._process.wait(_END_S) != 0:
+        code = self._process.wait(_END_S)
+        if code == ExitCode.MODEL:
+            raise InvalidRequest(said, param="model")
+        if code != 0:
             raise BackendUnavailable(said or "run.py pull failed.")
         yield answers.line(OllamaStatus("success"))
 
@@ -91,7 +94,7 @@ def _failed(error: ServiceError) -> bytes:
 def pull() -> Response:
     asked, name = _asked()
     if not _ON_A_HUB.fullmatch(name):
-        raise InvalidRequest("A model is pulled by its name on the hub, OWNER/NAME.", param="model")
+        raise InvalidRequest("A model is pulled by its name on the hub, OWNER/NAME, or by a starter's.", param="model")
     running = Pull(name)
     if asked.stream:
         return answers.as_lines(streaming.respond(running.lines(), _failed, running.close))

@@ -17,7 +17,7 @@ from src.api.files import schemas as schemas_files
 from src.api.ocr import schemas as ocr_schemas
 from src.api.ollama import schemas as schemas_ollama
 from src.api.openai import schemas, schemas_completions, schemas_embeddings, schemas_rerank, schemas_responses
-from src.api.operations import field_classes
+from src.api.operations import field_classes, logs, system
 from src.api.wire import ErrorEnvelope, PlainError, Wire
 from src.settings import VERSION
 
@@ -223,6 +223,9 @@ ROUTES = (
     DocumentedRoute("get", "/livez", "200 while the web process answers."),
     DocumentedRoute("get", "/api/gpu-status", "Device, memory, BLAS, loaded models."),
     DocumentedRoute("get", "/v1/system/status", "Every process: state, restarts, load, memory."),
+    DocumentedRoute("get", "/v1/system/events", "The same once a second, as server-sent events."),
+    DocumentedRoute("get", "/v1/system/logs", "The newest lines of a log file.", logs.LogLines),
+    DocumentedRoute("get", "/v1/system/settings", "The settings in effect and their sources.", system.SettingsOut),
     DocumentedRoute("get", "/version", "The version of this service."),
     DocumentedRoute("get", "/metrics", "For Prometheus."),
     DocumentedRoute("get", "/openapi.json", "This description."),

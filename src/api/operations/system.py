@@ -9,7 +9,9 @@ from flask import Blueprint, Response, request
 from src.api.edge import auth
 from src.api.generation.inflight import DRAIN_RETRY_S
 from src.api.service import json_response, service
+from src.api.status_feed import reduced
 from src.api.wire import Wire
+from src.effective_settings import EffectiveSetting
 from src.gpu import report
 from src.gpu.machine import read_host
 from src.ipc.messages.status import ChildStatus, Health, SystemStatus
@@ -39,23 +41,12 @@ class Unsupervised(Wire, frozen=True):
     reason: str
 
 
-class PartState(Wire, frozen=True):
-    name: str
-    state: str
-
-
-class ReducedStatus(Wire, frozen=True):
-    """What a user is told: which processes and models there are and how they are; no pids, memory, paths or reasons."""
-
-    version: str
-    uptime_s: float
-    children: tuple[PartState, ...]
-    models: tuple[PartState, ...]
-    background_paused: bool
-
-
 class Version(Wire, frozen=True):
     version: str
+
+
+class SettingsOut(Wire, frozen=True):
+    settings: tuple[EffectiveSetting, ...]
 
 
 @blueprint.get("/livez")
@@ -90,18 +81,14 @@ def system_status() -> Response:
     if status is None:
         return json_response(Unsupervised("unavailable", "the supervisor does not answer"), _UNAVAILABLE)
     if not auth.is_admin():
-        return json_response(_reduced(status))
+        return json_response(reduced(status))
     return Response(msgspec.json.encode(status), mimetype="application/json")
 
 
-def _reduced(status: SystemStatus) -> ReducedStatus:
-    return ReducedStatus(
-        status.version,
-        status.uptime_s,
-        tuple(PartState(child.name, child.state) for child in status.children),
-        tuple(PartState(model.name, model.state) for model in status.models),
-        status.background_paused,
-    )
+@blueprint.get("/v1/system/settings")
+def settings() -> Response:
+    """What the supervisor runs with and where each value comes from, secrets masked."""
+    return json_response(SettingsOut(service().backends.settings()))
 
 
 @blueprint.get("/api/gpu-status")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from src.effective_settings import EffectiveSetting
 from src.ipc.messages.base import Message
 
 
@@ -13,6 +14,16 @@ class Ping(Message, frozen=True):
 
 class StatusRequest(Message, frozen=True):
     """Requests `SystemStatus` from the supervisor."""
+
+
+class SettingsRequest(Message, frozen=True):
+    """Requests `SettingsTable` from the supervisor."""
+
+
+class SettingsTable(Message, frozen=True):
+    """The settings that the service runs with."""
+
+    settings: tuple[EffectiveSetting, ...]
 
 
 class RestartRequest(Message, frozen=True):

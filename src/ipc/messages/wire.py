@@ -29,6 +29,8 @@ from src.ipc.messages.control import (
     RestartRequest,
     ServeModel,
     SetIdleTimeout,
+    SettingsRequest,
+    SettingsTable,
     StatusRequest,
     StopRequest,
     TrimRequest,
@@ -65,6 +67,8 @@ AnyMessage = (
     | OcrJobRequest
     | Ping
     | StatusRequest
+    | SettingsRequest
+    | SettingsTable
     | RestartRequest
     | AcquireModel
     | MoveModel

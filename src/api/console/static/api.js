@@ -4,7 +4,6 @@ let askForKey = () => {};
 
 export const onKeyAsked = (handler) => { askForKey = handler; };
 export const setKey = (key) => sessionStorage.setItem(KEY, key);
-export const hasKey = () => sessionStorage.getItem(KEY) !== null;
 
 export class ApiError extends Error {
   constructor(status, message) {
@@ -21,12 +20,15 @@ async function ask(path, options = {}) {
   if (response.status === 401) askForKey(key !== null);
   let message = `${response.status} ${response.statusText}`;
   try {
-    message = (await response.json()).error.message;
+    const { error } = await response.json();
+    message = error.message ?? error; // Ollama's errors are plain texts
   } catch { /* an answer without a reason in it */ }
   throw new ApiError(response.status, message);
 }
 
 export const get = async (path) => (await ask(path)).json();
+export const blob = async (path) => (await ask(path)).blob();
+export const raw = ask;
 
 export async function post(path, body, signal) {
   const form = body instanceof FormData;
@@ -34,19 +36,35 @@ export async function post(path, body, signal) {
   return ask(path, { method: "POST", headers, body: form ? body : JSON.stringify(body), signal });
 }
 
-// Server-sent events of an answer: `event(object)` for each, `silence(text)` for each comment.
-export async function stream(path, body, signal, event, silence) {
-  const reader = (await post(path, body, signal)).body.pipeThrough(new TextDecoderStream()).getReader();
+export async function remove(path, body) {
+  const json = body ? { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) } : {};
+  return ask(path, { method: "DELETE", ...json });
+}
+
+// The lines of an answer as they come; `line(text)` for each.
+export async function lines(response, line) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
     text += value;
-    const lines = text.split("\n");
-    text = lines.pop();
-    for (const line of lines) {
-      if (line.startsWith(":")) silence(line.slice(1).trim());
-      else if (line.startsWith("data: ") && line !== "data: [DONE]") event(JSON.parse(line.slice(6)));
-    }
+    const whole = text.split("\n");
+    text = whole.pop();
+    whole.forEach(line);
   }
 }
+
+// Server-sent events: `event(object, name)` for each, `silence(text)` for each comment.
+export async function events(response, event, silence = () => {}) {
+  let name = "message";
+  await lines(response, (line) => {
+    if (line.startsWith(":")) silence(line.slice(1).trim());
+    else if (line.startsWith("event: ")) name = line.slice(7);
+    else if (line.startsWith("data: ") && line !== "data: [DONE]") event(JSON.parse(line.slice(6)), name);
+    else if (!line) name = "message";
+  });
+}
+
+export const stream = async (path, body, signal, event, silence) => events(await post(path, body, signal), event, silence);
+export const watch = async (path, signal, event) => events(await ask(path, { signal }), event);

@@ -1,12 +1,15 @@
 // The page: which view is shown, the key, the language.
-import { get, hasKey, onKeyAsked, setKey } from "./api.js";
+import { get, onKeyAsked, setKey } from "./api.js";
+import * as background from "./background.js";
 import * as chat from "./chat.js";
 import * as documents from "./documents.js";
+import * as logs from "./logs.js";
 import * as machine from "./machine.js";
 import * as models from "./models.js";
+import * as settings from "./settings.js";
 import { other, switchLanguage, translate, word } from "./words.js";
 
-const VIEWS = { chat, documents, machine, models };
+const VIEWS = { chat, documents, machine, models, background, logs, settings };
 const notice = document.getElementById("notice");
 const form = document.getElementById("key-form");
 const language = document.getElementById("language");
@@ -16,6 +19,13 @@ function say(text, bad = false) {
   notice.textContent = text;
   notice.hidden = !text;
   notice.classList.toggle("bad", bad);
+}
+
+// What only an admin may see is not offered to others.
+async function offer() {
+  const status = await get("/v1/system/status").catch(() => null);
+  const admin = status?.children?.some((child) => "pid" in child) ?? false;
+  for (const button of document.querySelectorAll("nav [data-admin]")) button.hidden = !admin;
 }
 
 async function show(name) {
@@ -29,6 +39,7 @@ async function show(name) {
   history.replaceState(null, "", `#${name}`);
   try {
     await VIEWS[name].enter();
+    await offer();
   } catch (error) {
     if (error.status !== 401) say(error.status ? error.message : word("gone"), true);
   }

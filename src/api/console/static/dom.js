@@ -18,8 +18,10 @@ export function draw(tag, attributes = {}, ...children) {
   return element;
 }
 
-export function save(name, text, type) {
-  const link = make("a", { download: name, href: URL.createObjectURL(new Blob([text], { type })) });
+export const save = (name, text, type) => saveBlob(name, new Blob([text], { type }));
+
+export function saveBlob(name, content) {
+  const link = make("a", { download: name, href: URL.createObjectURL(content) });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }

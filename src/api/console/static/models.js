@@ -1,14 +1,19 @@
-// The models view: where each model stands, and orders to load, offload and unload it.
-import { get, post } from "./api.js";
+// The models view: where each model stands, orders to load, offload, unload and delete it, and one that is fetched.
+import { get, lines, post, remove } from "./api.js";
 import { make } from "./dom.js";
 import { size } from "./machine.js";
 import { word } from "./words.js";
 
 const EVERY_MS = 2000;
-let section, notice, timer = null;
+let table, told, name, button, notice, timer = null, pulling = null;
 
 export function build(root, say) {
-  [section, notice] = [root, say];
+  notice = say;
+  table = make("div");
+  name = make("input", { class: "grow", placeholder: word("pullName"), "aria-label": word("pullName"), required: true });
+  button = make("button", { type: "submit" }, word(pulling ? "cancel" : "pull"));
+  told = make("p", { class: "dim", role: "status" });
+  root.replaceChildren(table, make("form", { class: "row", onsubmit: pull }, name, button), told);
 }
 
 export async function enter() {
@@ -21,12 +26,34 @@ export function leave() {
   timer = null;
 }
 
+// One at a time; it ends when this page is closed, and goes on where it was when asked again.
+async function pull(event) {
+  event.preventDefault();
+  if (pulling) { pulling.abort(); return; }
+  pulling = new AbortController();
+  button.textContent = word("cancel");
+  try {
+    await lines(await post("/api/pull", { model: name.value.trim() }, pulling.signal), (line) => {
+      if (!line.trim()) return;
+      const { status, error } = JSON.parse(line);
+      told.textContent = error ?? status;
+      told.classList.toggle("bad", Boolean(error));
+    });
+  } catch (error) {
+    told.textContent = error.name === "AbortError" ? word("stopped") : error.message;
+  } finally {
+    pulling = null;
+    button.textContent = word("pull");
+    await show();
+  }
+}
+
 async function show() {
   const { data } = await get("/v1/models");
   const head = ["model", "state", "size", "detail"].map((name) => make("th", { scope: "col" }, word(name)));
   const focused = document.activeElement?.dataset?.act;
-  section.replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ...head, make("th"))), make("tbody", {}, ...data.map(row))));
-  if (focused) section.querySelector(`[data-act="${CSS.escape(focused)}"]`)?.focus();
+  table.replaceChildren(make("table", {}, make("thead", {}, make("tr", {}, ...head, make("th"))), make("tbody", {}, ...data.map(row))));
+  if (focused) table.querySelector(`[data-act="${CSS.escape(focused)}"]`)?.focus();
 }
 
 function row(model) {
@@ -35,7 +62,8 @@ function row(model) {
   return make("tr", {},
     make("td", {}, model.id), make("td", {}, model.state ?? "–", progress), make("td", {}, model.size_bytes ? size(model.size_bytes) : "–"),
     make("td", {}, model.detail ?? ""),
-    make("td", {}, make("div", { class: "row" }, order("load", "/v1/models/load"), order("offload", "/api/gpu/offload"), order("unload", "/v1/models/unload"))));
+    make("td", {}, make("div", { class: "row" }, order("load", "/v1/models/load"), order("offload", "/api/gpu/offload"), order("unload", "/v1/models/unload"),
+      make("button", { type: "button", "data-act": `delete ${model.id}`, onclick: () => discard(model.id) }, word("remove")))));
 }
 
 async function send(path, name) {
@@ -44,6 +72,17 @@ async function send(path, name) {
     notice("");
   } catch (error) {
     notice(`${name}: ${error.message}`, true);
+  }
+  await show();
+}
+
+async function discard(id) {
+  if (!confirm(word("sure", { name: id }))) return;
+  try {
+    await remove("/api/delete", { model: id });
+    notice("");
+  } catch (error) {
+    notice(`${id}: ${error.message}`, true);
   }
   await show();
 }

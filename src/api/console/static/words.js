@@ -12,6 +12,11 @@ const WORDS = {
     memory: "Memory", pages: "OCR pages/s", process: "Process", state: "State", restarts: "Restarts", detail: "Detail", uptime: "Uptime",
     pause: "Pause background work", resume: "Resume background work", paused: "Background work is paused.", advice: "Advice", load: "Load",
     unload: "Unload", offload: "Offload", size: "Size", gone: "The service does not answer.", history: "Conversations", remove: "Delete",
+    background: "Background", logs: "Logs", settings: "Settings", cancel: "Cancel", pull: "Fetch", pullName: "A starter, or OWNER/NAME on a hub",
+    sure: "Delete {name} from disk?", batch: "Batch", endpoint: "Endpoint", progress: "Progress", noBatches: "There are no batches.",
+    waits: "It waits", failed: "failed", file: "File", level: "Level", request: "Request id", filter: "Filter", setting: "Setting",
+    value: "Value", source: "Source", help: "Help", changed: "Only what differs from the defaults", turned: "Turned by",
+    firstToken: "First token, half / 95 % of the last minute", gpuUse: "GPU use",
   },
   zh: {
     skip: "跳到内容", views: "视图", chat: "聊天", documents: "文档", machine: "机器", models: "模型", api: "API",
@@ -25,6 +30,11 @@ const WORDS = {
     memory: "内存", pages: "OCR 页/秒", process: "进程", state: "状态", restarts: "重启", detail: "详情", uptime: "运行时间",
     pause: "暂停后台任务", resume: "恢复后台任务", paused: "后台任务已暂停。", advice: "建议", load: "加载",
     unload: "卸载", offload: "移出设备", size: "大小", gone: "服务没有应答。", history: "对话", remove: "删除",
+    background: "后台", logs: "日志", settings: "设置", cancel: "取消", pull: "下载", pullName: "入门模型，或模型库上的 OWNER/NAME",
+    sure: "从磁盘删除 {name}？", batch: "批次", endpoint: "端点", progress: "进度", noBatches: "没有批次。",
+    waits: "正在等待", failed: "失败", file: "文件", level: "级别", request: "请求 id", filter: "筛选", setting: "设置项",
+    value: "值", source: "来源", help: "说明", changed: "只看与默认值不同的", turned: "旋转",
+    firstToken: "首个 token，最近一分钟的一半 / 95 %", gpuUse: "GPU 使用率",
   },
 };
 let language = localStorage.getItem("stoker-language") || (navigator.language.startsWith("zh") ? "zh" : "en");
