@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed$(CUDA:%=-cuda%)
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean
+.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ test-architectures: $(VENV)/.installed-dev ## a tiny random checkpoint of every 
 
 test-clients: $(VENV)/.installed-dev ## other people's clients, each in an environment of its own (minutes)
 	$(BIN)/python -m tests.clients
+
+screenshots: $(VENV)/.installed-dev ## what test-console does, and pictures of the page into docs/pictures
+	$(BIN)/python -m tests.console --pictures
 
 test-agents: $(VENV)/.installed-dev ## the real coding agents against the service (Node 18 and newer; half an hour; AGENTS="codex llm")
 	$(BIN)/python -m tests.agents $(AGENTS)

@@ -1,4 +1,4 @@
-"""`make test-console`: the page in a real Chromium (a system package), on the running service with the demo model.
+"""`make test-console`, `make screenshots`: the page in a real Chromium (a system package), on the running service.
 
 Playwright lives in an environment of its own, `.venv-console`; `drive.py` runs there.
 """
@@ -15,9 +15,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from src.settings import ROOT, child_environment
 from tests.running import service
+from tests.unit.ocr.files import pdf
 
 ENVIRONMENT = ROOT / ".venv-console"
 KEY = "sk-console-0123456789abcdef"
+PICTURES = ("chat.png", "machine.png", "documents.png", "dark-zh.png")
 _LIMIT_S = 300
 
 
@@ -29,8 +31,11 @@ def main() -> int:
     _install()
     folder = Path(tempfile.mkdtemp(prefix="console-"))
     # what is read becomes text on the page, never markup
-    _draw(folder / "page.png", ["Invoice 2026-117", "<img src=x onerror=alert(1)>"])
-    with service(ocr_workers=1, api_keys=f"console:admin:{KEY}", engine_backoff_base=0.1) as running:
+    _draw(folder / "<img src=x onerror=alert(4)>.png", ["Invoice 2026-117", "<img src=x onerror=alert(1)>"])
+    (folder / "thirty.pdf").write_bytes(pdf([f"This is page {number} of a report." for number in range(1, 31)]))
+    with service(
+        ocr_workers=1, api_keys=f"console:admin:{KEY}", engine_backoff_base=0.1, background_idle_seconds=0.5
+    ) as running:
         argv = [
             str(ENVIRONMENT / "bin/python"),
             str(Path(__file__).parent / "drive.py"),
@@ -40,6 +45,9 @@ def main() -> int:
             str(folder),
         ]
         done = subprocess.run(argv, timeout=_LIMIT_S, env=child_environment())
+    if done.returncode == 0 and "--pictures" in sys.argv:
+        for name in PICTURES:
+            shutil.copy(folder / name, ROOT / "docs" / "pictures" / name)
     print(f"pictures of the views are in {folder}")
     return done.returncode
 
@@ -47,7 +55,10 @@ def main() -> int:
 def _install() -> None:
     if not (ENVIRONMENT / "installed").exists():
         subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-        subprocess.run([ENVIRONMENT / "bin" / "pip", "install", "-q", "playwright>=1.50,<2"], check=True)
+        subprocess.run(
+            [ENVIRONMENT / "bin" / "pip", "install", "-q", "playwright>=1.50,<2", "axe-playwright-python>=0.1.4,<0.2"],
+            check=True,
+        )
         (ENVIRONMENT / "installed").touch()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Response
@@ -52,7 +53,8 @@ def _page() -> str:
 
 
 def _route(route: openapi.DocumentedRoute, schemas: dict[str, Any]) -> str:
-    access = f"<small>{escape(openapi.access_text(route))}</small>"
+    named = quote(f"{route.method.upper()} {route.path}")
+    access = f"<small>{escape(openapi.access_text(route))} <a href='/#api/{named}'>Try it</a></small>"
     head = f"<code>{route.method.upper()} {escape(route.path)}</code> {escape(route.summary)} {access}"
     if route.body is None:
         return f"<p>{head}</p>"

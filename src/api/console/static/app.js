@@ -1,5 +1,6 @@
 // The page: which view is shown, the key, the language.
 import { get, onKeyAsked, setKey } from "./api.js";
+import * as api from "./api_view.js";
 import * as background from "./background.js";
 import * as chat from "./chat.js";
 import * as documents from "./documents.js";
@@ -9,7 +10,7 @@ import * as models from "./models.js";
 import * as settings from "./settings.js";
 import { other, switchLanguage, translate, word } from "./words.js";
 
-const VIEWS = { chat, documents, machine, models, background, logs, settings };
+const VIEWS = { chat, documents, machine, models, background, logs, settings, api };
 const notice = document.getElementById("notice");
 const form = document.getElementById("key-form");
 const language = document.getElementById("language");
@@ -28,7 +29,8 @@ async function offer() {
   for (const button of document.querySelectorAll("nav [data-admin]")) button.hidden = !admin;
 }
 
-async function show(name) {
+async function show(place) {
+  const [name, detail] = place.split(/\/(.*)/s); // `api/GET /v1/models`
   VIEWS[current]?.leave?.();
   current = name;
   for (const view of Object.keys(VIEWS)) document.getElementById(view).hidden = view !== name;
@@ -36,9 +38,9 @@ async function show(name) {
     if (button.dataset.view === name) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
   }
-  history.replaceState(null, "", `#${name}`);
+  history.replaceState(null, "", `#${place}`);
   try {
-    await VIEWS[name].enter();
+    await VIEWS[name].enter(detail && decodeURIComponent(detail));
     await offer();
   } catch (error) {
     if (error.status !== 401) say(error.status ? error.message : word("gone"), true);
@@ -74,4 +76,5 @@ language.addEventListener("click", () => {
 for (const button of document.querySelectorAll("nav button")) button.addEventListener("click", () => show(button.dataset.view));
 
 build();
-show(location.hash.slice(1) in VIEWS ? location.hash.slice(1) : "chat");
+const asked = location.hash.slice(1);
+show(asked.split("/")[0] in VIEWS ? asked : "chat");

@@ -16,8 +16,10 @@ export async function enter() {
   await show();
   timer ??= setInterval(() => { if (!document.hidden) show().catch((error) => notice(error.message, true)); }, EVERY_MS);
   leaveStatus ??= follow((status) => {
-    paused = status.background_paused;
+    const first = paused === null;
+    paused = status.background_paused ?? false;
     why = status.background?.reason ?? "";
+    if (first) show().catch((error) => notice(error.message, true));
   });
 }
 

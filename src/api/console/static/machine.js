@@ -80,7 +80,7 @@ function firstTokens(now, bounds) {
 const within = (seconds) => (Number.isFinite(seconds) && seconds !== null ? `≤ ${seconds} s` : "–");
 
 function view(status, firstToken) {
-  const paused = status.background_paused;
+  const paused = status.background_paused ?? false;
   const head = make("div", { class: "row" },
     make("strong", {}, `Stoker ${status.version}`), make("span", { class: "dim" }, `${word("up")} ${duration(status.uptime_s)}`),
     make("button", { type: "button", "data-act": "pause", class: paused ? "main" : "", onclick: () => pause(!paused) }, word(paused ? "resume" : "pause")),

@@ -17,6 +17,7 @@ const WORDS = {
     waits: "It waits", failed: "failed", file: "File", level: "Level", request: "Request id", filter: "Filter", setting: "Setting",
     value: "Value", source: "Source", help: "Help", changed: "Only what differs from the defaults", turned: "Turned by",
     firstToken: "First token, half / 95 % of the last minute", gpuUse: "GPU use",
+    docs: "Reference", route: "Route", path: "Path", body: "Body", try: "Send",
   },
   zh: {
     skip: "跳到内容", views: "视图", chat: "聊天", documents: "文档", machine: "机器", models: "模型", api: "API",
@@ -35,6 +36,7 @@ const WORDS = {
     waits: "正在等待", failed: "失败", file: "文件", level: "级别", request: "请求 id", filter: "筛选", setting: "设置项",
     value: "值", source: "来源", help: "说明", changed: "只看与默认值不同的", turned: "旋转",
     firstToken: "首个 token，最近一分钟的一半 / 95 %", gpuUse: "GPU 使用率",
+    docs: "参考", route: "路由", path: "路径", body: "请求体", try: "发送",
   },
 };
 let language = localStorage.getItem("stoker-language") || (navigator.language.startsWith("zh") ? "zh" : "en");
