@@ -202,7 +202,7 @@ def test_a_name_that_nobody_knows_is_the_clients_mistake(service: Service, monke
     """The command knows the starters and says what it does not know."""
     pulls(monkeypatch, "import sys; print('not a hub id'); sys.exit(3)")
     whole = service.http.post("/api/pull", json={"model": "name", "stream": False})
-    assert (whole.status_code, whole.json()) == (400, {"error": "not a hub id"})
+    assert (whole.status_code, whole.json()) == (400, {"error": "model: not a hub id"})
 
 
 @pytest.mark.parametrize("name", ["--bits", "-x/y", "a/b/c", "../a", "/etc/x", "a/..", "", "a b/c"])

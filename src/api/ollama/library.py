@@ -61,7 +61,7 @@ class Pull:
             yield answers.line(OllamaStatus(said))
         code = self._process.wait(_END_S)
         if code == ExitCode.MODEL:
-            raise InvalidRequest(said, param="model")
+            raise InvalidRequest(said or "no such model", param="model")
         if code != 0:
             raise BackendUnavailable(said or "run.py pull failed.")
         yield answers.line(OllamaStatus("success"))
