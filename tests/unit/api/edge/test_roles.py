@@ -33,7 +33,7 @@ _SCRAPED = {"/metrics"}
 _OPERATED = {
     *("/v1/models/load", "/v1/models/unload", "/api/gpu-status", "/api/gpu/status", "/api/gpu/offload"),
     *("/api/gpu/release", "/api/gpu/timeout", "/api/gpu/pause", "/api/gpu/resume"),
-    *("/api/pull", "/api/delete"),
+    *("/api/pull", "/api/delete", "/v1/system/logs", "/v1/system/settings"),
 }
 
 
