@@ -19,7 +19,7 @@ from rapidocr.ch_ppocr_rec.typings import WordInfo
 from typing_extensions import override
 
 from src.ipc.messages.ocr import OcrWarning
-from src.ocr import layout, scripts, word_boxes
+from src.ocr import layout, scripts, spaces, word_boxes
 from src.ocr.detection import Boxes, Detector, heights, widths
 from src.ocr.reading import Pixels, Polygon, Reading, Recognizer, TextLine
 
@@ -32,6 +32,7 @@ _MAX_TURNED = 12
 _TURNED_LENGTH = 2.2  # times the thickness
 _MANY_DROPPED = 3  # boxes left out, and their share, that a client is told of
 _DROPPED_SHARE = 0.1
+_DASHES = frozenset("一—–-－ー_|丨")
 _UPRIGHT_CROP = 1.5  # RapidOCR turns crops that are so much higher than wide
 
 # the languages of PP-OCRv6's bundled models
@@ -165,7 +166,11 @@ def _line(box: list[list[float]], text: str, score: float, columns: WordInfo, cr
     if math.dist(box[0], box[3]) >= _UPRIGHT_CROP * math.dist(box[0], box[1]):  # it was cropped with its right side up
         along = (*polygon[1:], polygon[0])
     places = [place for word in columns.word_cols for place in word]
-    found = word_boxes.words(text, places, columns.line_txt_len, along, word_boxes.line_ink(crop, text))
+    ink = word_boxes.line_ink(crop, text)
+    if along is not polygon and text.strip() in _DASHES:
+        text = "I"  # a lone one was cropped turned, and looks like a dash
+    text = spaces.corrected(text, places, columns.line_txt_len, ink)
+    found = word_boxes.words(text, places, columns.line_txt_len, along, ink)
     return TextLine(text, round(score, 4), polygon, found)
 
 
