@@ -107,7 +107,8 @@ def test_every_field_is_taken(service: Service, broker: Broker, fields: dict[str
         ({"table_format": "latex"}, "table_format"),
         ({"confidence_scores_granularity": "letter"}, "confidence_scores_granularity"),
         ({"image_limit": -1}, "image_limit"),
-        ({"document": {"type": "file", "file_id": "file-1"}}, "document.type"),
+        ({"document": {"type": "file"}}, "document.file_id"),
+        ({"document": {"type": "document_url", "document_url": "https://elsewhere/a.pdf"}}, "document"),
         ({"document_annotation_format": {"type": "text"}}, "document_annotation_format.type"),
         ({"document_annotation_format": {"type": "json_schema"}}, "document_annotation_format.json_schema"),
         ({"document_annotation_prompt": "alone"}, "document_annotation_prompt"),
@@ -212,3 +213,31 @@ def test_a_job_has_no_annotations(service: Service, broker: Broker) -> None:
     body = {**SENT, "document": {"type": "image_url", "image_url": URL}, "document_annotation_format": FORM}
     answer = service.http.post("/v1/ocr/jobs", json=body)
     check(answer, 400, "unsupported_value", "document_annotation_format")
+
+
+def test_a_file_that_was_left_here_is_read(start_service: StartService) -> None:
+    """By its id or its address, by its owner alone; what is no document is named."""
+    keys = {name: f"{name}-key-{'0' * 24}" for name in ("alice", "bob")}
+    service = start_service(api_keys=",".join(f"{name}:user:{key}" for name, key in keys.items()))
+    alice, bob = ({"Authorization": f"Bearer {key}"} for key in keys.values())
+
+    def left(data: bytes) -> str:
+        form = {"purpose": "ocr"}
+        made = service.http.post("/v1/files", files={"file": ("a.pdf", data)}, data=form, headers=alice).json()
+        assert (made["sample_type"], made["source"]) == ("ocr_input", "upload")
+        return str(made["id"])
+
+    with broker_of(service, broker := Broker()):
+        name, other = left(b"%PDF-1.7\n"), left(b"plain text")
+        url = service.http.get(f"/v1/files/{name}/url", headers=alice).json()["url"]
+        for document in ({"type": "file", "file_id": name}, {"type": "document_url", "document_url": url}):
+            answer = ask(service, headers=alice, document=document)
+            assert answer.json()["pages"][0]["text"] == RESULT.text
+            check(ask(service, headers=bob, document=document), 404, "not_found", "file_id")
+        assert [question.data for question in broker.asked if isinstance(question, OcrDocument)] == [b"%PDF-1.7\n"] * 2
+        check(
+            ask(service, headers=alice, document={"type": "file", "file_id": other}),
+            400,
+            "invalid_document",
+            "document.file_id",
+        )

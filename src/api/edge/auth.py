@@ -67,6 +67,7 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/v1/files"): "user",
     ("GET", "/v1/files/{file_id}"): "user",
     ("GET", "/v1/files/{file_id}/content"): "user",
+    ("GET", "/v1/files/{file_id}/url"): "user",
     ("DELETE", "/v1/files/{file_id}"): "user",
     ("POST", "/v1/batches"): "user",
     ("GET", "/v1/batches"): "user",

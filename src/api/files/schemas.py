@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from src.api.state.files import StoredFile
 from src.api.wire import Wire
 
@@ -16,6 +18,9 @@ class FileOut(Wire, frozen=True):
     object: str = "file"
     status: str = "processed"
     status_details: str | None = None
+    # Mistral's client wants these two
+    sample_type: str | None = None
+    source: str | None = None
 
 
 class FileList(Wire, frozen=True):
@@ -26,6 +31,10 @@ class FileList(Wire, frozen=True):
     object: str = "list"
 
 
+class FileUrl(Wire, frozen=True):
+    url: str
+
+
 class FileDeleted(Wire, frozen=True):
     id: str
     object: str = "file"
@@ -33,4 +42,5 @@ class FileDeleted(Wire, frozen=True):
 
 
 def file_out(file: StoredFile) -> FileOut:
-    return FileOut(file.id, file.bytes, file.created, file.name, file.purpose, file.expires)
+    shown = FileOut(file.id, file.bytes, file.created, file.name, file.purpose, file.expires)
+    return shown if file.purpose != "ocr" else msgspec.structs.replace(shown, sample_type="ocr_input", source="upload")

@@ -7,24 +7,23 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from typing import BinaryIO, get_args
+from typing import get_args
 
-import gevent
 from flask import Blueprint, Response, request
 
 from src.api.edge import auth
-from src.api.files.schemas import FileDeleted, FileList, file_out
+from src.api.files.schemas import FileDeleted, FileList, FileUrl, file_out
+from src.api.files.stored import find, pieces
 from src.api.files.upload import FileUpload, Receiver
 from src.api.service import json_response, service
 from src.api.state import files
 from src.api.state.database import Database
 from src.api.state.files import FileBounds, Order, StoredFile
-from src.errors import InvalidRequest, NotFound
+from src.errors import InvalidRequest
 from src.settings import Settings
 
 blueprint = Blueprint("files", __name__)
 
-_CHUNK = 64 << 10
 _ROWS = 64
 _MOST = 10_000
 
@@ -88,12 +87,7 @@ def paging(most: int, default: int | None = None) -> tuple[str | None, int, Orde
 
 @blueprint.get("/v1/files/<file_id>")
 def show(file_id: str) -> Response:
-    return json_response(file_out(_find(file_id)))
-
-
-def _find(file_id: str) -> StoredFile:
-    owner = auth.visible_owner()
-    return service().state.run(lambda db: files.get(db, owner, file_id))
+    return json_response(file_out(find(file_id)))
 
 
 @blueprint.delete("/v1/files/<file_id>")
@@ -109,31 +103,22 @@ def delete(file_id: str) -> Response:
     return json_response(FileDeleted(file_id))
 
 
+@blueprint.get("/v1/files/<file_id>/url")
+def address(file_id: str) -> Response:
+    """Mistral's signed URL: here it needs the key, as the content does. OCR reads it without fetching anything."""
+    return json_response(FileUrl(f"{request.host_url}v1/files/{find(file_id).id}/content"))
+
+
 @blueprint.get("/v1/files/<file_id>/content")
 def content(file_id: str) -> Response:
-    file, state = _find(file_id), service().state
-    body = _blob(state, file) if file.batch is None else _outcomes(state, file)
+    file, state = find(file_id), service().state
+    body = pieces(state, file) if file.batch is None else _outcomes(state, file)
     response = Response(body, mimetype="application/octet-stream")
     response.headers["Content-Disposition"] = "attachment"
     response.headers["X-Content-Type-Options"] = "nosniff"
     if file.batch is None:
         response.content_length = file.bytes
     return response
-
-
-def _blob(state: Database, file: StoredFile) -> Iterator[bytes]:
-    try:
-        blob = state.blob(file.id).open("rb")
-    except FileNotFoundError:
-        raise NotFound(f"The content of {file.id} is gone.", param="file_id") from None
-    return _pieces(blob)
-
-
-def _pieces(blob: BinaryIO) -> Iterator[bytes]:
-    with blob:
-        while piece := blob.read(_CHUNK):
-            yield piece
-            gevent.sleep(0)
 
 
 def _outcomes(state: Database, file: StoredFile) -> Iterator[bytes]:

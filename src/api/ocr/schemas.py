@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from src.documents import pages
 from src.documents.pages import Ranges
-from src.errors import InvalidRequest, UnsupportedValue
+from src.errors import InvalidRequest
 from src.ipc.messages.base import Priority
 from src.ipc.messages.ocr import OcrOptions
 
@@ -121,7 +121,7 @@ class _Url(BaseModel):
 
 
 class OcrSource(BaseModel):
-    """Mistral's `document`: a chunk that holds a data URL; also bare base64."""
+    """Mistral's `document`: a chunk that holds a data URL, or names a file that is kept here; also bare base64."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
@@ -129,6 +129,14 @@ class OcrSource(BaseModel):
     document_url: str | None = None
     image_url: str | _Url | None = None
     base64: str | None = None
+    file_id: str | None = Field(None, max_length=128)
+
+    @property
+    def file(self) -> str | None:
+        """The id of a file that is kept here, if that is the document."""
+        if self.type == "file" and self.file_id is None:
+            raise InvalidRequest("Missing required parameter: 'document.file_id'.", param="document.file_id")
+        return self.file_id if self.type in ("file", None) else None
 
     def text(self) -> str:
         """The data, under the field that `type` names."""
@@ -138,9 +146,6 @@ class OcrSource(BaseModel):
             "base64": self.base64,
         }
         kind: str = self.type or next((name for name, value in values.items() if value is not None), "document_url")
-        if kind == "file":
-            text = "Files are not stored here: send the document as a data: URL in 'document_url' or 'image_url'."
-            raise UnsupportedValue(text, param="document.type")
         if (value := values[kind]) is None:
             raise InvalidRequest(f"Missing required parameter: 'document.{kind}'.", param=f"document.{kind}")
         return value.url if isinstance(value, _Url) else value

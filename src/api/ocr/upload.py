@@ -13,9 +13,10 @@ from flask import request
 from werkzeug.datastructures import FileStorage
 
 from src.api.edge import auth
+from src.api.files import stored
 from src.api.ocr.schemas import ANNOTATIONS, OcrFields, OcrJsonRequest
 from src.api.openai import disclosure
-from src.api.service import json_body, request_id
+from src.api.service import json_body, request_id, service
 from src.documents import kinds, pages
 from src.errors import InvalidDocument, InvalidImage, InvalidRequest, UnsupportedMedia
 from src.ipc.messages.base import Priority
@@ -23,6 +24,7 @@ from src.ipc.messages.ocr import OcrDocument, OcrRequest, Presence
 
 _URL = re.compile(r"\s*(?!data:)[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _HEAD = 64
+_LONGEST_URL = 1024
 _MISTRAL_CLIENT = "mistral-client"
 
 
@@ -77,15 +79,31 @@ def receive() -> Upload:
 
 def _from_json() -> Upload:
     body = _with_pages(OcrJsonRequest.model_validate(json_body()))
+    if body.document is not None and body.document.file is not None:
+        return _from_file(body, body.document.file, "document.file_id")
     text, param = body.text()
     if _URL.match(text[:_HEAD]):
-        raise InvalidRequest("Only data: URLs and base64 are read; nothing is fetched.", param=param)
+        file = stored.id_in_url(text[:_LONGEST_URL])
+        if file is not None:
+            return _from_file(body, file, param)
+        raise InvalidRequest(
+            "Only data: URLs, base64 and files kept under /v1/files are read; nothing is fetched.", param=param
+        )
     data = text.encode("ascii", "replace")
     kind = kinds.kind(kinds.base64_head(data))
     if kind is None:
         text = f"{param} must hold the base64 text or data URL of a {kinds.FORMATS} file."
         raise InvalidImage(text, param=param) if param == "image" else InvalidDocument(text, param=param)
     return Upload(data, base64=True, kind=kind, fields=body)
+
+
+def _from_file(body: OcrJsonRequest, file_id: str, param: str) -> Upload:
+    """One that the caller left under /v1/files."""
+    data = stored.whole(file_id, service().settings.max_body_mb, param)
+    kind = kinds.kind(data[: kinds.HEAD_BYTES])
+    if kind is None:
+        raise InvalidDocument(f"{file_id} is not a {kinds.FORMATS} file.", param=param)
+    return Upload(data, base64=False, kind=kind, fields=body)
 
 
 def _with_pages(body: OcrJsonRequest) -> OcrJsonRequest:

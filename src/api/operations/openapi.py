@@ -168,6 +168,7 @@ ROUTES = (
     DocumentedRoute("get", "/v1/files", "The files that are kept, by page.", schemas_files.FileList),
     DocumentedRoute("get", "/v1/files/{file_id}", "What is known of a file.", schemas_files.FileOut),
     DocumentedRoute("get", "/v1/files/{file_id}/content", "A file's content."),
+    DocumentedRoute("get", "/v1/files/{file_id}/url", "A file's address, for OCR.", schemas_files.FileUrl),
     DocumentedRoute("delete", "/v1/files/{file_id}", "Delete a file.", schemas_files.FileDeleted),
     DocumentedRoute(
         "post",
