@@ -18,6 +18,8 @@ from src.ipc.messages.ocr import OcrLine, OcrPage, OcrResult
 from src.ocr.guard import Guard
 
 _DEEPEST = 64  # levels of the tree of pages
+_INVISIBLE = 3  # PDF's text rendering mode
+_SHOWS = ("Tj", "TJ", "'", '"')
 
 Rectangle = tuple[float, float, float, float]  # left, bottom, width, height
 
@@ -48,7 +50,25 @@ def _add_text(document: pikepdf.Pdf, pages: Sequence[OcrPage]) -> None:
         lines = _lines(page.outcome) if isinstance(page.outcome, OcrResult) else []
         if lines and isinstance(page.outcome, OcrResult):
             font = font or _font(document)
+            if page.outcome.source == "ocr":
+                _drop_hidden_text(document, document.pages[page.number])
             _write_lines(document.pages[page.number], page.outcome, lines, font)
+
+
+def _drop_hidden_text(document: pikepdf.Pdf, page: pikepdf.Page) -> None:
+    """Without the invisible layer of another OCR, which was not believed: it would be found beside the right text."""
+    kept, modes = list[Any](), [0]
+    for instruction in pikepdf.parse_content_stream(page):
+        name = str(instruction.operator)
+        if name == "q":
+            modes.append(modes[-1])
+        elif name == "Q" and len(modes) > 1:
+            modes.pop()
+        elif name == "Tr":
+            modes[-1] = int(instruction.operands[0])
+        if modes[-1] != _INVISIBLE or name not in _SHOWS:
+            kept.append(instruction)
+    page.obj["/Contents"] = document.make_stream(pikepdf.unparse_content_stream(kept))
 
 
 def _lines(page: OcrResult) -> list[OcrLine]:

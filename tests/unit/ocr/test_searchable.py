@@ -175,3 +175,17 @@ def test_a_pdf_that_qpdf_cannot_read_is_the_documents_fault(data: bytes) -> None
     """No error of a library gets out."""
     with pytest.raises(InvalidDocument, match="too damaged"):
         searchable.write(data, "", [read(0, (800, 600))], unguarded)
+
+
+def test_a_rejected_layer_goes_and_visible_text_stays() -> None:
+    """Another program's invisible text is not found beside what was read; what shows is not touched."""
+    drawn = b"q BT /F 14 Tf 60 700 Td (Shown) Tj 3 Tr 0 -20 Td (gqebftr) Tj ET Q BT /F 14 Tf 60 600 Td (Too) Tj ET"
+    data = files.pdf(["x"])
+    with pikepdf.open(io.BytesIO(data)) as document:
+        document.pages[0].obj["/Contents"] = document.make_stream(drawn)
+        document.save(out := io.BytesIO())
+    sources: tuple[tuple[TextSource, bool], ...] = (("ocr", False), ("text_layer", True))
+    for source, kept in sources:
+        made = write(out.getvalue(), read(0, (1190, 1684), source))
+        text = pypdfium2.PdfDocument(made)[0].get_textpage().get_text_range()
+        assert ("Shown" in text, "Too" in text, "gqebftr" in text, "North" in text) == (True, True, kept, not kept)
