@@ -10,6 +10,7 @@ import httpx
 from PIL import Image, ImageDraw
 
 from tests.bench import ocr_layouts
+from tests.bench.ocr_layers import bad_layers, good_layers
 from tests.bench.ocr_pages import A4, Page, font
 from tests.bench.ocr_sheets import Sheet, kendall_tau, order_in
 
@@ -34,6 +35,11 @@ def report(url: str) -> None:
     for name, made in ways.items():
         good = sum(in_order(sheet, read(made(sheet))) for sheet in sheets)
         sys.stdout.write(f"Layouts in order {name} (Kendall tau ≥ 0.98): {good} of {len(sheets)}\n")
+    for name, layers, source in (("Good", good_layers(), "text_layer"), ("Bad", bad_layers(), "ocr")):
+        right = sum(_source(url, data) == source for _, data in layers)
+        sys.stdout.write(
+            f"{name} text layers {'believed' if name == 'Good' else 'refused'}: {right} of {len(layers)}\n"
+        )
     words = lone_words()
     sys.stdout.write(f"Lone words: {sum(read(page.png()) == page.text for page in words)} of {len(words)}\n")
     table, receipt = dense_table(), long_receipt()
@@ -41,6 +47,11 @@ def report(url: str) -> None:
     lines = read(receipt.png()).split("\n")
     right = sum(line in lines for line in receipt.text.split("\n"))
     sys.stdout.write(f"Lines of a receipt of 576 × 6400 pixels: {right} of 150\n")
+
+
+def _source(url: str, data: bytes) -> str:
+    answer = httpx.post(f"{url}/v1/ocr", files={"file": data}, timeout=300).json()
+    return str(answer["pages"][0]["source"])
 
 
 def in_order(sheet: Sheet, text: str) -> bool:

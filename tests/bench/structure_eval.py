@@ -19,15 +19,16 @@ _TYPES: dict[str, BlockType] = {"title": "heading", "table": "table", "header": 
 
 def report(url: str, cpu_s: Callable[[], float], out: TextIO) -> None:
     """Both as text layers and as scans, noisy and a little skewed; wanted of cells, headings, heads and feet: 95 %."""
-    titles = ("Pages", "Cells in place", "with spans, F1", "Headings", "Heads and feet", "Extra", "CPU-s")
+    titles = ("Pages", "Cells in place", "with spans, F1", "TEDS", "Headings", "Heads and feet", "Extra", "CPU-s")
     out.write(f"\n| {' | '.join(titles)} |\n")
-    out.write("|---|---|---|---|---|---|---|\n")
+    out.write("|---|---|---|---|---|---|---|---|\n")
     for name, scanned in (("text layers", False), ("scans", True)):
         found, before = Found(), cpu_s()
         for at, page in enumerate(structure_pages.pages(_PAGES)):
             found.add(structure_measures.measure(page, _blocks(url, page, at, scanned=scanned)))
         spent = (cpu_s() - before) / _PAGES
-        shares = (found.cells / found.all_cells, found.cell_f1, found.headings / found.all_headings)
+        alike = found.alike / found.tables
+        shares = (found.cells / found.all_cells, found.cell_f1, alike, found.headings / found.all_headings)
         shown = " | ".join(f"{100 * share:.1f} %" for share in (*shares, found.running / found.all_running))
         out.write(f"| {_PAGES} {name} | {shown} | {found.extra} | {spent:.2f} |\n")
         out.flush()

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from src.ipc.messages.blocks import OcrBlock, OcrCell
 from tests.bench.structure_pages import DrawnCell, StructurePage
+from tests.bench.table_similarity import similarity
 
 
 @dataclass
 class Found:
-    """Numbers found and wanted; `extra`: headings, or lines in heads and feet, that are none."""
+    """Numbers found and wanted; `extra`: headings, or lines in heads and feet, that are none; `alike`: sum of TEDS."""
 
     cells: int = 0
     all_cells: int = 0
@@ -24,6 +25,8 @@ class Found:
     running: int = 0
     all_running: int = 0
     extra: int = 0
+    tables: int = 0
+    alike: float = 0.0
 
     def add(self, other: Found) -> None:
         for name, value in vars(other).items():
@@ -52,9 +55,9 @@ def measure(page: StructurePage, blocks: Sequence[OcrBlock]) -> Found:
     return found
 
 
-def _table(wanted: Iterable[DrawnCell], got: Sequence[OcrCell]) -> Found:
+def _table(wanted: Sequence[DrawnCell], got: Sequence[OcrCell]) -> Found:
     places = {(cell.row, cell.column): cell for cell in got}
-    found = Found(got_cells=len(got))
+    found = Found(got_cells=len(got), tables=1, alike=similarity(wanted, got))
     for cell in wanted:
         found.all_cells += 1
         here = places.get((cell.row, cell.column))
