@@ -276,7 +276,7 @@ def _embedded(text: str, font: bytes, size: float) -> bytes:
     for row, line in enumerate(text.split("\n")):
         shown = raw.FPDFPageObj_CreateTextObj(document, loaded, size)
         units = (line + "\0").encode("utf-16-le")
-        raw.FPDFText_SetText(shown, ctypes.cast(units, ctypes.POINTER(ctypes.c_ushort)))
+        raw.FPDFText_SetText(shown, (ctypes.c_ushort * (len(units) // 2)).from_buffer_copy(units))
         raw.FPDFPageObj_Transform(shown, 1, 0, 0, 1, _LEFT, _TOP - 1.5 * size * row)
         raw.FPDFPage_InsertObject(page, shown)
     page.gen_content()
