@@ -357,7 +357,7 @@ class ModelSettings(BaseModel):
 class OcrSettings(BaseModel):
     """OCR: a broker and its pool."""
 
-    ocr_engine: Literal["auto", "rapidocr", "mlx_vlm", "tesseract", "fake"] = Field(
+    ocr_engine: Literal["auto", "rapidocr", "mlx_vlm", "tesseract", "vision", "fake"] = Field(
         "auto", description="Recognizer; auto is mlx_vlm on a GPU with OCR_MODEL set, else rapidocr."
     )
     ocr_model: str = Field(

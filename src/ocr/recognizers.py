@@ -37,6 +37,10 @@ def load(settings: Settings) -> Recognizer:
         from src.ocr.tesseract import TesseractRecognizer
 
         return TesseractRecognizer(settings.ocr_language, settings.ocr_page_timeout)
+    if engine == "vision":
+        from src.ocr.apple_vision import VisionRecognizer
+
+        return VisionRecognizer()
     return _embedded()
 
 
