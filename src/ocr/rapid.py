@@ -169,7 +169,7 @@ def _line(box: list[list[float]], text: str, score: float, columns: WordInfo, cr
     ink = word_boxes.line_ink(crop, text)
     if along is not polygon and text.strip() in _DASHES:
         text = "I"  # a lone one was cropped turned, and looks like a dash
-    text = spaces.corrected(text, places, columns.line_txt_len, ink)
+    text = spaces.corrected(text, places, columns.line_txt_len, ink, crop.shape[0] / crop.shape[1])
     found = word_boxes.words(text, places, columns.line_txt_len, along, ink)
     return TextLine(text, round(score, 4), polygon, found)
 

@@ -93,8 +93,10 @@ def _write_lines(page: pikepdf.Page, result: OcrResult, lines: list[OcrLine], fo
     drawn = invisible_text.drawn(lines, scale, down, invisible_text.FONT_NAME)
     matrix = " ".join(f"{value:.4f}" for value in _upright(turned, (left, bottom, width, height)))
     _add_font(page, font)
-    page.contents_add(b"q\n", prepend=True)
-    page.contents_add(b"\nQ\nq " + matrix.encode("ascii") + b" cm\n" + drawn + b"Q\n")
+    # text that is shown, but means something else (a font with a wrong table), is said to be empty: it is not found
+    silent = (b"/Span << /ActualText <FEFF> >> BDC\n", b"\nEMC") if result.source == "ocr" else (b"", b"")
+    page.contents_add(b"q\n" + silent[0], prepend=True)
+    page.contents_add(silent[1] + b"\nQ\nq " + matrix.encode("ascii") + b" cm\n" + drawn + b"Q\n")
 
 
 def _visible(page: pikepdf.Page) -> Rectangle:

@@ -12,11 +12,13 @@ from statistics import median
 
 from src.ocr.word_boxes import LineInk
 
-_FEWEST = 2  # spaces in a line that tell how wide one is
+_FEWEST = 2  # spaces in a line that tell how wide one is; with fewer it is
+_USUAL = 0.4  # heights of its ink
 _AS_WIDE = 0.85  # times the usual one: a space
 _WIDER = 1.5  # times any blank between letters
 _STEP = 1.4  # times the usual step between characters
 _NARROW = 0.3  # times the usual space: none
+_SHORTEST = 4  # characters
 _THIN = frozenset(".,:;'!|1ijlIt()[]/\\\"-")  # with blanks of their own beside them
 
 
@@ -31,11 +33,14 @@ class _Pair:
     blank: float
 
 
-def corrected(text: str, columns: Sequence[int], width: float, ink: LineInk) -> str:
-    """The text with spaces where the picture has them. `columns`: of each character but white space."""
+def corrected(text: str, columns: Sequence[int], width: float, ink: LineInk, aspect: float) -> str:
+    """The text with spaces where the picture has them.
+
+    `columns`: of each character but white space; `aspect`: the picture's height by its width.
+    """
     words = text.split()
     symbols = "".join(words)
-    if len(symbols) != len(columns) or len(words) <= _FEWEST or width <= 0:
+    if len(symbols) != len(columns) or len(symbols) < _SHORTEST or width <= 0:
         return text
     ends = {len("".join(words[:count])) for count in range(1, len(words))}
     pairs = [
@@ -43,14 +48,16 @@ def corrected(text: str, columns: Sequence[int], width: float, ink: LineInk) -> 
         for at in range(1, len(symbols))
     ]
     return symbols[0] + "".join(
-        (" " if spaced else "") + pair.after for pair, spaced in zip(pairs, _spaced(pairs), strict=True)
+        (" " if spaced else "") + pair.after
+        for pair, spaced in zip(pairs, _spaced(pairs, _USUAL * aspect * (ink.rows[1] - ink.rows[0])), strict=True)
     )
 
 
-def _spaced(pairs: Sequence[_Pair]) -> list[bool]:
-    usual = median(pair.blank for pair in pairs if pair.spaced)
-    within = [pair for pair in pairs if not pair.spaced]
-    if not usual or not within:
+def _spaced(pairs: Sequence[_Pair], assumed: float) -> list[bool]:
+    """Of each pair, whether there is a space. `assumed`: how wide one is, where the line does not tell."""
+    known, within = [pair.blank for pair in pairs if pair.spaced], [pair for pair in pairs if not pair.spaced]
+    usual = median(known) if len(known) >= _FEWEST else assumed
+    if not usual or len(within) < _FEWEST:
         return [pair.spaced for pair in pairs]
     widest, step = sorted(pair.blank for pair in within)[-2:][0], median(pair.step for pair in within)
     return [

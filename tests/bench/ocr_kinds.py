@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import httpx
 from PIL import Image, ImageDraw
 
-from tests.bench import ocr_layouts
+from tests.bench import ocr_invoices, ocr_layouts
 from tests.bench.ocr_layers import bad_layers, good_layers
 from tests.bench.ocr_pages import A4, Page, font
 from tests.bench.ocr_sheets import Sheet, kendall_tau, order_in
@@ -40,6 +40,8 @@ def report(url: str) -> None:
         sys.stdout.write(
             f"{name} text layers {'believed' if name == 'Good' else 'refused'}: {right} of {len(layers)}\n"
         )
+    counts = [ocr_invoices.fields_right(one, read(one.page.png())) for one in ocr_invoices.invoices()]
+    sys.stdout.write(f"Fields of 20 invoices: {sum(a for a, _ in counts)} of {sum(b for _, b in counts)}\n")
     words = lone_words()
     sys.stdout.write(f"Lone words: {sum(read(page.png()) == page.text for page in words)} of {len(words)}\n")
     table, receipt = dense_table(), long_receipt()

@@ -20,7 +20,7 @@ def line(text: str, blanks: dict[int, float], read: str) -> str:
     moved = [
         (column - 0.5 - (right - left), column - 0.5) for (left, right), column in zip(found, columns, strict=True)
     ]
-    return spaces.corrected(read, columns, width, LineInk(tuple((a / width, b / width) for a, b in moved)))
+    return spaces.corrected(read, columns, width, LineInk(tuple((a / width, b / width) for a, b in moved)), 4 / width)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,8 @@ def line(text: str, blanks: dict[int, float], read: str) -> str:
         ("use berths 12 to 47 free", {3: 2, 9: 2, 11: 2, 13: 2, 15: 2}, "use berths 12 to 47 free"),
         ("eig ht in the morning", {5: 2, 7: 2, 10: 2, 3: 0.1}, "eight in the morning"),
         ("a price of 3.14 or so", {1: 2, 6: 2, 8: 2, 10: 2, 12: 2, 14: 2}, "a price of 3.14 or so"),
-        ("berths12 to", {6: 2, 8: 2}, "berths12 to"),  # too few spaces to tell how wide one is
+        ("Customerno. K89", {8: 2, 11: 30}, "Customer no. K89"),  # one space, between cells
+        ("berths12 to", {6: 0.9, 8: 2}, "berths12 to"),  # narrower than spaces are
         ("港务 委员会 于 星期二", {2: 0.1, 5: 2, 6: 2}, "港务 委员会 于 星期二"),
     ],
 )
