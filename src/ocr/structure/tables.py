@@ -18,6 +18,7 @@ _LEAST_ROWS = 3  # of an unruled table
 _PROSE = 11.0  # widths of a line's height: a column of text
 _FULLEST = 0.7  # of the usual number of columns: lines in which gaps are looked for
 _WIDER = 1.08  # times the model's area: it missed a column
+_WIDEST = 2.0
 _JUST_BELOW = 1.4  # heights of a line
 _NUMBERS = 0.2  # of the words: a table, though its columns were read one after the other
 _ROW_APART = 3.2  # usual row distances: farther rows are not of one table
@@ -60,10 +61,22 @@ def _wider(area: Area, words: Sequence[Word], areas: Sequence[Area], height: flo
     for run in _runs(rows(words), height):
         whole = around(word for line in run for word in line)
         alone = sum(whole.shared(other) > 0.5 for other in areas) == 1
-        wider = _WIDER * area.width < whole.width < 1.5 * area.width and whole.height < 1.2 * area.height
-        if alone and wider and whole.shared(area) > 0.8 and _is_numeric(run):
+        wider = _WIDER * area.width < whole.width < _WIDEST * area.width and whole.height < 1.2 * area.height
+        if (
+            alone
+            and wider
+            and whole.shared(area) > 0.7
+            and _is_numeric(run)
+            and not _is_beside_prose(area, run, height)
+        ):
             return [word for line in run for word in line]
     return []
+
+
+def _is_beside_prose(area: Area, run: Sequence[Sequence[Word]], height: float) -> bool:
+    """Whether what lies beside the area is as wide as text, and no column."""
+    groups = [around(group) for line in run for group in columns.segments(line)]
+    return any(one.width > _PROSE * height and (one.center < area.left or one.center > area.right) for one in groups)
 
 
 def _is_numeric(run: Sequence[Sequence[Word]]) -> bool:
