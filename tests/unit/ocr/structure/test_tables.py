@@ -10,7 +10,7 @@ from src.ipc.messages.blocks import OcrCell
 from src.ocr.structure import tables
 from src.ocr.structure.rulings import Ruling, Rulings
 from src.ocr.structure.tables import Table
-from src.ocr.structure.words import Word, rows
+from src.ocr.structure.words import Area, Word, rows
 
 HEIGHT, STEP, WIDTH = 20.0, 40.0, 120.0
 NONE = Rulings((), ())
@@ -121,3 +121,23 @@ def test_a_page_of_hatching_takes_no_time() -> None:
     began = time.process_time()
     tables.find(found, rows(found), hatching)
     assert time.process_time() - began < 8
+
+
+@pytest.mark.parametrize("missed", [1, 2])
+def test_columns_that_the_model_missed_are_found(missed: int) -> None:
+    """Its area begins at a later column; the rows go on to the left of it."""
+    rest = ([f"Rope {at}", str(at), "7.50", f"{at}.25", "20 %"] for at in range(2, 9))
+    texts = [["Item", "Number", "Price", "Sum", "Tax"], *rest]
+    found = words(texts)
+    area = Area(90 + WIDTH * missed, 90, 150 + WIDTH * 4, 130 + STEP * 7)
+    (table,) = tables.find(found, rows(found), NONE, [area])
+    assert shown(table) == texts
+
+
+def test_text_beside_a_table_is_no_column_of_it() -> None:
+    """Lines of another column, level with its rows."""
+    cells = [[str(at), f"{at}.50", f"{at}.25"] for at in range(2, 10)]
+    text = [Word(100 - 3 * WIDTH, w.top, 60, w.bottom, "harbour" * 6) for w in words([[row[0]] for row in cells])]
+    found = words(cells) + text
+    (table, *_) = tables.find(found, rows(found), NONE, [Area(90, 90, 100 + WIDTH * 3, 110 + STEP * 8)])
+    assert shown(table) == cells
