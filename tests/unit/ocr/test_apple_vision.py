@@ -32,7 +32,7 @@ def test_lines_are_in_order_with_boxes_in_pixels() -> None:
     reading = VisionRecognizer(recognize).read(page, "zh")
     assert reading.text == "GitHub\nlet's build from here"
     assert [line.confidence for line in reading.lines] == [1.0, 0.5]
-    assert reading.lines[0].polygon == ((20, 10), (60, 10), (60, 20), (20, 20))
+    assert list(reading.lines[0].polygon) == [(20, 10), (60, 10), (60, 20), (20, 20)]
     assert asked == [(200, 100), (3, 2, 1), ["zh-Hans"]]
 
 
