@@ -266,7 +266,7 @@ class EngineSettings(BaseModel):
     cpu_kernels: Literal["auto", "fp32", "int8", "mlx"] = Field(
         "auto",
         description="Kernels for quantised weights on a Linux CPU: BLAS after conversion to fp32, onnxruntime's int8, "
-        "or MLX's own; auto does as CPU_DEQUANTIZE says.",
+        "or MLX's own; auto is fp32, and int8 where memory does not allow that.",
     )
     blas_library: Path | None = Field(None, description="BLAS to load before MLX on a Linux CPU; empty finds one.")
     request_timeout: float = Field(300.0, gt=0, le=86400, description="Seconds any response may take at most.")

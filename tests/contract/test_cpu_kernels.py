@@ -118,6 +118,21 @@ def test_greedy_text_is_that_of_a_resumed_request_and_of_one_in_company(plain: P
 
 
 @pytest.mark.parametrize(
+    ("share", "dequantize", "packed"), [(0.5, "auto", False), (0, "auto", True), (0, "never", False)]
+)
+def test_auto_is_int8_where_fp32_has_no_room(
+    share: float, dequantize: str, packed: bool, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.engine.mlx import weights
+    from src.engine.progress import LoadMeter
+
+    monkeypatch.setattr(weights, "_MEMORY_SHARE", share)
+    model = Path(quantised(plain, tmp_path / "model", form(4, 32)))
+    module, _ = weights.read_model(model, weights.CpuPolicy(dequantize, "auto"), LoadMeter())
+    assert weights.has_int8_kernels(module) is packed
+
+
+@pytest.mark.parametrize(
     ("kind", "named"),
     [(form(3, 32), "3 bits in groups of 32"), ({"group_size": 16, "bits": 4, "mode": "nvfp4"}, "groups of 16")],
     ids=["3 bits", "groups of 16"],

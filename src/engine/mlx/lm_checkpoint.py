@@ -203,7 +203,9 @@ def _info(
 def _cpu_policy(settings: Settings, load: Load) -> CpuPolicy:
     """Vision models have no int8 kernels."""
     kernels = settings.cpu_kernels
-    return CpuPolicy(settings.cpu_dequantize, kernels if load is load_text or kernels != "int8" else "auto")
+    if load is not load_text and kernels in ("auto", "int8"):
+        return CpuPolicy(settings.cpu_dequantize)
+    return CpuPolicy(settings.cpu_dequantize, kernels)
 
 
 def _read_again(read: Callable[[], tuple[Any, dict[str, Any]]], packing: Packing | None, revision: Revision) -> Any:

@@ -33,10 +33,10 @@ _PIECE_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class CpuPolicy:
-    """What becomes of weights on a Linux CPU: CPU_DEQUANTIZE and CPU_KERNELS."""
+    """What becomes of weights on a Linux CPU: CPU_DEQUANTIZE, and CPU_KERNELS where it applies."""
 
     dequantize: str
-    kernels: str
+    kernels: str | None = None
 
 
 Load = Callable[[Path], tuple[Any, dict[str, Any]]]
@@ -99,11 +99,17 @@ def read_model(
 
 def _prepare(model: Any, cpu: CpuPolicy, progress: LoadMeter) -> None:
     """Have the weights as the kernels want them that the settings choose."""
-    if cpu.kernels == "int8" and _is_quantised(model):
-        _make_int8(model, cpu, progress)
-        return
     chosen = {"fp32": "always", "mlx": "never"}
-    make_float32(model, chosen.get(cpu.kernels, cpu.dequantize), progress)
+    policy = chosen.get(cpu.kernels or "", cpu.dequantize)
+    no_room = cpu.kernels == "auto" and policy == "auto" and not _fits_as_float32(model)
+    if (cpu.kernels == "int8" or no_room) and _is_quantised(model):
+        _make_int8(model, cpu, progress)
+    else:
+        make_float32(model, policy, progress)
+
+
+def _fits_as_float32(model: Any) -> bool:
+    return 4 * parameter_count(model) <= _MEMORY_SHARE * psutil.virtual_memory().available
 
 
 def _is_quantised(model: Any) -> bool:
@@ -153,9 +159,8 @@ def make_float32(model: Any, policy: str, progress: LoadMeter) -> bool:
     Returns:
         Whether they are fp32 now.
     """
-    needed = 4 * parameter_count(model)
-    free = psutil.virtual_memory().available
-    if policy == "never" or (policy == "auto" and needed > _MEMORY_SHARE * free):
+    if policy == "never" or (policy == "auto" and not _fits_as_float32(model)):
+        needed, free = 4 * parameter_count(model), psutil.virtual_memory().available
         logger.info("weights stay as they are: fp32 would take {} MB, {} MB are free", needed >> 20, free >> 20)
         return False
     dequantize_model(model)

@@ -8,7 +8,7 @@ import mlx.core as mx
 from loguru import logger
 from mlx import nn
 
-from src.engine.mlx.kernels import attention
+from src.engine.mlx.kernels import attention, blocks
 from src.engine.mlx.kernels.matrices import matrix_of, supported
 from src.engine.mlx.kernels.modules import Int8GatedMlp, Int8Module, PackedEmbedding, shared_linears
 from src.engine.progress import LoadMeter
@@ -21,7 +21,7 @@ _CLOSE = 0.05  # relative error of an MLP in 8 bits that is the one it is taken 
 def install(model: Any, progress: LoadMeter) -> bool:
     """Replace what can be replaced, and say what cannot; whether that is all."""
     tied = not any(name.endswith("lm_head") for name, _ in model.named_modules())
-    taken = _install(model, _Gates(), progress, tied=tied)
+    taken = _link(model, progress) + _install(model, _Gates(), progress, tied=tied)
     for module in list(model.modules()):
         if any(f"{letter}_proj" in module for letter in "qo") and not attention.make_exact(module):
             logger.info("{} has an attention of its own", type(module).__name__)
@@ -33,6 +33,11 @@ def install(model: Any, progress: LoadMeter) -> bool:
         "int8 kernels: {} matrices; their activations are rounded to 8 bits: last digits differ from fp32", taken
     )
     return not left
+
+
+def _link(model: Any, progress: LoadMeter) -> int:
+    lists = [value for module in model.modules() for value in module.children().values() if isinstance(value, list)]
+    return sum(blocks.link(found, progress) for found in lists if found)
 
 
 def _quantised(module: Any) -> bool:

@@ -36,6 +36,10 @@ class Matrix:
         return int(self.scales.shape[0])
 
     @property
+    def parameters(self) -> int:
+        return self.inputs * self.outputs + (self.bias.size if self.bias is not None else 0)
+
+    @property
     def nbytes(self) -> int:
         return self.values.nbytes + self.scales.nbytes + self.offsets.nbytes
 

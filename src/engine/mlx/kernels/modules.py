@@ -48,7 +48,7 @@ class Int8Linear(Int8Module):
         super().__init__()
         self._shared, self._at = shared, at
         self.kernel_bytes = matrix.nbytes
-        self.kernel_parameters = matrix.inputs * matrix.outputs + (matrix.bias.size if matrix.bias is not None else 0)
+        self.kernel_parameters = matrix.parameters
 
     def __call__(self, x: mx.array) -> mx.array:
         return self._shared.output(self._at, x)
@@ -60,10 +60,7 @@ class Int8GatedMlp(Int8Module):
     def __init__(self, gate: Matrix, up: Matrix, down: Matrix) -> None:
         super().__init__()
         self._product = products.gated(gate, up, down)
-        self.kernel_bytes = self._product.nbytes
-        parts = (gate, up, down)
-        self.kernel_parameters = sum(part.inputs * part.outputs for part in parts)
-        self.kernel_parameters += sum(part.bias.size for part in parts if part.bias is not None)
+        self.kernel_bytes, self.kernel_parameters = self._product.nbytes, self._product.parameters
 
     def __call__(self, x: mx.array) -> mx.array:
         return run(self._product, x)[0]
@@ -95,9 +92,10 @@ def shared_linears(found: list[Any]) -> list[Int8Linear]:
     return [Int8Linear(shared, at, part) for at, part in enumerate(parts)]
 
 
-def run(product: Product, x: mx.array) -> list[mx.array]:
-    """The outputs for all vectors of an array [..., inputs]."""
-    rows = x.reshape(-1, product.inputs).astype(mx.float32)
+def run(product: Product, *arrays: mx.array) -> list[mx.array]:
+    """The outputs for all vectors of arrays [..., width]."""
+    shape = arrays[0].shape[:-1]
+    rows = [x.reshape(-1, width).astype(mx.float32) for x, width in zip(arrays, product.inputs, strict=True)]
     mx.eval(rows)
-    outputs = product(np.array(rows, copy=False))
-    return [mx.array(output).reshape(*x.shape[:-1], output.shape[1]) for output in outputs]
+    outputs = product(*(np.array(each, copy=False) for each in rows))
+    return [mx.array(output).reshape(*shape, output.shape[1]) for output in outputs]

@@ -5,6 +5,7 @@ Field numbers are those of onnx.proto3, which never change. Used by `products`, 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence as Seq
 from typing import Any
 
@@ -14,7 +15,7 @@ _IR_VERSION = 10
 _OPSETS = (("", 21), ("com.microsoft", 1))
 _MICROSOFT = frozenset({"MatMulNBits"})
 _ELEMENTS = {np.dtype(np.float32): 1, np.dtype(np.uint8): 2, np.dtype(np.int64): 7}
-_VARINT, _BYTES = 0, 2
+_VARINT, _BYTES, _FIXED32 = 0, 2, 5
 _FLOAT, _INT = 1, 2  # AttributeProto.type
 
 
@@ -44,12 +45,12 @@ class Graph:
         self._weights: list[bytes] = []
         self._count = 0
 
-    def node(self, operator: str, inputs: Seq[str], outputs: Seq[str] = (), **options: int) -> str:
+    def node(self, operator: str, inputs: Seq[str], outputs: Seq[str] = (), **options: int | float) -> str:
         """Add an operator; returns the name of its (first) output."""
         names = outputs or (self._name(),)
         parts = [_bytes(1, name) for name in inputs] + [_bytes(2, name) for name in names] + [_bytes(4, operator)]
         for name, value in options.items():
-            parts.append(_bytes(5, _bytes(1, name) + _number(3, value) + _number(20, _INT)))
+            parts.append(_bytes(5, _bytes(1, name) + _attribute(value)))
         if operator in _MICROSOFT:
             parts.append(_bytes(7, _OPSETS[1][0]))
         self._nodes.append(b"".join(parts))
@@ -63,17 +64,23 @@ class Graph:
         self._weights.append(sizes + _number(2, _ELEMENTS[array.dtype]) + _bytes(8, name) + _bytes(9, data))
         return name
 
-    def build(self, source: tuple[str, int], outputs: Seq[tuple[str, int]]) -> bytes:
-        """The model: `source` and `outputs` are names and widths."""
+    def build(self, inputs: Seq[tuple[str, int]], outputs: Seq[tuple[str, int]]) -> bytes:
+        """The model: `inputs` and `outputs` are names and widths."""
         parts = [_bytes(1, node) for node in self._nodes] + [_bytes(2, "kernels")]
         parts += [_bytes(5, weight) for weight in self._weights]
-        parts += [_bytes(11, _value(*source)), *(_bytes(12, _value(*output)) for output in outputs)]
+        parts += [_bytes(11, _value(*each)) for each in inputs] + [_bytes(12, _value(*each)) for each in outputs]
         opsets = (_bytes(8, _bytes(1, domain) + _number(2, version)) for domain, version in _OPSETS)
         return _number(1, _IR_VERSION) + b"".join(opsets) + _bytes(7, b"".join(parts))
 
     def _name(self) -> str:
         self._count += 1
         return f"n{self._count}"
+
+
+def _attribute(value: int | float) -> bytes:
+    if isinstance(value, float):
+        return _varint(2 << 3 | _FIXED32) + struct.pack("<f", value) + _number(20, _FLOAT)
+    return _number(3, value) + _number(20, _INT)
 
 
 def _value(name: str, width: int) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence as Seq
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -27,37 +28,89 @@ _PARTS = ((0, 1), (5, 6), (0, 2), (1, 4), (7, 12), (3, 20), (0, 33))
 
 
 class Product:
-    """A graph with one input, of some matrices; `nbytes` are theirs."""
+    """A graph of some matrices; `inputs` are the widths of what it takes, `nbytes` those of its matrices."""
 
     def __init__(
-        self, graph: Graph, inputs: int, outputs: Seq[tuple[str, int]], parts: list[Matrix], multiple: int | None = None
+        self,
+        graph: Graph,
+        inputs: Seq[tuple[str, int]],
+        outputs: Seq[tuple[str, int]],
+        parts: list[Matrix],
+        multiple: int | None = None,
     ) -> None:
-        self._session = _session(graph.build(("x", inputs), outputs))
+        self._session = _session(graph.build(inputs, outputs))
+        self._sources = [name for name, _ in inputs]
         self._names = [name for name, _ in outputs]
         self._multiple = multiple or max(row_multiple(part.bits, part.group) for part in parts)
-        self.inputs, self.nbytes = inputs, sum(part.nbytes for part in parts)
+        self.inputs, self.nbytes = [width for _, width in inputs], sum(part.nbytes for part in parts)
+        self.parameters = sum(part.parameters for part in parts)
 
-    def __call__(self, rows: Floats) -> list[Floats]:
-        filled = _aligned(rows, -len(rows) % self._multiple)
-        found: list[Floats] = self._session.run(self._names, {"x": filled})
-        return [output[: len(rows)] for output in found]
+    def __call__(self, *inputs: Floats) -> list[Floats]:
+        """Of as many rows of each input as there are."""
+        count = len(inputs[0])
+        filled = [_aligned(rows, -count % self._multiple) for rows in inputs]
+        found: list[Floats] = self._session.run(self._names, dict(zip(self._sources, filled, strict=True)))
+        return [output[:count] for output in found]
 
 
 def linear(parts: list[Matrix], multiple: int | None = None) -> Product:
     """Of one or several matrices with the same input: an output each."""
     graph = Graph()
-    outputs = _products(graph, "x", parts)
-    widths = [part.outputs for part in parts]
-    return Product(graph, parts[0].inputs, list(zip(outputs, widths, strict=True)), parts, multiple)
+    outputs = _outputs(graph, "x", parts)
+    return Product(graph, [("x", parts[0].inputs)], outputs, parts, multiple)
 
 
 def gated(gate: Matrix, up: Matrix, down: Matrix) -> Product:
     """down(silu(gate(x)) * up(x)), whole."""
     graph = Graph()
-    opened, wide = _products(graph, "x", [gate, up])
+    out = _gated(graph, "x", gate, up, down)
+    return Product(graph, [("x", gate.inputs)], [(out, down.outputs)], [gate, up, down])
+
+
+def normed(norm: Norm, parts: list[Matrix]) -> Product:
+    """Of matrices behind a norm."""
+    graph = Graph()
+    outputs = _outputs(graph, norm.node(graph, "x"), parts)
+    return Product(graph, [("x", parts[0].inputs)], outputs, parts)
+
+
+def block(output: Matrix, norm: Norm, mlp: list[Matrix], following: tuple[Norm, list[Matrix]] | None) -> Product:
+    """What is behind a block's attention, to the queries, keys and values of the `following` block, if there is one.
+
+    It takes what attention found, and the block's input; its first output is the block's.
+    """
+    graph, width = Graph(), output.outputs
+    middle = graph.node("Add", ["x", _product(graph, "attended", output)])
+    end = graph.node("Add", [middle, _gated(graph, norm.node(graph, middle), *mlp)])
+    outputs, parts = [(end, width)], [output, *mlp]
+    if following is not None:
+        outputs += _outputs(graph, following[0].node(graph, end), following[1])
+        parts += following[1]
+    return Product(graph, [("attended", output.inputs), ("x", width)], outputs, parts)
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A root-mean-square norm."""
+
+    weight: Floats
+    eps: float
+
+    def node(self, graph: Graph, source: str) -> str:
+        return graph.node(
+            "SimplifiedLayerNormalization", [source, graph.weight(self.weight)], axis=-1, epsilon=float(self.eps)
+        )
+
+
+def _gated(graph: Graph, source: str, gate: Matrix, up: Matrix, down: Matrix) -> str:
+    opened, wide = _products(graph, source, [gate, up])
     silu = graph.node("Mul", [opened, graph.node("Sigmoid", [opened])])
-    (out,) = _products(graph, graph.node("Mul", [silu, wide]), [down])
-    return Product(graph, gate.inputs, [(out, down.outputs)], [gate, up, down])
+    return _product(graph, graph.node("Mul", [silu, wide]), down)
+
+
+def _outputs(graph: Graph, source: str, parts: list[Matrix]) -> list[tuple[str, int]]:
+    """Names and widths of products with the same input."""
+    return list(zip(_products(graph, source, parts), (part.outputs for part in parts), strict=True))
 
 
 def _products(graph: Graph, source: str, parts: list[Matrix]) -> list[str]:
