@@ -132,6 +132,30 @@ def test_auto_is_int8_where_fp32_has_no_room(
     assert weights.has_int8_kernels(module) is packed
 
 
+def test_kernels_that_compute_a_row_otherwise_in_company_are_not_used(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    from src.engine.mlx import weights
+    from src.engine.mlx.kernels import install
+
+    def uneven(bits: int, group: int) -> int:
+        raise ArithmeticError(f"{bits} bits in groups of {group}: a row depends on those beside it")
+
+    monkeypatch.setattr(install, "row_multiple", uneven)
+    module = read(quantised(plain, tmp_path / "model", form(4, 32)), "int8")
+    assert not weights.has_int8_kernels(module)
+    assert len([line for line in said if "4 bits in groups of 32" in line and "not used" in line]) == 1
+
+
+def test_a_head_is_not_computed_for_a_prompt(plain: Path, tmp_path: Path) -> None:
+    from src.engine.mlx.kernels import head
+
+    module = read(quantised(plain, tmp_path / "model", form(4, 32)), "int8")
+    with head.skipped():
+        assert not logits(module, PROMPTS[:1]).any()
+    assert logits(module, PROMPTS[:1]).any()
+
+
 @pytest.mark.parametrize(
     ("kind", "named"),
     [(form(3, 32), "3 bits in groups of 32"), ({"group_size": 16, "bits": 4, "mode": "nvfp4"}, "groups of 16")],

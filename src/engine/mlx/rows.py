@@ -14,6 +14,7 @@ import mlx.core as mx
 
 from src.engine.admission import chunk
 from src.engine.mlx.batch import RowBatch
+from src.engine.mlx.kernels import head
 from src.engine.mlx.lm_batches import SequenceBatches
 from src.engine.mlx.prefix.cache import PrefixCache
 from src.engine.mlx.sampling import SamplingRow
@@ -140,7 +141,8 @@ class RowGenerator(SequenceBatches):
         if not batch.uids:
             return {}
         began = time.perf_counter()
-        batch.prompt([segments[0][: self.prefill_step_size] for segments in prompts])
+        with head.skipped():
+            batch.prompt([segments[0][: self.prefill_step_size] for segments in prompts])
         began = self._spent("prefill", began)
         for at, (uid, tokens, segments) in enumerate(zip(batch.uids, batch.tokens, prompts, strict=True)):
             del segments[0][: self.prefill_step_size]

@@ -11,16 +11,20 @@ from mlx import nn
 from src.engine.mlx.kernels import attention, blocks
 from src.engine.mlx.kernels.matrices import matrix_of, supported
 from src.engine.mlx.kernels.modules import Int8GatedMlp, Int8Module, PackedEmbedding, shared_linears
+from src.engine.mlx.kernels.products import row_multiple
 from src.engine.progress import LoadMeter
 
 _SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+_HEAD = "lm_head"
 _GATED = ("gate_proj", "up_proj", "down_proj")
 _CLOSE = 0.05  # relative error of an MLP in 8 bits that is the one it is taken for
 
 
 def install(model: Any, progress: LoadMeter) -> bool:
     """Replace what can be replaced, and say what cannot; whether that is all."""
-    tied = not any(name.endswith("lm_head") for name, _ in model.named_modules())
+    if not _even(model):
+        return False
+    tied = not any(name.endswith(_HEAD) for name, _ in model.named_modules())
     taken = _link(model, progress) + _install(model, _Gates(), progress, tied=tied)
     for module in list(model.modules()):
         if any(f"{letter}_proj" in module for letter in "qo") and not attention.make_exact(module):
@@ -33,6 +37,18 @@ def install(model: Any, progress: LoadMeter) -> bool:
         "int8 kernels: {} matrices; their activations are rounded to 8 bits: last digits differ from fp32", taken
     )
     return not left
+
+
+def _even(model: Any) -> bool:
+    """Whether this processor's kernels compute a row alike in any company, for all kinds of matrices here."""
+    kinds = {(module.bits, module.group_size) for module in model.modules() if _quantised(module) and supported(module)}
+    try:
+        for bits, group in kinds:
+            row_multiple(bits, group)
+    except ArithmeticError as error:
+        logger.warning("{}; int8 kernels are not used", error)
+        return False
+    return True
 
 
 def _link(model: Any, progress: LoadMeter) -> int:
@@ -70,7 +86,7 @@ def _install_below(parent: Any, gates: _Gates, *, tied: bool) -> int:
 
 def _replace(parent: Any, found: dict[Any, Any]) -> int:
     """Replace linear layers that have the same input."""
-    for name, new in zip(found, shared_linears(list(found.values())), strict=True):
+    for name, new in zip(found, shared_linears(list(found.values()), head=_HEAD in found), strict=True):
         _put(parent, name, new)
     return len(found)
 

@@ -12,6 +12,7 @@ import numpy as np
 from mlx import nn
 
 from src.engine.mlx.kernels import products
+from src.engine.mlx.kernels.head import is_skipped
 from src.engine.mlx.kernels.matrices import Matrix, matrix_of
 from src.engine.mlx.kernels.products import Product
 
@@ -44,13 +45,16 @@ class Shared:
 class Int8Linear(Int8Module):
     """A linear layer, one of those that share a product."""
 
-    def __init__(self, shared: Shared, at: int, matrix: Matrix) -> None:
+    def __init__(self, shared: Shared, at: int, matrix: Matrix, *, head: bool = False) -> None:
         super().__init__()
         self._shared, self._at = shared, at
+        self._head, self._width = head, matrix.outputs
         self.kernel_bytes = matrix.nbytes
         self.kernel_parameters = matrix.parameters
 
     def __call__(self, x: mx.array) -> mx.array:
+        if self._head and is_skipped():
+            return mx.zeros((*x.shape[:-1], self._width))
         return self._shared.output(self._at, x)
 
 
@@ -82,14 +86,16 @@ class PackedEmbedding(Int8Module):
     def as_linear(self, x: mx.array) -> mx.array:
         if self._product is None:
             raise RuntimeError("This model has a head of its own.")
+        if is_skipped():
+            return mx.zeros((*x.shape[:-1], self.scales.shape[0]))
         return run(self._product, x)[0]
 
 
-def shared_linears(found: list[Any]) -> list[Int8Linear]:
+def shared_linears(found: list[Any], *, head: bool = False) -> list[Int8Linear]:
     """For quantised layers with the same input."""
     parts = [matrix_of(module) for module in found]
     shared = Shared(products.linear(parts), len(parts))
-    return [Int8Linear(shared, at, part) for at, part in enumerate(parts)]
+    return [Int8Linear(shared, at, part, head=head) for at, part in enumerate(parts)]
 
 
 def run(product: Product, *arrays: mx.array) -> list[mx.array]:
