@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed$(CUDA:%=-cuda%)
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels
+.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -126,9 +126,14 @@ bench-llama: $(VENV)/.installed-dev $(LLAMA)/.built ## llama.cpp through the ser
 	$(BIN)/python -m tests.llama.bench $(LLAMA)
 
 REAL := .real
-test-real: $(VENV)/.installed-dev ## fetch SmolLM2-135M and llama.cpp's bindings, and test with them (ten minutes; SOAK_MINUTES=30)
+test-real: $(VENV)/.installed-dev ## fetch SmolLM2-135M, all-MiniLM and llama.cpp's bindings, and test with them (ten minutes)
 	$(BIN)/python -m tests.real.fetch $(REAL)
 	STOKER_TEST_REAL=$(REAL) $(BIN)/python -m pytest -s -rs --timeout 600 tests/real
+
+SOAK_MINUTES ?= 30
+soak-real: $(VENV)/.installed-dev ## the real model at 4 streams for SOAK_MINUTES (30): no failure, no growing memory
+	$(BIN)/python -m tests.real.fetch $(REAL)
+	STOKER_TEST_REAL=$(REAL) SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m pytest -s -rs --timeout 7200 tests/real -k soak
 
 HOURS ?= 24
 soak: $(VENV)/.installed-dev ## mixed work for HOURS=24 on a service of its own, one table at the end

@@ -119,6 +119,7 @@ ADVISORY: tuple[Field, ...] = (
     Field("insecure", "advisory", ("ollama",), neutral=(False,)),
     *(Field(f"options.{name}", "advisory", ("ollama",)) for name in _OLLAMA_LOADING),
     Field("verbosity", "advisory", ("chat", "completions"), neutral=("medium",)),
+    Field("prediction", "advisory", _OPENAI, neutral=({},), why="drafts come from the prompt and the answer so far"),
     Field("text.verbosity", "advisory", ("responses",), neutral=("medium",)),
     Field("reasoning.summary", "advisory", ("responses",), neutral=("none",)),
     Field("reasoning.generate_summary", "advisory", ("responses",), neutral=("none",)),
@@ -172,7 +173,7 @@ REFUSED: tuple[Field, ...] = (
     Field("options.repeat_last_n", "refused", ("ollama",), neutral=(-1, 64), why="the whole text counts"),
     Field("options.penalize_newline", "refused", ("ollama",), neutral=(True,)),
     Field("modalities", "refused", _OPENAI, neutral=(["text"],)),
-    *_rows("refused", "audio prediction web_search_options moderation", *_OPENAI),
+    *_rows("refused", "audio web_search_options moderation", *_OPENAI),
     Field("top_logprobs", "refused", ("responses",), neutral=(0,), why="/v1/chat/completions has it"),
     # other servers' words for what would change an answer
     *(Field(name, "refused", ("responses",), neutral=("", [], {}), why=_FORM_WHY) for name in _FORMS),

@@ -16,7 +16,6 @@ HELLO = [{"role": "user", "content": "hello"}]
 ASKING: dict[str, Any] = {
     "modalities": ["text", "audio"],
     "audio": {"voice": "alloy"},
-    "prediction": {"type": "content", "content": "x"},
     "web_search_options": {},
     "moderation": {"model": "omni"},
     "min_tokens": 5,
