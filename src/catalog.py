@@ -76,7 +76,7 @@ def facts(entry: CatalogEntry) -> ModelFacts:
 
 def entries(settings: Settings) -> dict[str, CatalogEntry]:
     """All models of these settings, the default one first."""
-    local = {str(folder.relative_to(settings.models_path)): folder for folder in _folders(settings.models_path)}
+    local = {str(folder.relative_to(settings.models_path)): folder for folder in model_folders(settings.models_path)}
     named = [settings.default_model, *names(settings.pinned_models), *names(settings.allowed_models)]
     hidden = {settings.ocr_model} - set(named)  # the OCR model is not a chat model
     files = dict(gguf_models(settings.models_path))
@@ -109,12 +109,20 @@ def names(setting: str) -> list[str]:
     return [name for part in setting.split(",") if (name := part.strip())]
 
 
-def _folders(models: Path) -> Iterator[Path]:
-    """Folders with a model: directly in MODELS_DIR, or one deeper, under their owner's name."""
-    owners = _visible_entries(models)
-    for folder in [*owners, *(folder for owner in owners for folder in _visible_entries(owner))]:
-        if any(file.name == "config.json" for file in _visible_entries(folder)):
+def model_folders(models: Path) -> Iterator[Path]:
+    """Folders with a model: directly in MODELS_DIR, or one deeper, under their owner's name.
+
+    What lies inside a model is part of it (an embedding model's pooling has a config.json, too).
+    """
+    for folder in _visible_entries(models):
+        if _has_config(folder):
             yield folder
+        else:
+            yield from filter(_has_config, _visible_entries(folder))
+
+
+def _has_config(folder: Path) -> bool:
+    return any(file.name == "config.json" for file in _visible_entries(folder))
 
 
 def _visible_entries(folder: Path) -> list[Path]:
@@ -134,12 +142,13 @@ def _entry(name: str, folder: Path | None, settings: Settings) -> CatalogEntry:
         name,
         folder,
         sum(map(_bytes, folder.glob("*.safetensors"))),
-        _context_of(folder, config, settings.max_model_len),
+        context_of(folder, config, settings.max_model_len),
         ("chat", "vision") if reads_images(config) else _CAPABILITIES[encoders.kind(folder, config)],
     )
 
 
-def _context_of(folder: Path, config: dict[str, Any], limit: int) -> int:
+def context_of(folder: Path, config: dict[str, Any], limit: int) -> int:
+    """Tokens that a model of any kind takes, as its files say; at most the limit, if there is one."""
     if encoders.kind(folder, config) == "chat":
         return context_length(config, limit)
     return encoders.context_length(config, encoders.limits(folder), (limit,))

@@ -33,9 +33,8 @@ class LocalModel(msgspec.Struct, frozen=True):
 def models(models_path: Path) -> Iterator[LocalModel]:
     """All local models by name, partial downloads included; a model that is being updated is listed once."""
     found = dict(place.unfinished(models_path))
-    for depth in ("*", "*/*"):
-        folders = [path.parent for path in models_path.glob(f"{depth}/config.json")]
-        found |= {folder.relative_to(models_path).as_posix(): folder for folder in folders}
+    folders = catalog.model_folders(models_path)
+    found |= {folder.relative_to(models_path).as_posix(): folder for folder in folders}
     files = {name: file for name, file in catalog.gguf_models(models_path) if name not in found}
     for name in sorted([*found, *files]):
         yield describe(name, found[name]) if name in found else _gguf(name, files[name])
@@ -76,7 +75,7 @@ def describe(name: str, folder: Path) -> LocalModel:
         size_bytes=sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
         architecture=config.get("model_type"),
         quantization=quantization(config),
-        context_length=catalog.context_length(config, 0) if config else None,
+        context_length=catalog.context_of(folder, config, 0) if config else None,
         missing=missing(folder),
         source=record.source if record is not None else None,
         revision=record.revision if record is not None else None,

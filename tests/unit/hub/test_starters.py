@@ -109,7 +109,10 @@ def test_a_checkpoint_in_a_zip(
     folder = settings.models_path / "tiny"
     unpacked = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
     assert unpacked == ["1_Pooling/config.json", "config.json", "model.safetensors", "tokenizer.json"]
-    assert catalog.entries(settings)["tiny"].capabilities == ("embeddings",)
+    found = catalog.entries(settings)
+    assert found["tiny"].capabilities == ("embeddings",)
+    assert not [name for name in found if name.startswith("tiny/")]
+    assert [model.name for model in inventory.models(settings.models_path)] == ["tiny"]
     assert [path.name for path in settings.models_path.iterdir()] == ["tiny"]
 
 
