@@ -46,8 +46,12 @@ def rehearse(model: str, settings: Settings) -> None:
     Raises whatever a checkpoint makes a loader raise.
     """
     blas.preload(settings.blas_library)
+    if selection.model_kind(model, settings.models_path) != "chat":
+        from src.engine.mlx.encoders import backend  # noqa: F401  # the import is the point
+
+        return
     if _reads_images(model, settings):
-        from src.engine.mlx import vlm  # noqa: F401  # the import is the point
+        from src.engine.mlx import vlm  # noqa: F401  # likewise
     from src.engine.mlx import lm  # noqa: F401  # likewise
     from src.engine.mlx.text.opening import open_tokenizer
     from src.engine.mlx.weights import load_text
