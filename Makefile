@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed$(CUDA:%=-cuda%)
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real
+.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real test-taught
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,8 +100,12 @@ bench-speculation: $(VENV)/.installed-dev ## what speculative decoding brings, b
 eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by page, the vision model's words
 	$(BIN)/python -m tests.bench.ocr_eval
 
-test-architectures: $(VENV)/.installed-dev ## a tiny random checkpoint of every text architecture of mlx-lm (many minutes)
-	$(BIN)/python -m tests.architectures
+test-architectures: $(VENV)/.installed-dev ## a tiny random checkpoint of every architecture of mlx-lm (many minutes; ARCHITECTURES="llama --write")
+	$(BIN)/python -m tests.architectures $(ARCHITECTURES)
+
+test-taught: $(VENV)/.installed-dev ## train four tiny models to call tools in four families' forms, and have them (minutes)
+	$(BIN)/python -m training.taught.train
+	$(BIN)/python -m tests.taught
 
 test-clients: $(VENV)/.installed-dev ## other people's clients, each in an environment of its own (minutes)
 	$(BIN)/python -m tests.clients

@@ -64,6 +64,18 @@ def test_a_batch_that_is_wrong_is_found(tiny: Loaded, monkeypatch: pytest.Monkey
         backend.close()
 
 
+def test_a_cache_that_knows_no_batches(tiny: Loaded) -> None:
+    """Llama 4's chunks: its rows keep caches of their own, one at a time. It crashed while it warmed up."""
+    backend = tiny("llama4")
+    try:
+        assert "holds one row" in str(backend.info.batch_problem)
+        batch = Batch(backend)
+        ends = [batch.finish(batch.insert(list(range(1, 30)), 4))[0].tokens for _ in range(2)]
+        assert ends[0] == ends[1], "the second begins from the prefix cache"
+    finally:
+        backend.close()
+
+
 @pytest.mark.parametrize("name", ["exaone4", "dots1", "granitemoehybrid"])
 def test_a_config_that_transformers_refuses(name: str, tiny: Loaded) -> None:
     """mlx-lm reads it, and the tokenizer's own files are enough."""

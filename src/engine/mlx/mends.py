@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.models import gemma2
+from mlx_lm.models.cache import make_prompt_cache
 
 _PER_ROW = 4  # dimensions of a mask that is each row's own
 
@@ -27,8 +29,51 @@ class GroupedAttention(gemma2.Attention):  # type: ignore[misc]  # mlx-lm has no
         return attended
 
 
+def _merge_one(caches: list[Any]) -> Any:
+    if len(caches) > 1:
+        raise ValueError(f"{type(caches[0]).__name__} holds one row")
+    return caches[0]
+
+
+def _keep_one(cache: Any, keep: list[int]) -> None:
+    if len(keep) > 1:
+        raise ValueError(f"{type(cache).__name__} holds one row")
+
+
+def _extract_one(cache: Any, at: int) -> Any:
+    del at  # there is one
+    return copy.deepcopy(cache)
+
+
+def _one_row(kind: type) -> type:
+    """A kind of cache with what a batch of one row needs of it."""
+    members = {"merge": staticmethod(_merge_one), "filter": _keep_one, "extract": _extract_one}
+    return type(kind.__name__, (kind,), members)
+
+
+def _serve_alone(model: Any) -> None:
+    """Models of whose caches one knows no batches (Llama 4's chunks, DeepSeek V4.1): rows keep caches of their own.
+
+    The batch check finds that more rows fail, so that requests are computed one at a time.
+    """
+    found = [type(layer) for layer in make_prompt_cache(model)]
+    if all(hasattr(kind, "merge") for kind in found):
+        return
+    kinds = {kind: _one_row(kind) for kind in set(found)}
+    make = model.make_cache
+
+    def make_cache() -> list[Any]:
+        layers: list[Any] = make()
+        for layer in layers:
+            layer.__class__ = kinds[type(layer)]
+        return layers
+
+    model.make_cache = make_cache
+
+
 def mend(model: Any) -> Any:
     """The model, its known faults mended."""
+    _serve_alone(model)
     for module in model.modules():
         if type(module) is gemma2.Attention:
             module.__class__ = GroupedAttention
