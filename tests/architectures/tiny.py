@@ -234,7 +234,7 @@ OWN: dict[str, dict[str, Any]] = {
     },
     "solar_open": {"topk_method": "noaux_tc", "scoring_func": "sigmoid"},
     "phixtral": {"rotary_dim": 16},
-    "phi3small": {"dense_attention_every_n_layers": 1},
+    "phi3small": {"dense_attention_every_n_layers": 2},
     "plamo": {"n_shared_head": 2},
     "qwen": {"kv_channels": 16},
     "qwen3": {"rope_theta": 10000.0},
@@ -245,6 +245,8 @@ OWN: dict[str, dict[str, Any]] = {
     },
     "step3p5": {"moe_top_k": 2, "moe_num_experts": 4},
 }
+# it writes to the ids of its own unused tokens, whether they are there or not
+_LEAST_VOCABULARY = {"phi3small": 100_352}
 _NESTED = ("TextConfig", "TextArgs", "TextModelArgs")
 
 
@@ -269,7 +271,7 @@ def _module(name: str) -> Any:
 
 def config(name: str, vocabulary: int, **changes: Any) -> dict[str, Any]:
     """A configuration that the architecture takes, as small as it may be."""
-    module = _module(name)
+    module, vocabulary = _module(name), max(vocabulary, _LEAST_VOCABULARY.get(name, 0))
     made = _filled(module.ModelArgs, vocabulary) | OWN.get(name, {}) | changes
     if "text_config" in {field.name for field in dataclasses.fields(module.ModelArgs)}:
         made["text_config"] = _text_config(module, name, vocabulary) | changes
