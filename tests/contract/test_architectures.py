@@ -98,8 +98,10 @@ class Told:
         self.error = error
 
 
-def test_what_cannot_run_says_why_once(tiny: Loaded) -> None:
-    """llama4's cache takes no part in mlx-lm's batches: a configuration error with its words, and no retry."""
+def test_what_cannot_run_says_why_once(tiny: Loaded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As llama4 without its mend, whose cache takes no part in mlx-lm's batches: a configuration error with its words,
+    and no retry."""
+    monkeypatch.setattr("src.engine.mlx.mends._serve_alone", lambda model: None)
     backend, told = tiny("llama4"), Told()
     with pytest.raises(ValueError, match="ChunkedKVCache") as failed:
         main.warm_up(backend, LoadMeter())
