@@ -88,6 +88,7 @@ class ModelReading:
     phases: Mapping[str, Counts] = field(default_factory=dict)
     step_tokens: Counts | None = None
     speculation: Mapping[str, int] = field(default_factory=dict)
+    preempted: int = 0
     memory_level: str = "normal"
     fallback: bool = False
     state: str = "unloaded"
@@ -237,6 +238,7 @@ class _ReadingsCollector(Collector):
         yield from _caches(readings.models)
         yield from _steps(readings.models)
         yield from _speculation(readings.models)
+        yield _preempted(readings.models)
         yield from _restarts(readings.restarts)
         yield _gauge("process_memory_bytes", "Resident memory by process.", ("process",), readings.process_memory_bytes)
         yield _gauge("host_memory_bytes", "The machine's memory.", ("kind",), readings.host_memory_bytes)
@@ -348,6 +350,14 @@ def _steps(models: tuple[ModelReading, ...]) -> Iterator[Metric]:
         if model.step_tokens is not None:
             tokens.add_metric(key, _buckets(model.step_tokens), model.step_tokens.total)
     yield from (seconds, tokens)
+
+
+def _preempted(models: tuple[ModelReading, ...]) -> Metric:
+    text = "Background sequences that left the batch for other requests, to go on later."
+    family = CounterMetricFamily(f"{PREFIX}_background_preempted", text, labels=("model_name", "engine"))
+    for model in models:
+        family.add_metric((model.model_name, model.engine), model.preempted)
+    return family
 
 
 def _speculation(models: tuple[ModelReading, ...]) -> Iterator[Metric]:

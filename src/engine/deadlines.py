@@ -8,11 +8,13 @@
 | embeddings             | REQUEST_TIMEOUT    | –                       | –                 | –                 |
 
 REQUEST_TIMEOUT caps all of it, and is the budget of an answer whose length nobody named (DEFAULT_MAX_TOKENS=0). The
-time in the queue has QUEUE_TIMEOUT of its own and does not count here.
+time in the queue has QUEUE_TIMEOUT of its own and does not count here; in an engine's queue, a background request's has
+no end: web keeps its deadline (BACKGROUND_TIMEOUT).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from src.ipc.messages.chat import EmbedRequest, GenerateRequest
@@ -49,7 +51,8 @@ def budget(
     if request.timeout_s is not None:
         total = min(total, request.timeout_s)
     left = max(0.0, total - request.spent_s)
-    return Budget(settings.queue_timeout, left, settings.stream_gap_timeout if request.stream else None)
+    queue_s = math.inf if request.priority == "background" else settings.queue_timeout
+    return Budget(queue_s, left, settings.stream_gap_timeout if request.stream else None)
 
 
 def embedding_budget(request: EmbedRequest, settings: EngineSettings) -> Budget:

@@ -23,7 +23,16 @@ from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest
 from src.fairness import FairQueue
 from src.gpu import Movable
 from src.ipc.messages.base import Failed
-from src.ipc.messages.chat import ChoiceEnded, Delta, Embedded, Finished, FinishReason, PromptProgress, Scored
+from src.ipc.messages.chat import (
+    ChoiceEnded,
+    Delta,
+    Embedded,
+    Finished,
+    FinishReason,
+    HandedOver,
+    PromptProgress,
+    Scored,
+)
 from src.ipc.messages.status import EngineLoad, SpeculationReading
 
 _IDLE_WAIT_S = 1.0
@@ -32,7 +41,7 @@ _KEEP_COST_S = 30.0
 _OFFLOADED_RETRY_S = 1.0
 
 Work = Sequence | Embedding
-Event = tuple[Work, Delta | PromptProgress | Embedded | Scored | ChoiceEnded | Finished | Failed]
+Event = tuple[Work, Delta | PromptProgress | Embedded | Scored | ChoiceEnded | HandedOver | Finished | Failed]
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ class Scheduler:
         self._tidied = self._kept_at = clock()
         self._move: _Move | None = None  # requested; waits for the batch to be empty
         self.location: Literal["cpu", "gpu"] = "gpu"
-        self._steps = self._tokens = self._answers = self._kept_steps = 0
+        self._steps = self._tokens = self._answers = self._preempted = self._kept_steps = 0
         self._speculation: SpeculationReading | None = None
         self._turn_began = clock()
         self._expected_s: float | None = None  # of the step under way, or the last one
@@ -160,6 +169,7 @@ class Scheduler:
             speculation=self._speculation,
             expected_s=self._expected_s,
             in_step=self._in_step,
+            preempted=self._preempted,
         )
 
     def retry_after_s(self) -> float:
@@ -261,6 +271,7 @@ class Scheduler:
     def _admit(self, now: float) -> None:
         if self._embeddings and not self._prompts_turn:
             return
+        self._preempt()
         while len(self._running) < self._max_num_seqs:
             sequence = self._waiting.first(self._may_run)
             if sequence is None or not self._can_admit(sequence):
@@ -275,12 +286,24 @@ class Scheduler:
             self._start(sequence)
             self._phases.add({"admit": self._clock() - now})
 
+    def _preempt(self) -> None:
+        """What nobody waits for leaves the batch for anything else that comes; with its tokens it goes on later."""
+        first = self._waiting.first()
+        if first is None or first.is_background:
+            return
+        for sequence in [one for one in self._running.values() if one.is_background]:
+            self._events.append((sequence, HandedOver()))
+            self._remove(sequence, still_computed=True)
+            self._preempted += 1
+
     def _may_run(self, salt: str) -> bool:
         running = sum(seq.request.salt == salt for seq in self._running.values())
         return running < batch_share(self._max_num_seqs, salt)
 
     def _can_admit(self, sequence: Sequence) -> bool:
         """Look up the cached prefix, then whether there is room to compute the rest."""
+        if sequence.is_background and not all(seq.is_background for seq in self._running.values()):
+            return False
         if not fits_memory([seq.length for seq in self._running.values()], sequence.length, self._backend.kv_room):
             return False
         if self._load_prefix_from_disk(sequence):

@@ -81,6 +81,11 @@ class Sequence:
     set_aside: tuple[str, ...] = ()
 
     @property
+    def is_background(self) -> bool:
+        """Whether it computes only while nothing else does."""
+        return self.request.priority == "background"
+
+    @property
     def length(self) -> int:
         """Tokens it has when its answer is as long as it may be, or, where nobody named a length, as most are."""
         answer = self.max_tokens

@@ -63,7 +63,7 @@ _GUARD_S = 1.0
 _LOADING_RETRY_S = 10.0
 _READS_S = 30.0
 
-EngineEvent = Delta | PromptProgress | Embedded | Scored | ChoiceEnded | Finished | Failed
+EngineEvent = Delta | PromptProgress | Embedded | Scored | ChoiceEnded | HandedOver | Finished | Failed
 
 
 class _Subscriber:
@@ -208,7 +208,7 @@ class EngineServer:
             if route is None or route.done.is_set():
                 continue
             route.take(message)
-            if isinstance(message, Finished | Failed):
+            if isinstance(message, Finished | Failed | HandedOver):
                 route.done.set()
 
     async def _handle(self, peer: Peer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -123,6 +124,25 @@ def test_a_running_response_is_cancelled(running: Running) -> None:
     assert ended["status"] == "cancelled"
     assert [event["type"] for event in events(running, name)][-1] != "response.completed"
     until(lambda: "stoker_requests_in_flight 0.0" in running.get("/metrics")[1].decode(), 10)
+
+
+def test_live_requests_go_first(running: Running) -> None:
+    """What runs in the background leaves the engine for a live request, and goes on behind its tokens."""
+    text = "0123456789" * 3
+    name = respond(running, f"{text} fake:delay=0.1")
+    until(lambda: response(running, name)["status"] == "in_progress")
+    time.sleep(0.5)
+    body = {"messages": [{"role": "user", "content": "now"}]}
+    began = time.monotonic()
+    assert httpx.post(f"{running.url}{CHAT}", json=body, timeout=20).status_code == 200
+    assert time.monotonic() - began < 3
+    until(lambda: response(running, name)["status"] == "completed")
+    until(
+        lambda: re.search(r"stoker_background_preempted_total.* [1-9]", running.get("/metrics")[1].decode()) is not None
+    )
+    found = list(events(running, name))
+    assert [event["sequence_number"] for event in found] == list(range(len(found)))
+    assert response(running, name)["output"][0]["content"][0]["text"].count(text) == 1
 
 
 def test_no_line_begins_while_paused_and_a_cancel_ends_what_runs(running: Running) -> None:

@@ -72,6 +72,7 @@ SERIES = {
     "stoker_engine_step_seconds_count": {*MODEL, "phase"},
     "stoker_engine_step_tokens_count": set(MODEL),
     "stoker_spec_decode_num_drafts_total": set(MODEL),
+    "stoker_background_preempted_total": set(MODEL),
     "stoker_spec_decode_num_draft_tokens_total": set(MODEL),
     "stoker_spec_decode_num_accepted_tokens_total": set(MODEL),
     "stoker_host_memory_bytes": {"kind"},

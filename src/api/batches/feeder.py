@@ -19,6 +19,8 @@ from flask import Flask
 from loguru import logger
 
 from src.api.batches import line_call
+from src.api.batches.key_turns import KeyTurns
+from src.api.batches.line_call import LineAnswer
 from src.api.batches.response_feeder import ResponseFeeder
 from src.api.batches.validation import InputCheck
 from src.api.edge import auth
@@ -43,10 +45,9 @@ class Feeder:
         self._app, self._service, self._clock = app, service, clock
         self._state, self._settings = service.state, service.settings
         self._load = service.batch_load
-        self._responses = ResponseFeeder(app, service)
         self._running: dict[tuple[str, int], gevent.Greenlet] = {}
-        self._served: dict[str, int] = {}  # by key: its last turn
-        self._turn = 0
+        self._turns = KeyTurns()
+        self._responses = ResponseFeeder(app, service, self._turns)
         self._swept = float("-inf")
 
     def run(self) -> None:
@@ -155,12 +156,10 @@ class Feeder:
     # ---- lines
 
     def _fill(self) -> None:
-        """Keys take turns; a key's batches run in their order, so that models are changed rarely."""
-        free = self._width - len(self._running)
+        """Keys take turns; a key's batches run in their order."""
         current = [batch for batch in self._state.run(batches.unfinished) if batch.status == "in_progress"]
-        while free > 0 and (line := self._next(current)) is not None:
-            self._start(line)
-            free -= 1
+        while len(self._running) < self._width and self._start_next(current):
+            pass
         self._load.running = len(self._running)
         left = sum(batch.total - batch.completed - batch.failed for batch in current)
         self._load.waiting = max(0, left - self._load.running)
@@ -168,33 +167,41 @@ class Feeder:
     @property
     def _width(self) -> int:
         """Most slots stay for live requests: lines hold theirs while they wait, too."""
-        return min(self._settings.background_max_seqs, max(1, self._settings.max_concurrent_requests // 4))
+        return min(self._settings.background_max_seqs, max(1, self._settings.max_concurrent_requests // 2))
 
-    def _next(self, current: list[StoredBatch]) -> PendingLine | None:
-        for batch in sorted(current, key=lambda one: self._served.get(one.owner, 0)):  # stable: a key's oldest first
+    def _start_next(self, current: list[StoredBatch]) -> bool:
+        for batch in self._turns.order(current):
             busy = {number for name, number in self._running if name == batch.id}
             found = self._state.run(lambda db: batches.pending(db, batch, busy, 1))  # noqa: B023  # it runs at once
             if found:
-                self._turn += 1
-                self._served[batch.owner] = self._turn
-                return found[0]
-        return None
+                self._start(found[0], self._turns.start(batch))
+                return True
+        return False
 
-    def _start(self, line: PendingLine) -> None:
+    def _start(self, line: PendingLine, guess: float) -> None:
         key = (line.batch, line.line.number)
-        greenlet = self._running[key] = gevent.spawn(self._work, line)
+        greenlet = self._running[key] = gevent.spawn(self._work, line, guess)
         greenlet.rawlink(lambda _: self._ended(key))
 
     def _ended(self, key: tuple[str, int]) -> None:
         self._running.pop(key, None)
         self._state.changed.set()
 
-    def _work(self, line: PendingLine) -> None:
-        """Ask until there is an outcome, or the process drains; then write it down until that succeeds."""
+    def _work(self, line: PendingLine, guess: float) -> None:
+        tokens = 0
+        try:
+            if (answer := self._ask(line)) is not None:
+                tokens = answer.tokens
+                self._record(line, answer.body, failed=answer.failed)
+        finally:
+            self._turns.end(line.owner, guess, tokens)
+
+    def _ask(self, line: PendingLine) -> LineAnswer | None:
+        """Until there is an outcome; None when the process drains before."""
         while not self._service.inflight.drain_announced:
             answer = line_call.ask(self._app, line, self._raw(line))
             if answer.retry_after_s is None:
-                return self._record(line, answer.body, failed=answer.failed)
+                return answer
             gevent.sleep(min(answer.retry_after_s, _LONGEST_WAIT_S))
         return None
 
@@ -204,6 +211,7 @@ class Feeder:
             return file.read(line.line.length)
 
     def _record(self, line: PendingLine, body: bytes, *, failed: bool) -> None:
+        """Until that succeeds."""
         now = int(self._clock())
         while True:
             try:

@@ -15,13 +15,22 @@ from src.api.batches import inner_request
 from src.api.state.batches import PendingLine, request_name
 
 
+class _Spent(msgspec.Struct):
+    total_tokens: int = 0
+
+
+class _Answered(msgspec.Struct):
+    usage: _Spent | None = None
+
+
 @dataclass(frozen=True)
 class LineAnswer:
-    """`retry_after_s`: the service could not answer now; None is an outcome."""
+    """`retry_after_s`: the service could not answer now; None is an outcome. `tokens`: what it took."""
 
     status: int
     body: bytes
     retry_after_s: float | None
+    tokens: int = 0
 
     @property
     def failed(self) -> bool:
@@ -36,7 +45,7 @@ def ask(app: Flask, line: PendingLine, raw: bytes) -> LineAnswer:
         response = inner_request.answer(app, partial(app.ensure_sync(app.view_functions[rule]), **arguments))
         data = response.get_data()
     after_s = inner_request.retry_after_s(response, data)
-    return LineAnswer(response.status_code, _shown(line, name, response, data), after_s)
+    return LineAnswer(response.status_code, _shown(line, name, response, data), after_s, _tokens(response, data))
 
 
 def _body(endpoint: str, raw: bytes) -> bytes:
@@ -46,6 +55,13 @@ def _body(endpoint: str, raw: bytes) -> bytes:
     if endpoint == "/v1/ocr":  # its priority is a field
         body["priority"] = "background"
     return msgspec.json.encode(body)
+
+
+def _tokens(response: Response, data: bytes) -> int:
+    if response.mimetype != "application/json":
+        return 0
+    usage = msgspec.json.decode(data, type=_Answered).usage
+    return usage.total_tokens if usage is not None else 0
 
 
 def _shown(line: PendingLine, name: str, response: Response, data: bytes) -> bytes:

@@ -8,6 +8,7 @@ import gevent
 from flask import Flask
 from loguru import logger
 
+from src.api.batches.key_turns import KeyTurns
 from src.api.batches.response_run import ResponseRun
 from src.api.edge import auth
 from src.api.openai import background
@@ -21,11 +22,10 @@ _LONGEST_WAIT_S = 30.0
 class ResponseFeeder:
     """`look` now and then; `join` in the end."""
 
-    def __init__(self, app: Flask, service: Service) -> None:
+    def __init__(self, app: Flask, service: Service, turns: KeyTurns) -> None:
         self._app, self._service, self._state = app, service, service.state
         self._running: dict[str, gevent.Greenlet] = {}
-        self._served: dict[str, int] = {}  # by key: its last turn
-        self._turn = 0
+        self._turns = turns
 
     def look(self, now: float) -> None:
         """End what has an outcome by another hand, or no key any more; fill what is free."""
@@ -37,8 +37,9 @@ class ResponseFeeder:
             if pending.id not in names:
                 self._state.run(partial(background.end, name=pending.id, now=int(now)))
         waiting = [pending for pending in known if pending.id not in self._running]
-        for _ in range(min(self._width - len(self._running), len(waiting))):
-            self._start(min(waiting, key=self._last_turn), waiting)
+        while waiting and len(self._running) < self._width:
+            self._start(chosen := self._turns.order(waiting)[0])
+            waiting.remove(chosen)
 
     def join(self) -> None:
         gevent.joinall(list(self._running.values()))
@@ -49,26 +50,23 @@ class ResponseFeeder:
         settings = self._service.settings
         return min(settings.background_max_seqs, max(1, settings.max_concurrent_requests // 4))
 
-    def _last_turn(self, pending: PendingResponse) -> int:
-        return self._served.get(pending.owner, 0)
-
-    def _start(self, pending: PendingResponse, waiting: list[PendingResponse]) -> None:
-        waiting.remove(pending)
-        self._turn += 1
-        self._served[pending.owner] = self._turn
-        greenlet = self._running[pending.id] = gevent.spawn(self._work, pending)
+    def _start(self, pending: PendingResponse) -> None:
+        greenlet = self._running[pending.id] = gevent.spawn(self._work, pending, self._turns.start(pending))
         greenlet.rawlink(lambda _: self._ended(pending.id))
 
     def _ended(self, name: str) -> None:
         self._running.pop(name, None)
         self._state.changed.set()
 
-    def _work(self, pending: PendingResponse) -> None:
+    def _work(self, pending: PendingResponse, guess: float) -> None:
         """Until it has an outcome, or the process drains."""
         run = ResponseRun(self._app, self._service, pending)
-        while not self._service.inflight.draining:
-            after_s = run.attempt()
-            if after_s is None:
-                return logger.info("background response {}: ended", pending.id)
-            gevent.sleep(min(after_s, _LONGEST_WAIT_S))
+        try:
+            while not self._service.inflight.drain_announced:
+                after_s = run.attempt()
+                if after_s is None:
+                    return logger.info("background response {}: ended", pending.id)
+                gevent.sleep(min(after_s, _LONGEST_WAIT_S))
+        finally:
+            self._turns.end(pending.owner, guess, run.tokens)
         return None

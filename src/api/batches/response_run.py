@@ -29,10 +29,11 @@ _FLUSH_S = 0.2  # the stream's grain: a transaction at most so often
 
 
 class ResponseRun:
-    """`attempt` until it says that there is an outcome."""
+    """`attempt` until it says that there is an outcome. `tokens`: what that took."""
 
     def __init__(self, app: Flask, service: Service, pending: PendingResponse) -> None:
         self._app, self._state, self._pending = app, service.state, pending
+        self.tokens = 0
 
     def attempt(self) -> float | None:
         """Seconds until it is worth trying again; None when it has an outcome, or is gone."""
@@ -56,8 +57,10 @@ class ResponseRun:
         generation = translation.open_generation(stream.request)
         try:
             admitted(generation)
-            if stream.begin():
-                any(not stream.take(events) for events in generation.batches())  # to the first that ends it
+            for events in generation.batches() if stream.begin() else ():
+                if not stream.take(events):
+                    break
+            self.tokens = stream.tokens
         finally:
             generation.close()
 
@@ -70,7 +73,7 @@ class ResponseRun:
 class _StoredStream:
     """What is stored of a response's stream, brought to life, and the one way to more of it.
 
-    `request`: what its engine is asked, behind the tokens that are there.
+    `request`: what its engine is asked, behind the tokens that are there. `tokens`: what its answer took.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class _StoredStream:
     ) -> None:
         self._state, self._pending, self._clock = state, pending, clock
         stored = state.run(lambda db: responses.get(db, None, pending.id))
-        self._queued = stored.status == "queued"
+        self._queued, self.tokens = stored.status == "queued", 0
         self._first = replace(msgspec.json.decode(stored.response, type=ResponseOut), status="in_progress")
         self._form = ResponseBuilder(self._first, background.offered(work), lambda _: None)
         self._writer = ResponseWriter(self._form, background.RUN_EVENT)
@@ -98,6 +101,8 @@ class _StoredStream:
         self._events += [made for event in events for made in self._writer.events(event)]
         self._deltas += [event for event in events if isinstance(event, Delta)]
         if events and isinstance(events[-1], Finished):
+            usage = events[-1].usage
+            self.tokens = usage.prompt_tokens + usage.completion_tokens
             self._flush(self._form.finished(events[-1]))
             return False
         if not self._events or self._clock() - self._flushed < _FLUSH_S:

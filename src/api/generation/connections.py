@@ -378,6 +378,7 @@ def _with_load(reading: ModelReading, load: EngineLoad) -> ModelReading:
         prefix=_counts(prefix) if prefix is not None else None,
         phases=load.phases,
         step_tokens=load.step_tokens,
+        preempted=load.preempted,
         speculation=asdict(load.speculation) if load.speculation is not None else {},
     )
 

@@ -21,6 +21,8 @@ from src.ipc.messages.base import Failed
 from src.ipc.messages.chat import Admitted, PromptProgress
 from src.ipc.messages.wire import AnyMessage
 
+_RETRY_S = 30.0
+
 E = TypeVar("E", bound=AnyMessage)
 
 
@@ -186,7 +188,8 @@ class Generation(Generic[E]):
             batch = self._stream.receive_all(min(silence, left))
         except WaitTimeout:
             if left <= silence:
-                raise DeadlineExceeded(f"No response from the back end within {self._timeouts.total_s:g} s.") from None
+                text = f"No response from the back end within {self._timeouts.total_s:g} s."
+                raise DeadlineExceeded(text, retry_after_s=_RETRY_S) from None
             return None
         except Disconnected:
             raise self._held.ended or self._timeouts.crashed from None

@@ -347,7 +347,8 @@ class ChoiceEnded(Message, frozen=True):
 
 
 class HandedOver(Message, frozen=True):
-    """This engine ends as planned: the request goes on in the next one. No outcome, and nobody's fault."""
+    """The request goes on later, where it stopped: in the next engine, as this one ends as planned, or in this one, as
+    a background request that was preempted. No outcome, and nobody's fault."""
 
 
 class Finished(Message, frozen=True):

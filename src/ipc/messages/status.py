@@ -122,8 +122,9 @@ class HistogramReading(msgspec.Struct, frozen=True):
 class EngineLoad(msgspec.Struct, frozen=True, omit_defaults=True):
     """The load of an engine. `step_age_s`: since the current step started; 0 when idle.
 
-    `phases`: seconds of a step by phase; `step_tokens`: tokens per step. `steps`, `tokens` and `answers` count from its
-    start. `expected_s`: what the step under way (`in_step`) or the last one should take; None: unknown.
+    `phases`: seconds of a step by phase; `step_tokens`: tokens per step. `steps`, `tokens`, `answers` and
+    `preempted` background sequences count from its start. `expected_s`: what the step under way (`in_step`) or the last
+    one should take; None: unknown.
     """
 
     running: int
@@ -139,6 +140,7 @@ class EngineLoad(msgspec.Struct, frozen=True, omit_defaults=True):
     speculation: SpeculationReading | None = None
     expected_s: float | None = None
     in_step: bool = False
+    preempted: int = 0
 
 
 class OcrLoad(msgspec.Struct, frozen=True):

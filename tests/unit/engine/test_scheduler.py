@@ -24,6 +24,7 @@ from src.ipc.messages.chat import (
     Finished,
     FinishReason,
     GenerateRequest,
+    HandedOver,
     PromptProgress,
     Sampling,
     Scored,
@@ -211,11 +212,15 @@ class Bench:
             self.now += 1
             self.scheduler.run_once()
 
-    def of(self, work: Work) -> list[Delta | PromptProgress | Embedded | Scored | ChoiceEnded | Finished | Failed]:
+    def of(
+        self, work: Work
+    ) -> list[Delta | PromptProgress | Embedded | Scored | ChoiceEnded | HandedOver | Finished | Failed]:
         return [message for owner, message in self.events if owner is work]
 
 
-def text(messages: list[Delta | PromptProgress | Embedded | Scored | ChoiceEnded | Finished | Failed]) -> str:
+def text(
+    messages: list[Delta | PromptProgress | Embedded | Scored | ChoiceEnded | HandedOver | Finished | Failed],
+) -> str:
     return "".join(message.text for message in messages if isinstance(message, Delta))
 
 
@@ -455,6 +460,26 @@ def test_classes_go_first_and_age() -> None:
     bench.turns(20)
     order = [owner for owner, message in bench.events if isinstance(message, Finished)][-4:]
     assert order == [high, normal, low, newcomer]
+
+
+def test_background_work_gives_way_within_one_step() -> None:
+    """All of it, also where there is room; it is handed over with its tokens, and none begins beside the other."""
+    bench = Bench(max_num_seqs=4)
+    quiet = [bench.submit(max_tokens=40, priority="background") for _ in range(3)]
+    bench.turns(4)
+    assert bench.scheduler.load().running == 3
+    live = bench.submit(max_tokens=3)
+    again = bench.submit(max_tokens=5, priority="background", timeout_s=float("inf"))
+    bench.turns(1)
+    for one in quiet:
+        assert [type(message) for message in bench.of(one)] == [Delta, Delta, Delta, HandedOver]
+    assert bench.backend.removed == [1, 2, 3]
+    assert (bench.scheduler.load().running, bench.scheduler.load().preempted) == (1, 3)
+    bench.turns(3)
+    assert isinstance(bench.of(live)[-1], Finished)
+    assert bench.of(again) == []
+    bench.turns(7)
+    assert isinstance(bench.of(again)[-1], Finished)
 
 
 def test_keys_are_admitted_by_turns() -> None:
