@@ -435,6 +435,11 @@ class FileSettings(BaseModel):
     response_ttl: float = Field(
         2_592_000.0, ge=0, le=3_153_600_000, description="Seconds a background response is kept; 0 is for ever."
     )
+    conversations_per_key: int = Field(10_000, ge=1, le=10_000_000, description="Conversations of one key at most.")
+    conversation_items: int = Field(10_000, ge=1, le=1_000_000, description="Items of one conversation at most.")
+    conversation_ttl: float = Field(
+        31_536_000.0, ge=0, le=3_153_600_000, description="Seconds an unused conversation is kept; 0 is for ever."
+    )
     file_upload_timeout: float = Field(
         600.0, ge=0, le=86400, description="Seconds that sending a file may take beyond BODY_TIMEOUT."
     )

@@ -33,7 +33,7 @@ from src.api.ocr import jobs as ocr_jobs
 from src.api.ocr import view as ocr
 from src.api.ollama import library as ollama_library
 from src.api.ollama import routes as ollama
-from src.api.openai import chat, completions, disclosure, embeddings, rerank, responses
+from src.api.openai import chat, completions, conversations, disclosure, embeddings, rerank, responses
 from src.api.operations import docs as pages
 from src.api.operations import events, gpu, logs, models, system
 from src.api.operations.metrics import with_own
@@ -57,6 +57,7 @@ _VIEWS = (
     completions,
     messages,
     responses,
+    conversations,
     embeddings,
     files,
     rerank,

@@ -149,7 +149,7 @@ def test_the_store_is_bounded(start_service: StartService) -> None:
         ({"input": []}, "input"),
         ({"input": "x" * 2000}, "input"),
         ({"input": "x", "text": {"format": {"type": "json_object"}}}, "text.format"),
-        ({"input": "x", "conversation": "c"}, "conversation"),
+        ({"input": "x", "conversation": 7}, "conversation"),
         ({"input": "x", "prompt": {"id": "p"}}, "prompt"),
         ({"input": [{"type": "computer_call"}]}, "input"),
         ({"input": "x", "tools": [{"type": "web_search"}]}, "tools"),

@@ -25,7 +25,7 @@ from src.api.batches.response_feeder import ResponseFeeder
 from src.api.batches.validation import InputCheck
 from src.api.edge import auth
 from src.api.service import Service
-from src.api.state import batches, files, responses
+from src.api.state import batches, conversations, files, responses
 from src.api.state.batches import LineError, PendingLine, StoredBatch
 from src.api.state.places import LOCK
 from src.errors import NotFound, ServiceError
@@ -234,5 +234,7 @@ class Feeder:
                 self._state.blob(file.id).unlink(missing_ok=True)
         if self._settings.response_ttl:
             self._state.run(lambda db: responses.forget(db, int(now - self._settings.response_ttl)))
+        if self._settings.conversation_ttl:
+            self._state.run(lambda db: conversations.forget(db, int(now - self._settings.conversation_ttl)))
         if self._settings.file_ttl:
             self._state.run(lambda db: batches.forget(db, int(now - self._settings.file_ttl)))

@@ -5,6 +5,7 @@ Nothing is shown before it is on disk: what a client has read of the stream is n
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable
 
@@ -16,9 +17,10 @@ from src.api.batches import inner_request
 from src.api.generation.streaming import Event, admitted
 from src.api.openai import background, translation
 from src.api.openai.response_builder import ResponseBuilder, ResponseWriter
+from src.api.openai.response_input import items_of
 from src.api.openai.schemas_responses import ResponseOut
 from src.api.service import Service
-from src.api.state import responses
+from src.api.state import conversations, responses
 from src.api.state.database import Database
 from src.api.state.responses import PendingResponse, ResponseWork, StoredEvents
 from src.errors import ServiceError, from_code
@@ -33,6 +35,7 @@ class ResponseRun:
 
     def __init__(self, app: Flask, service: Service, pending: PendingResponse) -> None:
         self._app, self._state, self._pending = app, service.state, pending
+        self._most_items = service.settings.conversation_items
         self.tokens = 0
 
     def attempt(self) -> float | None:
@@ -50,7 +53,7 @@ class ResponseRun:
     def _generate(self) -> Response:
         work = self._state.run(lambda db: responses.work_of(db, self._pending.id))
         if work is not None:
-            self._run(_StoredStream(self._state, self._pending, work))
+            self._run(_StoredStream(self._state, self._pending, work, self._most_items))
         return Response(status=204)
 
     def _run(self, stream: _StoredStream) -> None:
@@ -67,7 +70,7 @@ class ResponseRun:
     def _fail(self, error: ServiceError) -> None:
         work = self._state.run(lambda db: responses.work_of(db, self._pending.id))
         if work is not None:
-            _StoredStream(self._state, self._pending, work).fail(error)
+            _StoredStream(self._state, self._pending, work, self._most_items).fail(error)
 
 
 class _StoredStream:
@@ -81,10 +84,13 @@ class _StoredStream:
         state: Database,
         pending: PendingResponse,
         work: ResponseWork,
+        most_items: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._state, self._pending, self._clock = state, pending, clock
         stored = state.run(lambda db: responses.get(db, None, pending.id))
+        self._added = msgspec.json.decode(stored.items)[-work.added :] if work.added else []
+        self._most_items = most_items
         self._queued, self.tokens = stored.status == "queued", 0
         self._first = replace(msgspec.json.decode(stored.response, type=ResponseOut), status="in_progress")
         self._form = ResponseBuilder(self._first, background.offered(work), lambda _: None)
@@ -135,4 +141,11 @@ class _StoredStream:
 
     def _write(self, response: ResponseOut, chunk: StoredEvents) -> bool:
         stored = background.stored(response, self._pending.owner, int(time.time()))
-        return self._state.run(lambda db: responses.extend(db, stored, chunk))
+        return self._state.run(lambda db: responses.extend(db, stored, chunk) and self._tell(db, response))
+
+    def _tell(self, db: sqlite3.Connection, response: ResponseOut) -> bool:
+        """Its conversation, in the same transaction."""
+        if response.conversation is not None and response.status in ("completed", "incomplete"):
+            made = items_of(response, self._added)
+            conversations.append(db, response.conversation.id, made, self._most_items, int(time.time()))
+        return True

@@ -58,6 +58,14 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("POST", "/v1/responses/{response_id}/cancel"): "user",
     ("DELETE", "/v1/responses/{response_id}"): "user",
     ("GET", "/v1/responses/{response_id}/input_items"): "user",
+    ("POST", "/v1/conversations"): "user",
+    ("GET", "/v1/conversations/{conversation_id}"): "user",
+    ("POST", "/v1/conversations/{conversation_id}"): "user",
+    ("DELETE", "/v1/conversations/{conversation_id}"): "user",
+    ("POST", "/v1/conversations/{conversation_id}/items"): "user",
+    ("GET", "/v1/conversations/{conversation_id}/items"): "user",
+    ("GET", "/v1/conversations/{conversation_id}/items/{item_id}"): "user",
+    ("DELETE", "/v1/conversations/{conversation_id}/items/{item_id}"): "user",
     ("POST", "/v1/ocr/jobs"): "user",
     ("GET", "/v1/ocr/jobs/{name}"): "user",
     ("GET", "/v1/ocr/jobs/{name}/result"): "user",
@@ -123,7 +131,8 @@ def uses_back_end(method: str, rule: str | None) -> bool:
 
 _NO_BACK_END = {
     *("/api/show", "/v1/files", "/v1/batches", "/v1/batches/{batch_id}/cancel"),
-    "/v1/responses/{response_id}/cancel",
+    *("/v1/responses/{response_id}/cancel", "/v1/conversations", "/v1/conversations/{conversation_id}"),
+    "/v1/conversations/{conversation_id}/items",
 }
 _ORDER: tuple[Access, ...] = ("open", "user", "metrics", "admin")
 

@@ -84,7 +84,7 @@ HONOURED: tuple[Field, ...] = (
     *_rows("honoured", "truncation truncate_prompt_tokens", "embeddings", "rerank"),
     *_rows("honoured", "query documents top_n top_k return_documents max_tokens_per_doc", "rerank"),
     *_rows("honoured", "instructions max_output_tokens text reasoning", "responses"),
-    *_rows("honoured", "previous_response_id background include store", "responses"),
+    *_rows("honoured", "previous_response_id conversation background include store", "responses"),
     *_rows("honoured", "system stop_sequences thinking output_config output_format", "messages"),
     *_rows("honoured", "name messages prompt input system images raw stream format options tools think", "ollama"),
     *_rows("honoured", "logprobs top_logprobs dimensions", "ollama"),
@@ -188,7 +188,6 @@ REFUSED: tuple[Field, ...] = (
         Field(name, "refused", ("chat", "responses"), paths=tuple(f"{place}{name}" for place in _FILES), why=why)
         for name, why in (("file_id", "no files are kept: send file_data"), ("file_url", "send file_data"))
     ),
-    Field("conversation", "refused", ("responses",), neutral=({},)),
     Field("prompt", "refused", ("responses",), neutral=({},)),
     Field("access_programs", "refused", ("responses",), neutral=([], {})),
     Field("image", "refused", ("responses",), neutral=({},)),

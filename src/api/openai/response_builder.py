@@ -44,6 +44,7 @@ def first_response(generate: GenerateRequest, own: ResponsesRequest, body: ChatC
         temperature=body.temperature,
         top_p=body.top_p,
         background=bool(own.background),
+        conversation=_conversation(own),
     )
 
 
@@ -71,8 +72,7 @@ class ResponseBuilder:
             output=tuple(self.items.done),
             usage=usage(event.usage, self.items.reasoning_tokens),
         )
-        if made.store:
-            self._keep(made)
+        self._keep(made)
         return made
 
     def failed(self, error: ServiceError) -> ResponseOut:
@@ -87,6 +87,10 @@ class ResponseBuilder:
                 self.items.finish(complete=event.reason != "length")
                 return self.finished(event)
         return self.begun()
+
+
+def _conversation(own: ResponsesRequest) -> shapes.ConversationRef | None:
+    return None if own.conversation is None else shapes.ConversationRef(shapes.conversation_name(own.conversation))
 
 
 def _shown_choice(own: ResponsesRequest) -> object:

@@ -34,7 +34,7 @@ class Stored:
         return [*self.items, *msgspec.json.decode(msgspec.json.encode(self.response.output))]
 
 
-class Conversations:
+class ResponseMemory:
     """The last responses of each owner, all together as many as fit in so many bytes."""
 
     def __init__(self, max_bytes: int) -> None:

@@ -4,34 +4,23 @@ from __future__ import annotations
 
 import re
 import time
-from functools import partial
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from pydantic import TypeAdapter, ValidationError
 
-from src.api.body import check_items
 from src.api.edge import auth
 from src.api.generation.streaming import collect
-from src.api.openai import (
-    background,
-    body_spellings,
-    disclosure,
-    fields,
-    item_spellings,
-    response_tools,
-    response_turns,
-    translation,
-)
+from src.api.openai import background, response_input, response_tools, response_turns, translation
 from src.api.openai import schemas_responses as shapes
 from src.api.openai.response_builder import ResponseBuilder, ResponseWriter, first_response, usage
-from src.api.openai.response_store import Conversations, Stored
+from src.api.openai.response_store import Stored
 from src.api.openai.schemas import ChatCompletionRequest
 from src.api.openai.schemas_responses import ResponsesRequest
 from src.api.page_size import page_size
-from src.api.service import json_body, json_response, request_id, service
-from src.api.state.responses import RUNS, ResponseWork
+from src.api.service import json_response
+from src.api.state.responses import ResponseWork
 from src.errors import InvalidRequest, NotFound
 from src.ipc.messages.chat import Delta, Finished, GenerateRequest
 
@@ -43,12 +32,6 @@ _NAMES = {
     "reasoning_effort": "reasoning.effort",
     "response_format": "text.format",
 }
-_INSIDE = {
-    "reasoning": frozenset(shapes.ReasoningOptions.model_fields),
-    "text": frozenset(shapes.TextOptions.model_fields),
-    "stream_options": frozenset(shapes.ResponseStreamOptions.model_fields),
-}
-_KEPT = "stoker-conversations"
 _TOOLS = TypeAdapter(list[shapes.ResponseTool])
 _MOST_LISTED = 100
 _PAGE = 20
@@ -59,42 +42,36 @@ _SUMMARISE = (
 )
 
 
-def _conversations() -> Conversations:
-    """Made with the first response of this application."""
-    extensions = current_app.extensions
-    if _KEPT not in extensions:
-        extensions[_KEPT] = Conversations(service().settings.response_store_mb << 20)
-    kept = extensions[_KEPT]
-    assert isinstance(kept, Conversations)  # noqa: S101  # nobody else writes there
-    return kept
-
-
 @blueprint.post("/v1/responses")
 def create() -> Response:
-    own, items = _read()
+    given = response_input.read()
+    own, items = given.own, given.items
     with translation.own_names(_NAMES):
         background.check(own)
         body, generate = _accept(own, items)
         first, tools = first_response(generate, own, body), _all_tools(own, items)
         if own.background:
-            return background.begin(first, _work(body, generate, tools), items, stream=bool(body.stream))
-        keep = partial(_conversations().put, auth.owner(), items=items)
-        form = ResponseBuilder(first, response_tools.offered(tools), keep, progress=generate.progress)
+            work = _work(body, generate, tools, len(given.added))
+            return background.begin(first, work, items, stream=bool(body.stream))
+        form = ResponseBuilder(first, response_tools.offered(tools), given.keeper(), progress=generate.progress)
         writer = ResponseWriter(form) if body.stream else None
         return translation.respond(translation.open_generation(generate), writer, form.whole)
 
 
-def _work(body: ChatCompletionRequest, generate: GenerateRequest, tools: list[shapes.ResponseTool]) -> ResponseWork:
+def _work(
+    body: ChatCompletionRequest, generate: GenerateRequest, tools: list[shapes.ResponseTool], added: int
+) -> ResponseWork:
     """Nobody waits for it, unless its client says that somebody does."""
     asked = body.priority is not None or "X-Priority" in request.headers
     quiet = msgspec.structs.replace(generate, priority=generate.priority if asked else "background", progress=False)
-    return ResponseWork(quiet, [tool.model_dump(exclude_unset=True) for tool in tools])
+    return ResponseWork(quiet, [tool.model_dump(exclude_unset=True) for tool in tools], added)
 
 
 @blueprint.post("/v1/responses/input_tokens")
 def count() -> Response:
     """How long the prompt of such a request is; nothing is generated."""
-    own, items = _read()
+    given = response_input.read()
+    own, items = given.own, given.items
     with translation.own_names(_NAMES):
         _, generate = _accept(own, items)
     return json_response(shapes.InputTokens(len(translation.tokens_of(generate).tokens)))
@@ -103,7 +80,8 @@ def count() -> Response:
 @blueprint.post("/v1/responses/compact")
 def compact() -> Response:
     """The conversation, made shorter: its users' turns, and a summary of all the rest by the model."""
-    own, items = _read()
+    given = response_input.read()
+    own, items = given.own, given.items
     asked = shapes.MessageItem(role="user", content=_SUMMARISE)
     with translation.own_names(_NAMES):
         _, generate = _accept(own.model_copy(update={"tools": None, "tool_choice": None, "stream": None}), items, asked)
@@ -152,7 +130,7 @@ def delete(response_id: str) -> Response:
     if _stored(response_id).response.background:
         background.delete(auth.visible_owner(), response_id)
     else:
-        _conversations().delete(_visible_owner(response_id), response_id)
+        response_input.in_memory().delete(_visible_owner(response_id), response_id)
     return json_response(shapes.Deleted(response_id))
 
 
@@ -176,13 +154,13 @@ def input_items(response_id: str) -> Response:
 
 def _visible_owner(response_id: str) -> str:
     """Whose response is meant: the caller's own; an admin sees those of all keys."""
-    found = _conversations().owner_of(response_id) if auth.sees_all() else None
+    found = response_input.in_memory().owner_of(response_id) if auth.sees_all() else None
     return auth.owner() if found is None else found
 
 
 def _stored(response_id: str) -> Stored:
     """In memory, or on disk, where those made in the background are."""
-    stored = _conversations().get(_visible_owner(response_id), response_id) or background.find(
+    stored = response_input.in_memory().get(_visible_owner(response_id), response_id) or background.find(
         auth.visible_owner(), response_id
     )
     if stored is None:
@@ -191,75 +169,6 @@ def _stored(response_id: str) -> Stored:
 
 
 # ---- in
-
-
-def _read() -> tuple[ResponsesRequest, list[dict[str, Any]]]:
-    """The request, and all it goes on from: items of the response before, and its own, each with an id."""
-    given = json_body()
-    check_items(given.get("input"), service().settings)
-    raw = disclosure.settle("responses", given)
-    disclosure.note(*body_spellings.unknown_inside(raw, _INSIDE))
-    item_spellings.normalize_tools(raw)
-    raw["input"] = _with_references(item_spellings.normalize(raw.get("input")))
-    response_turns.check_types(raw["input"])
-    if isinstance(raw.get("tools"), list):
-        raw["tools"], aside = fields.split_tools(raw["tools"])
-        disclosure.note(*aside)
-        response_turns.check_tools(raw["tools"])
-    own = ResponsesRequest.model_validate(raw)
-    items: Any = raw["input"]
-    if isinstance(items, str):
-        items = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": items}]}]
-    before = _previous(own)
-    named = [_with_id(item, f"in_{request_id()}_{len(before) + at}") for at, item in enumerate(items)]
-    return own, [*before, *named]
-
-
-def _with_references(given: Any) -> Any:
-    """The input with the items that it only names: the AI SDK sends the id of what a response here has made."""
-    if not isinstance(given, list):
-        return given
-    named: set[str] = set()
-    return [_referenced(item, at, named) if _is_reference(item) else item for at, item in enumerate(given)]
-
-
-def _referenced(item: dict[str, Any], at: int, named: set[str]) -> dict[str, Any]:
-    """Each once, so that a small body is no large prompt."""
-    found = _conversations().item(auth.owner(), item["id"])
-    if found is None:
-        raise InvalidRequest("No item with this id is kept here; send the item itself.", param=f"input[{at}].id")
-    if item["id"] in named:
-        raise InvalidRequest("This item is named twice.", param=f"input[{at}].id")
-    named.add(item["id"])
-    return found
-
-
-def _is_reference(item: Any) -> bool:
-    """`type` may be left out of one."""
-    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
-        return False
-    return item.get("type") == "item_reference" or (item.get("type") is None and item.keys() <= {"type", "id"})
-
-
-def _with_id(item: dict[str, Any], made: str) -> dict[str, Any]:
-    """An item as it is listed: with its type and an id, a message's text as a part."""
-    shown = {**item, "type": item.get("type", "message"), "id": item.get("id") or made}
-    if shown["type"] == "message" and isinstance(item["content"], str):
-        kind = "output_text" if item["role"] == "assistant" else "input_text"
-        shown["content"] = [{"type": kind, "text": item["content"]}]
-    return shown
-
-
-def _previous(own: ResponsesRequest) -> list[dict[str, Any]]:
-    if own.previous_response_id is None:
-        return []
-    name = own.previous_response_id
-    stored = _conversations().get(auth.owner(), name) or background.find(auth.owner(), name)
-    if stored is None:
-        raise InvalidRequest("No response with this id is kept here.", param="previous_response_id")
-    if stored.response.status in RUNS:
-        raise InvalidRequest(f"This response is {stored.response.status}: wait for it.", param="previous_response_id")
-    return stored.all_items()
 
 
 def _accept(

@@ -253,6 +253,16 @@ Include = Literal[
 ]
 
 
+class ConversationId(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    id: str = Field(max_length=256)
+
+
+def conversation_name(given: str | ConversationId) -> str:
+    return given if isinstance(given, str) else given.id
+
+
 class ResponsesRequest(BaseModel):
     """Body of POST /v1/responses."""
 
@@ -267,6 +277,7 @@ class ResponsesRequest(BaseModel):
     text: TextOptions | None = None
     reasoning: ReasoningOptions | None = None
     previous_response_id: str | None = Field(None, max_length=256)
+    conversation: Annotated[str, Field(max_length=256)] | ConversationId | None = None
     store: bool | None = None
     truncation: Literal["disabled"] | None = None
     background: bool | None = None
@@ -351,6 +362,12 @@ class ResponseError(Wire, frozen=True):
     message: str
 
 
+class ConversationRef(Wire, frozen=True):
+    """A conversation as a response names it."""
+
+    id: str
+
+
 class ResponseOut(Wire, frozen=True):
     """A response, finished or on its way; what was asked for is repeated."""
 
@@ -377,6 +394,7 @@ class ResponseOut(Wire, frozen=True):
     truncation: str = "disabled"
     usage: ResponseUsage | None = None
     background: bool = False
+    conversation: ConversationRef | None = None
 
 
 class Deleted(Wire, frozen=True):

@@ -16,7 +16,14 @@ from src.api.edge import auth
 from src.api.files import schemas as schemas_files
 from src.api.ocr import schemas as ocr_schemas
 from src.api.ollama import schemas as schemas_ollama
-from src.api.openai import schemas, schemas_completions, schemas_embeddings, schemas_rerank, schemas_responses
+from src.api.openai import (
+    schemas,
+    schemas_completions,
+    schemas_conversations,
+    schemas_embeddings,
+    schemas_rerank,
+    schemas_responses,
+)
 from src.api.operations import field_classes, logs, system
 from src.api.wire import ErrorEnvelope, PlainError, Wire
 from src.settings import VERSION
@@ -113,6 +120,49 @@ ROUTES = (
         "A conversation, made shorter.",
         schemas_responses.Compacted,
         schemas_responses.ResponsesRequest,
+    ),
+    DocumentedRoute(
+        "post",
+        "/v1/conversations",
+        "Keep items for responses that go on from them.",
+        schemas_conversations.ConversationOut,
+        schemas_conversations.ConversationRequest,
+    ),
+    DocumentedRoute(
+        "get",
+        "/v1/conversations/{conversation_id}",
+        "A conversation.",
+        schemas_conversations.ConversationOut,
+    ),
+    DocumentedRoute(
+        "post",
+        "/v1/conversations/{conversation_id}",
+        "Replace its metadata.",
+        schemas_conversations.ConversationOut,
+        schemas_conversations.ConversationUpdate,
+    ),
+    DocumentedRoute(
+        "delete",
+        "/v1/conversations/{conversation_id}",
+        "Forget a conversation and its items.",
+        schemas_conversations.ConversationDeleted,
+    ),
+    DocumentedRoute(
+        "post",
+        "/v1/conversations/{conversation_id}/items",
+        "Add items.",
+        schemas_responses.ItemList,
+        schemas_conversations.ItemsRequest,
+    ),
+    DocumentedRoute(
+        "get", "/v1/conversations/{conversation_id}/items", "Its items, by page.", schemas_responses.ItemList
+    ),
+    DocumentedRoute("get", "/v1/conversations/{conversation_id}/items/{item_id}", "An item.", Wire),
+    DocumentedRoute(
+        "delete",
+        "/v1/conversations/{conversation_id}/items/{item_id}",
+        "Forget an item.",
+        schemas_conversations.ConversationOut,
     ),
     DocumentedRoute(
         "post",

@@ -66,6 +66,17 @@ CREATE TABLE response_chunks (
     response TEXT NOT NULL, number INTEGER NOT NULL, events BLOB NOT NULL, deltas BLOB NOT NULL,
     PRIMARY KEY (response, number)) WITHOUT ROWID;
 """,
+    """
+CREATE TABLE conversations (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, created INTEGER NOT NULL,
+    metadata BLOB NOT NULL, used INTEGER NOT NULL);
+CREATE INDEX conversations_by_owner ON conversations (owner);
+CREATE INDEX conversations_by_use ON conversations (used);
+CREATE TABLE conversation_items (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, conversation TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL,
+    UNIQUE (conversation, id));
+CREATE INDEX conversation_items_in_order ON conversation_items (conversation, seq);
+""",
 )
 
 

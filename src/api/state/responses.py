@@ -26,10 +26,12 @@ _CHUNKS = 64
 
 
 class ResponseWork(msgspec.Struct, frozen=True):
-    """What an unfinished response is made from: the engine's request, and the client's tools as they came."""
+    """What an unfinished response is made from: the engine's request, and the client's tools as they came. `added`: so
+    many of its items, the last, are its own; the others were there before."""
 
     generate: GenerateRequest
     tools: list[dict[str, Any]] = []
+    added: int = 0
 
 
 class StoredResponse(msgspec.Struct, frozen=True):

@@ -1,0 +1,121 @@
+"""Rows of conversations and their items. Functions over one transaction of `Database.run`."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from src.api.state.files import Order
+from src.errors import InvalidRequest, NotFound
+
+_COLUMNS = "id, owner, created, metadata, used"
+
+
+class StoredConversation(msgspec.Struct, frozen=True):
+    """`metadata` is JSON; `used`: Unix seconds, when something was last put in."""
+
+    id: str
+    owner: str
+    created: int
+    metadata: bytes
+    used: int
+
+
+class ConversationItem(msgspec.Struct, frozen=True):
+    """`body` is JSON, with the id in it."""
+
+    id: str
+    body: bytes
+
+
+class ConversationBounds(msgspec.Struct, frozen=True):
+    per_key: int
+    items: int
+
+
+def insert(
+    db: sqlite3.Connection,
+    conversation: StoredConversation,
+    first: Sequence[ConversationItem],
+    bounds: ConversationBounds,
+) -> None:
+    """With its first items. Raises InvalidRequest when the key has as many as it may."""
+    (count,) = db.execute("SELECT COUNT(*) FROM conversations WHERE owner = ?", (conversation.owner,)).fetchone()
+    if count >= bounds.per_key:
+        text = f"There are {count} conversations: the limit (CONVERSATIONS_PER_KEY). Delete some."
+        raise InvalidRequest(text, param="conversation")
+    db.execute(f"INSERT INTO conversations ({_COLUMNS}) VALUES (?,?,?,?,?)", msgspec.structs.astuple(conversation))
+    append(db, conversation.id, first, bounds.items, conversation.used)
+
+
+def get(db: sqlite3.Connection, owner: str | None, name: str) -> StoredConversation:
+    """`owner` None is anybody's. Raises NotFound."""
+    row = db.execute(f"SELECT {_COLUMNS} FROM conversations WHERE id = ?", (name,)).fetchone()
+    if row is None or owner not in (None, row[1]):
+        raise NotFound(f"No such conversation: {name[:80]!r}.", param="conversation")
+    return StoredConversation(*row)
+
+
+def set_metadata(db: sqlite3.Connection, name: str, metadata: bytes) -> None:
+    db.execute("UPDATE conversations SET metadata = ? WHERE id = ?", (metadata, name))
+
+
+def delete(db: sqlite3.Connection, name: str) -> None:
+    db.execute("DELETE FROM conversation_items WHERE conversation = ?", (name,))
+    db.execute("DELETE FROM conversations WHERE id = ?", (name,))
+
+
+def forget(db: sqlite3.Connection, before: int) -> None:
+    """Those that were not used since."""
+    for (name,) in db.execute("SELECT id FROM conversations WHERE used <= ?", (before,)).fetchall():
+        delete(db, name)
+
+
+# ---- its items
+
+
+def append(db: sqlite3.Connection, name: str, items: Sequence[ConversationItem], most: int, now: int) -> None:
+    """Behind what is there, but for ids that are there; nothing where the conversation is gone.
+
+    Raises:
+        InvalidRequest: it would have more than `most`.
+    """
+    if not db.execute("UPDATE conversations SET used = ? WHERE id = ?", (now, name)).rowcount:
+        return
+    (count,) = db.execute("SELECT COUNT(*) FROM conversation_items WHERE conversation = ?", (name,)).fetchone()
+    if count + len(items) > most:
+        text = f"The conversation has {count} items, {len(items)} more have no room: {most} is the limit"
+        raise InvalidRequest(f"{text} (CONVERSATION_ITEMS).", param="conversation")
+    query = "INSERT OR IGNORE INTO conversation_items (conversation, id, body) VALUES (?,?,?)"
+    db.executemany(query, [(name, one.id, one.body) for one in items])
+
+
+def item(db: sqlite3.Connection, name: str, item_id: str) -> ConversationItem:
+    """Raises NotFound."""
+    query = "SELECT id, body FROM conversation_items WHERE conversation = ? AND id = ?"
+    row = db.execute(query, (name, item_id)).fetchone()
+    if row is None:
+        raise NotFound(f"No such item: {item_id[:80]!r}.", param="item_id")
+    return ConversationItem(*row)
+
+
+def items(
+    db: sqlite3.Connection, name: str, *, after: str | None = None, limit: int = -1, order: Order = "asc"
+) -> list[ConversationItem]:
+    """Up to `limit` of them behind the one named `after`; -1 is all."""
+    where, values = "conversation = ?", [name]
+    if after is not None:
+        item(db, name, after)
+        where += f" AND seq {'<' if order == 'desc' else '>'} (SELECT seq FROM conversation_items"
+        where += " WHERE conversation = ? AND id = ?)"
+        values += [name, after]
+    query = f"SELECT id, body FROM conversation_items WHERE {where} ORDER BY seq {order.upper()} LIMIT ?"
+    return [ConversationItem(*row) for row in db.execute(query, (*values, limit))]
+
+
+def delete_item(db: sqlite3.Connection, name: str, item_id: str) -> None:
+    """Raises NotFound."""
+    found = item(db, name, item_id)
+    db.execute("DELETE FROM conversation_items WHERE conversation = ? AND id = ?", (name, found.id))
