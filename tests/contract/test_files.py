@@ -54,7 +54,7 @@ def test_expires_after_and_lists_by_page(service: Service) -> None:
 def test_what_is_stored_is_private_and_streamed(service: Service) -> None:
     """Longer than MAX_BODY_MB (1): it is no body in memory. Modes 0600 and 0700."""
     data = LINES * 50_000 + b"x" * (1 << 20)
-    made = upload(service, data)
+    made = upload(service, data, "user_data")
     path = Path(service.settings.state_path)
     assert service.http.get(f"/v1/files/{made['id']}/content").content == data
     for file in (path / "work.sqlite", path / "files" / str(made["id"])):
@@ -97,7 +97,7 @@ def test_other_bodies_are_refused(service: Service) -> None:
 def test_a_file_beyond_a_bound_is_refused(start_service: StartService, settings: dict[str, int], said: str) -> None:
     service = start_service(engine=False, **settings)
     upload(service)
-    reply = service.http.post("/v1/files", files={"file": b"x" * (1 << 20 | 1)}, data={"purpose": "batch"})
+    reply = service.http.post("/v1/files", files={"file": b"x" * (1 << 20 | 1)}, data={"purpose": "ocr"})
     assert reply.status_code == 413
     assert said in reply.json()["error"]["message"]
     assert len(list((service.settings.state_path / "files").iterdir())) == 1
@@ -120,7 +120,8 @@ def test_a_file_is_its_owners_alone(start_service: StartService) -> None:
         return service.http.request(method, path, headers={"Authorization": f"Bearer {keys[name]}"}).status_code
 
     headers = {"Authorization": f"Bearer {keys['alice']}"}
-    made = service.http.post("/v1/files", files={"file": b"x"}, data={"purpose": "batch"}, headers=headers).json()["id"]
+    sent = service.http.post("/v1/files", files={"file": b"x"}, data={"purpose": "user_data"}, headers=headers)
+    made = sent.json()["id"]
     for path in (f"/v1/files/{made}", f"/v1/files/{made}/content"):
         assert [ask(name, "GET", path) for name in ("alice", "bob", "root")] == [200, 404, 200]
     assert [ask(name, "DELETE", f"/v1/files/{made}") for name in ("bob", "alice", "alice")] == [404, 200, 404]

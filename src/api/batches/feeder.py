@@ -71,7 +71,7 @@ class Feeder:
         if now - self._swept >= _SWEEP_S:
             self._swept = now
             self._sweep(now)
-        for batch in self._state.run(batches.unfinished):
+        for batch in self._state.read(batches.unfinished):
             self._settle(batch, now)
         self._fill()
         self._responses.look(now)
@@ -137,7 +137,7 @@ class Feeder:
             self._state.run(lambda db: batches.fail(db, batch.id, check.errors, now))
             logger.info("batch {}: failed, its input has {} errors", batch.id, len(check.errors))
         else:
-            self._state.run(lambda db: batches.begin(db, batch, check.model, now))
+            self._state.run(lambda db: batches.begin(db, batch, check.model, check.count, now))
             logger.info("batch {}: {} requests to {}", batch.id, check.count, batch.endpoint)
 
     def _read(self, batch: StoredBatch, check: InputCheck) -> None:
@@ -157,7 +157,7 @@ class Feeder:
 
     def _fill(self) -> None:
         """Keys take turns; a key's batches run in their order."""
-        current = [batch for batch in self._state.run(batches.unfinished) if batch.status == "in_progress"]
+        current = [batch for batch in self._state.read(batches.unfinished) if batch.status == "in_progress"]
         while len(self._running) < self._width and self._start_next(current):
             pass
         self._load.running = len(self._running)
@@ -172,7 +172,7 @@ class Feeder:
     def _start_next(self, current: list[StoredBatch]) -> bool:
         for batch in self._turns.order(current):
             busy = {number for name, number in self._running if name == batch.id}
-            found = self._state.run(lambda db: batches.pending(db, batch, busy, 1))  # noqa: B023  # it runs at once
+            found = self._state.read(lambda db: batches.pending(db, batch, busy, 1))  # noqa: B023  # it runs at once
             if found:
                 self._start(found[0], self._turns.start(batch))
                 return True
@@ -228,7 +228,7 @@ class Feeder:
     # ---- what is over
 
     def _sweep(self, now: float) -> None:
-        for file in self._state.run(lambda db: files.expired(db, now)):
+        for file in self._state.read(lambda db: files.expired(db, now)):
             self._state.run(lambda db: files.delete(db, file))  # noqa: B023  # it runs at once
             with suppress(OSError):
                 self._state.blob(file.id).unlink(missing_ok=True)

@@ -29,7 +29,7 @@ class ResponseFeeder:
 
     def look(self, now: float) -> None:
         """End what has an outcome by another hand, or no key any more; fill what is free."""
-        found = self._state.run(responses.unfinished)
+        found = self._state.read(responses.unfinished)
         known = [pending for pending in found if auth.is_known(self._app, pending.owner)]
         names = {pending.id for pending in known}
         gevent.killall([one for name, one in self._running.items() if name not in names], block=False)

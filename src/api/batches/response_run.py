@@ -51,7 +51,7 @@ class ResponseRun:
         return after_s
 
     def _generate(self) -> Response:
-        work = self._state.run(lambda db: responses.work_of(db, self._pending.id))
+        work = self._state.read(lambda db: responses.work_of(db, self._pending.id))
         if work is not None:
             self._run(_StoredStream(self._state, self._pending, work, self._most_items))
         return Response(status=204)
@@ -68,7 +68,7 @@ class ResponseRun:
             generation.close()
 
     def _fail(self, error: ServiceError) -> None:
-        work = self._state.run(lambda db: responses.work_of(db, self._pending.id))
+        work = self._state.read(lambda db: responses.work_of(db, self._pending.id))
         if work is not None:
             _StoredStream(self._state, self._pending, work, self._most_items).fail(error)
 
@@ -88,7 +88,7 @@ class _StoredStream:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._state, self._pending, self._clock = state, pending, clock
-        stored = state.run(lambda db: responses.get(db, None, pending.id))
+        stored = state.read(lambda db: responses.get(db, None, pending.id))
         self._added = msgspec.json.decode(stored.items)[-work.added :] if work.added else []
         self._most_items = most_items
         self._queued, self.tokens = stored.status == "queued", 0
@@ -121,7 +121,7 @@ class _StoredStream:
 
     def _replayed(self, request: GenerateRequest) -> GenerateRequest:
         name = self._pending.id
-        deltas = self._state.run(lambda db: responses.deltas(db, name))
+        deltas = self._state.read(lambda db: responses.deltas(db, name))
         if any(delta.unreported_tokens for delta in deltas):  # nobody can go on behind these
             deltas = []
             self._state.run(lambda db: responses.restart(db, name, self._writer.number))

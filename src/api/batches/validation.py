@@ -12,12 +12,39 @@ from typing import Any, BinaryIO
 import msgspec
 
 from src.api.state.batches import Line, LineError
+from src.errors import InvalidRequest
 
 _LONGEST_ID = 512
 _MOST_ERRORS = 100
 _PER_CHUNK = 200
 _NEVER = {"stream": "a batch does not stream.", "background": "a batch is in the background as a whole."}
 _BOM = b"\xef\xbb\xbf"
+
+
+def check_upload(file: BinaryIO, longest_line: int) -> Iterator[None]:
+    """Whether each line is a JSON object, some lines at a time; what else a batch asks of it depends on its endpoint.
+
+    Raises:
+        InvalidRequest: naming the first line that is none, or too long.
+    """
+    check = InputCheck("", "", 1 << 62, longest_line)
+    for number, _, raw in check.lines(file):
+        if not isinstance(decoded(raw), dict):
+            check.error("invalid_json_line", f"Line {number} is not a JSON object.", number)
+        if check.errors:
+            break
+        if number % _PER_CHUNK == 0:
+            yield
+    if check.errors:
+        raise InvalidRequest(check.errors[0].message, param="file")
+
+
+def decoded(raw: bytes) -> object:
+    """A line's JSON; None where it is none."""
+    try:
+        return msgspec.json.decode(raw.removeprefix(_BOM))
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
 
 
 @dataclass
@@ -35,7 +62,7 @@ class InputCheck:
     def chunks(self, file: BinaryIO) -> Iterator[list[Line]]:
         """The lines, some at a time; it ends early when there are too many errors or lines, or one is too long."""
         found: list[Line] = []
-        for number, start, raw in self._lines(file):
+        for number, start, raw in self.lines(file):
             line = self._line(number, start, raw)
             if line is not None:
                 found.append(line)
@@ -55,7 +82,7 @@ class InputCheck:
         text = f"Line {line.number}: custom_id is another line's."
         self.error("duplicate_custom_id", text, line.number, "custom_id")
 
-    def _lines(self, file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    def lines(self, file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
         """Number, place and text of each line that is not blank."""
         number = 0
         while True:
@@ -76,10 +103,7 @@ class InputCheck:
             yield number, start, raw
 
     def _line(self, number: int, start: int, raw: bytes) -> Line | None:
-        try:
-            request = msgspec.json.decode(raw.removeprefix(_BOM))
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            request = None
+        request = decoded(raw)
         if not isinstance(request, dict):
             self.error("invalid_json_line", f"Line {number} is not a JSON object.", number)
             return None

@@ -9,8 +9,10 @@ import uuid
 from collections.abc import Iterator
 from typing import get_args
 
+import gevent
 from flask import Blueprint, Response, request
 
+from src.api.batches.validation import check_upload
 from src.api.edge import auth
 from src.api.files.schemas import FileDeleted, FileList, FileUrl, file_out
 from src.api.files.stored import find, pieces
@@ -37,11 +39,20 @@ def create() -> Response:
     receiver = Receiver(shared.state.blobs, shared.settings.file_max_mb << 20)
     try:
         upload = receiver.receive()
+        _check_lines(upload, shared.settings.batch_line_kb << 10)
         file = _described(upload, owner, int(time.time()), shared.settings.file_ttl)
         shared.state.run(lambda db: _keep(db, upload, file, bounds, shared.state))
     finally:
         receiver.close()
     return json_response(file_out(file))
+
+
+def _check_lines(upload: FileUpload, longest: int) -> None:
+    """A batch's input, before it is kept. Other requests have their turn between some lines and the next."""
+    if upload.purpose == "batch":
+        with upload.writer.path.open("rb") as blob:
+            for _ in check_upload(blob, longest):
+                gevent.sleep(0)
 
 
 def _described(upload: FileUpload, owner: str, now: int, ttl_s: float) -> StoredFile:
@@ -67,7 +78,7 @@ def _bounds(settings: Settings) -> FileBounds:
 def show_all() -> Response:
     owner, (after, limit, order) = auth.visible_owner(), paging(_MOST)
     purpose = request.args.get("purpose")
-    found = service().state.run(
+    found = service().state.read(
         lambda db: files.page(db, owner, after=after, limit=limit + 1, order=order, purpose=purpose)
     )
     shown = tuple(file_out(file) for file in found[:limit])
@@ -124,6 +135,6 @@ def content(file_id: str) -> Response:
 def _outcomes(state: Database, file: StoredFile) -> Iterator[bytes]:
     """What a batch has answered so far, in the order of its input."""
     after = 0
-    while rows := state.run(lambda db: files.outcomes(db, file, after, _ROWS)):  # noqa: B023  # it runs at once
+    while rows := state.read(lambda db: files.outcomes(db, file, after, _ROWS)):  # noqa: B023  # it runs at once
         yield b"".join(body + b"\n" for _, body in rows)
         after = rows[-1][0]

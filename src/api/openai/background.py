@@ -74,7 +74,7 @@ def offered(work: ResponseWork) -> dict[str, Offered]:
 
 def find(owner: str | None, name: str) -> Stored | None:
     """`owner` None is anybody's."""
-    row = service().state.run(lambda db: responses.find(db, owner, name))
+    row = service().state.read(lambda db: responses.find(db, owner, name))
     return None if row is None else Stored(_DECODE(row.response), msgspec.json.decode(row.items))
 
 
@@ -125,7 +125,7 @@ class _Reader:
         said = time.monotonic()
         while True:
             client.check()
-            chunks, running = self._state.run(self._look)
+            chunks, running = self._state.read(self._look)
             if chunks:
                 yield b"".join(event for chunk in chunks for event in self._new(chunk))
             elif not running:

@@ -79,7 +79,7 @@ def add(conversation_id: str) -> Response:
 @blueprint.get("/v1/conversations/<conversation_id>/items")
 def show_items(conversation_id: str) -> Response:
     name, (after, limit, order) = _find(conversation_id).id, paging(_MOST, _PAGE)
-    found = service().state.run(
+    found = service().state.read(
         lambda db: conversations.items(db, name, after=after, limit=limit + 1, order=order),
     )
     return json_response(_listed(found[:limit], has_more=len(found) > limit))
@@ -88,7 +88,7 @@ def show_items(conversation_id: str) -> Response:
 @blueprint.get("/v1/conversations/<conversation_id>/items/<item_id>")
 def show_item(conversation_id: str, item_id: str) -> Response:
     name = _find(conversation_id).id
-    found = service().state.run(lambda db: conversations.item(db, name, item_id))
+    found = service().state.read(lambda db: conversations.item(db, name, item_id))
     return Response(found.body, mimetype="application/json")
 
 
@@ -117,7 +117,7 @@ def _named(given: dict[str, Any]) -> list[ConversationItem]:
 
 def _find(name: str) -> StoredConversation:
     owner = auth.visible_owner()
-    return service().state.run(lambda db: conversations.get(db, owner, name))
+    return service().state.read(lambda db: conversations.get(db, owner, name))
 
 
 def _shown(stored: StoredConversation) -> ConversationOut:

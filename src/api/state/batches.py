@@ -27,7 +27,7 @@ _COLUMNS = (
 )
 _FILE = "(SELECT id FROM files WHERE batch = b.id AND failed = {} AND bytes > 0)"
 _SELECT = f"SELECT {_COLUMNS}, {_FILE.format(0)}, {_FILE.format(1)} FROM batches b"
-_CHUNK = 500
+_CHUNK = 100
 
 
 class BatchLoad:
@@ -152,13 +152,13 @@ def fail(db: sqlite3.Connection, name: str, errors: Sequence[LineError], now: in
     db.execute("DELETE FROM lines WHERE batch = ?", (name,))
 
 
-def begin(db: sqlite3.Connection, batch: StoredBatch, model: str | None, now: int) -> None:
+def begin(db: sqlite3.Connection, batch: StoredBatch, model: str | None, total: int, now: int) -> None:
     """Its input is right: it gets its two files, and its lines may run."""
     query = (
-        "UPDATE batches SET status = 'in_progress', model = ?, begun = ?,"
-        " total = (SELECT COUNT(*) FROM lines WHERE batch = batches.id) WHERE id = ? AND status = 'validating'"
+        "UPDATE batches SET status = 'in_progress', model = ?, begun = ?, total = ?"
+        " WHERE id = ? AND status = 'validating'"
     )
-    if not db.execute(query, (model, now, batch.id)).rowcount:
+    if not db.execute(query, (model, now, total, batch.id)).rowcount:
         return  # it was cancelled meanwhile
     expires = now + batch.output_ttl if batch.output_ttl else None
     for failed, name in enumerate(("output", "error")):
@@ -180,7 +180,13 @@ def forget_lines(db: sqlite3.Connection, name: str) -> None:
 def add_lines(db: sqlite3.Connection, name: str, lines: Sequence[Line]) -> list[Line]:
     """Those whose custom_id is another line's."""
     query = "INSERT OR IGNORE INTO lines (batch, line, custom_id, start, length) VALUES (?,?,?,?,?)"
-    return [line for line in lines if not db.execute(query, (name, *msgspec.structs.astuple(line))).rowcount]
+    before = db.total_changes
+    db.executemany(query, [(name, *msgspec.structs.astuple(line)) for line in lines])
+    if not lines or db.total_changes - before == len(lines):
+        return []
+    found = db.execute("SELECT line FROM lines WHERE batch = ? AND line >= ?", (name, lines[0].number))
+    added = {number for (number,) in found}
+    return [line for line in lines if line.number not in added]
 
 
 def pending(db: sqlite3.Connection, batch: StoredBatch, busy: set[int], count: int) -> list[PendingLine]:

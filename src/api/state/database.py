@@ -1,6 +1,7 @@
 """Durable state of files, batches and responses: one SQLite file (WAL) in STATE_DIR, blobs beside it. Web process.
 
-All work on it runs on one thread of its own, a transaction each, so that a slow disk never holds up the event loop.
+All work on it runs on threads of its own, a transaction each, so that a slow disk never holds up the event loop: one
+writes, another reads, so that a listing never waits for the writing of a long batch.
 Opened on first use.
 """
 
@@ -80,31 +81,19 @@ CREATE INDEX conversation_items_in_order ON conversation_items (conversation, se
 )
 
 
-class Database:
-    """`run` is the only way to it. `changed` is set when there is new work for the feeder."""
+class _Lane:
+    """A thread with a connection of its own, made on first use."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.blobs = folder / BLOBS
-        self.changed = Event()
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
         self._thread: ThreadPool | None = None
         self._connection: sqlite3.Connection | None = None
 
-    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` returns, from one transaction; when it raises, nothing has changed.
-
-        Raises:
-            BackendUnavailable: the state cannot be read or written at the moment: a full disk, say.
-        """
+    def run(self, work: Callable[[sqlite3.Connection], T]) -> T | ServiceError | sqlite3.Error | OSError:
         if self._thread is None:
             self._thread = ThreadPool(1)
-        found: T | ServiceError = self._thread.apply(self._attempt, (work,))
-        if isinstance(found, ServiceError):
-            raise found
+        found: T | ServiceError | sqlite3.Error | OSError = self._thread.apply(self._attempt, (work,))
         return found
-
-    def blob(self, name: str) -> Path:
-        return self.blobs / name
 
     def close(self) -> None:
         if self._thread is not None:
@@ -112,31 +101,65 @@ class Database:
             self._thread.kill()
             self._thread = None
 
-    # ---- on the thread
-
-    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T | ServiceError:
+    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T | ServiceError | sqlite3.Error | OSError:
         """Errors are handed on, not raised: gevent writes a traceback for what a thread raises."""
         try:
             if self._connection is None:
-                self._connection = self._open()
+                self._connection = self._connect()
             with self._connection as connection:
                 return work(connection)
-        except ServiceError as error:
+        except (ServiceError, sqlite3.Error, OSError) as error:
             return error
-        except (sqlite3.Error, OSError) as error:
-            why = getattr(error, "strerror", None) or str(error)
-            logger.error(
-                "files, batches and background responses in {} cannot be used: {} (STATE_DIR)", self.folder, why
-            )
-            text = (
-                "Files, batches and background responses cannot be read or written at the moment; the disk may be full."
-            )
-            return BackendUnavailable(text, retry_after_s=_RETRY_S)
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+class Database:
+    """`run` writes, `read` reads: the only ways to it. `changed` is set when there is new work for the feeder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.blobs = folder / BLOBS
+        self.changed = Event()
+        self._writer, self._reader = _Lane(self._open), _Lane(self._open_reader)
+        self._is_open = False
+
+    def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work` returns, from one transaction; when it raises, nothing has changed.
+
+        Raises:
+            BackendUnavailable: the state cannot be read or written at the moment: a full disk, say.
+        """
+        return self._result(self._writer.run(work))
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """As `run`, for what only reads: it waits for no other's writing. Raises as `run`."""
+        if not self._is_open:
+            self.run(lambda _: None)  # the file and its tables are there
+        return self._result(self._reader.run(work))
+
+    def _result(self, found: T | ServiceError | sqlite3.Error | OSError) -> T:
+        if isinstance(found, ServiceError):
+            raise found
+        if isinstance(found, sqlite3.Error | OSError):
+            why = getattr(found, "strerror", None) or str(found)
+            logger.error("the state in {} cannot be used: {} (STATE_DIR)", self.folder, why)
+            text = "Files, batches and background responses cannot be read or written at the moment;"
+            raise BackendUnavailable(f"{text} the disk may be full.", retry_after_s=_RETRY_S)
+        return found
+
+    def blob(self, name: str) -> Path:
+        return self.blobs / name
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+        self._is_open = False
+
+    # ---- on the threads
 
     def _open(self) -> sqlite3.Connection:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -153,6 +176,12 @@ class Database:
             _put_aside(path)
             connection = _connect(path)
         self._sweep(connection)
+        self._is_open = True
+        return connection
+
+    def _open_reader(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.folder / FILE, timeout=_BUSY_S, check_same_thread=False)
+        connection.execute("PRAGMA query_only = ON")
         return connection
 
     def _sweep(self, connection: sqlite3.Connection) -> None:
