@@ -349,6 +349,12 @@ class ModelSettings(BaseModel):
     background_pause_seconds: float = Field(
         0.0, ge=0, le=86400, description="Seconds after a background request until the next one begins."
     )
+    background_hours: str = Field(
+        "",
+        pattern=r"^((([01]\d|2[0-3]):[0-5]\d)-(([01]\d|2[0-3]):[0-5]\d))?$",
+        description="Local time in which background requests begin, such as 22:00-07:00; empty is all day.",
+    )
+    background_on_battery: bool = Field(False, description="Begin background requests on a Mac's battery, too.")
     background_timeout: float = Field(
         3600.0, gt=0, le=31_536_000, description="Seconds a background request may wait in the queue."
     )

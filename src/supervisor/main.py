@@ -24,7 +24,8 @@ from loguru import logger
 from src import keys, logs
 from src.effective_settings import effective
 from src.errors import ExitCode
-from src.gpu import memory_plan
+from src.gpu import memory_plan, power
+from src.gpu.power import PowerReading
 from src.ipc import runtime
 from src.ipc.messages.control import SettingsTable
 from src.ipc.messages.status import SystemStatus
@@ -149,11 +150,13 @@ class Supervisor:
         )
         self._standby = StandbyKeeper(self._children, settings, directory, launcher.free_bytes)
         launcher.take = self._standby.take
+        self._power = PowerReading()
         self.models = ModelTable(
             settings,
             EngineProcesses(self._children, settings, directory),
             memory_bytes=memory_plan.read(dedicated=self._gpus.memory_bytes()).total,
             other_load=self._ocr_busy,
+            power=lambda: self._power,
         )
 
     async def serve(self, table: tuple[ChildSpec, ...]) -> ExitCode:
@@ -194,6 +197,7 @@ class Supervisor:
             self.models.status(),
             self.models.background_paused,
             self._children.restarts(),
+            self.models.background_reason(),
         )
 
     def settings_table(self) -> SettingsTable:
@@ -243,6 +247,7 @@ class Supervisor:
             self._every(_RUNTIME_CHECK_S, self._runtime_check(self._options.keeper))
         sampler = Sampler(self._settings.log_path if self._settings.enable_log_file else ROOT)
         self._every(_READINGS_S, lambda: self._log_readings(sampler))
+        self._every(_READINGS_S, self._read_power, thread=True)
         self._every(
             _LOG_ROTATION_S,
             self._log_rotation(Janitor(self._settings.log_path, self._settings, time.time)),
@@ -393,6 +398,9 @@ class Supervisor:
     def _check_standby(self) -> None:
         if self._startup_done and not self._stopping.is_set():
             self._standby.check()
+
+    def _read_power(self) -> None:
+        self._power = power.read()
 
     def _feed_watchdog(self) -> None:
         if overdue := self._children.overdue():

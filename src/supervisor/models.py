@@ -17,12 +17,13 @@ from src import catalog
 from src.errors import BackendUnavailable, ModelLoadFailed, ModelNotFound, ServiceError
 from src.gpu.lifecycle import IdleTimes, Location
 from src.gpu.memory_plan import budget_bytes
+from src.gpu.power import PowerReading
 from src.ipc.messages.base import Accepted, Failed
 from src.ipc.messages.control import AcquireModel
 from src.ipc.messages.status import ChildState, ChildStatus, LoadProgress, ModelStatus
 from src.ipc.server import Peer
 from src.settings import Settings
-from src.supervisor.background import Background
+from src.supervisor.background import Background, Conditions, Hours
 from src.supervisor.catalog_cache import CatalogCache
 from src.supervisor.leases import Lease, ModelEntry
 from src.supervisor.table import load_progress, size
@@ -71,8 +72,10 @@ class ModelTable:
         memory_bytes: int,
         other_load: Callable[[], bool] = lambda: False,
         scan: Callable[[Settings], dict[str, catalog.CatalogEntry]] = catalog.entries,
+        power: Callable[[], PowerReading] = PowerReading,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._power = power
         self._settings = settings
         self._engines = engines
         self._other_load = other_load
@@ -84,6 +87,8 @@ class ModelTable:
             settings.background_pause_seconds,
             clock(),
             settings.background_max_seqs,
+            Hours.parse(settings.background_hours),
+            self._conditions,
         )
         self._background_waiting: list[Lease] = []
         self._background_running: set[Lease] = set()
@@ -156,6 +161,10 @@ class ModelTable:
     @property
     def background_paused(self) -> bool:
         return self._background.paused
+
+    def background_reason(self) -> str | None:
+        """Why background requests that wait do; None while none waits."""
+        return self._background.reason(self._clock()) if self._background_waiting else None
 
     def status(self) -> tuple[ModelStatus, ...]:
         """All models in the catalogue, and running ones whose folder was removed."""
@@ -353,6 +362,12 @@ class ModelTable:
         except ServiceError as error:
             return lease.granted.set_exception(error)
         return entry.wait(lease)
+
+    def _conditions(self) -> Conditions:
+        local, power = time.localtime(), self._power()
+        on_battery = power.on_battery and not self._settings.background_on_battery
+        minute = local.tm_hour * 60 + local.tm_min
+        return Conditions(minute, self._memory_pressure(), on_battery, power.throttled)
 
     def _memory_pressure(self) -> bool:
         children = (self._engines.status(name) for name, entry in self._entries.items() if entry.slot.occupies_device)

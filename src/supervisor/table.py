@@ -19,7 +19,9 @@ def render(status: SystemStatus, memory_of: Callable[[int], int | None], width: 
     processes = align([_HEAD, *(_row(child, memory_of) for child in status.children)], width)
     models = align([_MODELS, *map(_model, status.models)], width) if status.models else ""
     gpus = "\n".join(f"GPU {line}" for line in gpu_lines(status.gpu)) if status.gpu is not None else ""
-    return "\n\n".join(filter(None, (head, processes, models, gpus)))
+    reason = status.background_reason
+    background = f"background requests wait: {reason}" if reason is not None else ""
+    return "\n\n".join(filter(None, (head, processes, models, gpus, background)))
 
 
 def gpu_lines(sample: GpuSample) -> list[str]:

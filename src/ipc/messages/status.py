@@ -290,7 +290,8 @@ class ChildStatus(msgspec.Struct, frozen=True):
 
 
 class SystemStatus(Message, frozen=True):
-    """The supervisor's table. `restarts`: by child and reason, removed children included."""
+    """The supervisor's table. `restarts`: by child and reason, removed children included. `background_reason`: why
+    background requests that wait do."""
 
     version: str
     pid: int
@@ -300,6 +301,7 @@ class SystemStatus(Message, frozen=True):
     models: tuple[ModelStatus, ...] = ()
     background_paused: bool = False
     restarts: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
+    background_reason: str | None = None
 
     def child(self, name: str) -> ChildStatus | None:
         return next((child for child in self.children if child.name == name), None)
