@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from src.commands import state_report
 from src.commands.asking import REPLY_TIMEOUT_S, ask, memory_of, no_service, of_running_service, terminal_width
 from src.errors import ExitCode
 from src.ipc import client, runtime
@@ -76,7 +77,15 @@ def run(options: Namespace, settings: Settings) -> ExitCode:
         return no_service(settings)
     print(render(answer, memory_of, terminal_width()), flush=True)
     done = [_apply(remedy, settings) for remedy in remedies(answer, settings.engine_stall_timeout)]
-    return ExitCode.OK if all(done) else ExitCode.FAILURE
+    return ExitCode.OK if all([*done, _check_state(settings.state_path)]) else ExitCode.FAILURE
+
+
+def _check_state(folder: Path) -> bool:
+    """Files, batches, responses and conversations on disk."""
+    wrong = state_report.integrity(folder)
+    if wrong is not None:
+        print(f"{folder} is damaged: {wrong}; stop the service and restore a backup (STATE_DIR)")
+    return wrong is None
 
 
 def _apply(remedy: Remedy, settings: Settings) -> bool:

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 
 import msgspec
 
+from src.commands import state_report
 from src.commands.asking import ask, memory_of, no_service, of_running_service, terminal_width
 from src.errors import ExitCode
 from src.ipc.messages.control import StatusRequest
@@ -39,10 +40,12 @@ def _show(options: Namespace, settings: Settings) -> ExitCode:
             return no_service(settings)
         if options.watch and not options.json:
             print("\033[2J\033[H", end="")  # clear the screen
-        print(
-            msgspec.json.encode(answer).decode() if options.json else render(answer, memory_of, terminal_width()),
-            flush=True,
-        )
+        print(msgspec.json.encode(answer).decode() if options.json else _text(answer, settings), flush=True)
         if not options.watch:
             return ExitCode.OK
         time.sleep(_WATCH_S)
+
+
+def _text(answer: SystemStatus, settings: Settings) -> str:
+    work = "\n".join(state_report.unfinished(settings.state_path, time.time()))
+    return "\n\n".join(filter(None, (render(answer, memory_of, terminal_width()), work)))

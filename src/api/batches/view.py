@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 
 from src.api.batches.schemas import BatchList, BatchRequest, batch_out, seconds_of
 from src.api.edge import auth
-from src.api.files.view import paging
+from src.api.paging import paging
 from src.api.service import CONTROL_BYTES, json_body, json_response, service
 from src.api.state import batches, files
 from src.api.state.batches import StoredBatch

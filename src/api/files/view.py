@@ -7,7 +7,6 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from typing import get_args
 
 import gevent
 from flask import Blueprint, Response, request
@@ -17,11 +16,11 @@ from src.api.edge import auth
 from src.api.files.schemas import FileDeleted, FileList, FileUrl, file_out
 from src.api.files.stored import find, pieces
 from src.api.files.upload import FileUpload, Receiver
+from src.api.paging import paging
 from src.api.service import json_response, service
 from src.api.state import files
 from src.api.state.database import Database
-from src.api.state.files import FileBounds, Order, StoredFile
-from src.errors import InvalidRequest
+from src.api.state.files import FileBounds, StoredFile
 from src.settings import Settings
 
 blueprint = Blueprint("files", __name__)
@@ -84,16 +83,6 @@ def show_all() -> Response:
     shown = tuple(file_out(file) for file in found[:limit])
     first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
     return json_response(FileList(shown, first, last, len(found) > limit))
-
-
-def paging(most: int, default: int | None = None) -> tuple[str | None, int, Order]:
-    """`after`, `limit` and `order` of a list."""
-    given, order = request.args.get("limit", str(default or most)), request.args.get("order", "desc")
-    if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= most):
-        raise InvalidRequest(f"limit must be 1 to {most}.", param="limit")
-    if order not in get_args(Order):
-        raise InvalidRequest("order must be asc or desc.", param="order")
-    return request.args.get("after"), int(given), "asc" if order == "asc" else "desc"
 
 
 @blueprint.get("/v1/files/<file_id>")

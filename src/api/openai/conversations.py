@@ -11,7 +11,6 @@ from flask import Blueprint, Response
 
 from src.api.body import check_items
 from src.api.edge import auth
-from src.api.files.view import paging
 from src.api.openai import item_spellings, response_turns
 from src.api.openai.response_input import with_ids
 from src.api.openai.schemas_conversations import (
@@ -22,6 +21,7 @@ from src.api.openai.schemas_conversations import (
     ItemsRequest,
 )
 from src.api.openai.schemas_responses import ItemList
+from src.api.paging import paging
 from src.api.service import json_body, json_response, service
 from src.api.state import conversations
 from src.api.state.conversations import ConversationBounds, ConversationItem, StoredConversation
