@@ -47,7 +47,7 @@ def test_every_route_for_every_caller(target: Running, caller: str) -> None:
     assert len(found) > 30
     for method, path in found:
         url = target.url + re.sub(r"{\w+}", "nothing", path)
-        body = [] if method == "POST" else None
+        body: list[object] | None = [] if method == "POST" else None
         with httpx.stream(method, url, headers=headers, json=body, timeout=30) as reply:
             if reply.status_code in (401, 403):  # what is let through may be a stream without end
                 reply.read()

@@ -18,7 +18,7 @@ export async function enter() {
   leaveStatus ??= follow((status) => {
     const first = paused === null;
     paused = status.background_paused ?? false;
-    why = status.background?.reason ?? "";
+    why = status.background_reason ?? "";
     if (first) show().catch((error) => notice(error.message, true));
   });
 }
