@@ -169,6 +169,11 @@ def _own_key(at: Endpoint) -> dict[str, str]:
     return {KEY: "…"} if at.keyed else {}
 
 
+def _proxy_keys(at: Endpoint) -> dict[str, str]:
+    """The proxy does not start without a key for its own clients."""
+    return {**_own_key(at), "LITELLM_MASTER_KEY": "sk-…"}
+
+
 def _zed_key(at: Endpoint) -> dict[str, str]:
     """Zed reads the variable named after the provider, which is KEY, and wants one in any case."""
     return {KEY: "…" if at.keyed else NO_KEY}
@@ -208,7 +213,7 @@ CLIENTS: tuple[ConnectedClient, ...] = (
     ConnectedClient("langchain", "LangChain (Python)", "text", None, text=_langchain, exports=_own_key),
     ConnectedClient(
         *("litellm", "LiteLLM proxy", "yaml", "litellm.yaml", _litellm),
-        exports=_own_key,
+        exports=_proxy_keys,
         start="litellm --config litellm.yaml",
     ),
 )

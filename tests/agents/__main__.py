@@ -21,13 +21,14 @@ from tests.agents import agent as agents
 from tests.agents import scenarios
 from tests.agents.agent import Agent
 from tests.agents.clients import AGENTS
-from tests.agents.models import widened_demo
+from tests.agents.models import ENDS_EVERY, RARE_ENDS, widened_demo
 from tests.agents.recorder import Recorder, recorder
 from tests.agents.scenarios import Bench
 from tests.agents.script import tokens
 from tests.agents.upstream import MODEL, Scripted, over_script, scripted
 from tests.running import Running, service
 
+Scenario = Callable[[Bench], None]
 FOLDER = ROOT / ".agents"
 _CONTEXT = 200_000
 _OVERFLOW_ROOM = 24_000  # tokens of history that fit beside an agent's first turn
@@ -76,7 +77,7 @@ def main(argv: list[str]) -> int:
     return min(report.failed(), 1)
 
 
-def _chosen(group: Mapping[str, Callable[[Bench], None]], prefix: str) -> dict[str, Callable[[Bench], None]]:
+def _chosen(group: Mapping[str, Scenario], prefix: str) -> dict[str, Scenario]:
     return {name: each for name, each in group.items() if name.startswith(prefix)}
 
 
@@ -99,9 +100,13 @@ def _over_fake(wanted: list[Agent], report: Report, prefix: str) -> None:
 
 
 def _over_mlx(wanted: list[Agent], report: Report, prefix: str) -> None:
-    if not (chosen := _chosen(scenarios.MLX, prefix)):
-        return
-    folder = widened_demo(FOLDER / "models" / MODEL)
+    for group, ends_every in ((scenarios.MLX, ENDS_EVERY), (scenarios.MLX_LONG, RARE_ENDS)):
+        if chosen := _chosen(group, prefix):
+            _over_demo(chosen, ends_every, wanted, report)
+
+
+def _over_demo(chosen: Mapping[str, Scenario], ends_every: int, wanted: list[Agent], report: Report) -> None:
+    folder = widened_demo(FOLDER / f"models-{ends_every}" / MODEL, ends_every)
     with service(default_model=MODEL, models_dir=folder.parent, ocr_workers=0, request_timeout=900) as running:
         for agent in wanted:
             for name, scenario in chosen.items():
@@ -122,7 +127,7 @@ def _over_small_context(wanted: list[Agent], report: Report, prefix: str) -> Non
 def _try(
     agent: Agent,
     name: str,
-    scenario: Callable[[Bench], None],
+    scenario: Scenario,
     running: Running,
     report: Report,
     model: Scripted | None = None,

@@ -15,15 +15,16 @@ from safetensors.numpy import load_file, save_file
 from src.settings import ROOT
 
 CONTEXT = 65_536
-_ENDS_EVERY = 8
+ENDS_EVERY = 8
+RARE_ENDS = 512
 
 
-def widened_demo(folder: Path) -> Path:
-    """A copy of the demo model whose context is CONTEXT tokens."""
+def widened_demo(folder: Path, ends_every: int = ENDS_EVERY) -> Path:
+    """A copy of the demo model whose context is CONTEXT tokens; an answer has about `ends_every` of them."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "models" / "demo", folder)
     config = json.loads((folder / "config.json").read_text())
-    ends = config["eos_token_id"] + list(range(0, config["vocab_size"], _ENDS_EVERY))
+    ends = config["eos_token_id"] + list(range(0, config["vocab_size"], ends_every))
     config |= {"max_position_embeddings": CONTEXT, "eos_token_id": ends, "num_hidden_layers": 1}
     (folder / "config.json").write_text(json.dumps(config))
     weights = load_file(folder / "model.safetensors")

@@ -26,6 +26,7 @@ from tests.unit.ocr import files
 LETTERS = 150
 _BIG = "".join(f"line {number}: the quick brown fox jumps over the lazy dog\n" for number in range(700))
 _KILL_S = 60.0
+_KILL_TURNS = 3
 _MLX_S = 600.0  # ten thousands of tokens on a CPU
 
 
@@ -162,6 +163,35 @@ def shapes(bench: Bench) -> None:
     bench.check_whole(bench.start("And what can you do?", resumed=True).wait(_MLX_S))
 
 
+def killed_over_mlx(bench: Bench) -> None:
+    """The engine is killed in the middle of a real model's answer; a turn whose answer ended before is tried again."""
+    for turn in range(_KILL_TURNS):
+        begun, resumed = len(bench.recorder.generations()), _resumed(bench)
+        process = bench.start(f"Tell me story number {turn}, a long one.")
+        if _is_answering(bench, begun):
+            _kill_engine(bench)
+        bench.check_whole(process.wait(_MLX_S))
+        _check_asked_once(bench, begun)
+        if _resumed(bench) > resumed:
+            return
+    raise AssertionError(f"in {_KILL_TURNS} turns no answer was running when the engine was killed")
+
+
+def _resumed(bench: Bench) -> float:
+    lines = bench.running.get("/metrics")[1].decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("stoker_requests_resumed_total"))
+
+
+def _is_answering(bench: Bench, begun: int) -> bool:
+    """Whether an answer to the agent's turn has begun, within the time for its prompt."""
+    began = time.monotonic()
+    while time.monotonic() - began < _MLX_S / 4:
+        if any(one.answer.count(b"data:") > 8 for one in bench.recorder.generations()[begun:]):
+            return True
+        time.sleep(0.02)
+    return False
+
+
 def _await_answer(bench: Bench) -> None:
     began = time.monotonic()
     while time.monotonic() - began < _KILL_S:
@@ -178,7 +208,11 @@ def _kill_engine(bench: Bench) -> None:
 def _check_unnoticed(bench: Bench, outcome: Outcome, text: str) -> None:
     bench.check_whole(outcome)
     expect(text, outcome)
-    prompts = [_last_prompt(one) for one in bench.recorder.generations()]
+    _check_asked_once(bench)
+
+
+def _check_asked_once(bench: Bench, begun: int = 0) -> None:
+    prompts = [_last_prompt(one) for one in bench.recorder.generations()[begun:]]
     assert len(prompts) == len(set(prompts)), "the agent asked again"
 
 
@@ -202,3 +236,4 @@ OVERFLOW: dict[str, Callable[[Bench], None]] = {
 }
 FAKE: dict[str, Callable[[Bench], None]] = {"killed in the answer": killed_in_stream}
 MLX: dict[str, Callable[[Bench], None]] = {"shapes over mlx": shapes}
+MLX_LONG: dict[str, Callable[[Bench], None]] = {"killed in the answer over mlx": killed_over_mlx}

@@ -31,12 +31,14 @@ CLIENTS = {
     "pydantic_ai": ("pydantic-ai-slim[openai]>=1,<3",),
     "openai_agents": ("openai-agents>=0.4,<2",),
     "lm_eval": ("lm-eval[api]>=0.4,<1", "transformers"),
+    "guidellm": ("guidellm>=0.8,<1",),
     "mistralai": ("mistralai>=3.7,<4",),
     "mistralai_1": ("mistralai>=1.12,<2",),
 }
 LOOPS = {
     "anthropic": ("anthropic>=0.60",),
     "langchain_agents": ("langchain>=1,<2", "langchain-openai>=1,<2", "langchain-anthropic>=1,<2"),
+    "litellm_proxy": ("litellm[proxy]>=1.100,<2",),
     "openai_agents_loop": ("openai-agents>=0.4,<2",),
 }
 NODE = {
@@ -44,7 +46,8 @@ NODE = {
     "ai_sdk": ("ai@^6", "@ai-sdk/openai@^3", "@ai-sdk/anthropic@^3", "@ai-sdk/openai-compatible@^2", "zod@^4"),
 }
 _BIASES = {'"': 100, "}": 80, "]": 80, ",": 60, "3": 50}
-_LIMIT_S = 300
+_LIMIT_S = 600
+_INSTALL_S = 1800  # guidellm brings torch
 
 
 def main(wanted: list[str]) -> int:
@@ -118,7 +121,7 @@ def _command(name: str) -> list[str]:
     if not (home / "bin").is_dir():
         subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, timeout=_LIMIT_S)
         subprocess.run(
-            [str(home / "bin" / "pip"), "install", "-qq", *(CLIENTS | LOOPS)[name]], check=True, timeout=_LIMIT_S
+            [str(home / "bin" / "pip"), "install", "-qq", *(CLIENTS | LOOPS)[name]], check=True, timeout=_INSTALL_S
         )
     return [str(home / "bin" / "python"), str(CHECKS / f"{name.removesuffix('_1')}_check.py")]
 
