@@ -95,9 +95,10 @@ size is kept, but a chat model was not trained to be cut, so that it costs more 
 
 `make test-clients` runs other people's clients against the service, each in an environment of its own that it makes
 first: `openai` (Node), `langchain-openai` with `langchain-tests`, `litellm`, `instructor`, `pydantic-ai`,
-`openai-agents`, `lm-eval`. The model's weights are random, so that nothing passes because a model was clever.
+`openai-agents`, `lm-eval`, `guidellm`. The model's weights are random, so that nothing passes because a model was clever.
 Loops of tools (whole and streamed), pictures and PDFs are over a scripted model: `anthropic` with its `tool_runner`,
-Vercel's AI SDK (four providers), LangChain's agents (`langchain-openai`, `langchain-anthropic`), `openai-agents`.
+Vercel's AI SDK (four providers), LangChain's agents (`langchain-openai`, `langchain-anthropic`), `openai-agents`,
+LiteLLM's proxy.
 `make test-agents` runs coding agents ([clients.md](clients.md#what-was-run)).
 
 On 2026-11-20, on Linux, all of them passed, with `openai` (Node) 6.49.0, `langchain-openai` 1.7.3, `litellm` 1.106.2,
