@@ -95,7 +95,7 @@ size is kept, but a chat model was not trained to be cut, so that it costs more 
 
 `make test-clients` runs other people's clients against the service, each in an environment of its own that it makes
 first: `openai` (Node), `langchain-openai` with `langchain-tests`, `litellm`, `instructor`, `pydantic-ai`,
-`openai-agents`, `lm-eval`, `guidellm`. The model's weights are random, so that nothing passes because a model was clever.
+`openai-agents`, `lm-eval`, `guidellm`. The model's weights are random, so that nothing passes because it was clever.
 Loops of tools (whole and streamed), pictures and PDFs are over a scripted model: `anthropic` with its `tool_runner`,
 Vercel's AI SDK (four providers), LangChain's agents (`langchain-openai`, `langchain-anthropic`), `openai-agents`,
 LiteLLM's proxy.

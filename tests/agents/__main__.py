@@ -34,6 +34,7 @@ _CONTEXT = 200_000
 _OVERFLOW_ROOM = 24_000  # tokens of history that fit beside an agent's first turn
 _LACKS = {"MCP tool": "mcp", "PDF": "pdf", "picture": "picture", "context overflow": "overflow"}
 _LACKS["context overflow, unknown"] = "overflow_unknown"
+_LACKS["killed in the answer over mlx"] = "long"
 
 
 @dataclass

@@ -18,6 +18,7 @@ class Aider:
         default_factory=lambda: {
             "mcp": "has no tools",
             "overflow": "shortens past turns alone, by its own count",
+            "long": "asks at temperature 0: a model without sense repeats itself until the context is full",
             "overflow_unknown": "shortens past turns alone, by its own count",
         }
     )
