@@ -70,7 +70,7 @@ def test_a_background_response_adds_to_it_once(service: Service) -> None:
         ("/v1/responses", {"input": "x", "conversation": 7}, "conversation"),
         ("/v1/responses", {"input": "x", "conversation": "{}", "previous_response_id": "resp_1"}, "conversation"),
         (ROUTE, {"items": [TURN] * 21}, "items"),
-        (ROUTE, {"items": [{"type": "image_generation_call"}]}, "input[0].type"),
+        (ROUTE, {"items": [{"type": "frobnication"}]}, "items[0].type"),
         (ROUTE, {"metadata": {"a": 1}}, "metadata.a"),
         (ROUTE, {"frobnicate": 1}, "frobnicate"),
         (ROUTE + "/{}/items", {"items": []}, "items"),

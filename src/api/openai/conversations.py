@@ -105,7 +105,7 @@ def _read() -> dict[str, Any]:
     check_items(given.get("items"), service().settings)
     if isinstance(given.get("items"), list):
         given["items"] = item_spellings.normalize(given["items"])
-        response_turns.check_types(given["items"])
+        response_turns.check_types(given["items"], "items")
     return given
 
 

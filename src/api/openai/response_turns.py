@@ -32,16 +32,16 @@ _COMPACTION = "stoker-summary:"
 _SUMMARY = "Summary of the conversation so far:\n\n"
 
 
-def check_types(items: object) -> None:
+def check_types(items: object, path: str = "input") -> None:
     """Name an item or part that is not known by its own type, before a union's members are tried one by one.
 
     Raises:
         UnsupportedValue: naming the types there are.
     """
-    _check("Items", items, "input", _TYPES, "message")
+    _check("Items", items, path, _TYPES, "message")
     for at, item in enumerate(items if isinstance(items, list) else ()):
         for field in _WITH_PARTS if isinstance(item, dict) else ():
-            _check("Parts", item.get(field), f"input[{at}].{field}", _PARTS)
+            _check("Parts", item.get(field), f"{path}[{at}].{field}", _PARTS)
 
 
 def check_tools(tools: object, path: str = "tools", known: tuple[str, ...] = (*_TOOLS, "namespace")) -> None:
