@@ -23,7 +23,7 @@ from src.api.openai import fields
 from src.api.operations import field_classes, openapi
 from tests.contract.conftest import Service, StartService
 
-EXAMPLES = 25
+EXAMPLES = 10
 # their answers depend on the machine or the supervisor, and are documented by their own tests
 NOT_CALLED = (
     "/",
