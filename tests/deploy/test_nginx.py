@@ -18,7 +18,6 @@ import pytest
 
 from tests.deploy import tools
 from tests.deploy.conftest import Site
-from tests.rolling.restarts import measure
 from tests.running import free_port, service
 from tests.security.test_wire import SMUGGLING
 
@@ -178,13 +177,6 @@ def test_without_the_service_it_is_a_502_in_the_envelope(folder: Path) -> None:
     assert reply.json()["error"]["code"] == "bad_gateway"
     assert reply.json()["request_id"] == reply.headers["X-Request-Id"]
     assert reply.headers["Retry-After"] == "3"
-
-
-def test_two_instances_are_restarted_in_turn_and_nothing_is_lost(folder: Path) -> None:
-    """A stop is announced, its listener closes without a reset: no request and no stream of a busy crowd fails."""
-    counted = measure(folder, restarts=2, clients=8, streams=2, notice_s=0.3)
-    assert not counted.failed
-    assert counted.answered > 50
 
 
 def test_one_of_three_instances_killed_under_load(folder: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_client_that_leaves_takes_its_document_along(running: Running) -> None
         return (health["ocr"]["busy"], health["ocr"]["waiting"]) == (0, 0)
 
     until(is_quiet, 10)
-    assert list((running.folder / "state" / "ocr-documents").iterdir()) == []
+    until(lambda: not list((running.folder / "state" / "ocr-documents").iterdir()), 10)
 
 
 def test_a_jobs_result_comes_in_any_format(running: Running) -> None:

@@ -38,13 +38,15 @@ def slowest(act: Callable[[], bool], over: Callable[[], bool]) -> float:
 
 def test_nobody_notices_a_renewal() -> None:
     """ENGINE_MAX_REQUESTS: three renewals under streams; all texts whole, always ready, no answer waits for a start."""
+    began = time.monotonic()
     with service(**_FAKE, engine_max_requests=12) as running, ThreadPoolExecutor(8) as crowd:
+        start_s = time.monotonic() - began  # of all processes, on this machine at this moment
         streams = [crowd.submit(stream, running, "fake:count=100 fake:delay=0.02") for _ in range(4)]
         pings = crowd.submit(slowest, lambda: running.get("/readyz")[0] == 200, lambda: renewals(running) >= 3)
         longest = slowest(lambda: answered(running), lambda: renewals(running) >= 3)
         pings.result(timeout=30)
         assert {text(future.result(timeout=30)) for future in streams} == {("abcdefghijklmnopqrstuvwxyz" * 4)[:100]}
-        assert longest < 1.0  # an engine takes about a second to start
+        assert longest < max(1.0, start_s / 2)  # an engine takes about a second to start on an idle machine
         assert number_running(running) == 0
 
 
