@@ -332,8 +332,9 @@ class EngineServer:
         return self._backend, self._scheduler
 
     def _answer_ping(self, peer: Peer) -> None:
-        peer.send(self.health())
-        if self._health_detail is not None:
+        health = self.health()
+        peer.send(health)
+        if health.state == "failed":  # as it was told: the load may have failed since
             self._failure_reported.set()
 
     def health(self) -> Health:
