@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from src.effective_settings import EffectiveSetting
 from src.ipc.framing import MAX_FRAME_BYTES, Decoder, FramingError, encode
 from src.ipc.messages.base import Accepted, Failed
 from src.ipc.messages.chat import (
@@ -42,7 +43,10 @@ from src.ipc.messages.control import (
     PauseBackground,
     Ping,
     RestartRequest,
+    ServeModel,
     SetIdleTimeout,
+    SettingsRequest,
+    SettingsTable,
     StatusRequest,
     StopRequest,
     TrimRequest,
@@ -99,6 +103,9 @@ MESSAGES: list[AnyMessage] = [
     OcrRequest("id", b"\x00\xff" * 100, base64=True),
     Ping(),
     StatusRequest(),
+    SettingsRequest(),
+    SettingsTable((EffectiveSetting("PORT", "default", "8000", "Port."),)),
+    ServeModel(("--model", "demo")),
     RestartRequest("engine"),
     OcrInspect("id", "/nowhere/x"),
     OcrDocument("id", b"%PDF", pages=((0, 2), (4, 4)), as_job="always"),
