@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -110,3 +111,16 @@ def test_what_cannot_run_says_why_once(tiny: Loaded, monkeypatch: pytest.MonkeyP
     assert told.error is not None
     assert "ChunkedKVCache" in told.error.message
     backend.close()
+
+
+def test_a_vocabulary_that_is_written_beyond_is_refused() -> None:
+    """phi3small masks fixed ids; in a crafted checkpoint with fewer they would be other memory."""
+    import mlx.core as mx
+
+    from src.engine.mlx.mends import check_written_ids
+
+    model = SimpleNamespace(_dummy_tokenizer_ids=mx.array([5, 9]), args=SimpleNamespace(vocab_size=9))
+    with pytest.raises(ModelLoadFailed, match="writes to id 9"):
+        check_written_ids(model)
+    model.args.vocab_size = 10
+    check_written_ids(model)

@@ -12,6 +12,8 @@ import mlx.core as mx
 from mlx_lm.models import gemma2
 from mlx_lm.models.cache import make_prompt_cache
 
+from src.errors import ModelLoadFailed
+
 _PER_ROW = 4  # dimensions of a mask that is each row's own
 
 
@@ -71,8 +73,21 @@ def _serve_alone(model: Any) -> None:
     model.make_cache = make_cache
 
 
+def check_written_ids(model: Any) -> None:
+    """phi3small masks ids that its own tokenizer leaves unused: beyond a smaller vocabulary that is foreign memory.
+
+    Raises:
+        ModelLoadFailed: the checkpoint has fewer ids.
+    """
+    written = getattr(model, "_dummy_tokenizer_ids", None)
+    if written is not None and int(written.max()) >= model.args.vocab_size:
+        text = f"{model.args.vocab_size} ids in its vocabulary, and this architecture writes to id {int(written.max())}"
+        raise ModelLoadFailed(text)
+
+
 def mend(model: Any) -> Any:
-    """The model, its known faults mended."""
+    """The model, its known faults mended. Raises ModelLoadFailed for one that cannot be."""
+    check_written_ids(model)
     _serve_alone(model)
     for module in model.modules():
         if type(module) is gemma2.Attention:
