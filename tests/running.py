@@ -122,7 +122,7 @@ def service(
     port = int(str(settings.pop("port", 0))) or free_port()
     defaults: dict[str, object] = {"log_dir": folder / "logs", "runtime_dir": folder / "run"}
     defaults |= {"state_dir": folder / "state", "graceful_timeout": 5, "drain_notice": 0}
-    defaults["engine_standby"] = False  # its imports cost every service two CPU-seconds
+    defaults["engine_standby"] = "false"  # its imports cost every service two CPU-seconds
     defaults["lazy_load"] = False
     chosen = {name.upper(): str(value) for name, value in (defaults | settings | {"port": port}).items()}
     environment = {key: value for key, value in os.environ.items() if key not in chosen} | chosen
