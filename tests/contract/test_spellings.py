@@ -283,3 +283,32 @@ def test_thoughts_are_switched_under_any_name(service: Service) -> None:
     ):
         body_spellings.normalize(body)
         assert body == {"chat_template_kwargs": {"enable_thinking": expected}}
+
+
+# in the places where a type or a name is looked up
+ODD: tuple[Any, ...] = ([], {}, [{"a": 1}], 7, True, None)
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_a_type_may_be_anything(odd: Any, service: Service) -> None:
+    """What has no hash, and what is no text, is a 400 or is passed over: never a 500."""
+    part: dict[str, Any] = {"type": odd, "text": "x"}
+    chats: list[dict[str, Any]] = [
+        after({"content": [part]}),
+        {"messages": [user([part])]},
+        {"messages": [user()], "tools": [{"type": odd, "function": odd}], "tool_choice": "read"},
+        {"messages": [user()], "tool_choice": {"type": odd, "name": odd}, "tools": [READ]},
+        {"messages": [user()], "response_format": {"type": odd, "schema": {}}, "reasoning_effort": odd},
+        {"messages": called(type=odd, function=odd), "thinking": {"type": odd}, "reasoning": {"effort": odd}},
+        {"messages": [{"role": odd, "content": "x"}]},
+    ]
+    statuses = [service.http.post("/v1/chat/completions", json={"model": "demo", **body}).status_code for body in chats]
+    items = [{"type": odd, "id": odd, "content": [part], "output": odd, "role": odd}]
+    other: list[tuple[str, dict[str, Any]]] = [
+        ("responses", {"input": items}),
+        ("responses", {"input": [user([part])], "tools": [{"type": odd, "name": odd}], "tool_choice": {"type": odd}}),
+        ("messages", {"max_tokens": 4, "messages": [user([part])], "system": [part], "thinking": {"type": odd}}),
+        ("messages", {"max_tokens": 4, "messages": [user()], "tools": [{"type": odd}], "tool_choice": {"type": odd}}),
+    ]
+    statuses += [service.http.post(f"/v1/{path}", json={"model": "demo", **body}).status_code for path, body in other]
+    assert set(statuses) <= {200, 400}

@@ -120,7 +120,7 @@ def _turn(turn: dict[str, Any]) -> None:
 
 
 def _is_thought(part: dict[str, Any]) -> bool:
-    return part.get("type") in _THOUGHTS
+    return part.get("type") in tuple(_THOUGHTS)  # a client's type may be anything, also what has no hash
 
 
 def _called(part: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +155,8 @@ def _values(body: dict[str, Any]) -> None:
         if wish.get("disable_parallel_tool_use") is True and body.get("parallel_tool_calls") is None:
             body["parallel_tool_calls"] = False
     elif isinstance(wish, str):
-        names = [tool["function"].get("name") for tool in _objects(body.get("tools")) if "function" in tool]
+        functions = [tool.get("function") for tool in _objects(body.get("tools"))]
+        names = [function.get("name") for function in _objects(functions)]
         body["tool_choice"] = _named(wish) if wish in names else _CHOICES.get(wish, wish)
 
 

@@ -29,7 +29,7 @@ def normalize(items: object) -> object:
 
 def _item(item: dict[str, Any]) -> dict[str, Any]:
     kind, call_id = item.get("type"), item.get("call_id") or item.get("id")
-    if kind in _CALLS:
+    if kind in tuple(_CALLS):  # it may be anything, also what has no hash
         asked: object = next((item[name] for name in _ASKED if name in item), {})
         call = {"call_id": call_id, "name": _CALLS[str(kind)], "arguments": json.dumps(asked, ensure_ascii=False)}
         return {"type": "function_call", **call}
@@ -61,7 +61,7 @@ def normalize_tools(body: dict[str, Any]) -> None:
     if isinstance(wish, dict) and wish.get("type") == "allowed_tools" and isinstance(wish.get("allowed_tools"), dict):
         wish = {"type": "allowed_tools", **wish["allowed_tools"]}
         wish["tools"] = list(map(_flat, wish["tools"])) if isinstance(wish.get("tools"), list) else wish.get("tools")
-    if isinstance(wish, dict) and wish.get("type") in _CHOICES:
+    if isinstance(wish, dict) and wish.get("type") in tuple(_CHOICES):
         wish = _CHOICES[wish["type"]]
     if wish is not None:
         body["tool_choice"] = "required" if wish == "any" else wish
