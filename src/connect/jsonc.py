@@ -150,4 +150,7 @@ def _key(text: str, at: int) -> tuple[str, int]:
     colon = _skip(text, found.end()) if found else at
     if found is None or not text.startswith(":", colon):
         raise NotJsonc(_where(text, at))
-    return json.loads(found[0]), _skip(text, colon + 1)
+    try:
+        return json.loads(found[0]), _skip(text, colon + 1)
+    except ValueError:  # an escape that JSON has not
+        raise NotJsonc(_where(text, at)) from None

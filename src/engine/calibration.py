@@ -116,7 +116,7 @@ def calibrate(backend: Backend, cost: StepCost, most: int) -> None:
 
     `most`: tokens of a chunk. What it leaves in the caches is cleared.
     """
-    if cost.cost is not None or backend.info.context_length < 2 * most:
+    if backend.info.kind != "chat" or cost.cost is not None or backend.info.context_length < 2 * most:
         return
     tokens, took_s = _FIRST_TOKENS, 0.0
     while tokens <= most and 4 * took_s <= _CHUNK_S:

@@ -75,6 +75,8 @@ class SequenceLimit(Generic[P]):
     def enter(self, peer: P, request: Admissible, retry_after_s: float) -> None:
         """Count a request's sequences. The share does not depend on the others: after a crash all have room again.
 
+        Background requests are bounded before (BACKGROUND_MAX_SEQS): one that gave way comes back whoever came since.
+
         Raises:
             InvalidRequest: they would never have room.
             Overloaded: they have none now.
@@ -85,6 +87,9 @@ class SequenceLimit(Generic[P]):
             text = f"n asks for {count} answers; at most {own} of one client run or wait here ({_LIMITS})."
             raise InvalidRequest(text, param="n")
         taken, held = (sum(n for whose, n in self._open.values() if of in (None, whose)) for of in (None, owner))
+        if isinstance(request, GenerateRequest) and request.priority == "background":
+            self._open[peer] = owner, count
+            return
         if taken + count > self._limit:
             text = f"Too many sequences: {taken} of {self._limit} are running or waiting ({_LIMITS})"
             raise Overloaded(f"{text}, there is no capacity for {count} more.", retry_after_s=retry_after_s)

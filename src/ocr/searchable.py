@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pikepdf
@@ -65,7 +66,8 @@ def _drop_hidden_text(document: pikepdf.Pdf, page: pikepdf.Page) -> None:
         elif name == "Q" and len(modes) > 1:
             modes.pop()
         elif name == "Tr":
-            modes[-1] = int(instruction.operands[0])
+            with suppress(LookupError, TypeError, ValueError):  # of a careless writer; viewers pass over it
+                modes[-1] = int(instruction.operands[0])
         if modes[-1] != _INVISIBLE or name not in _SHOWS:
             kept.append(instruction)
     page.obj["/Contents"] = document.make_stream(pikepdf.unparse_content_stream(kept))

@@ -127,7 +127,9 @@ class Children:
             group = list(together)
             for child in group:
                 child.stop()
-            await asyncio.wait({self._tasks[child.spec.name] for child in group})
+            # one of them may have been removed meanwhile
+            if tasks := {task for child in group if (task := self._tasks.get(child.spec.name)) is not None}:
+                await asyncio.wait(tasks)
 
     def kill(self) -> None:
         """Kill all at once; `drain` then returns soon."""

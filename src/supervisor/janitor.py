@@ -158,7 +158,11 @@ def _rotate(path: Path, now: float) -> None:
 def _empty(path: Path, now: float) -> None:
     """For a writer that never opens it again; it appends, so that its next line is the first."""
     target = _stamped(path, now)
-    shutil.copyfile(path, target)
+    try:
+        shutil.copyfile(path, target)
+    except OSError:  # a full disk: half a copy would keep it full
+        target.unlink(missing_ok=True)
+        raise
     os.truncate(path, 0)
     os.utime(target, (now, now))
 

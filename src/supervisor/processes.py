@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -92,14 +93,18 @@ class LocalProcess:
         except psutil.Error:
             return None
         stopped = state in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
-        return Activity(times.user + times.system, stopped, state == psutil.STATUS_DISK_SLEEP)
+        unknown = sys.platform == "darwin" and not stopped  # psutil tells nothing of the disk there
+        return Activity(times.user + times.system, stopped, unknown or state == psutil.STATUS_DISK_SLEEP)
 
     def kill_group(self) -> None:
         # already exited; macOS returns "not permitted" for a group of zombies
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         if self._popen.stdin is not None:
-            self._popen.stdin.close()
+            with suppress(
+                OSError
+            ):  # what it was no longer told is flushed again; the descriptor is closed all the same
+                self._popen.stdin.close()
 
     def _wait(self) -> None:
         status = self._popen.wait()

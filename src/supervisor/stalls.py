@@ -35,9 +35,9 @@ def silence_limit_s(health: Health | None, settings: SupervisorSettings) -> floa
 
 def is_halted(before: Activity | None, now: Activity | None, silent_s: float) -> bool:
     """Whether a process that answers nothing has not run meanwhile: stopped, or all its threads wait for each other."""
-    if before is None or now is None or now.waits_for_disk:
+    if before is None or now is None:
         return False
-    return now.stopped or now.cpu_s - before.cpu_s < _IDLE_SHARE * silent_s
+    return now.stopped or (not now.waits_for_disk and now.cpu_s - before.cpu_s < _IDLE_SHARE * silent_s)
 
 
 def _step_limit_s(load: EngineLoad, settings: SupervisorSettings) -> float:

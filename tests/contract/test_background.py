@@ -218,3 +218,33 @@ def test_it_is_its_owners_and_runs_as_its_key(start_service: StartService) -> No
         feeder.look()
         gevent.sleep(0.01)
     assert bob.responses.retrieve(late.id).status == "cancelled"
+
+
+def test_a_row_that_cannot_be_read_has_failed_and_stops_no_other(service: Service) -> None:
+    """As one that another version wrote."""
+    state = service.app.extensions[EXTENSION].state
+    bad, good = begin(service, "one").id, begin(service, "two").id
+    state.run(lambda db: db.execute("UPDATE responses SET work = ? WHERE id = ?", (b"junk", bad)))
+    feeder = feeder_of(service)
+    assert until(service, good, feeder).output_text == "two"
+    assert until(service, bad, feeder).status == "failed"
+
+
+def begin_two(service: Service) -> None:
+    begin(service, "z")
+    begin(service, "z")
+
+
+def test_the_oldest_of_a_key_make_room(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that have ended; the disk is bounded."""
+    feeder = feeder_of(service)
+    first = begin(service, "x" * 2000)
+    until(service, first.id, feeder)
+    monkeypatch.setattr(responses, "_MOST_KEY_BYTES", 6000)
+    second = begin(service, "y" * 1000)
+    until(service, second.id, feeder)
+    with pytest.raises(openai.NotFoundError):
+        service.openai.responses.retrieve(first.id)
+    monkeypatch.setattr(responses, "_MOST_KEY_BYTES", 10)
+    with pytest.raises(openai.BadRequestError, match="10 is the limit"):
+        begin_two(service)

@@ -7,6 +7,7 @@ from typing import Any, cast
 import openai
 import pytest
 
+from src.api.state import conversations
 from tests.contract.conftest import Service, StartService
 from tests.contract.test_background import begin, feeder_of, until
 
@@ -110,3 +111,38 @@ def test_it_is_its_owners(start_service: StartService) -> None:
     ):
         with pytest.raises(openai.NotFoundError):
             ask()
+
+
+@pytest.mark.parametrize("odd", [{"a": 1}, 7, True, [], "", 2**70], ids=repr)
+def test_an_id_that_is_none_gets_one(odd: Any, service: Service) -> None:
+    """Nothing of a client's that is no text is bound to a statement."""
+    name = service.openai.conversations.create().id
+    item = {"role": "user", "content": "hi", "id": odd}
+    made = service.http.post("/v1/responses", json={"model": "demo", "conversation": name, "input": [item]})
+    assert made.status_code == 200
+    listed = service.http.get(f"{ROUTE}/{name}/items").json()["data"]
+    assert len(listed) == 2
+    assert all(isinstance(one["id"], str) for one in listed)
+
+
+def test_a_full_conversation_is_refused_before_it_is_answered(start_service: StartService) -> None:
+    service = start_service(conversation_items=2)
+    name = service.openai.conversations.create(items=[TURN]).id
+    reply = service.http.post("/v1/responses", json={"model": "demo", "conversation": name, "input": "x"})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "conversation")
+    assert "CONVERSATION_ITEMS" in reply.json()["error"]["message"]
+
+
+def test_its_bytes_are_bounded(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it goes into a prompt."""
+    monkeypatch.setattr(conversations, "_MOST_BYTES", 1000)
+    name = service.openai.conversations.create(items=[TURN]).id
+    large = {"type": "message", "role": "user", "content": "x" * 900}
+    reply = service.http.post(f"{ROUTE}/{name}/items", json={"items": [large]})
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "conversation")
+    assert len(texts(service, name)) == 1
+
+
+@pytest.mark.parametrize("limit", ["0", "00000000150000", "000000001" + "9" * 20, "1e2", "-1", "²"])
+def test_a_limit_is_a_number_of_rows(limit: str, service: Service) -> None:
+    assert service.http.get("/v1/files", params={"limit": limit}).status_code == 400

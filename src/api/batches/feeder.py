@@ -47,7 +47,7 @@ class Feeder:
         self._load = service.batch_load
         self._running: dict[tuple[str, int], gevent.Greenlet] = {}
         self._turns = KeyTurns()
-        self._responses = ResponseFeeder(app, service, self._turns)
+        self._responses = ResponseFeeder(app, service)
         self._swept = float("-inf")
 
     def run(self) -> None:
@@ -81,6 +81,9 @@ class Feeder:
             self.look()
         except ServiceError as error:
             logger.warning("batches wait: {}", error.message)
+            gevent.sleep(_LONGEST_WAIT_S)
+        except Exception:  # noqa: BLE001  # one row that cannot be read must not end it for all
+            logger.exception("batches wait")
             gevent.sleep(_LONGEST_WAIT_S)
         else:
             self._state.changed.wait(_TICK_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import gevent
@@ -15,6 +16,7 @@ from src.api.openai import background
 from src.api.service import Service
 from src.api.state import responses
 from src.api.state.responses import PendingResponse
+from src.errors import ServiceError
 
 _LONGEST_WAIT_S = 30.0
 
@@ -22,10 +24,10 @@ _LONGEST_WAIT_S = 30.0
 class ResponseFeeder:
     """`look` now and then; `join` in the end."""
 
-    def __init__(self, app: Flask, service: Service, turns: KeyTurns) -> None:
+    def __init__(self, app: Flask, service: Service) -> None:
         self._app, self._service, self._state = app, service, service.state
         self._running: dict[str, gevent.Greenlet] = {}
-        self._turns = turns
+        self._turns = KeyTurns()  # of its own: an account ends with the work that is offered
 
     def look(self, now: float) -> None:
         """End what has an outcome by another hand, or no key any more; fill what is free."""
@@ -63,10 +65,22 @@ class ResponseFeeder:
         run = ResponseRun(self._app, self._service, pending)
         try:
             while not self._service.inflight.drain_announced:
-                after_s = run.attempt()
+                after_s = self._attempt(run, pending.id)
                 if after_s is None:
                     return logger.info("background response {}: ended", pending.id)
                 gevent.sleep(min(after_s, _LONGEST_WAIT_S))
         finally:
             self._turns.end(pending.owner, guess, run.tokens)
         return None
+
+    def _attempt(self, run: ResponseRun, name: str) -> float | None:
+        """As `ResponseRun.attempt`; one that cannot be read or run has failed, and keeps no other from running."""
+        try:
+            return run.attempt()
+        except ServiceError as error:
+            logger.warning("background response {} waits: {}", name, error.message)
+            return _LONGEST_WAIT_S
+        except Exception:  # noqa: BLE001  # as a request's: logged and answered
+            logger.exception("background response {} has failed", name)
+            self._state.run(lambda db: responses.give_up(db, name, int(time.time())))
+            return None

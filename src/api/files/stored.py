@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import gevent
+from flask import request
 
+from src.api.body import BODY_KEY, BoundedBody
 from src.api.edge import auth
 from src.api.service import service
 from src.api.state import files
@@ -40,6 +42,7 @@ def whole(file_id: str, max_mb: int, param: str) -> bytes:
     Raises:
         NotFound: it is not the caller's, or was written by a batch.
         PayloadTooLarge: it has more than `max_mb`.
+        Overloaded: bodies hold too much memory.
     """
     file = find(file_id)
     if file.batch is not None:
@@ -47,6 +50,9 @@ def whole(file_id: str, max_mb: int, param: str) -> bytes:
     if file.bytes > max_mb << 20:
         text = f"{file.id} has {file.bytes} bytes; a document may have {max_mb} MiB (MAX_BODY_MB)."
         raise PayloadTooLarge(text, param=param)
+    body = request.environ.get(BODY_KEY)
+    if isinstance(body, BoundedBody):
+        body.hold(file.bytes)
     return b"".join(pieces(service().state, file))
 
 

@@ -141,7 +141,8 @@ class _Reader:
         return streaming.named_sse("error", shapes.StreamBroken(error.code, error.message, self._number))
 
     def _look(self, db: sqlite3.Connection) -> tuple[list[StoredEvents], bool]:
-        return responses.events(db, self._name, self._number), responses.is_running(db, self._name)
+        running = responses.is_running(db, self._name)  # first: the events of what ended before are all seen
+        return responses.events(db, self._name, self._number), running
 
     def _new(self, chunk: StoredEvents) -> list[bytes]:
         new = chunk.events[max(0, self._number - chunk.number) :]

@@ -94,10 +94,11 @@ class PdfReader:
     def _pictures(self, digest: str, data: bytes) -> PdfContent | None:
         """Its pages; None where the model is shown its text."""
         text = self._contents.get(PdfKey(auth.owner(), digest))
-        if not self._pictures_left or (text is not None and text.pages > self._pictures_left):
+        most = min(self._pictures_left, self._pages_left)
+        if most <= 0 or (text is not None and text.pages > most):
             return None
         try:
-            pdf = self._content(digest, "pictures", data, self._pictures_left)
+            pdf = self._content(digest, "pictures", data, most)
         except PayloadTooLarge:
             return None
         self._pictures_left -= pdf.pages

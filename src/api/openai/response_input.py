@@ -51,11 +51,11 @@ class ResponseInput:
         most = service().settings.conversation_items
 
         def keep(response: ResponseOut) -> None:
-            if response.store:
-                memory.put(owner, response, self.items)
             if response.conversation is not None:
                 name, made, now = response.conversation.id, items_of(response, self.added), int(time.time())
                 state.run(lambda db: conversations.append(db, name, made, most, now))
+            if response.store:
+                memory.put(owner, response, self.items)
 
         return keep
 
@@ -87,6 +87,8 @@ def read() -> ResponseInput:
     if isinstance(items, str):
         items = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": items}]}]
     before = _before(own)
+    if own.conversation is not None:
+        conversations.check_room(len(before), len(items) + 1, service().settings.conversation_items)
     return ResponseInput(own, before, with_ids(items, len(before)))
 
 
@@ -128,7 +130,8 @@ def _is_reference(item: Any) -> bool:
 
 
 def _with_id(item: dict[str, Any], made: str) -> dict[str, Any]:
-    shown = {**item, "type": item.get("type", "message"), "id": item.get("id") or made}
+    given = item.get("id")
+    shown = {**item, "type": item.get("type", "message"), "id": given if given and isinstance(given, str) else made}
     if shown["type"] == "message" and isinstance(item["content"], str):
         kind = "output_text" if item["role"] == "assistant" else "input_text"
         shown["content"] = [{"type": kind, "text": item["content"]}]

@@ -11,6 +11,8 @@ from src.api.state.files import Order
 from src.errors import InvalidRequest, NotFound
 
 _COLUMNS = "id, owner, created, metadata, used"
+_MOST_BYTES = 32 << 20  # of one: all of it goes into a prompt
+_MOST_KEY_BYTES = 1 << 30
 
 
 class StoredConversation(msgspec.Struct, frozen=True):
@@ -80,16 +82,38 @@ def append(db: sqlite3.Connection, name: str, items: Sequence[ConversationItem],
     """Behind what is there, but for ids that are there; nothing where the conversation is gone.
 
     Raises:
-        InvalidRequest: it would have more than `most`.
+        InvalidRequest: it would have more than `most`, or it or all of its key's would have too many bytes.
     """
     if not db.execute("UPDATE conversations SET used = ? WHERE id = ?", (now, name)).rowcount:
         return
-    (count,) = db.execute("SELECT COUNT(*) FROM conversation_items WHERE conversation = ?", (name,)).fetchone()
-    if count + len(items) > most:
-        text = f"The conversation has {count} items, {len(items)} more have no room: {most} is the limit"
-        raise InvalidRequest(f"{text} (CONVERSATION_ITEMS).", param="conversation")
+    query = "SELECT COUNT(*), IFNULL(SUM(LENGTH(body)), 0) FROM conversation_items WHERE conversation = ?"
+    count, held = db.execute(query, (name,)).fetchone()
+    check_room(count, len(items), most)
+    more = sum(len(one.body) for one in items)
+    if held + more > _MOST_BYTES:
+        text = f"The conversation has {held} bytes, {more} more have no room: {_MOST_BYTES >> 20} MiB is the limit."
+        raise InvalidRequest(text, param="conversation")
+    if _held_by_key_of(db, name) + more > _MOST_KEY_BYTES:
+        text = f"This key's conversations have {_MOST_KEY_BYTES >> 20} MiB: the limit. Delete some."
+        raise InvalidRequest(text, param="conversation")
     query = "INSERT OR IGNORE INTO conversation_items (conversation, id, body) VALUES (?,?,?)"
     db.executemany(query, [(name, one.id, one.body) for one in items])
+
+
+def check_room(count: int, more: int, most: int) -> None:
+    """Raises InvalidRequest where so many items more are beyond what a conversation may have."""
+    if count + more > most:
+        text = f"The conversation has {count} items, {more} more have no room: {most} is the limit"
+        raise InvalidRequest(f"{text} (CONVERSATION_ITEMS).", param="conversation")
+
+
+def _held_by_key_of(db: sqlite3.Connection, name: str) -> int:
+    query = (
+        "SELECT IFNULL(SUM(LENGTH(body)), 0) FROM conversation_items WHERE conversation IN"
+        " (SELECT id FROM conversations WHERE owner = (SELECT owner FROM conversations WHERE id = ?))"
+    )
+    (held,) = db.execute(query, (name,)).fetchone()
+    return int(held)
 
 
 def item(db: sqlite3.Connection, name: str, item_id: str) -> ConversationItem:

@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 _BUSY_S = 10.0
 _RETRY_S = 30.0
+# faults of a statement or its values: no disk is full, and trying again is in vain
+_OURS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
 _ORPHAN_S = 3600.0  # an upload takes less
 
 # forward only: SQLite's user_version is how many a file has had
@@ -143,6 +145,8 @@ class Database:
 
     def _result(self, found: T | ServiceError | sqlite3.Error | OSError) -> T:
         if isinstance(found, ServiceError):
+            raise found
+        if isinstance(found, _OURS):
             raise found
         if isinstance(found, sqlite3.Error | OSError):
             why = getattr(found, "strerror", None) or str(found)

@@ -23,6 +23,7 @@ _COLUMNS = "id, owner, status, created, response, items, ended"
 _DELTAS = msgspec.msgpack.Decoder(list[Delta])
 _EVENTS = msgspec.msgpack.Decoder(list[bytes])
 _CHUNKS = 64
+_MOST_KEY_BYTES = 1 << 30
 
 
 class ResponseWork(msgspec.Struct, frozen=True):
@@ -61,15 +62,32 @@ class StoredEvents(msgspec.Struct, frozen=True):
 
 
 def insert(db: sqlite3.Connection, stored: StoredResponse, work: ResponseWork, first: StoredEvents, most: int) -> None:
-    """Raises InvalidRequest when the key has `most` that have not ended."""
+    """The oldest that have ended make room. Raises InvalidRequest when the key has `most` that have not ended."""
     query = f"SELECT COUNT(*) FROM responses WHERE owner = ? AND status IN {_RUNS}"
     (count,) = db.execute(query, (stored.owner,)).fetchone()
     if count >= most:
         text = f"{count} background responses have not ended: the limit (BACKGROUND_RESPONSES_PER_KEY)."
         raise InvalidRequest(f"{text} Wait for one, or cancel it.", param="background")
+    _make_room(db, stored.owner, len(stored.items))
     values = (*msgspec.structs.astuple(stored), work.generate.model, msgspec.msgpack.encode(work))
     db.execute(f"INSERT INTO responses ({_COLUMNS}, model, work) VALUES (?,?,?,?,?,?,?,?,?)", values)
     _add_chunk(db, stored.id, first)
+
+
+def _make_room(db: sqlite3.Connection, owner: str, more: int) -> None:
+    """A key's newest are kept, to `_MOST_KEY_BYTES`. Raises InvalidRequest when the unfinished alone have more."""
+    query = (
+        "SELECT id, ended, LENGTH(response) + LENGTH(items) + IFNULL(LENGTH(work), 0) FROM responses WHERE owner = ?"
+        " ORDER BY ended IS NOT NULL, seq DESC"
+    )
+    held = 2 * more  # `work` has the conversation once more
+    for name, ended, size in db.execute(query, (owner,)).fetchall():
+        held += size
+        if held > _MOST_KEY_BYTES and ended is None:
+            text = f"Background responses that have not ended hold {held} bytes: {_MOST_KEY_BYTES} is the limit."
+            raise InvalidRequest(f"{text} Wait for one, or cancel it.", param="background")
+        if held > _MOST_KEY_BYTES:
+            delete(db, [name])
 
 
 def find(db: sqlite3.Connection, owner: str | None, name: str) -> StoredResponse | None:
@@ -152,6 +170,14 @@ def _drop_work(db: sqlite3.Connection, name: str) -> None:
 
 
 # ---- its end
+
+
+def give_up(db: sqlite3.Connection, name: str, now: int) -> None:
+    """Of one that cannot be read: nothing of it is decoded."""
+    shown = "CAST(json_set(CAST(response AS TEXT), '$.status', 'failed') AS BLOB)"
+    query = f"UPDATE responses SET status = 'failed', response = {shown}, ended = ? WHERE id = ? AND status IN {_RUNS}"
+    if db.execute(query, (now, name)).rowcount:
+        _drop_work(db, name)
 
 
 def cancel(db: sqlite3.Connection, stored: StoredResponse, now: int) -> None:

@@ -314,3 +314,8 @@ def test_no_key_is_printed(settings: Settings, capsys: pytest.CaptureFixture[str
         assert run(keyed, one.name) == 0
     said = capsys.readouterr()
     assert key not in said.out + said.err
+
+
+def test_a_key_with_an_escape_that_json_has_not_is_no_jsonc() -> None:
+    with pytest.raises(jsonc.NotJsonc):
+        jsonc.parse('{"C:\\proj": 1} // mine\n')

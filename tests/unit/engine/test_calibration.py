@@ -127,3 +127,11 @@ def test_calibration_takes_little_time(token_s: float, sizes: list[int]) -> None
     assert backend.trimmed == 1
     calibrate(backend, cost, 2048)  # type: ignore[arg-type]
     assert len(backend.prompts) == len(sizes)  # a model that was measured is not measured again
+
+
+def test_what_generates_nothing_is_not_calibrated() -> None:
+    """An embedding model has no steps, however long its context."""
+    backend = _Slow(0.1)
+    backend.info = ModelInfo("m", 8192, kind="embedding")
+    calibrate(backend, StepCost(), 512)  # type: ignore[arg-type]
+    assert backend.prompts == []

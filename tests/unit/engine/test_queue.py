@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from src.engine.queue import SequenceLimit, batch_share
 from src.errors import InvalidRequest, Overloaded
@@ -67,3 +68,10 @@ def test_sequences_are_counted(make_settings: MakeSettings) -> None:
     with pytest.raises(InvalidRequest, match="n asks for 7 answers; at most 6") as refused:
         small.enter("seven", asking(7), 1.0)
     assert refused.value.param == "n"
+
+
+def test_a_background_request_that_gave_way_comes_back(room: SequenceLimit[str]) -> None:
+    """Its place was taken meanwhile; its answer has begun, and ends."""
+    room.enter("others", asking(32), 1.0)
+    room.enter("back", replace(asking(1), priority="background"), 1.0)
+    assert set(room) == {"others", "back"}
