@@ -129,7 +129,7 @@ def test_a_running_response_is_cancelled(running: Running) -> None:
 def test_live_requests_go_first(running: Running) -> None:
     """What runs in the background leaves the engine for a live request, and goes on behind its tokens."""
     text = "0123456789" * 3
-    name = respond(running, f"{text} fake:delay=0.1")
+    name = respond(running, f"{text} fake:delay=0.25")
     until(lambda: response(running, name)["status"] == "in_progress")
     time.sleep(0.5)
     body = {"messages": [{"role": "user", "content": "now"}]}

@@ -46,7 +46,7 @@ def test_nobody_notices_a_renewal() -> None:
         longest = slowest(lambda: answered(running), lambda: renewals(running) >= 3)
         pings.result(timeout=30)
         assert {text(future.result(timeout=30)) for future in streams} == {("abcdefghijklmnopqrstuvwxyz" * 4)[:100]}
-        assert longest < max(1.0, start_s / 2)  # an engine takes about a second to start on an idle machine
+        assert longest < max(1.5, start_s)  # what waits for a start waits longer
         assert number_running(running) == 0
 
 

@@ -72,11 +72,11 @@ def counted(running: Running, series: str) -> float:
 def test_a_vision_model_is_shown_a_pdfs_pages(running: Running) -> None:
     """As pictures: what is on them changes the answer, and they count as the prompt's tokens. The pool renders each
     once."""
-    pages = counted(running, 'stoker_ocr_jobs_total{result="ok"}')
+    pages = counted(running, 'stoker_ocr_pages_total{result="ok"}')
     pdf, other = words_pdf(1), words_pdf(2)
     tokens, scores = asked(running, pdf)
     assert asked(running, pdf) == (tokens, scores)
-    assert counted(running, 'stoker_ocr_jobs_total{result="ok"}') == pages + 1
+    assert counted(running, 'stoker_ocr_pages_total{result="ok"}') == pages + 1
     others_tokens, others_scores = asked(running, other)
     assert (others_tokens, others_scores != scores) == (tokens, True)
     in_picture = (128 // 8) * (16 // 8) // 4  # of 8 pixels a patch, four patches a token
