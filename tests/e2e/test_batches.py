@@ -118,7 +118,7 @@ def test_a_response_goes_on_after_kill_9(running: Running) -> None:
 
 
 def test_a_running_response_is_cancelled(running: Running) -> None:
-    name = respond(running, "x fake:delay=2")
+    name = respond(running, "xxxxxxxxxxxxxxxxxxxx fake:delay=0.3")
     until(lambda: response(running, name)["status"] == "in_progress")
     ended = httpx.post(f"{running.url}/v1/responses/{name}/cancel", timeout=20).json()
     assert ended["status"] == "cancelled"
@@ -129,9 +129,9 @@ def test_a_running_response_is_cancelled(running: Running) -> None:
 def test_live_requests_go_first(running: Running) -> None:
     """What runs in the background leaves the engine for a live request, and goes on behind its tokens."""
     text = "0123456789" * 3
-    name = respond(running, f"{text} fake:delay=0.25")
+    name = respond(running, f"{text} fake:delay=0.15")
     until(lambda: response(running, name)["status"] == "in_progress")
-    time.sleep(0.5)
+    time.sleep(1)  # also for the step of another's that was cancelled
     body = {"messages": [{"role": "user", "content": "now"}]}
     began = time.monotonic()
     assert httpx.post(f"{running.url}{CHAT}", json=body, timeout=20).status_code == 200
