@@ -8,11 +8,12 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 import mlx.core as mx
+import msgspec
 
 from src import logs
 from src.errors import ModelLoadFailed
-from src.gpu import memory_plan, mlx_library
-from src.ipc.messages.status import DeviceReading
+from src.gpu import footprint, memory_plan, mlx_library
+from src.ipc.messages.status import DeviceReading, MemoryReading
 from src.settings import EngineSettings
 
 
@@ -60,3 +61,14 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
 def start(*arrays: Any) -> None:
     """Begin computing arrays, or structures of them, without waiting."""
     mx.async_eval(*arrays)  # type: ignore[no-untyped-call]  # MLX's stub says nothing of it
+
+
+def read_memory() -> MemoryReading:
+    """Of this process, MLX's own figures among it."""
+    return msgspec.structs.replace(
+        footprint.own(),
+        mlx_active_bytes=mx.get_active_memory(),
+        mlx_cache_bytes=mx.get_cache_memory(),
+        mlx_peak_bytes=mx.get_peak_memory(),
+        mlx_limit_bytes=mx.get_memory_limit(),
+    )

@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import mlx.core as mx
-import msgspec
 from msgspec.structs import replace
 
 from src.engine.backend import Grammar, Step, Token
 from src.engine.calibration import CalibrationStore
 from src.engine.mlx import batch_check, lm_checkpoint
 from src.engine.mlx.batch import RowBatch, empty_batch
+from src.engine.mlx.device import read_memory
 from src.engine.mlx.embedding import MeanPooler
 from src.engine.mlx.lm_checkpoint import Loaded
 from src.engine.mlx.prefix.cache import PrefixCache
@@ -27,7 +26,6 @@ from src.engine.mlx.speculation.batch import SpeculativeBatch, Speculator
 from src.engine.mlx.text import grammar as constraint
 from src.engine.mlx.weights import clean, give_back
 from src.engine.progress import LoadMeter
-from src.gpu import footprint
 from src.ipc.messages.chat import Sampling, TokenLogprob
 from src.ipc.messages.status import KvReading, MemoryReading, PrefixReading
 from src.settings import EngineSettings, Settings
@@ -238,13 +236,7 @@ class LmBackend:
         self._on_device = self._build(self._reload())
 
     def memory(self) -> MemoryReading:
-        return msgspec.structs.replace(
-            footprint.own(),
-            mlx_active_bytes=mx.get_active_memory(),
-            mlx_cache_bytes=mx.get_cache_memory(),
-            mlx_peak_bytes=mx.get_peak_memory(),
-            mlx_limit_bytes=mx.get_memory_limit(),
-        )
+        return read_memory()
 
     def close(self) -> None:
         if self._on_device is not None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-import mlx.core as mx
-import msgspec
-
 from src.engine.backend import Step
+from src.engine.mlx.device import read_memory
 from src.engine.mlx.encoders import loading
 from src.engine.mlx.encoders.loading import LoadedEncoder
 from src.engine.mlx.encoders.passes import Encoder
 from src.engine.mlx.weights import clean, give_back
 from src.engine.progress import LoadMeter
-from src.gpu import footprint
 from src.ipc.messages.status import KvReading, MemoryReading, PrefixReading
 from src.settings import Settings
 
@@ -65,13 +62,7 @@ class EncoderBackend:
         self.embedder = self._loaded.checkpoint.build(self._loaded.reload())
 
     def memory(self) -> MemoryReading:
-        return msgspec.structs.replace(
-            footprint.own(),
-            mlx_active_bytes=mx.get_active_memory(),
-            mlx_cache_bytes=mx.get_cache_memory(),
-            mlx_peak_bytes=mx.get_peak_memory(),
-            mlx_limit_bytes=mx.get_memory_limit(),
-        )
+        return read_memory()
 
     def caches(self) -> tuple[KvReading | None, PrefixReading | None]:
         return None, None
