@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from flask import Blueprint, Response, request
 
+from src.api.paging import row_limit
 from src.api.service import json_response, service
 from src.api.wire import Wire
 from src.errors import InvalidRequest, NotFound
@@ -17,8 +18,7 @@ blueprint = Blueprint("logs", __name__)
 
 # as much as is decoded without a pause that a stream would show
 _READ_BYTES = 256 << 10
-_MOST_LINES = 500
-_DIGITS = 10
+_LINES, _MOST_LINES = 200, 500
 
 
 class LogLine(Wire, frozen=True):
@@ -50,9 +50,9 @@ def newest() -> Response:
     name = _choice("file", "app", tuple(FILES))
     least = LEVELS.index(_choice("level", "DEBUG", LEVELS))
     lines, truncated = _end_of(settings.log_path / FILES[name])
-    asked = request.args.get("request_id")
+    asked, rows = request.args.get("request_id"), row_limit(_MOST_LINES, _LINES)
     wanted = [line for line in lines if _is_at_least(line, least) and asked in (None, "", line.request_id)]
-    return json_response(LogLines(FILES[name], tuple(wanted[-_limit() :]), truncated))
+    return json_response(LogLines(FILES[name], tuple(wanted[-rows:]), truncated))
 
 
 def _choice(name: str, default: str, choices: tuple[str, ...]) -> str:
@@ -60,13 +60,6 @@ def _choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     if chosen not in choices:
         raise InvalidRequest(f"Invalid value for '{name}': one of {', '.join(choices)}.", param=name)
     return chosen
-
-
-def _limit() -> int:
-    text = request.args.get("limit") or "200"
-    if not (text.isascii() and text.isdigit() and len(text) < _DIGITS and 1 <= int(text) <= _MOST_LINES):
-        raise InvalidRequest(f"Invalid value for 'limit': a number from 1 to {_MOST_LINES}.", param="limit")
-    return int(text)
 
 
 def _end_of(path: Path) -> tuple[list[LogLine], bool]:
