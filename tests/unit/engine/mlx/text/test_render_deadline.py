@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -29,3 +31,30 @@ def test_a_loop_is_stopped() -> None:
     with pytest.raises(TemplateTooSlow):
         _spin(began + 5)
     assert time.monotonic() - began < 5
+
+
+def test_what_ends_at_the_very_moment_is_stopped_or_left_alone() -> None:
+    """Never raised outside the block."""
+    for _ in range(200):
+        try:
+            with render_deadline(0.002):
+                end = time.monotonic() + 0.002
+                while time.monotonic() < end:
+                    pass
+        except TemplateTooSlow:
+            pass
+        for _ in range(100):
+            time.monotonic()
+
+
+def test_a_profiler_works_afterwards() -> None:
+    """In a process of its own: once it never ended on Python 3.11."""
+    code = """
+import sys
+from src.engine.mlx.text.render_deadline import render_deadline
+with render_deadline(5):
+    pass
+sys.setprofile(lambda *_: None)
+(lambda: None)()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
