@@ -50,9 +50,11 @@ class CatalogEntry:
     capabilities: tuple[Capability, ...] = ("chat",)
 
     @property
-    def may_see(self) -> bool:
-        """Whether it may accept images; unknown for a model that is not on disk."""
-        return "vision" in self.capabilities or (self.folder is None and self.context_length is None)
+    def reads_images(self) -> bool | None:
+        """By its files; None for a model that is not on disk."""
+        if self.folder is None and self.context_length is None:
+            return None
+        return "vision" in self.capabilities
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,10 @@ class EngineSettings(BaseModel):
         "", max_length=512, description="The model's name there; empty is its only model, or DEFAULT_MODEL."
     )
     upstream_api_key: str = Field("", description="Key for UPSTREAM_URL.")
+    upstream_vision: Literal["auto", "true", "false"] = Field(
+        "auto",
+        description="Whether models of the engines vllm and llama.cpp read images; auto is what their server says.",
+    )
     vllm_command: str = Field(
         "vllm serve {model} --host {host} --port {port} --served-model-name {name} --max-model-len {context} "
         "--max-num-seqs {parallel} --disable-uvicorn-access-log",

@@ -98,8 +98,10 @@ def as_chat(own: MessagesRequest) -> dict[str, Any]:
 def _turns(own: MessagesRequest) -> tuple[list[dict[str, Any]], bool]:
     """The conversation, and whether its last turn is the answer's beginning."""
     settings, backends = service().settings, service().backends
-    sees = backends.check_model(own.model or settings.default_model).may_see
-    conversation = Conversation(sees=sees, too_many=pictures(own.messages) - settings.max_images)
+    entry = backends.check_model(own.model or settings.default_model)
+    shown = pictures(own.messages)
+    sees = not shown or backends.reads_images(entry) is not False
+    conversation = Conversation(sees=sees, too_many=shown - settings.max_images)
     turns = [] if own.system is None else [{"role": "system", "content": _text(own.system)}]
     for at, turn in enumerate(own.messages):
         turns += conversation.turns(turn, at)

@@ -42,7 +42,15 @@ from src.ipc.messages.control import (
     StatusRequest,
 )
 from src.ipc.messages.ocr import OcrDocument, OcrJobRequest, OcrRequest
-from src.ipc.messages.status import ChildStatus, EngineLoad, KvReading, ModelStatus, PrefixReading, SystemStatus
+from src.ipc.messages.status import (
+    ChildStatus,
+    EngineLoad,
+    KvReading,
+    ModelInfo,
+    ModelStatus,
+    PrefixReading,
+    SystemStatus,
+)
 from src.metrics import UNKNOWN, ModelReading, PrefixCounts, Readings
 from src.settings import Settings
 
@@ -63,7 +71,7 @@ class Backends:
         self._entries: dict[str, CatalogEntry] = {}
         self._engines: dict[str, str] = {}
         self._scanned_at = self._told_at = float("-inf")
-        self._revisions: dict[str, str] = {}
+        self._loaded: dict[str, ModelInfo] = {}
         self._directory = settings.runtime_path
         self._suspects: dict[str, Suspects] = {}  # by back end
         self.on_resume: Callable[[str], None] = lambda _: None
@@ -100,9 +108,21 @@ class Backends:
         """The name of a model's engine; `unknown` for a name that is not in the catalogue."""
         return self._engine_of(model) if model in self.catalog() else UNKNOWN
 
+    def reads_images(self, entry: CatalogEntry) -> bool | None:
+        """By what its upstream server says, once that runs, or its files; None: nobody tells."""
+        engine, setting = self.engine_name(entry.name), self._settings.upstream_vision
+        if engine not in ("vllm", "llama.cpp"):
+            return entry.reads_images
+        if setting != "auto":
+            return setting == "true"
+        model = self._loaded_model(entry.name)
+        if engine == "llama.cpp" or (model is not None and model.reads_images is not None):
+            return model.reads_images if model is not None else None
+        return entry.reads_images or (None if self._settings.upstream_url else entry.reads_images)
+
     def is_shown_pages(self, entry: CatalogEntry) -> bool:
-        """Whether a PDF's pages are pictures for this model: what an upstream server runs is not known to see."""
-        return "vision" in entry.capabilities and self.engine_name(entry.name) in ("mlx", "vllm")
+        """Whether a PDF's pages are pictures for this model."""
+        return self.engine_name(entry.name) != "fake" and self.reads_images(entry) is True
 
     def labels(self, model: str) -> tuple[str, str]:
         """A model's name and engine as metric labels, which are kept for good: never a text that a client made up."""
@@ -116,9 +136,13 @@ class Backends:
 
     def revision(self, model: str) -> str | None:
         """What the model's engine says that it has loaded, asked for once a second at most; None: no engine tells."""
+        loaded = self._loaded_model(model)
+        return loaded.revision or None if loaded is not None else None
+
+    def _loaded_model(self, name: str) -> ModelInfo | None:
         if self._clock() - self._told_at >= _SCAN_S:
-            self._revisions, self._told_at = _revisions(self.status()), self._clock()
-        return self._revisions.get(model)
+            self._loaded, self._told_at = _loaded(self.status()), self._clock()
+        return self._loaded.get(name)
 
     def open_chat(self, request: GenerateRequest | EmbedRequest) -> ResumableStream:
         """A request for its model's engine; it connects when it is read, and again when the engine dies.
@@ -276,11 +300,11 @@ def _is_pair(request: GenerateRequest | EmbedRequest) -> bool:
     return isinstance(request, EmbedRequest) and request.reading.query is not None
 
 
-def _revisions(status: SystemStatus | None) -> dict[str, str]:
-    """Of the engines that are ready, by model."""
+def _loaded(status: SystemStatus | None) -> dict[str, ModelInfo]:
+    """What the engines that are ready say of their models, by model."""
     ready = [child for child in status.children if child.state == "ready"] if status is not None else []
     loaded = [child.health.model for child in ready if child.health is not None and child.health.model is not None]
-    return {model.name: model.revision for model in loaded if model.revision}
+    return {model.name: model for model in loaded}
 
 
 def _terminal_errors(child: str, crash: type[ServiceError]) -> TerminalErrors:

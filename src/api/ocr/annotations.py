@@ -63,8 +63,8 @@ def _with_images(
 
 def _image_question(page: OcrResult, image: OcrImageOut, view: View) -> str | list[dict[str, Any]]:
     """The picture, for a model that sees; the text in it and its caption, for one that does not."""
-    settings = service().settings
-    if "vision" not in service().backends.check_model(settings.default_model).capabilities:
+    backends = service().backends
+    if not backends.reads_images(backends.check_model(service().settings.default_model)):
         return f"{_IMAGE}\n\nText in the picture:\n{_text_in(page, image)}"
     data = page_parts.figure_at(page, int(image.id.removeprefix("img-").removesuffix(".jpeg")), view)
     return [

@@ -64,7 +64,7 @@ def card(entry: catalog.CatalogEntry, status: SystemStatus | None) -> ModelCard:
         size_bytes=model.size_bytes or None,
         context_length=loaded.context_length if loaded is not None else entry.context_length,
         aliases=aliases,
-        capabilities=_capabilities(entry, vectors),
+        capabilities=_capabilities(entry, loaded, vectors),
         parameters=loaded.parameters if loaded is not None else None,
         engine=health.engine if health is not None else None,
         family=loaded.family if loaded is not None else None,
@@ -89,8 +89,13 @@ def _vectors(loaded: ModelInfo | None) -> EmbeddingCard | None:
     return EmbeddingCard(loaded.embedding_size, pooling, "embedding model", loaded.prompts)
 
 
-def _capabilities(entry: catalog.CatalogEntry, vectors: EmbeddingCard | None) -> tuple[str, ...]:
+def _capabilities(
+    entry: catalog.CatalogEntry, loaded: ModelInfo | None, vectors: EmbeddingCard | None
+) -> tuple[str, ...]:
+    """By its files, and what its engine says."""
     known: tuple[str, ...] = entry.capabilities
+    if loaded is not None and loaded.reads_images is not None:
+        known = tuple(one for one in known if one != "vision") + ("vision",) * loaded.reads_images
     return known if vectors is None or "embeddings" in known else (*known, "embeddings")
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -328,8 +329,14 @@ class ChatCompletionRequest(Labels):
     @property
     def images(self) -> int:
         """How many it shows, in all its turns."""
-        parts = (part for turn in self.messages if isinstance(turn.content, list) for part in turn.content)
-        return sum(isinstance(part, ImageUrlPart) for part in parts)
+        return sum(isinstance(part, ImageUrlPart) for part in self._parts())
+
+    @property
+    def has_files(self) -> bool:
+        return any(isinstance(part, FilePart) for part in self._parts())
+
+    def _parts(self) -> Iterator[PartIn]:
+        return (part for turn in self.messages if isinstance(turn.content, list) for part in turn.content)
 
 
 class ModelBody(BaseModel):

@@ -75,7 +75,8 @@ def to_generate(body: ChatCompletionRequest) -> GenerateRequest:
         raise InvalidRequest(text, param="messages")
     asked = headers()
     timeout_s, priority = convert.timeout(body.timeout, asked.timeout), convert.priority_of(body, asked)
-    reader = PdfReader(service(), timeout_s, priority, sees=service().backends.is_shown_pages(entry))
+    sees = body.has_files and service().backends.is_shown_pages(entry)
+    reader = PdfReader(service(), timeout_s, priority, sees=sees)
     made = convert.to_generate(body, request_id(), entry.name, asked, convert.PartSources(Fetcher(settings), reader))
     return replace(made, strict=settings.strict_fields, timeout_s=reader.timeout_s(made.timeout_s))
 

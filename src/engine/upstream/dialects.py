@@ -91,6 +91,7 @@ LLAMA_CPP_PYTHON = Dialect(
 )
 PROGRESS = "stream_options.include_progress"
 _SWITCHES = ("enable_thinking", "reasoning_effort")
+_SEES = ("vision", "multimodal")
 _BY_OWNER = {"vllm": VLLM, "llamacpp": LLAMA_SERVER, "me": LLAMA_CPP_PYTHON}
 
 
@@ -108,6 +109,8 @@ class _Card(msgspec.Struct):
     max_model_len: int | None = None
     context_length: int | None = None
     meta: _Meta | None = None
+    capabilities: Any = None
+    architecture: Any = None
 
 
 class _Cards(msgspec.Struct):
@@ -116,7 +119,8 @@ class _Cards(msgspec.Struct):
 
 @dataclass(frozen=True)
 class ServerFacts:
-    """What a server says of itself. `slots`: answers computed together; `template`: chat's; None: it is silent.
+    """What a server says of itself. `slots`: answers computed together; `template`: chat's; `reads_images`. None: it
+    is silent.
 
     `revision` (`ModelInfo`) is not the server's word: no server tells.
     """
@@ -131,7 +135,7 @@ class ServerFacts:
     slots: int | None = None
     template: str | None = None
     takes_tools: bool = True
-    reads_images: bool = True
+    reads_images: bool | None = None
     revision: str = ""
 
 
@@ -161,8 +165,17 @@ def recognise(models: bytes, wanted: str, *, any_name: bool = True) -> ServerFac
         meta.n_params,
         meta.size,
         meta.ftype,
-        reads_images=card.owned_by != "me",
+        reads_images=False if card.owned_by == "me" else _sees(card),
     )
+
+
+def _sees(card: _Card) -> bool | None:
+    """What /v1/models says of images, as OpenRouter, Mistral, llama.cpp and this server write it; None: nothing."""
+    if isinstance(card.architecture, dict) and isinstance(inputs := card.architecture.get("input_modalities"), list):
+        return "image" in inputs
+    if isinstance(card.capabilities, dict) and isinstance(vision := card.capabilities.get("vision"), bool):
+        return vision
+    return True if isinstance(card.capabilities, list) and any(one in _SEES for one in card.capabilities) else None
 
 
 def refuse(request: GenerateRequest, facts: ServerFacts) -> None:
@@ -194,7 +207,7 @@ def refuse(request: GenerateRequest, facts: ServerFacts) -> None:
 
 
 def _refuse_by_model(request: GenerateRequest, facts: ServerFacts) -> None:
-    if any(turn.parts for turn in request.messages) and not facts.reads_images:
+    if any(turn.parts for turn in request.messages) and facts.reads_images is False:
         raise UnsupportedValue("This model reads no images.", param="messages")
     if request.tools and not facts.takes_tools:
         raise UnsupportedValue("This model's chat template knows no tools.", param="tools")

@@ -181,7 +181,12 @@ class _Lifecycle:
             raise ModelLoadFailed(f"{client.url} serves several models, none of this name. {names}.") from None
         except msgspec.DecodeError:
             raise ModelLoadFailed(f"{client.url} is no OpenAI server: its /v1/models is no list.") from None
-        return await _with_props(client, facts)
+        return self._with_vision(await _with_props(client, facts))
+
+    def _with_vision(self, facts: ServerFacts) -> ServerFacts:
+        """The operator's word counts more than the server's."""
+        said = self._settings.upstream_vision
+        return facts if said == "auto" else replace(facts, reads_images=said == "true")
 
     def _wanted(self) -> tuple[str, bool]:
         """The model's name there, and whether any other will do if it is the only one."""
@@ -227,7 +232,7 @@ class _Caps(msgspec.Struct):
 
 
 class _Modalities(msgspec.Struct):
-    vision: bool = True
+    vision: bool | None = None
 
 
 class _Props(msgspec.Struct):

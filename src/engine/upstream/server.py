@@ -306,6 +306,7 @@ class UpstreamServer:
                 quantization=facts.quantization,
                 load_s=self._load_s,
                 revision=facts.revision,
+                reads_images=facts.reads_images,
             ),
             device=DeviceReading("none", name=f"{facts.dialect.name} at {self._client.url}"),
             load=self._load(),

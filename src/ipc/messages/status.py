@@ -17,6 +17,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     writes `reasoning` and calls of `tools`: docs/families.md; None where it does not, or nobody knows.
     `batches`: whether requests are computed together; where a batch would change answers they are not, and
     `batch_problem` says why.
+    `reads_images`: None where nobody tells, or the model's files do.
     `scores_prompts`: whether it tells the log-probabilities of a prompt's tokens.
     `kind`: what it was made for; `pooling` and `prompts` (their names): of an embedding model. `normalizes`: whether
     its vectors have length 1 unless a request says otherwise.
@@ -42,6 +43,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     normalizes: bool = True
     pooling: str | None = None
     prompts: tuple[str, ...] = ()
+    reads_images: bool | None = None
 
 
 class DeviceReading(msgspec.Struct, frozen=True):

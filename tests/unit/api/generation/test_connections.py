@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from src.api.generation.connections import Backends
@@ -16,7 +17,7 @@ from src.errors import BackendUnavailable, EngineCrashed, ModelNotFound, Service
 from src.ipc.messages.base import Accepted
 from src.ipc.messages.chat import Finished, GenerateRequest, TokenizeRequest
 from src.ipc.messages.ocr import OcrRequest
-from src.ipc.messages.status import SystemStatus
+from src.ipc.messages.status import ModelInfo, SystemStatus
 from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
 from src.metrics import ModelReading
@@ -88,6 +89,38 @@ def test_the_table_as_metrics(make_settings: MakeSettings) -> None:
 def test_the_engines_label(setting: str, label: str, make_settings: MakeSettings) -> None:
     """Series are labelled with the engine that runs, not with how it was chosen."""
     assert Backends(make_settings(inference_engine=setting)).engine_name("demo") == label
+
+
+@pytest.mark.parametrize(
+    ("settings", "told", "sees"),
+    [
+        ({"inference_engine": "vllm"}, True, True),
+        ({"inference_engine": "vllm"}, None, False),
+        ({"inference_engine": "vllm", "upstream_url": "http://127.0.0.1:9"}, None, None),
+        ({"inference_engine": "llama.cpp"}, False, False),
+        ({"inference_engine": "vllm", "upstream_vision": "true"}, None, True),
+        ({"inference_engine": "vllm", "upstream_vision": "false"}, True, False),
+        ({"inference_engine": "mlx", "upstream_vision": "true"}, None, False),
+    ],
+)
+def test_whether_a_model_reads_images(
+    settings: dict[str, str], told: bool | None, sees: bool | None, make_settings: MakeSettings
+) -> None:
+    """What an upstream server runs is its to say, or the operator's; a PDF's pages are shown where it is known."""
+    backends = TableBackends(make_settings(**settings), _telling(table(), told))
+    entry = backends.check_model("demo")
+    assert backends.reads_images(entry) is sees
+    assert backends.is_shown_pages(entry) is (sees is True)
+
+
+def _telling(status: SystemStatus, sees: bool | None) -> SystemStatus:
+    """The engine says of its model whether it reads images."""
+    found = status.child("engine:demo")
+    assert found is not None
+    assert found.health is not None
+    model = ModelInfo("demo", 512, reads_images=sees)
+    child = msgspec.structs.replace(found, health=msgspec.structs.replace(found.health, model=model))
+    return msgspec.structs.replace(status, children=(child, *(one for one in status.children if one is not found)))
 
 
 def test_a_granted_load_of_an_engine_that_has_failed(make_settings: MakeSettings, runtime_dir: Path) -> None:

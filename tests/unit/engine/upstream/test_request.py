@@ -284,6 +284,25 @@ def test_a_server_is_known_by_its_models(card: dict[str, Any], dialect: Dialect,
     assert (facts.dialect, facts.model, facts.context_length) == (dialect, "any", context)
 
 
+@pytest.mark.parametrize(
+    ("card", "sees"),
+    [
+        ({"owned_by": "vllm"}, None),
+        ({"owned_by": "me"}, False),
+        ({"capabilities": ["chat", "vision"]}, True),
+        ({"capabilities": ["completion", "multimodal"]}, True),
+        ({"capabilities": ["chat"]}, None),
+        ({"capabilities": {"vision": False}}, False),
+        ({"architecture": {"input_modalities": ["text", "image"]}}, True),
+        ({"architecture": {"input_modalities": ["text"]}}, False),
+        ({"capabilities": 7, "architecture": "llama"}, None),
+    ],
+)
+def test_a_server_says_whether_it_reads_images(card: dict[str, Any], sees: bool | None) -> None:
+    facts = recognise(json.dumps({"data": [{"id": "any", **card}]}).encode(), "demo")
+    assert facts.reads_images is sees
+
+
 def test_one_of_several_models_must_be_named() -> None:
     """The only model is taken whatever its name; of several, the one asked for, or none."""
     several = b'{"data":[{"id":"a"},{"id":"b"}]}'

@@ -12,6 +12,7 @@ import pytest
 
 from src.engine.upstream.client import Client
 from src.engine.upstream.dialects import LLAMA_SERVER, VLLM, Dialect, ServerFacts
+from src.engine.upstream.main import _Lifecycle
 from src.engine.upstream.server import UpstreamServer
 from src.errors import ModelLoadFailed
 from src.ipc.framing import Decoder, encode
@@ -469,3 +470,37 @@ def test_late_system_turns_are_folded_where_the_server_refuses_them(make_setting
         assert roles == [["user", "system", "user"], ["user", "user"]]
 
     asyncio.run(case())
+
+
+@pytest.mark.parametrize(
+    ("owner", "props", "setting", "sees"),
+    [
+        ("llamacpp", {"modalities": {"vision": True}}, "auto", True),
+        ("llamacpp", {"modalities": {"vision": False}}, "auto", False),
+        ("llamacpp", {}, "auto", None),
+        ("llamacpp", {"modalities": {"vision": False}}, "true", True),
+        ("vllm", {}, "auto", None),
+        ("vllm", {}, "true", True),
+        ("vllm", {}, "false", False),
+    ],
+)
+def test_whether_the_model_reads_images(
+    owner: str, props: dict[str, Any], setting: str, sees: bool | None, make_settings: MakeSettings
+) -> None:
+    """llama-server says so in /props; what no server says, UPSTREAM_VISION does. The engine's health tells it."""
+    settings = make_settings(upstream_vision=setting)
+
+    async def told() -> bool | None:
+        standin = Standin(owner=owner)
+        standin.answers["/props"] = whole(200, props)
+        client = Client(await standin.start(), "secret", local=True)
+        facts = await _Lifecycle(settings.runtime_path / "x.sock", "demo", "llama.cpp", settings)._ask(client)
+        await client.close()
+        await standin.stop()
+        async with engine(settings, ready=False) as upstream:
+            upstream.server.ready(client, facts, 0.1)
+            model = (await upstream.health()).model
+        assert model is not None
+        return model.reads_images
+
+    assert asyncio.run(told()) is sees
