@@ -68,9 +68,7 @@ def _variants(path: str) -> Iterator[str]:
 
 
 def no_such_route(path: str) -> NoSuchRoute:
-    """The 404, with the path that was probably meant; at the root, with where all are listed."""
-    if path == "/":
-        return NoSuchRoute("No such route; GET /docs lists the routes, /openapi.json describes them.")
+    """The 404, with the path that was probably meant."""
     meant = _meant(path)
     return NoSuchRoute("No such route." if meant is None else f"No such route; did you mean {meant}?")
 

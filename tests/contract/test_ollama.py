@@ -111,6 +111,7 @@ def test_the_lists_of_models(service: Service) -> None:
     }
     shown = service.http.post("/api/show", json={"model": f"{model['name']}:latest"}).json()
     assert "completion" in shown["capabilities"]
+    assert shown["model_info"]["general.basename"] == model["name"]  # GitHub Copilot shows it
     assert service.http.get("/api/ps").json() == {"models": []}
     assert service.http.get("/api/version").json()["version"]
     assert service.http.post("/api/show", json={"name": "nobody"}).status_code == 404
@@ -123,12 +124,20 @@ def test_wishes_for_the_load_of_a_model_are_set_aside(service: Service) -> None:
     assert set(reply.headers["X-Ignored-Fields"].split(", ")) == {"keep_alive", "options.num_ctx", "options.odd"}
 
 
+def test_null_is_what_is_left_out(service: Service) -> None:
+    said = {"role": "assistant", "content": None, "thinking": None}
+    body = {"model": "demo", "messages": [said, {"role": "user", "content": "hi", "images": None}], "stream": None}
+    reply = service.http.post("/api/chat", json=body | {"options": {"temperature": None, "stop": None}, "think": None})
+    assert reply.status_code == 200, reply.text
+    assert reply.text.count("\n") > 1  # streamed, as by default
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
         ({"options": {"temperature": 9}}, "options.temperature"),
         ({"options": {"mirostat": 2}}, "options.mirostat"),
-        ({"options": {"stop": ["x"] * 9}}, "options.stop"),
+        ({"options": {"stop": ["x"] * 65}}, "options.stop"),
         ({"format": "json"}, "format"),
         ({"context": [1, 2]}, "context"),
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages"),

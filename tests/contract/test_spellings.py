@@ -18,6 +18,7 @@ FUNCTION: dict[str, Any] = {"name": "read", "description": "Read.", "parameters"
 READ: dict[str, Any] = {"type": "function", "function": FUNCTION}
 CALL: dict[str, Any] = {"id": "c1", "type": "function", "function": {"name": "read", "arguments": '{"path":"a"}'}}
 RESULT: dict[str, Any] = {"role": "tool", "tool_call_id": "c1", "content": "ok"}
+PICTURE: dict[str, Any] = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 
 
 def user(content: Any = "x", **more: Any) -> dict[str, Any]:
@@ -120,11 +121,48 @@ TAKEN: dict[str, tuple[dict[str, Any], str]] = {
     "no tools": ({"tools": [], "tool_choice": "auto", "parallel_tool_calls": True}, ""),
     "empty parameters": ({"tools": [{"type": "function", "function": {"name": "read", "parameters": {}}}]}, ""),
     "prefix false": ({"messages": [user(prefix=False)]}, ""),
+    "zed: a choice repeats its tool": (
+        {"messages": [user('{"a":1}')], "tools": [READ], "tool_choice": READ},
+        "tool_choice.function.description, tool_choice.function.parameters",
+    ),
+    "zed: no parts": (
+        {"messages": [{"role": "system", "content": []}, user([]), *called()[1:2], RESULT | {"content": []}, user()]},
+        "",
+    ),
+    "cursor: anthropic's tool": (
+        {"tools": [{"name": "read", "description": "Read.", "input_schema": {"type": "object"}}]},
+        "",
+    ),
+    "cursor: anthropic's results": (
+        {
+            "messages": [
+                user(),
+                {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "read", "input": {}}]},
+                user([{"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "o"}]}]),
+                user([{"type": "tool_result", "tool_use_id": "c1"}, {"type": "text", "text": "go on"}]),
+            ]
+        },
+        "",
+    ),
+    "copilot: thoughts of another server": (
+        after({"content": "a", "cot_id": "1", "cot_summary": "s"}),
+        "messages.cot_id, messages.cot_summary",
+    ),
+    "continue: many stops": ({"stop": [f"<{number}>" for number in range(20)]}, ""),
+    "gson: whole numbers": ({"max_tokens": 50.0, "seed": 7.0, "n": 1.0, "top_k": 5.0}, ""),
+    "effort: empty": ({"reasoning_effort": ""}, ""),
+    "llama.cpp: default window": ({"repeat_last_n": 64}, ""),
+    "a picture in a result": ({"messages": [*called()[:2], RESULT | {"content": [PICTURE]}]}, "messages.image"),
+    "a picture behind a result": ({"messages": [*called(), user([PICTURE, PICTURE])]}, "messages.image"),
 }
 # body, and the field that is named: what would change the answer
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "vllm: form": ({"guided_json": {"type": "object"}}, "guided_json"),
     "vllm: newer form": ({"structured_outputs": {"choice": ["a"]}}, "structured_outputs.choice"),
+    "a picture of the user's own": ({"messages": [user([PICTURE])]}, "messages"),
+    "half a token": ({"max_tokens": 5.5}, "max_tokens"),
+    "half a seed": ({"seed": float("1e-3")}, "seed"),
+    "llama.cpp: window": ({"repeat_last_n": 256}, "repeat_last_n"),
     "vllm: least length": ({"min_tokens": 5}, "min_tokens"),
     "vllm: stop ids": ({"stop_token_ids": [5]}, "stop_token_ids"),
     "vllm: beams": ({"use_beam_search": True}, "use_beam_search"),
@@ -220,6 +258,17 @@ def test_a_session_of_responses_that_was_begun_elsewhere(name: str, service: Ser
     assert reply.json()["output"][-1]["content"][0]["text"] == "and now"
 
 
+def test_a_picture_that_codex_looks_at_ends_no_session(service: Service) -> None:
+    """The model reads none: a line stands in its place, now and in all turns to come."""
+    items = [
+        {"type": "function_call", "call_id": "c", "name": "view_image", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_image", "image_url": "data:,x"}]},
+    ]
+    reply = ask(service, "/v1/responses", {"input": [user(), *items, user("and now")]})
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["X-Ignored-Fields"] == "messages.image"
+
+
 BLOCKS: dict[str, list[dict[str, Any]]] = {
     "server tool": [
         {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}},
@@ -241,6 +290,14 @@ def test_a_session_of_messages_that_was_begun_elsewhere(name: str, service: Serv
     reply = ask(service, "/v1/messages", {"max_tokens": 50, "messages": turns})
     assert reply.status_code == 200, reply.text
     assert reply.json()["content"][0]["text"] == "and now"
+
+
+def test_a_result_of_nothing(service: Service) -> None:
+    blocks = [{"type": "tool_use", "id": "t", "name": "f", "input": {}}]
+    turns = [user(), {"role": "assistant", "content": blocks}]
+    turns.append(user([{"type": "tool_result", "tool_use_id": "t", "content": None}]))
+    reply = ask(service, "/v1/messages", {"max_tokens": 50.0, "messages": turns, "stop_sequences": ["x"] * 9})
+    assert reply.status_code == 200, reply.text
 
 
 def test_a_file_that_lies_with_anthropic_is_refused(service: Service) -> None:

@@ -1,7 +1,7 @@
 """A conversation in Anthropic's blocks as chat's turns. Pure; `messages` calls it.
 
 Results of tools are turns of their own in chat; their pictures follow in the user's turn. Where a picture or a document
-of a result cannot be read, a text stands in its place, so that the session can go on: it is noted in `set_aside`.
+of a result cannot be read, a text stands in its place, so that the session can go on: it is noted.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from src.api.anthropic import schemas as shapes
 from src.api.openai import spellings, translation
+from src.api.openai.fields import DOCUMENT_STAND_IN
+from src.api.openai.result_pictures import ResultPictures
 from src.errors import InvalidRequest, UnsupportedValue
 
 _PDF = "application/pdf"
@@ -23,13 +25,11 @@ Turn = dict[str, Any]
 
 
 class Conversation:
-    """Translates turn by turn. `sees`: whether the model reads pictures; `too_many`: how many of results are left out,
-    the oldest first, for a long session shows more of them than a request may have."""
+    """Translates turn by turn. `note` is told what is set aside."""
 
-    def __init__(self, *, sees: bool, too_many: int = 0) -> None:
-        self._sees = sees
-        self._too_many = too_many
-        self.set_aside: dict[str, None] = {}
+    def __init__(self, pictures: ResultPictures, note: Callable[[str], None]) -> None:
+        self._pictures = pictures
+        self._note = note
 
     def turns(self, turn: shapes.AnthropicTurn, at: int) -> list[Turn]:
         """One turn as chat has it."""
@@ -63,17 +63,14 @@ class Conversation:
         return results, shown
 
     def _result(self, block: shapes.ToolResultBlock, param: str) -> tuple[str | list[Part], list[Part]]:
-        if isinstance(block.content, str):
-            return block.content, []
+        if block.content is None or isinstance(block.content, str):
+            return block.content or "", []
         parts: list[Part] = []
         for inner in block.content:
             if isinstance(inner, shapes.DocumentBlock):
                 parts += self._document(inner, param, in_result=True)
-            elif isinstance(inner, shapes.ImageBlock) and not self._sees:
-                parts.append(self._left_out("image", "[a picture: this model reads none]"))
-            elif isinstance(inner, shapes.ImageBlock) and self._too_many > 0:
-                self._too_many -= 1
-                parts.append(self._left_out("image", "[an earlier picture, not shown again]"))
+            elif isinstance(inner, shapes.ImageBlock) and (text := self._pictures.stand_in()) is not None:
+                parts.append(_text(text))
             else:
                 parts += _parts(inner)
         pictures = [part for part in parts if part["type"] == "image_url"]
@@ -98,12 +95,9 @@ class Conversation:
             context = [_text(f"{block.context}\n")] if block.context else []
             return [*context, spellings.pdf(source.data or "", block.title, origin=param)]
         if in_result:
-            return [*head, self._left_out("document", f"[a document ({source.media_type}): it is not read here]")]
+            self._note(DOCUMENT_STAND_IN)
+            return [*head, _text(f"[a document ({source.media_type}): it is not read here]")]
         raise UnsupportedValue(f"Documents of type {source.media_type!r} are not read here.", param=param)
-
-    def _left_out(self, kind: str, text: str) -> Part:
-        self.set_aside[f"messages.{kind}"] = None
-        return _text(text)
 
 
 def _each(blocks: Iterable[shapes.InnerBlock]) -> list[Part]:
@@ -172,7 +166,7 @@ def pictures(turns: Iterable[shapes.AnthropicTurn]) -> int:
     inner = [
         one
         for block in blocks
-        if isinstance(block, shapes.ToolResultBlock) and not isinstance(block.content, str)
+        if isinstance(block, shapes.ToolResultBlock) and isinstance(block.content, list)
         for one in block.content
     ]
     return sum(isinstance(block, shapes.ImageBlock) for block in (*blocks, *inner))

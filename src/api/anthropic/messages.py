@@ -17,6 +17,7 @@ from src.api.anthropic.schemas import CountRequest, MessageOutput, MessagesReque
 from src.api.generation import streaming
 from src.api.generation.streaming import Event
 from src.api.openai import body_spellings, convert, disclosure, translation
+from src.api.openai.result_pictures import ResultPictures
 from src.api.service import json_body, json_response, service
 from src.api.wire import Wire
 from src.errors import InvalidRequest, ServiceError, ThreadsUnsupported
@@ -101,11 +102,11 @@ def _turns(own: MessagesRequest) -> tuple[list[dict[str, Any]], bool]:
     entry = backends.check_model(own.model or settings.default_model)
     shown = pictures(own.messages)
     sees = not shown or backends.reads_images(entry) is not False
-    conversation = Conversation(sees=sees, too_many=shown - settings.max_images)
+    results = ResultPictures(disclosure.note, sees=sees, too_many=shown - settings.max_images)
+    conversation = Conversation(results, disclosure.note)
     turns = [] if own.system is None else [{"role": "system", "content": _text(own.system)}]
     for at, turn in enumerate(own.messages):
         turns += conversation.turns(turn, at)
-    disclosure.note(*conversation.set_aside)
     return turns, prefill(turns)
 
 

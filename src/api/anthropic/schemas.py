@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
+from src.api.openai.schemas import MAX_STOPS, Whole
 from src.api.wire import Wire
 
 
@@ -120,7 +121,7 @@ ResultBlock = Annotated[
 class ToolResultBlock(_OpenModel):
     type: Literal["tool_result"]
     tool_use_id: str
-    content: str | list[ResultBlock] = ""
+    content: str | list[ResultBlock] | None = ""
     is_error: bool | None = None
 
 
@@ -167,7 +168,7 @@ class AnthropicChoice(_OpenModel):
 
 class ThinkingSwitch(_OpenModel):
     type: Literal["enabled", "disabled", "adaptive"]
-    budget_tokens: int | None = None
+    budget_tokens: Whole | None = None
 
 
 class OutputFormat(_OpenModel):
@@ -188,14 +189,16 @@ class MessagesRequest(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     model: str | None = Field(None, max_length=512)
-    max_tokens: int = Field(ge=1, le=10_000_000)
+    max_tokens: Whole = Field(ge=1, le=10_000_000)
     messages: list[AnthropicTurn] = Field(min_length=1)
     system: str | list[TextBlock] | None = None
-    stop_sequences: list[Annotated[str, Field(min_length=1, max_length=1024)]] | None = Field(None, max_length=4)
+    stop_sequences: list[Annotated[str, Field(min_length=1, max_length=1024)]] | None = Field(
+        None, max_length=MAX_STOPS
+    )
     stream: bool | None = None
     temperature: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
-    top_k: int | None = Field(None, ge=0, le=10_000_000)
+    top_k: Whole | None = Field(None, ge=0, le=10_000_000)
     tools: list[AnthropicTool] | None = None
     tool_choice: AnthropicChoice | None = None
     thinking: ThinkingSwitch | None = None
@@ -206,7 +209,7 @@ class MessagesRequest(BaseModel):
 class CountRequest(MessagesRequest):
     """Body of POST /v1/messages/count_tokens: the same, without an answer's length."""
 
-    max_tokens: int = 1
+    max_tokens: Whole = 1
 
 
 class TextOut(Wire, frozen=True, tag_field="type", tag="text"):

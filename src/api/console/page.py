@@ -22,6 +22,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_GREETING = "Stoker is running. GET /docs lists the routes, /openapi.json describes them.\n"
 _FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -32,10 +33,11 @@ def is_offered(settings: SecuritySettings, host: str, *, has_keys: bool) -> bool
 
 @blueprint.get("/")
 def index() -> Response:
-    """The page, for who asks for one; programs get the 404 that names /docs."""
+    """The page, for who asks for one; programs are told that there is a server, as Ollama's clients look for one."""
     settings = service().settings
-    wants_page = request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
-    if not wants_page or not is_offered(settings, settings.host, has_keys=auth.needs_key()):
+    if request.accept_mimetypes.best_match(["application/json", "text/html"]) != "text/html":
+        return Response(_GREETING, mimetype="text/plain")
+    if not is_offered(settings, settings.host, has_keys=auth.needs_key()):
         raise paths.no_such_route("/")
     headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
     return Response(_index(), mimetype="text/html", headers=headers)

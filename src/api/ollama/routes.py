@@ -145,6 +145,7 @@ def show() -> Response:
     family = _details(card).family
     info = {
         "general.architecture": family,
+        "general.basename": card.id,
         "general.parameter_count": card.parameters,
         f"{family}.context_length": card.context_length,
     }
@@ -175,7 +176,8 @@ def _running(card: ModelCard) -> shapes.RunningModel:
 def _capabilities(card: ModelCard) -> tuple[str, ...]:
     vision = ("vision",) if "vision" in card.capabilities else ()
     vectors = ("embedding",) if card.embeddings is not None or "embeddings" in card.capabilities else ()
-    return (*(("completion", "tools") if "chat" in card.capabilities else ()), *vision, *vectors)
+    thoughts = ("thinking",) if card.reasoning is not None else ()
+    return (*(("completion", "tools") if "chat" in card.capabilities else ()), *vision, *thoughts, *vectors)
 
 
 def _details(card: ModelCard) -> shapes.Details:

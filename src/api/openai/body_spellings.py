@@ -30,6 +30,7 @@ _CALL = frozenset(("id", "type", "function", "custom", "index"))
 _TOOL = frozenset(("type", "function", "custom"))
 _FUNCTION = frozenset(("name", "description", "parameters", "strict"))
 _TEXT = frozenset(("type", "text"))
+_NAME = frozenset(("name",))
 _INSIDE = {
     "stream_options": frozenset(("include_usage", "include_obfuscation", "continuous_usage_stats", "include_progress")),
     "reasoning": frozenset(),  # what is left of OpenRouter's word
@@ -41,12 +42,14 @@ _SWITCHED = {"enabled": True, "disabled": False}
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}  # Mistral's and Anthropic's
 _THOUGHTS = {"thinking": "thinking", "reasoning": "text", "redacted_thinking": ""}
 _UNBOUNDED = -1  # llama.cpp's and LM Studio's word for an answer of any length
-_EFFORTS = {"max": "xhigh", "default": None}
+_EFFORTS = {"max": "xhigh", "default": None, "": None}
 
 
 def normalize(body: dict[str, Any]) -> list[str]:
     """Rewrite `body` in place; the names of fields inside it that nobody knows."""
     unknown: dict[str, None] = {}
+    if isinstance(turns := body.get("messages"), list):
+        body["messages"] = [each for turn in turns for each in _with_results(turn)]
     for turn in _objects(body.get("messages")):
         _turn(turn)
         _strip(turn, _TURN, "messages", unknown)
@@ -56,12 +59,7 @@ def normalize(body: dict[str, Any]) -> list[str]:
         for call in _objects(turn.get("tool_calls")):
             _call(call)
             _strip(call, _CALL, "messages.tool_calls", unknown)
-    if isinstance(tools := body.get("tools"), list):
-        body["tools"] = [_tool(tool) if isinstance(tool, dict) else tool for tool in tools]
-    for tool in _objects(body.get("tools")):
-        _strip(tool, _TOOL, "tools", unknown)
-        if isinstance(function := tool.get("function"), dict):
-            _strip(function, _FUNCTION, "tools.function", unknown)
+    _tools(body, unknown)
     rename(body)
     _think(body)
     _values(body)
@@ -69,6 +67,18 @@ def normalize(body: dict[str, Any]) -> list[str]:
     unknown |= dict.fromkeys(unknown_inside(body, _INSIDE))
     body.pop("reasoning", None)
     return list(unknown)
+
+
+def _tools(body: dict[str, Any], unknown: dict[str, None]) -> None:
+    """The tools, and a choice that names one; some clients repeat the whole tool there."""
+    if isinstance(tools := body.get("tools"), list):
+        body["tools"] = [_tool(tool) if isinstance(tool, dict) else tool for tool in tools]
+    for tool in _objects(body.get("tools")):
+        _strip(tool, _TOOL, "tools", unknown)
+        if isinstance(function := tool.get("function"), dict):
+            _strip(function, _FUNCTION, "tools.function", unknown)
+    if isinstance(wish := body.get("tool_choice"), dict) and isinstance(wish.get("function"), dict):
+        _strip(wish["function"], _NAME, "tool_choice.function", unknown)
 
 
 def own_names(body: dict[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -100,6 +110,19 @@ def _strip(value: dict[str, Any], known: frozenset[str], path: str, unknown: dic
     for name in [name for name in value if name not in known]:
         if value.pop(name) is not None:
             unknown[f"{path}.{name}"] = None
+
+
+def _with_results(turn: Any) -> list[Any]:
+    """A user's turn with the results of tools among its parts, as Anthropic's clients have them: turns of their own."""
+    content = turn.get("content") if isinstance(turn, dict) and turn.get("role") == "user" else None
+    results = [part for part in _objects(content) if part.get("type") == "tool_result"]
+    if not results:
+        return [turn]
+    left = [part for part in content or () if part not in results]
+    turns = [
+        {"role": "tool", "tool_call_id": part.get("tool_use_id"), "content": part.get("content")} for part in results
+    ]
+    return [*turns, {**turn, "content": left}] if left else turns
 
 
 def _turn(turn: dict[str, Any]) -> None:
@@ -135,7 +158,10 @@ def _call(call: dict[str, Any]) -> None:
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
-    """A function without its type, or as /v1/responses has it."""
+    """A function without its type, or as /v1/responses and Anthropic's clients have it."""
+    if tool.get("type") in (None, "custom") and isinstance(schema := tool.get("input_schema"), dict):
+        tool = {**tool, "type": "function", "parameters": schema}
+        del tool["input_schema"]
     if "type" not in tool and isinstance(tool.get("function"), dict):
         return {"type": "function", **tool}
     if tool.get("type") != "function" or "function" in tool or "name" not in tool:

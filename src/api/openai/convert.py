@@ -48,10 +48,12 @@ class ReadFile(Protocol):
 
 @dataclass(frozen=True)
 class PartSources:
-    """How parts that are no text are got: a picture that a URL names, a PDF's pages."""
+    """How parts that are no text are got: a picture that a URL names, a PDF's pages. `stand_in`: what stands for the
+    next picture of a tool's result, where the model is not shown it."""
 
     fetch: Fetch
     read: ReadFile
+    stand_in: Callable[[], str | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def to_generate(
         raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     offered, choice = options.tools(body)
-    messages = history.with_whole_calls(_messages(body.messages, sources))
+    messages = history.with_whole_calls(_messages(body, sources))
     return GenerateRequest(
         id=request_id,
         model=model,
@@ -130,12 +132,10 @@ def timeout(field: float | None, header: str | None) -> float | None:
     return seconds if field is None else min(seconds, field)
 
 
-def _messages(turns: Sequence[schemas.Turn], sources: PartSources) -> tuple[ChatMessage, ...]:
-    """What a tool gave stands in its turn, or in the user's turn behind it."""
-    roles = [None, *(turn.role for turn in turns)]
+def _messages(body: ChatCompletionRequest, sources: PartSources) -> tuple[ChatMessage, ...]:
     return tuple(
-        _message(turn, at, _PartReader(sources, turn.role, in_result="tool" in (turn.role, roles[at])))
-        for at, turn in enumerate(turns)
+        _message(turn, at, _PartReader(sources, turn.role, in_result=in_result))
+        for at, (turn, in_result) in enumerate(zip(body.messages, body.results(), strict=True))
     )
 
 
@@ -184,6 +184,8 @@ class _PartReader:
             raise InvalidRequest("Images and files stand in a user's turns, or a tool's.", param=param)
         if isinstance(part, schemas.FilePart):
             return self.sources.read(part.file, part.file.origin or param, in_result=self.in_result)
+        if self.in_result and (text := self.sources.stand_in()) is not None:
+            return (text,)
         return (self._picture(part, param),)
 
     def _picture(self, part: schemas.ImageUrlPart, param: str) -> ImagePart:

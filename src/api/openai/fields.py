@@ -159,6 +159,7 @@ _SAMPLERS: dict[str, tuple[object, ...]] = {
     **dict.fromkeys(("dynatemp_range", "smoothing_factor", "no_repeat_ngram_size"), (0,)),
     **dict.fromkeys(("epsilon_cutoff", "eta_cutoff", "penalty_alpha"), (0,)),
     "top_n_sigma": (0, -1),
+    "repeat_last_n": (-1, 64),
     "include_stop_str_in_output": (False,),
     "skip_special_tokens": (True,),
 }
@@ -226,8 +227,8 @@ HOSTED_TOOLS = (
 )
 
 # parts of a tool's result that are not read: a line stands in their place, so that the session can go on
-DOCUMENT_STAND_IN = "messages.document"
-STAND_INS = ("messages.image", DOCUMENT_STAND_IN)
+IMAGE_STAND_IN, DOCUMENT_STAND_IN = "messages.image", "messages.document"
+STAND_INS = (IMAGE_STAND_IN, DOCUMENT_STAND_IN)
 
 # the form of a custom tool's input: by engines, where a call that the model chooses to make cannot be held to it
 INPUT_FORMS = ("tools.format",)

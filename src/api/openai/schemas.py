@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic.json_schema import SkipJsonSchema
 
 from src.api.wire import Wire
@@ -17,6 +18,7 @@ from src.ipc.messages.base import Priority
 
 MAX_CHOICES = 128
 MAX_CALLS = 128
+MAX_STOPS = 64
 
 
 def by_type(kinds: dict[str, str], default: str | None = None) -> Discriminator:
@@ -27,6 +29,14 @@ def by_type(kinds: dict[str, str], default: str | None = None) -> Discriminator:
         return kinds.get(kind) if isinstance(kind, str) else None
 
     return Discriminator(member)
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# JSON knows one kind of number: clients whose language does, too, write 5.0
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class _Strict(BaseModel):
@@ -110,7 +120,7 @@ class ToolCallIn(_Strict):
     id: str = Field(min_length=1, max_length=256)
     type: Literal["function"] = "function"
     function: FunctionCallIn
-    index: int | None = None
+    index: Whole | None = None
 
 
 class CustomCallText(_Strict):
@@ -124,7 +134,7 @@ class CustomCallIn(_Strict):
     id: str = Field(min_length=1, max_length=256)
     type: Literal["custom"]
     custom: CustomCallText
-    index: int | None = None
+    index: Whole | None = None
 
 
 class Turn(_Strict):
@@ -219,7 +229,7 @@ class JsonSchemaIn(_Strict):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, populate_by_name=True)
 
-    name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    name: str | None = Field(None, pattern=r"^[a-zA-Z0-9_-]{1,64}$")
     description: str | None = None
     schema_: dict[str, Any] | None = Field(None, alias="schema")
     strict: bool | None = None
@@ -274,27 +284,27 @@ class ChatCompletionRequest(Labels):
 
     model: str | None = Field(None, max_length=512)
     messages: list[Turn] = Field(min_length=1)
-    max_tokens: int | None = Field(None, ge=1, le=10_000_000)
-    max_completion_tokens: int | None = Field(None, ge=1, le=10_000_000)
+    max_tokens: Whole | None = Field(None, ge=1, le=10_000_000)
+    max_completion_tokens: Whole | None = Field(None, ge=1, le=10_000_000)
     temperature: float | None = Field(None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     stop: (
         Annotated[str, Field(min_length=1, max_length=1024)]
-        | Annotated[list[Annotated[str, Field(min_length=1, max_length=1024)]], Field(max_length=4)]
+        | Annotated[list[Annotated[str, Field(min_length=1, max_length=1024)]], Field(max_length=MAX_STOPS)]
         | None
     ) = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     priority: Priority | None = None
-    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
-    seed: int | None = Field(None, ge=-(1 << 63), lt=1 << 64)
+    n: Whole | None = Field(None, ge=1, le=MAX_CHOICES)
+    seed: Whole | None = Field(None, ge=-(1 << 63), lt=1 << 64)
     logprobs: bool | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=20)
+    top_logprobs: Whole | None = Field(None, ge=0, le=20)
     logit_bias: dict[TokenId, Bias] | None = None
     frequency_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
     presence_penalty: float | None = Field(None, ge=-2, le=2, allow_inf_nan=False)
     repetition_penalty: float | None = Field(None, gt=0, le=10, allow_inf_nan=False)
-    top_k: int | None = Field(None, ge=-1, le=10_000_000)
+    top_k: Whole | None = Field(None, ge=-1, le=10_000_000)
     min_p: float | None = Field(None, ge=0, le=1, allow_inf_nan=False)
     ignore_eos: bool | None = None
     timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
@@ -329,14 +339,26 @@ class ChatCompletionRequest(Labels):
     @property
     def images(self) -> int:
         """How many it shows, in all its turns."""
-        return sum(isinstance(part, ImageUrlPart) for part in self._parts())
+        return sum(isinstance(part, ImageUrlPart) for part, _ in self._parts())
+
+    @property
+    def result_images(self) -> int:
+        """How many of them tools gave."""
+        return sum(in_result and isinstance(part, ImageUrlPart) for part, in_result in self._parts())
 
     @property
     def has_files(self) -> bool:
-        return any(isinstance(part, FilePart) for part in self._parts())
+        return any(isinstance(part, FilePart) for part, _ in self._parts())
 
-    def _parts(self) -> Iterator[PartIn]:
-        return (part for turn in self.messages if isinstance(turn.content, list) for part in turn.content)
+    def results(self) -> list[bool]:
+        """For each turn, whether it has what a tool gave: in its own turn, or in the user's turn behind it."""
+        roles = [None, *(turn.role for turn in self.messages)]
+        return ["tool" in pair for pair in pairwise(roles)]
+
+    def _parts(self) -> Iterator[tuple[PartIn, bool]]:
+        for turn, in_result in zip(self.messages, self.results(), strict=True):
+            if isinstance(turn.content, list):
+                yield from ((part, in_result) for part in turn.content)
 
 
 class ModelBody(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from src.api.openai.schemas import PromptProgressOut, UsageOut
+from src.api.openai.schemas import PromptProgressOut, UsageOut, Whole
 from src.api.wire import Wire
 
 TokenIds = Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(min_length=1, max_length=1_000_000)]
@@ -22,9 +22,9 @@ class CompletionRequest(BaseModel):
 
     prompt: str | TokenIds | Annotated[list[str], Field(min_length=1, max_length=MAX_PROMPTS)] | Prompts
     echo: bool | None = None
-    max_tokens: int | None = Field(None, ge=0, le=10_000_000)
-    logprobs: int | None = Field(None, ge=0, le=20)
-    best_of: int | None = Field(None, ge=1, le=128)
+    max_tokens: Whole | None = Field(None, ge=0, le=10_000_000)
+    logprobs: Whole | None = Field(None, ge=0, le=20)
+    best_of: Whole | None = Field(None, ge=1, le=128)
     suffix: str | None = Field(None, max_length=1 << 22)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from src.api.openai.schemas import Labels
+from src.api.openai.schemas import Labels, Whole
 from src.api.openai.schemas_completions import TokenIds
 from src.api.wire import Wire
 from src.ipc.messages.base import Priority
@@ -37,12 +37,12 @@ class EmbeddingsRequest(Labels):
         | Annotated[list[TokenIds], Field(min_length=1, max_length=MAX_INPUTS)]
     )
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: int | None = Field(None, ge=1, le=1_000_000)
+    dimensions: Whole | None = Field(None, ge=1, le=1_000_000)
     input_type: EmbeddingRole | None = None
     prompt_name: str | None = Field(None, min_length=1, max_length=MAX_PROMPT_NAME)
     truncate: bool | Literal["NONE", "END", "START"] | None = None
     truncation: bool | None = None
-    truncate_prompt_tokens: int | None = Field(None, ge=-1, le=10_000_000)
+    truncate_prompt_tokens: Whole | None = Field(None, ge=-1, le=10_000_000)
     normalize: bool | None = None
     priority: Priority | None = None
     timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)

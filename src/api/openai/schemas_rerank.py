@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from src.api.openai.schemas import Labels
+from src.api.openai.schemas import Labels, Whole
 from src.api.openai.schemas_embeddings import Text
 from src.api.wire import Wire
 from src.ipc.messages.base import Priority
@@ -30,11 +30,11 @@ class RerankRequest(Labels):
     model: str | None = Field(None, max_length=512)
     query: Text
     documents: list[Text | DocumentIn] = Field(min_length=1, max_length=MAX_DOCUMENTS)
-    top_n: int | None = Field(None, ge=1)
-    top_k: int | None = Field(None, ge=1)
+    top_n: Whole | None = Field(None, ge=1)
+    top_k: Whole | None = Field(None, ge=1)
     return_documents: bool | None = None
-    max_tokens_per_doc: int | None = Field(None, ge=1, le=10_000_000)
-    truncate_prompt_tokens: int | None = Field(None, ge=-1, le=10_000_000)
+    max_tokens_per_doc: Whole | None = Field(None, ge=1, le=10_000_000)
+    truncate_prompt_tokens: Whole | None = Field(None, ge=-1, le=10_000_000)
     truncation: bool | None = None
     priority: Priority | None = None
     timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)

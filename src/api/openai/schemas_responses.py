@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, Tag
 
-from src.api.openai.schemas import PromptProgressOut, ReasoningEffort, by_type
+from src.api.openai.schemas import PromptProgressOut, ReasoningEffort, Whole, by_type
 from src.api.wire import Wire
 
 
@@ -271,7 +271,7 @@ class ResponsesRequest(BaseModel):
     model: str | None = Field(None, max_length=512)
     input: str | Annotated[list[Item], Field(min_length=1)]
     instructions: str | None = None
-    max_output_tokens: int | None = Field(None, ge=1, le=10_000_000)
+    max_output_tokens: Whole | None = Field(None, ge=1, le=10_000_000)
     tools: list[ResponseTool] | None = None
     tool_choice: ToolChoice | None = None
     text: TextOptions | None = None

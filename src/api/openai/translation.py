@@ -29,6 +29,7 @@ from src.api.generation.streaming import Answering, Event, StreamWriter, admitte
 from src.api.openai import convert, disclosure, spellings
 from src.api.openai.fetch import Fetcher
 from src.api.openai.pdf_reader import PdfReader
+from src.api.openai.result_pictures import ResultPictures
 from src.api.openai.schemas import ChatCompletionRequest
 from src.api.service import json_response, request_id, service
 from src.api.wire import Wire
@@ -70,15 +71,24 @@ def to_generate(body: ChatCompletionRequest) -> GenerateRequest:
     """A body that is checked, as the engine's request; images it names by URL are fetched, its PDFs are read."""
     settings = service().settings
     entry = service().backends.check_model(body.model or settings.default_model)
-    if body.images > settings.max_images:
-        text = f"The request has {body.images} images, at most {settings.max_images} are taken (MAX_IMAGES)."
-        raise InvalidRequest(text, param="messages")
+    _check_images(body, settings)
     asked = headers()
     timeout_s, priority = convert.timeout(body.timeout, asked.timeout), convert.priority_of(body, asked)
     sees = body.has_files and service().backends.is_shown_pages(entry)
     reader = PdfReader(service(), timeout_s, priority, sees=sees)
-    made = convert.to_generate(body, request_id(), entry.name, asked, convert.PartSources(Fetcher(settings), reader))
+    seen = not body.images or service().backends.reads_images(entry) is not False
+    results = ResultPictures(disclosure.note, sees=seen, too_many=body.images - settings.max_images)
+    sources = convert.PartSources(Fetcher(settings), reader, results.stand_in)
+    made = convert.to_generate(body, request_id(), entry.name, asked, sources)
     return replace(made, strict=settings.strict_fields, timeout_s=reader.timeout_s(made.timeout_s))
+
+
+def _check_images(body: ChatCompletionRequest, settings: Settings) -> None:
+    """The client's own; of those that tools gave, the earliest are left out."""
+    own = body.images - body.result_images
+    if own > settings.max_images:
+        text = f"The request has {own} images, at most {settings.max_images} are taken (MAX_IMAGES)."
+        raise InvalidRequest(text, param="messages")
 
 
 def headers() -> convert.Headers:

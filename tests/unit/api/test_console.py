@@ -42,11 +42,11 @@ def test_a_browser_gets_the_page_and_its_files(site: Site) -> None:
     assert client.get("/favicon.ico").mimetype == "image/svg+xml"
 
 
-def test_programs_get_the_404(site: Site) -> None:
-    """Whoever asks for nothing in particular, or for JSON."""
+def test_programs_are_told_that_there_is_a_server(site: Site) -> None:
+    """Whoever asks for nothing in particular, or for JSON; with or without a console."""
     for headers in ({}, {"Accept": "*/*"}, {"Accept": "application/json"}):
-        refused = site().get("/", headers=headers)
-        assert (refused.status_code, refused.get_json()["error"]["code"]) == (404, "not_found")
+        found = site(console=False).get("/", headers=headers)
+        assert (found.status_code, found.mimetype) == (200, "text/plain")
     assert site().head("/").status_code == 200
 
 

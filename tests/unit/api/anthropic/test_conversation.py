@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from src.api.anthropic import schemas, tools
 from src.api.anthropic.conversation import Conversation, pictures, prefill
 from src.api.error_handlers import from_validation
+from src.api.openai.result_pictures import ResultPictures
 from src.errors import InvalidRequest, UnsupportedValue
 
 PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
@@ -29,8 +30,9 @@ def result(*content: dict[str, Any]) -> dict[str, Any]:
 
 def turns(*blocks: dict[str, Any], role: str = "user", sees: bool = True) -> tuple[list[dict[str, Any]], list[str]]:
     turn = schemas.AnthropicTurn.model_validate({"role": role, "content": list(blocks)})
-    conversation = Conversation(sees=sees)
-    return conversation.turns(turn, 0), list(conversation.set_aside)
+    noted: list[str] = []
+    conversation = Conversation(ResultPictures(noted.append, sees=sees), noted.append)
+    return conversation.turns(turn, 0), noted
 
 
 def test_a_picture_of_a_result_follows_it() -> None:
@@ -55,11 +57,12 @@ def test_a_long_session_shows_its_latest_pictures() -> None:
     blocks = [result(PNG), result(PNG, PNG), PNG]
     turn = schemas.AnthropicTurn.model_validate({"role": "user", "content": blocks})
     assert pictures([turn]) == 4
-    conversation = Conversation(sees=True, too_many=2)
+    noted: list[str] = []
+    conversation = Conversation(ResultPictures(noted.append, sees=True, too_many=2), noted.append)
     *results, spoken = conversation.turns(turn, 0)
     assert [one["content"].count("earlier picture") for one in results] == [1, 1]
     assert spoken["content"] == [URL, URL]
-    assert list(conversation.set_aside) == ["messages.image"]
+    assert noted == ["messages.image"] * 2
 
 
 def test_references_and_search_results_are_text() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from src.api.openai import convert
 from src.api.openai.convert import ChunkWriter
+from src.api.openai.result_pictures import ResultPictures
 from src.api.openai.schemas import ChatCompletionRequest, FileIn
 from src.errors import InvalidRequest
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, Sampling, ToolChoice, Usage
@@ -181,3 +182,23 @@ def test_a_file_is_text_in_its_place() -> None:
     assert pictured.messages[0].parts == ("b", "\nscan for messages[0].content[1]", ImagePart(b"page"))
     with pytest.raises(InvalidRequest, match="user"):
         generate(messages=[*HELLO, {"role": "assistant", "content": [part]}])
+
+
+def test_pictures_of_results_that_are_not_shown() -> None:
+    """The earliest are left out where there are too many; the user's own are not."""
+    noted: list[str] = []
+    shown = {"type": "image_url", "image_url": {"url": "http://a"}}
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    turns = [
+        {"role": "user", "content": [shown]},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": [shown, shown]},
+    ]
+    body = ChatCompletionRequest.model_validate({"messages": turns})
+    assert (body.images, body.result_images) == (3, 2)
+    results = ResultPictures(noted.append, sees=True, too_many=1)
+    sources = convert.PartSources(fetch, read, results.stand_in)
+    made = convert.to_generate(body, "req-1", "demo", convert.Headers(), sources).messages
+    assert [sum(isinstance(part, ImagePart) for part in turn.parts) for turn in made] == [1, 0, 1]
+    assert made[2].content == "[an earlier picture, not shown again]"
+    assert noted == ["messages.image"]

@@ -26,7 +26,7 @@ ASKING: dict[str, Any] = {
     "allowed_token_ids": [5],
     "truncate_prompt_tokens": 5,
     **dict.fromkeys(("typical_p", "typ_p", "tfs_z", "tfs", "length_penalty"), 0.5),
-    **dict.fromkeys(("mirostat", "mirostat_mode", "no_repeat_ngram_size", "top_n_sigma"), 2),
+    **dict.fromkeys(("mirostat", "mirostat_mode", "no_repeat_ngram_size", "top_n_sigma", "repeat_last_n"), 2),
     **dict.fromkeys(("xtc_probability", "dry_multiplier", "top_a", "dynatemp_range", "smoothing_factor"), 0.5),
     **dict.fromkeys(("epsilon_cutoff", "eta_cutoff", "penalty_alpha"), 0.5),
     "include_stop_str_in_output": True,
@@ -62,7 +62,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"stop": 5}, "stop"),
     ({"stop": ""}, "stop"),
     ({"stop": [""]}, "stop"),
-    ({"stop": ["a"] * 5}, "stop"),
+    ({"stop": ["a"] * 65}, "stop"),
     ({"stop": [1]}, "stop"),
     ({"stream": "yes"}, "stream"),
     ({"n": 0}, "n"),
@@ -127,7 +127,7 @@ def test_a_missing_field_is_named() -> None:
 @pytest.mark.parametrize(
     ("fields", "param", "text"),
     [
-        ({"stop": ["a"] * 5}, "stop", "at most 4"),
+        ({"stop": ["a"] * 65}, "stop", "at most 64"),
         ({"stop": ""}, "stop", "at least 1"),
         ({"tool_choice": {"type": "allowed_tools"}}, "tool_choice.type", "'function'"),
         ({"response_format": "json"}, "response_format", "valid dictionary."),
