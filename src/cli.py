@@ -32,6 +32,7 @@ from src.commands import (
     status,
     stop,
     unit,
+    usage,
 )
 from src.commands.asking import print_problems
 from src.errors import ExitCode
@@ -54,7 +55,7 @@ class Command(Protocol):
 
 # in the order in which `run.py --help` lists them
 COMMANDS: tuple[Command, ...] = (
-    *(check, config, status, doctor, ocr, batch, key, connect, install, backup, bench),
+    *(check, config, status, doctor, ocr, batch, key, usage, connect, install, backup, bench),
     *(run_model, chat, pull, models, import_gguf, mcp, stop),
 )
 

@@ -19,6 +19,7 @@ Only `api/error_handlers.py` turns one into HTTP.
     ├─ PermissionDenied 403         a key whose role does not reach so far
     ├─ Overloaded 429              + Retry-After
     │  └─ RateLimited              this key or address has used up its share
+    │     └─ InsufficientQuota     this key has used up its budget of the day
     ├─ BackendUnavailable 503      + Retry-After
     │  ├─ EngineCrashed            the engine crashed during this request
     │  ├─ OcrCrashed               the OCR worker crashed on this page, twice
@@ -155,6 +156,13 @@ class RateLimited(Overloaded):
     """One key or address exceeds its rate limit."""
 
     code = "rate_limit_exceeded"
+
+
+class InsufficientQuota(RateLimited):
+    """A key has used up its budget of tokens or pages for this UTC day."""
+
+    type = "insufficient_quota"  # as OpenAI calls it
+    code = "insufficient_quota"
 
 
 class BackendUnavailable(ServiceError):

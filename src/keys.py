@@ -1,8 +1,9 @@
 """API keys: read, made, compared. Web asks it who calls; the command line makes keys; the supervisor checks them.
 
-Only SHA-256 digests are kept (a fast hash is right for keys of 256 random bits). A file holds `name digest role` lines;
-the API_KEYS setting holds the keys themselves, each as `name:role:key`; one without a name is named after its digest. A
-name is one key's. Whatever has no role is an admin's until the next version: so were all keys before there were roles.
+Only SHA-256 digests are kept (a fast hash is right for keys of 256 random bits). A file holds `name digest role` lines,
+with the key's terms behind (`key_terms`); the API_KEYS setting holds the keys themselves, each as `name:role:key`; one
+without a name is named after its digest. A name is one key's. Whatever has no role is an admin's until the next
+version: so were all keys before there were roles.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ import re
 import secrets
 import stat
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from src import key_terms
+from src.key_terms import Terms
 from src.settings import SecuritySettings, SettingsError
 
 # inference and what it made; everything; `/metrics` alone
@@ -45,6 +49,7 @@ class Key:
     name: str
     role: Role
     assumed: bool = False
+    terms: Terms = key_terms.NONE
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def _with_role(name: str, role: str) -> Key:
     return Key(name, "admin", assumed=True) if known is None else Key(name, known)
 
 
-def create(name: str, role: Role = "user") -> tuple[str, str]:
+def create(name: str, role: Role = "user", terms: Terms = key_terms.NONE) -> tuple[str, str]:
     """A new key, and the line that stands for it in the file.
 
     Raises:
@@ -126,15 +131,20 @@ def create(name: str, role: Role = "user") -> tuple[str, str]:
     if not _NAME.fullmatch(name):
         raise ValueError("a key's name is 1 to 32 letters, digits, '.', '_' or '-'")
     key = PREFIX + secrets.token_urlsafe(32)
-    return key, f"{name} {hashlib.sha256(key.encode()).hexdigest()} {role}\n"
+    return key, _line(name, hashlib.sha256(key.encode()).hexdigest(), role, terms)
+
+
+def _line(name: str, digest: str, role: str, terms: Terms) -> str:
+    return " ".join(filter(None, (name, digest, role, key_terms.written(terms)))) + "\n"
 
 
 def append(path: Path, line: str) -> None:
     """Add a key's line to the file, made readable by its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(line)
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        whole = not size or os.pread(file.fileno(), 1, size - 1) == b"\n"  # an editor may leave a last line open
+        file.write((line if whole else f"\n{line}").encode("ascii"))
 
 
 def remove(path: Path, name: str) -> None:
@@ -144,10 +154,35 @@ def remove(path: Path, name: str) -> None:
         ValueError: the file has no such name.
         OSError: it cannot be read or written.
     """
+    _rewrite(path, name, lambda _: "")
+
+
+def change(path: Path, name: str, make: Callable[[Key], Key]) -> Key:
+    """Give a name's line another role or terms; returns what is known of the key now.
+
+    Raises:
+        ValueError: the file has no such name, or its line is wrong.
+        OSError: it cannot be read or written.
+    """
+    made: list[Key] = []
+
+    def changed(line: str) -> str:
+        text, mark, comment = line.rstrip("\n").partition("#")
+        entry = text.split()
+        made.append(make(_key_of(entry)))
+        new = _line(name, entry[1], "" if made[0].assumed else made[0].role, made[0].terms)
+        return f"{new.rstrip()} {mark}{comment}\n" if mark else new
+
+    _rewrite(path, name, changed)
+    return made[0]
+
+
+def _rewrite(path: Path, name: str, change: Callable[[str], str]) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if line.split()[:1] != [name]]
-    if len(kept) == len(lines):
-        raise ValueError(f"{path} has no key named {name!r}; one in API_KEYS is removed there.")
+    found = [line.split()[:1] == [name] for line in lines]
+    if not any(found):
+        raise ValueError(f"{path} has no key named {name!r}; one in API_KEYS is changed there.")
+    kept = [change(line) if is_it else line for line, is_it in zip(lines, found, strict=True)]
     info, partial = path.stat(), path.with_name(f"{path.name}.new")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.writelines(kept)
@@ -226,20 +261,28 @@ def _read(path: Path, ring: dict[bytes, Key]) -> list[str]:
         entry = line.partition("#")[0].split()
         if not entry:
             continue
-        key = _key_of(entry)
-        if key is None:
-            problems.append(
-                f"API_KEYS_FILE: line {at} is not `name sha256-digest role` (the role is {_ROLE_NAMES}); "
-                "`run.py key new NAME --role ROLE` writes such lines"
-            )
+        try:
+            key = _key_of(entry)
+        except ValueError as error:
+            problems.append(f"API_KEYS_FILE: line {at}: {error}")
         else:
             problems += _add(ring, f"API_KEYS_FILE: line {at}", bytes.fromhex(entry[1]), key)
     return problems
 
 
-def _key_of(entry: list[str]) -> Key | None:
-    """A line of the file; None for one that is wrong."""
-    if len(entry) not in (2, 3) or not _NAME.fullmatch(entry[0]) or not _DIGEST.fullmatch(entry[1]):
-        return None
-    role = entry[2] if len(entry) == 3 else ""
-    return _with_role(entry[0], role) if not role or role in ROLES else None
+def _key_of(entry: list[str]) -> Key:
+    """A line of the file.
+
+    Raises:
+        ValueError: with what is wrong with it.
+    """
+    form = (
+        f"it is not `name sha256-digest role` (the role is {_ROLE_NAMES}); "
+        "`run.py key new NAME --role ROLE` writes such lines"
+    )
+    if len(entry) < 2 or not _NAME.fullmatch(entry[0]) or not _DIGEST.fullmatch(entry[1]):
+        raise ValueError(form)
+    role, words = ("", entry[2:]) if len(entry) < 3 or "=" in entry[2] else (entry[2], entry[3:])
+    if (role and role not in ROLES) or any("=" not in word for word in words):
+        raise ValueError(form)
+    return replace(_with_role(entry[0], role), terms=key_terms.parse(words))

@@ -107,6 +107,8 @@ class Readings:
     gpu_memory_bytes: dict[tuple[str, str], int] = field(default_factory=dict)
     in_flight: int = 0
     batch_requests: dict[str, int] = field(default_factory=dict)
+    key_budgets: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by key and unit
+    key_spent: Mapping[tuple[str, str], int] = field(default_factory=dict)
     greenlets: int = 0
     log_dropped: int = 0
     version: str = ""
@@ -160,11 +162,14 @@ class Metrics:
             self.resumed.labels(kind)
         self.rate_limited = self._counter("rate_limited_total", "Requests rejected with 429.", "scope")
         self.auth_failures = self._counter("auth_failures_total", "Requests rejected with 401.", "reason")
-        for reason in ("missing", "unknown"):
+        for reason in ("missing", "unknown", "expired"):
             self.auth_failures.labels(reason)
         # the names are the configuration's, hence few; a key itself is in no label
         self.key_requests = self._counter("key_requests_total", "Requests by API key's name.", "key")
         self.key_tokens = self._counter("key_tokens_total", "Tokens, prompt and answer, by API key's name.", "key")
+        self.key_pages = self._counter(
+            "key_pages_total", "OCR pages, those of jobs left out, by API key's name.", "key"
+        )
         self.cache_requests = self._counter("cache_requests_total", "Cacheable requests by result.", "result")
         for result in ("hit", "miss", "shared"):
             self.cache_requests.labels(result)
@@ -247,6 +252,10 @@ class _ReadingsCollector(Collector):
             "gpu_memory_bytes", "A GPU's memory, over all processes.", ("gpu", "kind"), readings.gpu_memory_bytes
         )
         yield GaugeMetricFamily(f"{PREFIX}_requests_in_flight", "Chat and OCR requests in flight.", readings.in_flight)
+        text = "Budgets of keys for a UTC day, in tokens and pages."
+        yield _gauge("key_budget", text, ("key", "unit"), readings.key_budgets)
+        text = "Tokens and pages of the UTC day, of keys with a budget."
+        yield _gauge("key_budget_spent", text, ("key", "unit"), readings.key_spent)
         yield _gauge("batch_requests_unfinished", "Lines of batches by state.", ("state",), readings.batch_requests)
         yield GaugeMetricFamily(
             f"{PREFIX}_greenlets", "Greenlets of the web process, one per connection.", readings.greenlets

@@ -436,6 +436,7 @@ class FileSettings(BaseModel):
     file_ttl: float = Field(
         2_592_000.0, ge=0, le=3_153_600_000, description="Seconds a file is kept without expires_after; 0 is for ever."
     )
+    usage_days: int = Field(400, ge=1, le=36_500, description="Days usage is kept, by day, key and model.")
     batch_max_lines: int = Field(100_000, ge=1, le=10_000_000, description="Requests of one batch at most.")
     batch_line_kb: int = Field(4096, ge=1, le=1 << 20, description="Largest request of a batch, KiB.")
     batches_per_key: int = Field(100, ge=1, le=100_000, description="Unfinished batches of one key at most.")
@@ -562,7 +563,7 @@ class SecuritySettings(BaseModel):
         description="API keys, comma-separated, each `name:role:key` (docs/security.md); once set, requests need one.",
     )
     api_keys_file: Path | None = Field(
-        None, description="File of `name digest role` lines; `run.py key new NAME --role ROLE` adds one."
+        None, description="File of `name digest role` lines, each with its key's expiry and budgets; `run.py key new`."
     )
     stoker_api_key: str = Field(
         "", description="Key that run.py mcp sends to the service over stdio, once keys are set."
@@ -594,6 +595,16 @@ class SecuritySettings(BaseModel):
     )
     rate_limit_concurrent: int = Field(
         0, ge=0, le=8192, description="Requests to engines and OCR in flight per key (or address); 0 is no limit."
+    )
+    key_tokens_per_day: int = Field(
+        0,
+        ge=0,
+        le=1_000_000_000_000,
+        description="Tokens, prompt and answer, of one user's key in a UTC day, unless its line in API_KEYS_FILE has"
+        " its own budget; 0 is no limit.",
+    )
+    key_pages_per_day: int = Field(
+        0, ge=0, le=1_000_000_000, description="OCR pages of one user's key in a UTC day, likewise; 0 is no limit."
     )
     rate_limit_failed_logins: int = Field(
         20, ge=1, le=1_000_000, description="Wrong keys per minute and address that are answered 401; beyond it 429."

@@ -24,6 +24,7 @@ from src.api.cache.cache import Cache
 from src.api.cache.pdf_contents import PdfContents
 from src.api.console import page as console
 from src.api.edge import auth, cors, encodings, middleware
+from src.api.edge.key_checker import KeyChecker
 from src.api.edge.middleware import Uploads
 from src.api.edge.rate_limits import RateLimits
 from src.api.files import view as files
@@ -35,12 +36,16 @@ from src.api.ollama import library as ollama_library
 from src.api.ollama import routes as ollama
 from src.api.openai import chat, completions, conversations, disclosure, embeddings, rerank, responses
 from src.api.operations import docs as pages
-from src.api.operations import events, gpu, logs, models, system
+from src.api.operations import events, gpu, logs, models, system, usage
 from src.api.operations.metrics import with_own
 from src.api.service import EXTENSION, Service
 from src.api.state.batches import BatchLoad
 from src.api.state.database import Database
 from src.api.status_feed import StatusFeed
+from src.api.usage import job_pages
+from src.api.usage.budgets import Budgets
+from src.api.usage.job_pages import JobPages
+from src.api.usage.ledger import UsageLedger
 from src.metrics import Metrics
 from src.settings import Settings, load
 
@@ -62,6 +67,7 @@ _VIEWS = (
     files,
     rerank,
     batches,
+    usage,
     ocr,
     ocr_jobs,
     models,
@@ -81,8 +87,11 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     backends = backends or Backends(settings)
     inflight = InFlight(settings.max_concurrent_requests)
     batch_load = BatchLoad()
-    metrics = Metrics(lambda: with_own(backends.readings(), inflight, batch_load))
-    limits = RateLimits(settings, metrics)
+    ring, state = keys.load(settings), Database(settings.state_path)
+    ledger = UsageLedger(state, settings.usage_days)
+    budgets = Budgets(ring, settings, ledger)
+    metrics = Metrics(lambda: with_own(backends.readings(), inflight, batch_load, budgets))
+    limits = RateLimits(settings, metrics, ledger, budgets)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # a model may be a folder: its name begins with a slash
     app.url_map.converters["path"] = _AnyPath
@@ -94,7 +103,10 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         limits,
         Cache(settings, backends.revision, metrics),
         PdfContents(settings.chat_pdf_cache_mb << 20, ocr.read_pages),
-        Database(settings.state_path),
+        state,
+        ledger,
+        JobPages(job_pages.asking(settings), ledger),
+        budgets,
         batch_load,
         StatusFeed(backends.status, metrics.first_tokens),
         started=time.time(),
@@ -105,7 +117,8 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     middleware.install(app, metrics, _bodies(settings, inflight), settings.client_timeout, _uploads(settings))
     cors.install(app, settings)
     disclosure.install(app)
-    auth.install(app, keys.load(settings), limits.count_failed_login, metrics, _salt_secret(settings))
+    checker = KeyChecker(ring, metrics, limits.count_failed_login, ledger.note_use)
+    auth.install(app, checker, _salt_secret(settings))
     encodings.install(app)
     limits.install(app)
     cache.install(app)

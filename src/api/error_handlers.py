@@ -16,6 +16,7 @@ from src.api import anthropic_errors, paths
 from src.api.generation.inflight import ClientGone
 from src.api.wire import ErrorBody, ErrorEnvelope, PlainError, Wire
 from src.errors import (
+    InsufficientQuota,
     InternalError,
     InvalidRequest,
     MethodNotAllowed,
@@ -69,6 +70,8 @@ def respond(error: ServiceError) -> Response:
         response.headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if isinstance(error, InsufficientQuota):
+        response.headers["x-should-retry"] = "false"  # OpenAI's and Anthropic's SDKs would ask again at once
     return response
 
 

@@ -18,6 +18,9 @@ from src.api.generation.inflight import InFlight, InFlightRequest
 from src.api.state.batches import BatchLoad
 from src.api.state.database import Database
 from src.api.status_feed import StatusFeed
+from src.api.usage.budgets import Budgets
+from src.api.usage.job_pages import JobPages
+from src.api.usage.ledger import UsageLedger
 from src.api.wire import Wire
 from src.errors import InvalidRequest, UnsupportedMedia
 from src.metrics import Metrics
@@ -46,6 +49,9 @@ class Service:
     cache: Cache
     pdf_contents: PdfContents
     state: Database
+    usage: UsageLedger
+    job_pages: JobPages
+    budgets: Budgets
     batch_load: BatchLoad
     status_feed: StatusFeed
     started: float

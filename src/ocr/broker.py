@@ -25,6 +25,7 @@ from src.ipc.messages.ocr import (
     OcrJob,
     OcrJobRequest,
     OcrPage,
+    OcrPageCountsRequest,
     OcrRequest,
     OcrResult,
     OcrTaken,
@@ -85,6 +86,8 @@ class Broker:
             await self._answer(peer, message.id, self._document(peer, message))
         elif isinstance(message, OcrJobRequest):
             await self._answer(peer, message.id, self._job(peer, message))
+        elif isinstance(message, OcrPageCountsRequest):
+            await self._answer(peer, "", self._page_counts(peer, message.since))
         else:
             peer.send(Failed.of(InvalidRequest("The OCR process handles pages, documents, jobs and Ping.")))
 
@@ -180,6 +183,9 @@ class Broker:
             return peer.send(await self._jobs.cancel(request.job, request.owner))
         await self._jobs.get(request.job, request.owner)
         return await self._stream_job(peer, request)
+
+    async def _page_counts(self, peer: Peer, since: str) -> None:
+        peer.send(await self._jobs.page_counts(since))
 
     async def _stream_job(self, peer: Peer, request: OcrJobRequest) -> None:
         """Send its pages so far and its state; repeat until it has ended if it is watched."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -30,11 +31,17 @@ CREATE TABLE IF NOT EXISTS pages (
     job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, number INTEGER NOT NULL,
     failed INTEGER NOT NULL, outcome BLOB NOT NULL, PRIMARY KEY (job, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_sequence ON pages (job, sequence);
+CREATE TABLE IF NOT EXISTS page_counts (
+    day TEXT NOT NULL, owner TEXT NOT NULL, pages INTEGER NOT NULL, PRIMARY KEY (day, owner)) WITHOUT ROWID;
 """
 _JOB = """
 SELECT j.id, j.state, j.format, j.created, j.expires, j.bytes, j.total,
     COUNT(p.number), COALESCE(SUM(p.failed), 0), j.error, j.owner
 FROM jobs j LEFT JOIN pages p ON p.job = j.id WHERE j.id = ? GROUP BY j.id
+"""
+_COUNT_PAGE = """
+INSERT INTO page_counts SELECT ?, owner, 1 FROM jobs WHERE id = ?
+ON CONFLICT (day, owner) DO UPDATE SET pages = pages + 1
 """
 ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled")
 # what a job takes on disk beside its pages, about: so a bound on bytes is one on the number of jobs too
@@ -145,14 +152,26 @@ class JobStore:
 
     # ---- its pages
 
-    def add_page(self, job: str, number: int, outcome: OcrResult | Failed) -> None:
-        """Store a page's outcome, unless it has one."""
+    def add_page(self, job: str, number: int, outcome: OcrResult | Failed, now: float) -> None:
+        """Store a page's outcome, unless it has one; one that was read is counted for the job's owner."""
         blob, failed = msgspec.msgpack.encode(outcome), isinstance(outcome, Failed)
         with self._transaction() as database:
-            database.execute(
+            added = database.execute(
                 "INSERT OR IGNORE INTO pages SELECT ?, IFNULL(MAX(sequence), 0) + 1, ?, ?, ? FROM pages WHERE job = ?",
                 (job, number, failed, blob, job),
             )
+            if added.rowcount and not failed:
+                database.execute(_COUNT_PAGE, (_day(now), job))
+
+    def page_counts(self, since: str) -> list[tuple[str, str, int]]:
+        """Day, owner and pages, from that day on."""
+        query = "SELECT day, owner, pages FROM page_counts WHERE day >= ? ORDER BY day, owner"
+        with self._transaction() as database:
+            return [(day, owner, pages) for day, owner, pages in database.execute(query, (since,))]
+
+    def forget_counts(self, before: float) -> None:
+        with self._transaction() as database:
+            database.execute("DELETE FROM page_counts WHERE day < ?", (_day(before),))
 
     def numbers(self, job: str) -> set[int]:
         """The numbers of finished pages."""
@@ -229,6 +248,10 @@ class JobStore:
         for suffix in ("-wal", "-shm"):
             with suppress(FileNotFoundError):
                 self._path.with_name(self._path.name + suffix).unlink()
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

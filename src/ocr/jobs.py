@@ -20,7 +20,7 @@ from loguru import logger
 
 from src.errors import BackendUnavailable, InternalError, NotFound, Overloaded, ServiceError, ShuttingDown
 from src.ipc.messages.base import Failed
-from src.ipc.messages.ocr import OcrDocument, OcrJob, OcrPage, OcrResult
+from src.ipc.messages.ocr import OcrDocument, OcrJob, OcrPage, OcrPageCounts, OcrResult
 from src.ocr.admission import Admission
 from src.ocr.document_run import DocumentRun, Source
 from src.ocr.job_store import ENDED, JobStore, StoreUnavailable
@@ -33,6 +33,7 @@ _CONCURRENT_JOBS = 2  # so that a short job does not wait for a long one
 _SWEEP_S = 60.0
 _PAGES_AT_ONCE = 16
 _RETRY_S = 30.0
+_COUNTS_S = 40 * 86_400.0  # the web process has stored them elsewhere long before
 
 
 @dataclass
@@ -158,6 +159,14 @@ class Jobs:
         """The searchable PDF of a job that is done; empty if it was not started for one, or is none of a PDF."""
         return await self._in_store(self._store.pdf, job.id) if job.state == "done" else b""
 
+    async def page_counts(self, since: str) -> OcrPageCounts:
+        """What was read for each key. Raises BackendUnavailable: the job store cannot be read."""
+        try:
+            totals = await self._in_store(self._store.page_counts, since)
+        except StoreUnavailable:
+            raise BackendUnavailable("The job store cannot be read at the moment.", retry_after_s=_RETRY_S) from None
+        return OcrPageCounts(tuple(totals), self.unfinished)
+
     async def cancel(self, name: str, owner: str | None = None) -> OcrJob:
         """Cancel an unfinished job, delete a finished one; returns its last state. Raises as `get`."""
         job = await self.get(name, owner)
@@ -225,7 +234,7 @@ class Jobs:
         self._notify(name)
 
         async def on_page(number: int, outcome: OcrResult | Failed) -> None:
-            await self._in_store(self._store.add_page, name, number, outcome)
+            await self._in_store(self._store.add_page, name, number, outcome, self._clock())
             running.done += 1
             self._notify(name)
 
@@ -279,6 +288,7 @@ class Jobs:
             await self._try(self._delete_expired() if self._resumed else self._resume_unfinished())
 
     async def _delete_expired(self) -> None:
+        await self._in_store(self._store.forget_counts, self._clock() - _COUNTS_S)
         for name in await self._in_store(self._store.expired, self._clock()):
             if name in self._running:
                 await self._end(name, "failed", Failed("deadline_exceeded", "The job took longer than OCR_JOB_TTL."))

@@ -11,6 +11,7 @@ import pytest
 from src.errors import (
     ClientTooSlow,
     EngineCrashed,
+    InsufficientQuota,
     InvalidDocument,
     InvalidImage,
     ModelLoadFailed,
@@ -82,6 +83,7 @@ PROVOKED: dict[str, Provoke] = {
     "invalid_api_key": asking(settings={"api_keys": "name:" + "k" * 40}),
     "permission_denied": sending("GET", "/metrics", headers={"Host": "elsewhere.example"}),
     "rate_limit_exceeded": limited,
+    "insufficient_quota": raising(InsufficientQuota("The budget is used up.", retry_after_s=3600.0)),
     "request_timeout": raising(RequestTimeout("The body came too slowly.")),
     "not_found": sending("GET", "/v1/nowhere"),
     "model_not_found": asking(model="gpt-9"),

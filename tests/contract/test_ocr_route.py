@@ -63,7 +63,9 @@ class Broker:
         self.answer: AnyMessage | None = RESULT
 
     async def __call__(self, peer: Peer) -> None:
-        message = await peer.receive()
+        await self.answering(peer, await peer.receive())
+
+    async def answering(self, peer: Peer, message: AnyMessage | None) -> None:
         if isinstance(message, OcrRequest):
             self.asked.append(message)
             if self.answer is not None:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from src import errors
-from src.errors import ExitCode, InternalError, ServiceError, from_code
+from src.errors import ExitCode, InsufficientQuota, InternalError, ServiceError, from_code
 from src.ipc.messages.base import Failed
 
 
@@ -47,7 +47,8 @@ def test_an_unknown_code_is_an_internal_error(code: str) -> None:
 def test_status_and_type_fit_together(kind: type[ServiceError]) -> None:
     """4xx says that the request is to blame, 5xx that we are."""
     assert 400 <= kind.status < 600
-    expected = "rate_limit_error" if kind.status == 429 else "invalid_request_error"
+    limited = "insufficient_quota" if kind is InsufficientQuota else "rate_limit_error"
+    expected = limited if kind.status == 429 else "invalid_request_error"
     assert kind.type == (expected if kind.status < 500 else "server_error")
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from src import cli, keys
+from src import cli, key_terms, keys
 from src.commands import start
 from src.commands.key import new_key
 from src.errors import ExitCode
+from src.key_terms import Terms
 from src.keys import Key, Role
 from src.settings import SecuritySettings, SettingsError, load
 from tests.conftest import MakeSettings
@@ -38,10 +39,18 @@ def test_a_new_key_opens_and_only_its_digest_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "mode", "problem"),
     [
-        ("alice sk-plain-key\n", 0o600, "line 1 is not"),
-        ("alice " + "0" * 64 + " root\n", 0o600, "line 1 is not"),
-        ("alice " + "0" * 64 + " user admin\n", 0o600, "line 1 is not"),
-        ("# me\n\nalice " + "0" * 63 + "\n", 0o600, "line 3 is not"),
+        ("alice sk-plain-key\n", 0o600, "line 1: it is not"),
+        ("alice " + "0" * 64 + " root\n", 0o600, "line 1: it is not"),
+        ("alice " + "0" * 64 + " user admin\n", 0o600, "line 1: it is not"),
+        ("alice " + "0" * 64 + " user expires=soon\n", 0o600, "line 1: `expires` is a UTC time"),
+        ("alice " + "0" * 64 + " user expire=2027-01-31\n", 0o600, "line 1: behind the role stand"),
+        (
+            "alice " + "0" * 64 + " user pages_per_day=1 pages_per_day=2\n",
+            0o600,
+            "line 1: `pages_per_day=` is there twice",
+        ),
+        ("alice " + "0" * 64 + " user tokens_per_day=-5\n", 0o600, "line 1: `tokens_per_day` is a whole number"),
+        ("# me\n\nalice " + "0" * 63 + "\n", 0o600, "line 3: it is not"),
         (f"alice {hashlib.sha256(b'x').hexdigest()}\n", 0o644, "chmod 600"),
     ],
 )
@@ -176,7 +185,8 @@ def test_key_new_writes_the_role(
     options = cli.make_parser().parse_args(["key", "new", "laptop", "--role", role])
     assert new_key(options.name, settings, options.role) == ExitCode.OK
     assert keys.load(settings).find(capsys.readouterr().out.strip().encode()) == Key("laptop", role)
-    assert cli.make_parser().parse_args(["key", "new", "laptop"]).role == "user"
+    assert new_key("other", settings) == ExitCode.OK
+    assert keys.load(settings).find(capsys.readouterr().out.strip().encode()) == Key("other", "user")
 
 
 def test_systemd_credentials_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,9 +244,50 @@ def test_keys_are_listed_and_revoked(
         assert cli.main(["key", "new", name]) == ExitCode.OK
     capsys.readouterr()
     assert cli.main(["key", "list"]) == ExitCode.OK
-    assert capsys.readouterr().out.splitlines()[1:] == ["alice  user", "bob    user", "carol  metrics"]
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert shown == [
+        [name, role, "-", "-", "-", "never"]
+        for name, role in (("alice", "user"), ("bob", "user"), ("carol", "metrics"))
+    ]
     assert cli.main(["key", "revoke", "alice"]) == ExitCode.OK
     assert [line.split()[0] for line in path.read_text().splitlines()] == ["bob"]
     assert path.stat().st_mode & 0o777 == 0o600
     for arguments in (["revoke", "alice"], ["revoke", "carol"], ["revoke"], ["new"]):
         assert cli.main(["key", *arguments]) == ExitCode.FAILURE
+
+
+def test_a_key_gets_terms_and_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`key new` writes expiry and budgets, `key set` changes what it is told and nothing else, comments included."""
+    path = tmp_path / "keys"
+    monkeypatch.setenv("API_KEYS_FILE", str(path))
+    assert cli.main(["key", "new", "app", "--expires", "2099-01-31", "--tokens-per-day", "5000"]) == ExitCode.OK
+    key = capsys.readouterr().out.strip().encode()
+    path.write_text(path.read_text().replace("\n", "  # the shop\n"))
+    terms = Terms(4073500800.0, 5000)
+    assert keys.load(SecuritySettings(api_keys_file=path)).find(key) == Key("app", "user", terms=terms)
+    assert cli.main(["key", "set", "app", "--pages-per-day", "7", "--role", "admin"]) == ExitCode.OK
+    assert cli.main(["key", "set", "app", "--expires", "never", "--tokens-per-day", "default"]) == ExitCode.OK
+    assert keys.load(SecuritySettings(api_keys_file=path)).find(key) == Key("app", "admin", terms=Terms(None, None, 7))
+    assert path.read_text().endswith(" admin pages_per_day=7 # the shop\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+    for wrong in (["--expires", "2001-01-01"], ["--expires", "soon"], ["--tokens-per-day", "many"]):
+        assert cli.main(["key", "set", "app", *wrong]) == ExitCode.FAILURE
+    assert cli.main(["key", "set", "nobody", "--role", "user"]) == ExitCode.FAILURE
+
+
+@pytest.mark.parametrize(
+    ("text", "at"), [("12h", 43_200.0), ("90d", 7_776_000.0), ("1970-01-02", 86_400.0), ("never", None)]
+)
+def test_an_expiry_is_a_time_or_a_span(text: str, at: float | None) -> None:
+    assert key_terms.expiry(text, 0.0) == at
+
+
+def test_a_key_behind_a_line_that_was_left_open(tmp_path: Path) -> None:
+    """An editor may leave the last line without its end: two keys on one line would be none."""
+    path = tmp_path / "keys"
+    made = [keys.create(name) for name in ("alice", "bob")]
+    keys.append(path, made[0][1].rstrip())
+    keys.append(path, made[1][1])
+    assert keys.load(SecuritySettings(api_keys_file=path)).names == ["alice", "bob"]

@@ -161,7 +161,8 @@ class Feeder:
     def _fill(self) -> None:
         """Keys take turns; a key's batches run in their order."""
         current = [batch for batch in self._state.read(batches.unfinished) if batch.status == "in_progress"]
-        while len(self._running) < self._width and self._start_next(current):
+        allowed = [batch for batch in current if not self._is_over_budget(batch.owner, batch.endpoint)]
+        while len(self._running) < self._width and self._start_next(allowed):
             pass
         self._load.running = len(self._running)
         left = sum(batch.total - batch.completed - batch.failed for batch in current)
@@ -171,6 +172,10 @@ class Feeder:
     def _width(self) -> int:
         """Most slots stay for live requests: lines hold theirs while they wait, too."""
         return min(self._settings.background_max_seqs, max(1, self._settings.max_concurrent_requests // 2))
+
+    def _is_over_budget(self, owner: str, endpoint: str) -> bool:
+        """Until the next day: what waits then is begun by whoever looks first."""
+        return self._service.budgets.is_used_up(owner, "pages" if endpoint == "/v1/ocr" else "tokens")
 
     def _start_next(self, current: list[StoredBatch]) -> bool:
         for batch in self._turns.order(current):
@@ -205,6 +210,8 @@ class Feeder:
             answer = line_call.ask(self._app, line, self._raw(line))
             if answer.retry_after_s is None:
                 return answer
+            if self._is_over_budget(line.owner, line.endpoint):
+                return None  # its turn comes again; meanwhile others have its place
             gevent.sleep(min(answer.retry_after_s, _LONGEST_WAIT_S))
         return None
 

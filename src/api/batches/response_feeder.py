@@ -38,13 +38,18 @@ class ResponseFeeder:
         for pending in found:
             if pending.id not in names:
                 self._state.run(partial(background.end, name=pending.id, now=int(now)))
-        waiting = [pending for pending in known if pending.id not in self._running]
+        waiting = [
+            pending for pending in known if pending.id not in self._running and not self._is_over_budget(pending.owner)
+        ]
         while waiting and len(self._running) < self._width:
             self._start(chosen := self._turns.order(waiting)[0])
             waiting.remove(chosen)
 
     def join(self) -> None:
         gevent.joinall(list(self._running.values()))
+
+    def _is_over_budget(self, owner: str) -> bool:
+        return self._service.budgets.is_used_up(owner, "tokens")
 
     @property
     def _width(self) -> int:
@@ -68,6 +73,8 @@ class ResponseFeeder:
                 after_s = self._attempt(run, pending.id)
                 if after_s is None:
                     return logger.info("background response {}: ended", pending.id)
+                if self._is_over_budget(pending.owner):
+                    return None  # its turn comes again; meanwhile others have its place
                 gevent.sleep(min(after_s, _LONGEST_WAIT_S))
         finally:
             self._turns.end(pending.owner, guess, run.tokens)

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
 from flask import Flask, current_app, request
 from loguru import logger
 
 from src.api.edge.address import is_local
+from src.api.edge.key_checker import KeyChecker
 from src.api.owner import KEY_NAME
-from src.errors import AuthenticationFailed, PermissionDenied
-from src.keys import Key, KeyRing, Role
-from src.metrics import Metrics
+from src.errors import PermissionDenied
+from src.keys import Key, Role
 
 # `open`: nobody needs a key; else the role that is enough, beside `admin`
 Access = Literal["open", "user", "metrics", "admin"]
@@ -81,6 +80,7 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/v1/batches"): "user",
     ("GET", "/v1/batches/{batch_id}"): "user",
     ("POST", "/v1/batches/{batch_id}/cancel"): "user",
+    ("GET", "/v1/usage"): "user",
     # what there is to ask for; to a user without details of processes and paths
     ("GET", "/v1/models"): "user",
     ("GET", "/v1/models/{name}"): "user",
@@ -141,61 +141,50 @@ def allows(needed: Access, role: Role) -> bool:
     return needed == "open" or role in ("admin", needed)
 
 
-_SCHEME = "bearer"
 _SALTING = "stoker.salting"
 _CALLER = "stoker.caller"
-_KEYED = "stoker.keyed"
-_RING = "stoker.keys"
+_CHECKER = "stoker.keys"
 # without keys
 _LOCAL, _REMOTE = Key("", "admin"), Key("", "user")
 
 
-def install(app: Flask, ring: KeyRing, count_failed_login: Callable[[], None], metrics: Metrics, secret: bytes) -> None:
+def install(app: Flask, checker: KeyChecker, secret: bytes) -> None:
     """Refuse whoever may not ask. After the CORS hook, which answers browsers' preflights.
 
     With the `secret`, nobody who reads the wire or the prefix cache's files can tell whose a salt is.
     """
     app.extensions[_SALTING] = secret
-    app.extensions[_KEYED] = bool(ring)
-    app.extensions[_RING] = ring
-    for name in ring.names:
-        metrics.key_requests.labels(name)
-    if ring.without_role:
+    app.extensions[_CHECKER] = checker
+    if checker.ring.without_role:
         text = "API keys without a role act as admin until the next version; give each one (docs/security.md): {}"
-        logger.warning(text, ", ".join(ring.without_role))
-    app.before_request(lambda: _check(ring, count_failed_login, metrics))
+        logger.warning(text, ", ".join(checker.ring.without_role))
+    app.before_request(lambda: _check(checker))
 
 
-def _check(ring: KeyRing, count_failed_login: Callable[[], None], metrics: Metrics) -> None:
+def _check(checker: KeyChecker) -> None:
     needed = access(request.method, request.url_rule.rule if request.url_rule is not None else None)
-    if ring and needed == "open":
+    keyed = bool(checker.ring)
+    if keyed and needed == "open":
         return
-    caller = (
-        _authenticate(ring, count_failed_login, metrics) if ring else _LOCAL if is_local(request.environ) else _REMOTE
-    )
+    caller = _authenticate(checker) if keyed else _LOCAL if is_local(request.environ) else _REMOTE
     request.environ[_CALLER] = caller
     if not allows(needed, caller.role):
         whose = (
-            f"The key {caller.name!r} has the role" if ring else "Without keys, other machines and pages have the role"
+            f"The key {caller.name!r} has the role" if keyed else "Without keys, other machines and pages have the role"
         )
         raise PermissionDenied(f"{whose} {caller.role!r}; this route needs {needed!r} (docs/security.md).")
 
 
-def _authenticate(ring: KeyRing, count_failed_login: Callable[[], None], metrics: Metrics) -> Key:
-    presented = _presented(request.environ)
-    key = None if presented is None else ring.find(presented)
-    if key is None:
-        metrics.auth_failures.labels("missing" if presented is None else "unknown").inc()
-        count_failed_login()
-        raise _refusal(missing=presented is None)
+def _authenticate(checker: KeyChecker) -> Key:
+    key = checker.authenticate(request.environ)
     request.environ[KEY_NAME] = key.name
-    metrics.key_requests.labels(key.name).inc()
     return key
 
 
 def needs_key() -> bool:
     """Whether this service asks for keys at all."""
-    return bool(current_app.extensions[_KEYED])
+    checker: KeyChecker = current_app.extensions[_CHECKER]
+    return bool(checker.ring)
 
 
 def is_admin() -> bool:
@@ -212,9 +201,9 @@ def act_for(environ: dict[str, Any], name: str) -> None:
 
 
 def is_known(app: Flask, name: str) -> bool:
-    """Whether this owner's key still exists; "" is everybody without keys."""
-    ring: KeyRing = app.extensions[_RING]
-    return not name or name in ring.names
+    """Whether this owner's key still exists and is valid; "" is everybody without keys."""
+    checker: KeyChecker = app.extensions[_CHECKER]
+    return not name or checker.is_valid(name)
 
 
 def owner() -> str:
@@ -242,31 +231,3 @@ def salt() -> str:
         return ""
     secret: bytes = current_app.extensions[_SALTING]
     return hmac.new(secret, name.encode(), "sha256").hexdigest()[:32]
-
-
-def _presented(environ: Mapping[str, Any]) -> bytes | None:
-    """The key that was sent, in either header; None without one. Two that differ are no key: nobody can say whose
-    request it is. As bytes: WSGI's text is latin-1, and comparing text beyond ASCII would raise."""
-    sent = {key for key in (_bearer(environ.get("HTTP_AUTHORIZATION", "")), _plain(environ)) if key is not None}
-    if not sent:
-        return None
-    return sent.pop() if len(sent) == 1 else b""
-
-
-def _bearer(header: str) -> bytes | None:
-    """Of `Authorization`; another scheme brings a wrong key, an empty header or token none."""
-    scheme, _, token = header.strip().partition(" ")
-    if scheme.lower() not in ("", _SCHEME):
-        return b""
-    return token.strip().encode("latin-1", "replace") or None
-
-
-def _plain(environ: Mapping[str, Any]) -> bytes | None:
-    """Of `x-api-key`, as Anthropic's clients send it."""
-    return str(environ.get("HTTP_X_API_KEY", "")).strip().encode("latin-1", "replace") or None
-
-
-def _refusal(*, missing: bool) -> AuthenticationFailed:
-    if missing:
-        return AuthenticationFailed("An API key is needed: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`.")
-    return AuthenticationFailed("The API key is wrong.")

@@ -20,7 +20,10 @@ from src.api import error_handlers, owner
 from src.api.edge import auth, connection_limits
 from src.api.edge.concurrency import Leases, MemoryLeases, RedisLeases
 from src.api.edge.middleware import SCOPE_KEY
-from src.errors import Overloaded, RateLimited, ServiceError
+from src.api.state.usage import UsageCounts
+from src.api.usage.budgets import Budgets, Unit
+from src.api.usage.ledger import UsageLedger
+from src.errors import InsufficientQuota, Overloaded, RateLimited, ServiceError
 from src.metrics import Metrics
 from src.settings import SecuritySettings
 
@@ -38,8 +41,8 @@ _HEADERS = {
 class RateLimits:
     """One per web process; `install` hooks it up."""
 
-    def __init__(self, settings: SecuritySettings, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, settings: SecuritySettings, metrics: Metrics, ledger: UsageLedger, budgets: Budgets) -> None:
+        self._metrics, self._ledger, self._budgets = metrics, ledger, budgets
         self._concurrent = settings.rate_limit_concurrent
         self._requests = settings.rate_limit_requests
         self._tokens = _per_minute(settings.rate_limit_tokens)
@@ -76,17 +79,31 @@ class RateLimits:
         if not self._hit(self._failures, owner.address_of(request.environ)):
             raise self._refuse("failed_logins", "Too many wrong keys from this address.", _WINDOW_S)
 
-    def spender(self) -> Callable[[int], None]:
-        """Charges tokens to whoever makes this request, also when its context is gone."""
+    def spender(self, model: str) -> Callable[[UsageCounts], None]:
+        """Charges what a model is used for to whoever makes this request, also when its context is gone."""
         whose, name = owner.limited(request.environ), request.environ.get(owner.KEY_NAME)
 
-        def spend(tokens: int) -> None:
+        def spend(counts: UsageCounts) -> None:
+            self._ledger.add(name or "", model, counts)
             if name is not None:
-                self._metrics.key_tokens.labels(name).inc(tokens)
-            if self._tokens is not None and tokens > 0:
-                self._charge(self._tokens, whose, tokens)
+                self._metrics.key_tokens.labels(name).inc(counts.tokens)
+                self._metrics.key_pages.labels(name).inc(counts.pages)
+            if self._tokens is not None and counts.tokens > 0:
+                self._charge(self._tokens, whose, counts.tokens)
 
         return spend
+
+    def check_budget(self, unit: Unit) -> None:
+        """Before work that takes tokens or pages, whichever way it came: as a request, or left here for later.
+
+        Raises:
+            InsufficientQuota: the key has used up its budget of the day.
+        """
+        try:
+            self._budgets.check(request.environ.get(owner.KEY_NAME, ""), unit)
+        except InsufficientQuota:
+            request.environ[SCOPE_KEY] = f"budget_{unit}"
+            raise
 
     def _check_connections(self) -> None:
         """All connections that may be open are at work; only probes are answered beyond them."""
@@ -118,6 +135,8 @@ class RateLimits:
 
     def _after(self, response: Response) -> Response:
         """What was taken is given back when the response ends, a stream's end included."""
+        if name := request.environ.get(owner.KEY_NAME):
+            response.headers.update(self._budgets.headers(name))
         if held := g.pop("lease", None):
             response.call_on_close(lambda: self._leases.give_back(*held))
         return response

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from src import logs
-from src.errors import ServiceError
-from src.ipc.messages.chat import ChoiceEnded, Delta, EmbedRequest, Finished, GenerateRequest, TextResult
+from src.api.state.usage import UsageCounts
+from src.errors import BackendUnavailable, EngineCrashed, ServiceError
+from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, EmbedRequest, Finished, GenerateRequest, TextResult
 from src.metrics import Metrics
 
 E_contra = TypeVar("E_contra", contravariant=True)
@@ -50,7 +51,7 @@ class ChatRecorder:
         labels: tuple[str, str],
         clock: Callable[[], float] = time.monotonic,
         *,
-        spend: Callable[[int], None] = lambda _: None,
+        spend: Callable[[UsageCounts], None] = lambda _: None,
     ) -> None:
         self._metrics = metrics
         self._request = request
@@ -62,7 +63,12 @@ class ChatRecorder:
         self._tokens = 0
         self._by_choice = [0] * (1 + max((choice.index for choice in request.choices), default=0))
         self._spend = spend  # charges tokens to whoever asked
-        self._prompt_tokens = 0
+        self._prompt_tokens = self._cached_tokens = 0
+        self._has_answer = False
+
+    def admitted(self, admission: Admitted) -> None:
+        """How long its prompt is, should it not be answered whole."""
+        self._prompt_tokens = admission.prompt_tokens
 
     def events(self, events: Sequence[Delta | ChoiceEnded | Finished]) -> None:
         """Count what came together; a choice's tokens of one batch share the time since its last one."""
@@ -77,6 +83,9 @@ class ChatRecorder:
             self._finished(events[-1], now)
 
     def failed(self, error: ServiceError) -> None:
+        again = isinstance(error, BackendUnavailable) and not isinstance(error, EngineCrashed)
+        if again and self._request.priority == "background":
+            self._has_answer = False  # it is asked again, and charged then
         self._end("error", code=error.code)
 
     def left(self) -> None:
@@ -91,6 +100,7 @@ class ChatRecorder:
         seconds = 0.0 if last is None else (now - last) / count
         for _ in range(count - (last is None)):
             self._inter_token.observe(seconds)
+        self._has_answer = True
         self._tokens += count
         self._by_choice[index] += count
         self._last[index] = now
@@ -113,14 +123,15 @@ class ChatRecorder:
         metrics.longest_answer.labels(*labels).observe(longest)
         if self._request.max_tokens is not None:
             metrics.max_tokens.labels(*labels).observe(self._request.max_tokens)
-        self._prompt_tokens = event.usage.prompt_tokens
-        self._tokens = event.usage.completion_tokens
+        self._prompt_tokens, self._cached_tokens = event.usage.prompt_tokens, event.usage.cached_tokens
+        self._tokens, self._has_answer = event.usage.completion_tokens, True
         self._end(event.reason, prompt_tokens=event.usage.prompt_tokens)
 
     def _end(self, outcome: str, **facts: object) -> None:
         self._metrics.success.labels(*self._labels, outcome).inc()
         self._metrics.generation_tokens.labels(*self._labels).inc(self._tokens)
-        self._spend(self._prompt_tokens + self._tokens)
+        if self._has_answer:  # a prompt counts once it has a token of its answer
+            self._spend(UsageCounts(1, self._prompt_tokens, self._cached_tokens, self._tokens))
         logs.model.bind(
             model=self._request.model,
             outcome=outcome,
@@ -137,7 +148,7 @@ class EmbeddingRecorder:
     """Of texts that become vectors, or log-probabilities."""
 
     def __init__(
-        self, metrics: Metrics, request: EmbedRequest, labels: tuple[str, str], spend: Callable[[int], None]
+        self, metrics: Metrics, request: EmbedRequest, labels: tuple[str, str], spend: Callable[[UsageCounts], None]
     ) -> None:
         self._metrics, self._request, self._labels, self._spend = metrics, request, labels, spend
         self._began = time.monotonic()
@@ -146,7 +157,7 @@ class EmbeddingRecorder:
         if events and isinstance(finished := events[-1], Finished):
             self._metrics.prompt_tokens.labels(*self._labels).inc(finished.usage.prompt_tokens)
             self._metrics.queue_time.labels(*self._labels).observe(finished.timings.queue_s)
-            self._spend(finished.usage.prompt_tokens)
+            self._spend(UsageCounts(1, finished.usage.prompt_tokens, finished.usage.cached_tokens))
             self._end("ok")
 
     def failed(self, error: ServiceError) -> None:  # noqa: ARG002  # whatever it was

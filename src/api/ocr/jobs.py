@@ -15,10 +15,11 @@ from src.api.generation.streaming import admitted, collect, stream
 from src.api.ocr import formats, shapes
 from src.api.ocr import upload as ocr_upload
 from src.api.ocr.page_parts import View
-from src.api.ocr.recorder import JobRecorder, PageEvent
+from src.api.ocr.recorder import DocumentRecorder, JobRecorder, PageEvent
 from src.api.ocr.schemas import Format, OcrFields
 from src.api.ocr.view import accepted, open_pages
 from src.api.service import json_response, request_id, service
+from src.api.state.usage import OCR
 from src.errors import InternalError, InvalidRequest, ServiceError, UnsupportedValue
 from src.ipc.messages.chat import PromptProgress
 from src.ipc.messages.ocr import OcrJob, OcrJobRequest, OcrPage
@@ -36,7 +37,8 @@ def create() -> Response:
     if (annotation := upload.fields.annotated) is not None:
         raise UnsupportedValue(f"A job has no annotations: send {annotation!r} to /v1/ocr.", param=annotation)
     document = upload.document("always", shared.settings.ocr_max_pages, shared.settings.ocr_job_ttl, "low")
-    *_, job = collect(open_pages(shared, document, JobRecorder(shared.metrics), _ANSWER_S))
+    recorder = DocumentRecorder(shared.metrics, shared.limits.spender(OCR))
+    *_, job = collect(open_pages(shared, document, recorder, _ANSWER_S))
     if not isinstance(job, OcrJob):
         raise InternalError
     return accepted(job)

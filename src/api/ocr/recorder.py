@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from src.api.state.usage import UsageCounts
 from src.errors import Overloaded, ServiceError
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrFinished, OcrJob, OcrPage, OcrResult
@@ -14,14 +15,15 @@ PageEvent = OcrPage | OcrResult | OcrJob | OcrFinished
 
 
 class PageRecorder:
-    """Of a single page."""
+    """Of a single page. `spend` charges it to whoever asked."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, spend: Callable[[UsageCounts], None]) -> None:
+        self._metrics, self._spend = metrics, spend
         self._began = time.monotonic()
 
     def events(self, events: Sequence[PageEvent]) -> None:
         if events:
+            self._spend(UsageCounts(1, pages=1))
             self._end("ok")
 
     def failed(self, error: ServiceError) -> None:
@@ -51,20 +53,31 @@ class JobRecorder:
 
 
 class DocumentRecorder(JobRecorder):
-    """Of a document, page by page."""
+    """Of a document, page by page; one that becomes a job is a request whose pages the broker counts."""
+
+    def __init__(self, metrics: Metrics, spend: Callable[[UsageCounts], None]) -> None:
+        super().__init__(metrics)
+        self._spend, self._requests = spend, 1  # counted with what comes first
 
     def events(self, events: Sequence[PageEvent]) -> None:
         for event in events:
             if isinstance(event, OcrPage):
                 self._count(event.outcome)
+            elif isinstance(event, OcrJob):
+                self._charge(pages=0)
 
     def _count(self, outcome: OcrResult | Failed) -> None:
         if isinstance(outcome, Failed):
             self._metrics.ocr_pages.labels(_kind(outcome.error())).inc()
             return
         times = outcome.timings
+        self._charge(pages=1)
         self._metrics.ocr_pages.labels("ok").inc()
         self._metrics.ocr_seconds.observe(times.queue_s + times.decode_s + times.recognize_s)
+
+    def _charge(self, pages: int) -> None:
+        self._spend(UsageCounts(self._requests, pages=pages))
+        self._requests = 0
 
 
 def _kind(error: ServiceError) -> str:

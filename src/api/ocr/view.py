@@ -17,6 +17,7 @@ from src.api.ocr.page_parts import View
 from src.api.ocr.recorder import DocumentRecorder, PageEvent, PageRecorder
 from src.api.ocr.upload import Upload
 from src.api.service import Service, json_response, request_id, service
+from src.api.state.usage import OCR
 from src.errors import OcrCrashed
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import (
@@ -52,6 +53,7 @@ def read() -> Response:
 
 def accepted(job: OcrJob) -> Response:
     """202: where the job can be asked for."""
+    service().job_pages.expect()
     response = json_response(shapes.job_out(job), 202)
     response.headers["Location"] = f"/v1/ocr/jobs/{job.id}"
     return response
@@ -81,7 +83,9 @@ def _answer(read: _ReadDocument, upload: Upload) -> Response:
 
 
 def _image(shared: Service, upload: Upload) -> _ReadDocument:
-    generation = open_pages(shared, upload.page(), PageRecorder(shared.metrics), page_timeout_s(shared))
+    generation = open_pages(
+        shared, upload.page(), PageRecorder(shared.metrics, shared.limits.spender(OCR)), page_timeout_s(shared)
+    )
     return _ReadDocument([OcrPage(0, event) for event in collect(generation) if isinstance(event, OcrResult)])
 
 
@@ -91,7 +95,8 @@ def _document(shared: Service, upload: Upload) -> _ReadDocument | OcrJob:
     as_job: Presence = "beyond_limit" if wanted else "never"
     timeout_s = max(settings.request_timeout, page_timeout_s(shared))
     document = upload.document(as_job, settings.ocr_sync_pages, timeout_s, "normal")
-    *pages, last = collect(open_pages(shared, document, DocumentRecorder(shared.metrics), timeout_s))
+    recorder = DocumentRecorder(shared.metrics, shared.limits.spender(OCR))
+    *pages, last = collect(open_pages(shared, document, recorder, timeout_s))
     if isinstance(last, OcrJob):
         return last
     pdf = last.pdf if isinstance(last, OcrFinished) else b""
@@ -101,7 +106,8 @@ def _document(shared: Service, upload: Upload) -> _ReadDocument | OcrJob:
 def read_pages(document: OcrDocument, timeout_s: float) -> list[OcrPage]:
     """The pages of a document that another view's request holds."""
     shared = service()
-    generation = open_pages(shared, document, DocumentRecorder(shared.metrics), timeout_s, timeout_s)
+    recorder = DocumentRecorder(shared.metrics, shared.limits.spender(OCR))
+    generation = open_pages(shared, document, recorder, timeout_s, timeout_s)
     return [event for event in collect(generation) if isinstance(event, OcrPage)]
 
 
@@ -117,7 +123,9 @@ def open_pages(
     timeout_s: float,
     silence_s: float = _SILENCE_S,
 ) -> Generation[PageEvent]:
-    """A question for the broker."""
+    """A question for the broker. Raises InsufficientQuota when the key's pages of the day are used up."""
+    if not isinstance(question, OcrJobRequest):
+        shared.limits.check_budget("pages")
     if not isinstance(question, OcrJobRequest) and question.priority == "background":
         timeout_s += shared.settings.background_timeout  # it waits for a quiet time first
     watched = isinstance(question, OcrJobRequest) and question.action == "watch"

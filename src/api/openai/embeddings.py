@@ -71,7 +71,8 @@ def vectors_of(model: str, texts: list[str], settings: EmbedSettings) -> Vectors
 
 
 def _vectors(shared: Service, asked: EmbedRequest) -> Vectors:
-    recorder = EmbeddingRecorder(shared.metrics, asked, shared.backends.labels(asked.model), shared.limits.spender())
+    labels = shared.backends.labels(asked.model)
+    recorder = EmbeddingRecorder(shared.metrics, asked, labels, shared.limits.spender(labels[0]))
     generation = translation.open_at_engine(asked, _VECTORS, recorder)
     events = collect(admitted(generation))
     vectors = {event.index: event.vector for event in events if isinstance(event, Embedded)}

@@ -39,7 +39,7 @@ def scores_of(generate: GenerateRequest, prompts: list[RawPrompt]) -> list[Score
         top=generate.sampling.logprobs or 0,
     )
     labels = shared.backends.labels(asked.model)
-    recorder = EmbeddingRecorder(shared.metrics, asked, labels, shared.limits.spender())
+    recorder = EmbeddingRecorder(shared.metrics, asked, labels, shared.limits.spender(labels[0]))
     events = collect(translation.open_at_engine(asked, _SCORES, recorder))
     return sorted((event for event in events if isinstance(event, Scored)), key=lambda event: event.index)
 

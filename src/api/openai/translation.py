@@ -11,6 +11,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeGuard, TypeVar
 
 import gevent
@@ -142,13 +143,24 @@ def open_generation(generate: GenerateRequest) -> Generation[Event]:
     """An answer at its model's engine."""
     shared = service()
     labels = shared.backends.labels(generate.model)
-    recorder = ChatRecorder(shared.metrics, generate, labels, spend=shared.limits.spender())
-    return open_at_engine(generate, _ANSWERS_WITH_PROGRESS if generate.progress else _ANSWERS, recorder)
+    recorder = ChatRecorder(shared.metrics, generate, labels, spend=shared.limits.spender(labels[0]))
+    kinds = _ANSWERS_WITH_PROGRESS if generate.progress else _ANSWERS
+    return open_at_engine(generate, kinds, recorder, recorder.admitted)
 
 
-def open_at_engine(asked: GenerateRequest | EmbedRequest, kinds: EventKinds[E], recorder: Recorder[E]) -> Generation[E]:
-    """A request that an engine computes."""
+def open_at_engine(
+    asked: GenerateRequest | EmbedRequest,
+    kinds: EventKinds[E],
+    recorder: Recorder[E],
+    on_admitted: Callable[[Admitted], None] = lambda _: None,
+) -> Generation[E]:
+    """A request that an engine computes.
+
+    Raises:
+        InsufficientQuota: the key's tokens of the day are used up.
+    """
     shared = service()
+    shared.limits.check_budget("tokens")
     asked = replace(asked, salt=auth.salt())
     longest_s = _longest_s(shared.settings, background=asked.priority == "background")
     return Generation(
@@ -158,7 +170,7 @@ def open_at_engine(asked: GenerateRequest | EmbedRequest, kinds: EventKinds[E], 
         inflight=shared.inflight,
         environ=request.environ,
         recorder=recorder,
-        on_admitted=_disclose,
+        on_admitted=partial(_tell_admission, on_admitted),
     )
 
 
@@ -193,6 +205,11 @@ def _longest_s(settings: Settings, *, background: bool) -> float:
 
 def _crashed() -> EngineCrashed:
     return EngineCrashed("The engine died while it worked on this request; it is restarted.", retry_after_s=3.0)
+
+
+def _tell_admission(tell: Callable[[Admitted], None], admission: Admitted) -> None:
+    tell(admission)
+    _disclose(admission)
 
 
 def _disclose(admission: Admitted) -> None:

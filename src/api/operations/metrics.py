@@ -11,6 +11,7 @@ import gevent
 from src import logs
 from src.api.generation.inflight import InFlight
 from src.api.state.batches import BatchLoad
+from src.api.usage.budgets import Budgets
 from src.gpu.machine import read_host
 from src.metrics import Readings
 from src.settings import VERSION
@@ -18,14 +19,17 @@ from src.settings import VERSION
 _alive: set[int] = set()  # greenlets
 
 
-def with_own(readings: Readings, inflight: InFlight, batch: BatchLoad) -> Readings:
+def with_own(readings: Readings, inflight: InFlight, batch: BatchLoad, budgets: Budgets) -> Readings:
     """The others' readings and ours."""
     host = read_host()
+    of_keys = {(key, budget.unit): budget for key in budgets.keys for budget in budgets.of(key)}
     return replace(
         readings,
         host_memory_bytes={"total": host.memory_total_bytes, "available": host.memory_available_bytes},
         in_flight=len(inflight),
         batch_requests={"waiting": batch.waiting, "running": batch.running},
+        key_budgets={name: budget.limit for name, budget in of_keys.items()},
+        key_spent={name: budget.spent for name, budget in of_keys.items()},
         greenlets=greenlets_alive(),
         log_dropped=logs.dropped(),
         version=VERSION,

@@ -24,7 +24,7 @@ from src.api.openai import (
     schemas_rerank,
     schemas_responses,
 )
-from src.api.operations import field_classes, logs, system
+from src.api.operations import field_classes, logs, schemas_usage, system
 from src.api.wire import ErrorEnvelope, PlainError, Wire
 from src.settings import VERSION
 
@@ -257,6 +257,7 @@ ROUTES = (
     _ollama("post", "/api/pull", "Fetch a model.", schemas_ollama.OllamaStatus, schemas_ollama.NamedModel, lines=True),
     _ollama("delete", "/api/delete", "Remove a model.", None, schemas_ollama.NamedModel),
     _ollama("get", "/api/version", "Of Ollama's API.", schemas_ollama.OllamaVersion),
+    DocumentedRoute("get", "/v1/usage", "What keys have used, by day, key and model.", schemas_usage.UsageList),
     DocumentedRoute("get", "/v1/models", "The models that are served.", schemas.ModelList),
     DocumentedRoute("get", "/v1/models/{name}", "One model.", schemas.ModelCard),
     DocumentedRoute("post", "/v1/models/load", "Bring a model to the device.", schemas.ModelCard, schemas.ModelBody),

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -43,6 +44,9 @@ def after_init(worker: Any) -> None:
     handover = Handover(service.metrics, service.settings.runtime_path)
     _drain_on_term(service, worker, handover)
     gevent.spawn(handover.run)
+    gevent.spawn(service.usage.run)
+    gevent.spawn(service.job_pages.run)
+    worker.at_end = service.usage.close
     gevent.spawn(Feeder(worker.wsgi, service).run)
     gevent.spawn(_watch_lag, service.metrics.lag.observe, time.monotonic)
     if supervised():
@@ -96,7 +100,7 @@ def _drain_on_term(service: Service, worker: Any, handover: Handover) -> None:
         if not ending:
             ending = worker.last_answers = True
             if not service.inflight.drain_announced:  # a successor serves, or soon will
-                worker.at_end = handover.leave
+                worker.at_end = partial(_leave_counts, service, handover)
                 gevent.spawn(handover.leave)
             polite_s = max(LISTENERS_CLOSED_S, worker.cfg.graceful_timeout - _POLITE_S)
             gevent.spawn_later(LISTENERS_CLOSED_S, service.inflight.begin_drain)
@@ -104,6 +108,11 @@ def _drain_on_term(service: Service, worker: Any, handover: Handover) -> None:
         gunicorns(number, frame)
 
     signal.signal(signal.SIGTERM, on_term)
+
+
+def _leave_counts(service: Service, handover: Handover) -> None:
+    service.usage.close()
+    handover.leave()
 
 
 def _watch_lag(observe: Callable[[float], None], clock: Callable[[], float]) -> None:

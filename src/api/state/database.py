@@ -1,4 +1,4 @@
-"""Durable state of files, batches and responses: one SQLite file (WAL) in STATE_DIR, blobs beside it. Web process.
+"""Durable state of files, batches, responses, usage: one SQLite file (WAL) in STATE_DIR, blobs beside it. Web process.
 
 All work on it runs on threads of its own, a transaction each, so that a slow disk never holds up the event loop: one
 writes, another reads, so that a listing never waits for the writing of a long batch.
@@ -79,6 +79,14 @@ CREATE TABLE conversation_items (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, conversation TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL,
     UNIQUE (conversation, id));
 CREATE INDEX conversation_items_in_order ON conversation_items (conversation, seq);
+""",
+    """
+CREATE TABLE usage (
+    day TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, source TEXT NOT NULL,
+    requests INTEGER NOT NULL DEFAULT 0, prompt_tokens INTEGER NOT NULL DEFAULT 0,
+    cached_tokens INTEGER NOT NULL DEFAULT 0, completion_tokens INTEGER NOT NULL DEFAULT 0,
+    pages INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (day, key, model, source)) WITHOUT ROWID;
+CREATE TABLE key_uses (key TEXT PRIMARY KEY, used INTEGER NOT NULL) WITHOUT ROWID;
 """,
 )
 

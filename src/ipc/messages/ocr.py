@@ -107,6 +107,19 @@ class OcrWord(msgspec.Struct, frozen=True):
     polygon: tuple[tuple[float, float], ...]
 
 
+class OcrPageCountsRequest(Message, frozen=True):
+    """Requests how many pages of jobs were read for each key since this UTC day (2027-01-31)."""
+
+    since: str
+
+
+class OcrPageCounts(Message, frozen=True):
+    """Totals of UTC day and owner; of a day they only grow. `unfinished` jobs may read more."""
+
+    totals: tuple[tuple[str, str, int], ...]
+    unfinished: int = 0
+
+
 class OcrLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of text. `polygon`: four (x, y) corners, pixels of the given image, clockwise from the line's start.
 

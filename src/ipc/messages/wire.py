@@ -44,6 +44,8 @@ from src.ipc.messages.ocr import (
     OcrJob,
     OcrJobRequest,
     OcrPage,
+    OcrPageCounts,
+    OcrPageCountsRequest,
     OcrRequest,
     OcrResult,
     OcrTaken,
@@ -65,6 +67,7 @@ AnyMessage = (
     | OcrInspect
     | OcrDocument
     | OcrJobRequest
+    | OcrPageCountsRequest
     | Ping
     | StatusRequest
     | SettingsRequest
@@ -95,6 +98,7 @@ AnyMessage = (
     | OcrPage
     | OcrFinished
     | OcrJob
+    | OcrPageCounts
     | Health
     | SystemStatus
 )

@@ -45,7 +45,7 @@ def add_job(store: JobStore, name: str, owner: str, size: int) -> None:
     """An unfinished job with one page of about `size` bytes."""
     job = OcrJob(name, "queued", "text", 1.0, 2.0, 3, owner=owner)
     store.add(job, Source(name, "/nowhere", base64=False, ranges=(), options=OcrOptions(), priority="low"))
-    store.add_page(name, 0, result("x" * size))
+    store.add_page(name, 0, result("x" * size), 0.0)
 
 
 async def contents(staff: Staff, pages: int) -> None:
@@ -407,3 +407,22 @@ def test_a_damaged_job_store_is_renamed(tmp_path: Path) -> None:
     assert store.unfinished() == []
     store.close()
     assert (tmp_path / FILE).with_suffix(".damaged").exists()
+
+
+def test_pages_of_jobs_are_counted_for_their_owner(tmp_path: Path) -> None:
+    """Once each, by UTC day; a page that could not be read is none, and a deleted job takes nothing away."""
+    store = JobStore(tmp_path)
+    for name, owner in (("a", "app"), ("b", "app"), ("c", "")):
+        add_job(store, name, owner, 1)  # with a page of the first day
+    store.add_page("a", 1, result("x"), 90_000.0)
+    store.add_page("a", 1, result("x"), 90_000.0)
+    store.add_page("a", 2, Failed("invalid_document", "no"), 90_000.0)
+    store.delete("a")
+    assert store.page_counts("1970-01-01") == [
+        ("1970-01-01", "", 1),
+        ("1970-01-01", "app", 2),
+        ("1970-01-02", "app", 1),
+    ]
+    store.forget_counts(90_000.0)
+    assert store.page_counts("1970-01-01") == [("1970-01-02", "app", 1)]
+    store.close()

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from src.api.edge.concurrency import MemoryLeases
 from src.api.service import EXTENSION, Service
+from src.api.state.usage import UsageCounts
 from tests.unit.api.conftest import MakeApp
 
 _KEYS = "alice:sk-alice-0123456789,bob:sk-bob-0123456789"
@@ -67,7 +68,7 @@ def test_tokens_are_charged_after_the_answer(make_app: MakeApp) -> None:
     body = {"messages": [{"role": "user", "content": "hi"}]}
     assert client.post("/v1/chat/completions", json=body).status_code == 503  # let through: no engine runs
     with app.test_request_context("/", environ_base={"REMOTE_ADDR": "127.0.0.1"}):
-        service.limits.spender()(250)
+        service.limits.spender("fake")(UsageCounts(1, 200, 0, 50))
     refused = client.post("/v1/chat/completions", json=body)
     assert refused.status_code == 429
     assert "tokens per minute" in refused.get_json()["error"]["message"]
@@ -95,7 +96,7 @@ def test_no_inference_route_is_outside_the_limits(path: str, make_app: MakeApp) 
     first.close()
     service: Service = app.extensions[EXTENSION]
     with app.test_request_context("/", environ_base={"REMOTE_ADDR": "127.0.0.1"}):
-        service.limits.spender()(100)
+        service.limits.spender("fake")(UsageCounts(1, 100))
     assert client.post(path).status_code == 429
     assert client.post("/api/show", json={"model": "demo"}).status_code != 429
 

@@ -65,7 +65,9 @@ def test_a_drain_begins_with_sigterm(
     with pytest.raises(ShuttingDown):
         service.inflight.check()
     assert (refuse_s, worker.last_answers, end) == (LISTENERS_CLOSED_S, True, service.inflight.end_all)
-    assert worker.at_end == handover.leave
+    service.metrics.key_requests.labels("app").inc()
+    worker.at_end()
+    assert list(tmp_path.glob("*.counters"))
     assert 50 < end_s < 60
     assert gunicorns == [signal.SIGTERM]
 
