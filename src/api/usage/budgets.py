@@ -64,7 +64,7 @@ class Budgets:
             yield self._of(key, unit)
 
     def headers(self, key: str) -> dict[str, str]:
-        """Of a response: as it was before what this request uses."""
+        """Of a response, as it is when its head is written: a stream has not been charged yet."""
         shown: dict[str, str] = {}
         for budget in self.of(key):
             kind = f"{budget.unit}-day"
