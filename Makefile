@@ -8,9 +8,9 @@ CUDA ?= $(shell cat $(VENV)/.cuda 2>/dev/null)
 VARIANT := requirements$(CUDA:%=-cuda%)
 INSTALLED := $(VENV)/.installed$(CUDA:%=-cuda%)
 BIN := $(VENV)/bin
-SOURCES := src tests training run.py gunicorn.conf.py
+SOURCES := src tests training run.py gunicorn.conf.py stoker_server hatch_build.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real test-taught
+.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real test-taught wheel formula
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -153,6 +153,17 @@ example: $(INSTALLED) ## write .env.example and the generated pages of docs/
 	$(BIN)/python run.py config --example
 	$(BIN)/python -m tests.docs --write
 
+wheel: $(VENV)/.installed-dev ## build dist/stoker_server-VERSION-py3-none-any.whl and the sdist (docs/install.md)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+
+URL ?= file://$$(ls $(CURDIR)/dist/*.whl)
+formula: wheel ## write dist/stoker.rb, a Homebrew formula of that wheel (URL= where it will be fetched from)
+	$(BIN)/python -c 'import hashlib, pathlib, sys; print(hashlib.sha256(pathlib.Path(sys.argv[1]).read_bytes()).hexdigest())' dist/*.whl > dist/sha256
+	$(BIN)/python run.py --version | sed 's/^stoker //' > dist/version
+	sed -e "s|@URL@|$(URL)|; s|@SHA256@|$$(cat dist/sha256)|; s|@VERSION@|$$(cat dist/version)|" deploy/homebrew/stoker.rb > dist/stoker.rb
+	rm dist/sha256 dist/version
+
 lock: ## write the locks: every version and its hashes, for all platforms
 	$(PYTHON) -m venv .lock-venv && .lock-venv/bin/python -m pip install --quiet "uv>=0.9,<1"
 	for one in requirements requirements-cuda12 requirements-cuda13; do \
@@ -160,5 +171,5 @@ lock: ## write the locks: every version and its hashes, for all platforms
 	rm -rf .lock-venv
 
 clean: ## remove what can be made again
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

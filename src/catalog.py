@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from src import encoders
-from src.settings import ROOT, Settings
+from src.settings import SHIPPED_MODELS, Settings, home
 
 Capability = Literal["chat", "vision", "embeddings", "rerank"]
 
@@ -136,7 +136,7 @@ def _visible_entries(folder: Path) -> list[Path]:
 
 
 def _entry(name: str, folder: Path | None, settings: Settings) -> CatalogEntry:
-    folder = folder or _folder_of_path(name)
+    folder = folder or model_folder(name, settings.models_path)
     if folder is None:
         return CatalogEntry(name, size=_gguf_bytes(gguf_files(name, settings.models_path)))
     config = read_config(folder)
@@ -164,15 +164,10 @@ def _bytes(file: Path) -> int:
         return 0
 
 
-def _folder_of_path(name: str) -> Path | None:
-    """The folder of a name that is a path in the settings."""
-    return next((folder for folder in _expanded(name) if _is_file(folder / "config.json")), None)
-
-
 def _expanded(name: str) -> tuple[Path, ...]:
     """The expanded path; empty if its `~user` does not exist."""
     try:
-        return (Path(name).expanduser(),)
+        return (home() / Path(name).expanduser(),)
     except RuntimeError:
         return ()
 
@@ -291,4 +286,4 @@ def _is_model(name: str) -> bool:
 
 
 def _places(model: str, models_path: Path) -> tuple[Path, ...]:
-    return (models_path / model, ROOT / model, *_expanded(model))
+    return (models_path / model, SHIPPED_MODELS / model, *_expanded(model))

@@ -10,6 +10,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import Protocol
 
+from src import installation
 from src import settings as configuration
 from src.commands import (
     backup,
@@ -36,9 +37,9 @@ from src.commands import (
 )
 from src.commands.asking import print_problems
 from src.errors import ExitCode
-from src.settings import VERSION, Settings, SettingsError
+from src.settings import VERSION, Settings, SettingsError, home
 
-_EPILOG = "Settings come from the environment and .env; `run.py config` shows them."
+_EPILOG = f"Settings come from the environment and {home() / '.env'}; `{installation.command('config')}` shows them."
 
 
 class Command(Protocol):
@@ -103,7 +104,7 @@ def _discard_output() -> None:
 
 
 def make_parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="run.py", description="An OpenAI-compatible server.", epilog=_EPILOG)
+    parser = ArgumentParser(prog=installation.program(), description="An OpenAI-compatible server.", epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"stoker {VERSION}")
     parser.add_argument("--mode", choices=("prod", "dev", "backends"), help="start: all, all with reload, without web")
     parser.add_argument("--lifeline", type=int, metavar="PID", help="with --mode backends: end when this process ends")

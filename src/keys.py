@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from src import key_terms
+from src.installation import command
 from src.key_terms import Terms
 from src.settings import SecuritySettings, SettingsError
 
@@ -222,7 +223,7 @@ def exposure(host: str, settings: SecuritySettings) -> str | None:
     if load(settings) or settings.allow_unauthenticated or is_loopback(host):
         return None
     return f"HOST: {host or '*'} is open to other machines, and no API key is set (API_KEYS or API_KEYS_FILE; \
-`run.py key new NAME` makes one); ALLOW_UNAUTHENTICATED=true serves everyone"
+`{command('key new NAME')}` makes one); ALLOW_UNAUTHENTICATED=true serves everyone"
 
 
 def is_loopback(host: str) -> bool:
@@ -278,7 +279,7 @@ def _key_of(entry: list[str]) -> Key:
     """
     form = (
         f"it is not `name sha256-digest role` (the role is {_ROLE_NAMES}); "
-        "`run.py key new NAME --role ROLE` writes such lines"
+        f"`{command('key new NAME --role ROLE')}` writes such lines"
     )
     if len(entry) < 2 or not _NAME.fullmatch(entry[0]) or not _DIGEST.fullmatch(entry[1]):
         raise ValueError(form)

@@ -175,9 +175,9 @@ def _console_level(settings: LogSettings, level: str) -> str:
 
 
 def _add_files(settings: LogSettings, level: str) -> None:
-    from src.settings import ROOT  # noqa: PLC0415  # only needed for log files
+    from src.settings import home  # noqa: PLC0415  # only needed for log files
 
-    folder = ROOT / settings.log_dir
+    folder = home() / settings.log_dir
     folder.mkdir(parents=True, exist_ok=True)
     for stream, name in FILES.items():
         _files[stream] = LogFile(folder / name)

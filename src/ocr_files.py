@@ -26,6 +26,7 @@ from src.api.ocr.page_parts import View
 from src.api.ocr.schemas import Format, OcrFields
 from src.documents import kinds
 from src.errors import ExitCode, OcrCrashed, ServiceError
+from src.installation import command
 from src.ipc import client, runtime
 from src.ipc.messages.base import Failed
 from src.ipc.messages.control import Ping
@@ -260,7 +261,7 @@ def _wait(socket: Path, broker: subprocess.Popen[bytes], timeout_s: float) -> No
     deadline = time.monotonic() + timeout_s
     while not _is_ready(socket):
         if broker.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError("The OCR broker did not start; see `run.py check`.")
+            raise RuntimeError(f"The OCR broker did not start; see `{command('check')}`.")
         time.sleep(0.05)
 
 

@@ -10,11 +10,14 @@ import hashlib
 import ipaddress
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from src import installation
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -23,7 +26,8 @@ SUPERVISED = "STOKER_SUPERVISED"
 PROCESS = "STOKER_PROCESS"  # the kind of process the supervisor started: `load` gives it its groups alone
 WEB_FD = "STOKER_WEB_FD"
 _FIRST_FD = 3  # where systemd puts the sockets it hands over
-ROOT = Path(__file__).resolve().parent.parent
+SHIPPED_MODELS = installation.ROOT / "models"  # found by name wherever MODELS_DIR is
+ROOT = installation.ROOT  # of the code; what is written belongs below `home()`
 # two labels at least, the last of which no address ends with
 _HOST_ENTRY = re.compile(r"(http://)?\.?([a-z0-9-]+\.)+[a-z][a-z0-9-]+")
 
@@ -671,7 +675,7 @@ class SecuritySettings(BaseModel):
     def api_keys_path(self) -> Path | None:
         """The file of keys; systemd's credential `api_keys` when none is set."""
         if self.api_keys_file is not None:
-            return ROOT / self.api_keys_file
+            return home() / self.api_keys_file
         credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", "/nonexistent")) / "api_keys"
         return credential if credential.is_file() else None
 
@@ -690,7 +694,7 @@ class Settings(
     """The whole configuration. Frozen: a change needs a restart of the process that reads it."""
 
     model_config = SettingsConfigDict(
-        env_file=ROOT / ".env",
+        env_file=installation.home(os.environ, sys.platform) / ".env",
         env_file_encoding="utf-8",
         extra="forbid",
         frozen=True,
@@ -704,22 +708,22 @@ class Settings(
 
     @property
     def log_path(self) -> Path:
-        return ROOT / self.log_dir
+        return home() / self.log_dir
 
     @property
     def models_path(self) -> Path:
-        return ROOT / self.models_dir
+        return home() / self.models_dir
 
     @property
     def prefix_cache_path(self) -> Path | None:
-        return ROOT / self.prefix_cache_dir if self.prefix_cache_dir is not None else None
+        return home() / self.prefix_cache_dir if self.prefix_cache_dir is not None else None
 
     @property
     def runtime_path(self) -> Path:
         """Short on purpose: macOS allows 104 bytes for a socket's path."""
         if self.runtime_dir is not None:
-            return ROOT / self.runtime_dir
-        digest = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+            return home() / self.runtime_dir
+        digest = hashlib.sha256(str(home()).encode()).hexdigest()[:8]
         return Path("/tmp") / f"stoker-{os.getuid()}-{digest}"  # noqa: S108  # made 0700 and its owner checked
 
     @property
@@ -729,8 +733,13 @@ class Settings(
 
     @property
     def state_path(self) -> Path:
-        """Instances that run from one checkout differ in RUNTIME_DIR, and share no jobs."""
-        return ROOT / (self.state_dir or self.runtime_dir or "state")
+        """Instances with one home differ in RUNTIME_DIR, and share no jobs."""
+        return home() / (self.state_dir or self.runtime_dir or "state")
+
+
+def home() -> Path:
+    """The folder of `.env` and of relative paths in settings: the checkout, or a user's own beside a package."""
+    return installation.home(os.environ, sys.platform)
 
 
 GROUPS: tuple[type[BaseModel], ...] = (
@@ -784,7 +793,7 @@ def source_of(name: str, env_file: Path | None = None) -> str:
 
     if any(key.lower() == name and value for key, value in os.environ.items()):
         return "environment"
-    file = dotenv_values(env_file or ROOT / ".env")
+    file = dotenv_values(env_file or home() / ".env")
     return ".env" if any(key.lower() == name and value for key, value in file.items()) else "default"
 
 
@@ -890,6 +899,8 @@ def service_directories() -> list[Path]:
 def adopt(values: dict[str, str]) -> None:
     """Set the environment of a service's unit, for a command that acts on it; `load` reads it."""
     os.environ.update(values)
+    if "STOKER_HOME" in values:
+        Settings.model_config["env_file"] = home() / ".env"
 
 
 def notify_socket() -> str | None:

@@ -11,6 +11,7 @@ import httpx2
 import msgspec
 
 from src.chat.conversation import ChatError
+from src.installation import command
 
 _CONNECT_S = 5.0
 _DATA = "data: "
@@ -98,7 +99,7 @@ class ChatClient:
         try:
             yield
         except httpx2.ConnectError:
-            text = f"No service is listening at {self._url}. Start it: python run.py --mode prod"
+            text = f"No service is listening at {self._url}. Start it: {command('--mode prod')}"
             raise ChatError(text) from None
         except httpx2.HTTPError as error:
             raise ChatError(f"The answer broke off: {error or type(error).__name__}") from None

@@ -34,7 +34,7 @@ def of_running_service(settings: Settings) -> Settings:
     if found is None:
         return settings
     if found.root != str(ROOT):
-        print(f"The service in {found.runtime_dir} runs from {found.root}: use the run.py there.", file=sys.stderr)
+        print(f"The service in {found.runtime_dir} runs from {found.root}: use its command.", file=sys.stderr)
         return settings
     print(f"(the service in {found.runtime_dir}, pid {found.pid})", file=sys.stderr)
     return found.applied_to(settings)

@@ -27,10 +27,11 @@ from src.api.state.places import PARTIAL as UPLOAD
 from src.commands import unit
 from src.commands.asking import ask, of_running_service
 from src.errors import ExitCode
+from src.installation import command
 from src.ipc.messages.control import StatusRequest
 from src.ocr.job_store import FILE as JOBS
 from src.ocr.spool import FOLDER as DOCUMENTS
-from src.settings import ROOT, Settings
+from src.settings import Settings, home
 
 NAME, HELP = "backup", "write settings, digests of keys, logs, jobs and files into one archive, or restore one"
 _TOP = "stoker"
@@ -64,7 +65,7 @@ def _report(text: str) -> None:
 
 def _restore(path: Path, settings: Settings) -> ExitCode:
     if ask(settings, StatusRequest()) is not None:
-        print("The service runs: stop it first (`run.py stop`).", file=sys.stderr)
+        print(f"The service runs: stop it first (`{command('stop')}`).", file=sys.stderr)
         return ExitCode.FAILURE
     restored, kept = restore(path, _places(settings), _report)
     print(f"{restored} files restored" + (f", {kept} kept as they are" if kept else ""))
@@ -74,7 +75,7 @@ def _restore(path: Path, settings: Settings) -> ExitCode:
 def _places(settings: Settings) -> dict[str, Path]:
     """Where each first part of a name in the archive belongs."""
     places = {
-        "env": ROOT / ".env",
+        "env": home() / ".env",
         "logs": settings.log_path,
         "models": settings.models_path,
         "state": settings.state_path,
@@ -131,7 +132,7 @@ def archive_name(now: float) -> str:
 
 
 def write(
-    settings: Settings, target: Path, *, models: bool, env_file: Path = ROOT / ".env", report: Callable[[str], None]
+    settings: Settings, target: Path, *, models: bool, env_file: Path | None = None, report: Callable[[str], None]
 ) -> int:
     """Write the archive atomically; returns its number of files. A log that is rotated meanwhile is skipped."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +145,7 @@ def write(
             tarfile.open(fileobj=file, mode="w:gz") as archive,
             tempfile.TemporaryDirectory(dir=target.parent) as scratch,
         ):
-            for path, inside in _contents(settings, env_file, models=models):
+            for path, inside in _contents(settings, env_file or home() / ".env", models=models):
                 count += _add(archive, path, inside, report)
             for path, inside in _state(settings.state_path, Path(scratch), report):
                 count += _add(archive, path, inside, report)

@@ -9,7 +9,7 @@ from src import settings as configuration
 from src.commands.asking import terminal_width
 from src.effective_settings import effective
 from src.errors import ExitCode
-from src.settings import ROOT, Settings
+from src.settings import Settings, home
 from src.supervisor.table import align
 
 NAME, HELP = "config", "show the effective settings and where they come from"
@@ -29,7 +29,9 @@ def show(settings: Settings) -> ExitCode:
     return ExitCode.OK
 
 
-def write_example(path: Path = ROOT / ".env.example") -> ExitCode:
+def write_example(path: Path | None = None) -> ExitCode:
+    path = path or home() / ".env.example"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_text(configuration.example(), encoding="utf-8")
     print(f"wrote {path}")
     return ExitCode.OK

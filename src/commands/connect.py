@@ -17,6 +17,7 @@ from src import catalog, keys
 from src.commands.asking import ask
 from src.connect.clients import CLIENTS, KEY, ConnectedClient, Endpoint, named
 from src.errors import ExitCode
+from src.installation import command
 from src.ipc.messages.control import StatusRequest
 from src.ipc.messages.status import SystemStatus
 from src.settings import Settings, SettingsError
@@ -78,7 +79,7 @@ def _print(client: ConnectedClient, endpoint: Endpoint) -> ExitCode:
 
     print(client.text(endpoint) if client.text else merge.merged("", client, endpoint), end="")
     if client.file is not None:
-        _tell(f"This belongs into {client.file}; `run.py connect {client.name} --write` puts it there.")
+        _tell(f"This belongs into {client.file}; `{command(f'connect {client.name} --write')}` puts it there.")
     _tell_exports(client, endpoint)
     return ExitCode.OK
 
@@ -87,7 +88,7 @@ def _write(client: ConnectedClient, endpoint: Endpoint, file: Path | None) -> Ex
     from src.connect import merge  # as above
 
     if client.file is None:
-        _tell(f"{client.title} has no file to write: run `run.py connect {client.name}`.")
+        _tell(f"{client.title} has no file to write: run `{command(f'connect {client.name}')}`.")
         return ExitCode.FAILURE
     path = (file or Path(client.file)).expanduser().resolve()  # a link stays one
     try:

@@ -16,24 +16,23 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
-from src import keys
+from src import installation, keys
 from src.errors import ExitCode
-from src.settings import ROOT, Settings
+from src.settings import ROOT, Settings, home
 
 NAME, HELP = "install-service", "write systemd units or a launchd job for this machine"
 LABEL = "io.stoker"
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
 _MARGIN_S = 15
 _HOMES = ("/home", "/root", "/run/user")
-_FOLDER = ROOT / "deploy" / "local"
 
 
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--user", action="store_true", help="for this user alone, without root")
 
 
-def run(options: Namespace, settings: Settings, folder: Path = _FOLDER) -> ExitCode:
-    planned = plan(settings, folder, user=options.user)
+def run(options: Namespace, settings: Settings, folder: Path | None = None) -> ExitCode:
+    planned = plan(settings, folder or home() / "deploy" / "local", user=options.user)
     write(planned)
     print("Written:", *planned.files, sep="\n  ")
     print("\nTo enable it:", *planned.commands, sep="\n  ")
@@ -68,7 +67,7 @@ def _systemd(settings: Settings, folder: Path, python: str) -> Plan:
         "USER": "stoker",
         "GROUP": "stoker",
         "CREDENTIAL": _credential(settings),
-        "PROTECT_HOME": "read-only" if f"{ROOT}/".startswith(tuple(f"{home}/" for home in _HOMES)) else "yes",
+        "PROTECT_HOME": "read-only" if any(map(_in_a_home, (ROOT, home()))) else "yes",
         "NETWORK": _network(settings),
         "ADDRESS": _address(settings),
     }
@@ -114,7 +113,8 @@ def _systemd_user(settings: Settings, folder: Path, python: str) -> Plan:
 
 
 def _launchd_state(settings: Settings) -> str:
-    return str(settings.state_path if settings.state_dir else Path.home() / "Library/Application Support/stoker")
+    beside = Path.home() / "Library/Application Support/stoker"
+    return str(settings.state_path if settings.state_dir or installation.is_package() else beside)
 
 
 def _launchd(settings: Settings, folder: Path, python: str, *, user: bool) -> Plan:
@@ -141,7 +141,22 @@ def _launchd(settings: Settings, folder: Path, python: str, *, user: bool) -> Pl
 
 
 def _values(settings: Settings, python: str) -> dict[str, str]:
-    return {"ROOT": str(ROOT), "PYTHON": python, "STOP_SECONDS": str(int(settings.stop_seconds + _MARGIN_S))}
+    return {
+        "ROOT": str(ROOT),
+        "HOME": str(home()),
+        "PYTHON": python,
+        "PROGRAM": _program(python),
+        "STOP_SECONDS": str(int(settings.stop_seconds + _MARGIN_S)),
+    }
+
+
+def _program(python: str) -> str:
+    """What Python runs. Of a package its own command: that path stays when the environment's Python becomes another."""
+    return str(Path(python).with_name("stoker") if installation.is_package() else ROOT / "run.py")
+
+
+def _in_a_home(folder: Path) -> bool:
+    return f"{folder}/".startswith(tuple(f"{place}/" for place in _HOMES))
 
 
 def _credential(settings: Settings) -> str:
@@ -153,7 +168,8 @@ def _credential(settings: Settings) -> str:
 def _network(settings: Settings) -> str:
     """Deny every address beyond loopback if the service needs none."""
     if _is_loopback_only(settings):
-        return "# models are fetched beside the service (run.py pull)\nIPAddressDeny=any\nIPAddressAllow=localhost"
+        beside = f"# models are fetched beside the service ({installation.command('pull')})"
+        return f"{beside}\nIPAddressDeny=any\nIPAddressAllow=localhost"
     return "IPAddressDeny=link-local multicast"
 
 

@@ -16,7 +16,7 @@ from src.commands.asking import of_running_service, terminal_width
 from src.errors import ExitCode
 from src.key_terms import Terms
 from src.keys import Key, KeyRing
-from src.settings import ROOT, SecuritySettings, Settings, SettingsError
+from src.settings import SecuritySettings, Settings, SettingsError, home
 from src.supervisor.table import align
 
 NAME, HELP = (
@@ -40,7 +40,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace, settings: Settings) -> ExitCode:
-    path = settings.api_keys_path or ROOT / "api_keys"
+    path = settings.api_keys_path or home() / "api_keys"
     try:
         if options.action == "list":
             return _list(path, settings, as_json=options.json)
@@ -130,7 +130,7 @@ def _revoke(path: Path, name: str) -> ExitCode:
 
 def new_key(name: str, settings: Settings, role: keys.Role = "user", terms: Terms = key_terms.NONE) -> ExitCode:
     """Print a new key once; only its digest is stored."""
-    path = settings.api_keys_path or ROOT / "api_keys"
+    path = settings.api_keys_path or home() / "api_keys"
     try:
         if name in _ring(path, settings).names:  # a name is one key's, or the next start is refused
             raise ValueError(
@@ -144,7 +144,7 @@ def new_key(name: str, settings: Settings, role: keys.Role = "user", terms: Term
     print(key)
     print(f"Its role is {role}. Its digest is in {path}; the key is shown only now.", file=sys.stderr)
     if settings.api_keys_path is None:
-        print(f"Set API_KEYS_FILE={path} in .env, then restart.", file=sys.stderr)
+        print(f"Set API_KEYS_FILE={path} in {home() / '.env'}, then restart.", file=sys.stderr)
     else:
         print(f"A running service accepts it {_RELOAD}", file=sys.stderr)
     return ExitCode.OK

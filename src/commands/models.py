@@ -8,6 +8,7 @@ import msgspec
 
 from src.errors import ExitCode
 from src.hub import inventory
+from src.installation import command
 from src.settings import Settings
 
 NAME, HELP = "models", "list the local models, and whether they are complete; suggest one; remove one"
@@ -18,7 +19,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--suggest", action="store_true", help="models to begin with, and which fit this machine")
     actions = parser.add_subparsers(dest="action", metavar="rm NAME")
     remove = actions.add_parser("rm", help="delete a local model")
-    remove.add_argument("name", metavar="NAME", help="as run.py models shows it")
+    remove.add_argument("name", metavar="NAME", help=f"as `{command('models')}` shows it")
 
 
 def run(options: Namespace, settings: Settings) -> ExitCode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from src.errors import ExitCode
+from src.installation import command
 from src.settings import Settings
 
 NAME, HELP = "pull", "download a model: a starter, or one of Hugging Face or ModelScope"
@@ -14,7 +15,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="a starter (run.py models --suggest), or OWNER/NAME; with --quantize, a local model works too",
+        help=f"a starter ({command('models --suggest')}), or OWNER/NAME; with --quantize, a local model works too",
     )
     parser.add_argument("--source", choices=("huggingface", "modelscope"), help="where from; default: huggingface")
     parser.add_argument("--quantize", type=int, choices=(4, 8), metavar="4|8", help="bits; makes OWNER/NAME-4bit")

@@ -7,13 +7,16 @@ from argparse import ArgumentParser, Namespace
 
 from src import catalog
 from src.errors import ExitCode
+from src.installation import command
 from src.settings import Settings
 
 NAME, HELP = "run", "pull, serve and talk to a model"
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("model", metavar="NAME", help="a starter (run.py models --suggest), OWNER/NAME, a local model")
+    parser.add_argument(
+        "model", metavar="NAME", help=f"a starter ({command('models --suggest')}), OWNER/NAME, a local model"
+    )
     parser.add_argument("question", nargs="?", help="one question alone; without it, a conversation")
 
 

@@ -10,6 +10,7 @@ import psutil
 
 from src.commands.asking import ask, no_service, of_running_service
 from src.errors import ExitCode
+from src.installation import command
 from src.ipc.messages.base import Accepted
 from src.ipc.messages.control import StatusRequest, StopRequest
 from src.ipc.messages.status import SystemStatus
@@ -31,7 +32,7 @@ def run(options: Namespace, settings: Settings) -> ExitCode:
     if not isinstance(running, SystemStatus) or not isinstance(ask(settings, StopRequest()), Accepted):
         return no_service(settings)
     if not _wait_for_exit(running.pid, settings.stop_seconds + _STOP_MARGIN_S):
-        print("The service is still stopping; `run.py status` shows what it waits for.", file=sys.stderr)
+        print(f"The service is still stopping; `{command('status')}` shows what it waits for.", file=sys.stderr)
         return ExitCode.FAILURE
     print("stopped")
     return ExitCode.OK

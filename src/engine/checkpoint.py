@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import ModelLoadFailed
+from src.installation import command
 from src.ipc.messages.chat import Sampling
-from src.settings import ROOT
+from src.settings import SHIPPED_MODELS, home
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _LOADED = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "model*.safetensors")
@@ -23,7 +24,7 @@ def locate(model: str, models_path: Path) -> Path:
     Raises:
         ModelLoadFailed: when it is not here; the text says how to get it.
     """
-    for folder in (models_path / model, ROOT / model, Path(model).expanduser()):
+    for folder in (models_path / model, SHIPPED_MODELS / model, home() / Path(model).expanduser()):
         if (folder / "config.json").is_file():
             return folder
     if not _HUB_ID.fullmatch(model):
@@ -33,7 +34,7 @@ def locate(model: str, models_path: Path) -> Path:
         )
     if (cached := _in_cache(model)) is not None:
         return cached
-    raise ModelLoadFailed(f"The model {model!r} is not here. Fetch it: python run.py pull {model}")
+    raise ModelLoadFailed(f"The model {model!r} is not here. Fetch it: {command(f'pull {model}')}")
 
 
 def _in_cache(model: str) -> Path | None:

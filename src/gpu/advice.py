@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from src.gpu.machine import Host
+from src.installation import mlx_command
 from src.ipc.messages.status import DeviceReading, GpuReading, GpuSample, Health
 
 NOT_RUNNING = "the engine is not ready; only it can read the device"
@@ -35,7 +36,9 @@ def recommend(
     slow = device.kind == "cpu" if device is not None else gpu is not None and gpu.source == "none"
     warning = no_gpu_warning(host, device.blas if device is not None else None) if slow else None
     if warning and gpu is not None and gpu.gpus:
-        warning += " A GPU is present; DEVICE_TYPE or an MLX build without GPU support (make venv CUDA=13) excludes it."
+        warning += (
+            f" A GPU is present; DEVICE_TYPE or an MLX build without GPU support ({mlx_command('cuda13')}) excludes it."
+        )
     if device is not None and device.library_problem is not None:
         warning = f"{warning} {device.library_problem}" if warning else device.library_problem
     return Recommendations(chats, reason, pages, warning)

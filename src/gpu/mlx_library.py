@@ -6,17 +6,21 @@ and by the engine at its start; `/api/gpu-status` shows it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
-_MAKE = {
-    "mlx-cpu": "make venv CUDA=",
-    "mlx-cuda-12": "make venv CUDA=12",
-    "mlx-cuda-13": "make venv CUDA=13",
-    "mlx-metal": "make venv",
+from src.installation import MlxVariant, is_package, mlx_command
+
+_VARIANTS: dict[str, MlxVariant] = {
+    "mlx-cpu": "cpu",
+    "mlx-cuda-12": "cuda12",
+    "mlx-cuda-13": "cuda13",
+    "mlx-metal": "metal",
 }
+_ANY = "mlx-metal" if sys.platform == "darwin" or not is_package() else "mlx-cpu"
 _LIBRARIES = ("mlx/lib/libmlx.so", "mlx/lib/libmlx.dylib")
 # the oldest driver of each, by NVIDIA's tables
 _DRIVERS = {"mlx-cuda-12": (550, 54), "mlx-cuda-13": (580,)}
@@ -41,18 +45,18 @@ class Library:
 
 def examine() -> Library:
     """The library of this environment."""
-    return judge([owner for name in _MAKE if (owner := _owner(name)) is not None], _found_bytes(), _version("mlx"))
+    return judge([owner for name in _VARIANTS if (owner := _owner(name)) is not None], _found_bytes(), _version("mlx"))
 
 
 def judge(owners: Sequence[Owner], found_bytes: int | None, mlx: str | None) -> Library:
     """Compare the file with who claims it. Pure."""
     if not owners or mlx is None:
-        return Library(None, None if mlx is None else "MLX has no compiled library installed. Run: make venv")
+        return Library(None, None if mlx is None else f"MLX has no compiled library installed. Run: {_command(_ANY)}")
     by_size = next((owner for owner in owners if owner.recorded_bytes == found_bytes), None)
     shown = f"{by_size.name} {by_size.version}" if by_size is not None else None
     if len(owners) > 1:
         names = " and ".join(owner.name for owner in owners)
-        commands = " or ".join(_MAKE[owner.name] for owner in reversed(owners))
+        commands = " or ".join(_command(owner.name) for owner in reversed(owners))
         text = f"{names} are both installed and own the same file; the one loaded is {shown or 'neither'}."
         return Library(shown, f"{text} Run: {commands}")
     (owner,) = owners
@@ -60,7 +64,7 @@ def judge(owners: Sequence[Owner], found_bytes: int | None, mlx: str | None) -> 
         text = f"MLX's library has {found_bytes} bytes, that of {owner.name} {owner.version} {owner.recorded_bytes}."
         return Library(None, f"{text} Run: {_reinstall(owner)}")
     if owner.version != mlx:
-        return Library(shown, f"mlx is {mlx}, its library {shown}. Run: {_MAKE[owner.name]}")
+        return Library(shown, f"mlx is {mlx}, its library {shown}. Run: {_command(owner.name)}")
     return Library(shown)
 
 
@@ -71,8 +75,12 @@ def driver_problem(library: str | None, driver: str | None) -> str | None:
     if least is None or not parts or parts >= least:
         return None
     needed = ".".join(map(str, least))
-    either = ", or: make venv CUDA=12" if parts >= _DRIVERS["mlx-cuda-12"] else ""
+    either = f", or: {_command('mlx-cuda-12')}" if parts >= _DRIVERS["mlx-cuda-12"] else ""
     return f"NVIDIA's driver {driver} is older than {needed}, which {library} needs. Update it{either}"
+
+
+def _command(name: str) -> str:
+    return mlx_command(_VARIANTS[name])
 
 
 def _reinstall(owner: Owner) -> str:

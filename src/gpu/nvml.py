@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from src.installation import mlx_command
 from src.ipc.messages.status import GpuProcess, GpuReading, GpuSample
 
 
@@ -21,7 +22,7 @@ class Nvml:
         try:
             library = self._load()
         except ImportError:
-            return GpuSample("nvml", reason="nvidia-ml-py is not installed (make venv CUDA=13)")
+            return GpuSample("nvml", reason=f"nvidia-ml-py is not installed ({mlx_command('cuda13')})")
         try:
             if not self._initialized:
                 library.nvmlInit()

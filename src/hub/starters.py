@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from src.encoders import ModelKind
 from src.gpu.watermarks import fits
+from src.installation import command
 from src.supervisor.table import align, size
 
 _MB, _GB = 10**6, 10**9
@@ -109,7 +110,7 @@ def suggestions(machine: HostCapacity, present: Sequence[str]) -> str:
     rows = [_row(one, machine, one.name in present, mark="*" if one is best else " ") for one in STARTERS]
     kind = "a GPU" if machine.gpu else "no GPU: the CPU computes"
     text = f"{size(machine.memory_bytes)} of memory, {kind}.\n\n{align([head, *rows])}"
-    return f"{text}\n\n* suggested here: python run.py run {best.name}" if best else text
+    return f"{text}\n\n* suggested here: {command(f'run {best.name}')}" if best else text
 
 
 def _row(starter: Starter, machine: HostCapacity, present: bool, *, mark: str) -> tuple[str, ...]:

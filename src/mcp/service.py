@@ -10,6 +10,8 @@ import httpx2
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, ValidationError
 
+from src.installation import command
+
 _CONNECT_S = 5.0
 _UNAUTHORIZED = 401
 
@@ -47,7 +49,7 @@ class ServiceClient:
                 asked = client.request(method, path, headers=self._headers(authorization), **body)
                 answer = await asyncio.wait_for(asked, timeout_s)
         except httpx2.ConnectError:
-            raise ToolError(f"No service is listening at {self._url}. Start it: python run.py --mode prod") from None
+            raise ToolError(f"No service is listening at {self._url}. Start it: {command('--mode prod')}") from None
         except (TimeoutError, httpx2.TimeoutException):
             raise ToolError(f"No response from {path} within {timeout_s:g} s.") from None
         except httpx2.HTTPError as error:
@@ -64,7 +66,7 @@ class ServiceClient:
     def _error_text(self, answer: httpx2.Response) -> str:
         text = f"{answer.status_code}: {_reason(answer)}"
         if answer.status_code == _UNAUTHORIZED and self._key is not None:
-            text += " `run.py mcp` sends the key in STOKER_API_KEY."
+            text += f" `{command('mcp')}` sends the key in STOKER_API_KEY."
         after = answer.headers.get("Retry-After")
         return text if after is None else f"{text} Try again in {after} s."
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.gpu.machine import gpu_kind
-from src.settings import ROOT, Settings
+from src.settings import SHIPPED_MODELS, Settings, home
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def has_gpu() -> bool:
 def model_path(settings: Settings) -> Path:
     """The folder of OCR_MODEL: as given, or under MODELS_DIR. Never downloaded."""
     given = Path(settings.ocr_model)
-    inside = settings.models_path / given
-    return inside if inside.is_dir() else ROOT / given
+    inside = (settings.models_path / given, SHIPPED_MODELS / given)
+    return next((folder for folder in inside if folder.is_dir()), home() / given)
 
 
 def model_bytes(settings: Settings) -> int:

@@ -26,6 +26,7 @@ from src.effective_settings import effective
 from src.errors import ExitCode
 from src.gpu import memory_plan, power
 from src.gpu.power import PowerReading
+from src.installation import command
 from src.ipc import runtime
 from src.ipc.messages.control import SettingsTable
 from src.ipc.messages.status import SystemStatus
@@ -37,6 +38,7 @@ from src.settings import (
     WEB_FD,
     Settings,
     SettingsError,
+    home,
     listen_fd,
     load,
     notify_socket,
@@ -77,6 +79,7 @@ def run(
 ) -> ExitCode:
     """Serve until stopped. `lifeline`: pid of a parent to exit with. `table`: what to run instead of the service."""
     try:
+        home().mkdir(mode=0o700, parents=True, exist_ok=True)
         logs.configure("supervisor", settings, settings.level)
         directory = runtime.prepare(settings.runtime_path)
     except (runtime.RuntimeDirError, OSError) as error:
@@ -99,7 +102,7 @@ def run(
 
 
 def _refuse(why: str) -> ExitCode:
-    sys.stderr.write(f"{why}. `python run.py status` shows it, `python run.py stop` stops it.\n")
+    sys.stderr.write(f"{why}. `{command('status')}` shows it, `{command('stop')}` stops it.\n")
     return ExitCode.ALREADY_RUNNING
 
 
@@ -245,7 +248,7 @@ class Supervisor:
             self._every(_STANDBY_CHECK_S, self._check_standby)
         if self._options.keeper is not None:
             self._every(_RUNTIME_CHECK_S, self._runtime_check(self._options.keeper))
-        sampler = Sampler(self._settings.log_path if self._settings.enable_log_file else ROOT)
+        sampler = Sampler(self._settings.log_path if self._settings.enable_log_file else home())
         self._every(_READINGS_S, lambda: self._log_readings(sampler))
         self._every(_READINGS_S, self._read_power, thread=True)
         self._every(
@@ -290,7 +293,7 @@ class Supervisor:
             self._startup_done = True
             self._notifier.ready(self._where())
             if not self._announced_ready:
-                logger.warning("started degraded: `python run.py status` shows what failed")
+                logger.warning("started degraded: `{}` shows what failed", command("status"))
 
     def _on_reconcile_ended(self, task: asyncio.Task[None]) -> None:
         """Without the reconciler no request would be admitted: exit for a restart."""

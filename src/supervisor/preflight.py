@@ -5,6 +5,7 @@ MLX is never imported here: `src.engine.check` reports on the engine from its ow
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -31,6 +32,8 @@ from src.supervisor.table import gpu_lines, size
 
 _ENGINE_DEADLINE_S = 60.0
 _LEAST_MEMORY = 1_000_000_000
+# pip installs both builds of OpenCV (docs/adr/0008), and the one for desktops last
+_OPENCV = "Run: apt-get install libgl1 libglib2.0-0, or: pip install --force-reinstall --no-deps opencv-python-headless"
 _OCR_PACKAGES = {"rapidocr": ("rapidocr", "onnxruntime"), "mlx_vlm": ("mlx_vlm",), "tesseract": (), "fake": ()}
 
 
@@ -123,12 +126,26 @@ def _ocr(settings: Settings) -> Finding:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         return Finding("ocr", chosen.engine, f"not installed: {', '.join(missing)}")
+    if chosen.engine == "rapidocr" and (unloadable := library_problem("cv2")) is not None:
+        return Finding("ocr", chosen.engine, f"OpenCV does not load: {unloadable}. {_OPENCV}")
     if chosen.engine == "mlx_vlm" and not (engine_choice.model_path(settings) / "config.json").is_file():
         return Finding("ocr", chosen.engine, "OCR_MODEL is not a folder with a model")
     if chosen.engine == "tesseract" and which("tesseract") is None:
         return Finding("ocr", chosen.engine, "not installed: the program tesseract (Debian: tesseract-ocr)")
     versions = ", ".join(f"{name} {_version(name)}" for name in packages)
     return Finding("ocr", f"{versions or chosen.engine} ({chosen.why}), {settings.ocr_workers} workers")
+
+
+def library_problem(package: str) -> str | None:
+    """Why a package's compiled library does not load, without importing the package."""
+    spec = find_spec(package)
+    folder = Path(spec.origin).parent if spec is not None and spec.origin else None
+    try:
+        for library in sorted(folder.glob(f"{package}*.so")) if folder is not None else ():
+            ctypes.CDLL(str(library))
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def _version(package: str) -> str:
@@ -143,7 +160,8 @@ def _folders(settings: Settings) -> Iterator[Finding]:
     if settings.enable_log_file:
         yield _writable("logs", settings.log_path)
     models = settings.models_path
-    yield Finding("models", str(models), None if models.is_dir() else f"{models} is not a folder")
+    missing = "models_dir" in settings.model_fields_set and not models.is_dir()
+    yield Finding("models", str(models), f"{models} is not a folder" if missing else None)
 
 
 def _runtime(directory: Path) -> Finding:

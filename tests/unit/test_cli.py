@@ -129,11 +129,6 @@ def test_the_example_is_written(tmp_path: Path) -> None:
     assert (tmp_path / ".env.example").read_text() == example()
 
 
-def test_the_version_is_the_projects() -> None:
-    """One version, in pyproject.toml and in the code."""
-    assert f'version = "{VERSION}"' in (ROOT / "pyproject.toml").read_text()
-
-
 # ---- status and stop
 
 

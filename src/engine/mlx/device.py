@@ -13,6 +13,7 @@ import msgspec
 from src import logs
 from src.errors import ModelLoadFailed
 from src.gpu import footprint, memory_plan, mlx_library
+from src.installation import mlx_command
 from src.ipc.messages.status import DeviceReading, MemoryReading
 from src.settings import EngineSettings
 
@@ -28,7 +29,7 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
     if settings.device_type == "gpu" and kind == "cpu":
         raise ModelLoadFailed("DEVICE_TYPE=gpu, but MLX finds no GPU on this machine. Set DEVICE_TYPE=auto.")
     if settings.require_gpu and kind == "cpu":
-        raise ModelLoadFailed("REQUIRE_GPU=true, but MLX finds no GPU (on NVIDIA: make venv CUDA=13).")
+        raise ModelLoadFailed(f"REQUIRE_GPU=true, but MLX finds no GPU (on NVIDIA: {mlx_command('cuda13')}).")
     if settings.device_type == "cpu" or kind == "cpu":
         kind = "cpu"
         mx.set_default_device(mx.cpu)

@@ -1,4 +1,5 @@
-"""`python -m src.engine.upstream.parent_death ARGV…`: runs a server that does not end with its parent by itself.
+"""`python -m src.engine.upstream.parent_death FOLDER ARGV…`: runs a server that does not end with its
+parent by itself.
 
 The parent holds the other end of its standard input. When that end closes, for whatever reason, the server is
 terminated, then killed with all its children; so a server whose engine was killed holds no GPU memory.
@@ -23,7 +24,8 @@ _ending = threading.Lock()  # never released: what ends the server ends this pro
 
 
 def main(argv: list[str]) -> int:
-    server = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
+    folder, *command = argv
+    server = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL)
     signal.signal(signal.SIGTERM, lambda *_: _end(server))
     lifeline.watch(lambda: _end(server))
     status = server.wait()

@@ -13,7 +13,7 @@ import psutil
 
 from src import logs
 from src.engine.upstream.command import HOST
-from src.settings import ROOT, foreign_environment
+from src.settings import ROOT, foreign_environment, home
 
 _CHUNK = 1 << 16
 _LONGEST_LINE = 500
@@ -49,7 +49,7 @@ class UpstreamProcess:
         # the key goes by the environment, which only this user can read; a command line everybody can
         keys = dict.fromkeys(_KEY_NAMES, self.key)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "src.engine.upstream.parent_death", *self._argv),
+            *(sys.executable, "-m", "src.engine.upstream.parent_death", str(home()), *self._argv),
             cwd=ROOT,
             env=foreign_environment(**keys, PYTHONUNBUFFERED="1"),
             stdin=asyncio.subprocess.PIPE,

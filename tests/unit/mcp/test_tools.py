@@ -247,7 +247,7 @@ def test_the_key_is_shown_and_a_missing_one_named(settings: Settings, service: S
     assert service.asked[0].headers["authorization"] == f"Bearer {KEY}"
     service.answers["GET /v1/models"] = (401, {"error": {"message": "The API key is wrong."}})
     assert refused(call(settings, "list_models")) == (
-        "401: The API key is wrong. `run.py mcp` sends the key in STOKER_API_KEY."
+        "401: The API key is wrong. `python run.py mcp` sends the key in STOKER_API_KEY."
     )
 
 

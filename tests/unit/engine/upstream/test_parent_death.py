@@ -31,7 +31,7 @@ def gone(processes: list[psutil.Process]) -> bool:
 def test_who_lets_go_ends_it_all(code: str) -> None:
     """The end of the leash's standard input is the end of the server and of its workers."""
     leash = subprocess.Popen(
-        [sys.executable, "-m", "src.engine.upstream.parent_death", sys.executable, "-c", code],
+        [sys.executable, "-m", "src.engine.upstream.parent_death", str(ROOT), sys.executable, "-c", code],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
