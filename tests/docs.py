@@ -95,21 +95,40 @@ size is kept, but a chat model was not trained to be cut, so that it costs more 
 ## Clients
 
 `make test-clients` runs other people's clients against the service, each in an environment of its own that it makes
-first: `openai` (Node), `langchain-openai` with `langchain-tests`, `litellm`, `instructor`, `pydantic-ai`,
-`openai-agents`, `lm-eval`, `guidellm`. The model's weights are random, so that nothing passes because it was clever.
-Loops of tools (whole and streamed), pictures and PDFs are over a scripted model: `anthropic` with its `tool_runner`,
-Vercel's AI SDK (four providers), LangChain's agents (`langchain-openai`, `langchain-anthropic`), `openai-agents`,
-LiteLLM's proxy.
-`make test-agents` runs coding agents ([clients.md](clients.md#what-was-run)).
+first. In the first part of the table the model's weights are random, so that nothing passes because it was clever:
+text, streams, tools that must be called, forms. In the second a scripted model decides: loops of tools, whole and
+streamed, and where the client has them, pictures and PDFs. `make test-agents` runs coding agents
+([clients.md](clients.md#what-was-run)). All of it on Linux.
 
-On 2026-11-20, on Linux, all of them passed, with `openai` (Node) 6.49.0, `langchain-openai` 1.7.3, `litellm` 1.106.2,
-`instructor` 1.17.0, `pydantic-ai` 2.68.0 and `openai-agents` 0.24.0. Of LangChain's standard tests (1.1.9) 39 passed;
-12 were skipped (pictures, sound, PDF, Anthropic's blocks, JSON mode, recorded answers, another model's name); 3 are
-expected to fail, since a model without knowledge cannot end an agent's loop or fill a structure with sense.
+| Client | Version | Passed on | What was run |
+|---|---|---|---|
+| `openai` (Node) | 6.49.0 | 2026-11-20 | chat, streams, tools, forms, responses, embeddings, errors |
+| `langchain-openai` | 1.7.4 | 2026-12-01 | `langchain-tests` 1.1.9 (below) |
+| `litellm` | 1.106.2 | 2026-11-20 | chat, streams, tools, forms |
+| `instructor` | 1.17.0 | 2026-11-20 | forms by tools and by schema |
+| `pydantic-ai` | 2.68.0 | 2026-11-20 | text, forms by tools and by schema, streams |
+| `openai-agents` | 0.24.0 | 2026-12-01 | chat and responses: text, a tool, a form, a stream |
+| `lm-eval` | 0.4.13 | 2026-12-01 | a log-likelihood task, a generation task |
+| `guidellm` | 0.8.1 | 2026-11-30 | a benchmark of chat, completions and responses |
+| `mistralai` | 1.12, 3.7 | 2026-11-30 | OCR with all its fields, annotations, files |
+| `anthropic` | 2.14.0 | 2026-12-01 | `tool_runner` whole and streamed, a stream, a picture, a PDF, counting |
+| Vercel's AI SDK: `ai` | 6.0.326 | 2026-12-01 | four providers (below): a loop with two tools, a picture, a PDF |
+| `langchain` | 1.5.2 | 2026-12-01 | agents by chat, responses and messages (below) |
+| `openai-agents` | 0.24.0 | 2026-12-01 | an agent by chat and by responses, whole and streamed |
+| LiteLLM's proxy | 1.108.7 | 2026-12-01 | models, chat, a tool, responses, messages, whole and streamed |
+| LlamaIndex: `llama-index-llms-openai-like` | 0.8.1 | 2026-12-01 | text, a stream, an agent whole and streamed |
+| `dspy` | 3.4.1 | 2026-12-01 | text, a program's fields, also as a JSON schema |
+| `smolagents` | 1.26.0 | 2026-12-01 | text, a stream, an agent |
+| `haystack-ai` | 3.4.1 | 2026-12-01 | text, a stream, an agent |
+| `semantic-kernel` | 1.45.0 | 2026-12-01 | text, a stream, functions called whole and streamed |
+| `autogen-agentchat` | 0.7.5 | 2026-12-01 | text, a stream, an assistant whole and streamed |
+| `crewai` | 1.15.30 | 2026-12-01 | text, a stream, an agent |
 
-On 2026-11-30, on Linux, `lm-eval` 0.4.13, `anthropic` 2.14.0, `ai` 6.0.326 with `@ai-sdk/openai` 3.0.141,
-`@ai-sdk/anthropic` 3.0.140 and `@ai-sdk/openai-compatible` 2.0.92, `langchain` 1.5.2 with `langchain-openai` 1.7.4 and
-`langchain-anthropic` 1.7.10, and `openai-agents` 0.24.0 passed.
+Of LangChain's standard tests 39 passed; 12 were skipped (pictures, sound, PDF, Anthropic's blocks, JSON mode, recorded
+answers, another model's name); 3 are expected to fail, since a model without knowledge cannot end an agent's loop or
+fill a structure with sense. Its agents run by `langchain-openai` 1.7.4 and `langchain-anthropic` 1.7.10. The AI SDK's
+providers are `@ai-sdk/openai` 3.0.141 (chat and responses), `@ai-sdk/anthropic` 3.0.140 and
+`@ai-sdk/openai-compatible` 2.0.92.
 """
 
 

@@ -45,8 +45,12 @@ class Story:
         return [_text(turn) for turn in self.since if turn["role"] == "tool"]
 
     def tool(self, *names: str) -> str:
-        """The first of these tools that the agent has."""
-        return next((one for name in names for one in self.tools if one == name), "")
+        """The first of these tools that the agent has; semantic-kernel's are PLUGIN-NAME."""
+        return next((one for name in names for one in self.tools if name in (one, _bare(one))), "")
+
+
+def _bare(name: str) -> str:
+    return name.rpartition("-")[2]
 
 
 def answer(body: dict[str, Any]) -> Answer:
@@ -103,7 +107,7 @@ def read_call(story: Story, path: str) -> tuple[str, dict[str, Any]]:
         "shell": {"command": ["cat", path]},
         "shell_command": {"command": f"cat {path}"},
     }
-    return name, arguments.get(name, {})
+    return name, arguments.get(_bare(name), {})
 
 
 def _edit_call(story: Story, path: str) -> tuple[str, dict[str, Any]]:
@@ -117,7 +121,7 @@ def _edit_call(story: Story, path: str) -> tuple[str, dict[str, Any]]:
         "apply_patch": {"input": patch},
         "exec_command": {"cmd": f"sed -i s/alpha/omega/ {path}"},
     }
-    return name, arguments.get(name, {})
+    return name, arguments.get(_bare(name), {})
 
 
 def _path(story: Story) -> str:
@@ -134,7 +138,9 @@ def _tools(story: Story) -> Answer:
         return Answer("I read it.", (read_call(story, _path(story)),))
     if story.step == 1:
         return Answer("", (_edit_call(story, _path(story)),))
-    return Answer("The file said alpha." if "alpha" in story.results()[0] else "The file said something else.")
+    read = "\n".join(story.results() or map(_text, story.since))  # smolagents shows results as the user's words
+    said = "The file said alpha." if "alpha" in read else "The file said something else."
+    return Answer("", (("final_answer", {"answer": said}),)) if story.tool("final_answer") else Answer(said)
 
 
 def _blocks(story: Story) -> Answer:

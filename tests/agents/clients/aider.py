@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from tests.agents.agent import Place, Turn, pip, version_of
 
 PACKAGES = ("aider-chat",)
+# the model's own temperature: at aider's, 0, a model without sense repeats itself until the context is full
+_SETTINGS = """- name: openai/{model}
+  edit_format: diff
+  use_temperature: false
+"""
 
 
 @dataclass
@@ -18,7 +23,6 @@ class Aider:
         default_factory=lambda: {
             "mcp": "has no tools",
             "overflow": "shortens past turns alone, by its own count",
-            "long": "asks at temperature 0: a model without sense repeats itself until the context is full",
             "overflow_unknown": "shortens past turns alone, by its own count",
         }
     )
@@ -39,6 +43,7 @@ class Aider:
             "supports_pdf_input": True,
         }
         (place.home / "metadata.json").write_text(json.dumps({f"openai/{place.model}": facts}))
+        (place.home / "settings.yml").write_text(_SETTINGS.format(model=place.model))
 
     def command(self, place: Place, turn: Turn) -> list[str]:
         quiet = ["--no-git", "--yes-always", "--no-check-update", "--analytics-disable", "--no-show-model-warnings"]
@@ -48,6 +53,7 @@ class Aider:
         stream = "--stream" if turn.streamed else "--no-stream"
         program = str(pip("aider", *PACKAGES) / "aider")
         metadata = ["--model-metadata-file", str(place.home / "metadata.json"), "--model", f"openai/{place.model}"]
+        metadata += ["--model-settings-file", str(place.home / "settings.yml")]
         files = [str(file) for file in turn.files] or [str(file) for file in place.work.glob("notes.txt")]
         return [program, *metadata, *quiet, *resumed, stream, "--message", turn.prompt, *files]
 
