@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from flask import Flask
@@ -15,7 +16,7 @@ from loguru import logger
 from werkzeug.routing import PathConverter
 
 from src import keys
-from src.api import error_handlers, owner, paths
+from src.api import access_facts, error_handlers, owner, paths
 from src.api.anthropic import messages
 from src.api.batches import view as batches
 from src.api.body import BodyMemory, BoundedBody
@@ -111,7 +112,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         StatusFeed(backends.status, metrics.first_tokens),
         started=time.time(),
     )
-    backends.on_resume = lambda kind: metrics.resumed.labels(kind).inc()
+    backends.on_resume = partial(_count_resumed, metrics)
     error_handlers.register(app)
     paths.install(app)
     middleware.install(app, metrics, _bodies(settings, inflight), settings.client_timeout, _uploads(settings))
@@ -127,6 +128,11 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     for name in backends.models:
         metrics.announce_model(name, backends.engine_name(name))
     return app
+
+
+def _count_resumed(metrics: Metrics, kind: str) -> None:
+    metrics.resumed.labels(kind).inc()
+    access_facts.current().resumed += 1
 
 
 def _uploads(settings: Settings) -> Uploads:

@@ -17,7 +17,7 @@ from typing import Any, cast
 from flask import Flask, g, request
 
 from src import logs
-from src.api import owner
+from src.api import access_facts, owner
 from src.api.body import BODY_KEY, BoundedBody
 from src.metrics import Metrics
 
@@ -118,6 +118,7 @@ class Exchange:
         self._release = release
         self._metrics = metrics
         self._began = time.monotonic()
+        self._facts = access_facts.begin()
         self._bytes = 0
         self.status = "500"
         self.body: Iterable[bytes] = ()
@@ -156,6 +157,7 @@ class Exchange:
             client=environ.get("REMOTE_ADDR"),
             key=environ.get(owner.KEY_NAME),
             user_agent=environ.get("HTTP_USER_AGENT", "")[:_MAX_LOGGED],
+            **self._facts.shown(),
         )
         # text that a client chose is an argument, cut and escaped, never the format
         line.log("DEBUG" if route in _PROBES else "INFO", "{} {!r} {} {} ms", method, path, self.status, ms)

@@ -16,7 +16,7 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.errors import StorageError
 from loguru import logger
 
-from src.api import error_handlers, owner
+from src.api import access_facts, error_handlers, owner
 from src.api.edge import auth, connection_limits
 from src.api.edge.concurrency import Leases, MemoryLeases, RedisLeases
 from src.api.edge.middleware import SCOPE_KEY
@@ -82,8 +82,10 @@ class RateLimits:
     def spender(self, model: str) -> Callable[[UsageCounts], None]:
         """Charges what a model is used for to whoever makes this request, also when its context is gone."""
         whose, name = owner.limited(request.environ), request.environ.get(owner.KEY_NAME)
+        facts = access_facts.current()
 
         def spend(counts: UsageCounts) -> None:
+            facts.used(counts)
             self._ledger.add(name or "", model, counts)
             if name is not None:
                 self._metrics.key_tokens.labels(name).inc(counts.tokens)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from src import logs
+from src.api import access_facts
 from src.api.state.usage import UsageCounts
 from src.errors import BackendUnavailable, EngineCrashed, ServiceError
 from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, EmbedRequest, Finished, GenerateRequest, TextResult
@@ -65,6 +66,7 @@ class ChatRecorder:
         self._spend = spend  # charges tokens to whoever asked
         self._prompt_tokens = self._cached_tokens = 0
         self._has_answer = False
+        self._facts = access_facts.current()
 
     def admitted(self, admission: Admitted) -> None:
         """How long its prompt is, should it not be answered whole."""
@@ -96,6 +98,7 @@ class ChatRecorder:
         """A choice has one gap less than tokens; those that come with its first one were not waited for."""
         if self._tokens == 0:
             self._metrics.ttft.labels(*self._labels).observe(now - self._began)
+            self._facts.first_token(now - self._began)
         last = self._last.get(index)
         seconds = 0.0 if last is None else (now - last) / count
         for _ in range(count - (last is None)):
@@ -112,6 +115,7 @@ class ChatRecorder:
         metrics.answer_size.labels(*labels).observe(event.usage.completion_tokens)
         metrics.e2e.labels(*labels).observe(now - self._began)
         metrics.queue_time.labels(*labels).observe(timings.queue_s)
+        self._facts.queued(timings.queue_s)
         metrics.prefill_time.labels(*labels).observe(timings.prefill_s)
         metrics.decode_time.labels(*labels).observe(timings.decode_s)
         metrics.inference_time.labels(*labels).observe(timings.prefill_s + timings.decode_s)
@@ -128,6 +132,7 @@ class ChatRecorder:
         self._end(event.reason, prompt_tokens=event.usage.prompt_tokens)
 
     def _end(self, outcome: str, **facts: object) -> None:
+        self._facts.ended(self._labels[0], outcome)
         self._metrics.success.labels(*self._labels, outcome).inc()
         self._metrics.generation_tokens.labels(*self._labels).inc(self._tokens)
         if self._has_answer:  # a prompt counts once it has a token of its answer
@@ -151,12 +156,13 @@ class EmbeddingRecorder:
         self, metrics: Metrics, request: EmbedRequest, labels: tuple[str, str], spend: Callable[[UsageCounts], None]
     ) -> None:
         self._metrics, self._request, self._labels, self._spend = metrics, request, labels, spend
-        self._began = time.monotonic()
+        self._began, self._facts = time.monotonic(), access_facts.current()
 
     def events(self, events: Sequence[TextResult | Finished]) -> None:
         if events and isinstance(finished := events[-1], Finished):
             self._metrics.prompt_tokens.labels(*self._labels).inc(finished.usage.prompt_tokens)
             self._metrics.queue_time.labels(*self._labels).observe(finished.timings.queue_s)
+            self._facts.queued(finished.timings.queue_s)
             self._spend(UsageCounts(1, finished.usage.prompt_tokens, finished.usage.cached_tokens))
             self._end("ok")
 
@@ -167,6 +173,7 @@ class EmbeddingRecorder:
         self._end("abort")
 
     def _end(self, outcome: str) -> None:
+        self._facts.ended(self._labels[0], outcome)
         self._metrics.embedding_requests.labels(*self._labels, outcome).inc()
         logs.model.bind(
             model=self._request.model,

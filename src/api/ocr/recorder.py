@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from src.api.state.usage import UsageCounts
+from src.api import access_facts
+from src.api.state.usage import OCR, UsageCounts
 from src.errors import Overloaded, ServiceError
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrFinished, OcrJob, OcrPage, OcrResult
@@ -19,10 +20,12 @@ class PageRecorder:
 
     def __init__(self, metrics: Metrics, spend: Callable[[UsageCounts], None]) -> None:
         self._metrics, self._spend = metrics, spend
-        self._began = time.monotonic()
+        self._began, self._facts = time.monotonic(), access_facts.current()
 
     def events(self, events: Sequence[PageEvent]) -> None:
         if events:
+            if isinstance(result := events[0], OcrResult):
+                self._facts.queued(result.timings.queue_s)
             self._spend(UsageCounts(1, pages=1))
             self._end("ok")
 
@@ -34,6 +37,7 @@ class PageRecorder:
         self._end("abort")
 
     def _end(self, outcome: str) -> None:
+        self._facts.ended(OCR, outcome)
         self._metrics.ocr_pages.labels(outcome).inc()
         self._metrics.ocr_seconds.observe(time.monotonic() - self._began)
 
@@ -57,6 +61,7 @@ class DocumentRecorder(JobRecorder):
 
     def __init__(self, metrics: Metrics, spend: Callable[[UsageCounts], None]) -> None:
         super().__init__(metrics)
+        self._facts = access_facts.current()
         self._spend, self._requests = spend, 1  # counted with what comes first
 
     def events(self, events: Sequence[PageEvent]) -> None:
@@ -65,6 +70,16 @@ class DocumentRecorder(JobRecorder):
                 self._count(event.outcome)
             elif isinstance(event, OcrJob):
                 self._charge(pages=0)
+                self._facts.ended(OCR, "job")
+            elif isinstance(event, OcrFinished):
+                self._facts.ended(OCR, "ok")
+
+    def failed(self, error: ServiceError) -> None:
+        self._facts.ended(OCR, _kind(error))
+
+    def left(self) -> None:
+        super().left()
+        self._facts.ended(OCR, "abort")
 
     def _count(self, outcome: OcrResult | Failed) -> None:
         if isinstance(outcome, Failed):
