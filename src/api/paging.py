@@ -6,7 +6,7 @@ from typing import get_args
 
 from flask import request
 
-from src.api.state.files import Order
+from src.api.state.rows import Order
 from src.errors import InvalidRequest
 
 _DIGITS = 10  # more are no number of rows

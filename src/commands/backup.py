@@ -21,17 +21,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from src.api.state.places import BLOBS
-from src.api.state.places import FILE as WORK
-from src.api.state.places import PARTIAL as UPLOAD
 from src.commands import unit
 from src.commands.asking import ask, of_running_service
 from src.errors import ExitCode
 from src.installation import command
 from src.ipc.messages.control import StatusRequest
-from src.ocr.job_store import FILE as JOBS
-from src.ocr.spool import FOLDER as DOCUMENTS
 from src.settings import Settings, home
+from src.state.places import BLOBS, DOCUMENTS, EARLIER_JOBS
+from src.state.places import FILE as WORK
+from src.state.places import PARTIAL as UPLOAD
 
 NAME, HELP = "backup", "write settings, digests of keys, logs, jobs and files into one archive, or restore one"
 _TOP = "stoker"
@@ -171,14 +169,15 @@ def _contents(settings: Settings, env_file: Path, *, models: bool) -> Iterator[t
 
 
 def _state(state: Path, scratch: Path, report: Callable[[str], None]) -> Iterator[tuple[Path, str]]:
-    """Each database as of one moment, whoever writes it, and what lies beside it: documents of OCR jobs that are not
-    read to their end, and files. A blob that came later has no row, and is swept up where it is restored."""
-    for database, blobs in ((JOBS, DOCUMENTS), (WORK, BLOBS)):
+    """The database as of one moment, whoever writes it, and what lies beside it: files, and documents of OCR jobs that
+    are not read to their end. A blob that came later has no row, and is swept up where it is restored."""
+    for database in (WORK, EARLIER_JOBS):
         if (state / database).is_file() and _copy(state / database, scratch / database, report):
             yield scratch / database, f"state/{database}"
-            for path in sorted((state / blobs).glob("*")):
-                if path.suffix != UPLOAD:
-                    yield path, f"state/{blobs}/{path.name}"
+    for folder in (BLOBS, DOCUMENTS):
+        for path in sorted((state / folder).glob("*")):
+            if path.suffix != UPLOAD:
+                yield path, f"state/{folder}/{path.name}"
 
 
 def _copy(database: Path, copy: Path, report: Callable[[str], None]) -> bool:

@@ -84,7 +84,7 @@ def _check_state(folder: Path) -> bool:
     """Files, batches, responses and conversations on disk."""
     wrong = state_report.integrity(folder)
     if wrong is not None:
-        print(f"{folder} is damaged: {wrong}; stop the service and restore a backup (STATE_DIR)")
+        print(f"{folder} cannot be used: {wrong}; stop the service and restore a backup (STATE_DIR)")
     return wrong is None
 
 

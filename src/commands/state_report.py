@@ -6,7 +6,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from src.api.state.places import FILE
+from src.state.file import conflict
+from src.state.places import FILE
 from src.supervisor.table import duration
 
 _WAIT_S = 2.0
@@ -23,9 +24,12 @@ def unfinished(folder: Path, now: float) -> list[str]:
 
 
 def integrity(folder: Path) -> str | None:
-    """What SQLite finds wrong with the file; None where all is well, or there is none."""
+    """What is wrong with the file: another version's schema, or damage that SQLite finds. None where all is well, or
+    there is none."""
     if not (folder / FILE).exists():
         return None
+    if (refused := conflict(folder)) is not None:
+        return refused
     try:
         with closing(_open(folder)) as db:
             (found,) = db.execute("PRAGMA integrity_check(1)").fetchone()

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import cast
 
 from src.api.state import usage
-from src.api.state.places import FILE
 from src.api.state.usage import COLUMNS, Column, Place, UsageCounts, UsageQuery
 from src.commands.asking import of_running_service, terminal_width
 from src.errors import ExitCode
 from src.settings import Settings
+from src.state.places import FILE
 from src.supervisor.table import align
 
 NAME, HELP = "usage", "requests, tokens and pages by day, key and model (`--csv`, `--json`)"

@@ -1,4 +1,4 @@
-"""Jobs and their pages on disk: an SQLite file in the state directory, so that jobs survive a restart of the broker.
+"""OCR jobs and their pages: rows in STATE_DIR's file, so that jobs survive a restart. The broker alone writes them.
 
 All methods block and run on one thread (the executor of `jobs`). Times are Unix time, passed in.
 """
@@ -7,64 +7,60 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 from loguru import logger
 
+from src.errors import BackendUnavailable
 from src.ipc.messages.base import Failed, Priority
 from src.ipc.messages.ocr import JobState, OcrJob, OcrOptions, OcrPage, OcrResult
+from src.ocr import earlier_jobs
 from src.ocr.document_run import Source
+from src.state.file import open_file, transaction
+from src.state.migrations import SchemaConflict
 
-FILE = "ocr-jobs.sqlite"
-_BUSY_S = 10.0
-# SQLite's user_version; older files are migrated
-_VERSION = 3
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    id TEXT PRIMARY KEY, state TEXT NOT NULL, format TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL,
-    bytes INTEGER NOT NULL, total INTEGER, source BLOB NOT NULL, error BLOB, owner TEXT NOT NULL DEFAULT '',
-    stored_bytes INTEGER NOT NULL DEFAULT 0, pdf BLOB);
-CREATE TABLE IF NOT EXISTS pages (
-    job TEXT NOT NULL REFERENCES jobs(id) ON DELETE CASCADE, sequence INTEGER NOT NULL, number INTEGER NOT NULL,
-    failed INTEGER NOT NULL, outcome BLOB NOT NULL, PRIMARY KEY (job, number)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS by_sequence ON pages (job, sequence);
-CREATE TABLE IF NOT EXISTS page_counts (
-    day TEXT NOT NULL, owner TEXT NOT NULL, pages INTEGER NOT NULL, PRIMARY KEY (day, owner)) WITHOUT ROWID;
-"""
+_RETRY_S = 30.0
 _JOB = """
 SELECT j.id, j.state, j.format, j.created, j.expires, j.bytes, j.total,
     COUNT(p.number), COALESCE(SUM(p.failed), 0), j.error, j.owner
-FROM jobs j LEFT JOIN pages p ON p.job = j.id WHERE j.id = ? GROUP BY j.id
+FROM ocr_jobs j LEFT JOIN ocr_pages p ON p.job = j.id WHERE j.id = ? GROUP BY j.id
 """
 _COUNT_PAGE = """
-INSERT INTO page_counts SELECT ?, owner, 1 FROM jobs WHERE id = ?
+INSERT INTO ocr_page_counts SELECT ?, owner, 1 FROM ocr_jobs WHERE id = ?
 ON CONFLICT (day, owner) DO UPDATE SET pages = pages + 1
 """
 ENDED: tuple[JobState, ...] = ("done", "failed", "cancelled")
 # what a job takes on disk beside its pages, about: so a bound on bytes is one on the number of jobs too
 _JOB_BYTES = 4096
 _END = """
-UPDATE jobs SET state = ?, expires = ?, error = ?
+UPDATE ocr_jobs SET state = ?, expires = ?, error = ?
 WHERE id = ? AND state IN ('queued', 'running')
 """
 _MEASURE = """
-UPDATE jobs SET stored_bytes =
+UPDATE ocr_jobs SET stored_bytes =
     ? + LENGTH(source) + IFNULL(LENGTH(pdf), 0) +
-    (SELECT IFNULL(SUM(LENGTH(outcome)), 0) FROM pages WHERE job = jobs.id)
+    (SELECT IFNULL(SUM(LENGTH(outcome)), 0) FROM ocr_pages WHERE job = ocr_jobs.id)
 WHERE state NOT IN ('queued', 'running')
 """
-_SHARES = "SELECT owner, SUM(stored_bytes) FROM jobs WHERE state NOT IN ('queued', 'running') GROUP BY owner"
+_SHARES = "SELECT owner, SUM(stored_bytes) FROM ocr_jobs WHERE state NOT IN ('queued', 'running') GROUP BY owner"
 _ENDED_FIRST = """
-SELECT id, stored_bytes FROM jobs WHERE owner = ? AND state NOT IN ('queued', 'running') ORDER BY expires, rowid LIMIT 1
+SELECT id, stored_bytes FROM ocr_jobs WHERE owner = ? AND state NOT IN ('queued', 'running')
+ORDER BY expires, seq LIMIT 1
 """
 _outcome: msgspec.msgpack.Decoder[OcrResult | Failed] = msgspec.msgpack.Decoder(OcrResult | Failed)
 
 
-class StoreUnavailable(Exception):
-    """The database cannot be read or written at the moment."""
+class StoreUnavailable(BackendUnavailable):
+    """Jobs cannot be read or written at the moment."""
+
+    @classmethod
+    def because(cls, error: sqlite3.Error | OSError) -> StoreUnavailable:
+        logger.error("OCR jobs cannot be read or written: {} (STATE_DIR)", error)
+        text = "OCR jobs cannot be read or written at the moment; the disk may be full."
+        return cls(str(error) if isinstance(error, SchemaConflict) else text, retry_after_s=_RETRY_S)
 
 
 class _StoredSource(msgspec.Struct, frozen=True):
@@ -79,10 +75,10 @@ class _StoredSource(msgspec.Struct, frozen=True):
 
 
 class JobStore:
-    """Opened on first use."""
+    """Opened on first use. `earlier`: the runtime directory, where jobs were kept once."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
+    def __init__(self, folder: Path, earlier: Path | None = None) -> None:
+        self._folder, self._earlier = folder, earlier
         self._open_database: sqlite3.Connection | None = None
 
     # ---- a job
@@ -92,7 +88,7 @@ class JobStore:
         row = (job.id, job.state, job.format, job.created, job.expires, job.bytes, job.total, job.owner)
         with self._transaction() as database:
             database.execute(
-                "INSERT INTO jobs (id, state, format, created, expires, bytes, total, owner, source)"
+                "INSERT INTO ocr_jobs (id, state, format, created, expires, bytes, total, owner, source)"
                 " VALUES (?,?,?,?,?,?,?,?,?)",
                 (*row, msgspec.msgpack.encode(stored)),
             )
@@ -117,7 +113,7 @@ class JobStore:
         )
 
     def source(self, job: str) -> Source:
-        (blob,) = self._database.execute("SELECT source FROM jobs WHERE id = ?", (job,)).fetchone()
+        (blob,) = self._database.execute("SELECT source FROM ocr_jobs WHERE id = ?", (job,)).fetchone()
         stored = msgspec.msgpack.decode(blob, type=_StoredSource)
         return Source(stored.id, stored.path, stored.base64, stored.ranges, stored.options, stored.priority)
 
@@ -125,7 +121,7 @@ class JobStore:
         """Mark it as running, unless it was cancelled meanwhile."""
         with self._transaction() as database:
             database.execute(
-                "UPDATE jobs SET state = 'running', total = ? WHERE id = ? AND state IN ('queued', 'running')",
+                "UPDATE ocr_jobs SET state = 'running', total = ? WHERE id = ? AND state IN ('queued', 'running')",
                 (total, job),
             )
 
@@ -139,15 +135,15 @@ class JobStore:
 
     def delete(self, job: str) -> None:
         with self._transaction() as database:
-            database.execute("DELETE FROM jobs WHERE id = ?", (job,))
+            database.execute("DELETE FROM ocr_jobs WHERE id = ?", (job,))
 
     def add_pdf(self, job: str, pdf: bytes) -> None:
         """Store the document that was made searchable."""
         with self._transaction() as database:
-            database.execute("UPDATE jobs SET pdf = ? WHERE id = ?", (pdf, job))
+            database.execute("UPDATE ocr_jobs SET pdf = ? WHERE id = ?", (pdf, job))
 
     def pdf(self, job: str) -> bytes:
-        row = self._database.execute("SELECT pdf FROM jobs WHERE id = ?", (job,)).fetchone()
+        row = self._database.execute("SELECT pdf FROM ocr_jobs WHERE id = ?", (job,)).fetchone()
         return bytes(row[0]) if row and row[0] else b""
 
     # ---- its pages
@@ -157,7 +153,8 @@ class JobStore:
         blob, failed = msgspec.msgpack.encode(outcome), isinstance(outcome, Failed)
         with self._transaction() as database:
             added = database.execute(
-                "INSERT OR IGNORE INTO pages SELECT ?, IFNULL(MAX(sequence), 0) + 1, ?, ?, ? FROM pages WHERE job = ?",
+                "INSERT OR IGNORE INTO ocr_pages"
+                " SELECT ?, IFNULL(MAX(sequence), 0) + 1, ?, ?, ? FROM ocr_pages WHERE job = ?",
                 (job, number, failed, blob, job),
             )
             if added.rowcount and not failed:
@@ -165,22 +162,22 @@ class JobStore:
 
     def page_counts(self, since: str) -> list[tuple[str, str, int]]:
         """Day, owner and pages, from that day on."""
-        query = "SELECT day, owner, pages FROM page_counts WHERE day >= ? ORDER BY day, owner"
+        query = "SELECT day, owner, pages FROM ocr_page_counts WHERE day >= ? ORDER BY day, owner"
         with self._transaction() as database:
             return [(day, owner, pages) for day, owner, pages in database.execute(query, (since,))]
 
     def forget_counts(self, before: float) -> None:
         with self._transaction() as database:
-            database.execute("DELETE FROM page_counts WHERE day < ?", (_day(before),))
+            database.execute("DELETE FROM ocr_page_counts WHERE day < ?", (_day(before),))
 
     def numbers(self, job: str) -> set[int]:
         """The numbers of finished pages."""
-        return {number for (number,) in self._database.execute("SELECT number FROM pages WHERE job = ?", (job,))}
+        return {number for (number,) in self._database.execute("SELECT number FROM ocr_pages WHERE job = ?", (job,))}
 
     def pages(self, job: str, after: int, count: int) -> list[OcrPage]:
         """In order of completion."""
         rows = self._database.execute(
-            "SELECT number, outcome, sequence FROM pages WHERE job = ? AND sequence > ? ORDER BY sequence LIMIT ?",
+            "SELECT number, outcome, sequence FROM ocr_pages WHERE job = ? AND sequence > ? ORDER BY sequence LIMIT ?",
             (job, after, count),
         )
         return [OcrPage(number, _outcome.decode(blob), sequence) for number, blob, sequence in rows]
@@ -188,16 +185,16 @@ class JobStore:
     # ---- all jobs
 
     def unfinished(self) -> list[str]:
-        rows = self._database.execute("SELECT id FROM jobs WHERE state IN ('queued', 'running') ORDER BY created")
+        rows = self._database.execute("SELECT id FROM ocr_jobs WHERE state IN ('queued', 'running') ORDER BY created")
         return [job for (job,) in rows]
 
     def count_unfinished(self, owner: str) -> int:
-        query = "SELECT COUNT(*) FROM jobs WHERE owner = ? AND state IN ('queued', 'running')"
+        query = "SELECT COUNT(*) FROM ocr_jobs WHERE owner = ? AND state IN ('queued', 'running')"
         (count,) = self._database.execute(query, (owner,)).fetchone()
         return int(count)
 
     def expired(self, now: float) -> list[str]:
-        rows = self._database.execute("SELECT id FROM jobs WHERE expires <= ?", (now,))
+        rows = self._database.execute("SELECT id FROM ocr_jobs WHERE expires <= ?", (now,))
         return [job for (job,) in rows]
 
     def evict(self, max_bytes: int) -> list[str]:
@@ -208,7 +205,7 @@ class JobStore:
             while sum(shares.values()) > max_bytes:
                 owner = max(shares, key=shares.__getitem__)
                 job, size = database.execute(_ENDED_FIRST, (owner,)).fetchone()
-                database.execute("DELETE FROM jobs WHERE id = ?", (job,))
+                database.execute("DELETE FROM ocr_jobs WHERE id = ?", (job,))
                 shares[owner] -= size
                 evicted.append(job)
         return evicted
@@ -226,61 +223,29 @@ class JobStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Raises Unstored, and then nothing was changed."""
+        """Raises StoreUnavailable, and then nothing was changed."""
+        database = self._database
         try:
-            with self._database as database:
+            with transaction(database):
                 yield database
         except sqlite3.OperationalError as error:
-            raise StoreUnavailable(str(error)) from None
+            raise StoreUnavailable.because(error) from None
 
     def _open(self) -> sqlite3.Connection:
         try:
-            return _connect(self._path)
-        except sqlite3.OperationalError as error:  # e.g. a full disk
-            raise StoreUnavailable(str(error)) from None
-        except sqlite3.DatabaseError:
-            logger.exception("the OCR job database is damaged; it is renamed and a new one created")
-            self._put_aside()
-            return _connect(self._path)
-
-    def _put_aside(self) -> None:
-        self._path.replace(self._path.with_suffix(".damaged"))
-        for suffix in ("-wal", "-shm"):
-            with suppress(FileNotFoundError):
-                self._path.with_name(self._path.name + suffix).unlink()
+            database = open_file(self._folder)
+            try:
+                for folder in filter(None, (self._earlier, self._folder)):
+                    earlier_jobs.carry_over(database, folder, self._folder)
+                with transaction(database):
+                    database.execute(_MEASURE + " AND stored_bytes = 0", (_JOB_BYTES,))
+            except BaseException:
+                database.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable.because(error) from None
+        return database
 
 
 def _day(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=_BUSY_S, check_same_thread=False)
-    try:
-        path.chmod(0o600)
-        database.execute("PRAGMA auto_vacuum = FULL")  # expired jobs free disk space
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")  # a process crash loses nothing, a power failure at most a page
-        database.execute("PRAGMA foreign_keys = ON")
-        _migrate(database)
-    except sqlite3.DatabaseError:
-        database.close()
-        raise
-    return database
-
-
-def _migrate(database: sqlite3.Connection) -> None:
-    """Create the tables, or migrate them from an earlier version."""
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    columns = {name for _, name, *_ in database.execute("PRAGMA table_info(jobs)")}
-    if columns and "owner" not in columns:  # before version 1: jobs without an owner, visible to admins only
-        database.execute("ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT ''")
-    if columns and "stored_bytes" not in columns:  # before version 2
-        database.execute("ALTER TABLE jobs ADD COLUMN stored_bytes INTEGER NOT NULL DEFAULT 0")
-    if columns and "pdf" not in columns:  # before version 3
-        database.execute("ALTER TABLE jobs ADD COLUMN pdf BLOB")
-    database.executescript(_SCHEMA)
-    if version < _VERSION:
-        database.execute(_MEASURE, (_JOB_BYTES,))
-        database.execute(f"PRAGMA user_version = {_VERSION}")
-        database.commit()

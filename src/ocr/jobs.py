@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 from loguru import logger
 
-from src.errors import BackendUnavailable, InternalError, NotFound, Overloaded, ServiceError, ShuttingDown
+from src.errors import InternalError, NotFound, Overloaded, ServiceError, ShuttingDown
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrDocument, OcrJob, OcrPage, OcrPageCounts, OcrResult
 from src.ocr.admission import Admission
@@ -64,7 +64,7 @@ class Jobs:
         self._store = store
         self._spool = spool
         self._clock = clock
-        self._thread = thread or ThreadPoolExecutor(1, "ocr-ledger")
+        self._thread = thread or ThreadPoolExecutor(1, "ocr-job-store")
         self._slots = asyncio.Semaphore(_CONCURRENT_JOBS)
         # from the count of unfinished jobs to the new one; no holder waits longer than the store does for its file
         self._creating = asyncio.Lock()
@@ -113,21 +113,16 @@ class Jobs:
 
         Raises:
             Overloaded: OCR_MAX_JOBS are unfinished, or half of them belong to this key.
-            BackendUnavailable: the job cannot be stored.
+            StoreUnavailable: the job cannot be stored.
         """
         now, name = self._clock(), f"ocr-{uuid.uuid4().hex}"
         source = Source.of(document, path)
         job = OcrJob(name, "queued", document.format, now, now + self._settings.ocr_job_ttl, len(document.data))
         job = msgspec.structs.replace(job, owner=document.owner)
-        try:
-            async with self._creating:
-                await self._check_room(document.owner)
-                await self._in_store(self._store.add, job, source)
-                self._launch(name, source)
-        except StoreUnavailable as error:
-            logger.error("an OCR job cannot be stored: {}", error)
-            text = "The job cannot be stored at the moment; the disk may be full."
-            raise BackendUnavailable(text, retry_after_s=_RETRY_S) from None
+        async with self._creating:
+            await self._check_room(document.owner)
+            await self._in_store(self._store.add, job, source)
+            self._launch(name, source)
         return job
 
     async def _check_room(self, owner: str) -> None:
@@ -161,10 +156,7 @@ class Jobs:
 
     async def page_counts(self, since: str) -> OcrPageCounts:
         """What was read for each key. Raises BackendUnavailable: the job store cannot be read."""
-        try:
-            totals = await self._in_store(self._store.page_counts, since)
-        except StoreUnavailable:
-            raise BackendUnavailable("The job store cannot be read at the moment.", retry_after_s=_RETRY_S) from None
+        totals = await self._in_store(self._store.page_counts, since)
         return OcrPageCounts(tuple(totals), self.unfinished)
 
     async def cancel(self, name: str, owner: str | None = None) -> OcrJob:
@@ -218,8 +210,7 @@ class Jobs:
         """False when the job store is unavailable; then retry."""
         try:
             await work
-        except StoreUnavailable as error:
-            logger.error("the OCR job store is unavailable, retrying: {}", error)
+        except StoreUnavailable:  # it is in the log
             return False
         return True
 

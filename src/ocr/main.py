@@ -46,7 +46,7 @@ def main() -> int:
     lifeline.watch(lambda: os._exit(ExitCode.PARENT_GONE))
     lifeline.die_with_parent()  # also while hung; pages are sent again, jobs are resumed by the next broker
     try:
-        with state.hold(config.state_path, config.runtime_path) as directory:
+        with state.hold(config.state_path) as directory:
             asyncio.run(_run(config, directory))
     except AddressInUse as error:
         logger.error("another process listens on {}", error)
@@ -73,7 +73,7 @@ async def _run(config: Settings, directory: Path) -> None:
     recycling = WorkerRecycling(config.ocr_recycle_pages, (config.ocr_worker_memory_mb << 20) / 2)
     pool = Pool(limits.least, config.ocr_page_timeout, lambda: WorkerProcess(config), recycling)
     admission, spool = Admission(config, pool), Spool(directory)
-    jobs = Jobs(config, admission, JobStore(directory), spool)
+    jobs = Jobs(config, admission, JobStore(directory, config.runtime_path), spool)
     broker = Broker(config, pool, admission, jobs, spool)
     server = Server(runtime.ocr_socket(config.runtime_path), broker.serve, buffer_bytes=_BUFFER_BYTES)
     await server.start()

@@ -16,9 +16,9 @@ from pathlib import Path
 from loguru import logger
 
 from src.errors import BackendUnavailable
+from src.state.places import DOCUMENTS
 
 _RETRY_S = 30.0
-FOLDER = "ocr-documents"
 
 
 class Spool:
@@ -26,7 +26,7 @@ class Spool:
 
     def __init__(self, directory: Path, thread: Executor | None = None) -> None:
         self._thread = thread
-        self._folder = directory / FOLDER
+        self._folder = directory / DOCUMENTS
 
     def start(self, claimed: Collection[Path] = ()) -> None:
         """Create the folder; delete files of an earlier broker that no job claims."""

@@ -26,6 +26,7 @@ from src.ipc.messages.control import StatusRequest
 from src.ipc.messages.status import SystemStatus
 from src.ocr import engine_choice
 from src.settings import ROOT, VERSION, Settings, SettingsError, process_environment
+from src.state import file as state_file
 from src.supervisor import port
 from src.supervisor.gpus import Gpus
 from src.supervisor.table import gpu_lines, size
@@ -157,6 +158,7 @@ def _version(package: str) -> str:
 
 def _folders(settings: Settings) -> Iterator[Finding]:
     yield _runtime(settings.runtime_path)
+    yield Finding("state", str(settings.state_path), state_file.conflict(settings.state_path))
     if settings.enable_log_file:
         yield _writable("logs", settings.log_path)
     models = settings.models_path

@@ -67,17 +67,19 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_garbage_where_state_should_be(runtime_dir: Path, tmp_path: Path) -> None:
-    """A lock file, a job ledger and sockets that are none: the service starts, and keeps what might be somebody's."""
+    """A lock file, a job store and sockets that are none: the service starts, and keeps what might be somebody's."""
     garbage = random.Random(2).randbytes(50_000)
     for name in ("supervisor.lock", "ocr-jobs.sqlite", "engine-demo.sock", "ocr.sock", "control.sock"):
         (runtime_dir / name).write_bytes(garbage)
-    (tmp_path / "ocr-jobs.sqlite").write_bytes(garbage)
+    for name in ("ocr-jobs.sqlite", "work.sqlite"):
+        (tmp_path / name).write_bytes(garbage)
     with service(runtime_dir=runtime_dir, state_dir=tmp_path, **_FAKE) as running:
         assert answered(running)
         assert (runtime_dir / "supervisor.lock").read_text() == f"{running.process.pid}\n"
         made = job(running, draw("text=hello"))
         until(lambda: is_done(running, made))
-        assert (tmp_path / "ocr-jobs.damaged").read_bytes() == garbage
+        for name in ("ocr-jobs.damaged", "work.damaged"):
+            assert (tmp_path / name).read_bytes() == garbage
         assert not [child for child in running.status().values() if child["restarts"]]
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -241,7 +242,8 @@ def test_memory_comes_back(running: Running) -> None:
 
 
 def test_jobs_outlive_the_runtime_directory() -> None:
-    """A finished job and one that is being read when the directory of the sockets is removed: both have results."""
+    """A finished job and one that is being read when the directory of the sockets is removed, and when every process is
+    killed with it, as at a power failure: all have results."""
     with service(inference_engine="fake", ocr_engine="fake", ocr_workers=1) as running:
 
         def created(picture: bytes) -> str:
@@ -256,3 +258,11 @@ def test_jobs_outlive_the_runtime_directory() -> None:
         shutil.rmtree(running.folder / "run")
         until(lambda: done(first, second))
         assert job(running, second)["pages_failed"] == 0
+        third = created(draw("delay=2; text=hello"))
+        for process in running.processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        shutil.rmtree(running.folder / "run")
+        running.start_again()
+        running.wait()
+        until(lambda: done(first, second, third))

@@ -27,8 +27,8 @@ from src.api.edge import auth
 from src.api.service import Service
 from src.api.state import batches, conversations, files, responses
 from src.api.state.batches import LineError, PendingLine, StoredBatch
-from src.api.state.places import LOCK
 from src.errors import NotFound, ServiceError
+from src.state.places import LOCK
 
 _TICK_S = 1.0
 _LONGEST_WAIT_S = 30.0

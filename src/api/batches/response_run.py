@@ -88,7 +88,7 @@ class _StoredStream:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._state, self._pending, self._clock = state, pending, clock
-        stored = state.read(lambda db: responses.get(db, None, pending.id))
+        stored = state.read(lambda db: responses.ROWS.get(db, None, pending.id))
         self._added = msgspec.json.decode(stored.items)[-work.added :] if work.added else []
         self._most_items = most_items
         self._queued, self.tokens = stored.status == "queued", 0

@@ -30,7 +30,7 @@ def create() -> Response:
     batch = _new(body, owner, int(time.time()), int(shared.settings.file_ttl))
 
     def write(db: sqlite3.Connection) -> None:
-        file = files.get(db, seen_by, body.input_file_id)
+        file = files.ROWS.get(db, seen_by, body.input_file_id)
         if file.purpose != "batch":
             text = f"The file's purpose is {file.purpose!r}: upload it with the purpose 'batch'."
             raise InvalidRequest(text, param="input_file_id")
@@ -61,7 +61,7 @@ def _new(body: BatchRequest, owner: str, now: int, ttl_s: int) -> StoredBatch:
 @blueprint.get("/v1/batches")
 def show_all() -> Response:
     owner, (after, limit, order) = auth.visible_owner(), paging(_MOST, _PAGE)
-    found = service().state.read(lambda db: batches.page(db, owner, after=after, limit=limit + 1, order=order))
+    found = service().state.read(lambda db: batches.ROWS.page(db, owner, after=after, limit=limit + 1, order=order))
     shown = tuple(batch_out(batch) for batch in found[:limit])
     first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
     return json_response(BatchList(shown, first, last, len(found) > limit))
@@ -70,7 +70,7 @@ def show_all() -> Response:
 @blueprint.get("/v1/batches/<batch_id>")
 def show(batch_id: str) -> Response:
     owner = auth.visible_owner()
-    return json_response(batch_out(service().state.read(lambda db: batches.get(db, owner, batch_id))))
+    return json_response(batch_out(service().state.read(lambda db: batches.ROWS.get(db, owner, batch_id))))
 
 
 @blueprint.post("/v1/batches/<batch_id>/cancel")

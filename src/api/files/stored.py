@@ -24,7 +24,7 @@ _URL = re.compile(r"https?://[^\s?#]{1,512}/v1/files/(file-[0-9a-f]{32})/content
 def find(file_id: str) -> StoredFile:
     """Raises NotFound, also for another key's file."""
     owner = auth.visible_owner()
-    return service().state.read(lambda db: files.get(db, owner, file_id))
+    return service().state.read(lambda db: files.ROWS.get(db, owner, file_id))
 
 
 def pieces(state: Database, file: StoredFile) -> Iterator[bytes]:

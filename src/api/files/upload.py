@@ -14,8 +14,8 @@ import gevent
 from flask import request
 from werkzeug.formparser import FormDataParser
 
-from src.api.state.places import PARTIAL
 from src.errors import BackendUnavailable, InvalidRequest, PayloadTooLarge, UnsupportedMedia
+from src.state.places import PARTIAL
 
 PURPOSES = ("batch", "user_data", "ocr")
 _FORM_BYTES, _FORM_PARTS = 1 << 20, 16  # the parser counts its buffer of a file, too

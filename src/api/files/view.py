@@ -78,7 +78,7 @@ def show_all() -> Response:
     owner, (after, limit, order) = auth.visible_owner(), paging(_MOST)
     purpose = request.args.get("purpose")
     found = service().state.read(
-        lambda db: files.page(db, owner, after=after, limit=limit + 1, order=order, purpose=purpose)
+        lambda db: files.ROWS.page(db, owner, after=after, limit=limit + 1, order=order, purpose=purpose)
     )
     shown = tuple(file_out(file) for file in found[:limit])
     first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
@@ -95,7 +95,7 @@ def delete(file_id: str) -> Response:
     owner, state = auth.visible_owner(), service().state
 
     def remove(db: sqlite3.Connection) -> None:
-        file = files.get(db, owner, file_id)
+        file = files.ROWS.get(db, owner, file_id)
         files.delete(db, file)
 
     state.run(remove)

@@ -74,7 +74,7 @@ def offered(work: ResponseWork) -> dict[str, Offered]:
 
 def find(owner: str | None, name: str) -> Stored | None:
     """`owner` None is anybody's."""
-    row = service().state.read(lambda db: responses.find(db, owner, name))
+    row = service().state.read(lambda db: responses.ROWS.find(db, owner, name))
     return None if row is None else Stored(_DECODE(row.response), msgspec.json.decode(row.items))
 
 
@@ -88,10 +88,10 @@ def cancel(owner: str | None, name: str) -> ResponseOut:
 
 def end(db: sqlite3.Connection, name: str, now: int, owner: str | None = None) -> ResponseOut:
     """`cancel` in one transaction."""
-    row = responses.get(db, owner, name)
+    row = responses.ROWS.get(db, owner, name)
     shown = replace(_DECODE(row.response), status="cancelled")
     responses.cancel(db, replace(row, response=_ENCODE(shown)), now)
-    return _DECODE(responses.get(db, owner, name).response)
+    return _DECODE(responses.ROWS.get(db, owner, name).response)
 
 
 def delete(owner: str | None, name: str) -> None:
@@ -99,7 +99,7 @@ def delete(owner: str | None, name: str) -> None:
     state = service().state
 
     def remove(db: sqlite3.Connection) -> None:
-        responses.delete(db, [responses.get(db, owner, name).id])
+        responses.delete(db, [responses.ROWS.get(db, owner, name).id])
 
     state.run(remove)
     state.changed.set()

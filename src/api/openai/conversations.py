@@ -117,7 +117,7 @@ def _named(given: dict[str, Any]) -> list[ConversationItem]:
 
 def _find(name: str) -> StoredConversation:
     owner = auth.visible_owner()
-    return service().state.read(lambda db: conversations.get(db, owner, name))
+    return service().state.read(lambda db: conversations.ROWS.get(db, owner, name))
 
 
 def _shown(stored: StoredConversation) -> ConversationOut:

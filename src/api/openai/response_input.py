@@ -145,7 +145,7 @@ def _before(own: ResponsesRequest) -> list[dict[str, Any]]:
         text = "A response goes on from a conversation or from previous_response_id, not from both."
         raise InvalidRequest(text, param="conversation")
     name, owner = shapes.conversation_name(own.conversation), auth.owner()
-    found = service().state.read(lambda db: conversations.items(db, conversations.get(db, owner, name).id))
+    found = service().state.read(lambda db: conversations.items(db, conversations.ROWS.get(db, owner, name).id))
     return [msgspec.json.decode(item.body) for item in found]
 
 

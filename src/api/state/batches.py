@@ -1,4 +1,4 @@
-"""Rows of batches, their lines and outcomes. Functions over one transaction of `Database.run`.
+"""OwnedRows of batches, their lines and outcomes. Functions over one transaction of `Database.run`.
 
 A line has one outcome: it is written with the counts in one transaction, and never a second time. What a batch has
 answered is read from `outcomes` (`state/files.py`), so that it can be read while it runs.
@@ -13,9 +13,10 @@ from typing import Literal
 
 import msgspec
 
-from src.api.state.files import Order, StoredFile
+from src.api.state.files import StoredFile
 from src.api.state.files import insert as insert_file
-from src.errors import InvalidRequest, NotFound
+from src.api.state.rows import OwnedRows
+from src.errors import InvalidRequest
 
 BatchStatus = Literal[
     "validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"
@@ -90,6 +91,9 @@ class PendingLine(msgspec.Struct, frozen=True):
     line: Line
 
 
+ROWS = OwnedRows("batches", _SELECT, StoredBatch, "batch", "batch_id")
+
+
 # ---- a batch
 
 
@@ -105,30 +109,6 @@ def insert(db: sqlite3.Connection, batch: StoredBatch, most: int) -> None:
     db.execute(f"INSERT INTO batches ({_COLUMNS}) VALUES ({','.join('?' * len(values))})", values)
 
 
-def get(db: sqlite3.Connection, owner: str | None, name: str) -> StoredBatch:
-    """`owner` None is anybody's. Raises NotFound."""
-    row = db.execute(f"{_SELECT} WHERE id = ?", (name,)).fetchone()
-    if row is None or owner not in (None, row[1]):
-        raise NotFound(f"No such batch: {name[:80]!r}.", param="batch_id")
-    return StoredBatch(*row)
-
-
-def page(
-    db: sqlite3.Connection, owner: str | None, *, after: str | None, limit: int, order: Order
-) -> list[StoredBatch]:
-    """Up to `limit` batches behind the one named `after`."""
-    where, values = ["1 = 1"], list[object]()
-    if owner is not None:
-        where.append("owner = ?")
-        values.append(owner)
-    if after is not None:
-        get(db, owner, after)
-        where.append(f"seq {'<' if order == 'desc' else '>'} (SELECT seq FROM batches WHERE id = ?)")
-        values.append(after)
-    query = f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY seq {order.upper()} LIMIT ?"
-    return [StoredBatch(*row) for row in db.execute(query, (*values, limit))]
-
-
 def unfinished(db: sqlite3.Connection) -> list[StoredBatch]:
     """Oldest first."""
     marks = ",".join("?" * len(RUNS))
@@ -137,12 +117,12 @@ def unfinished(db: sqlite3.Connection) -> list[StoredBatch]:
 
 def cancel(db: sqlite3.Connection, owner: str | None, name: str, now: int) -> StoredBatch:
     """Raises InvalidRequest when it has ended."""
-    batch = get(db, owner, name)
+    batch = ROWS.get(db, owner, name)
     if batch.status not in RUNS:
         raise InvalidRequest(f"The batch is {batch.status}: it cannot be cancelled.", param="batch_id")
     query = "UPDATE batches SET status = 'cancelling', cancelling = IFNULL(cancelling, ?) WHERE id = ?"
     db.execute(query, (now, name))
-    return get(db, owner, name)
+    return ROWS.get(db, owner, name)
 
 
 def fail(db: sqlite3.Connection, name: str, errors: Sequence[LineError], now: int) -> None:

@@ -1,4 +1,4 @@
-"""Rows of conversations and their items. Functions over one transaction of `Database.run`."""
+"""OwnedRows of conversations and their items. Functions over one transaction of `Database.run`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from src.api.state.files import Order
+from src.api.state.rows import Order, OwnedRows, behind
 from src.errors import InvalidRequest, NotFound
 
 _COLUMNS = "id, owner, created, metadata, used"
@@ -37,6 +37,11 @@ class ConversationBounds(msgspec.Struct, frozen=True):
     items: int
 
 
+ROWS = OwnedRows(
+    "conversations", f"SELECT {_COLUMNS} FROM conversations", StoredConversation, "conversation", "conversation"
+)
+
+
 def insert(
     db: sqlite3.Connection,
     conversation: StoredConversation,
@@ -44,20 +49,11 @@ def insert(
     bounds: ConversationBounds,
 ) -> None:
     """With its first items. Raises InvalidRequest when the key has as many as it may."""
-    (count,) = db.execute("SELECT COUNT(*) FROM conversations WHERE owner = ?", (conversation.owner,)).fetchone()
-    if count >= bounds.per_key:
+    if (count := ROWS.count(db, conversation.owner)) >= bounds.per_key:
         text = f"There are {count} conversations: the limit (CONVERSATIONS_PER_KEY). Delete some."
         raise InvalidRequest(text, param="conversation")
     db.execute(f"INSERT INTO conversations ({_COLUMNS}) VALUES (?,?,?,?,?)", msgspec.structs.astuple(conversation))
     append(db, conversation.id, first, bounds.items, conversation.used)
-
-
-def get(db: sqlite3.Connection, owner: str | None, name: str) -> StoredConversation:
-    """`owner` None is anybody's. Raises NotFound."""
-    row = db.execute(f"SELECT {_COLUMNS} FROM conversations WHERE id = ?", (name,)).fetchone()
-    if row is None or owner not in (None, row[1]):
-        raise NotFound(f"No such conversation: {name[:80]!r}.", param="conversation")
-    return StoredConversation(*row)
 
 
 def set_metadata(db: sqlite3.Connection, name: str, metadata: bytes) -> None:
@@ -132,8 +128,7 @@ def items(
     where, values = "conversation = ?", [name]
     if after is not None:
         item(db, name, after)
-        where += f" AND seq {'<' if order == 'desc' else '>'} (SELECT seq FROM conversation_items"
-        where += " WHERE conversation = ? AND id = ?)"
+        where += f" AND {behind('conversation_items', order, 'conversation = ? AND id = ?')}"
         values += [name, after]
     query = f"SELECT id, body FROM conversation_items WHERE {where} ORDER BY seq {order.upper()} LIMIT ?"
     return [ConversationItem(*row) for row in db.execute(query, (*values, limit))]

@@ -1,4 +1,4 @@
-"""Rows of files: whose, what for, how large, until when. Functions over one transaction of `Database.run`.
+"""OwnedRows of files: whose, what for, how large, until when. Functions over one transaction of `Database.run`.
 
 A file is a blob on disk, or what a batch has answered so far (`batch` is set): its content is read from `outcomes`.
 """
@@ -6,13 +6,12 @@ A file is a blob on disk, or what a batch has answered so far (`batch` is set): 
 from __future__ import annotations
 
 import sqlite3
-from typing import Literal
 
 import msgspec
 
-from src.errors import InvalidRequest, NotFound, PayloadTooLarge
+from src.api.state.rows import OwnedRows
+from src.errors import InvalidRequest, PayloadTooLarge
 
-Order = Literal["asc", "desc"]
 _COLUMNS = "id, owner, purpose, name, bytes, created, expires, batch, failed"
 # an output that nothing was written into does not exist yet
 _SHOWN = "(batch IS NULL OR bytes > 0)"
@@ -41,36 +40,11 @@ class FileBounds(msgspec.Struct, frozen=True):
     key_files: int
 
 
+ROWS = OwnedRows("files", f"SELECT {_COLUMNS} FROM files", StoredFile, "file", "file_id", _SHOWN)
+
+
 def insert(db: sqlite3.Connection, file: StoredFile) -> None:
     db.execute(f"INSERT INTO files ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", msgspec.structs.astuple(file))
-
-
-def get(db: sqlite3.Connection, owner: str | None, name: str) -> StoredFile:
-    """`owner` None is anybody's. Raises NotFound."""
-    query = f"SELECT {_COLUMNS} FROM files WHERE id = ? AND {_SHOWN}"
-    row = db.execute(query, (name,)).fetchone()
-    if row is None or owner not in (None, row[1]):
-        raise NotFound(f"No such file: {name[:80]!r}.", param="file_id")
-    return StoredFile(*row)
-
-
-def page(
-    db: sqlite3.Connection, owner: str | None, *, after: str | None, limit: int, order: Order, purpose: str | None
-) -> list[StoredFile]:
-    """Up to `limit` files behind the one named `after`."""
-    where, values = [_SHOWN], list[object]()
-    if owner is not None:
-        where.append("owner = ?")
-        values.append(owner)
-    if purpose is not None:
-        where.append("purpose = ?")
-        values.append(purpose)
-    if after is not None:
-        get(db, owner, after)
-        where.append(f"seq {'<' if order == 'desc' else '>'} (SELECT seq FROM files WHERE id = ?)")
-        values.append(after)
-    query = f"SELECT {_COLUMNS} FROM files WHERE {' AND '.join(where)} ORDER BY seq {order.upper()} LIMIT ?"
-    return [StoredFile(*row) for row in db.execute(query, (*values, limit))]
 
 
 def check_room(db: sqlite3.Connection, owner: str, size: int, bounds: FileBounds) -> None:

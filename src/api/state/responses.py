@@ -1,4 +1,4 @@
-"""Rows of background responses and of their streams. Functions over one transaction of `Database.run`.
+"""OwnedRows of background responses and of their streams. Functions over one transaction of `Database.run`.
 
 A response has one outcome: whatever writes into one asks first whether it still runs, in the same transaction. Its
 stream is kept in chunks, each with the events it gave and the engine's deltas that they were made of: whoever reads it
@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from src.errors import InvalidRequest, NotFound
+from src.api.state.rows import OwnedRows
+from src.errors import InvalidRequest
 from src.ipc.messages.chat import Delta, GenerateRequest
 
 ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
@@ -61,6 +62,9 @@ class StoredEvents(msgspec.Struct, frozen=True):
     deltas: list[Delta] = []
 
 
+ROWS = OwnedRows("responses", f"SELECT {_COLUMNS} FROM responses", StoredResponse, "response", "response_id")
+
+
 def insert(db: sqlite3.Connection, stored: StoredResponse, work: ResponseWork, first: StoredEvents, most: int) -> None:
     """The oldest that have ended make room. Raises InvalidRequest when the key has `most` that have not ended."""
     query = f"SELECT COUNT(*) FROM responses WHERE owner = ? AND status IN {_RUNS}"
@@ -88,19 +92,6 @@ def _make_room(db: sqlite3.Connection, owner: str, more: int) -> None:
             raise InvalidRequest(f"{text} Wait for one, or cancel it.", param="background")
         if held > _MOST_KEY_BYTES:
             delete(db, [name])
-
-
-def find(db: sqlite3.Connection, owner: str | None, name: str) -> StoredResponse | None:
-    """`owner` None is anybody's."""
-    row = db.execute(f"SELECT {_COLUMNS} FROM responses WHERE id = ?", (name,)).fetchone()
-    return None if row is None or owner not in (None, row[1]) else StoredResponse(*row)
-
-
-def get(db: sqlite3.Connection, owner: str | None, name: str) -> StoredResponse:
-    """Raises NotFound."""
-    if (stored := find(db, owner, name)) is None:
-        raise NotFound("No such response is kept here.", param="response_id")
-    return stored
 
 
 def unfinished(db: sqlite3.Connection) -> list[PendingResponse]:

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 import msgspec
 
-from src.api.state.files import Order
+from src.api.state.rows import Order
 
 Column = Literal["day", "key", "model"]
 COLUMNS: tuple[Column, ...] = get_args(Column)

@@ -1,4 +1,4 @@
-"""Jobs: read page by page into the ledger, resumed by the next broker, cancelled, expired, and bounded in number."""
+"""Jobs: read page by page into the job store, resumed by the next broker, cancelled, expired, and bounded in number."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from src.errors import BackendUnavailable, NotFound, Overloaded
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrContents, OcrDocument, OcrInspect, OcrJob, OcrOptions, OcrRequest
 from src.ocr.document_run import Source
-from src.ocr.job_store import FILE, JobStore
+from src.ocr.job_store import JobStore
 from src.ocr.jobs import Jobs
+from src.state.places import EARLIER_JOBS, FILE
 from tests.unit.ocr.conftest import Run
 from tests.unit.ocr.staff import AtOnce, Staff, result, settled
 
@@ -274,7 +275,7 @@ def test_one_key_takes_at_most_half_of_the_jobs(run: Run) -> None:
 
 def test_a_file_of_an_earlier_version_gets_owners(tmp_path: Path) -> None:
     """Its jobs are kept, belong to nobody, and new ones have owners; opening it again changes nothing."""
-    old = sqlite3.connect(tmp_path / FILE)
+    old = sqlite3.connect(tmp_path / EARLIER_JOBS)
     old.executescript(_OLD_SCHEMA)
     old.execute("INSERT INTO jobs VALUES ('ocr-1', 'done', 'text', 1.0, 2.0, 3, 4, x'00', NULL)")
     old.commit()
@@ -290,7 +291,7 @@ def test_a_file_of_an_earlier_version_gets_owners(tmp_path: Path) -> None:
 
 def test_ended_jobs_of_an_earlier_version_are_counted(tmp_path: Path) -> None:
     """Their results had no size in the job's row."""
-    old = sqlite3.connect(tmp_path / FILE)
+    old = sqlite3.connect(tmp_path / EARLIER_JOBS)
     old.executescript(_OLD_SCHEMA)
     old.execute("INSERT INTO jobs VALUES ('ocr-1', 'done', 'text', 1.0, 2.0, 3, 4, x'00', NULL)")
     old.execute("INSERT INTO pages VALUES ('ocr-1', 1, 0, 0, zeroblob(100000))")
