@@ -106,6 +106,7 @@ class Readings:
     gpu_utilization: dict[str, float] = field(default_factory=dict)
     gpu_memory_bytes: dict[tuple[str, str], int] = field(default_factory=dict)
     in_flight: int = 0
+    background_waited_s: Mapping[str, float] = field(default_factory=dict)
     batch_requests: dict[str, int] = field(default_factory=dict)
     key_budgets: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by key and unit
     key_spent: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -245,6 +246,7 @@ class _ReadingsCollector(Collector):
         yield from _speculation(readings.models)
         yield _preempted(readings.models)
         yield from _restarts(readings.restarts)
+        yield _background_waits(readings.background_waited_s)
         yield _gauge("process_memory_bytes", "Resident memory by process.", ("process",), readings.process_memory_bytes)
         yield _gauge("host_memory_bytes", "The machine's memory.", ("kind",), readings.host_memory_bytes)
         yield _gauge("gpu_utilization_ratio", "GPU utilization.", ("gpu",), readings.gpu_utilization)
@@ -366,6 +368,14 @@ def _preempted(models: tuple[ModelReading, ...]) -> Metric:
     family = CounterMetricFamily(f"{PREFIX}_background_preempted", text, labels=("model_name", "engine"))
     for model in models:
         family.add_metric((model.model_name, model.engine), model.preempted)
+    return family
+
+
+def _background_waits(waited_s: Mapping[str, float]) -> Metric:
+    text = "Seconds in which background requests waited, by what for."
+    family = CounterMetricFamily(f"{PREFIX}_background_wait_seconds", text, labels=("reason",))
+    for reason, seconds in waited_s.items():  # the supervisor names them all
+        family.add_metric((reason,), seconds)
     return family
 
 

@@ -363,6 +363,12 @@ class ModelSettings(BaseModel):
         description="Local time in which background requests begin, such as 22:00-07:00; empty is all day.",
     )
     background_on_battery: bool = Field(False, description="Begin background requests on a Mac's battery, too.")
+    background_gpu_watermark: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Utilisation of the GPU by others from which no background request begins; 0 is any.",
+    )
     background_timeout: float = Field(
         3600.0, gt=0, le=31_536_000, description="Seconds a background request may wait in the queue."
     )

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
+from src.ipc.messages.status import WorkStatus
+from src.state import progress
 from src.state.file import conflict
 from src.state.places import FILE
 from src.supervisor.table import duration
 
 _WAIT_S = 2.0
-_MOST = 10
+_NAMES = {"batch": "batch ", "ocr_job": "OCR job ", "responses": ""}
 
 
-def unfinished(folder: Path, now: float) -> list[str]:
-    """One line for each batch that has not ended, with its progress, and one for background responses."""
+def unfinished(folder: Path, now: float, reason: str | None = None) -> tuple[WorkStatus, ...]:
+    """Batches, OCR jobs and background responses that have not ended. `reason`: why those wait that do."""
     try:
         with closing(_open(folder)) as db:
-            return [*_batches(db, now), *_responses(db)]
+            return progress.unfinished(db, now, reason)
     except sqlite3.Error:  # no file yet, or one of another version: `integrity` says what is wrong with it
-        return []
+        return ()
+
+
+def lines(work: Iterable[WorkStatus]) -> list[str]:
+    """One for each."""
+    return [_line(one) for one in work]
 
 
 def integrity(folder: Path) -> str | None:
@@ -42,26 +50,12 @@ def _open(folder: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True, timeout=_WAIT_S)
 
 
-def _batches(db: sqlite3.Connection, now: float) -> list[str]:
-    query = (
-        "SELECT id, status, total, completed, failed, begun FROM batches"
-        " WHERE status IN ('validating', 'in_progress', 'cancelling') ORDER BY seq LIMIT ?"
-    )
-    return [_batch(now, *row) for row in db.execute(query, (_MOST,))]
-
-
-def _batch(now: float, name: str, status: str, total: int, completed: int, failed: int, begun: int | None) -> str:
-    done = completed + failed
-    text = f"batch {name}: {status}, {done} of {total} requests"
-    text += f" ({failed} failed)" if failed else ""
-    if begun is None or not done:
-        return text
-    return f"{text}, {duration((now - begun) / done * (total - done))} left at its mean pace"
-
-
-def _responses(db: sqlite3.Connection) -> list[str]:
-    query = "SELECT status, COUNT(*) FROM responses WHERE status IN ('queued', 'in_progress') GROUP BY status"
-    counts = dict(db.execute(query).fetchall())
-    if not counts:
-        return []
-    return [f"background responses: {counts.get('in_progress', 0)} in progress, {counts.get('queued', 0)} queued"]
+def _line(work: WorkStatus) -> str:
+    """`batch batch_1: in_progress, 40 of 900 requests (2 failed), 8 min 3 s left at its mean pace; waits: paused`"""
+    text = f"{_NAMES[work.kind]}{work.id}: {work.state}"
+    if work.kind != "responses":
+        of = f" of {work.total}" if work.total is not None else ""
+        text += f", {work.done}{of} {'pages' if work.kind == 'ocr_job' else 'requests'}"
+    text += f" ({work.failed} failed)" if work.failed else ""
+    text += f", {duration(work.eta_s)} left at its mean pace" if work.eta_s is not None else ""
+    return text + (f"; waits: {work.waits}" if work.waits else "")

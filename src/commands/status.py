@@ -40,12 +40,14 @@ def _show(options: Namespace, settings: Settings) -> ExitCode:
             return no_service(settings)
         if options.watch and not options.json:
             print("\033[2J\033[H", end="")  # clear the screen
-        print(msgspec.json.encode(answer).decode() if options.json else _text(answer, settings), flush=True)
+        work = state_report.unfinished(settings.state_path, time.time(), answer.background_reason)
+        answer = msgspec.structs.replace(answer, work=work)
+        print(msgspec.json.encode(answer).decode() if options.json else _text(answer), flush=True)
         if not options.watch:
             return ExitCode.OK
         time.sleep(_WATCH_S)
 
 
-def _text(answer: SystemStatus, settings: Settings) -> str:
-    work = "\n".join(state_report.unfinished(settings.state_path, time.time()))
+def _text(answer: SystemStatus) -> str:
+    work = "\n".join(state_report.lines(answer.work))
     return "\n\n".join(filter(None, (render(answer, memory_of, terminal_width()), work)))

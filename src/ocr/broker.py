@@ -35,7 +35,7 @@ from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
 from src.ocr.admission import Admission
 from src.ocr.document_run import DocumentRun, Source
-from src.ocr.job_store import ENDED
+from src.ocr.job_store import ENDED, StoreUnavailable
 from src.ocr.jobs import Jobs
 from src.ocr.pool import Pool
 from src.ocr.spool import Spool
@@ -123,6 +123,8 @@ class Broker:
             return logger.info("a client cancelled its request")
         except ServiceError as error:
             return _send(peer, Failed.of(error))
+        except StoreUnavailable as error:
+            return _send(peer, error.failure())
         finally:
             task.cancel()
             await asyncio.wait({task})

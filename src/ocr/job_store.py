@@ -53,14 +53,17 @@ ORDER BY expires, seq LIMIT 1
 _outcome: msgspec.msgpack.Decoder[OcrResult | Failed] = msgspec.msgpack.Decoder(OcrResult | Failed)
 
 
-class StoreUnavailable(BackendUnavailable):
-    """Jobs cannot be read or written at the moment."""
+class StoreUnavailable(Exception):
+    """Jobs cannot be read or written at the moment; the text is for the client."""
 
     @classmethod
     def because(cls, error: sqlite3.Error | OSError) -> StoreUnavailable:
         logger.error("OCR jobs cannot be read or written: {} (STATE_DIR)", error)
         text = "OCR jobs cannot be read or written at the moment; the disk may be full."
-        return cls(str(error) if isinstance(error, SchemaConflict) else text, retry_after_s=_RETRY_S)
+        return cls(str(error) if isinstance(error, SchemaConflict) else text)
+
+    def failure(self) -> Failed:
+        return Failed.of(BackendUnavailable(str(self), retry_after_s=_RETRY_S))
 
 
 class _StoredSource(msgspec.Struct, frozen=True):

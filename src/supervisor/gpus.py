@@ -44,6 +44,11 @@ class Gpus:
         own = self.sample().source == "nvml" and not self._on_cpu
         return used.memory_total_bytes if own and used is not None else None
 
+    def utilization(self) -> float | None:
+        """Of the selected GPU, by all processes; None where there is no reading."""
+        used = self.sample().used
+        return used.utilization if used is not None else None
+
     def close(self) -> None:
         """Stop polling the drivers."""
         self._watch.stop()

@@ -160,6 +160,7 @@ class Supervisor:
             memory_bytes=memory_plan.read(dedicated=self._gpus.memory_bytes()).total,
             other_load=self._ocr_busy,
             power=lambda: self._power,
+            gpu_utilization=self._gpus.utilization,
         )
 
     async def serve(self, table: tuple[ChildSpec, ...]) -> ExitCode:
@@ -201,6 +202,7 @@ class Supervisor:
             self.models.background_paused,
             self._children.restarts(),
             self.models.background_reason(),
+            self.models.background_waited_s(),
         )
 
     def settings_table(self) -> SettingsTable:

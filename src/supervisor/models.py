@@ -73,9 +73,11 @@ class ModelTable:
         other_load: Callable[[], bool] = lambda: False,
         scan: Callable[[Settings], dict[str, catalog.CatalogEntry]] = catalog.entries,
         power: Callable[[], PowerReading] = PowerReading,
+        gpu_utilization: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._power = power
+        self._gpu_utilization = gpu_utilization
         self._settings = settings
         self._engines = engines
         self._other_load = other_load
@@ -164,7 +166,13 @@ class ModelTable:
 
     def background_reason(self) -> str | None:
         """Why background requests that wait do; None while none waits."""
-        return self._background.reason(self._clock()) if self._background_waiting else None
+        wait = self._background.wait(self._clock()) if self._background_waiting else None
+        return wait.text if wait is not None else None
+
+    def background_waited_s(self) -> dict[str, float]:
+        """Seconds in which background requests waited, by reason."""
+        self._background.account(self._clock(), waiting=bool(self._background_waiting))
+        return {str(reason): round(seconds, 3) for reason, seconds in self._background.waited_s.items()}
 
     def status(self) -> tuple[ModelStatus, ...]:
         """All models in the catalogue, and running ones whose folder was removed."""
@@ -349,8 +357,9 @@ class ModelTable:
         while self._background_waiting and self._background.may_start(now):
             lease = self._background_waiting.pop(0)
             self._background_running.add(lease)
-            self._background.started()
+            self._background.started(now)
             self._admit(lease)
+        self._background.account(now, waiting=bool(self._background_waiting))
 
     def _admit(self, lease: Lease) -> None:
         """Admit a background request, or fail it if its model has failed to load meanwhile."""
@@ -367,7 +376,16 @@ class ModelTable:
         local, power = time.localtime(), self._power()
         on_battery = power.on_battery and not self._settings.background_on_battery
         minute = local.tm_hour * 60 + local.tm_min
-        return Conditions(minute, self._memory_pressure(), on_battery, power.throttled)
+        busy = self._gpu_utilization() if self._settings.background_gpu_watermark else None
+        above = busy is not None and busy >= self._settings.background_gpu_watermark
+        return Conditions(
+            minute,
+            self._memory_pressure(),
+            on_battery,
+            power.throttled,
+            gpu_busy=busy if above else None,
+            gpu_watched=busy is not None,
+        )
 
     def _memory_pressure(self) -> bool:
         children = (self._engines.status(name) for name, entry in self._entries.items() if entry.slot.occupies_device)

@@ -15,6 +15,7 @@ from src.supervisor.restarts import Reason
 
 MODEL = {"model_name": "demo", "engine": "mlx"}
 READINGS = Readings(
+    background_waited_s={"paused": 7.5},
     models=(
         ModelReading(
             "demo",
@@ -73,6 +74,7 @@ SERIES = {
     "stoker_engine_step_tokens_count": set(MODEL),
     "stoker_spec_decode_num_drafts_total": set(MODEL),
     "stoker_background_preempted_total": set(MODEL),
+    "stoker_background_wait_seconds_total": {"reason"},
     "stoker_spec_decode_num_draft_tokens_total": set(MODEL),
     "stoker_spec_decode_num_accepted_tokens_total": set(MODEL),
     "stoker_host_memory_bytes": {"kind"},
@@ -205,6 +207,7 @@ def test_readings_are_taken_at_scrape_time() -> None:
 def test_an_engines_caches_and_steps_are_shown() -> None:
     """What the engine counted arrives as it is: shares, tokens found, cumulative buckets."""
     value = Metrics(lambda: READINGS).registry.get_sample_value
+    assert value("stoker_background_wait_seconds_total", {"reason": "paused"}) == 7.5
     assert value("stoker_kv_cache_usage_perc", MODEL) == 0.25
     assert value("stoker_prefix_cache_bytes", {**MODEL, "kind": "limit"}) == 400
     assert value("stoker_prefix_cache_queries_total", MODEL) == 100

@@ -284,6 +284,7 @@ class Backends:
             _ocr(status),
             gpu_utilization=_gpu_utilization(status),
             gpu_memory_bytes=_gpu_memory(status),
+            background_waited_s=status.background_waited_s,
         )
 
 

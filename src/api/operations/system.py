@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import gevent
 import msgspec
 from flask import Blueprint, Response, request
@@ -12,11 +14,13 @@ from src.api.service import json_response, service
 from src.api.status_feed import reduced
 from src.api.wire import Wire
 from src.effective_settings import EffectiveSetting
+from src.errors import ServiceError
 from src.gpu import report
 from src.gpu.machine import read_host
 from src.ipc.messages.status import ChildStatus, Health, SystemStatus
 from src.metrics import CONTENT_TYPE
 from src.settings import VERSION
+from src.state import progress
 
 blueprint = Blueprint("system", __name__)
 
@@ -82,7 +86,16 @@ def system_status() -> Response:
         return json_response(Unsupervised("unavailable", "the supervisor does not answer"), _UNAVAILABLE)
     if not auth.is_admin():
         return json_response(reduced(status))
-    return Response(msgspec.json.encode(status), mimetype="application/json")
+    return Response(msgspec.json.encode(_with_work(status)), mimetype="application/json")
+
+
+def _with_work(status: SystemStatus) -> SystemStatus:
+    """What waits and runs of batches, jobs and responses; without it where the disk fails."""
+    try:
+        work = service().state.read(lambda db: progress.unfinished(db, time.time(), status.background_reason))
+    except ServiceError:
+        return status
+    return msgspec.structs.replace(status, work=work)
 
 
 @blueprint.get("/v1/system/settings")

@@ -1,4 +1,4 @@
-"""OwnedRows of batches, their lines and outcomes. Functions over one transaction of `Database.run`.
+"""Rows of batches, their lines and outcomes. Functions over one transaction of `Database.run`.
 
 A line has one outcome: it is written with the counts in one transaction, and never a second time. What a batch has
 answered is read from `outcomes` (`state/files.py`), so that it can be read while it runs.

@@ -1,4 +1,4 @@
-"""OwnedRows of conversations and their items. Functions over one transaction of `Database.run`."""
+"""Rows of conversations and their items. Functions over one transaction of `Database.run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OwnedRows of files: whose, what for, how large, until when. Functions over one transaction of `Database.run`.
+"""Rows of files: whose, what for, how large, until when. Functions over one transaction of `Database.run`.
 
 A file is a blob on disk, or what a batch has answered so far (`batch` is set): its content is read from `outcomes`.
 """

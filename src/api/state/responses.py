@@ -1,4 +1,4 @@
-"""OwnedRows of background responses and of their streams. Functions over one transaction of `Database.run`.
+"""Rows of background responses and of their streams. Functions over one transaction of `Database.run`.
 
 A response has one outcome: whatever writes into one asks first whether it still runs, in the same transaction. Its
 stream is kept in chunks, each with the events it gave and the engine's deltas that they were made of: whoever reads it

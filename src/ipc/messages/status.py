@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -291,9 +291,28 @@ class ChildStatus(msgspec.Struct, frozen=True):
     fallback: Fallback | None = None
 
 
+WaitReason = Literal["paused", "live_traffic", "full", "pause", "hours", "memory", "battery", "heat", "gpu"]
+WAIT_REASONS: tuple[WaitReason, ...] = get_args(WaitReason)
+
+
+class WorkStatus(msgspec.Struct, frozen=True):
+    """Work that nobody waits for and that has not ended: a batch's lines, an OCR job's pages, or all background
+    responses. `eta_s`: at its mean pace; None while unknown. `waits`: why nothing of it runs; None while it does."""
+
+    kind: Literal["batch", "ocr_job", "responses"]
+    id: str
+    state: str
+    total: int | None
+    done: int = 0
+    failed: int = 0
+    eta_s: float | None = None
+    waits: str | None = None
+
+
 class SystemStatus(Message, frozen=True):
     """The supervisor's table. `restarts`: by child and reason, removed children included. `background_reason`: why
-    background requests that wait do."""
+    background requests that wait do. `background_waited_s`: seconds in which they waited, by reason. `work`: added by
+    whoever shows it, from STATE_DIR."""
 
     version: str
     pid: int
@@ -304,6 +323,8 @@ class SystemStatus(Message, frozen=True):
     background_paused: bool = False
     restarts: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     background_reason: str | None = None
+    background_waited_s: dict[str, float] = msgspec.field(default_factory=dict)
+    work: tuple[WorkStatus, ...] = ()
 
     def child(self, name: str) -> ChildStatus | None:
         return next((child for child in self.children if child.name == name), None)

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from src.errors import BackendUnavailable, NotFound, Overloaded
+from src.errors import NotFound, Overloaded
 from src.ipc.messages.base import Failed
 from src.ipc.messages.ocr import OcrContents, OcrDocument, OcrInspect, OcrJob, OcrOptions, OcrRequest
 from src.ocr.document_run import Source
-from src.ocr.job_store import JobStore
+from src.ocr.job_store import JobStore, StoreUnavailable
 from src.ocr.jobs import Jobs
 from src.state.places import EARLIER_JOBS, FILE
 from tests.unit.ocr.conftest import Run
@@ -361,7 +361,7 @@ def test_a_full_disk_delays_a_job(run: Run) -> None:
         staff.given[-1][1].say(result("long " * 9999))
         await settled()
         path = await staff.spool.put(b"")
-        with pytest.raises(BackendUnavailable, match="disk may be full"):
+        with pytest.raises(StoreUnavailable, match="disk may be full"):
             await staff.jobs.create(msgspec.structs.replace(DOCUMENT, id="x" * 99_999), path)
         now = await staff.jobs.get(job.id)
         assert (now.state, now.done) == ("running", 1)

@@ -7,6 +7,11 @@ import pytest
 from src.supervisor.background import Background, Conditions, Hours
 
 
+def text_of(background: Background, now: float) -> str | None:
+    wait = background.wait(now)
+    return None if wait is None else wait.text
+
+
 def test_an_idle_server_starts_one_background_request() -> None:
     background = Background(idle_s=300, pause_s=10, now=0)
     assert not background.may_start(299)
@@ -18,7 +23,7 @@ def test_an_idle_server_starts_one_background_request() -> None:
 
 def test_background_requests_run_one_at_a_time_with_a_pause() -> None:
     background = Background(idle_s=0, pause_s=10, now=0)
-    background.started()
+    background.started(0)
     assert not background.may_start(50)
     background.finished(60)
     assert not background.may_start(69)
@@ -35,9 +40,9 @@ def test_nothing_starts_while_paused() -> None:
 
 def test_some_run_at_once() -> None:
     background = Background(idle_s=0, pause_s=0, now=0, most=2)
-    background.started()
+    background.started(0)
     assert background.may_start(1)
-    background.started()
+    background.started(0)
     assert not background.may_start(1)
     background.finished(2)
     assert background.may_start(2)
@@ -66,22 +71,53 @@ def test_hours(text: str, inside: tuple[int, ...], outside: tuple[int, ...]) -> 
         (Conditions(memory_high=True), "watermark"),
         (Conditions(on_battery=True), "battery"),
         (Conditions(throttled=True), "heat"),
+        (Conditions(gpu_busy=0.87), "87% busy"),
         (Conditions(), None),
     ],
 )
 def test_the_machine_can_hold_them_up_and_says_why(machine: Conditions, word: str | None) -> None:
     background = Background(0, 0, now=0, hours=Hours.parse("22:00-07:00"), conditions=lambda: machine)
-    reason = background.reason(1)
+    reason = text_of(background, 1)
     assert (reason is None) == background.may_start(1) == (word is None)
     assert word is None or word in str(reason)
 
 
 def test_what_else_they_wait_for_is_said() -> None:
     background = Background(idle_s=300, pause_s=10, now=0)
-    assert background.reason(12) == "other requests 12 s ago (BACKGROUND_IDLE_SECONDS)"
-    background.started()
-    assert "BACKGROUND_MAX_SEQS" in str(background.reason(400))
+    assert text_of(background, 12) == "other requests 12 s ago (BACKGROUND_IDLE_SECONDS)"
+    background.started(0)
+    assert "BACKGROUND_MAX_SEQS" in str(text_of(background, 400))
     background.finished(400)
-    assert "BACKGROUND_PAUSE_SECONDS" in str(background.reason(405))
+    assert "BACKGROUND_PAUSE_SECONDS" in str(text_of(background, 405))
     background.paused = True
-    assert background.reason(500) == "paused"
+    assert text_of(background, 500) == "paused"
+
+
+def test_the_seconds_waited_are_counted_by_reason() -> None:
+    """Only while something waits; each second for what was waited for in it."""
+    background = Background(idle_s=100, pause_s=0, now=0)
+    background.account(50, waiting=True)
+    background.account(80, waiting=True)
+    background.paused = True
+    background.account(90, waiting=True)
+    background.account(120, waiting=False)
+    background.account(500, waiting=False)
+    assert {reason: seconds for reason, seconds in background.waited_s.items() if seconds} == {
+        "live_traffic": 40.0,
+        "paused": 30.0,
+    }
+
+
+def test_who_else_uses_the_gpu_is_seen_while_nothing_of_its_own_runs() -> None:
+    """A batch under way is let end every five minutes to look."""
+    machine = [Conditions(gpu_busy=0.9, gpu_watched=True)]
+    background = Background(0, 0, now=0, most=2, conditions=lambda: machine[0])
+    assert text_of(background, 1) == "the GPU is 90% busy (BACKGROUND_GPU_WATERMARK)"
+    machine[0] = Conditions(gpu_watched=True)
+    assert background.may_start(10)
+    background.started(10)
+    machine[0] = Conditions(gpu_busy=1.0, gpu_watched=True)
+    assert background.may_start(309)
+    assert "end first" in str(text_of(background, 310))
+    background.finished(311)
+    assert "100% busy" in str(text_of(background, 311))
