@@ -1,13 +1,25 @@
-"""What of a list a request asks for: of files, batches, a conversation's items, log lines. Web process."""
+"""What of a list a request asks for, of files, batches, OCR jobs, a conversation's items, log lines; and what a page of
+one looks like. Web process."""
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar, get_args
 
 from flask import request
 
 from src.api.state.rows import Order
+from src.api.wire import Wire
 from src.errors import InvalidRequest
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=_HasId)
+L = TypeVar("L")
 
 _DIGITS = 10  # more are no number of rows
 
@@ -26,3 +38,20 @@ def row_limit(most: int, default: int) -> int:
     if not (given.isascii() and given.isdigit() and len(given) < _DIGITS and 1 <= int(given) <= most):
         raise InvalidRequest(f"limit must be 1 to {most}.", param="limit")
     return int(given)
+
+
+class Listed(Wire, Generic[T], frozen=True):
+    """A page of a list, as OpenAI's: `first_id` and `last_id` are what the next request's `after` may name."""
+
+    data: tuple[T, ...]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    object: str = "list"
+
+
+def listed(make: Callable[[tuple[T, ...], str | None, str | None, bool], L], found: Sequence[T], limit: int) -> L:
+    """Of up to `limit` + 1 found."""
+    shown = tuple(found[:limit])
+    first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
+    return make(shown, first, last, len(found) > limit)

@@ -5,6 +5,7 @@ status`. Functions over a connection to STATE_DIR's file that only reads.
 from __future__ import annotations
 
 import sqlite3
+from typing import Literal
 
 from src.ipc.messages.status import WorkStatus
 
@@ -29,17 +30,24 @@ def unfinished(db: sqlite3.Connection, now: float, reason: str | None) -> tuple[
 
 
 def _work(
-    kind: str, row: tuple[str, str, int | None, int, int, float | None], now: float, reason: str | None
+    kind: Literal["batch", "ocr_job"],
+    row: tuple[str, str, int | None, int, int, float | None],
+    now: float,
+    reason: str | None,
 ) -> WorkStatus:
     name, state, total, done, failed, begun = row
-    eta_s = None
-    if begun is not None and done and total is not None:
-        eta_s = round(max(0.0, now - begun) / done * max(0, total - done), 1)
-    return WorkStatus("batch" if kind == "batch" else "ocr_job", name, state, total, done, failed, eta_s, reason)
+    return WorkStatus(kind, name, state, total, done, failed, eta_s(begun, now, done, total), reason)
 
 
 def _job(row: tuple[str, str, int | None, int, int, float | None], now: float) -> WorkStatus:
     return _work("ocr_job", row, now, "other OCR jobs are read first" if row[1] == "queued" else None)
+
+
+def eta_s(begun: float | None, now: float, done: int, total: int | None) -> float | None:
+    """Seconds left at the mean pace so far; None while unknown."""
+    if begun is None or not done or total is None:
+        return None
+    return round(max(0.0, now - begun) / done * max(0, total - done), 1)
 
 
 def _responses(db: sqlite3.Connection, reason: str | None) -> list[WorkStatus]:

@@ -200,6 +200,11 @@ def jobs(page: Page, url: str, key: str, folder: Path) -> None:
     with page.expect_download() as download:
         page.click("#documents article:has-text('thirty.pdf') button:text-is('html')")
     assert download.value.suggested_filename == "thirty.html"
+    page.evaluate("localStorage.removeItem('stoker-jobs')")  # as another browser, which knows no file names
+    page.reload()
+    page.click("nav button[data-view=documents]")
+    page.click("#documents article:has-text('ocr-') button:text-is('Show')")
+    page.wait_for_selector("#documents article:has-text('ocr-') .page >> nth=29", timeout=60_000)
 
 
 def background(page: Page, url: str, key: str, folder: Path) -> None:

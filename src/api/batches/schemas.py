@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from src.api.paging import Listed
 from src.api.state.batches import LineError, StoredBatch
 from src.api.wire import Wire
 
@@ -87,12 +88,8 @@ class BatchOut(Wire, frozen=True):
     object: str = "batch"
 
 
-class BatchList(Wire, frozen=True):
-    data: tuple[BatchOut, ...]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-    object: str = "list"
+class BatchList(Listed[BatchOut], frozen=True):
+    """Batches."""
 
 
 def batch_out(batch: StoredBatch) -> BatchOut:

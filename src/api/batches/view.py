@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 
 from src.api.batches.schemas import BatchList, BatchRequest, batch_out, seconds_of
 from src.api.edge import auth
-from src.api.paging import paging
+from src.api.paging import listed, paging
 from src.api.service import CONTROL_BYTES, json_body, json_response, service
 from src.api.state import batches, files
 from src.api.state.batches import StoredBatch
@@ -62,9 +62,7 @@ def _new(body: BatchRequest, owner: str, now: int, ttl_s: int) -> StoredBatch:
 def show_all() -> Response:
     owner, (after, limit, order) = auth.visible_owner(), paging(_MOST, _PAGE)
     found = service().state.read(lambda db: batches.ROWS.page(db, owner, after=after, limit=limit + 1, order=order))
-    shown = tuple(batch_out(batch) for batch in found[:limit])
-    first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
-    return json_response(BatchList(shown, first, last, len(found) > limit))
+    return json_response(listed(BatchList, [batch_out(batch) for batch in found], limit))
 
 
 @blueprint.get("/v1/batches/<batch_id>")

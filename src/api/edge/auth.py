@@ -66,6 +66,7 @@ ROUTES: dict[tuple[str, str], Access] = {
     ("GET", "/v1/conversations/{conversation_id}/items/{item_id}"): "user",
     ("DELETE", "/v1/conversations/{conversation_id}/items/{item_id}"): "user",
     ("POST", "/v1/ocr/jobs"): "user",
+    ("GET", "/v1/ocr/jobs"): "user",
     ("GET", "/v1/ocr/jobs/{name}"): "user",
     ("GET", "/v1/ocr/jobs/{name}/result"): "user",
     ("GET", "/v1/ocr/jobs/{name}/events"): "user",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from src.api.paging import Listed
 from src.api.state.files import StoredFile
 from src.api.wire import Wire
 
@@ -23,12 +24,8 @@ class FileOut(Wire, frozen=True):
     source: str | None = None
 
 
-class FileList(Wire, frozen=True):
-    data: tuple[FileOut, ...]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-    object: str = "list"
+class FileList(Listed[FileOut], frozen=True):
+    """Files."""
 
 
 class FileUrl(Wire, frozen=True):

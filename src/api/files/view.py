@@ -16,7 +16,7 @@ from src.api.edge import auth
 from src.api.files.schemas import FileDeleted, FileList, FileUrl, file_out
 from src.api.files.stored import find, pieces
 from src.api.files.upload import FileUpload, Receiver
-from src.api.paging import paging
+from src.api.paging import listed, paging
 from src.api.service import json_response, service
 from src.api.state import files
 from src.api.state.database import Database
@@ -80,9 +80,7 @@ def show_all() -> Response:
     found = service().state.read(
         lambda db: files.ROWS.page(db, owner, after=after, limit=limit + 1, order=order, purpose=purpose)
     )
-    shown = tuple(file_out(file) for file in found[:limit])
-    first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
-    return json_response(FileList(shown, first, last, len(found) > limit))
+    return json_response(listed(FileList, [file_out(file) for file in found], limit))
 
 
 @blueprint.get("/v1/files/<file_id>")

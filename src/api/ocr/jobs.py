@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Literal, cast, get_args
 
 import msgspec
@@ -16,17 +17,22 @@ from src.api.ocr import formats, shapes
 from src.api.ocr import upload as ocr_upload
 from src.api.ocr.page_parts import View
 from src.api.ocr.recorder import DocumentRecorder, JobRecorder, PageEvent
+from src.api.ocr.responses import OcrJobList, OcrJobOut
 from src.api.ocr.schemas import Format, OcrFields
 from src.api.ocr.view import accepted, open_pages
+from src.api.paging import listed, paging
 from src.api.service import json_response, request_id, service
+from src.api.state import ocr_jobs
 from src.api.state.usage import OCR
 from src.errors import InternalError, InvalidRequest, ServiceError, UnsupportedValue
 from src.ipc.messages.chat import PromptProgress
 from src.ipc.messages.ocr import OcrJob, OcrJobRequest, OcrPage
+from src.state import progress
 
 blueprint = Blueprint("ocr_jobs", __name__)
 
 _ANSWER_S = 60.0
+_MOST, _LISTED = 100, 20
 _EVENT_ID = re.compile("[0-9]{1,15}")  # fits the wire
 
 
@@ -42,6 +48,19 @@ def create() -> Response:
     if not isinstance(job, OcrJob):
         raise InternalError
     return accepted(job)
+
+
+@blueprint.get("/v1/ocr/jobs")
+def show_all() -> Response:
+    """The key's jobs, an admin's all; without their pages. Read from STATE_DIR, whether the broker answers or not."""
+    owner, (after, limit, order) = auth.visible_owner(), paging(_MOST, _LISTED)
+    found = service().state.read(lambda db: ocr_jobs.ROWS.page(db, owner, after=after, limit=limit + 1, order=order))
+    return json_response(listed(OcrJobList, [_with_eta(job) for job in found], limit))
+
+
+def _with_eta(job: OcrJob) -> OcrJobOut:
+    eta_s = progress.eta_s(job.created, time.time(), job.done, job.total) if job.state == "running" else None
+    return shapes.job_out(msgspec.structs.replace(job, eta_s=eta_s))
 
 
 @blueprint.get("/v1/ocr/jobs/<name>")

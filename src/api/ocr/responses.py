@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from src.api.paging import Listed
 from src.api.wire import ErrorBody, Wire
 from src.ipc.messages.blocks import OcrCell
 
@@ -178,3 +179,7 @@ class OcrJobOut(Wire, frozen=True):
     error: ErrorBody | None
     result: OcrDocumentOut | None = None
     object: str = "ocr.job"
+
+
+class OcrJobList(Listed[OcrJobOut], frozen=True):
+    """Jobs, without their pages."""

@@ -210,6 +210,7 @@ ROUTES = (
         "post", "/v1/ocr", "The text of a document (its shape: docs/ocr.md).", None, ocr_schemas.OcrJsonRequest
     ),
     DocumentedRoute("post", "/v1/ocr/jobs", "A document as a job: 202.", None, ocr_schemas.OcrJsonRequest),
+    DocumentedRoute("get", "/v1/ocr/jobs", "The key's jobs, by page (docs/api.md)."),
     DocumentedRoute("get", "/v1/ocr/jobs/{name}", "A job's state and pages."),
     DocumentedRoute("get", "/v1/ocr/jobs/{name}/result", "A finished job's document, in the asked format."),
     DocumentedRoute("delete", "/v1/ocr/jobs/{name}", "Cancels a job."),

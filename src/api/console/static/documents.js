@@ -1,4 +1,5 @@
-// The documents view: pictures are read at once, documents as jobs that go on when the page is closed.
+// The documents view: pictures are read at once, documents as jobs that go on when the page is closed. The server lists
+// a key's jobs, whichever browser began them.
 import { blob, get, post, remove, watch } from "./api.js";
 import { draw, make, saveBlob } from "./dom.js";
 import { render } from "./markdown.js";
@@ -27,8 +28,20 @@ export function build(section, say) {
   section.replaceChildren(target, results);
 }
 
+// This browser knows the names of its jobs; those begun elsewhere are shown by their ids.
 export async function enter() {
   for (const job of remembered()) if (!shown.has(job.id)) follow(job, place(job.name));
+  const { data } = await get(`/v1/ocr/jobs?limit=${MOST_JOBS}`);
+  for (const { id, status } of data.reverse()) if (!shown.has(id)) elsewhere({ id, name: id }, status);
+}
+
+// What has ended is fetched when it is asked for.
+function elsewhere(job, status) {
+  const element = place(job.name);
+  if (["queued", "running"].includes(status)) return follow(job, element);
+  shown.add(job.id);
+  element.replaceChildren(make("h2", {}, job.name), make("p", { class: "dim" }, status),
+    make("button", { type: "button", onclick: () => follow(job, element) }, word("show")));
 }
 
 export const remembered = () => JSON.parse(localStorage.getItem(JOBS) ?? "[]");
@@ -133,7 +146,7 @@ function progress(bar, told, state) {
 }
 
 async function done(job, address, element, state) {
-  const close = make("button", { type: "button", onclick: () => { forget(job.id); element.remove(); } }, word("remove"));
+  const close = make("button", { type: "button", onclick: () => discard(job, address, element) }, word("remove"));
   const head = make("h2", {}, job.name);
   if (state.status !== "done") {
     element.replaceChildren(head, make("p", { class: "bad" }, state.error?.message ?? state.status), close);
@@ -144,6 +157,17 @@ async function done(job, address, element, state) {
   const formats = Object.entries(FORMATS).map(([name, suffix]) => download(`${stem}.${suffix}`, name, () => blob(`${address}/result?format=${name}`)));
   element.replaceChildren(head, make("div", { class: "row" }, ...formats, close),
     ...answer.result.pages.map((page) => sheet(page, page.overlay_base64 ?? null)));
+}
+
+// Its result goes with it: it would be listed again.
+async function discard(job, address, element) {
+  try {
+    await remove(address);
+  } catch (error) {
+    if (error.status !== 404) return notice(error.message, true);
+  }
+  forget(job.id);
+  element.remove();
 }
 
 const download = (file, label, content) => make("button", { type: "button", onclick: () => content().then((data) => saveBlob(file, data), (error) => notice(error.message, true)) }, label);
