@@ -102,15 +102,15 @@ streamed, and where the client has them, pictures and PDFs. `make test-agents` r
 
 | Client | Version | Passed on | What was run |
 |---|---|---|---|
-| `openai` (Node) | 6.49.0 | 2026-11-20 | chat, streams, tools, forms, responses, embeddings, errors |
+| `openai` (Node) | 6.49.0 | 2026-12-01 | chat, streams, tools, forms, responses, embeddings, errors |
 | `langchain-openai` | 1.7.4 | 2026-12-01 | `langchain-tests` 1.1.9 (below) |
-| `litellm` | 1.106.2 | 2026-11-20 | chat, streams, tools, forms |
-| `instructor` | 1.17.0 | 2026-11-20 | forms by tools and by schema |
-| `pydantic-ai` | 2.68.0 | 2026-11-20 | text, forms by tools and by schema, streams |
+| `litellm` | 1.110.2 | 2026-12-01 | chat, streams, tools, forms |
+| `instructor` | 1.17.0 | 2026-12-01 | forms by tools and by schema |
+| `pydantic-ai` | 2.68.0 | 2026-12-01 | text, forms by tools and by schema, streams |
 | `openai-agents` | 0.24.0 | 2026-12-01 | chat and responses: text, a tool, a form, a stream |
 | `lm-eval` | 0.4.13 | 2026-12-01 | a log-likelihood task, a generation task |
 | `guidellm` | 0.8.1 | 2026-11-30 | a benchmark of chat, completions and responses |
-| `mistralai` | 1.12, 3.7 | 2026-11-30 | OCR with all its fields, annotations, files |
+| `mistralai` | 3.7.0 | 2026-12-01 | OCR with all its fields, annotations, files |
 | `anthropic` | 2.14.0 | 2026-12-01 | `tool_runner` whole and streamed, a stream, a picture, a PDF, counting |
 | Vercel's AI SDK: `ai` | 6.0.326 | 2026-12-01 | four providers (below): a loop with two tools, a picture, a PDF |
 | `langchain` | 1.5.2 | 2026-12-01 | agents by chat, responses and messages (below) |
@@ -123,6 +123,7 @@ streamed, and where the client has them, pictures and PDFs. `make test-agents` r
 | `semantic-kernel` | 1.45.0 | 2026-12-01 | text, a stream, functions called whole and streamed |
 | `autogen-agentchat` | 0.7.5 | 2026-12-01 | text, a stream, an assistant whole and streamed |
 | `crewai` | 1.15.30 | 2026-12-01 | text, a stream, an agent |
+| `promptfoo` | 0.120.27 | 2026-12-01 | an evaluation by chat and by responses (later versions need Node 22) |
 
 Of LangChain's standard tests 39 passed; 12 were skipped (pictures, sound, PDF, Anthropic's blocks, JSON mode, recorded
 answers, another model's name); 3 are expected to fail, since a model without knowledge cannot end an agent's loop or

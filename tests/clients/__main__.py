@@ -50,10 +50,11 @@ LOOPS = {
 }
 NODE = {
     "node": ("openai@^6.49",),
+    "promptfoo": ("promptfoo@^0.120",),
     "ai_sdk": ("ai@^6", "@ai-sdk/openai@^3", "@ai-sdk/anthropic@^3", "@ai-sdk/openai-compatible@^2", "zod@^4"),
 }
-NODE_LOOPS = ("ai_sdk",)
-_BIASES = {'"': 100, "}": 80, "]": 80, ",": 60, "3": 50}
+NODE_LOOPS = ("promptfoo", "ai_sdk")
+_BIASES = {'"': 100, "}": 80, "]": 80, ",": 70, "3": 40}
 _LIMIT_S = 600
 _INSTALL_S = 1800  # guidellm brings torch
 
