@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from src.api.openai import body_spellings
+from src.api.openai import body_spellings, responses
+from src.api.openai.schemas_responses import ResponsesRequest
 from tests.contract.conftest import Service, StartService
 
 FUNCTION: dict[str, Any] = {"name": "read", "description": "Read.", "parameters": {"type": "object", "properties": {}}}
@@ -321,6 +322,23 @@ def test_settings_of_responses_that_nobody_knows(service: Service) -> None:
     assert reply.headers["X-Ignored-Fields"] == "reasoning.context, text.width"
     assert reply.json()["tools"][0]["name"] == "read"
     assert ask(service, "/v1/responses", body).json()["error"]["param"] == "tool_choice"  # the fake engine cannot
+
+
+def test_fields_of_tools_that_nobody_knows(service: Service) -> None:
+    """On every wire, in a namespace, and of tools that a search of an earlier turn has found."""
+    tool = {"type": "function", "name": "read", "parameters": {"type": "object"}, "odd": 1}
+    space = {"type": "namespace", "name": "ns", "tools": [tool], "cache_control": {}, "even": 2}
+    found = {"type": "tool_search_output", "call_id": "c", "tools": [space]}
+    reply = ask(service, "/v1/responses", {"input": [user(), found], "tools": [space | {"name": "other"}, tool]})
+    assert reply.status_code == 200, reply.text
+    assert set(reply.headers["X-Ignored-Fields"].split(", ")) == {
+        *("cache_control", "tools.odd", "tools.even", "tools.tools.odd")
+    }
+    (offered,) = responses._all_tools(ResponsesRequest.model_validate({"input": "x"}), [found])
+    assert offered.name == "ns"
+    own = {"name": "read", "input_schema": {"type": "object"}, "strict": True, "input_examples": [{}]}
+    reply = ask(service, "/v1/messages", {"max_tokens": 9, "messages": [user()], "tools": [own]})
+    assert (reply.status_code, reply.headers["X-Ignored-Fields"]) == (200, "tools.input_examples")
 
 
 def test_settings_of_messages_that_nobody_knows(service: Service) -> None:

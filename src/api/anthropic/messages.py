@@ -28,6 +28,7 @@ blueprint = Blueprint("messages", __name__)
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use"}
 _NAMES = {"stop": "stop_sequences", "response_format": "output_config.format"}
 _INSIDE = {"output_config": frozenset(shapes.OutputConfig.model_fields)}
+_TOOL = frozenset(shapes.AnthropicTool.model_fields)
 _NO_INPUT = msgspec.Raw(b"{}")
 
 
@@ -71,6 +72,7 @@ def _read(shape: type[MessagesRequest]) -> MessagesRequest:
         raise ThreadsUnsupported("Threads are not kept here: send the whole history.", param="thread")
     disclosure.settle("messages", body)
     disclosure.note(*body_spellings.unknown_inside(body, _INSIDE))
+    disclosure.note(*body_spellings.unknown_of_each(body.get("tools"), _TOOL, "tools"))
     return shape.model_validate(body)
 
 

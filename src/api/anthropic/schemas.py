@@ -156,6 +156,11 @@ class AnthropicTool(_OpenModel):
     type: str | None = None
     description: str | None = None
     input_schema: dict[str, Any] | None = None
+    strict: bool | None = None
+    # tools that a search would load first are offered, and inputs streamed, anyway
+    defer_loading: bool | None = None
+    allowed_callers: list[str] | None = None
+    eager_input_streaming: bool | None = None
     display_width_px: int | None = None
     display_height_px: int | None = None
 

@@ -102,5 +102,6 @@ def function(tool: shapes.AnthropicTool, at: int) -> dict[str, Any]:
     if not tool.name:
         raise InvalidRequest(f"Missing required parameter: 'tools[{at}].name'.", param=f"tools[{at}].name")
     description, schema = typed(tool) if typed is not None else (None, tool.input_schema)
-    made = {"name": tool.name, "description": tool.description or description, "parameters": schema}
+    made: dict[str, Any] = {"name": tool.name, "description": tool.description or description, "parameters": schema}
+    made["strict"] = tool.strict
     return {"type": "function", "function": {name: value for name, value in made.items() if value is not None}}

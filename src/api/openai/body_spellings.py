@@ -102,6 +102,14 @@ def unknown_inside(body: dict[str, Any], known: Mapping[str, frozenset[str]]) ->
     return list(unknown)
 
 
+def unknown_of_each(values: object, known: frozenset[str], path: str) -> list[str]:
+    """The same of each object in a list."""
+    unknown: dict[str, None] = {}
+    for value in _objects(values):
+        _strip(value, known, path, unknown)
+    return list(unknown)
+
+
 def _objects(values: object) -> list[dict[str, Any]]:
     return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 

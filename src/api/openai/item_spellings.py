@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from src.api.openai import schemas_responses as shapes
+
 _CALLS = {"local_shell_call": "local_shell", "shell_call": "shell", "apply_patch_call": "apply_patch"}
 _OUTPUTS = tuple(f"{call}_output" for call in _CALLS)
 _ASKED = ("action", "operation")
@@ -19,6 +21,11 @@ _HOSTED = (
 _UNSAID = ("id", "type", "status", "result")  # of what OpenAI ran; a result is a picture
 _OWN_OUTPUTS = ("function_call_output", "custom_tool_call_output")
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+_TOOLS = {
+    "function": frozenset(shapes.FunctionTool.model_fields),
+    "custom": frozenset(shapes.CustomTool.model_fields),
+    "namespace": frozenset(shapes.NamespaceTool.model_fields),
+}
 _MOST = 2000  # characters of what is told of it
 
 
@@ -65,6 +72,23 @@ def normalize_tools(body: dict[str, Any]) -> None:
         wish = _CHOICES[wish["type"]]
     if wish is not None:
         body["tool_choice"] = "required" if wish == "any" else wish
+
+
+def known_tools(tools: list[Any]) -> tuple[list[Any], list[str]]:
+    """Tools, a namespace's included, without the fields that nobody knows, and the names of those."""
+    unknown: dict[str, None] = {}
+    return [_known(tool, "tools", unknown) for tool in tools], list(unknown)
+
+
+def _known(tool: Any, path: str, unknown: dict[str, None]) -> Any:
+    fields = _TOOLS.get(str(tool.get("type"))) if isinstance(tool, dict) else None
+    if fields is None:
+        return tool
+    unknown |= {f"{path}.{name}": None for name, value in tool.items() if name not in fields and value is not None}
+    kept = {name: value for name, value in tool.items() if name in fields}
+    if isinstance(inner := kept.get("tools"), list):
+        kept["tools"] = [_known(one, f"{path}.tools", unknown) for one in inner]
+    return kept
 
 
 def _flat(tool: Any) -> Any:

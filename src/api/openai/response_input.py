@@ -80,8 +80,9 @@ def read() -> ResponseInput:
     response_turns.check_types(raw["input"])
     if isinstance(raw.get("tools"), list):
         raw["tools"], aside = fields.split_tools(raw["tools"])
-        disclosure.note(*aside)
         response_turns.check_tools(raw["tools"])
+        raw["tools"], unknown = item_spellings.known_tools(raw["tools"])
+        disclosure.note(*aside, *unknown)
     own = ResponsesRequest.model_validate(raw)
     items: Any = raw["input"]
     if isinstance(items, str):

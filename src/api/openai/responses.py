@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from src.api.edge import auth
 from src.api.generation.streaming import collect
-from src.api.openai import background, response_input, response_tools, response_turns, translation
+from src.api.openai import background, item_spellings, response_input, response_tools, response_turns, translation
 from src.api.openai import schemas_responses as shapes
 from src.api.openai.response_builder import ResponseBuilder, ResponseWriter, first_response, usage
 from src.api.openai.response_store import Stored
@@ -188,7 +188,7 @@ def _all_tools(own: ResponsesRequest, items: list[dict[str, Any]]) -> list[shape
     tools = list(own.tools or ())
     for raw in response_turns.searched_tools(items):
         try:
-            (found,) = _TOOLS.validate_python([raw])
+            (found,) = _TOOLS.validate_python(item_spellings.known_tools([raw])[0])
         except ValidationError:
             continue
         if not response_tools.offered([found]).keys() & response_tools.offered(tools).keys():

@@ -176,3 +176,8 @@ def test_a_tool_needs_no_description_and_no_schema() -> None:
         tool(type="mcp_toolset", name="x")
     with pytest.raises(InvalidRequest, match="name"):
         tool(input_schema={})
+
+
+def test_a_strict_tool_is_one() -> None:
+    own = schemas.AnthropicTool.model_validate({"name": "f", "input_schema": {"type": "object"}, "strict": True})
+    assert tools.function(own, 0)["function"] == {"name": "f", "parameters": {"type": "object"}, "strict": True}
