@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import msgspec
 
+from src.documents import kinds
 from src.engine.upstream import calls
 from src.engine.upstream.dialects import Dialect, ServerFacts
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, Sampling, Tool
@@ -74,9 +76,15 @@ def _message(turn: ChatMessage) -> dict[str, Any]:
 def _part(part: str | ImagePart) -> dict[str, Any]:
     if isinstance(part, str):
         return {"type": "text", "text": part}
-    data = part.data.decode()
-    url = data if data.startswith("data:") else f"data:image/png;base64,{data}"  # its first bytes tell the format
-    return {"type": "image_url", "image_url": {"url": url}}
+    return {"type": "image_url", "image_url": {"url": _url(part.data)}}
+
+
+def _url(picture: bytes) -> str:
+    """A picture as a data: URL: a PDF's page and what was fetched are files."""
+    if (kind := kinds.kind(picture[: kinds.HEAD_BYTES])) is not None:
+        return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+    text = picture.decode()
+    return text if text.startswith("data:") else f"data:image/png;base64,{text}"  # its first bytes tell the format
 
 
 def _tools(request: GenerateRequest, dialect: Dialect) -> dict[str, Any]:

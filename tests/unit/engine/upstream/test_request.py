@@ -129,14 +129,16 @@ def test_conversations() -> None:
 
 
 def test_pictures() -> None:
-    """In their order among the texts, as data URLs; a model that reads none refuses them by name."""
-    turn = ChatMessage("user", "ab", parts=("a", ImagePart(b"aGk="), ImagePart(b"data:image/jpeg;base64,aGk="), "b"))
+    """In their order among the texts, as data URLs, files too (a PDF's page); a model that reads none refuses them."""
+    shown = [ImagePart(data) for data in (b"aGk=", b"data:image/jpeg;base64,aGk=", b"\xff\xd8\xff\xe0")]
+    turn = ChatMessage("user", "ab", parts=("a", *shown, "b"))
     request = GenerateRequest("r", "demo", (turn,))
     parts = sent(request)["messages"][0]["content"]
     assert [part.get("text") or part["image_url"]["url"] for part in parts] == [
         "a",
         "data:image/png;base64,aGk=",
         "data:image/jpeg;base64,aGk=",
+        "data:image/jpeg;base64,/9j/4A==",
         "b",
     ]
     with pytest.raises(UnsupportedValue):
