@@ -117,19 +117,72 @@ def test_greedy_text_is_that_of_a_resumed_request_and_of_one_in_company(plain: P
     backend.close()
 
 
+NO_ROOM = 0.0
+
+
 @pytest.mark.parametrize(
-    ("share", "dequantize", "packed"), [(0.5, "auto", False), (0, "auto", True), (0, "never", False)]
+    ("flags", "share", "policy", "packed"),
+    [
+        ("avx_vnni", 0.5, {}, True),
+        ("avx2", 0.5, {}, False),
+        ("avx_vnni", 0.5, {"packed_kv": True}, False),
+        ("avx_vnni", 0.5, {"dequantize": "always"}, False),
+        ("avx2", NO_ROOM, {}, True),
+        ("avx2", NO_ROOM, {"packed_kv": True}, True),
+        ("avx_vnni", NO_ROOM, {"dequantize": "never"}, False),
+    ],
 )
-def test_auto_is_int8_where_fp32_has_no_room(
-    share: float, dequantize: str, packed: bool, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_auto_is_int8_where_it_is_faster_or_fp32_has_no_room(
+    flags: str,
+    share: float,
+    policy: dict[str, Any],
+    packed: bool,
+    plain: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from src.engine.mlx import weights
+    from src.engine.mlx.kernels import install
     from src.engine.progress import LoadMeter
 
     monkeypatch.setattr(weights, "_MEMORY_SHARE", share)
+    monkeypatch.setattr(install, "has_dot_products", lambda: flags != "avx2")
     model = Path(quantised(plain, tmp_path / "model", form(4, 32)))
-    module, _ = weights.read_model(model, weights.CpuPolicy(dequantize, "auto"), LoadMeter())
+    cpu = weights.CpuPolicy(**{"dequantize": "auto", "kernels": "auto", **policy})
+    module, _ = weights.read_model(model, cpu, LoadMeter())
     assert weights.has_int8_kernels(module) is packed
+
+
+def test_auto_is_fp32_where_a_matrix_is_of_another_kind(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from src.engine.mlx import weights
+    from src.engine.mlx.kernels import install
+    from src.engine.progress import LoadMeter
+
+    monkeypatch.setattr(install, "has_dot_products", lambda: True)
+    own = {"model.layers.0.mlp.down_proj": form(6, 32)}
+    model = Path(quantised(plain, tmp_path / "model", {**form(4, 32), **own}))
+    module, _ = weights.read_model(model, weights.CpuPolicy("auto", "auto"), LoadMeter())
+    assert not weights.has_int8_kernels(module)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "has"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu sse2 avx2 avx_vnni\n\nprocessor\t: 1\n", True),
+        ("processor\t: 0\nFeatures\t: fp asimd crc32 asimddp sha512\n", True),
+        ("processor\t: 0\nflags\t\t: fpu sse2 avx2\nbugs\t: avx_vnni\n", False),
+        ("processor\t: 0\nFeatures\t: fp asimd crc32\n", False),
+        ("", False),
+    ],
+)
+def test_what_a_processor_says(cpuinfo: str, has: bool, tmp_path: Path) -> None:
+    from src.engine.mlx.kernels.processor import has_dot_products
+
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert has_dot_products(tmp_path / "cpuinfo") is has
+    assert not has_dot_products(tmp_path / "none")
 
 
 def test_kernels_that_compute_a_row_otherwise_in_company_are_not_used(

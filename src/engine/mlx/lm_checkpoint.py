@@ -205,7 +205,7 @@ def _cpu_policy(settings: Settings, load: Load) -> CpuPolicy:
     kernels = settings.cpu_kernels
     if load is not load_text and kernels in ("auto", "int8"):
         return CpuPolicy(settings.cpu_dequantize)
-    return CpuPolicy(settings.cpu_dequantize, kernels)
+    return CpuPolicy(settings.cpu_dequantize, kernels, packed_kv=settings.kv_bits != "off")
 
 
 def _read_again(read: Callable[[], tuple[Any, dict[str, Any]]], packing: Packing | None, revision: Revision) -> Any:

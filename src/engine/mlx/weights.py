@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import mlx.core as mx
@@ -33,10 +34,11 @@ _PIECE_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class CpuPolicy:
-    """What becomes of weights on a Linux CPU: CPU_DEQUANTIZE, and CPU_KERNELS where it applies."""
+    """What becomes of weights on a Linux CPU: CPU_DEQUANTIZE, CPU_KERNELS where it applies, whether KV_BITS is set."""
 
     dequantize: str
     kernels: str | None = None
+    packed_kv: bool = False
 
 
 Load = Callable[[Path], tuple[Any, dict[str, Any]]]
@@ -101,11 +103,18 @@ def _prepare(model: Any, cpu: CpuPolicy, progress: LoadMeter) -> None:
     """Have the weights as the kernels want them that the settings choose."""
     chosen = {"fp32": "always", "mlx": "never"}
     policy = chosen.get(cpu.kernels or "", cpu.dequantize)
-    no_room = cpu.kernels == "auto" and policy == "auto" and not _fits_as_float32(model)
-    if (cpu.kernels == "int8" or no_room) and _is_quantised(model):
+    wanted = cpu.kernels == "int8" or (cpu.kernels == policy == "auto")
+    if wanted and _is_quantised(model) and (cpu.kernels == "int8" or _int8_is_better(model, cpu)):
         _make_int8(model, cpu, progress)
     else:
         make_float32(model, policy, progress)
+
+
+def _int8_is_better(model: Any, cpu: CpuPolicy) -> bool:
+    """What `auto` means: nothing that is measured, so that a restarted engine goes on with the same kernels."""
+    if not _fits_as_float32(model):
+        return True
+    return not cpu.packed_kv and _kernels().are_faster(model)
 
 
 def _fits_as_float32(model: Any) -> bool:
@@ -116,11 +125,15 @@ def _is_quantised(model: Any) -> bool:
     return any(name.endswith(".scales") for name, _ in tree_flatten(model.parameters()))
 
 
+def _kernels() -> ModuleType:
+    from src.engine.mlx.kernels import install  # noqa: PLC0415  # brings onnxruntime
+
+    return install
+
+
 def _make_int8(model: Any, cpu: CpuPolicy, progress: LoadMeter) -> None:
     """Int8 kernels for all matrices that they take; the others are as without."""
-    from src.engine.mlx.kernels.install import install  # noqa: PLC0415  # brings onnxruntime
-
-    if install(model, progress):
+    if _kernels().install(model, progress):
         model.set_dtype(mx.float32)
         mx.eval(model.parameters())
     else:

@@ -127,7 +127,7 @@ def _source(
 def _cpu_policy(settings: Settings) -> CpuPolicy:
     """There are no int8 kernels for these."""
     kernels = settings.cpu_kernels
-    return CpuPolicy(settings.cpu_dequantize, "auto" if kernels == "int8" else kernels)
+    return CpuPolicy(settings.cpu_dequantize, None if kernels in ("auto", "int8") else kernels)
 
 
 def _context(source: EncoderCheckpoint, settings: Settings, room_bytes: int) -> int:

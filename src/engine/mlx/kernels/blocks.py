@@ -82,7 +82,7 @@ class FusedBlock(nn.Module):  # type: ignore[misc]  # MLX's stub says Any
 
 def link(blocks: list[Any], progress: LoadMeter) -> int:
     """Fuse the blocks of a model, which follow each other; the number of matrices, 0 where they cannot be."""
-    if not all(map(_fits, blocks)):
+    if not fit(blocks):
         return 0
     following: _Part | None = None
     later: Heads | None = None
@@ -94,6 +94,11 @@ def link(blocks: list[Any], progress: LoadMeter) -> int:
         later = heads
         progress.step()
     return len(blocks) * (len(_HEADS) + 1 + len(_MLP))
+
+
+def fit(blocks: list[Any]) -> bool:
+    """Whether `link` can fuse them."""
+    return all(map(_fits, blocks))
 
 
 def _fits(block: Any) -> bool:

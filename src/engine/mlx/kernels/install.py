@@ -11,6 +11,7 @@ from mlx import nn
 from src.engine.mlx.kernels import attention, blocks
 from src.engine.mlx.kernels.matrices import matrix_of, supported
 from src.engine.mlx.kernels.modules import Int8GatedMlp, Int8Module, PackedEmbedding, shared_linears
+from src.engine.mlx.kernels.processor import has_dot_products
 from src.engine.mlx.kernels.products import row_multiple
 from src.engine.progress import LoadMeter
 
@@ -18,6 +19,12 @@ _SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 _HEAD = "lm_head"
 _GATED = ("gate_proj", "up_proj", "down_proj")
 _CLOSE = 0.05  # relative error of an MLP in 8 bits that is the one it is taken for
+
+
+def are_faster(model: Any) -> bool:
+    """Whether they beat fp32 for this model: those that wait once a layer do, on a processor with the instructions."""
+    quantised = [module for module in model.modules() if _quantised(module)]
+    return all(map(supported, quantised)) and any(map(blocks.fit, _lists(model))) and has_dot_products()
 
 
 def install(model: Any, progress: LoadMeter) -> bool:
@@ -52,8 +59,12 @@ def _even(model: Any) -> bool:
 
 
 def _link(model: Any, progress: LoadMeter) -> int:
-    lists = [value for module in model.modules() for value in module.children().values() if isinstance(value, list)]
-    return sum(blocks.link(found, progress) for found in lists if found)
+    return sum(blocks.link(found, progress) for found in _lists(model))
+
+
+def _lists(model: Any) -> list[list[Any]]:
+    children = (value for module in model.modules() for value in module.children().values())
+    return [value for value in children if isinstance(value, list) and value]
 
 
 def _quantised(module: Any) -> bool:
