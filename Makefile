@@ -38,7 +38,7 @@ $(INSTALLED): requirements-base.txt $(VARIANT).txt $(VARIANT).lock
 	echo $(CUDA) > $(VENV)/.cuda
 	touch $@
 
-$(VENV)/.installed-dev: $(INSTALLED) requirements-dev.txt
+$(VENV)/.installed-dev: $(INSTALLED) requirements-dev.txt requirements-otel.txt
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
 	touch $@
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 _EXTRAS = {"cpu": "requirements.txt", "cuda12": "requirements-cuda12.txt", "cuda13": "requirements-cuda13.txt"}
+_EXTRAS |= {"otel": "requirements-otel.txt"}
 
 
 class RequirementsHook(MetadataHookInterface):

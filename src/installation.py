@@ -13,6 +13,7 @@ from typing import Literal
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE, DISTRIBUTION = "stoker_server", "stoker-server"
 _APP = "_app"  # the folder in the package that stands for the checkout
+OTEL_COMMAND = "pip install -r requirements-otel.txt (of a package: its extra [otel])"
 MlxVariant = Literal["cpu", "cuda12", "cuda13", "metal"]
 _MAKE: dict[MlxVariant, str] = {
     "cpu": "make venv CUDA=",

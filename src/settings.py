@@ -154,6 +154,18 @@ class WebSettings(BaseModel):
     sse_ping_seconds: float = Field(
         15.0, gt=0, le=600, description="Seconds of silence after which a stream sends a keep-alive."
     )
+    otel_exporter_otlp_endpoint: str = Field(
+        "",
+        max_length=2048,
+        description="OpenTelemetry collector that traces go to, by OTLP over HTTP (http://127.0.0.1:4318); empty: off.",
+    )
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("a collector's URL begins with http:// or https://")
+        return value
 
 
 class EngineSettings(BaseModel):
@@ -838,7 +850,10 @@ ProcessKind = Literal["web", "engine", "ocr"]
 _BACK_END = (EngineSettings, ModelSettings, OcrSettings, LogSettings, SupervisorSettings)
 _COMMAND_LINE_KEYS = frozenset({"stoker_api_key", "bench_api_keys"})
 # not settings of ours, but keys all the same; engine and OCR fetch nothing and know no client
-_FOREIGN_KEYS = frozenset({"CREDENTIALS_DIRECTORY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "MODELSCOPE_API_TOKEN"})
+_FOREIGN_KEYS = frozenset({"CREDENTIALS_DIRECTORY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "MODELSCOPE_API_TOKEN"}) | {
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+}
 
 
 def _names_for(kind: ProcessKind) -> frozenset[str]:

@@ -43,6 +43,7 @@ from src.api.service import EXTENSION, Service
 from src.api.state.batches import BatchLoad
 from src.api.state.database import Database
 from src.api.status_feed import StatusFeed
+from src.api.tracing import traces
 from src.api.usage import job_pages
 from src.api.usage.budgets import Budgets
 from src.api.usage.job_pages import JobPages
@@ -86,9 +87,8 @@ _VIEWS = (
 def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     """Compose the application; `backends` can be replaced in tests."""
     backends = backends or Backends(settings)
-    inflight = InFlight(settings.max_concurrent_requests)
-    batch_load = BatchLoad()
-    ring, state = keys.load(settings), Database(settings.state_path)
+    inflight, batch_load = InFlight(settings.max_concurrent_requests), BatchLoad()
+    ring, state, tracing = keys.load(settings), Database(settings.state_path), traces.connect(settings)
     ledger = UsageLedger(state, settings.usage_days)
     budgets = Budgets(ring, settings, ledger)
     metrics = Metrics(lambda: with_own(backends.readings(), inflight, batch_load, budgets))
@@ -110,12 +110,13 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         budgets,
         batch_load,
         StatusFeed(backends.status, metrics.first_tokens),
+        tracing,
         started=time.time(),
     )
     backends.on_resume = partial(_count_resumed, metrics)
     error_handlers.register(app)
     paths.install(app)
-    middleware.install(app, metrics, _bodies(settings, inflight), settings.client_timeout, _uploads(settings))
+    middleware.install(app, metrics, _bodies(settings, inflight), settings.client_timeout, _uploads(settings), tracing)
     cors.install(app, settings)
     disclosure.install(app)
     checker = KeyChecker(ring, metrics, limits.count_failed_login, ledger.note_use)

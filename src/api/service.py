@@ -18,6 +18,7 @@ from src.api.generation.inflight import InFlight, InFlightRequest
 from src.api.state.batches import BatchLoad
 from src.api.state.database import Database
 from src.api.status_feed import StatusFeed
+from src.api.tracing.traces import Tracing
 from src.api.usage.budgets import Budgets
 from src.api.usage.job_pages import JobPages
 from src.api.usage.ledger import UsageLedger
@@ -54,6 +55,7 @@ class Service:
     budgets: Budgets
     batch_load: BatchLoad
     status_feed: StatusFeed
+    tracing: Tracing
     started: float
 
 

@@ -174,7 +174,8 @@ def _network(settings: Settings) -> str:
 
 
 def _is_loopback_only(settings: Settings) -> bool:
-    called = (urlsplit(url).hostname for url in (settings.redis_url, settings.upstream_url))
+    urls = (settings.redis_url, settings.upstream_url, settings.otel_exporter_otlp_endpoint)
+    called = (urlsplit(url).hostname for url in urls)
     hosts = [settings.host, *filter(None, called)]
     return not settings.image_url_hosts and all(map(keys.is_loopback, hosts))
 

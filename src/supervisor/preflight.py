@@ -20,6 +20,8 @@ from shutil import which
 import msgspec
 import psutil
 
+from src import installation
+from src.effective_settings import masked
 from src.gpu import mlx_library
 from src.ipc import client, runtime
 from src.ipc.messages.control import StatusRequest
@@ -35,6 +37,7 @@ _ENGINE_DEADLINE_S = 60.0
 _LEAST_MEMORY = 1_000_000_000
 # pip installs both builds of OpenCV (docs/adr/0008), and the one for desktops last
 _OPENCV = "Run: apt-get install libgl1 libglib2.0-0, or: pip install --force-reinstall --no-deps opencv-python-headless"
+_OTEL_PACKAGES = ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
 _OCR_PACKAGES = {"rapidocr": ("rapidocr", "onnxruntime"), "mlx_vlm": ("mlx_vlm",), "tesseract": (), "fake": ()}
 
 
@@ -64,6 +67,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
     yield from _engine(settings, environment)
     yield _ocr(settings)
     yield from _folders(settings)
+    yield from _traces(settings)
     yield _port(settings)
     yield from _batches(_running(settings))
 
@@ -147,6 +151,21 @@ def library_problem(package: str) -> str | None:
     except OSError as error:
         return str(error)
     return None
+
+
+def _traces(settings: Settings) -> Iterator[Finding]:
+    if endpoint := settings.otel_exporter_otlp_endpoint:
+        here = all(_is_installed(package) for package in _OTEL_PACKAGES)
+        problem = None if here else f"OpenTelemetry is not installed: {installation.OTEL_COMMAND}"
+        yield Finding("traces", masked("otel_exporter_otlp_endpoint", endpoint), problem)
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _version(package: str) -> str:

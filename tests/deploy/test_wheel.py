@@ -103,7 +103,7 @@ def installed(environment: Path, tmp_path: Path, runtime_dir: Path) -> Iterator[
     port = free_port()
     chosen = {"HOME": str(tmp_path / "home"), "PORT": str(port), "OCR_WORKERS": "0", "ENGINE_STANDBY": "false"}
     chosen |= {"RUNTIME_DIR": str(runtime_dir), "STATE_DIR": "state", "LAZY_LOAD": "false", "DRAIN_NOTICE": "0"}
-    chosen |= {"PYTHONPYCACHEPREFIX": str(tmp_path / "compiled")}  # elsewhere, so that any new file is the service's
+    chosen |= {"PYTHONDONTWRITEBYTECODE": "1"}  # so that any new file is the service's
     names = {key: value for key, value in os.environ.items() if not key.startswith("XDG_")} | chosen
 
     def start() -> subprocess.Popen[bytes]:

@@ -19,6 +19,7 @@ from flask import Flask, g, request
 from src import logs
 from src.api import access_facts, owner
 from src.api.body import BODY_KEY, BoundedBody
+from src.api.tracing.traces import TRACE_KEY, Off, Tracing
 from src.metrics import Metrics
 
 Environ = dict[str, Any]
@@ -51,11 +52,12 @@ def install(
     open_body: Callable[[Environ], BoundedBody],
     client_timeout_s: float = 60.0,
     uploads: Uploads | None = None,
+    tracing: Tracing | None = None,
 ) -> None:
     """Wrap the application and tell the middleware what only Flask knows."""
     app.config["MAX_CONTENT_LENGTH"] = None  # ours counts chunked bodies too
     app.before_request(lambda: _adopt(uploads))
-    wrapped = RequestMiddleware(app.wsgi_app, metrics, open_body, client_timeout_s)
+    wrapped = RequestMiddleware(app.wsgi_app, metrics, open_body, client_timeout_s, tracing or Off())
     app.wsgi_app = wrapped  # type: ignore[method-assign]  # as Flask's documentation wraps it
 
 
@@ -73,8 +75,14 @@ class RequestMiddleware:
     """Outermost middleware."""
 
     def __init__(
-        self, app: WsgiApp, metrics: Metrics, open_body: Callable[[Environ], BoundedBody], client_timeout_s: float
+        self,
+        app: WsgiApp,
+        metrics: Metrics,
+        open_body: Callable[[Environ], BoundedBody],
+        client_timeout_s: float,
+        tracing: Tracing,
     ) -> None:
+        self._tracing = tracing
         self._app = app
         self._client_timeout_s = client_timeout_s
         self._metrics = metrics
@@ -88,6 +96,8 @@ class RequestMiddleware:
         logs.client_request_id.set(client_id)
         environ["wsgi.input"] = environ[BODY_KEY] = body = self._open_body(environ)
         _limit_silence(environ, self._client_timeout_s)
+        if environ.get("PATH_INFO") not in _PROBES:
+            environ[TRACE_KEY] = self._tracing.request(environ)
         exchange = Exchange(environ, self._metrics, body.close)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
@@ -145,6 +155,8 @@ class Exchange:
         self._metrics.http_seconds.labels(method, route).observe(seconds)
         if self.status == "429":
             self._metrics.rate_limited.labels(environ.get(SCOPE_KEY, route)).inc()
+        if (trace := environ.get(TRACE_KEY)) is not None:
+            trace.ended(method, route, int(self.status))
         path, ms = environ.get("PATH_INFO", "")[:_MAX_LOGGED], round(seconds * 1000, 1)
         line = logs.api.bind(
             request_id=environ[REQUEST_ID_KEY],

@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 
 from src import catalog, encoders, selection
 from src.api.generation.model_lease import ModelLease
-from src.api.generation.resume import LeasePending, Resumable, ResumableStream, TerminalErrors
+from src.api.generation.resume import LeasePending, Resumable, ResumableStream, StreamWatcher, TerminalErrors
 from src.api.generation.suspects import Suspects
 from src.catalog import CatalogEntry
 from src.effective_settings import EffectiveSetting
@@ -144,7 +144,9 @@ class Backends:
             self._loaded, self._told_at = _loaded(self.status()), self._clock()
         return self._loaded.get(name)
 
-    def open_chat(self, request: GenerateRequest | EmbedRequest) -> ResumableStream:
+    def open_chat(
+        self, request: GenerateRequest | EmbedRequest, watcher: StreamWatcher | None = None
+    ) -> ResumableStream:
         """A request for its model's engine; it connects when it is read, and again when the engine dies.
 
         Raises:
@@ -153,7 +155,7 @@ class Backends:
         """
         _check_kind(self.check_model(request.model), request)
         route = self._engine(request.model, AcquireModel(request.model, background=request.priority == "background"))
-        return self._resumable(request, route, EngineCrashed)
+        return self._resumable(request, route, EngineCrashed, watcher)
 
     def open_question(self, model: str, question: TokenizeRequest | DetokenizeRequest) -> ResumableStream:
         """What an engine computes nothing for; the model is loaded for it.
@@ -224,7 +226,13 @@ class Backends:
         route = _BackendConnector(self, "ocr", path, lease)
         return self._resumable(request, route, OcrCrashed)
 
-    def _resumable(self, request: Resumable, route: _BackendConnector, crash: type[ServiceError]) -> ResumableStream:
+    def _resumable(
+        self,
+        request: Resumable,
+        route: _BackendConnector,
+        crash: type[ServiceError],
+        watcher: StreamWatcher | None = None,
+    ) -> ResumableStream:
         suspects = self._suspects.setdefault(route.child, Suspects(self._settings.resume_progress_tokens))
         kind = "chat" if isinstance(request, GenerateRequest | EmbedRequest) else "ocr"
         return ResumableStream(
@@ -234,6 +242,7 @@ class Backends:
             max_wait_s=self._settings.resume_max_wait,
             errors=_terminal_errors(route.child.partition(":")[0], crash),
             on_resume=lambda: self.on_resume(kind),
+            watcher=watcher,
         )
 
     def status(self) -> SystemStatus | None:

@@ -129,6 +129,14 @@ class TerminalErrors:
     replaced: ServiceError  # its next life has loaded other weights than the answer was begun with
 
 
+class StreamWatcher(Protocol):
+    """Told which life of the back end has the request."""
+
+    def connected(self) -> None: ...
+
+    def detached(self) -> None: ...
+
+
 class ResumableStream:
     """One request, whichever process works on it. `cancel` may come from the hub; all else from the request's own."""
 
@@ -141,6 +149,7 @@ class ResumableStream:
         max_wait_s: float,
         errors: TerminalErrors,
         on_resume: Callable[[], None] = lambda: None,
+        watcher: StreamWatcher | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -151,6 +160,7 @@ class ResumableStream:
         self._errors = errors
         self._entered = False
         self._on_resume = on_resume
+        self._watcher = watcher
         self._clock = clock
         self._sleep = sleep
         self._suspect = suspects.arrive()
@@ -233,6 +243,8 @@ class ResumableStream:
         self._missing_since = self._first_token = None
         if self._delivered.admitted is not None:
             self._on_resume()
+        if self._watcher is not None:
+            self._watcher.connected()
         self._stream = stream
         return stream
 
@@ -251,6 +263,8 @@ class ResumableStream:
     def _detach(self, stream: Stream) -> None:
         """The back end is gone: from here on it waits for the next."""
         stream.close()
+        if self._watcher is not None:
+            self._watcher.detached()
         self._stream = None
         self._before = self._delivered
         self._asked = now = self._clock()

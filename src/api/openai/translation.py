@@ -33,6 +33,8 @@ from src.api.openai.pdf_reader import PdfReader
 from src.api.openai.result_pictures import ResultPictures
 from src.api.openai.schemas import ChatCompletionRequest
 from src.api.service import json_response, request_id, service
+from src.api.tracing import traces
+from src.api.tracing.traces import TracedRecorder
 from src.api.wire import Wire
 from src.errors import EngineCrashed, InvalidRequest, ServiceError
 from src.ipc.messages.chat import (
@@ -162,9 +164,14 @@ def open_at_engine(
     shared = service()
     shared.limits.check_budget("tokens")
     asked = replace(asked, salt=auth.salt())
+    trace = traces.of(request.environ, asked, shared.backends.engine_name(asked.model))
+    if trace is not None:
+        recorder = TracedRecorder(recorder, trace)
+        if isinstance(asked, GenerateRequest):
+            asked = replace(asked, traceparent=trace.traceparent)
     longest_s = _longest_s(shared.settings, background=asked.priority == "background")
     return Generation(
-        lambda: shared.backends.open_chat(asked),
+        lambda: shared.backends.open_chat(asked, trace),
         kinds,
         RequestTimeouts(longest_s, shared.settings.sse_ping_seconds, _crashed()),
         inflight=shared.inflight,

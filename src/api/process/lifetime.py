@@ -32,6 +32,7 @@ _LAG_TICK_S = 0.5
 # end streams this long before gunicorn would cut them
 _POLITE_S = 3.0
 _READ = 1
+_LAST_SPANS_S = 3.0  # a collector that does not answer keeps no worker
 _OTHER_FILES = 128  # logs, listeners, the event loop's own
 
 
@@ -46,7 +47,7 @@ def after_init(worker: Any) -> None:
     gevent.spawn(handover.run)
     gevent.spawn(service.usage.run)
     gevent.spawn(service.job_pages.run)
-    worker.at_end = service.usage.close
+    worker.at_end = partial(_close, service)
     gevent.spawn(Feeder(worker.wsgi, service).run)
     gevent.spawn(_watch_lag, service.metrics.lag.observe, time.monotonic)
     if supervised():
@@ -100,7 +101,7 @@ def _drain_on_term(service: Service, worker: Any, handover: Handover) -> None:
         if not ending:
             ending = worker.last_answers = True
             if not service.inflight.drain_announced:  # a successor serves, or soon will
-                worker.at_end = partial(_leave_counts, service, handover)
+                worker.at_end = partial(_close, service, handover.leave)
                 gevent.spawn(handover.leave)
             polite_s = max(LISTENERS_CLOSED_S, worker.cfg.graceful_timeout - _POLITE_S)
             gevent.spawn_later(LISTENERS_CLOSED_S, service.inflight.begin_drain)
@@ -110,9 +111,10 @@ def _drain_on_term(service: Service, worker: Any, handover: Handover) -> None:
     signal.signal(signal.SIGTERM, on_term)
 
 
-def _leave_counts(service: Service, handover: Handover) -> None:
+def _close(service: Service, leave: Callable[[], None] = lambda: None) -> None:
     service.usage.close()
-    handover.leave()
+    leave()
+    gevent.spawn(service.tracing.close).join(_LAST_SPANS_S)
 
 
 def _watch_lag(observe: Callable[[float], None], clock: Callable[[], float]) -> None:

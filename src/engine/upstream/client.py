@@ -49,14 +49,16 @@ class Client:
         return await self._whole("POST", path, body, timeout_s)
 
     @asynccontextmanager
-    async def stream(self, path: str, body: bytes) -> AsyncIterator[AsyncIterator[list[bytes]]]:
+    async def stream(self, path: str, body: bytes, traceparent: str = "") -> AsyncIterator[AsyncIterator[list[bytes]]]:
         """A streamed answer: batches of its events' data, as they come; empty ones are signs of life.
+        `traceparent`: the trace that the server is to go on with.
 
         Raises:
             ServiceError: when the server refuses.
             Unreachable: when it cannot be reached, or breaks off.
         """
         headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        headers |= {"traceparent": traceparent} if traceparent else {}
         try:
             async with self._http.stream("POST", path, content=body, headers=headers) as response:
                 if response.status_code != 200:

@@ -84,7 +84,7 @@ class UpstreamRequest:
             Unreachable, BrokenOff: when it does not do its part.
         """
         loop, translation = asyncio.get_running_loop(), self._translation
-        async with client.stream(path, body) as batches:
+        async with client.stream(path, body, self.request.traceparent) as batches:
             silence = loop.call_later(_ADMIT_S, self._admit, peer, max_tokens)
             try:
                 async for batch in batches:

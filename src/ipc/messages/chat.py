@@ -123,7 +123,7 @@ class GenerateRequest(Message, frozen=True):
     that would be set aside fails the request (STRICT_FIELDS). `template_options`: switches for the model's chat
     template, if it knows them.
     `continue_final`: the answer goes on inside the last turn, the assistant's. `progress`: its stream shows how much of
-    the prompt is computed.
+    the prompt is computed. `traceparent`: the trace that an upstream server is to go on with.
     """
 
     id: str
@@ -151,6 +151,7 @@ class GenerateRequest(Message, frozen=True):
     salt: str = ""
     strict: bool = False
     progress: bool = False
+    traceparent: str = ""
 
 
 class TextReading(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -42,7 +42,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
         found.append(message)
         raise BackendUnavailable("not there", retry_after_s=1.0)
 
-    monkeypatch.setattr(Backends, "open_chat", lambda _, request: refuse(request))
+    monkeypatch.setattr(Backends, "open_chat", lambda _, request, __: refuse(request))
     monkeypatch.setattr(Backends, "open_question", lambda _, __, question: refuse(question))
     return found
 

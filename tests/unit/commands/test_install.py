@@ -64,6 +64,8 @@ def test_beyond_loopback_the_unit_lets_clients_in(make_settings: MakeSettings, t
         ({"redis_url": "redis://10.0.0.9:6379/0"}, False),
         ({"upstream_url": "http://10.0.0.9:8000"}, False),
         ({"upstream_url": "http://localhost:8000"}, True),
+        ({"otel_exporter_otlp_endpoint": "http://collector.example:4318"}, False),
+        ({"otel_exporter_otlp_endpoint": "http://127.0.0.1:4318"}, True),
         ({"redis_url": "redis://127.0.0.1:6379/0"}, True),
         ({"redis_url": "unix:///run/redis.sock"}, True),
     ],

@@ -47,3 +47,15 @@ def test_only_a_folder_of_models_that_was_chosen_must_exist(
     monkeypatch.setenv("STOKER_HOME", str(tmp_path))
     (models,) = [one for one in preflight._folders(make_settings(**chosen)) if one.label == "models"]
     assert (models.problem is not None) == problem
+
+
+def test_traces_need_their_packages(make_settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is said where none are asked for; a password in the collector's URL is not shown."""
+    assert list(preflight._traces(make_settings())) == []
+    settings = make_settings(otel_exporter_otlp_endpoint="http://ann:secret@127.0.0.1:4318")
+    assert [found.problem for found in preflight._traces(settings)] == [None]
+    monkeypatch.setattr(preflight, "_OTEL_PACKAGES", ("no-such-package",))
+    (found,) = preflight._traces(settings)
+    assert found.problem is not None
+    assert "requirements-otel.txt" in found.problem
+    assert "secret" not in found.value

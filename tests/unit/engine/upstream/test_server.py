@@ -124,6 +124,20 @@ async def hang(asked: Asked, writer: asyncio.StreamWriter) -> None:
     await asked.left.wait()
 
 
+@pytest.mark.parametrize("traceparent", ["", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"])
+def test_the_server_goes_on_with_the_trace(make_settings: MakeSettings, traceparent: str) -> None:
+    """The header is the request's span, as its `GenerateRequest` says; there is none where nothing is traced."""
+
+    async def case() -> None:
+        async with engine(make_settings()) as on:
+            await on.all(ask("hello", traceparent=traceparent))
+            (asked,) = on.standin.asked
+            sent = [line.partition(": ")[2] for line in asked.headers.split("\r\n") if line.startswith("traceparent:")]
+            assert sent == [traceparent] * bool(traceparent)
+
+    asyncio.run(case())
+
+
 def test_an_answer(make_settings: MakeSettings) -> None:
     """Accepted, admitted, text as it comes, one outcome with the server's own counts and our times."""
 
