@@ -28,6 +28,10 @@ from src.errors import (
 # what nginx logs for a client that left; nobody reads it
 _CLIENT_CLOSED = 499
 _WHO_MAY = (401, 403)
+# Ollama's routes, also asked with a wrong method, and those that are not served here
+_OLLAMA = re.compile(
+    r"/api/(chat|generate|embed|embeddings|tags|show|ps|version|pull|delete|create|copy|push|blobs/[^/]*)/?"
+)
 # how pydantic names our classes
 _OURS = re.compile(r"[A-Z]\w*[a-z]\w*")
 _CLASS = re.compile(r" or instance of \w+")
@@ -53,12 +57,16 @@ def speaks_anthropic() -> bool:
     return path.startswith("/v1/messages") or (path.startswith("/v1/models") and "anthropic-version" in request.headers)
 
 
+def _speaks_ollama() -> bool:
+    return (request.blueprint or "").startswith("ollama") or _OLLAMA.fullmatch(request.path) is not None
+
+
 def _shown(error: ServiceError) -> Wire:
     """As its wire has it. Ollama's clients read a text; who may ask is answered there as everywhere."""
     shown = envelope(error)
     if speaks_anthropic():
         return anthropic_errors.envelope(error, shown.request_id)
-    if error.status in _WHO_MAY or not (request.blueprint or "").startswith("ollama"):
+    if error.status in _WHO_MAY or not _speaks_ollama():
         return shown
     named = error.param is None or error.param in error.message
     return PlainError(error.message if named else f"{error.param}: {error.message}")

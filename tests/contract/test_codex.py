@@ -168,7 +168,7 @@ def test_some_tools_may_be_allowed(service: Service) -> None:
 @pytest.mark.parametrize(
     ("item", "param", "named"),
     [
-        ({"type": "computer_call", "id": "x"}, "input[0].type", "computer_call"),
+        ({"type": "agent_message", "id": "x"}, "input[0].type", "agent_message"),
         ({"role": "user", "content": [{"type": "input_audio"}]}, "input[0].content[0].type", "input_audio"),
         (
             {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_video"}]},

@@ -124,6 +124,14 @@ def test_wishes_for_the_load_of_a_model_are_set_aside(service: Service) -> None:
     assert set(reply.headers["X-Ignored-Fields"].split(", ")) == {"keep_alive", "options.num_ctx", "options.odd"}
 
 
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/api/chat", 405), ("POST", "/api/create", 404)])
+def test_what_is_not_served_is_said_as_its_clients_read_it(
+    method: str, path: str, status: int, service: Service
+) -> None:
+    reply = service.http.request(method, path)
+    assert (reply.status_code, type(reply.json()["error"])) == (status, str)
+
+
 def test_null_is_what_is_left_out(service: Service) -> None:
     said = {"role": "assistant", "content": None, "thinking": None}
     body = {"model": "demo", "messages": [said, {"role": "user", "content": "hi", "images": None}], "stream": None}

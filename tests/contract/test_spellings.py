@@ -232,6 +232,14 @@ HISTORIES: dict[str, list[dict[str, Any]]] = {
         {"type": "apply_patch_call", "call_id": "c", "operation": {"type": "delete_file", "path": "a"}},
         {"type": "apply_patch_call_output", "call_id": "c", "status": "completed", "output": "ok"},
     ],
+    "computer": [
+        {"type": "computer_call", "id": "i", "call_id": "c", "action": {"type": "screenshot"}, "status": "completed"},
+        {
+            "type": "computer_call_output",
+            "call_id": "c",
+            "output": {"type": "computer_screenshot", "image_url": "data:,"},
+        },
+    ],
     "search": [
         {"type": "web_search_call", "id": "w", "status": "completed", "action": {"type": "search", "query": "q"}}
     ],

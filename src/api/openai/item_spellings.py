@@ -1,7 +1,7 @@
 """Items of a history that was made with OpenAI's own typed tools, as those of functions and text. Pure.
 
-What a client ran (shells, patches) is a function's call and its result; what OpenAI ran is told in the assistant's
-turn, so that a session that began there goes on here.
+What a client ran (shells, patches, a computer) is a function's call and its result; what OpenAI ran is told in the
+assistant's turn, so that a session that began there goes on here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ from typing import Any
 
 from src.api.openai import schemas_responses as shapes
 
-_CALLS = {"local_shell_call": "local_shell", "shell_call": "shell", "apply_patch_call": "apply_patch"}
+_CALLS = {
+    "local_shell_call": "local_shell",
+    "shell_call": "shell",
+    "apply_patch_call": "apply_patch",
+    "computer_call": "computer",
+}
 _OUTPUTS = tuple(f"{call}_output" for call in _CALLS)
 _ASKED = ("action", "operation")
 _HOSTED = (
@@ -41,7 +46,7 @@ def _item(item: dict[str, Any]) -> dict[str, Any]:
         call = {"call_id": call_id, "name": _CALLS[str(kind)], "arguments": json.dumps(asked, ensure_ascii=False)}
         return {"type": "function_call", **call}
     if kind in _OUTPUTS:
-        return {"type": "function_call_output", "call_id": call_id, "output": _said(item.get("output"))}
+        return {"type": "function_call_output", "call_id": call_id, "output": _shown(item.get("output"))}
     if kind in _HOSTED:
         told = {name: value for name, value in item.items() if name not in _UNSAID and value is not None}
         text = f"[{kind}: {json.dumps(told, ensure_ascii=False)[:_MOST]}]"
@@ -51,6 +56,13 @@ def _item(item: dict[str, Any]) -> dict[str, Any]:
     if kind in _OWN_OUTPUTS and not isinstance(item.get("output"), list):
         return {**item, "output": _said(item.get("output"))}
     return item
+
+
+def _shown(output: object) -> object:
+    """A screenshot as the picture it is."""
+    if isinstance(output, dict) and isinstance(url := output.get("image_url"), str):
+        return [{"type": "input_image", "image_url": url}]
+    return _said(output)
 
 
 def _said(output: object) -> str:
