@@ -841,9 +841,15 @@ def _choices(annotation: Any) -> str:
 
 
 def child_environment(**changes: str) -> dict[str, str]:
-    """The environment for a process we start: ours, without what belongs to this process alone (systemd's sockets)."""
+    """The environment for a process we start: ours, without what belongs to this process alone (systemd's sockets).
+
+    It starts in another folder, where a relative STOKER_HOME would be another.
+    """
     hidden = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
-    return {key: value for key, value in os.environ.items() if key not in hidden} | changes
+    kept = {key: value for key, value in os.environ.items() if key not in hidden}
+    if "STOKER_HOME" in kept:
+        kept["STOKER_HOME"] = str(home())
+    return kept | changes
 
 
 ProcessKind = Literal["web", "engine", "ocr"]

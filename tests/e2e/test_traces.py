@@ -87,7 +87,7 @@ def test_a_crash_is_a_resume_in_the_same_span(running: Running, collected: Colle
         rest = "".join(lines)
     assert "[DONE]" in rest
     spans = of(collected, trace)
-    assert spans["chat demo"].attributes["stoker.resumed"] == 1
+    assert spans["chat demo"].attributes["stoker.resumed"] >= 1  # the dying engine may still take a connection
     assert spans["decode"].began < spans["resume"].began < spans["resume"].ended < spans["decode"].ended
 
 

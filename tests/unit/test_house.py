@@ -236,20 +236,8 @@ def test_multiprocessing_stays_in_ocr() -> None:
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        (
-            "src.api.app",
-            {
-                "mlx",
-                "mlx_lm",
-                "cv2",
-                "numpy",
-                "transformers",
-                "rapidocr",
-                "onnxruntime",
-                "PIL",
-                "opentelemetry.exporter",
-            },
-        ),
+        ("src.api.app", {"mlx", "mlx_lm", "cv2", "numpy", "transformers", "rapidocr", "onnxruntime", "PIL"}),
+        ("src.api.app", {"opentelemetry.exporter", "opentelemetry.sdk.trace", "src.api.tracing.otlp"}),
         ("src.api.process.worker", {"flask", "pydantic", "loguru", "src.settings"}),
         ("src.supervisor.main", {"mlx", "mlx_lm", "flask", "gevent", "gunicorn", "numpy", "cv2", "prometheus_client"}),
         ("src.ocr.main", {"mlx", "mlx_lm", "flask", "gevent", "gunicorn"}),

@@ -262,6 +262,17 @@ def test_processes_get_the_settings_of_their_groups_alone(
         assert bool(getattr(loaded, name.lower())) == (name in held), name
 
 
+def test_a_relative_home_is_the_same_folder_for_every_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Children start where the code lies: in a package, that is site-packages."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STOKER_HOME", "data")
+    assert settings.home() == tmp_path / "data"
+    assert settings.child_environment()["STOKER_HOME"] == str(tmp_path / "data")
+    assert settings.load().state_path == tmp_path / "data" / "state"
+    monkeypatch.delenv("STOKER_HOME")
+    assert "STOKER_HOME" not in settings.child_environment()
+
+
 def test_what_stands_in_the_file_reaches_the_back_ends_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
