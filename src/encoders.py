@@ -19,7 +19,8 @@ _ENCODERS = frozenset(("bert", "xlm_roberta", "modernbert"))
 # also the architecture of chat models: their files, or their names, say what they were made for
 _DECODERS = frozenset(("qwen3", "gemma3_text"))
 _OWN_PROJECTION = "gemma3_text"
-_MODULES = ("Transformer", "Pooling", "Normalize", "Dense")
+_LOGIT_SCORE = "LogitScore"
+_MODULES = ("Transformer", "Pooling", "Normalize", "Dense", _LOGIT_SCORE)
 # where input_type asks for a role: the names that checkpoints give its prompt
 _ROLES: dict[str, tuple[str, ...]] = {
     "query": ("query", "search_query", "s2p_query", "retrieval.query"),
@@ -45,11 +46,16 @@ def kind(folder: Path, config: dict[str, Any]) -> ModelKind:
     architecture, name = model_type(config), folder.name.lower()
     if architecture in _ENCODERS:
         return "rerank" if is_classifier(config) else "embedding"
-    if architecture == "qwen3" and "rerank" in name:
+    if judges(config) and ("rerank" in name or is_classifier(config) or _step(folder, _LOGIT_SCORE) is not None):
         return "rerank"
     if architecture in _DECODERS and ((folder / "modules.json").is_file() or "embed" in name):
         return "embedding"
     return "chat"
+
+
+def judges(config: dict[str, Any]) -> bool:
+    """Whether it is of the architecture whose rerankers are asked in words whether a document fits."""
+    return model_type(config) == "qwen3"
 
 
 def is_classifier(config: dict[str, Any]) -> bool:
@@ -73,7 +79,7 @@ def limits(folder: Path) -> Limits:
 @dataclass(frozen=True)
 class EncoderFacts:
     """How texts become vectors. `pooling`: None where the checkpoint leaves it to its architecture. `prompts`: what is
-    put before a text, by name.
+    put before a text, by name. `answers`: token ids of a judge's yes and no, where its files say them.
     """
 
     limits: Limits = Limits()
@@ -81,6 +87,7 @@ class EncoderFacts:
     normalizes: bool = True
     prompts: dict[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
+    answers: tuple[int, int] | None = None
 
     def prompt_of_role(self, role: str) -> str:
         """The prompt of `input_type`; nothing where the checkpoint makes no difference."""
@@ -106,14 +113,31 @@ def read(folder: Path, config: dict[str, Any]) -> EncoderFacts:
         raise UnknownModule(f"modules.json asks for {(unknown or ['Dense'])[0]}, which is not supported.")
     own = _object(folder / "config_sentence_transformers.json")
     prompts, default = own.get("prompts"), own.get("default_prompt_name")
-    place = next((path for one, path in modules if one == "Pooling"), "1_Pooling")
+    place = _step(folder, "Pooling") or "1_Pooling"
     return EncoderFacts(
         limits(folder),
         pooling=_object(folder / place / "config.json") or None,
         normalizes=not modules or any(one == "Normalize" for one, _ in modules),
         prompts={str(name): str(text) for name, text in prompts.items()} if isinstance(prompts, dict) else {},
         default_prompt=str(default) if default else None,
+        answers=_answers(folder),
     )
+
+
+def _answers(folder: Path) -> tuple[int, int] | None:
+    place = _step(folder, _LOGIT_SCORE)
+    if place is None:
+        return None
+    said = _object(folder / place / "config.json")
+    yes, no = _positive(said.get("true_token_id")), _positive(said.get("false_token_id"))
+    if yes is None or no is None:
+        raise UnknownModule(f"{place} names no token for yes and no: a score by one token alone is not supported.")
+    return yes, no
+
+
+def _step(folder: Path, kind: str) -> str | None:
+    """The folder of a step; None where modules.json has none of the kind."""
+    return next((path for one, path in _modules(folder) if one == kind), None)
 
 
 def context_length(config: dict[str, Any], own: Limits, others: Iterable[int]) -> int:

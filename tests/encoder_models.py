@@ -18,7 +18,7 @@ Array = Any  # of NumPy, float32
 Weights = dict[str, Array]
 
 _SENTENCE = "the sea and a harbour with ships under sail before dawn gulls cry above grey water"
-WORDS = f"{_SENTENCE} bread butter query text".split()
+WORDS = f"{_SENTENCE} bread butter query text yes no document given judge".split()
 WIDTH, LAYERS, HEADS, INNER = 16, 4, 2, 24
 LINEAR, VECTOR = "linear", "vector"
 
@@ -59,6 +59,29 @@ def write(folder: Path, config: dict[str, Any], weights: dict[str, tuple[int, ..
     return folder
 
 
+def judge(folder: Path, *, classifier: bool = False, tied: bool = True, **files: Any) -> Path:
+    """Qwen3-Reranker's shape: a language model, or one with a row of scores for its head."""
+    decoder(folder, "qwen3")
+    weights = {f"model.{name}": array for name, array in load_file(folder / "model.safetensors").items()}
+    random = np.random.default_rng(5)
+    if classifier or not tied:
+        rows = 1 if classifier else VOCABULARY
+        weights["score.weight" if classifier else "lm_head.weight"] = _array(random, "head", (rows, WIDTH))
+    save_file(weights, folder / "model.safetensors")
+    config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": tied}
+    if classifier:
+        config |= {"architectures": ["Qwen3ForSequenceClassification"], "num_labels": 1}
+    (folder / "modules.json").unlink()
+    for name, content in {"config": config, **files}.items():
+        file = folder / f"{name.replace('__', '/')}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(content))
+    made = tokenizer()
+    made.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    made.save(str(folder / "tokenizer.json"))
+    return folder
+
+
 def _array(random: np.random.Generator, name: str, shape: tuple[int, ...]) -> Array:
     found = random.normal(0, 0.4, shape).astype(np.float32)
     is_scale = "norm" in name.lower() and name.endswith("weight")
@@ -81,7 +104,7 @@ def modules(*kinds: str) -> list[dict[str, Any]]:
     ]
 
 
-VOCABULARY = len(WORDS) + 7
+VOCABULARY = len(WORDS) + 9
 
 
 def bert(folder: Path, *, roberta: bool = False, classifier: bool = False, **files: Any) -> Path:

@@ -112,7 +112,7 @@ def tokens(raw: RawPrompt, request: EmbedRequest, backend: Backend, index: int =
         found = _read(raw, request, backend, index)
     except InvalidRequest as error:
         param = param_of(request) if error.param in (None, "prompt", "messages") else error.param
-        raise InvalidRequest(error.message, param=param) from None
+        raise type(error)(error.message, param=param) from None
     if not found:
         raise InvalidRequest("A text is empty.", param=param_of(request))
     if len(found) > (context := backend.info.context_length):

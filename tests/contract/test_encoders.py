@@ -148,6 +148,36 @@ def test_rerank_by_a_reranker(reranker: Service) -> None:
     assert len(rerank(reranker, top_k=2)["results"]) == 2
 
 
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Qwen3-Reranker's shape, told by its files."""
+    folder = tmp_path_factory.mktemp("m")
+    tiny.judge(folder / "model", classifier=True, sentence_bert_config={"max_seq_length": 256})
+    config = folder / "model" / "config.json"
+    config.write_text(config.read_text().replace('"max_position_embeddings": 64', '"max_position_embeddings": 256'))
+    yield from start(folder)
+
+
+def test_rerank_by_a_judge(judge: Service) -> None:
+    """Alone or among others a document's score is the same; another instruction gives others."""
+    body = rerank(judge)
+    scores = [one["relevance_score"] for one in body["results"]]
+    assert body["method"] == "reranker"
+    alone = [rerank(judge, documents=[text])["results"][0]["relevance_score"] for text in DOCUMENTS]
+    assert scores == pytest.approx(sorted(alone, reverse=True), rel=1e-5)
+    told = rerank(judge, instruction="bread butter bread")["results"]
+    assert sorted(one["relevance_score"] for one in told) != pytest.approx(sorted(scores), rel=1e-6)
+    long = judge.http.post("/v1/rerank", json={"query": "sea " * 300, "documents": ["bread"]}).json()["error"]
+    assert (long["code"], long["param"]) == ("context_length_exceeded", "query")
+
+
+def test_others_are_told_no_instruction(embedder: Service, reranker: Service) -> None:
+    for service in (embedder, reranker):
+        body = {"query": QUERY, "documents": DOCUMENTS, "instruction": "bread"}
+        response = service.http.post("/v1/rerank", json=body)
+        assert (response.status_code, response.json()["error"]["param"]) == (400, "instruction")
+
+
 def test_long_documents(reranker: Service) -> None:
     long = {"query": QUERY, "documents": ["sea " * 300]}
     refused = reranker.http.post("/v1/rerank", json=long).json()["error"]

@@ -82,7 +82,7 @@ HONOURED: tuple[Field, ...] = (
     *_rows("honoured", "input", "responses", "embeddings"),
     *_rows("honoured", "encoding_format dimensions input_type prompt_name normalize truncate", "embeddings"),
     *_rows("honoured", "truncation truncate_prompt_tokens", "embeddings", "rerank"),
-    *_rows("honoured", "query documents top_n top_k return_documents max_tokens_per_doc", "rerank"),
+    *_rows("honoured", "query documents top_n top_k return_documents max_tokens_per_doc instruction", "rerank"),
     *_rows("honoured", "instructions max_output_tokens text reasoning", "responses"),
     *_rows("honoured", "previous_response_id conversation background include store", "responses"),
     *_rows("honoured", "system stop_sequences thinking output_config output_format", "messages"),

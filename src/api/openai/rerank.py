@@ -16,6 +16,7 @@ from src.api.openai.embeddings import EmbedSettings, kept
 from src.api.openai.schemas_rerank import RerankDocument, RerankedOut, RerankOut, RerankRequest, RerankUsage
 from src.api.service import json_body, json_response, request_id, service
 from src.encoders import ModelKind
+from src.errors import UnsupportedValue
 from src.ipc.messages.chat import TextReading
 
 blueprint = Blueprint("rerank", __name__)
@@ -52,12 +53,14 @@ Scores = tuple[list[float], int, ModelKind]
 
 
 def _by_pair(model: str, texts: list[str], body: RerankRequest) -> Scores:
-    reading = TextReading(query=body.query, truncate=_kept(body), normalize=False)
+    reading = TextReading(body.query, body.instruction, truncate=_kept(body), normalize=False)
     found = embeddings.vectors_of(model, texts, EmbedSettings(reading, None, body.priority, body.timeout))
     return [score for (score,) in found.numbers()], found.tokens, found.kind
 
 
 def _by_cosine(model: str, texts: list[str], body: RerankRequest) -> Scores:
+    if body.instruction is not None:
+        raise UnsupportedValue("Only a reranker can be told an instruction.", param="instruction")
     reading = TextReading(roles=("query", "document"), truncate=_kept(body), normalize=True)
     settings = EmbedSettings(reading, None, body.priority, body.timeout)
     found = embeddings.vectors_of(model, [body.query, *texts], settings)

@@ -24,7 +24,8 @@ class RerankRequest(Labels):
     """Body of POST /v1/rerank. `top_n` (Voyage: `top_k`): so many results; all unless given.
 
     `max_tokens_per_doc` (Cohere), `truncate_prompt_tokens` (vLLM; -1: the context) and `truncation` (Jina, Voyage) cut
-    documents that are too long; without them they are refused.
+    documents that are too long; without them they are refused. `instruction`: what makes a document relevant, for
+    rerankers that are told it in words (Qwen3-Reranker).
     """
 
     model: str | None = Field(None, max_length=512)
@@ -36,6 +37,7 @@ class RerankRequest(Labels):
     max_tokens_per_doc: Whole | None = Field(None, ge=1, le=10_000_000)
     truncate_prompt_tokens: Whole | None = Field(None, ge=-1, le=10_000_000)
     truncation: bool | None = None
+    instruction: Text | None = None
     priority: Priority | None = None
     timeout: float | None = Field(None, gt=0, le=86400, allow_inf_nan=False)
 

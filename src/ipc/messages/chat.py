@@ -155,7 +155,8 @@ class GenerateRequest(Message, frozen=True):
 
 
 class TextReading(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the texts of an `EmbedRequest` are read. `query`: each text is a document that a reranker reads with it.
+    """How the texts of an `EmbedRequest` are read. `query`: each text is a document that a reranker reads with it;
+    `instruction`: what makes a document fit, for rerankers that are told it.
 
     `prompt`: the name of what is put before each text; `roles`: of a text each, or of all, where the model has a
     prompt for it. `truncate`: tokens that are kept of a text (0: the model's context), from its `keep`; None refuses
@@ -163,6 +164,7 @@ class TextReading(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     query: str | None = None
+    instruction: str | None = None
     prompt: str | None = None
     roles: tuple[str, ...] = ()
     truncate: int | None = None

@@ -19,7 +19,8 @@ from src import encoders
 from src.encoders import EncoderFacts, ModelKind
 from src.engine import checkpoint
 from src.engine.mlx.device import choose_device
-from src.engine.mlx.encoders import passes
+from src.engine.mlx.encoders import judge, passes
+from src.engine.mlx.encoders.judge import JudgeTokenizer
 from src.engine.mlx.encoders.passes import Encoder
 from src.engine.mlx.encoders.tokenizer import EncoderTokenizer, open_file, padding_id
 from src.engine.mlx.lm_checkpoint import budget_bytes, checked, dtype, quantization
@@ -63,6 +64,7 @@ class EncoderCheckpoint:
     kind: ModelKind
     padding: int
     separator: int | None
+    answers: tuple[int, int] | None
     cpu: CpuPolicy | None
     progress: LoadMeter
 
@@ -70,6 +72,8 @@ class EncoderCheckpoint:
         return read_model(self.folder, self.cpu, self.progress, self._module)[0]
 
     def _module(self, folder: Path) -> tuple[Any, dict[str, Any]]:
+        if self.answers is not None:
+            return judge.load(folder, self.config)
         load = load_embedding_model if self.kind == "embedding" else load_sequence_classification_model
         return passes.mended(load(folder, lazy=True)), self.config
 
@@ -78,6 +82,8 @@ class EncoderCheckpoint:
         return self.facts.pooling or {"pooling_mode": _POOLING[encoders.model_type(self.config)]}
 
     def build(self, model: Any) -> Encoder:
+        if self.answers is not None:
+            return Encoder(judge.judged(model, self.answers), 1, self.padding)
         if self.kind == "rerank":
             return Encoder(passes.classified(model), 1, self.padding, self.separator)
         forward = passes.pooled(model, self.pooling)
@@ -104,21 +110,23 @@ def load(model: str, settings: Settings, blas: str | None, progress: LoadMeter) 
     revision.check()
     context = _context(source, settings, budget - weight_bytes(module))
     info = _info(model, module, source, context, revision.digest, time.monotonic() - began)
-    return module, LoadedEncoder(source, EncoderTokenizer(tokenizer, source.facts, context), info, device, revision)
+    reader = EncoderTokenizer if source.answers is None else JudgeTokenizer
+    return module, LoadedEncoder(source, reader(tokenizer, source.facts, context), info, device, revision)
 
 
 def _source(
     folder: Path, config: dict[str, Any], tokenizer: Any, settings: Settings, progress: LoadMeter, *, on_cpu: bool
 ) -> EncoderCheckpoint:
-    kind = encoders.kind(folder, config)
+    kind, facts = encoders.kind(folder, config), encoders.read(folder, config)
     typed = encoders.model_type(config) == "bert"
     return EncoderCheckpoint(
         folder,
         config,
-        encoders.read(folder, config),
+        facts,
         kind,
         padding_id(tokenizer, config),
         tokenizer.token_to_id("[SEP]") if typed and kind == "rerank" else None,
+        judge.answers(facts, tokenizer) if kind == "rerank" and encoders.judges(config) else None,
         _cpu_policy(settings) if on_cpu and sys.platform == "linux" else None,
         progress,
     )

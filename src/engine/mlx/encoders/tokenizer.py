@@ -45,7 +45,7 @@ class EncoderTokenizer:
     def read(self, raw: RawPrompt, request: EmbedRequest, index: int) -> list[int]:
         limit = kept_tokens(request.reading, self._context)
         if request.reading.query is not None:
-            return self._pair(request.reading.query, raw, limit, request.reading.keep)
+            return self._with_query(raw, request.reading.query, request.reading, limit)
         if raw.text is None:
             found = self._known(raw.tokens)
             return found if limit is None else found[:limit]
@@ -63,16 +63,25 @@ class EncoderTokenizer:
             return facts.prompt_of_role(reading.roles[min(index, len(reading.roles) - 1)])
         return facts.prompts.get(facts.default_prompt or "", "")
 
+    def _with_query(self, raw: RawPrompt, query: str, reading: TextReading, limit: int | None) -> list[int]:
+        if reading.instruction is not None:
+            raise UnsupportedValue("This reranker cannot be told an instruction.", param="instruction")
+        return self._pair(query, raw, limit, reading.keep)
+
     def _pair(self, query: str, raw: RawPrompt, limit: int | None, keep: str) -> list[int]:
         """A query and a document as one text; only the document is cut."""
         first, second = self._plain(query), self._plain(raw.text or "")
-        room = self._context - len(first) - self._marks(pair=True)
-        if room < 1:
-            text = f"The query has {len(first)} tokens; with its document it must fit into {self._context}."
-            raise ContextLengthExceeded(text, param="query")
+        room = self._room(len(first), self._marks(pair=True))
         if limit is not None:
             second.truncate(min(limit, room), direction="right" if keep == "start" else "left")
         return self._ids(first, second)
+
+    def _room(self, query: int, others: int) -> int:
+        """Tokens that a query's document may have."""
+        if (room := self._context - query - others) < 1:
+            text = f"The query has {query} tokens; with its document it must fit into {self._context}."
+            raise ContextLengthExceeded(text, param="query")
+        return room
 
     def _cut(self, found: Encoding, limit: int | None, marks: int, keep: str) -> Encoding:
         if limit is not None:
