@@ -24,8 +24,8 @@ from pathlib import Path
 from src.settings import ROOT
 from tests.running import Running, service
 
-MOST_FILES = 25
-MOST_LINES = 2000
+MOST_FILES = 95  # a ratchet: docs/adr/0026
+MOST_LINES = 4500
 _WRITTEN_S = 30.0
 _CHATS = 40  # many more than the seconds they take
 
