@@ -164,6 +164,28 @@ _SAMPLERS: dict[str, tuple[object, ...]] = {
     "skip_special_tokens": (True,),
 }
 _HOSTED_WHY = "nothing here can do it"
+# what other routes' bodies, or other servers', say of the question or of the answer's form: why, the wires that do not
+# have it, and values that ask for nothing
+_OTHER_ROUTES: dict[str, tuple[str, tuple[WireName, ...], tuple[object, ...]]] = {
+    "system": ("send a turn of that role", ("chat", "completions", "responses"), ("", [])),
+    "instructions": ("/v1/responses has it", ("chat", "completions", "messages"), ("",)),
+    "prompt": ("send messages", ("chat", "messages"), ("",)),
+    "input": ("/v1/responses has it", ("chat", "completions", "messages"), ("",)),
+    "images": ("pictures are parts of a turn", _ANSWERS, ([],)),
+    "documents": ("send their text", _ANSWERS, ([],)),
+    "chat_template": ("a model has its own", _ANSWERS, ("",)),
+    "raw": ("/v1/completions takes a prompt as it is", _TURNS, (False,)),
+    "echo": ("/v1/completions has it", _TURNS, (False,)),
+    "suffix": ("/v1/completions has it", _TURNS, ("",)),
+    "stop_sequences": ("stop has them", _OPENAI, ([],)),
+    "format": ("see the fields for an answer's form", _ANSWERS, ("",)),
+    "text": ("/v1/responses has it", ("chat", "completions", "messages"), ({},)),
+    "output_format": ("/v1/messages has it", _OPENAI, ({},)),
+    **dict.fromkeys(
+        ("previous_response_id", "conversation", "background"),
+        ("/v1/responses has it", ("chat", "completions", "messages"), ("", False)),
+    ),
+}
 REFUSED: tuple[Field, ...] = (
     Field("suffix", "refused", ("ollama",), neutral=("",)),
     Field("template", "refused", ("ollama",), neutral=("",), why="a model has its own"),
@@ -178,8 +200,12 @@ REFUSED: tuple[Field, ...] = (
     Field("top_logprobs", "refused", ("responses",), neutral=(0,), why="/v1/chat/completions has it"),
     # other servers' words for what would change an answer
     *(Field(name, "refused", ("responses",), neutral=("", [], {}), why=_FORM_WHY) for name in _FORMS),
-    *(Field(name, "refused", _OPENAI, neutral=(0, [], {}, False), why=why) for name, why in _ELSEWHERE.items()),
-    *(Field(name, "refused", _OPENAI, neutral=neutral) for name, neutral in _SAMPLERS.items()),
+    *(
+        Field(name, "refused", ("messages",), neutral=("", [], {}), why="output_config.format has forms")
+        for name in _FORMS
+    ),
+    *(Field(name, "refused", _ANSWERS, neutral=(0, [], {}, False), why=why) for name, why in _ELSEWHERE.items()),
+    *(Field(name, "refused", _ANSWERS, neutral=neutral) for name, neutral in _SAMPLERS.items()),
     Field("best_of", "refused", ("chat",), neutral=(1,), why="/v1/completions has it"),
     *(
         Field(name, "refused", ("chat",), neutral=(False,), paths=(f"messages[].{name}",), why=_PREFIX_WHY)
@@ -189,6 +215,7 @@ REFUSED: tuple[Field, ...] = (
         Field(name, "refused", ("chat", "responses"), paths=tuple(f"{place}{name}" for place in _FILES), why=why)
         for name, why in (("file_id", "no files are kept: send file_data"), ("file_url", "send file_data"))
     ),
+    *(Field(name, "refused", wires, neutral, why=why) for name, (why, wires, neutral) in _OTHER_ROUTES.items()),
     Field("prompt", "refused", ("responses",), neutral=({},)),
     Field("access_programs", "refused", ("responses",), neutral=([], {})),
     Field("image", "refused", ("responses",), neutral=({},)),

@@ -32,6 +32,14 @@ ASKING: dict[str, Any] = {
     "include_stop_str_in_output": True,
     "skip_special_tokens": False,
     "best_of": 2,
+    **dict.fromkeys(("system", "instructions", "prompt", "input", "chat_template", "format", "suffix"), "x"),
+    "images": ["x"],
+    "documents": ["x"],
+    "stop_sequences": ["x"],
+    **dict.fromkeys(("raw", "echo", "background"), True),
+    "text": {"format": {"type": "json_object"}},
+    "output_format": {"type": "json_schema"},
+    **dict.fromkeys(("previous_response_id", "conversation"), "resp_1"),
 }
 
 # body → the parameter an error must name
