@@ -26,6 +26,8 @@ _OPENAI: tuple[WireName, ...] = ("chat", "completions", "responses")
 _BLOCKS = ("", "system[].", "messages[].", "messages[].content[].", "messages[].content[].content[].")
 _MARKED = (*_BLOCKS, "tools[].", "tools[].function.", "input[].", "input[].content[].", "input[].output[].")
 
+_CITED = ("messages[].content[].citations", "messages[].content[].content[].citations")
+
 
 @dataclass(frozen=True)
 class Field:
@@ -137,6 +139,7 @@ ADVISORY: tuple[Field, ...] = (
     Field("store", "advisory", ("chat", "completions", "messages", "embeddings", "rerank"), neutral=(False,)),
     Field("cache_control", "advisory", _TURNS, paths=_marks("cache_control")),
     Field("prompt_cache_breakpoint", "advisory", _TURNS, paths=_marks("prompt_cache_breakpoint")),
+    Field("citations", "advisory", ("messages",), neutral=([], {"enabled": False}), paths=_CITED),
     Field("reasoning_details", "advisory", ("chat",), neutral=([],), paths=("messages[].reasoning_details",)),
 )
 
