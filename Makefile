@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed$(CUDA:%=-cuda%)
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py stoker_server hatch_build.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real test-taught wheel formula
+.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-batch bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real test-taught wheel formula
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ bench-models: $(VENV)/.installed-dev ## an 850 MB model: loading, leaving the de
 
 bench-chat: $(VENV)/.installed-dev ## chat against mlx_lm.server and mlx_vlm.server (BENCH=--quick: 19 minutes)
 	$(BIN)/python -m tests.bench.chat $(BENCH)
+
+bench-batch: $(VENV)/.installed-dev ## a batch beside live traffic, on an idle machine, and one of 100,000 lines (five minutes)
+	$(BIN)/python -m tests.bench.batch_bench
 
 bench-kernels: $(VENV)/.installed-dev ## a quantised model on a CPU by each of CPU_KERNELS (MODEL=FOLDER or a GGUF file)
 	$(BIN)/python -m tests.bench.kernels $(MODEL)

@@ -102,7 +102,7 @@ streamed, and where the client has them, pictures and PDFs. `make test-agents` r
 
 | Client | Version | Passed on | What was run |
 |---|---|---|---|
-| `openai` (Node) | 6.49.0 | 2026-12-01 | chat, streams, tools, forms, responses, embeddings, errors |
+| `openai` (Node) | 6.49.0 | 2026-12-01 | chat, streams, tools, forms, responses, embeddings, errors, files, batches |
 | `langchain-openai` | 1.7.4 | 2026-12-01 | `langchain-tests` 1.1.9 (below) |
 | `litellm` | 1.110.2 | 2026-12-01 | chat, streams, tools, forms |
 | `instructor` | 1.17.0 | 2026-12-01 | forms by tools and by schema |

@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from tests.bench import kv, measures, recovery, sequences
+from tests.bench import kv, measures, page_costs, recovery, sequences
 from tests.bench.measures import Row
 from tests.running import service
 
@@ -22,6 +22,7 @@ def main() -> None:
         rows += measures.pages(demo) + measures.recovery(demo) + recovery.longest_pause(demo)
     with service(inference_engine="fake", ocr_workers=0, max_num_seqs=64) as fake:
         rows += measures.throughput(fake) + measures.latency(fake) + measures.cancellation(fake)
+        rows += page_costs.rows(fake)
     rows += sequences.rows() + kv.rows()
     cores, load = psutil.cpu_count(), psutil.getloadavg()[0]
     sys.stdout.write(

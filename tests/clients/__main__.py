@@ -50,6 +50,7 @@ LOOPS = {
 }
 NODE = {
     "node": ("openai@^6.49",),
+    "node_work": ("openai@^6.49",),
     "promptfoo": ("promptfoo@^0.120",),
     "ai_sdk": ("ai@^6", "@ai-sdk/openai@^3", "@ai-sdk/anthropic@^3", "@ai-sdk/openai-compatible@^2", "zod@^4"),
 }
@@ -72,7 +73,7 @@ def _forms(names: list[str], folder: Path) -> int:
     model, notice = folder / "random", folder / "notice.png"
     _random_model(model)
     _draw(notice)
-    with service(default_model=model, ocr_workers=1) as running:
+    with service(default_model=model, ocr_workers=1, background_idle_seconds=0) as running:
         facts = [f"{running.url}/v1", str(model), json.dumps(_bias(running.url)), str(notice)]
         return sum(not _passes(name, *facts) for name in names)
 
