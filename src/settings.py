@@ -230,7 +230,8 @@ class EngineSettings(BaseModel):
         0.5,
         ge=0,
         le=60,
-        description="Seconds one prefill chunk may delay running streams; 0 leaves it to PREFILL_STEP_SIZE.",
+        description="Seconds one prefill chunk may delay running streams, or a live request beside a background one;"
+        " 0 leaves it to PREFILL_STEP_SIZE.",
     )
     prefix_cache_mb: int = Field(
         2048, ge=0, le=1 << 24, description="Memory for the prefix cache, MiB; 0 turns it off."

@@ -291,10 +291,13 @@ class Scheduler:
         first = self._waiting.first()
         if first is None or first.is_background:
             return
-        for sequence in [one for one in self._running.values() if one.is_background]:
+        leaving = [one for one in self._running.values() if one.is_background]
+        for sequence in leaving:
             self._events.append((sequence, HandedOver()))
-            self._remove(sequence, still_computed=True)
-            self._preempted += 1
+            self._remove(sequence, still_computed=False)
+        if leaving:  # together: each removal alone would copy the rows of all that are left
+            self._backend.remove([sequence.uid for sequence in leaving])
+        self._preempted += len(leaving)
 
     def _may_run(self, salt: str) -> bool:
         running = sum(seq.request.salt == salt for seq in self._running.values())
@@ -325,9 +328,11 @@ class Scheduler:
         return loaded
 
     def _budget(self) -> int:
-        """Prompt tokens for this step, padding included; the whole chunk while no sequence decodes."""
+        """Prompt tokens for this step, padding included; the whole chunk while no sequence decodes and somebody waits
+        for these: who comes while the background's are computed waits for the step's end."""
         in_prefill = [seq for seq in self._running.values() if seq.status is Status.PREFILL]
-        if len(in_prefill) == len(self._running):
+        for_nobody = bool(in_prefill) and all(seq.is_background for seq in in_prefill)
+        if len(in_prefill) == len(self._running) and not for_nobody:
             return self._step_size
         context = max((seq.prefilled for seq in in_prefill), default=0)
         return self.cost.tokens(self._step_size, self._pause_s, context)

@@ -91,7 +91,7 @@ class Background:
         if self.paused:
             return Wait("paused", "paused")
         idle_s = now - self._other_load_at
-        if idle_s < self._idle_s:
+        if idle_s < self._idle_s or not idle_s:
             return Wait("live_traffic", f"other requests {idle_s:.0f} s ago (BACKGROUND_IDLE_SECONDS)")
         if self._running >= self._most:
             return Wait("full", f"{self._running} run (BACKGROUND_MAX_SEQS)")

@@ -10,7 +10,9 @@ never put back. Web process, in the request's greenlet.
 
 from __future__ import annotations
 
+import math
 import time
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -97,6 +99,7 @@ class Delivered:
 
 
 _POLL_S = 0.05
+_YIELD_S, _SPREAD = 0.5, 100
 # how often the supervisor is asked whether waiting makes sense
 _ASK_S = 1.0
 
@@ -172,6 +175,7 @@ class ResumableStream:
         self._missing_since: float | None = None  # when a connect first failed
         self._first_token: float | None = None  # in this life of the engine
         self._spent_s = 0.0
+        self._enter_after = -math.inf
 
     def receive_all(self, timeout_s: float) -> list[AnyMessage]:
         """As `Stream.receive_all`; a crash of the back end is a silence.
@@ -195,6 +199,7 @@ class ResumableStream:
                 if isinstance(batch[-1], HandedOver):
                     self._detach(stream)
                     self._suspects.moved(self._suspect)
+                    self._enter_after = self._clock() + self._pause_s()
                 if messages:
                     return messages
 
@@ -217,12 +222,23 @@ class ResumableStream:
     def _enter(self, deadline: float) -> Stream:
         """Wait for the turn and for the back end; `WaitTimeout` at `deadline`."""
         while not self._cancelled:
-            if not self._suspects.may_enter(self._suspect):
+            if self._clock() < self._enter_after:
+                pass
+            elif not self._suspects.may_enter(self._suspect):
                 self._missing_since = None  # it waits for its turn, not for an engine
             elif (stream := self._connect()) is not None:
                 return stream
             self._give_up_or_wait(deadline)
         raise Cancelled
+
+    def _pause_s(self) -> float:
+        """After it was handed over: what nobody waits for made room for others, and leaves them the machine a while.
+
+        Those that left together come back one after another.
+        """
+        if not isinstance(self._request, GenerateRequest) or self._request.priority != "background":
+            return 0.0
+        return _YIELD_S * (1 + zlib.crc32(self._request.id.encode()) % _SPREAD / _SPREAD)
 
     def _connect(self) -> Stream | None:
         try:

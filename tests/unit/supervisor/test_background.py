@@ -121,3 +121,10 @@ def test_who_else_uses_the_gpu_is_seen_while_nothing_of_its_own_runs() -> None:
     assert "end first" in str(text_of(background, 310))
     background.finished(311)
     assert "100% busy" in str(text_of(background, 311))
+
+
+def test_none_begins_beside_others_however_short_the_idle_time() -> None:
+    background = Background(idle_s=0, pause_s=0, now=0)
+    background.record_other_load(5)
+    assert not background.may_start(5)
+    assert background.may_start(5.1)

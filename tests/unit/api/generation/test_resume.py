@@ -141,6 +141,19 @@ def test_what_is_handed_over_goes_on_unsuspected() -> None:
     assert not case.stream._suspect.suspected
 
 
+def test_what_made_room_for_others_leaves_them_the_machine_a_while() -> None:
+    """A background request comes back half a second to a second later, those that left together one after another."""
+    back = []
+    for name in ("a", "b"):
+        case = Case([[Accepted(), Admitted(5, 100), delta(1)], [HandedOver()]], [[Accepted(), delta(2)], [finished()]])
+        case.stream = case.another(msgspec.structs.replace(REQUEST, id=name, priority="background"))
+        began = case.clock.now
+        case.read_all()
+        back.append(case.clock.now - began)
+    assert back[0] != back[1]
+    assert all(0.5 <= seconds <= 1.2 for seconds in back)
+
+
 def test_a_request_the_engine_had_not_begun_with_blames_nobody() -> None:
     """Its connection was not even accepted when the engine ended: no crash is told of those who were inside."""
     case = Case([])
