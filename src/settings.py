@@ -194,6 +194,29 @@ class EngineSettings(BaseModel):
     llama_cpp_command: str = Field(
         "", description="Command that starts a GGUF server; empty is llama-server, else python -m llama_cpp.server."
     )
+    engine_hosts: str = Field(
+        "",
+        max_length=4096,
+        description="Ranks a text model is divided over, engine mlx: host names, comma-separated, this machine first;"
+        " or an mlx.launch hostfile (.json); empty is one process.",
+    )
+    engine_parallel: Literal["tensor", "pipeline"] = Field(
+        "tensor", description="How ENGINE_HOSTS divide a model: every layer's matrices, or the layers."
+    )
+    engine_transport: Literal["ring", "jaccl"] = Field(
+        "ring", description="How ranks exchange data: TCP, or RDMA over Thunderbolt 5 (needs a hostfile)."
+    )
+    engine_launcher: str = Field(
+        "ssh -T -o BatchMode=yes -o ConnectTimeout=10 {host}",
+        min_length=1,
+        max_length=4096,
+        description="Program that runs a shell command on another host of ENGINE_HOSTS, and passes its input on.",
+    )
+    engine_ports: str = Field(
+        "",
+        pattern=r"^(\d{1,5}-\d{1,5})?$",
+        description="Ports that ranks may listen on, such as 18470-18489; empty is any that is free.",
+    )
     device_type: Literal["auto", "gpu", "cpu"] = Field("auto", description="Device MLX computes on.")
     device_turns: Literal["auto", "on", "off"] = Field(
         "auto", description="Chat and OCR_MODEL take turns on the device; auto does so where they share a GPU."
@@ -881,8 +904,17 @@ def process_environment(kind: ProcessKind, settings: Settings, **changes: str) -
         kept = {key: value for key, value in inherited.items() if ours.get(key.lower(), "debug") in allowed}
         return kept | {PROCESS: kind} | changes
     kept = {key: value for key, value in inherited.items() if key.lower() not in ours and key not in _FOREIGN_KEYS}
-    handed = {name.upper(): _shown(getattr(settings, name)) for name in settings.model_fields_set & allowed}
-    return kept | handed | {PROCESS: kind} | changes
+    return kept | _handed(settings, allowed) | {PROCESS: kind} | changes
+
+
+def _handed(settings: Settings, names: frozenset[str]) -> dict[str, str]:
+    return {name.upper(): _shown(getattr(settings, name)) for name in settings.model_fields_set & names}
+
+
+def rank_environment(settings: Settings) -> dict[str, str]:
+    """The settings of an engine that another rank of its model is told, which may be on another machine."""
+    names = frozenset(name for name in _names_for("engine") if not is_secret(name))
+    return _handed(settings, names) | {PROCESS: "engine"}
 
 
 def _setting_names() -> dict[str, str]:

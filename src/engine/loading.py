@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from src import catalog, selection
+from src import catalog, logs, selection
 from src.engine import checkpoint, revision
 from src.engine.backend import Backend
 from src.engine.calibration import CalibrationStore
 from src.engine.progress import LoadMeter
+from src.engine.ranks.hosts import Host, read_hosts
 from src.engine.revision import Revision
 from src.errors import ModelLoadFailed
 from src.gpu import blas
@@ -28,13 +29,19 @@ def load(model: str, settings: Settings, progress: LoadMeter, store: Calibration
     except OSError as error:
         raise ModelLoadFailed(f"BLAS_LIBRARY cannot be loaded: {error}") from None
     if selection.model_kind(model, settings.models_path) != "chat":
+        _say_undivided(model, settings, "embedding models and rerankers")
         from src.engine.mlx.encoders.backend import load_encoder
 
         return load_encoder(model, settings, library, progress)
     if _reads_images(model, settings):
+        _say_undivided(model, settings, "vision models")
         from src.engine.mlx.vlm import load_vlm
 
         return load_vlm(model, settings, library, progress, store)
+    if hosts := _ranks(model, settings):
+        from src.engine.ranks.leader import load as load_over
+
+        return load_over(model, settings, hosts, library, progress)
     from src.engine.mlx.lm import load_lm
 
     return load_lm(model, settings, library, progress, store)
@@ -60,6 +67,19 @@ def rehearse(model: str, settings: Settings) -> None:
         folder = checkpoint.locate(model, settings.models_path)
         open_tokenizer(folder)
         load_text(folder)
+
+
+def _ranks(model: str, settings: Settings) -> tuple[Host, ...]:
+    """The hosts a text model is divided over, if any."""
+    if selection.model_format(model, settings.models_path) == "gguf":
+        _say_undivided(model, settings, "GGUF files")
+        return ()
+    return read_hosts(settings)
+
+
+def _say_undivided(model: str, settings: Settings, what: str) -> None:
+    if settings.engine_hosts:
+        logs.model.warning("{}: {} are not divided over ENGINE_HOSTS; this machine serves it alone", model, what)
 
 
 def _reads_images(model: str, settings: Settings) -> bool:

@@ -7,12 +7,13 @@ host draws (`draw`) and waits for each forward pass, so a step returns what it d
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import mlx.core as mx
 from mlx_lm.models.cache import BatchKVCache
 
-from src.engine.mlx import device
+from src.engine.mlx import agreement, device
 from src.engine.mlx.lm_batches import DecodeBatch, PrefillBatch, extend_layer
 from src.engine.mlx.sampling import BatchSampler, SamplingRow
 from src.engine.mlx.scores import RowScores, Scores
@@ -86,7 +87,7 @@ class RowBatch(DecodeBatch):
         """The next token of each row, and its scores where they were asked for; `inputs` are not committed yet."""
         began = self._settle("", 0.0, logits)
         sampler = self._sampler_for(logits.shape[-1])
-        tokens = sampler.choose(logits, inputs)
+        tokens = agreement.agreed_tokens(partial(sampler.choose, logits, inputs), logits)
         self._settle("sample", began, tokens)
         sampler.advance()
         return tokens, self._score(logits, tokens)
@@ -142,7 +143,6 @@ class HostBatch(RowBatch):
             inputs = self.pending
             self.set_pending(*self._draw(self._forward(inputs), inputs))
             self._commit_inputs(inputs)
-            self._leave_failed()
         replies: list[Any] = super().next()
         return replies
 
@@ -155,12 +155,6 @@ class HostBatch(RowBatch):
             self.set_pending(self.pending, [None] * len(self.uids))
         known: Any = self.pending.tolist()
         return known, self.pending_scores
-
-    def _leave_failed(self) -> None:
-        """Drop rows whose grammar has hit a limit: what they drew is invalid. `LmBackend` reports them."""
-        well = [at for at, row in enumerate(self.samplers) if not row.failed]
-        if len(well) < len(self.uids):
-            self.filter(well)
 
 
 def empty_batch(model: Any) -> RowBatch:

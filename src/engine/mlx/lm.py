@@ -189,18 +189,19 @@ class LmBackend:
             Token(reply.uid, reply.token, reply.finish_reason, self._logprob(reply.logprobs)) for reply in generated
         ]
         failed = self._failures(tokens) if self._matchers else {}
+        tokens = [token for token in tokens if token.uid not in failed]  # what they drew is invalid
         speculator = self._resident.speculator
         guessed = speculator.take_count() if speculator is not None else None
         return Step(tokens, left, failed, self._generator.times(), guessed)
 
     def _failures(self, tokens: list[Token]) -> dict[int, str]:
         """Constrained sequences whose grammar has reached one of its limits; they are forgotten."""
-        for token in tokens:
-            if token.finish:
-                self._matchers.pop(token.uid, None)
         failed = {uid: matcher.problem for uid, matcher in self._matchers.items() if matcher.problem is not None}
         if failed:
             self.remove(list(failed))
+        for token in tokens:
+            if token.finish:
+                self._matchers.pop(token.uid, None)
         return failed
 
     def _logprob(self, scores: RowScores | None) -> TokenLogprob | None:

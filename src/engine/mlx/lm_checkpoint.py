@@ -93,8 +93,10 @@ def read(
     load: Load = load_text,
     tokenizer_class: type[LmTokenizer] = LmTokenizer,
     speaker: Callable[[Any], Any] = lambda module: module,
+    share: float = 1.0,
 ) -> Loaded:
     """Read a checkpoint and all that is said of it; `load` makes its module, `speaker` is the part that has caches.
+    `share`: how much of the weights this process has.
 
     Raises:
         ModelLoadFailed: when it is missing, damaged, or of an unknown architecture; the reason is in the text.
@@ -108,7 +110,7 @@ def read(
     config = checkpoint.read_config(folder)
     clean()
     budget = budget_bytes(settings, device)
-    refuse_too_large(folder, model, budget)
+    refuse_too_large(folder, model, budget, share)
     cpu = _cpu_policy(settings, load) if device.kind == "cpu" and sys.platform == "linux" else None
     reload = partial(read_model, folder, cpu, progress, load)
     read_parts = partial(_read_parts, model, folder, config, settings, reload, speaker, cpu)

@@ -59,14 +59,15 @@ def too_large(model: str, needed: int, budget: int) -> ModelLoadFailed:
     )
 
 
-def refuse_too_large(folder: Path, model: str, budget: int | None = None) -> None:
-    """Refuse weights that do not fit into memory, before the machine swaps. `budget`: bytes the engine may take.
+def refuse_too_large(folder: Path, model: str, budget: int | None = None, share: float = 1.0) -> None:
+    """Refuse weights that do not fit into memory, before the machine swaps. `budget`: bytes the engine may take;
+    `share`: how much of them this process has.
 
     Raises:
         ModelLoadFailed: this machine, or this engine, can never hold it.
         MemoryError: it cannot now, beside what else is there.
     """
-    needed = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    needed = int(share * sum(file.stat().st_size for file in folder.glob("*.safetensors")))
     memory = psutil.virtual_memory()
     text = f"The model {model!r} needs {needed >> 20} MB for its weights;"
     if not fits(needed, memory.total):
@@ -112,13 +113,14 @@ def _prepare(model: Any, cpu: CpuPolicy, progress: LoadMeter) -> None:
 
 def _int8_is_better(model: Any, cpu: CpuPolicy) -> bool:
     """What `auto` means: nothing that is measured, so that a restarted engine goes on with the same kernels."""
-    if not _fits_as_float32(model):
+    if not fits_as_float32(model):
         return True
     return not cpu.packed_kv and _kernels().are_faster(model)
 
 
-def _fits_as_float32(model: Any) -> bool:
-    return 4 * parameter_count(model) <= _MEMORY_SHARE * psutil.virtual_memory().available
+def fits_as_float32(model: Any, share: float = 1.0) -> bool:
+    """Whether there is room for this share of a model in fp32."""
+    return 4 * share * parameter_count(model) <= _MEMORY_SHARE * psutil.virtual_memory().available
 
 
 def _is_quantised(model: Any) -> bool:
@@ -172,7 +174,7 @@ def make_float32(model: Any, policy: str, progress: LoadMeter) -> bool:
     Returns:
         Whether they are fp32 now.
     """
-    if policy == "never" or (policy == "auto" and not _fits_as_float32(model)):
+    if policy == "never" or (policy == "auto" and not fits_as_float32(model)):
         needed, free = 4 * parameter_count(model), psutil.virtual_memory().available
         logger.info("weights stay as they are: fp32 would take {} MB, {} MB are free", needed >> 20, free >> 20)
         return False

@@ -19,6 +19,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     `batch_problem` says why.
     `reads_images`: None where nobody tells, or the model's files do.
     `scores_prompts`: whether it tells the log-probabilities of a prompt's tokens.
+    `ranks`: processes it is divided over; `weight_bytes` and `kv_bytes_per_token` are those of the first.
     `kind`: what it was made for; `pooling` and `prompts` (their names): of an embedding model. `normalizes`: whether
     its vectors have length 1 unless a request says otherwise.
     """
@@ -44,6 +45,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     pooling: str | None = None
     prompts: tuple[str, ...] = ()
     reads_images: bool | None = None
+    ranks: int = 1
 
 
 class DeviceReading(msgspec.Struct, frozen=True):

@@ -50,6 +50,17 @@ from src.ipc.messages.ocr import (
     OcrResult,
     OcrTaken,
 )
+from src.ipc.messages.ranks import (
+    JoinRanks,
+    PrepareRank,
+    RankAlive,
+    RankInsert,
+    RankMove,
+    RankPrepared,
+    RankRemove,
+    RankStep,
+    RankTidy,
+)
 from src.ipc.messages.status import Health, SystemStatus
 
 BackendRequest = GenerateRequest | EmbedRequest | ScoreRequest | OcrRequest | OcrDocument | OcrJobRequest
@@ -101,4 +112,13 @@ AnyMessage = (
     | OcrPageCounts
     | Health
     | SystemStatus
+    | PrepareRank
+    | RankPrepared
+    | JoinRanks
+    | RankAlive
+    | RankInsert
+    | RankStep
+    | RankRemove
+    | RankTidy
+    | RankMove
 )

@@ -75,8 +75,11 @@ class PrefixCache:
             )
 
     def cached_prefix_length(self, salt: str, prompt: list[int]) -> int | None:
-        """Tokens of a prompt that are cached; the last one is always computed. None when the cache is off."""
-        return _length(self._usable(salt, prompt)[0]) if self.on else None
+        """Tokens of a prompt that are cached; the last one is always computed. None when the cache is off.
+
+        Only rank 0 of several asks: it must not change what is evicted.
+        """
+        return _length(self._usable(salt, prompt, used=False)[0]) if self.on else None
 
     def find(self, salt: str, prompt: list[int]) -> Found:
         """A cache to begin a prompt with."""
@@ -171,9 +174,9 @@ class PrefixCache:
         if end:
             self._disk.used(known)
 
-    def _usable(self, salt: str, prompt: list[int]) -> tuple[list[tuple[Node[KvSpan], int]], int]:
+    def _usable(self, salt: str, prompt: list[int], *, used: bool = True) -> tuple[list[tuple[Node[KvSpan], int]], int]:
         """The part of the known path that can be used, and where the known path ends."""
-        path = self._tree.find(salt, prompt[:-1])
+        path = self._tree.find(salt, prompt[:-1], used=used)
         known = _length(path)
         while self._by_state and path and not _has_states(*path[-1]):
             path.pop()

@@ -52,8 +52,11 @@ class RadixTree(Generic[S]):
     def __len__(self) -> int:
         return len(self._order)
 
-    def find(self, salt: str, tokens: list[int]) -> list[tuple[Node[S], int]]:
-        """The path along `tokens` as far as it is known: each node, and how many of its edge's tokens are theirs."""
+    def find(self, salt: str, tokens: list[int], *, used: bool = True) -> list[tuple[Node[S], int]]:
+        """The path along `tokens` as far as it is known: each node, and how many of its edge's tokens are theirs.
+
+        `used`: it counts as a recent use.
+        """
         path: list[tuple[Node[S], int]] = []
         node, at = self._roots.get(salt), 0
         while node is not None and at < len(tokens) and (node := node.children.get(tokens[at])) is not None:
@@ -62,7 +65,7 @@ class RadixTree(Generic[S]):
             at += same
             if same < len(node.tokens):
                 break
-        if path:
+        if path and used:
             self._touch(path[-1][0])
         return path
 
