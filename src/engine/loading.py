@@ -7,7 +7,7 @@ from src.engine import checkpoint, revision
 from src.engine.backend import Backend
 from src.engine.calibration import CalibrationStore
 from src.engine.progress import LoadMeter
-from src.engine.ranks.hosts import Host, read_hosts
+from src.engine.ranks.hosts import RankHost, read_hosts
 from src.engine.revision import Revision
 from src.errors import ModelLoadFailed
 from src.gpu import blas
@@ -69,7 +69,7 @@ def rehearse(model: str, settings: Settings) -> None:
         load_text(folder)
 
 
-def _ranks(model: str, settings: Settings) -> tuple[Host, ...]:
+def _ranks(model: str, settings: Settings) -> tuple[RankHost, ...]:
     """The hosts a text model is divided over, if any."""
     if selection.model_format(model, settings.models_path) == "gguf":
         _say_undivided(model, settings, "GGUF files")

@@ -11,34 +11,29 @@ from typing import Any
 
 import mlx.core as mx
 
-_group: Any = None
+_joined: list[Any] = []  # this process's group, once it is in one
 
 
 def join(transport: str) -> Any:
     """Join the ranks that the environment names; waits for them."""
-    global _group  # noqa: PLW0603  # as MLX's default device: one for a process
-    _group = mx.distributed.init(strict=True, backend=transport)
-    return _group
+    _joined[:] = [mx.distributed.init(strict=True, backend=transport)]
+    return _joined[0]
 
 
 def agreed_tokens(choose: Callable[[], mx.array], logits: mx.array) -> mx.array:
     """The next token of each row: rank 0 chooses, the others add nothing to it."""
-    if _group is None:
+    if not _joined:
         return choose()
-    if _group.rank() == 0:
+    if _joined[0].rank() == 0:
         mine = choose().astype(mx.uint32)
     else:  # behind the sums that the logits are made of: all ranks must exchange in one order
         mine = mx.depends([mx.zeros(logits.shape[0], mx.uint32)], [logits])[0]
-    return mx.distributed.all_sum(mine, group=_group)
+    return mx.distributed.all_sum(mine, group=_joined[0])
 
 
 def least(values: list[int]) -> list[int]:
     """Of each number, the smallest that a rank has."""
-    if _group is None:
+    if not _joined:
         return values
-    found: Any = mx.distributed.all_min(mx.array(values, mx.int64), group=_group).tolist()
+    found: Any = mx.distributed.all_min(mx.array(values, mx.int64), group=_joined[0]).tolist()
     return [int(value) for value in found]
-
-
-def any_rank(flag: bool) -> bool:  # the one thing that is asked
-    return least([0 if flag else 1]) == [0]

@@ -95,13 +95,11 @@ def read(
     speaker: Callable[[Any], Any] = lambda module: module,
     share: float = 1.0,
 ) -> Loaded:
-    """Read a checkpoint and all that is said of it; `load` makes its module, `speaker` is the part that has caches.
-    `share`: how much of the weights this process has.
+    """Read a checkpoint, or a `share` of it; `load` makes its module, `speaker` is the part that has caches.
 
     Raises:
         ModelLoadFailed: when it is missing, damaged, or of an unknown architecture; the reason is in the text.
-        MemoryError: when there is no room for it now.
-        FilesChanged: when it was replaced meanwhile.
+        MemoryError, FilesChanged: when there is no room for it now; when it was replaced meanwhile.
     """
     began = time.monotonic()
     device = choose_device(settings, blas)

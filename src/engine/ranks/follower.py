@@ -70,7 +70,7 @@ def _serve(model: str, settings: Settings, order: JoinRanks, messages: Iterator[
     """Load, then do what rank 0 says. Any other exception ends the process, and rank 0 with it."""
     try:
         blas.preload(settings.blas_library)
-        from src.engine.mlx.ranked import load_ranked  # noqa: PLC0415  # behind the BLAS
+        from src.engine.mlx.ranked import load_ranked  # behind the BLAS
 
         with link.applied(order):
             backend = load_ranked(model, settings, None, LoadMeter(), order.ranks_here)

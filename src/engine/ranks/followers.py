@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import psutil
 
-from src.engine.ranks.hosts import Host, is_here
+from src.engine.ranks.hosts import RankHost, is_here
 from src.errors import ModelLoadFailed
 from src.ipc.framing import Decoder, FramingError, encode
 from src.ipc.messages.ranks import JoinRanks, PrepareRank, RankAlive, RankCommand, RankPrepared
@@ -35,10 +35,10 @@ _LOADING_GRACE_S = 3.0  # rank 0 finds the same fault of a model, and reports it
 _LAST_LINES = 300
 
 
-class Follower:
+class RankProcess:
     """One rank other than 0."""
 
-    def __init__(self, rank: int, host: Host, command: list[str], *, here: bool, quiet: bool) -> None:
+    def __init__(self, rank: int, host: RankHost, command: list[str], *, here: bool, quiet: bool) -> None:
         self.rank, self.host, self.here = rank, host, here
         self.memory: MemoryReading | None = None
         self._decoder = Decoder()
@@ -117,20 +117,20 @@ class Follower:
 class Followers:
     """All of them. `lost` is called on a thread when one is; never after `close`."""
 
-    def __init__(self, members: list[Follower]) -> None:
+    def __init__(self, members: list[RankProcess]) -> None:
         self._members = members
         self._closing = threading.Event()
         self.loading = True
 
     @classmethod
-    def start(cls, hosts: tuple[Host, ...], launcher: str, *, quiet: bool = False) -> Followers:
+    def start(cls, hosts: tuple[RankHost, ...], launcher: str, *, quiet: bool = False) -> Followers:
         """Begin their processes. `quiet`: what they print is kept for the reason of a failure."""
         found = cls([])
         try:
             for rank, host in enumerate(hosts[1:], 1):
                 here = is_here(host, hosts)
                 found._members.append(
-                    Follower(rank, host, _command(rank, None if here else host, launcher), here=here, quiet=quiet)
+                    RankProcess(rank, host, _command(rank, None if here else host, launcher), here=here, quiet=quiet)
                 )
         except OSError as error:
             found.close()
@@ -152,7 +152,8 @@ class Followers:
     def join(self, orders: list[JoinRanks], lost: Callable[[str], None]) -> None:
         """Have them load, and watch them from now on."""
         for each, order in zip(self._members, orders, strict=True):
-            each.send(order)
+            with suppress(BrokenPipeError):  # it has exited: the watch finds it
+                each.send(order)
             threading.Thread(target=self._watch, args=(each, lost), name=each.name, daemon=True).start()
 
     def send(self, command: RankCommand) -> None:
@@ -174,7 +175,7 @@ class Followers:
         for each in self._members:
             each.close(until)
 
-    def _watch(self, each: Follower, lost: Callable[[str], None]) -> None:
+    def _watch(self, each: RankProcess, lost: Callable[[str], None]) -> None:
         why: str | None = None
         while why is None and not self._closing.is_set():
             try:
@@ -185,7 +186,7 @@ class Followers:
             lost(f"{each.name} {why}")
 
 
-def _command(rank: int, host: Host | None, launcher: str) -> list[str]:
+def _command(rank: int, host: RankHost | None, launcher: str) -> list[str]:
     """How a rank is started: here, or by the launcher at the same places of another host."""
     program = [sys.executable, "-m", "src.engine.ranks.follower", f"--rank={rank}"]
     if host is None:

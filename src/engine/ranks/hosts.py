@@ -19,7 +19,7 @@ _LEAST = 2
 
 
 @dataclass(frozen=True)
-class Host:
+class RankHost:
     """Where a rank runs. `rdma`: of each rank, the device that reaches it (transport jaccl)."""
 
     name: str
@@ -27,7 +27,7 @@ class Host:
     rdma: tuple[str | None, ...] = ()
 
 
-def read_hosts(settings: EngineSettings) -> tuple[Host, ...]:
+def read_hosts(settings: EngineSettings) -> tuple[RankHost, ...]:
     """The hosts by rank; none when ENGINE_HOSTS is empty.
 
     Raises:
@@ -44,24 +44,24 @@ def read_hosts(settings: EngineSettings) -> tuple[Host, ...]:
     return hosts
 
 
-def is_here(host: Host, hosts: tuple[Host, ...]) -> bool:
+def is_here(host: RankHost, hosts: tuple[RankHost, ...]) -> bool:
     """Whether a rank runs on this machine, rank 0's."""
     return host.name == hosts[0].name
 
 
-def _named(entry: str) -> Host:
+def _named(entry: str) -> RankHost:
     name = entry.strip()
     try:
-        return Host(name, socket.gethostbyname(name))
+        return RankHost(name, socket.gethostbyname(name))
     except (OSError, UnicodeError) as error:
         raise ModelLoadFailed(f"ENGINE_HOSTS: {name!r} has no address: {error}") from None
 
 
-def _from_file(path: Path) -> tuple[Host, ...]:
+def _from_file(path: Path) -> tuple[RankHost, ...]:
     try:
         content: Any = msgspec.json.decode(path.read_bytes())
         entries = content["hosts"] if isinstance(content, dict) else content
-        return tuple(Host(str(one["ssh"]), str(one["ips"][0]), tuple(one.get("rdma", ()))) for one in entries)
+        return tuple(RankHost(str(one["ssh"]), str(one["ips"][0]), tuple(one.get("rdma", ()))) for one in entries)
     except OSError as error:
         raise ModelLoadFailed(f"ENGINE_HOSTS: {path} cannot be read: {error}") from None
     except (msgspec.MsgspecError, LookupError, TypeError, AttributeError) as error:
@@ -69,7 +69,7 @@ def _from_file(path: Path) -> tuple[Host, ...]:
         raise ModelLoadFailed(f"ENGINE_HOSTS: {path} is no hostfile ({wanted}): {error!r}") from None
 
 
-def _rdma_problem(hosts: tuple[Host, ...]) -> str | None:
+def _rdma_problem(hosts: tuple[RankHost, ...]) -> str | None:
     for rank, host in enumerate(hosts):
         if len(host.rdma) != len(hosts):
             return f"{host.name} names {len(host.rdma)} RDMA devices for {len(hosts)} ranks in the hostfile."

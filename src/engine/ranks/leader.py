@@ -17,14 +17,14 @@ from src.engine.progress import LoadMeter
 from src.engine.ranks import link
 from src.engine.ranks.backend import RankedBackend
 from src.engine.ranks.followers import Followers
-from src.engine.ranks.hosts import Host
+from src.engine.ranks.hosts import RankHost
 from src.errors import ExitCode, ModelLoadFailed
 from src.ipc.messages.ranks import JoinRanks, RankPrepared
 from src.settings import Settings
 
 
 def load(
-    model: str, settings: Settings, hosts: tuple[Host, ...], blas: str | None, progress: LoadMeter
+    model: str, settings: Settings, hosts: tuple[RankHost, ...], blas: str | None, progress: LoadMeter
 ) -> RankedBackend:
     """Load a model over these hosts. Raises as `lm.load_lm`, and ModelLoadFailed for a host that cannot take part."""
     followers = Followers.start(hosts, settings.engine_launcher)
@@ -32,7 +32,7 @@ def load(
         order, *others = _prepare(model, settings, hosts, followers)
         followers.join(others, _end_engine)
         progress.step()
-        from src.engine.mlx.ranked import load_ranked  # noqa: PLC0415  # MLX is imported where it runs
+        from src.engine.mlx.ranked import load_ranked
 
         with link.applied(order):
             own = load_ranked(model, settings, blas, progress, order.ranks_here)
@@ -44,7 +44,7 @@ def load(
     return RankedBackend(own, followers, len(hosts))
 
 
-def _prepare(model: str, settings: Settings, hosts: tuple[Host, ...], followers: Followers) -> list[JoinRanks]:
+def _prepare(model: str, settings: Settings, hosts: tuple[RankHost, ...], followers: Followers) -> list[JoinRanks]:
     """What each rank is told, rank 0 first."""
     folder = checkpoint.locate(model, settings.models_path)
     if (why := why_indivisible(checkpoint.read_config(folder), settings.engine_parallel, len(hosts))) is not None:

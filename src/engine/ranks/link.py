@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from src.engine.ranks.hosts import Host
+from src.engine.ranks.hosts import RankHost
 from src.errors import ModelLoadFailed
 from src.ipc.messages.ranks import JoinRanks
 from src.settings import adopt
@@ -24,7 +24,7 @@ _ENDS = 1 << 20  # bytes of a large file's beginning and end that are compared
 _COMPARED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt")
 
 
-def orders(hosts: tuple[Host, ...], ports: list[int], transport: str) -> list[JoinRanks]:
+def orders(hosts: tuple[RankHost, ...], ports: list[int], transport: str) -> list[JoinRanks]:
     """What each rank is told; `ports` by rank."""
     if transport == "jaccl":
         devices = msgspec.json.encode([host.rdma for host in hosts]).decode()
