@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from src import catalog, selection
-from src.engine import checkpoint
+from src.engine import checkpoint, loading
 from src.errors import ExitCode, ModelLoadFailed
 from src.gpu import blas
 from src.settings import Settings, SettingsError, load
@@ -44,7 +44,7 @@ def examine(model: str, settings: Settings) -> dict[str, str | None]:
 
         device = choose_device(settings, facts["blas"])
         facts |= {"device": device.kind, "device_name": device.name, "mlx_version": device.mlx_version}
-        facts |= _model_facts(model, settings)
+        facts |= _model_facts(model, settings) | _rank_facts(model, settings)
     except ModelLoadFailed as error:
         facts["problem"] = error.message
     except ImportError as error:
@@ -74,6 +74,15 @@ def _model_facts(model: str, settings: Settings) -> dict[str, str | None]:
         "context_length": str(catalog.context_length(config, settings.max_model_len)),
         "weights": _weights(folder),
     }
+
+
+def _rank_facts(model: str, settings: Settings) -> dict[str, str | None]:
+    """Each host of ENGINE_HOSTS is asked what it has, if the model is divided at all."""
+    if not (hosts := loading.ranks_of(model, settings)):
+        return {}
+    from src.engine.ranks import leader
+
+    return {"ranks": leader.check(model, settings, hosts)}
 
 
 def _gguf_facts(model: str, settings: Settings) -> dict[str, str | None]:

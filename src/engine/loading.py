@@ -28,17 +28,17 @@ def load(model: str, settings: Settings, progress: LoadMeter, store: Calibration
         library = blas.preload(settings.blas_library)  # before MLX is imported: the first definition of a symbol wins
     except OSError as error:
         raise ModelLoadFailed(f"BLAS_LIBRARY cannot be loaded: {error}") from None
+    if settings.engine_hosts and (what := _undivided(model, settings)) is not None:
+        logs.model.warning("{}: {} are not divided over ENGINE_HOSTS; this machine serves it alone", model, what)
     if selection.model_kind(model, settings.models_path) != "chat":
-        _say_undivided(model, settings, "embedding models and rerankers")
         from src.engine.mlx.encoders.backend import load_encoder
 
         return load_encoder(model, settings, library, progress)
     if _reads_images(model, settings):
-        _say_undivided(model, settings, "vision models")
         from src.engine.mlx.vlm import load_vlm
 
         return load_vlm(model, settings, library, progress, store)
-    if hosts := _ranks(model, settings):
+    if hosts := ranks_of(model, settings):
         from src.engine.ranks.leader import load as load_over
 
         return load_over(model, settings, hosts, library, progress)
@@ -69,17 +69,20 @@ def rehearse(model: str, settings: Settings) -> None:
         load_text(folder)
 
 
-def _ranks(model: str, settings: Settings) -> tuple[RankHost, ...]:
-    """The hosts a text model is divided over, if any."""
-    if selection.model_format(model, settings.models_path) == "gguf":
-        _say_undivided(model, settings, "GGUF files")
+def ranks_of(model: str, settings: Settings) -> tuple[RankHost, ...]:
+    """The hosts that a model is divided over; none for what is not: only text models of the engine mlx are."""
+    if not settings.engine_hosts or _undivided(model, settings) is not None:
         return ()
     return read_hosts(settings)
 
 
-def _say_undivided(model: str, settings: Settings, what: str) -> None:
-    if settings.engine_hosts:
-        logs.model.warning("{}: {} are not divided over ENGINE_HOSTS; this machine serves it alone", model, what)
+def _undivided(model: str, settings: Settings) -> str | None:
+    """What a model is that runs on this machine alone."""
+    if selection.model_format(model, settings.models_path) == "gguf":
+        return "GGUF files"
+    if selection.model_kind(model, settings.models_path) != "chat":
+        return "embedding models and rerankers"
+    return "vision models" if _reads_images(model, settings) else None
 
 
 def _reads_images(model: str, settings: Settings) -> bool:

@@ -44,6 +44,17 @@ def load(
     return RankedBackend(own, followers, len(hosts))
 
 
+def check(model: str, settings: Settings, hosts: tuple[RankHost, ...]) -> str:
+    """What `run.py check` says of the hosts, of which each has answered. Raises ModelLoadFailed for one that cannot."""
+    followers = Followers.start(hosts, settings.engine_launcher, quiet=True)
+    try:
+        _prepare(model, settings, hosts, followers)
+    finally:
+        followers.close()
+    names = ", ".join(host.name for host in hosts)
+    return f"{len(hosts)} on {names} ({settings.engine_parallel}, {settings.engine_transport}): same MLX, same files"
+
+
 def _prepare(model: str, settings: Settings, hosts: tuple[RankHost, ...], followers: Followers) -> list[JoinRanks]:
     """What each rank is told, rank 0 first."""
     folder = checkpoint.locate(model, settings.models_path)
