@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed$(CUDA:%=-cuda%)
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py stoker_server hatch_build.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-batch bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real test-taught wheel formula
+.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-batch bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real test-taught test-ranks wheel formula
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by pag
 
 test-architectures: $(VENV)/.installed-dev ## a tiny random checkpoint of every architecture of mlx-lm (many minutes; ARCHITECTURES="llama --write")
 	$(BIN)/python -m tests.architectures $(ARCHITECTURES)
+
+test-ranks: $(VENV)/.installed-dev ## two ranks on loopback, each of them killed and stopped
+	ALL_LOSSES=1 $(BIN)/python -m pytest tests/e2e/test_ranks.py
 
 test-taught: $(VENV)/.installed-dev ## train four tiny models to call tools in four families' forms, and have them (minutes)
 	$(BIN)/python -m training.taught.train
