@@ -48,7 +48,7 @@ def one(even_model: Path) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def two(even_model: Path) -> Iterator[Running]:
-    hosts = {"engine_hosts": "127.0.0.1,127.0.0.1", "heartbeat_interval": 0.2, "restart_free": 10}
+    hosts: dict[str, Any] = {"engine_hosts": "127.0.0.1,127.0.0.1", "heartbeat_interval": 0.2, "restart_free": 10}
     with service(default_model=even_model, ocr_workers=0, **hosts) as running:
         yield running
 
