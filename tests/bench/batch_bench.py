@@ -25,14 +25,19 @@ from tests.running import Running, service
 _LINES, _TOKENS, _WIDTH = 2000, 48, 32
 _LIVE, _ROUNDS, _GAP_S = 24, 4, 0.5
 _MANY, _MANY_S = 100_000, 60.0
+_IDLE_S = 2.0
 _PATIENCE_S = 600.0
 _PATH = "/v1/chat/completions"
 _QUESTIONS = ("Where are the logs?", "How do I stop it?", "What is a batch?", "Which engine is used?")
 
 
 def main() -> int:
-    with service(ocr_workers=0, max_num_seqs=_WIDTH, background_max_seqs=_WIDTH, background_idle_seconds=0) as demo:
-        _show("the demo model", [*throughput(demo), *live(demo)])
+    wide: dict[str, Any] = {"ocr_workers": 0, "max_num_seqs": _WIDTH, "background_max_seqs": _WIDTH}
+    with service(background_idle_seconds=0, **wide) as demo:
+        _show("the demo model", throughput(demo))
+        _show("the batch takes every gap (BACKGROUND_IDLE_SECONDS=0)", live(demo))
+    with service(background_idle_seconds=_IDLE_S, **wide) as demo:
+        _show(f"the batch waits for quiet (BACKGROUND_IDLE_SECONDS={_IDLE_S:g})", live(demo))
     with service(inference_engine="fake", ocr_workers=0, background_idle_seconds=0, background_max_seqs=64) as fake:
         _show("the fake engine", many(fake))
     return 0

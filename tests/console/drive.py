@@ -57,6 +57,7 @@ def main(browser: str, url: str, key: str, folder: Path) -> None:
         trying(page, url, folder)
         expected += [text for text in said if "400" in text]  # what it refused
         accessible(page)
+        pictures(page, folder)
         page.click("#language")
         page.wait_for_selector("text=聊天")
         page.emulate_media(color_scheme="dark")
@@ -273,6 +274,18 @@ def accessible(page: Page) -> None:
         serious = [one for one in found if one["impact"] in ("serious", "critical")]
         told = [(view, one["id"], [node["html"] for node in one["nodes"]][:3]) for one in serious]
         assert not told, told
+
+
+def pictures(page: Page, folder: Path) -> None:
+    """Of every view, light and dark."""
+    (folder / "views").mkdir()
+    for view in VIEWS:
+        page.click(f"nav button[data-view={view}]")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_timeout(200)
+            page.screenshot(path=folder / "views" / f"{view}-{scheme}.png")
+    page.emulate_media(color_scheme="light")
 
 
 if __name__ == "__main__":
