@@ -45,7 +45,8 @@ const KNOWN = { model: "demo", messages: [{ role: "user", content: "Hello!" }], 
 // The fields that are needed, and those that everybody sends.
 function example(schema) {
   const named = Object.keys(schema?.properties ?? {});
-  const wanted = new Set([...(schema?.required ?? []), ...named.filter((name) => name in KNOWN)]);
+  const refused = named.includes("messages") ? ["prompt", "input"] : []; // it names them to say: send messages
+  const wanted = new Set([...(schema?.required ?? []), ...named.filter((name) => name in KNOWN && !refused.includes(name))]);
   return Object.fromEntries([...wanted].map((name) => [name, KNOWN[name] ?? schema.properties[name].default ?? ""]));
 }
 
