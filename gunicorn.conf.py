@@ -10,7 +10,7 @@ from typing import Any
 
 from src import keys, logs
 from src.errors import ExitCode
-from src.settings import SettingsError, load, web_fd
+from src.settings import SettingsError, gevent_environment, load, web_fd
 
 try:
     _settings = load()
@@ -21,6 +21,7 @@ except SettingsError as error:
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}" if web_fd() is None else f"fd://{web_fd()}"
 worker_class = {"gevent": "src.api.process.worker.ServiceWorker"}[_settings.worker_class]
+raw_env = gevent_environment()
 workers = _settings.workers
 worker_connections = _settings.worker_connections
 timeout = 60  # of a blocked event loop, not of a request

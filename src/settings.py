@@ -537,6 +537,9 @@ class SupervisorSettings(BaseModel):
     start_stall_timeout: float = Field(
         180.0, ge=0, le=86400, description="Seconds a start may make no progress, such as bytes read; 0: START_TIMEOUT."
     )
+    prevent_sleep: Literal["off", "ac", "always"] = Field(
+        "ac", description="Keep a Mac awake while the service runs: on mains, on a battery too, or not."
+    )
     heartbeat_interval: float = Field(1.0, ge=0.05, le=60, description="Seconds between two heartbeats.")
     heartbeat_timeout: float = Field(
         10.0, ge=0.1, le=600, description="Seconds without a heartbeat after which a process counts as hung."
@@ -961,6 +964,14 @@ def adopt(values: dict[str, str]) -> None:
     os.environ.update(values)
     if "STOKER_HOME" in values:
         Settings.model_config["env_file"] = home() / ".env"
+
+
+def gevent_environment(platform: str = sys.platform) -> list[str]:
+    """What gevent must know before its loop starts, as `NAME=value`.
+
+    libev takes select on macOS, which fails beyond 1,024 descriptors; web may have twice WORKER_CONNECTIONS.
+    """
+    return ["GEVENT_BACKEND=kqueue"] if platform == "darwin" and "GEVENT_BACKEND" not in os.environ else []
 
 
 def notify_socket() -> str | None:

@@ -10,7 +10,6 @@ import os
 import re
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,10 +40,11 @@ def run(options: Namespace, settings: Settings, folder: Path | None = None) -> E
 
 @dataclass(frozen=True)
 class Plan:
-    """Files to write, and commands for the operator."""
+    """Files to write, folders that must exist before the service starts, and commands for the operator."""
 
     files: dict[Path, str]
     commands: tuple[str, ...]
+    folders: tuple[Path, ...] = ()
 
 
 def plan(
@@ -57,6 +57,8 @@ def plan(
 
 
 def write(planned: Plan) -> None:
+    for folder in planned.folders:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     for path, text in planned.files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -120,11 +122,14 @@ def _launchd_state(settings: Settings) -> str:
 def _launchd(settings: Settings, folder: Path, python: str, *, user: bool) -> Plan:
     name = f"{LABEL}.plist"
     values = _values(settings, python) | {
-        "USER": getpass.getuser(),
+        # an agent runs as whoever is logged in; launchd takes the key for daemons alone
+        "USER": "" if user else f"<key>UserName</key><string>{escape(getpass.getuser())}</string>",
         "LOGS": str(settings.log_path),
         "STATE": _launchd_state(settings),
     }
-    path, text = folder / name, _render(f"launchd/{name}", values, escape)
+    markup = values.pop("USER")
+    text = _render(f"launchd/{name}", {key: escape(value) for key, value in values.items()} | {"USER": markup})
+    path = folder / name
     if user:
         agents = f"{Path.home()}/Library/LaunchAgents"
         commands = (
@@ -137,7 +142,8 @@ def _launchd(settings: Settings, folder: Path, python: str, *, user: bool) -> Pl
             f"sudo cp {path} {daemons}/ && sudo chown root:wheel {daemons}/{name}",
             f"sudo launchctl bootstrap system {daemons}/{name}",
         )
-    return Plan({path: text}, commands)
+    # launchd starts no job whose StandardErrorPath has no folder
+    return Plan({path: text}, commands, (settings.log_path,))
 
 
 def _values(settings: Settings, python: str) -> dict[str, str]:
@@ -185,6 +191,6 @@ def _address(settings: Settings) -> str:
     return f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
 
 
-def _render(template: str, values: dict[str, str], quote: Callable[[str], str] = str) -> str:
+def _render(template: str, values: dict[str, str]) -> str:
     text = (ROOT / "deploy" / template).read_text(encoding="utf-8")
-    return _PLACEHOLDER.sub(lambda match: quote(values[match[1]]), text)
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], text)

@@ -59,9 +59,12 @@ def standby_socket(directory: Path) -> Path:
 
 
 def engine_socket(directory: Path, model: str) -> Path:
-    """A model's socket: readable, of bounded length, without path separators, unique per model."""
+    """A model's socket: readable, of bounded length, without path separators, unique per model.
+
+    Also on file systems that do not tell `Demo` from `demo` (APFS): a name with capitals has a digest.
+    """
     plain = re.sub(r"[^A-Za-z0-9._-]", "-", model)
-    if plain != model or len(plain) > _MAX_NAME:
+    if plain != model.lower() or len(plain) > _MAX_NAME:
         plain = f"{plain[-_MAX_NAME + 9 :]}-{hashlib.sha256(model.encode()).hexdigest()[:8]}"
     return directory / f"engine-{plain}.sock"
 

@@ -47,6 +47,7 @@ from src.settings import (
 from src.supervisor import control, instance, lock, port, specs
 from src.supervisor.child import Child
 from src.supervisor.children import Children
+from src.supervisor.earlier import StartedProcesses, kill_earlier
 from src.supervisor.engine_standby import StandbyKeeper, StandbyLauncher
 from src.supervisor.engines import EngineProcesses
 from src.supervisor.gpus import Gpus
@@ -57,6 +58,7 @@ from src.supervisor.processes import LocalLauncher, is_alive
 from src.supervisor.readings import Sampler
 from src.supervisor.reload import Sources, affected_processes
 from src.supervisor.runtime_keeper import RuntimeKeeper
+from src.supervisor.sleep import SleepAssertion
 from src.supervisor.specs import ChildSpec
 
 _PORT_WAIT_S = 5.0  # after a supervisor was killed, its web needs time to exit
@@ -88,6 +90,7 @@ def run(
     try:
         with lock.hold(runtime.lock_file(directory)) as held:
             _no_core_dumps()
+            kill_earlier(directory)
             wanted = table or specs.service(settings, directory, with_web=with_web)
             keeper = RuntimeKeeper(directory, held)
             options = _Options(with_web, reload, lifeline, keeper, standby=table is None)
@@ -144,7 +147,10 @@ class Supervisor:
         held = {WEB_FD: str(listen_fd())} if listen_fd() is not None else {}
         self._gpus = Gpus(settings)
         changes = {SUPERVISED: "1"} | debug | held | self._gpus.environment
-        launcher = StandbyLauncher(LocalLauncher(lambda kind: process_environment(kind, settings, **changes)))
+        self._started = StartedProcesses(directory)
+        launcher = StandbyLauncher(
+            LocalLauncher(lambda kind: process_environment(kind, settings, **changes), self._started)
+        )
         self._children = Children(
             launcher,
             settings,
@@ -154,6 +160,7 @@ class Supervisor:
         self._standby = StandbyKeeper(self._children, settings, directory, launcher.free_bytes)
         launcher.take = self._standby.take
         self._power = PowerReading()
+        self._awake = SleepAssertion(settings.prevent_sleep)
         self.models = ModelTable(
             settings,
             EngineProcesses(self._children, settings, directory),
@@ -183,9 +190,11 @@ class Supervisor:
             for task in self._tasks:
                 task.cancel()
             self._children.kill()
+            self._awake.release()
             self._gpus.close()
             self._remove_stale_sockets()
             instance.remove(self._directory)
+            self._started.remove()
             await server.close()
         logger.info("stopped")
         return self._exit_code
@@ -253,6 +262,8 @@ class Supervisor:
         sampler = Sampler(self._settings.log_path if self._settings.enable_log_file else home())
         self._every(_READINGS_S, lambda: self._log_readings(sampler))
         self._every(_READINGS_S, self._read_power, thread=True)
+        self._awake.hold()
+        self._every(_READINGS_S, self._awake.hold)
         self._every(
             _LOG_ROTATION_S,
             self._log_rotation(Janitor(self._settings.log_path, self._settings, time.time)),

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
+from typing import Any
+
+_CONNECT_S = 0.5
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # the addresses that stand for all
 
 
 def problem(host: str, port: int) -> str | None:
     """Why binding fails; None when the port is free."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as sock:
-            # as gunicorn does: TIME_WAIT connections of an earlier web are no obstacle
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(address)
+        _bind(family, kind, address)
+        if _answers(family, kind, address):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
     except OSError as error:
         return f"{host}:{port}: {(error.strerror or str(error)).lower()}"
     return None
+
+
+def _bind(family: int, kind: int, address: Any) -> None:
+    with socket.socket(family, kind) as sock:
+        # as gunicorn does: TIME_WAIT connections of an earlier web are no obstacle
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+
+
+def _answers(family: int, kind: int, address: Any) -> bool:
+    """On macOS SO_REUSEADDR also binds beside a listener on all addresses, which Linux refuses."""
+    host, *rest = address
+    with socket.socket(family, kind) as sock:
+        sock.settimeout(_CONNECT_S)
+        return sock.connect_ex((_LOOPBACK.get(host, host), *rest)) == 0
 
 
 async def wait_until_free(host: str, port: int, timeout_s: float) -> str | None:

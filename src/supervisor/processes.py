@@ -27,6 +27,7 @@ from src.ipc.messages.control import Ping
 from src.ipc.messages.status import Health
 from src.ipc.messages.wire import AnyMessage
 from src.settings import ROOT, ProcessKind
+from src.supervisor.earlier import StartedProcesses
 from src.supervisor.launcher import Activity, Probe, ProbeError
 from src.supervisor.specs import ChildSpec
 
@@ -41,8 +42,9 @@ _FAULT_CODES = frozenset({DeadlineExceeded.code, InternalError.code})
 class LocalLauncher:
     """Starts processes on this machine, each with the environment of its kind."""
 
-    def __init__(self, environment: Callable[[ProcessKind], dict[str, str]]) -> None:
+    def __init__(self, environment: Callable[[ProcessKind], dict[str, str]], started: StartedProcesses) -> None:
         self._environment = environment
+        self._started = started
 
     def spawn(self, spec: ChildSpec) -> LocalProcess:
         # its own session: ^C in the terminal reaches the supervisor only, and killpg reaches the child with its workers
@@ -54,6 +56,7 @@ class LocalLauncher:
             start_new_session=True,
             pass_fds=spec.pass_fds,
         )
+        self._started.add(popen.pid, tuple(spec.argv))
         return LocalProcess(popen)
 
     def probe(self, spec: ChildSpec, pid: int) -> Probe:

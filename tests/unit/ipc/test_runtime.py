@@ -76,6 +76,12 @@ def test_an_engines_socket(model: str, name: str, runtime_dir: Path) -> None:
     assert re.fullmatch(r"engine-[A-Za-z0-9._-]{1,40}\.sock", path.name)
 
 
+def test_names_that_differ_in_case_have_sockets_that_differ_in_more(runtime_dir: Path) -> None:
+    """APFS takes `Demo` and `demo` for one file."""
+    models = ["demo", "Demo", "DEMO", "Org/Demo", "org/demo", "X" * 60, "x" * 60]
+    assert len({str(runtime.engine_socket(runtime_dir, model)).casefold() for model in models}) == len(models)
+
+
 def test_the_longest_name_can_be_bound(runtime_dir: Path) -> None:
     """What `prepare` lets through really works as a socket."""
     folder = runtime.prepare(runtime_dir / ("x" * (49 - len(str(runtime_dir)) - 1)))

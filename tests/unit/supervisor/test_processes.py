@@ -197,3 +197,17 @@ def test_the_supervisor_stays_small(service: Service) -> None:
     supervisor = service.start()
     eventually(service.ready, 20, "ready")
     assert psutil.Process(supervisor.pid).memory_info().rss < 80e6
+
+
+def test_a_hung_engine_of_a_killed_supervisor_is_killed_by_the_next_one(service: Service) -> None:
+    """SIGSTOP, and no signal at a parent's death (the stand-in asks for none, as on macOS): it cannot end by itself."""
+    supervisor = service.start()
+    eventually(service.ready, 20, "ready")
+    hung = psutil.Process(service.pid("engine"))
+    hung.suspend()
+    supervisor.kill()
+    supervisor.wait()
+    assert is_alive(hung)
+    service.start()
+    eventually(lambda: not is_alive(hung), 10, "killed")
+    eventually(service.ready, 20, "ready again")
