@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import os
 import socket
 from typing import Any
 
 _CONNECT_S = 0.5
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # the addresses that stand for all
 
 
 def problem(host: str, port: int) -> str | None:
@@ -36,7 +36,13 @@ def _answers(family: int, kind: int, address: Any) -> bool:
     host, *rest = address
     with socket.socket(family, kind) as sock:
         sock.settimeout(_CONNECT_S)
-        return sock.connect_ex((_LOOPBACK.get(host, host), *rest)) == 0
+        return sock.connect_ex((_reachable(host), *rest)) == 0
+
+
+def _reachable(host: str) -> str:
+    """An address that stands for all is no one's to connect to: the loopback one of its family."""
+    found = ipaddress.ip_address(host.partition("%")[0])
+    return ("::1" if found.version == 6 else "127.0.0.1") if found.is_unspecified else host
 
 
 async def wait_until_free(host: str, port: int, timeout_s: float) -> str | None:
