@@ -44,7 +44,9 @@ class Report:
     outcomes: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def add(self, agent: Agent, scenario: str, outcome: str) -> None:
-        self.outcomes.setdefault(agent.name, {"version": agent.version()})[scenario] = outcome
+        if agent.name not in self.outcomes:
+            self.outcomes[agent.name] = {"version": agent.version()}
+        self.outcomes[agent.name][scenario] = outcome
         print(f"{agent.name}: {scenario}: {outcome}", flush=True)
         file = FOLDER / "outcomes.json"
         kept = json.loads(file.read_text()) if file.exists() else {}
