@@ -19,7 +19,7 @@ from rapidocr.ch_ppocr_rec.typings import WordInfo
 from typing_extensions import override
 
 from src.ipc.messages.ocr import OcrWarning
-from src.ocr import layout, scripts, spaces, word_boxes
+from src.ocr import layout, ligatures, scripts, spaces, word_boxes
 from src.ocr.detection import Boxes, Detector, heights, widths
 from src.ocr.reading import Pixels, Polygon, Reading, Recognizer, TextLine
 
@@ -152,15 +152,18 @@ class RapidRecognizer(Recognizer):
             return []
         crops = self._crop(pixels, boxes)
         answer = self._engine.text_rec(TextRecInput(img=crops, return_word_box=True))
+        pairs = ligatures.expected(answer.txts)
         read = zip(boxes.tolist(), answer.txts, answer.scores, answer.word_results, crops, strict=True)
-        return [_line(box, text, float(score), columns, crop) for box, text, score, columns, crop in read]
+        return [_line(box, text, float(score), columns, crop, pairs) for box, text, score, columns, crop in read]
 
     def _crop(self, pixels: Pixels, boxes: Boxes) -> list[Pixels]:
         crops: list[Pixels] = self._engine.crop_text_regions(pixels, boxes)
         return crops
 
 
-def _line(box: list[list[float]], text: str, score: float, columns: WordInfo, crop: Pixels) -> TextLine:
+def _line(
+    box: list[list[float]], text: str, score: float, columns: WordInfo, crop: Pixels, ligature_pairs: tuple[str, ...]
+) -> TextLine:
     polygon = tuple((x, y) for x, y in box)
     along = polygon
     if math.dist(box[0], box[3]) >= _UPRIGHT_CROP * math.dist(box[0], box[1]):  # it was cropped with its right side up
@@ -169,6 +172,7 @@ def _line(box: list[list[float]], text: str, score: float, columns: WordInfo, cr
     ink = word_boxes.line_ink(crop, text)
     if along is not polygon and text.strip() in _DASHES:
         text = "I"  # a lone one was cropped turned, and looks like a dash
+    text, places = ligatures.joined(text, places, columns.line_txt_len, ink, ligature_pairs)
     text = spaces.corrected(text, places, columns.line_txt_len, ink, crop.shape[0] / crop.shape[1])
     found = word_boxes.words(text, places, columns.line_txt_len, along, ink)
     return TextLine(text, round(score, 4), polygon, found)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from src.ocr.word_boxes import LineInk
+from src.ocr.word_boxes import LineInk, blank_between
 
 _FEWEST = 2  # spaces in a line that tell how wide one is; with fewer it is
 _USUAL = 0.4  # heights of its ink
@@ -44,7 +44,13 @@ def corrected(text: str, columns: Sequence[int], width: float, ink: LineInk, asp
         return text
     ends = {len("".join(words[:count])) for count in range(1, len(words))}
     pairs = [
-        _Pair(symbols[at - 1], symbols[at], at in ends, columns[at] - columns[at - 1], _blank(columns, at, width, ink))
+        _Pair(
+            symbols[at - 1],
+            symbols[at],
+            at in ends,
+            columns[at] - columns[at - 1],
+            blank_between(columns, at, width, ink),
+        )
         for at in range(1, len(symbols))
     ]
     return symbols[0] + "".join(
@@ -75,9 +81,3 @@ def _is_space(pair: _Pair, usual: float, widest: float, step: float) -> bool:
 def _is_none(pair: _Pair, usual: float, widest: float) -> bool:
     letters = pair.before.islower() and pair.after.islower() and pair.before.isascii() and pair.after.isascii()
     return letters and pair.blank < _NARROW * usual and pair.blank <= widest
-
-
-def _blank(columns: Sequence[int], at: int, width: float, ink: LineInk) -> float:
-    """Of the widest blank between two characters' middles, as a share of the line."""
-    start, end = (columns[at - 1] + 0.5) / width, (columns[at] + 0.5) / width
-    return max((right - left for left, right in ink.blanks if start <= (left + right) / 2 <= end), default=0.0)

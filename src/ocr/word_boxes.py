@@ -85,6 +85,12 @@ def line_ink(line: NDArray[np.uint8], text: str) -> LineInk:
     return LineInk(blanks, (max(0.0, top / height), min(1.0, bottom / height)))
 
 
+def blank_between(columns: Sequence[int], at: int, width: float, ink: LineInk) -> float:
+    """The widest blank between the middles of a character and the one before it, as a share of the line."""
+    start, end = (columns[at - 1] + 0.5) / width, (columns[at] + 0.5) / width
+    return max((right - left for left, right in ink.blanks if start <= (left + right) / 2 <= end), default=0.0)
+
+
 def _is_tall(text: str) -> bool:
     return any(symbol.isupper() or symbol.isdigit() or symbol in _ASCENDERS for symbol in text)
 

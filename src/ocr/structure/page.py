@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _HINTS = frozenset({"title", "header", "footer", "figure_caption", "table_caption"})
 _BOX_SHARE = 0.75  # of a recognized line's box: what a text layer's characters are high
+_DARK_PAGE = 96  # the usual shade of a page whose letters are lighter than its paper
 _FIGURE_TABLE = 0.5  # of a figure that a table covers: then it is none
 
 
@@ -41,7 +42,7 @@ class PageStructure:
         if not lines:
             return ()
         upright = Upright.of(pixels, reading.rotation, reading.skew_degrees)
-        gray = np.asarray(cv2.cvtColor(upright.pixels, cv2.COLOR_BGR2GRAY), np.uint8)
+        gray = _dark_on_light(np.asarray(cv2.cvtColor(upright.pixels, cv2.COLOR_BGR2GRAY), np.uint8))
         page = _Page.of(upright, gray, lines, own_words)
         regions = self._regions(upright)
         drawn = rulings.find(gray, text_height(page.words))
@@ -54,6 +55,11 @@ class PageStructure:
             self._model = _load_model()
             self._use_model = self._model is not None
         return self._model.regions(upright.pixels) if self._model else []
+
+
+def _dark_on_light(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A dark page (a terminal, an editor) inverted: rules and strokes are looked for as ink on paper."""
+    return np.asarray(255 - gray, np.uint8) if float(np.median(gray)) < _DARK_PAGE else gray
 
 
 def _load_model() -> LayoutModel | None:

@@ -21,7 +21,7 @@ _BOLDER = 1.25  # than the page's text
 _LONGEST_HEADING = 160  # characters
 _EDGE = 0.1  # of the page's height: heads and feet are there
 _PARAGRAPH = 1.45  # times the usual step: a new paragraph
-_SAME_SIZE = 1.25
+_SAME_SIZE = 1.4  # detectors draw boxes of one size a third higher or lower
 _SAME_LEVEL = 1.12  # sizes of headings of one level
 _MIN_LINES = 4  # of a page with heads and feet
 
@@ -120,7 +120,7 @@ def _kind(at: int, lines: Sequence[PageLine], hints: Sequence[Hint], body: _Usua
     hinted = next((hint.kind for hint in hints if hint.area.holds(line.area)), "")
     if _CAPTION.match(line.text) and (hinted.endswith("caption") or len(line.text) < _LONGEST_HEADING):
         return "caption"
-    if _is_heading(line, hinted, _above(at, lines), body):
+    if _is_heading(line, hinted, _above(at, lines), body) and not _goes_on(at, lines, body):
         return "heading"
     if _BULLET.match(line.text) or _PLAIN_BULLET.match(line.text):
         return "item"
@@ -131,6 +131,16 @@ def _above(at: int, lines: Sequence[PageLine]) -> float:
     """The step from the line above, or from the top of a column: far."""
     step = lines[at].area.middle - lines[at - 1].area.middle if at else float("inf")
     return step if step > 0 else float("inf")
+
+
+def _goes_on(at: int, lines: Sequence[PageLine], body: _UsualLine) -> bool:
+    """Whether a line that is neither bold nor large goes on in usual print, with a small letter, on the next one."""
+    if at + 1 == len(lines):
+        return False
+    line, after = lines[at], lines[at + 1]
+    near = 0 < after.area.middle - line.area.middle < _PARAGRAPH * body.step
+    large = line.height > _SURELY_LARGER * after.height or after.height > _SURELY_LARGER * body.height
+    return near and not large and after.text[:1].islower() and max(line.weight, after.weight) <= _BOLDER
 
 
 def _is_heading(line: PageLine, hinted: str, above: float, body: _UsualLine) -> bool:
@@ -171,9 +181,10 @@ def _edge(
         gap = abs(lines[inner].area.middle - line.area.middle)
         hinted = any(hint.kind == kind and hint.area.holds(line.area) for hint in hints)
         titled = any(hint.kind == "title" and hint.area.holds(line.area) for hint in hints)
+        stands_out = line.height > _LARGER * body.height and line.weight > _BOLDER
         least = 1.1 if hinted or _PAGE_NUMBER.match(line.text) else 1.6
         if gap > least * body.step:
-            return [] if titled and not hinted else found
+            return [] if titled and (stands_out or not hinted) else found
     return []
 
 

@@ -115,3 +115,26 @@ def test_lines_without_places_have_no_blocks(lines: tuple[TextLine, ...]) -> Non
     blank = np.full((40, 40, 3), 255, np.uint8)
     found: tuple[OcrBlock, ...] = PageStructure(use_model=False).blocks(blank, Reading("x", lines))
     assert found == ()
+
+
+def test_rules_of_a_dark_page_are_found() -> None:
+    """Light on dark, as in an editor or a terminal: the same blocks as on paper."""
+    page = structure_pages.page("ruled", 8)
+    dark = np.asarray(255 - pixels(page.image()), np.uint8)
+    blocks = PageStructure(use_model=False).blocks(dark, reading(page))
+    found = structure_measures.measure(page, blocks)
+    assert (found.cells, found.extra) == (found.all_cells, 0)
+
+
+def test_letters_of_a_dark_page_are_no_rules() -> None:
+    page = StructurePage("code")
+    texts = (
+        "def merge(rows: list[Row], gap: float) -> list[Row]:",
+        "out: list[Row] = []",
+        "for row in rows:",
+        "return out",
+    )
+    page.texts = [DrawnText(100, 300 + 34 * at, text, 22) for at, text in enumerate(texts)]
+    dark = np.asarray(255 - pixels(page.image()), np.uint8)
+    blocks = PageStructure(use_model=False).blocks(dark, reading(page))
+    assert [block.type for block in blocks if block.type == "table"] == []
