@@ -75,7 +75,7 @@ class EncoderCheckpoint:
         if self.answers is not None:
             return judge.load(folder, self.config)
         load = load_embedding_model if self.kind == "embedding" else load_sequence_classification_model
-        return passes.mended(load(folder, lazy=True)), self.config
+        return passes.mended(load(folder, lazy=True), cpu=self.cpu is not None), self.config
 
     @property
     def pooling(self) -> dict[str, Any]:

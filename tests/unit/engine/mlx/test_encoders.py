@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
 import numpy as np
 import pytest
 
 from src.engine import embedding, loading
 from src.engine.backend import Backend
 from src.engine.main import warm_up
+from src.engine.mlx.encoders import activations
 from src.engine.progress import LoadMeter
 from src.errors import ContextLengthExceeded, InvalidRequest, ModelLoadFailed
 from src.ipc.messages.chat import EmbedRequest, RawPrompt, TextReading
@@ -87,6 +90,15 @@ def test_a_batch_gives_what_each_text_gives_alone(name: str, tmp_path: Path) -> 
     expected = np.array([reference(weights, row) for row in rows])
     assert computed(backend, rows) == pytest.approx(expected, rel=1e-3, abs=1e-4)
     assert (backend.info.kind, backend.info.embedding_size) == ("embedding", tiny.WIDTH)
+
+
+def test_gelu_without_erf() -> None:
+    """What embedding models compute with on a Linux CPU, against the definition."""
+    numbers = np.linspace(-12, 12, 4001, dtype=np.float32)
+    exact = np.array([x / 2 * (1 + math.erf(x / math.sqrt(2))) for x in numbers.tolist()])
+    assert np.abs(np.array(activations.gelu(mx.array(numbers))) - exact).max() < 2e-6
+    half = activations.gelu(mx.array(numbers, mx.bfloat16))
+    assert half.dtype == mx.bfloat16
 
 
 def test_a_reranker_reads_pairs(tmp_path: Path) -> None:
