@@ -287,6 +287,12 @@ class EngineSettings(BaseModel):
     memory_budget_mb: int = Field(
         0, ge=0, le=1 << 24, description="Memory an engine may take, MiB; 0 is MLX_MEMORY_FRACTION."
     )
+    wired_limit: int = Field(
+        0,
+        ge=0,
+        le=1 << 24,
+        description="Memory an engine may keep wired on a Mac, MiB; 0 is its share of what all engines may take.",
+    )
     memory_low_watermark: float = Field(
         0.5,
         gt=0,

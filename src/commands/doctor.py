@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from src.commands import state_report
+from src.commands import mac, state_report
 from src.commands.asking import REPLY_TIMEOUT_S, ask, memory_of, no_service, of_running_service, terminal_width
 from src.errors import ExitCode
 from src.ipc import client, runtime
@@ -72,12 +72,19 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, settings: Settings) -> ExitCode:
     settings = of_running_service(settings)
+    _print_mac(settings.models_path)
     answer = ask(settings, StatusRequest())
     if not isinstance(answer, SystemStatus):
         return no_service(settings)
     print(render(answer, memory_of, terminal_width()), flush=True)
     done = [_apply(remedy, settings) for remedy in remedies(answer, settings.engine_stall_timeout)]
     return ExitCode.OK if all([*done, _check_state(settings.state_path)]) else ExitCode.FAILURE
+
+
+def _print_mac(models: Path) -> None:
+    """Advice about the machine: it changes no exit code, and needs no running service."""
+    if (seen := mac.observe(models)) is not None:
+        print("This Mac:", *mac.readings(seen), sep="\n  ", end="\n\n")
 
 
 def _check_state(folder: Path) -> bool:

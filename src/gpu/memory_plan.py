@@ -43,6 +43,12 @@ def budget_bytes(total: int, fraction: float, fixed_mb: int = 0) -> int:
     return fixed_mb << 20 or int(fraction * total)
 
 
+def wired_bytes(budget: int, models: int, in_use: int, fixed_mb: int = 0) -> int:
+    """What one of `models` engines may keep wired, so that they are never all of it together: an even share of the
+    budget, or a little more than it uses now (its weights). `fixed_mb`: the operator's figure."""
+    return fixed_mb << 20 or min(budget, max(budget // models, in_use * 5 // 4))
+
+
 def read(*, dedicated: int | None = None, recommended: int | None = None) -> MachineMemory:
     """This machine's, with what the caller knows of its GPU."""
     memory = MachineMemory(sys.platform, psutil.virtual_memory().total, dedicated, recommended)

@@ -15,7 +15,7 @@ from src.errors import ModelLoadFailed
 from src.gpu import footprint, memory_plan, mlx_library
 from src.installation import mlx_command
 from src.ipc.messages.status import DeviceReading, MemoryReading
-from src.settings import EngineSettings
+from src.settings import EngineSettings, Settings
 
 
 def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
@@ -57,6 +57,20 @@ def choose_device(settings: EngineSettings, blas: str | None) -> DeviceReading:
         metal_available=mx.metal.is_available(),
         cuda_available=mx.cuda.is_available(),
     )
+
+
+def bound_wired(settings: Settings, device: DeviceReading) -> None:
+    """Keep a share wired, on a Mac. mlx-lm and mlx-vlm let each process wire all that Metal recommends, which several
+    engines then do together: called after they have, with the weights loaded."""
+    if device.kind != "metal" or not device.memory_total_bytes:
+        return
+    budget = memory_plan.budget_bytes(
+        device.memory_total_bytes, settings.mlx_memory_fraction, settings.memory_budget_mb
+    )
+    limit = memory_plan.wired_bytes(
+        budget, settings.max_concurrent_models, mx.get_active_memory(), settings.wired_limit
+    )
+    mx.set_wired_limit(min(limit, device.memory_total_bytes))  # more than the system's is an error
 
 
 def start(*arrays: Any) -> None:

@@ -60,11 +60,13 @@ class LmBackend:
         self._room = loaded.room
         self._reload = loaded.reload
         self._open_disk = loaded.open_disk
+        self._bound_wired = loaded.bound_wired
         self._speculation = loaded.speculation
         self._batches: bool | None = None  # whether rows may be computed together, once that is tried
         self._batch_problem: str | None = None
         self.info = loaded.info
         self._on_device: ResidentModel | None = self._build(loaded.model)
+        self._bound_wired()  # not before: what builds a batch has the whole of it wired
         size = self.embedder.size if self.embedder is not None else None
         self.info = replace(loaded.info, embedding_size=size, batches=self._batches is not False)
         self.info = replace(self.info, scores_prompts=self.scorer is not None, batch_problem=self._batch_problem)
@@ -235,6 +237,7 @@ class LmBackend:
 
     def to_device(self) -> None:
         self._on_device = self._build(self._reload())
+        self._bound_wired()
 
     def memory(self) -> MemoryReading:
         return read_memory()

@@ -23,7 +23,7 @@ from src.engine import checkpoint
 from src.engine.backend import KvRoom
 from src.engine.families.formats import Language
 from src.engine.mlx import kv, packed
-from src.engine.mlx.device import choose_device
+from src.engine.mlx.device import bound_wired, choose_device
 from src.engine.mlx.gguf import store
 from src.engine.mlx.packed import Packing
 from src.engine.mlx.prefix.disk import Disk, fingerprint
@@ -82,6 +82,7 @@ class Loaded:
     revision: Revision
     reload: Callable[[], Any]
     open_disk: Callable[[], Disk | None]
+    bound_wired: Callable[[], None]
     speculation: SpeculationPlan | None = None
 
 
@@ -101,8 +102,7 @@ def read(
         ModelLoadFailed: when it is missing, damaged, or of an unknown architecture; the reason is in the text.
         MemoryError, FilesChanged: when there is no room for it now; when it was replaced meanwhile.
     """
-    began = time.monotonic()
-    device = choose_device(settings, blas)
+    began, device = time.monotonic(), choose_device(settings, blas)
     folder = store.located(model, settings, progress)
     revision = of_checkpoint(folder, settings, store.sources(model, settings))
     config = checkpoint.read_config(folder)
@@ -128,6 +128,7 @@ def read(
         revision,
         partial(_read_again, reload, parts.packing, revision),
         partial(_open_disk, settings, prefixes),
+        partial(bound_wired, settings, device),
         parts.speculation,
     )
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+
 import msgspec
 import pytest
 
+from src.commands import doctor, mac
 from src.commands.doctor import remedies
+from src.errors import ExitCode
 from src.ipc.messages.base import Fallback
 from src.ipc.messages.status import (
     ChildState,
@@ -16,6 +20,7 @@ from src.ipc.messages.status import (
     ModelStatus,
     SystemStatus,
 )
+from tests.conftest import MakeSettings
 
 IDLE = EngineLoad(running=0, waiting=0, step_age_s=0, steps=1, tokens=1)
 HEALTH = Health("ready", 7, MemoryReading(1), load=IDLE)
@@ -58,3 +63,15 @@ def test_a_model_that_failed_is_tried_again() -> None:
 def test_what_is_on_its_way_is_left_alone(state: ChildState) -> None:
     """A process that starts or stops needs no doctor."""
     assert remedies(table(state), stall_s=60) == []
+
+
+def test_a_mac_is_looked_at_though_no_service_runs(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong with the machine may be why none runs."""
+    monkeypatch.setattr(mac, "observe", lambda _: mac.Observed(backlog=128, panics=("panic-full-1.panic",)))
+    assert doctor.run(Namespace(), make_settings()) == ExitCode.FAILURE
+    said = capsys.readouterr()
+    assert "This Mac:\n  GPU panics: 1 in 30 days, the last panic-full-1.panic; " in said.out
+    assert "listening queue: 128 connections; for bursts of connections: `sudo sysctl" in said.out
+    assert "No service is running" in said.err

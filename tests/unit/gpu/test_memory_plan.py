@@ -58,3 +58,18 @@ def test_the_limit_is_read_from_sysctl(said: str, limit: int, monkeypatch: pytes
     assert memory_plan.read(recommended=5).wired_limit == 0
     monkeypatch.setattr(sys, "platform", "linux")
     assert memory_plan.read(dedicated=7).total == 7
+
+
+@pytest.mark.parametrize(
+    ("models", "in_use", "fixed_mb", "expected"),
+    [
+        (1, 0, 0, 48 * GIB),
+        (2, 4 * GIB, 0, 24 * GIB),  # an even share
+        (2, 32 * GIB, 0, 40 * GIB),  # a large model: its weights, and a quarter more
+        (2, 47 * GIB, 0, 48 * GIB),  # never more than the budget
+        (2, 4 * GIB, 6144, 6 * GIB),  # WIRED_LIMIT
+    ],
+)
+def test_an_engine_wires_a_share(models: int, in_use: int, fixed_mb: int, expected: int) -> None:
+    """Each that wires all that Metal recommends is a reported trigger of the GPU driver's panics."""
+    assert memory_plan.wired_bytes(48 * GIB, models, in_use, fixed_mb) == expected
