@@ -9,6 +9,7 @@ from src.ocr.structure.columns import Cell
 from src.ocr.structure.words import around
 
 _NEAREST, _FARTHEST = 0.8, 2.4  # heights of a word, from names of groups to names of columns
+_FARTHEST_APART = 2.9  # with names as high as both rows between them
 _BETWEEN = 0.1  # of the distance of two names: a group's name is so far from both
 
 
@@ -28,9 +29,12 @@ def find(by_line: Sequence[Sequence[Cell]], height: float) -> TwoRows | None:
     for at in (1, 2):
         lower = by_line[at]
         step = _middle(lower) - _middle(upper)
-        if len(lower) > 1 and _NEAREST * height < step < _FARTHEST * height:
+        farthest = _FARTHEST if at == 1 else _FARTHEST_APART
+        if len(lower) > 1 and _NEAREST * height < step < farthest * height:
             between = [cell for line in by_line[1:at] for cell in line]
-            return _two_rows(upper, between, lower, at + 1)
+            head = _two_rows(upper, between, lower, at + 1)
+            if head is not None:  # else the line below may be of names as high as both rows
+                return head
     return None
 
 
@@ -52,7 +56,7 @@ def _two_rows(upper: Sequence[Cell], between: Sequence[Cell], lower: Sequence[Ce
 def _is_over(name: Cell, cells: Sequence[Cell]) -> bool:
     """Whether it reaches over several columns, or stands between the first and the last of them."""
     if name.column_end - name.column > 1:
-        return True
+        return any(cell.column < name.column_end and cell.column_end > name.column for cell in cells)
     first, last = _center(cells[0]), _center(cells[-1])
     margin = _BETWEEN * (last - first)
     return first + margin <= _center(name) <= last - margin

@@ -86,6 +86,25 @@ def test_names_of_groups_stand_over_their_columns() -> None:
     assert [cell.text for cell in table.cells if cell.header] == ["Item", "North", "South", "Net", "Tax", "All", "Due"]
 
 
+@pytest.mark.parametrize("step", [1.28, 1.4])
+def test_names_as_high_as_both_rows_of_a_head_stand_between_them(step: float) -> None:
+    """Not below the names of groups, though these come first and nothing else is in their line."""
+    body = [
+        ["Rope", "12", "7", "3", "4", "9"],
+        ["Ladder", "5", "48", "8", "2", "6"],
+        ["Wire", "30", "2", "1", "9", "4"],
+    ]
+    found = words([[""] * 6, [""] * 6, [""] * 6, *body])
+    names = [("Basin", 1.5, 0), ("Pier", 4.5, 0), ("Item", 0, 1), ("Total", 3, 1)]
+    names += [("Year", 1, 2), ("Share", 2, 2), ("Berth", 4, 2), ("Price", 5, 2)]
+    for text, column, line in names:
+        x, y = 100 + WIDTH * column, 125 + step * HEIGHT * line
+        found.append(Word(x, y, x + 9 * len(text), y + HEIGHT, text))
+    (table,) = find(found)
+    assert shown(table)[:2] == [["Item 2x1", "Basin 1x2", "Total 2x1", "Pier 1x2"], ["Year", "Share", "Berth", "Price"]]
+    assert shown(table)[2:] == body
+
+
 def test_rows_of_several_lines() -> None:
     """Where rows stand wider apart than lines, lines of one row are one."""
     found = words([["Rope of", "", "1"], ["hemp", "", ""]], step=24)
