@@ -19,6 +19,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from src import installation
 
+# onnxruntime (from 1.29) tells Microsoft of processes, sessions and models, and keeps an id of the machine in ~/.cache.
+# It reads this when it is imported, in whichever process that is; an operator's own value stays.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 VERSION = "0.1.0"

@@ -235,6 +235,14 @@ def test_wrong_questions_name_their_field(service: Service, query: dict[str, str
     assert response.json()["error"]["param"] == param
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "0999-05-05", "9999-12-31"])
+def test_any_day_of_the_calendar_may_be_asked_for(service: Service, day: str) -> None:
+    """Those before the year 1000 were a 500."""
+    for query in ({"end_date": day}, {"start_date": day, "end_date": day}):
+        response = service.http.get("/v1/usage", params=query)
+        assert (response.status_code, response.json().get("data")) == (200, [])
+
+
 def test_rows_come_by_page(service: Service) -> None:
     """Newest first, one by one, each once; without keys the key is null."""
     for model in ("a/1", "b", "c"):

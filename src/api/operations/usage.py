@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import cast
 
 from flask import Blueprint, Response, request
@@ -52,13 +52,15 @@ def _query(now: float, key: str | None) -> UsageQuery:
 
 
 def _days_before(day: str, days: int) -> str:
-    return usage.day_of((datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(days)).timestamp())
+    """The calendar's first day at the earliest."""
+    last = max(date.fromisoformat(day), date.min + timedelta(days))
+    return (last - timedelta(days)).isoformat()
 
 
 def _day(name: str, default: str) -> str:
     given = request.args.get(name, default)
     try:
-        return datetime.strptime(given, "%Y-%m-%d").replace(tzinfo=UTC).strftime("%Y-%m-%d")
+        return datetime.strptime(given, "%Y-%m-%d").replace(tzinfo=UTC).date().isoformat()  # strftime: 1-01-01
     except ValueError:
         raise InvalidRequest(f"{name} must be a UTC day such as 2027-01-31.", param=name) from None
 

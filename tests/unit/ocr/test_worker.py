@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,3 +159,11 @@ def _all(sock: socket.socket) -> list[AnyMessage]:
 def test_the_engine_is_chosen_by_its_setting(make_settings: MakeSettings, engine: str) -> None:
     """OCR_ENGINE names what is loaded."""
     assert recognizers.load(make_settings(ocr_engine=engine)).name == engine
+
+
+def test_onnxruntime_keeps_no_id_and_tells_nobody(tmp_path: Path) -> None:
+    """Its telemetry is on in the published wheels, and off in our processes: nothing of it is in the home folder."""
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+    code = "import src.ocr.worker, onnxruntime"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, timeout=60)
+    assert not [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name]
