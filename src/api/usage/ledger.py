@@ -76,16 +76,15 @@ class UsageLedger:
         with self._flushing:
             self._writing, self._pending = self._pending, {}
             uses, self._uses = self._uses, {}
-            today = day_of(self._clock())
+            today, written = day_of(self._clock()), False
             try:
                 self._stored = self._state.run(lambda db: self._exchange(db, uses, job_pages, today))
-                self._stored_day, self._read_at = today, self._clock()
-            except ServiceError:
-                for place, counts in self._writing.items():
-                    self._pending[place] = self._pending.get(place, _NOTHING) + counts
-                self._uses = uses | self._uses
-                raise
+                self._stored_day, self._read_at, written = today, self._clock(), True
             finally:
+                if not written:
+                    for place, counts in self._writing.items():
+                        self._pending[place] = self._pending.get(place, _NOTHING) + counts
+                    self._uses = uses | self._uses
                 self._writing = {}
 
     def run(self) -> None:

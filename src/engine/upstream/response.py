@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Annotated, get_args
 
 import msgspec
 
@@ -77,22 +77,25 @@ class _ChoiceText(msgspec.Struct):
     logprobs: _StreamScores | None = None
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]  # a key's budget is charged by it
+
+
 class _Cached(msgspec.Struct):
-    cached_tokens: int | None = None
+    cached_tokens: _Count | None = None
 
 
 class _StreamUsage(msgspec.Struct):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: _Count = 0
+    completion_tokens: _Count = 0
     prompt_tokens_details: _Cached | None = None
 
 
 class _Progress(msgspec.Struct):
     """As llama.cpp's server tells it."""
 
-    total: int = 0
-    cache: int = 0
-    processed: int = 0
+    total: _Count = 0
+    cache: _Count = 0
+    processed: _Count = 0
     time_ms: float = 0.0
 
 

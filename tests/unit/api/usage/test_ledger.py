@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,17 +52,19 @@ def test_counts_are_added_up_over_workers_and_days(state: Database) -> None:
     ]
 
 
-def test_what_cannot_be_written_is_kept(state: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk costs neither the counts nor the budgets."""
+@pytest.mark.parametrize("error", [BackendUnavailable("The disk is full."), sqlite3.ProgrammingError("closed")])
+def test_what_cannot_be_written_is_kept(error: Exception, state: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, or anything else, costs neither the counts nor the budgets."""
     ledger = UsageLedger(state, 400, Clock(DAY))
+    ledger.flush()
     ledger.add("app", "demo", UsageCounts(1, 10))
 
     def full(_: object) -> None:
-        raise BackendUnavailable("The disk is full.")
+        raise error
 
     with monkeypatch.context() as broken:
         broken.setattr(state, "run", full)
-        with pytest.raises(BackendUnavailable):
+        with pytest.raises(type(error)):
             ledger.flush()
         ledger.add("app", "demo", UsageCounts(1, 7))
         assert ledger.spent("app") == UsageCounts(2, 17)

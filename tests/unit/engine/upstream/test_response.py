@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, OPENAI, VLLM, ServerFacts, fit
@@ -198,3 +199,11 @@ def test_who_cannot_tell_progress_says_so() -> None:
     request = GenerateRequest("r", "m", (ChatMessage("user", "x"),), stream=True, progress=True)
     assert fit(request, ServerFacts(VLLM, "m"))[1] == ("stream_options.include_progress",)
     assert fit(request, ServerFacts(LLAMA_SERVER, "m"))[1] == ()
+
+
+@pytest.mark.parametrize("tokens", [-5, 1 << 70])
+def test_a_count_that_is_none_is_no_servers(tokens: int) -> None:
+    """A key's budget is charged by it, and SQLite holds no more than 63 bits."""
+    usage = {"prompt_tokens": 3, "completion_tokens": tokens}
+    with pytest.raises(msgspec.DecodeError):
+        Translation(REQUESTS["chat"], VLLM).feed(json.dumps({"choices": [], "usage": usage}).encode())
