@@ -68,6 +68,17 @@ from src.ipc.messages.ocr import (
     OcrTaken,
     OcrTimings,
 )
+from src.ipc.messages.ranks import (
+    JoinRanks,
+    PrepareRank,
+    RankAlive,
+    RankInsert,
+    RankMove,
+    RankPrepared,
+    RankRemove,
+    RankStep,
+    RankTidy,
+)
 from src.ipc.messages.status import (
     ChildStatus,
     DeviceReading,
@@ -150,6 +161,15 @@ MESSAGES: list[AnyMessage] = [
     OcrPage(1, Failed("invalid_document", "The page is damaged.", "file"), 2),
     OcrFinished(),
     OcrJob("ocr-1", "running", "json", 1.0, 2.0, 99, total=3, done=1, eta_s=0.5),
+    PrepareRank(1, 2, "127.0.0.1", "demo", {"MODELS_DIR": "models"}),
+    RankPrepared("0.32.2", "ab12", 18470, None),
+    JoinRanks({"MLX_RANK": "1"}, {"MLX_HOSTFILE": "[]"}, 2),
+    RankAlive(MemoryReading(1, 2, 3, 4, 5)),
+    RankInsert(7, [1, 2, 3], 16, "app"),
+    RankStep(512, 99),
+    RankRemove([7]),
+    RankTidy(evict=True),
+    RankMove("cpu"),
     HEALTH,
     SystemStatus(
         "0.1.0", 1, 2.0, (ChildStatus("engine", "ready", 42, 1.0, {"exit": 1}, None, HEALTH),), models=(MODEL,)
