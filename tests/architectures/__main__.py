@@ -1,4 +1,4 @@
-"""`make test-architectures`: a tiny random checkpoint of every architecture of mlx-lm and mlx-vlm through the engine.
+"""`make test-architectures`: a tiny random checkpoint of every architecture of mlx-lm through the engine.
 
 Worker processes take one name after the other, each with a deadline; one that hangs or dies is replaced. Prints a line
 each and writes docs/architectures.md (`--write`); ends with 1 if one is wrong.
@@ -81,7 +81,7 @@ def _examined(names: list[str], jobs: int, deadline_s: float) -> Iterator[Verdic
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="of mlx-lm's, or vlm:NAME of mlx-vlm's; all without")
+    parser.add_argument("names", nargs="*", help="of mlx-lm's; all without")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--deadline", type=float, default=180.0, help="seconds for one of them")
     parser.add_argument("--write", action="store_true", help="write docs/architectures.md")
