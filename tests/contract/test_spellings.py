@@ -368,6 +368,24 @@ def test_thoughts_are_switched_under_any_name(service: Service) -> None:
         assert body == {"chat_template_kwargs": {"enable_thinking": expected}}
 
 
+class _Part(dict[str, Any]):
+    """Part of a turn. Comparing each with each would hold a worker for many seconds."""
+
+    def __eq__(self, other: object) -> bool:
+        raise AssertionError("parts are compared")
+
+    __hash__ = None
+
+
+def test_results_among_parts_are_told_apart_without_comparing() -> None:
+    results = [_Part(type="tool_result", tool_use_id=name, content=name) for name in "ab"]
+    said = _Part(type="text", text="go on")
+    body = {"messages": [user([results[0], said, results[1]])]}
+    body_spellings.normalize(body)
+    assert [turn["content"] for turn in body["messages"][:2]] == ["a", "b"]
+    assert [part["text"] for part in body["messages"][2]["content"]] == ["go on"]
+
+
 # in the places where a type or a name is looked up
 ODD: tuple[Any, ...] = ([], {}, [{"a": 1}], 7, True, None)
 

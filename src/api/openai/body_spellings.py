@@ -126,7 +126,8 @@ def _with_results(turn: Any) -> list[Any]:
     results = [part for part in _objects(content) if part.get("type") == "tool_result"]
     if not results:
         return [turn]
-    left = [part for part in content or () if part not in results]
+    found = set(map(id, results))  # each compared with all would take the square of them
+    left = [part for part in content or () if id(part) not in found]
     turns = [
         {"role": "tool", "tool_call_id": part.get("tool_use_id"), "content": part.get("content")} for part in results
     ]
