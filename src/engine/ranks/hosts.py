@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from src.errors import ModelLoadFailed
-from src.settings import ROOT, EngineSettings
+from src.settings import EngineSettings, home
 
 _LEAST = 2
 
@@ -36,7 +36,7 @@ def read_hosts(settings: EngineSettings) -> tuple[RankHost, ...]:
     text = settings.engine_hosts.strip()
     if not text:
         return ()
-    hosts = _from_file(ROOT / text) if text.endswith(".json") else tuple(map(_named, text.split(",")))
+    hosts = _from_file(home() / text) if text.endswith(".json") else tuple(map(_named, text.split(",")))
     if len(hosts) < _LEAST:
         raise ModelLoadFailed(f"ENGINE_HOSTS names {len(hosts)} rank(s); {_LEAST} or more are needed, or none.")
     if settings.engine_transport == "jaccl" and (why := _rdma_problem(hosts)) is not None:

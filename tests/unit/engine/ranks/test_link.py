@@ -34,6 +34,16 @@ def test_hosts_are_names_or_a_hostfile_of_mlx_launch(make_settings: MakeSettings
         assert found == (RankHost("a", "10.0.0.1", (None, "en5")), RankHost("b", "10.0.0.2"))
 
 
+def test_a_hostfile_lies_below_home(
+    make_settings: MakeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As every relative path in settings; of a package the code's folder is site-packages."""
+    monkeypatch.setenv("STOKER_HOME", str(tmp_path))
+    (tmp_path / "hosts.json").write_text(json.dumps([{"ssh": name, "ips": ["10.0.0.1"]} for name in "ab"]))
+    found = read_hosts(make_settings(engine_hosts="hosts.json"))
+    assert [host.name for host in found] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("hosts", "content", "said"),
     [
