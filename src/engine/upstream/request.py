@@ -84,7 +84,9 @@ def _url(picture: bytes) -> str:
     if (kind := kinds.kind(picture[: kinds.HEAD_BYTES])) is not None:
         return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
     text = picture.decode()
-    return text if text.startswith("data:") else f"data:image/png;base64,{text}"  # its first bytes tell the format
+    if text[:5].lower() == "data:":
+        return f"data:{text[5:]}"
+    return f"data:image/png;base64,{text}"  # its first bytes tell the format
 
 
 def _tools(request: GenerateRequest, dialect: Dialect) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_conversations() -> None:
 
 def test_pictures() -> None:
     """In their order among the texts, as data URLs, files too (a PDF's page); a model that reads none refuses them."""
-    shown = [ImagePart(data) for data in (b"aGk=", b"data:image/jpeg;base64,aGk=", b"\xff\xd8\xff\xe0")]
+    shown = [ImagePart(data) for data in (b"aGk=", b"DATA:image/jpeg;base64,aGk=", b"\xff\xd8\xff\xe0")]
     turn = ChatMessage("user", "ab", parts=("a", *shown, "b"))
     request = GenerateRequest("r", "demo", (turn,))
     parts = sent(request)["messages"][0]["content"]
