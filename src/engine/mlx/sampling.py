@@ -49,11 +49,6 @@ class SamplingRow:
         return min(self.temperature, self.top_p) < _NOTHING or self.top_k == 1
 
     @property
-    def failed(self) -> bool:
-        """Whether its grammar has reached one of its limits."""
-        return self.matcher is not None and self.matcher.problem is not None
-
-    @property
     def params(self) -> DrawParams:
         return DrawParams(self.temperature, self.top_p, self.top_k, self.min_p)
 

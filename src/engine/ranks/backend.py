@@ -10,7 +10,7 @@ import msgspec
 
 from src.engine.backend import Backend, Grammar, KvRoom, Step, Tokenizer
 from src.engine.ranks.followers import Followers
-from src.engine.ranks.steps import checksum
+from src.engine.ranks.steps import UNCOMPARED, checksum
 from src.gpu.watermarks import footprint
 from src.ipc.messages.chat import Sampling
 from src.ipc.messages.ranks import RankInsert, RankMove, RankRemove, RankStep, RankTidy
@@ -27,7 +27,7 @@ class RankedBackend:
     def __init__(self, own: Backend, followers: Followers, ranks: int) -> None:
         self._own = own
         self._followers = followers
-        self._previous = 0
+        self._previous = UNCOMPARED
         self.info: ModelInfo = msgspec.structs.replace(own.info, ranks=ranks)
 
     @property
@@ -72,7 +72,8 @@ class RankedBackend:
         self._followers.send(RankStep(prefill, self._previous))
         step = self._own.step(prefill)
         self._previous = checksum(step)
-        if step.failed:  # rank 0 has removed them: it alone has their grammars
+        if step.failed:  # rank 0 has removed them, and their tokens: it alone has their grammars
+            self._previous = UNCOMPARED
             self._followers.send(RankRemove(list(step.failed)))
         return step
 

@@ -21,7 +21,7 @@ from src.engine import checkpoint
 from src.engine.backend import Backend
 from src.engine.progress import LoadMeter
 from src.engine.ranks import link
-from src.engine.ranks.steps import checksum
+from src.engine.ranks.steps import UNCOMPARED, checksum
 from src.errors import ExitCode, ModelLoadFailed
 from src.gpu import blas, footprint
 from src.ipc import lifeline
@@ -78,7 +78,7 @@ def _serve(model: str, settings: Settings, order: JoinRanks, messages: Iterator[
         logs.model.error("{}", error.message)
         return ExitCode.MODEL
     logs.model.info("{}: this rank is loaded, {}", model, backend.info)
-    previous = 0
+    previous = UNCOMPARED
     for message in messages:
         previous = _handle(backend, message, previous)
     return ExitCode.OK
@@ -87,7 +87,7 @@ def _serve(model: str, settings: Settings, order: JoinRanks, messages: Iterator[
 def _handle(backend: Backend, message: AnyMessage, previous: int) -> int:
     """Do as rank 0 did; the checksum of the last step."""
     if isinstance(message, RankStep):
-        if message.previous != previous:
+        if message.previous not in (UNCOMPARED, previous):
             raise RuntimeError("this rank computes something else than rank 0")
         return checksum(backend.step(message.prefill))
     if isinstance(message, RankInsert):

@@ -6,6 +6,8 @@ import zlib
 
 from src.engine.backend import Step
 
+UNCOMPARED = 0  # instead of a checksum: before the first step, and behind one that only rank 0 saw fail
+
 
 def checksum(step: Step) -> int:
     """Of the tokens that sequences got, and of what is left of their prompts."""

@@ -53,7 +53,8 @@ class RankInsert(Message, frozen=True):
 
 
 class RankStep(Message, frozen=True):
-    """One step. `previous`: what the last one gave on rank 0, as a checksum: other ranks must have the same."""
+    """One step. `previous`: what the last one gave on rank 0, as a checksum: other ranks must have the same. 0: not
+    compared."""
 
     prefill: int | None
     previous: int

@@ -11,6 +11,7 @@ import pytest
 
 from src.engine.backend import Step, Token
 from src.engine.fake import FakeBackend
+from src.engine.ranks import follower
 from src.engine.ranks import followers as module
 from src.engine.ranks.backend import RankedBackend
 from src.engine.ranks.followers import Followers
@@ -136,12 +137,50 @@ def test_ranks_are_told_all_that_changes_their_steps(make_settings: MakeSettings
     assert first.failed == second.failed == {3: "too deep"}
     steps = [command for command in followers.sent if isinstance(command, RankStep)]
     assert [step.prefill for step in steps] == [64, None]
-    assert steps[0].previous == 0 != steps[1].previous
     rest = [command for command in followers.sent if not isinstance(command, RankStep)]
     assert rest[0] == RankInsert(uid, [1, 2, 3], 9, "alice")
     assert rest[1:4] == [RankRemove([3]), RankRemove([3]), RankRemove([uid])]
     assert rest[4:] == [RankTidy(evict=False), RankTidy(evict=True), RankMove("cpu"), RankMove("gpu")]
     assert (backend.info.ranks, backend.embedder, backend.scorer) == (2, None, None)
+
+
+class Unlimited(Limited):
+    """The same on another rank, which has no grammars."""
+
+    def step(self, prefill: int | None = None) -> Step:
+        return Step([Token(7, 1), Token(3, 5)], {}, {})
+
+
+class Fine(Limited):
+    """No grammar ends."""
+
+    def step(self, prefill: int | None = None) -> Step:
+        return Step([Token(7, 1)], {}, {})
+
+
+def follow(commands: list[RankCommand], backend: FakeBackend) -> None:
+    previous = 0
+    for command in commands:
+        previous = follower._handle(backend, command, previous)
+
+
+def test_a_grammar_that_ends_on_rank_0_leaves_the_others_in_step(make_settings: MakeSettings) -> None:
+    followers = Recorded()
+    backend = RankedBackend(Limited("fake", make_settings()), followers, 2)
+    backend.step()
+    backend.step()
+    follow(followers.sent, Unlimited("fake", make_settings()))
+    assert [type(command) for command in followers.sent] == [RankStep, RankRemove] * 2
+
+
+def test_a_rank_that_computes_something_else_ends(make_settings: MakeSettings) -> None:
+    followers = Recorded()
+    backend = RankedBackend(Fine("fake", make_settings()), followers, 2)
+    backend.step()
+    backend.step()
+    follow(followers.sent, Fine("fake", make_settings()))
+    with pytest.raises(RuntimeError, match="something else than rank 0"):
+        follow(followers.sent, Unlimited("fake", make_settings()))
 
 
 def test_memory_is_that_of_the_host_with_the_most(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
