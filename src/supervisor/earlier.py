@@ -21,6 +21,8 @@ FILE = "processes.json"
 _GRACE_S = 5.0  # those that run need it to end by themselves
 _POLL_S = 0.1
 _CLOCK_S = 2.0  # a start time is computed from the boot time, which a clock that is set moves a little
+# a /proc without the boot time is a RuntimeError of psutil's; arguments that are no text, or such a pid, a ValueError
+_UNREADABLE = (psutil.Error, OSError, RuntimeError, ValueError)
 
 
 class StartedProcess(msgspec.Struct, frozen=True):
@@ -40,7 +42,7 @@ class StartedProcesses:
 
     def add(self, pid: int, argv: tuple[str, ...]) -> None:
         """A file that cannot be written costs the next supervisor this process's name, and nothing now."""
-        with suppress(psutil.Error, OSError):
+        with suppress(*_UNREADABLE):
             fresh = StartedProcess(pid, psutil.Process(pid).create_time(), argv[1:])
             self._started = [*(each for each in self._started if psutil.pid_exists(each.pid)), fresh]
             partial = self._path.with_name(f"{FILE}.new")
@@ -87,7 +89,7 @@ def _is_same(started: StartedProcess) -> bool:
             and tuple(process.cmdline()[1:]) == started.arguments
             and os.getpgid(started.pid) == started.pid
         )
-    except (psutil.Error, ProcessLookupError):
+    except _UNREADABLE:
         return False
 
 

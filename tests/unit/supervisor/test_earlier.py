@@ -82,6 +82,32 @@ def test_a_file_that_is_missing_or_broken_stops_no_start(tmp_path: Path, text: b
     assert sweep(tmp_path) == []
 
 
+def test_a_machine_that_does_not_tell_its_boot_time_starts_processes_all_the_same(
+    tmp_path: Path, hung: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some containers have a /proc/stat of their own; nothing is killed there that might be another's."""
+    write(tmp_path, StartedProcess(hung.pid, psutil.Process(hung.pid).create_time(), ARGV[1:]))
+
+    def unknown() -> float:
+        raise RuntimeError("line 'btime' not found in /proc/stat")
+
+    monkeypatch.setattr("psutil._psplatform.boot_time", unknown)
+    StartedProcesses(tmp_path).add(hung.pid, ARGV)
+    assert sweep(tmp_path) == []
+    assert hung.poll() is None
+
+
+@pytest.mark.parametrize("pid", [-1, 0, 1 << 70])
+def test_a_pid_that_is_none_stops_no_start(tmp_path: Path, pid: int) -> None:
+    (tmp_path / FILE).write_bytes(b'[{"pid": %d, "started_at": 0.0, "arguments": []}]' % pid)
+    assert sweep(tmp_path) == []
+
+
+def test_arguments_that_are_no_text_stop_no_start(tmp_path: Path, hung: subprocess.Popen[bytes]) -> None:
+    StartedProcesses(tmp_path).add(hung.pid, ("python", "--model", "caf\udce9"))
+    assert not (tmp_path / FILE).exists()
+
+
 def test_the_file_names_what_lives_and_goes_with_a_clean_stop(tmp_path: Path, hung: subprocess.Popen[bytes]) -> None:
     """Processes that have ended leave it, so that it does not grow; a folder that was removed harms nothing."""
     started = StartedProcesses(tmp_path)
