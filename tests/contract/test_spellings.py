@@ -153,6 +153,10 @@ TAKEN: dict[str, tuple[dict[str, Any], str]] = {
     "gson: whole numbers": ({"max_tokens": 50.0, "seed": 7.0, "n": 1.0, "top_k": 5.0}, ""),
     "effort: empty": ({"reasoning_effort": ""}, ""),
     "llama.cpp: default window": ({"repeat_last_n": 64}, ""),
+    "other routes: nothing asked": (
+        {"prompt": [], "input": [], "text": {"format": {"type": "text"}}, "format": "text"},
+        "",
+    ),
     "a picture in a result": ({"messages": [*called()[:2], RESULT | {"content": [PICTURE]}]}, "messages.image"),
     "a picture behind a result": ({"messages": [*called(), user([PICTURE, PICTURE])]}, "messages.image"),
 }

@@ -172,8 +172,8 @@ _HOSTED_WHY = "nothing here can do it"
 _OTHER_ROUTES: dict[str, tuple[str, tuple[WireName, ...], tuple[object, ...]]] = {
     "system": ("send a turn of that role", ("chat", "completions", "responses"), ("", [])),
     "instructions": ("/v1/responses has it", ("chat", "completions", "messages"), ("",)),
-    "prompt": ("send messages", ("chat", "messages"), ("",)),
-    "input": ("/v1/responses has it", ("chat", "completions", "messages"), ("",)),
+    "prompt": ("send messages", ("chat", "messages"), ("", [])),
+    "input": ("/v1/responses has it", ("chat", "completions", "messages"), ("", [])),
     "images": ("pictures are parts of a turn", _ANSWERS, ([],)),
     "documents": ("send their text", _ANSWERS, ([],)),
     "chat_template": ("a model has its own", _ANSWERS, ("",)),
@@ -181,8 +181,8 @@ _OTHER_ROUTES: dict[str, tuple[str, tuple[WireName, ...], tuple[object, ...]]] =
     "echo": ("/v1/completions has it", _TURNS, (False,)),
     "suffix": ("/v1/completions has it", _TURNS, ("",)),
     "stop_sequences": ("stop has them", _OPENAI, ([],)),
-    "format": ("see the fields for an answer's form", _ANSWERS, ("",)),
-    "text": ("/v1/responses has it", ("chat", "completions", "messages"), ({},)),
+    "format": ("see the fields for an answer's form", _ANSWERS, ("", "text")),
+    "text": ("/v1/responses has it", ("chat", "completions", "messages"), ({}, {"format": {"type": "text"}})),
     "output_format": ("/v1/messages has it", _OPENAI, ({},)),
     **dict.fromkeys(
         ("previous_response_id", "conversation", "background"),
