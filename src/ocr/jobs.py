@@ -157,7 +157,8 @@ class Jobs:
     async def page_counts(self, since: str) -> OcrPageCounts:
         """What was read for each key. Raises BackendUnavailable: the job store cannot be read."""
         totals = await self._in_store(self._store.page_counts, since)
-        return OcrPageCounts(tuple(totals), self.unfinished)
+        unfinished = self.unfinished or int(not self._resumed)  # those of the last broker are not known yet
+        return OcrPageCounts(tuple(totals), unfinished)
 
     async def cancel(self, name: str, owner: str | None = None) -> OcrJob:
         """Cancel an unfinished job, delete a finished one; returns its last state. Raises as `get`."""

@@ -41,7 +41,7 @@ class UsageLedger:
         self._stored: dict[str, UsageCounts] = {}
         self._stored_day = ""
         self._read_at = float("-inf")
-        self._flushing = BoundedSemaphore()
+        self._flushing, self._reading = BoundedSemaphore(), BoundedSemaphore()
 
     def add(self, key: str, model: str, counts: UsageCounts) -> None:
         place = Place(day_of(self._clock()), key, model)
@@ -57,7 +57,9 @@ class UsageLedger:
         """Today's; the first time it is asked for, it is read from the state."""
         today = day_of(self._clock())
         if self._stored_day != today:
-            self._try_flush()
+            with self._reading:  # once for all that wait for it
+                if self._stored_day != today:
+                    self._try_flush()
         stored = self._stored.get(key, _NOTHING) if self._stored_day == today else _NOTHING
         unstored = (
             counts

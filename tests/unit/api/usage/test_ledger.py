@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import gevent
 import pytest
 
 from src.api.state import usage
@@ -70,6 +71,20 @@ def test_what_cannot_be_written_is_kept(error: Exception, state: Database, monke
         assert ledger.spent("app") == UsageCounts(2, 17)
     ledger.flush()
     assert [counts for _, counts in rows(state)] == [UsageCounts(2, 17)]
+
+
+def test_a_new_day_is_read_once(state: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that come at midnight wait for one reading, not each for one of its own behind the others'."""
+    ledger, tried = UsageLedger(state, 400, Clock(DAY)), list[object]()
+
+    def full(work: object) -> None:
+        tried.append(work)
+        gevent.sleep(0.01)
+        raise BackendUnavailable("The disk is full.")
+
+    monkeypatch.setattr(state, "run", full)
+    gevent.joinall([gevent.spawn(ledger.spent, "app") for _ in range(5)], raise_error=True)
+    assert len(tried) == 1
 
 
 def test_old_days_are_forgotten(state: Database) -> None:
