@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -26,6 +27,8 @@ from tests.contract.test_ocr_route import DOCUMENTS, PNG, Broker
 
 KEYS = {name: f"{name}-key-{'0' * 24}" for name in ("app", "other", "root")}
 SETTING = ",".join(f"{name}:{'admin' if name == 'root' else 'user'}:{key}" for name, key in KEYS.items())
+
+PDF = f"data:application/pdf;base64,{base64.b64encode(DOCUMENTS['pdf']).decode()}"
 
 
 def as_key(name: str) -> dict[str, str]:
@@ -216,6 +219,41 @@ def test_left_work_waits_for_the_next_day(start_service: StartService) -> None:
         gevent.sleep(0.01)
     (row,) = [one for one in usage(service, group_by="key")["data"] if one["key"] == "other"]
     assert row["requests"] == 2
+
+
+def test_a_line_that_takes_pages_holds_no_place(start_service: StartService) -> None:
+    """A chat's PDF when its key's pages are used up, and not its tokens: other keys' lines go on, nothing is read."""
+    service = start_service(api_keys=SETTING, key_pages_per_day=3, background_max_seqs=1)
+    spend(service, "app", UsageCounts(1, pages=3))
+    pdf = {"type": "file", "file": {"filename": "a.pdf", "file_data": PDF}}
+    bodies = {"app": {"messages": [{"role": "user", "content": [pdf]}]}, "other": messages("line")}
+    feeder, deadline = Feeder(service.app, service.app.extensions[EXTENSION]), time.monotonic() + PATIENCE_S
+    made = {}
+    for name, body in bodies.items():
+        client = service.openai.with_options(api_key=KEYS[name])
+        line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body}
+        file = client.files.create(file=("a", json.dumps(line).encode()), purpose="batch")
+        batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+        made[name] = (client, batch.id)
+        feeder.look()
+        gevent.sleep(0.05)
+    while made["other"][0].batches.retrieve(made["other"][1]).status != "completed":
+        assert time.monotonic() < deadline
+        feeder.look()
+        gevent.sleep(0.01)
+    assert made["app"][0].batches.retrieve(made["app"][1]).status == "in_progress"
+
+
+def test_an_annotated_document_is_not_read_for_a_key_without_tokens(start_service: StartService) -> None:
+    """Its pages would be charged, again whenever a batch's line is tried, for an answer that is refused."""
+    service = start_service(api_keys=SETTING, key_tokens_per_day=10)
+    spend(service, "app", UsageCounts(1, 10))
+    form = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
+    body = {"document": {"type": "document_url", "document_url": PDF}, "document_annotation_format": form}
+    with broker_of(service, Broker()):
+        refused = service.http.post("/v1/ocr", json=body, headers=as_key("app"))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "insufficient_quota")
+    assert [row["pages"] for row in usage(service, "app")["data"] if row["model"] == "ocr"] == []
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ class Feeder:
         self._state, self._settings = service.state, service.settings
         self._load = service.batch_load
         self._running: dict[tuple[str, int], gevent.Greenlet] = {}
+        self._resting: dict[str, float] = {}  # batches, until when
         self._turns = KeyTurns()
         self._responses = ResponseFeeder(app, service)
         self._swept = float("-inf")
@@ -161,7 +162,12 @@ class Feeder:
     def _fill(self) -> None:
         """Keys take turns; a key's batches run in their order."""
         current = [batch for batch in self._state.read(batches.unfinished) if batch.status == "in_progress"]
-        allowed = [batch for batch in current if not self._is_over_budget(batch.owner, batch.endpoint)]
+        self._resting = {name: until for name, until in self._resting.items() if until > self._clock()}
+        allowed = [
+            batch
+            for batch in current
+            if batch.id not in self._resting and not self._is_over_budget(batch.owner, batch.endpoint)
+        ]
         while len(self._running) < self._width and self._start_next(allowed):
             pass
         self._load.running = len(self._running)
@@ -212,6 +218,9 @@ class Feeder:
                 return answer
             if self._is_over_budget(line.owner, line.endpoint):
                 return None  # its turn comes again; meanwhile others have its place
+            if answer.retry_after_s > _LONGEST_WAIT_S:  # the other budget is used up: a chat's PDF takes pages
+                self._resting[line.batch] = self._clock() + _LONGEST_WAIT_S
+                return None
             gevent.sleep(min(answer.retry_after_s, _LONGEST_WAIT_S))
         return None
 

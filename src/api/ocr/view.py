@@ -43,6 +43,8 @@ ENDED = ("done", "failed", "cancelled")
 def read() -> Response:
     shared = service()
     upload = ocr_upload.receive()
+    if upload.fields.annotated:
+        shared.limits.check_budget("tokens")  # before its pages are read, and charged
     read = _document(shared, upload) if upload.paged else _image(shared, upload)
     if isinstance(read, OcrJob):
         response = accepted(read)
