@@ -21,13 +21,9 @@ from src.ocr import earlier_jobs
 from src.ocr.document_run import Source
 from src.state.file import open_file, transaction
 from src.state.migrations import SchemaConflict
+from src.state.ocr_rows import SELECT, job_of
 
 _RETRY_S = 30.0
-_JOB = """
-SELECT j.id, j.state, j.format, j.created, j.expires, j.bytes, j.total,
-    COUNT(p.number), COALESCE(SUM(p.failed), 0), j.error, j.owner
-FROM ocr_jobs j LEFT JOIN ocr_pages p ON p.job = j.id WHERE j.id = ? GROUP BY j.id
-"""
 _COUNT_PAGE = """
 INSERT INTO ocr_page_counts SELECT ?, owner, 1 FROM ocr_jobs WHERE id = ?
 ON CONFLICT (day, owner) DO UPDATE SET pages = pages + 1
@@ -97,23 +93,8 @@ class JobStore:
             )
 
     def get(self, job: str) -> OcrJob | None:
-        row = self._database.execute(_JOB, (job,)).fetchone()
-        if row is None:
-            return None
-        name, state, kind, created, expires, size, total, done, failed, error, owner = row
-        return OcrJob(
-            id=name,
-            state=state,
-            format=kind,
-            created=created,
-            expires=expires,
-            bytes=size,
-            total=total,
-            done=done,
-            failed=failed,
-            error=None if error is None else msgspec.msgpack.decode(error, type=Failed),
-            owner=owner,
-        )
+        row = self._database.execute(f"{SELECT} WHERE id = ?", (job,)).fetchone()
+        return None if row is None else job_of(*row)
 
     def source(self, job: str) -> Source:
         (blob,) = self._database.execute("SELECT source FROM ocr_jobs WHERE id = ?", (job,)).fetchone()
