@@ -170,6 +170,8 @@ class SocketProbe:
 
     def _check(self, health: Health) -> None:
         """The reply must come from this child, not from one of an earlier supervisor that is still exiting."""
+        if health.pid == self._group:
+            return  # even if it has exited since: its last words are the reason
         with suppress(ProcessLookupError):
             if os.getpgid(health.pid) == self._group:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import httpx
 import pytest
@@ -79,6 +80,7 @@ def test_no_answer_is_named_after_a_clients_id(target: Running, path: str, body:
 def test_the_logs_have_both_ids(target: Running) -> None:
     """A line of the access log has the server's id and, beside it, the client's."""
     respond(target, "alice", "x", request_id="trace-me-2")
+    time.sleep(0.5)  # the line is written after the answer's last byte
     lines = [line for line in (target.logs / "api_requests.log").read_text().splitlines() if "trace-me-2" in line]
     assert lines
     assert all(re.search(r'"request_id": ?"[0-9a-f]{32}"', line) for line in lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -130,5 +131,17 @@ def test_a_reply_from_another_process_is_a_probe_error(tmp_path: Path) -> None:
     async def test() -> None:
         with pytest.raises(ProbeError, match="another process"):
             await _ask_backend(tmp_path / "a.sock", os.getpid(), group=1)
+
+    run(test())
+
+
+def test_the_last_words_of_a_process_that_has_exited_count(tmp_path: Path) -> None:
+    """It says why it cannot go on, and exits before its answer is read: the reason must not be lost."""
+
+    with subprocess.Popen(["true"]) as gone:
+        pass
+
+    async def test() -> None:
+        assert (await _ask_backend(tmp_path / "a.sock", gone.pid, gone.pid)).pid == gone.pid
 
     run(test())
