@@ -1,7 +1,7 @@
 """Where this installation's code and data lie, and how an operator calls it: a checkout, or an installed package.
 
 Of a checkout both are its folder. Of a package (`stoker_server`, docs/adr/0024) the code lies in site-packages, where
-nothing is ever written. Imported by `settings.py` in every process; reads no environment itself.
+nothing is ever written. Imported by `settings` in every process; reads no environment itself.
 """
 
 from __future__ import annotations

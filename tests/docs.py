@@ -35,7 +35,7 @@ _SETTINGS_HEAD = """# Settings
 Settings come from the environment or from `.env` in the checkout, or in an installed package's home
 ([install.md](install.md#where-it-keeps-things)); the environment wins. Relative paths are relative to that folder.
 Every setting is listed in `.env.example`. A bad value stops the start with all problems listed. `python run.py config`
-shows the effective values and where each comes from. (Generated from `src/settings.py` by `make example`.)
+shows the effective values and where each comes from. (Generated from `src/settings` by `make example`.)
 """
 _ERRORS_HEAD = """# Errors
 

@@ -18,7 +18,7 @@ from src.supervisor.reload import Sources, affected_processes
         (["api/chat.py"], {"web"}),
         (["api/chat.py", "ocr/pool.py"], {"web", "ocr"}),
         (["ipc/messages/"], {"engine", "ocr", "web"}),
-        (["settings.py"], {"engine", "ocr", "web"}),
+        (["settings/web.py"], {"engine", "ocr", "web"}),
         (["supervisor/main.py", "cli.py"], set()),
         ([], set()),
     ],
