@@ -187,6 +187,8 @@ class Metrics:
         model = ("model_name", "engine")
         self.prompt_tokens = self._counter("prompt_tokens_total", "Prompt tokens of answered requests.", *model)
         self.generation_tokens = self._counter("generation_tokens_total", "Tokens generated.", *model)
+        text = "Draft tokens from the predictions of answered requests."
+        self.prediction_tokens = self._counter("prediction_tokens_total", text, *model, "outcome")
         self.success = self._counter("request_success_total", "Requests by outcome.", *model, "finished_reason")
         self.embedding_requests = self._counter(
             "embedding_requests_total", "Requests for embeddings by outcome.", *model, "outcome"
@@ -227,6 +229,8 @@ class Metrics:
         """Make a model's series exist before its first request."""
         for reason in FINISH_REASONS:
             self.success.labels(model_name, engine, reason)
+        for outcome in ("accepted", "rejected"):
+            self.prediction_tokens.labels(model_name, engine, outcome)
 
 
 class _ReadingsCollector(Collector):

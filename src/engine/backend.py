@@ -19,6 +19,7 @@ from src.ipc.messages.chat import (
     EmbedRequest,
     FinishReason,
     GenerateRequest,
+    PredictionUsage,
     RawPrompt,
     Sampling,
     TokenLogprob,
@@ -48,7 +49,8 @@ class Step:
     """What one step did: new tokens, and how many prompt tokens are left to compute per sequence still in prefill.
 
     `failed` sequences cannot go on, for a reason of their own; the backend has forgotten them. `times`: seconds by what
-    they were spent on (`step_times.PHASES`). `speculation`: what was guessed; None when nothing is.
+    they were spent on (`step_times.PHASES`). `speculation`: what was guessed; None when nothing is. `predictions`: how
+    much of that is from requests' predictions, by sequence.
     """
 
     tokens: list[Token] = field(default_factory=list)
@@ -56,6 +58,7 @@ class Step:
     failed: dict[int, str] = field(default_factory=dict)
     times: dict[str, float] = field(default_factory=dict)
     speculation: SpeculationReading | None = None
+    predictions: dict[int, PredictionUsage] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,10 @@ class Tokenizer(Protocol):
 
     def encode(self, request: GenerateRequest) -> list[int]:
         """A request's prompt: its conversation with its tools, or its raw prompt; raises as `encode_chat`."""
+        ...
+
+    def encode_text(self, text: str) -> list[int]:
+        """Text that may stand in an answer, as the token ids that it would have there."""
         ...
 
     def text(self, request: GenerateRequest) -> str:
@@ -293,11 +300,13 @@ class Backend(Protocol):
         grammar: Grammar | None = None,
         salt: str = "",
         media: object | None = None,
+        prediction: Seq[int] = (),
     ) -> int:
         """Add a sequence; its uid. Nothing is computed yet.
 
         The last `prefix` tokens of the prompt are an answer's beginning; `max_tokens` more may follow. The prefix
-        cache of the same `salt` is used. `media`: its pictures, from `Tokenizer.media`.
+        cache of the same `salt` is used. `media`: its pictures, from `Tokenizer.media`. `prediction`: tokens that its
+        answer may have, where `ModelInfo.uses_predictions`.
         """
         ...
 

@@ -10,6 +10,8 @@ import asyncio
 import time
 from functools import partial
 
+from msgspec.structs import replace
+
 from src.engine import embedding, prompt
 from src.engine.backend import Backend, Grammar
 from src.engine.fair_executor import FairExecutor, QueueBounds, WorkTimeout
@@ -21,6 +23,7 @@ from src.ipc.messages.chat import (
     DetokenizeRequest,
     EmbedRequest,
     GenerateRequest,
+    RawPrompt,
     Tokenized,
     TokenizeRequest,
 )
@@ -62,6 +65,9 @@ class Encoding:
     ) -> list[Sequence]:
         """A request's sequences, ready to be submitted; raises as `choices.make_sequences`."""
         await self._check_length(request, backend, request.salt, gone)
+        if prompt.drafts_from_prediction(request, backend, grammar):
+            predicted = replace(request, raw_prompt=RawPrompt(request.prediction))
+            await self._check_length(predicted, backend, request.salt, gone, "prediction")
         prepare = partial(
             prompt.make_sequences, request, backend, self._settings, time.monotonic, seconds_per_token, grammar
         )

@@ -76,6 +76,9 @@ class FakeTokenizer:
                 raise InvalidRequest(f"Token id {token} is outside the vocabulary ({END + 1} entries).", param="prompt")
         return list(raw.tokens) or list((raw.text or "").encode())
 
+    def encode_text(self, text: str) -> list[int]:
+        return list(text.encode())
+
     def text(self, request: GenerateRequest) -> str:
         raw = request.raw_prompt
         return "".join(message.content for message in request.messages) if raw is None else raw.text or ""
@@ -208,8 +211,9 @@ class FakeBackend:
         grammar: Grammar | None = None,
         salt: str = "",
         media: object | None = None,
+        prediction: Seq[int] = (),
     ) -> int:
-        del grammar, salt, media  # an echo needs none
+        del grammar, salt, media, prediction  # an echo needs none
         spoken = bytes(token for token in prompt[: len(prompt) - prefix] if token < END)
         said, _, begun = spoken.partition(_BEGUN)
         text = _last_words(said).removeprefix(begun)

@@ -9,6 +9,7 @@ stream is brought to where it was.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -27,6 +28,7 @@ from src.ipc.messages.chat import (
     DetokenizeRequest,
     FinishReason,
     GenerateRequest,
+    PredictionUsage,
     Sampling,
     Tokenized,
     TokenizeRequest,
@@ -108,11 +110,12 @@ def _texts(message: ChatMessage) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A request's token ids, and what of it is no text."""
+    """A request's token ids, and what of it is no text. `prediction`: None where no drafts come from one."""
 
     tokens: list[int]
     media: object | None
     arrived: float
+    prediction: list[int] | None = None
 
 
 def encode(request: GenerateRequest, backend: Backend, clock: Callable[[], float]) -> Prompt:
@@ -122,6 +125,25 @@ def encode(request: GenerateRequest, backend: Backend, clock: Callable[[], float
     if not tokens:
         raise InvalidRequest("The prompt is empty: it has no tokens.", param="messages")
     return Prompt(tokens, backend.tokenizer.media(request), arrived)
+
+
+def drafts_from_prediction(request: GenerateRequest, backend: Backend, grammar: Grammar | None) -> bool:
+    """Whether a request's prediction is of use: its answer is decoded with drafts, and they may come from there."""
+    asked = request.sampling
+    penalised = asked.frequency_penalty or asked.presence_penalty or asked.repetition_penalty not in (None, 1.0)
+    drafted = not penalised and asked.logprobs is None and grammar is None
+    return bool(request.prediction) and backend.info.uses_predictions and drafted
+
+
+def encode_prediction(request: GenerateRequest, backend: Backend, grammar: Grammar | None) -> list[int] | None:
+    """None where it is of no use. Raises ContextLengthExceeded for one that no answer could be."""
+    if not drafts_from_prediction(request, backend, grammar):
+        return None
+    tokens, context = backend.tokenizer.encode_text(request.prediction), backend.info.context_length
+    if len(tokens) > context:
+        text = f"The prediction has {len(tokens)} tokens; the model's context is {context}."
+        raise ContextLengthExceeded(text, param="prediction")
+    return tokens
 
 
 def prepare(
@@ -153,13 +175,16 @@ def prepare(
         prefill_left=len(whole),
         completion_tokens=len(request.prefix),
         media=prompt.media,
-        set_aside=_set_aside(request, prompt.tokens, backend, cut=asked is not None and max_tokens < asked),
+        set_aside=_set_aside(request, prompt, backend, cut=asked is not None and max_tokens < asked),
+        prediction=prompt.prediction or (),
+        predicted=None if prompt.prediction is None else PredictionUsage(),
     )
 
 
-def _set_aside(request: GenerateRequest, prompt: list[int], backend: Backend, *, cut: bool) -> tuple[str, ...]:
+def _set_aside(request: GenerateRequest, prompt: Prompt, backend: Backend, *, cut: bool) -> tuple[str, ...]:
     """What the answer is made without; raises UnsupportedValue where nothing may be."""
-    names = (*backend.tokenizer.set_aside(request, prompt), *(("max_tokens",) if cut else ()))
+    own = (("max_tokens", cut), ("prediction", bool(request.prediction) and prompt.prediction is None))
+    names = (*backend.tokenizer.set_aside(request, prompt.tokens), *(name for name, aside in own if aside))
     if names and request.strict:
         raise UnsupportedValue("This model has no use for this field (STRICT_FIELDS).", param=names[0])
     return names
@@ -210,6 +235,7 @@ def make_sequences(
     """Tokenise once for all choices, and check; raises as `prompt.encode` and `prompt.prepare`."""
     backend.tokenizer.check(request.sampling)
     encoded = encode(request, backend, clock)
+    encoded = dataclasses.replace(encoded, prediction=encode_prediction(request, backend, grammar))
     group = ChoiceGroup(len(request.choices)) if len(request.choices) > 1 else None
     sequences = []
     for choice in request.choices or (None,):

@@ -30,6 +30,7 @@ from src.ipc.messages.chat import (
     Finished,
     FinishReason,
     HandedOver,
+    PredictionUsage,
     PromptProgress,
     Scored,
 )
@@ -346,7 +347,7 @@ class Scheduler:
         left = sequence.max_tokens - done
         salt = sequence.request.salt
         sequence.uid = self._backend.insert(
-            sequence.prompt, left, sampling, done, sequence.grammar, salt, sequence.media
+            sequence.prompt, left, sampling, done, sequence.grammar, salt, sequence.media, sequence.prediction
         )
         sequence.status = Status.PREFILL
         self._running[sequence.uid] = sequence
@@ -410,6 +411,8 @@ class Scheduler:
             self._running[uid].prefill_left = left
             if left:
                 self._tell_progress(self._running[uid], now)
+        for uid, predicted in step.predictions.items():
+            self._running[uid].predicted = predicted + (self._running[uid].predicted or PredictionUsage())
         for token in step.tokens:
             self._append_token(token, now)
         self._untidy = self._untidy or bool(step.failed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from enum import Enum
 
@@ -15,6 +16,7 @@ from src.ipc.messages.chat import (
     Finished,
     FinishReason,
     GenerateRequest,
+    PredictionUsage,
     PromptProgress,
     Timings,
     Usage,
@@ -31,6 +33,7 @@ class ChoiceGroup:
         self._left = choices
         self._tokens = 0
         self._cached: int | None = None
+        self._predicted: PredictionUsage | None = None
 
     def end(self, index: int, finished: Finished) -> ChoiceEnded | Finished:
         """One choice has ended."""
@@ -39,9 +42,11 @@ class ChoiceGroup:
         # what the first choice left in the cache for the others was still computed for this request
         self._cached = cached if self._cached is None else min(self._cached, cached)
         self._tokens += finished.usage.completion_tokens
+        if (predicted := finished.usage.prediction) is not None:
+            self._predicted = predicted + (self._predicted or PredictionUsage())
         if self._left:
             return ChoiceEnded(index, finished.reason)
-        usage = Usage(finished.usage.prompt_tokens, self._tokens, self._cached)
+        usage = Usage(finished.usage.prompt_tokens, self._tokens, self._cached, self._predicted)
         return Finished(finished.reason, usage, finished.timings, index, finished.stop)
 
 
@@ -56,7 +61,8 @@ class Status(Enum):
 class Sequence:
     """Times are on the scheduler's monotonic clock, seconds. `prompt` ends with the prefix of a resumed answer.
 
-    `set_aside`: fields of the request that this model has no use for.
+    `set_aside`: fields of the request that this model has no use for. `prediction`: tokens that its answer may have;
+    `predicted`: what came of them, None where no drafts do.
     """
 
     request: GenerateRequest
@@ -79,6 +85,8 @@ class Sequence:
     grammar: Grammar | None = None
     media: object | None = None
     set_aside: tuple[str, ...] = ()
+    prediction: Seq[int] = ()
+    predicted: PredictionUsage | None = None
 
     @property
     def is_background(self) -> bool:
@@ -118,7 +126,7 @@ class Sequence:
     def finished(self, reason: FinishReason, now: float) -> Finished:
         """The good outcome, with what it took."""
         prompt = len(self.prompt) - len(self.request.prefix)
-        usage = Usage(prompt, self.completion_tokens, min(self.cached_tokens, prompt))
+        usage = Usage(prompt, self.completion_tokens, min(self.cached_tokens, prompt), self.predicted)
         prefill = self.first_token - self.started
         return Finished(reason, usage, Timings(self.started - self.arrived, prefill, now - self.first_token))
 

@@ -115,7 +115,9 @@ class EngineSettings(BaseModel):
         "64", description="Values that share a scale with KV_BITS; must divide the model's head size."
     )
     speculative_method: Literal["off", "ngram", "draft_model"] = Field(
-        "off", description="Speculative decoding, engine mlx: drafts come from the text so far, or from DRAFT_MODEL."
+        "off",
+        description="Speculative decoding, engine mlx: drafts come from the text so far and a request's "
+        "prediction, or from DRAFT_MODEL.",
     )
     num_speculative_tokens: int = Field(4, ge=1, le=16, description="Draft tokens per step and sequence at most.")
     draft_model: str = Field(

@@ -54,6 +54,10 @@ class Told:
     def guess(self, lines: Seq[SpeculativeRow], most: int) -> list[list[int]]:
         return [[self._blurred(token) for token in self._behind(line, min(most, line.limit))] for line in lines]
 
+    def is_predicted(self, uid: int) -> bool:
+        del uid
+        return False
+
     def keep(self, uids: Seq[int]) -> None:
         """It holds nothing of them."""
 

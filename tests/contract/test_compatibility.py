@@ -61,6 +61,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "continue_final_message": {"continue_final_message": False},
     "add_generation_prompt": {"add_generation_prompt": True},
     "return_progress": {"stream": True, "return_progress": True},
+    "prediction": {"prediction": None},
     "metadata": {"metadata": {"a": "b"}},
     "store": {"store": False},
     "service_tier": {"service_tier": "flex"},
@@ -91,6 +92,10 @@ ASIDE: dict[tuple[str, str], tuple[dict[str, Any], str]] = {
     **{(engine, "max_tokens"): ({"max_tokens": 9_000_000}, "max_tokens") for engine in HERE},
     **{
         (engine, "max_completion_tokens"): ({"max_completion_tokens": 9_000_000}, "max_completion_tokens")
+        for engine in HERE
+    },
+    **{
+        (engine, "prediction"): ({"prediction": {"type": "content", "content": "hello"}}, "prediction")
         for engine in HERE
     },
     ("mlx", "reasoning_effort"): ({"reasoning_effort": "high"}, "reasoning_effort"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from src.gpu import blas
 
@@ -29,18 +30,28 @@ from src.engine.mlx.rows import RowGenerator  # noqa: E402
 from src.engine.mlx.sampling import SamplingRow  # noqa: E402
 from src.engine.mlx.speculation.batch import (  # noqa: E402
     Drafter,
-    LookupDrafter,
     SpeculativeBatch,
     Speculator,
     measure,
 )
 from src.engine.mlx.speculation.depth import Costs  # noqa: E402
 from src.engine.mlx.speculation.draft import DraftModel  # noqa: E402
+from src.engine.mlx.speculation.lookup import LookupDrafter  # noqa: E402
 from src.engine.progress import LoadMeter  # noqa: E402
 from src.engine.prompt import make_sequences  # noqa: E402
 from src.engine.scheduler import Event, Scheduler  # noqa: E402
-from src.errors import ModelLoadFailed  # noqa: E402
-from src.ipc.messages.chat import ChatMessage, Delta, Finished, GenerateRequest, Sampling  # noqa: E402
+from src.engine.sequence import Sequence  # noqa: E402
+from src.errors import ContextLengthExceeded, ModelLoadFailed, UnsupportedValue  # noqa: E402
+from src.ipc.messages.chat import (  # noqa: E402
+    ChatMessage,
+    Choice,
+    Delta,
+    Finished,
+    GenerateRequest,
+    PredictionUsage,
+    Sampling,
+    Usage,
+)
 from src.ipc.messages.status import SpeculationReading  # noqa: E402
 from src.settings import Settings  # noqa: E402
 from tests.contract.test_prefix import BY_STATE, VOCABULARY, every_token, speaking, tokens  # noqa: E402
@@ -277,6 +288,55 @@ def test_an_answer_goes_on_in_a_fresh_engine(model: Any) -> None:
     assert came + Engine(model, LookupDrafter()).answers(rest)[0] == whole
 
 
+PREDICTED: dict[str, Callable[[list[int]], list[int]]] = {
+    "right": lambda text: text,
+    "begins elsewhere": lambda text: text[5:],
+    "partly": lambda text: [*text[:10], *tokens(6, 900), *text[16:]],
+    "wrong": lambda text: tokens(len(text), 901),
+}
+
+
+@pytest.mark.parametrize("wish", [{}, {"temperature": 0.8, "seed": 4}], ids=str)
+@pytest.mark.parametrize("kind", PREDICTED)
+def test_a_prediction_changes_no_text(kind: str, wish: dict[str, Any], model: Any) -> None:
+    """Right or wrong, for some rows of a batch: what is right makes the answer quicker, and all of it is counted."""
+    wanted = [Ask(tokens(21 + n, 300 + n), 40 + n, wish) for n in range(4)]
+    whole = alone(model, *wanted)
+    asked = [
+        Ask(a.prompt, a.max_tokens, wish | {"prediction": PREDICTED[kind](text)})
+        for a, text in zip(wanted, whole, strict=True)
+    ]
+    engine = Engine(model, LookupDrafter())
+    uids = [engine.add(ask) for ask in (*asked[:3], wanted[3])]
+    counts: dict[int, PredictionUsage] = {}
+    while engine.made.keys() != engine.ends.keys():
+        engine.step()
+        assert engine.speculator is not None
+        for uid, count in engine.speculator.take_predictions().items():
+            counts[uid] = count + counts.get(uid, PredictionUsage())
+    assert [engine.made[uid] for uid in uids] == whole
+    assert counts.keys() <= set(uids[:3])
+    kept = sum(count.accepted for count in counts.values())
+    least = {"right": 80, "begins elsewhere": 40, "partly": 40, "wrong": 0}[kind]
+    assert least <= kept <= sum(map(len, whole[:3]))
+    if kind == "right":
+        assert all(count.rejected == 0 for count in counts.values())
+
+
+def test_a_predicted_answer_goes_on_in_a_fresh_engine(model: Any) -> None:
+    """With the tokens it has it finds its place in the prediction again."""
+    ask = Ask(tokens(21, 5), 50)
+    (whole,) = alone(model, ask)
+    rest = Ask(ask.prompt + whole[:20], 30, {"made": 20, "prediction": whole})
+    engine = Engine(model, LookupDrafter())
+    uid = engine.rows.add(rest.prompt, 30, SamplingRow(len(ask.prompt), **rest.wish), "")
+    engine.made[uid] = []
+    engine.finish()
+    assert whole[:20] + engine.made[uid] == whole
+    assert engine.count.accepted_tokens >= 20
+    assert engine.steps <= 12
+
+
 @pytest.mark.parametrize("drafter", DRAFTERS)
 def test_what_is_kept_for_others_is_right(drafter: str, model: Any, stranger: Any) -> None:
     """Keys and values of answers that were guessed, ended or left, begin the next turn of the conversation."""
@@ -375,11 +435,22 @@ class Owner:
             elif isinstance(message, Finished):
                 self.outcomes[name] = message
 
+    def sequences(self, request: GenerateRequest) -> list[Sequence]:
+        grammar = self.backend.tokenizer.grammar(request)
+        return make_sequences(request, self.backend, self.settings, time.monotonic, None, grammar)
+
+    def sequence(self, request: GenerateRequest) -> Sequence:
+        return self.sequences(request)[0]
+
+    def outcome(self, request: GenerateRequest) -> Usage:
+        """Of all its choices."""
+        self.answers(request)
+        return self.outcomes[request.id].usage
+
     def answers(self, *requests: GenerateRequest) -> list[tuple[str, str, int]]:
         """Text, reason and tokens of each."""
         for request in requests:
-            grammar = self.backend.tokenizer.grammar(request)
-            for sequence in make_sequences(request, self.backend, self.settings, time.monotonic, None, grammar):
+            for sequence in self.sequences(request):
                 self.scheduler.submit(sequence)
         for _ in range(3000):
             self.scheduler.run_once()
@@ -427,6 +498,35 @@ def test_the_service_answers_the_same(random_model: Path) -> None:
     count = guessing.scheduler.load().speculation
     assert count is not None
     assert count.accepted_tokens > 0
+
+
+def test_a_request_predicts_its_answer(random_model: Path) -> None:
+    """Same text and counts; each choice has its own drafts. Where none can be made the prediction is set aside."""
+    plain, guessing = Owner(random_model), eager(Owner(random_model, speculative_method="ngram"))
+    (asked, *_) = conversation(stop=("unlikely",))
+    first = plain.answers(asked)
+    told = replace(asked, prediction=first[0][0], strict=True)
+    assert guessing.answers(told) == first
+    usage = guessing.outcomes[asked.id].usage
+    assert usage.prediction is not None
+    assert 0 < usage.prediction.accepted < usage.completion_tokens
+    choices = (Choice(0), Choice(1))
+    both = guessing.outcome(replace(told, id="both", choices=choices))
+    assert both.prediction is not None
+    assert both.prediction.accepted > usage.prediction.accepted
+    for owner, aside in (
+        (plain, asked),
+        (guessing, replace(asked, sampling=replace(asked.sampling, logprobs=1))),
+        (guessing, replace(asked, sampling=replace(asked.sampling, frequency_penalty=0.5))),
+        (guessing, replace(asked, json_schema=SCHEMA)),
+    ):
+        assert owner.sequence(replace(aside, prediction="x")).set_aside == ("prediction",)
+        with pytest.raises(UnsupportedValue) as refused:
+            owner.sequence(replace(aside, prediction="x", strict=True))
+        assert refused.value.param == "prediction"
+    with pytest.raises(ContextLengthExceeded, match="prediction has") as longer:
+        guessing.sequence(replace(asked, prediction="one " * 5000))
+    assert longer.value.param == "prediction"
 
 
 def copied(model: Path, folder: Path, **config: Any) -> Path:

@@ -68,6 +68,10 @@ TAKEN: dict[str, tuple[dict[str, Any], str]] = {
     "a form with more": ({"response_format": {"type": "text", "strict": True}}, "response_format.strict"),
     "text file": ({"messages": [user([{"type": "file", "file": {"file_data": "data:text/plain;base64,aGk="}}])]}, ""),
     "no result": ({"messages": [*called()[:2], RESULT | {"content": None}]}, ""),
+    "editors: predictions": (
+        {"prediction": {"type": "content", "content": [{"type": "text", "text": "x"}], "cache_control": {}}},
+        "prediction.cache_control, prediction",
+    ),
     "continue: nulls": ({"prediction": None, "modalities": ["text"]}, ""),
     "langchain: names": ({"messages": [user(name="bob")]}, ""),
     "langchain: call without type": ({"messages": called(type="function", index=0)}, ""),

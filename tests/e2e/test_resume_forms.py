@@ -29,10 +29,12 @@ FORMS: dict[str, dict[str, Any]] = {
     "named tool": {"temperature": 1, "tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "buy"}}},
 }
 
+_BEGUN = 10  # chunks of an answer before its engine is killed
+
 
 @pytest.fixture(scope="module")
 def running(random_model: Path) -> Iterator[Running]:
-    with service(default_model=random_model, ocr_workers=0) as running:
+    with service(default_model=random_model, ocr_workers=0, speculative_method="ngram") as running:
         yield running
 
 
@@ -77,6 +79,31 @@ def test_every_form_survives_its_engine(stream: bool, running: Running, random_m
         found = {form: answer.result() for form, answer in answers.items()}
     assert found == calm
     assert running.pid("engine") != before
+
+
+def test_a_predicted_answer_survives_its_engine(running: Running, random_model: Path) -> None:
+    """Killed in the middle, it has the text of an answer without a prediction; usage tells of its drafts."""
+    turns: list[Any] = [{"role": "user", "content": "hello"}]
+    body: dict[str, Any] = {"model": str(random_model), "messages": turns, "max_tokens": 600, "temperature": 0}
+    with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0, timeout=90) as client:
+        calm = client.chat.completions.create(**body).choices[0].message.content or ""
+        body |= {"prediction": {"type": "content", "content": calm}, "stream_options": {"include_usage": True}}
+        stream, before, pieces, usage = (
+            client.chat.completions.create(**body, stream=True),
+            running.pid("engine"),
+            [],
+            None,
+        )
+        for at, chunk in enumerate(stream):
+            if at == _BEGUN:
+                os.kill(before, signal.SIGKILL)
+            pieces += [choice.delta.content or "" for choice in chunk.choices]
+            usage = chunk.usage or usage
+    assert "".join(pieces) == calm
+    assert running.restarts()["engine"]
+    assert usage is not None
+    assert usage.completion_tokens_details is not None
+    assert usage.completion_tokens_details.rejected_prediction_tokens is not None
 
 
 def test_embeddings_survive_their_engine(running: Running, random_model: Path) -> None:

@@ -88,6 +88,7 @@ SERIES = {
     "stoker_event_loop_lag_seconds_count": set(),
     "stoker_prompt_tokens_total": set(MODEL),
     "stoker_generation_tokens_total": set(MODEL),
+    "stoker_prediction_tokens_total": {*MODEL, "outcome"},
     "stoker_request_success_total": {*MODEL, "finished_reason"},
     "stoker_embedding_requests_total": {*MODEL, "outcome"},
     "stoker_time_to_first_token_seconds_count": set(MODEL),

@@ -127,6 +127,9 @@ class ChatRecorder:
         metrics.longest_answer.labels(*labels).observe(longest)
         if self._request.max_tokens is not None:
             metrics.max_tokens.labels(*labels).observe(self._request.max_tokens)
+        if (predicted := event.usage.prediction) is not None:
+            metrics.prediction_tokens.labels(*labels, "accepted").inc(predicted.accepted)
+            metrics.prediction_tokens.labels(*labels, "rejected").inc(predicted.rejected)
         self._prompt_tokens, self._cached_tokens = event.usage.prompt_tokens, event.usage.cached_tokens
         self._tokens, self._has_answer = event.usage.completion_tokens, True
         self._end(event.reason, prompt_tokens=event.usage.prompt_tokens)

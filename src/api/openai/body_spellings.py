@@ -35,6 +35,7 @@ _INSIDE = {
     "stream_options": frozenset(("include_usage", "include_obfuscation", "continuous_usage_stats", "include_progress")),
     "reasoning": frozenset(),  # what is left of OpenRouter's word
     "response_format": frozenset(("type", "json_schema")),
+    "prediction": frozenset(("type", "content")),
 }
 _RENAMED = {"repeat_penalty": "repetition_penalty", "n_predict": "max_tokens"}  # llama.cpp's
 _SWITCHES = ("enable_thinking", "thinking", "think")

@@ -91,6 +91,7 @@ def to_generate(
         reasoning_effort=body.reasoning_effort,
         continue_final=options.continue_final(body),
         template_options=options.template_options(body),
+        prediction=body.prediction.text if body.prediction is not None else "",
         max_tokens=body.max_completion_tokens or body.max_tokens,
         stop=stop,
         stream=bool(body.stream),
@@ -291,7 +292,9 @@ def _alternative(one: Alternative) -> tuple[str, float, tuple[int, ...]]:
 def usage(counts: Usage) -> schemas.UsageOut:
     total = counts.prompt_tokens + counts.completion_tokens
     details = schemas.PromptDetails(counts.cached_tokens)
-    return schemas.UsageOut(counts.prompt_tokens, counts.completion_tokens, total, details)
+    told = counts.prediction
+    predicted = msgspec.UNSET if told is None else schemas.CompletionDetails(told.accepted, told.rejected)
+    return schemas.UsageOut(counts.prompt_tokens, counts.completion_tokens, total, details, predicted)
 
 
 def progress(told: PromptProgress) -> schemas.PromptProgressOut:

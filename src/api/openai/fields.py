@@ -80,6 +80,7 @@ HONOURED: tuple[Field, ...] = (
     *_rows("honoured", "parallel_tool_calls", *_OPENAI),
     *_rows("honoured", "messages", "chat", "messages"),
     *_rows("honoured", "top_logprobs reasoning_effort continue_final_message add_generation_prompt", "chat"),
+    *_rows("honoured", "prediction", "chat", why="drafts of speculative decoding come from it"),
     *_rows("honoured", "prompt echo best_of suffix", "completions"),
     *_rows("honoured", "input", "responses", "embeddings"),
     *_rows("honoured", "encoding_format dimensions input_type prompt_name normalize truncate", "embeddings"),
@@ -121,7 +122,7 @@ ADVISORY: tuple[Field, ...] = (
     Field("insecure", "advisory", ("ollama",), neutral=(False,)),
     *(Field(f"options.{name}", "advisory", ("ollama",)) for name in _OLLAMA_LOADING),
     Field("verbosity", "advisory", ("chat", "completions"), neutral=("medium",)),
-    Field("prediction", "advisory", _OPENAI, neutral=({},), why="drafts come from the prompt and the answer so far"),
+    Field("prediction", "advisory", ("completions", "responses"), neutral=({},), why="/v1/chat/completions uses it"),
     Field("text.verbosity", "advisory", ("responses",), neutral=("medium",)),
     Field("reasoning.summary", "advisory", ("responses",), neutral=("none",)),
     Field("reasoning.generate_summary", "advisory", ("responses",), neutral=("none",)),
@@ -319,17 +320,23 @@ REFUSES: dict[str, dict[str, str]] = {
 _CUT = {"max_tokens": "cut to what the context has left", "max_completion_tokens": "cut to what the context has left"}
 _NO_SWITCH = "when the model's template has no switch"
 _SWITCHES = {"reasoning_effort": _NO_SWITCH, "chat_template_kwargs": "switches that the model's template does not know"}
+_NO_DRAFTS = {"prediction": "as no drafts come from it"}
 _NO_PROGRESS = "`include_progress`: it does not tell how much of a prompt is computed"
 SETS_ASIDE: dict[str, dict[str, str]] = {
-    "mlx": {**_CUT, **_SWITCHES},
-    "mlx vision": {**_CUT, **_SWITCHES},
-    "vllm": {**_CUT, "reasoning_effort": _NO_SWITCH, "stream_options": _NO_PROGRESS},
+    "mlx": {
+        **_CUT,
+        **_SWITCHES,
+        "prediction": "without `SPECULATIVE_METHOD=ngram`; with penalties, log-probabilities or a form",
+    },
+    "mlx vision": {**_CUT, **_SWITCHES, **_NO_DRAFTS},
+    "vllm": {**_CUT, **_NO_DRAFTS, "reasoning_effort": _NO_SWITCH, "stream_options": _NO_PROGRESS},
     "llama.cpp": {
         **_CUT,
+        **_NO_DRAFTS,
         "reasoning_effort": f"{_NO_SWITCH}; by llama_cpp.server",
         "stream_options": "`include_progress`, by llama_cpp.server",
     },
-    "fake": _CUT,
+    "fake": {**_CUT, **_NO_DRAFTS},
 }
 
 

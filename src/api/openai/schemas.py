@@ -274,6 +274,17 @@ class StreamOptions(_Strict):
     include_progress: bool = False
 
 
+class PredictionIn(_Strict):
+    """Likely text of the answer (OpenAI's predicted outputs)."""
+
+    type: Literal["content"]
+    content: str | list[TextPart]
+
+    @property
+    def text(self) -> str:
+        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+
+
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 TokenId = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
@@ -324,6 +335,7 @@ class ChatCompletionRequest(Labels):
     continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
     return_progress: bool | None = None
+    prediction: PredictionIn | None = None
 
     @property
     def progress(self) -> bool:
@@ -450,11 +462,19 @@ class PromptDetails(Wire, frozen=True):
     cached_tokens: int = 0
 
 
+class CompletionDetails(Wire, frozen=True):
+    """Of a request with a `prediction` that was used: what of it came into the answer, and what was drafted in vain."""
+
+    accepted_prediction_tokens: int
+    rejected_prediction_tokens: int
+
+
 class UsageOut(Wire, frozen=True):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptDetails = PromptDetails()
+    completion_tokens_details: CompletionDetails | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChatCompletion(Wire, frozen=True):

@@ -5,6 +5,7 @@ A model is loaded and used on one thread, the engine's owner thread: MLX's strea
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,7 @@ class LmBackend:
         size = self.embedder.size if self.embedder is not None else None
         self.info = replace(loaded.info, embedding_size=size, batches=self._batches is not False)
         self.info = replace(self.info, scores_prompts=self.scorer is not None, batch_problem=self._batch_problem)
+        self.info = replace(self.info, uses_predictions=self._uses_predictions)
         self._matchers: dict[int, constraint.Matcher] = {}
 
     def _build(self, model: Any) -> ResidentModel:
@@ -97,6 +99,12 @@ class LmBackend:
             prefill_batch_size=together,
             prefill_step_size=self._settings.prefill_step_size,
         )
+
+    @property
+    def _uses_predictions(self) -> bool:
+        """Rows with penalties have no guesses, and so none by a model whose makers recommend some."""
+        looks_up = self._batches and self._speculation is not None and self._speculation.looks_up
+        return bool(looks_up) and self._defaults.repetition_penalty in (None, 1.0)
 
     @property
     def _tolerance(self) -> float:
@@ -156,8 +164,10 @@ class LmBackend:
         grammar: Grammar | None = None,
         salt: str = "",
         media: object | None = None,
+        prediction: Seq[int] = (),
     ) -> int:
         row = self._row(sampling, len(prompt) - prefix, prefix)
+        row.prediction = prediction
         uid = self._generator.add(prompt, max_tokens, row, salt, media)
         if isinstance(grammar, constraint.CompiledGrammar):
             row.matcher = self._matchers[uid] = grammar.start(prompt, prefix)
@@ -193,8 +203,10 @@ class LmBackend:
         failed = self._failures(tokens) if self._matchers else {}
         tokens = [token for token in tokens if token.uid not in failed]  # what they drew is invalid
         speculator = self._resident.speculator
-        guessed = speculator.take_count() if speculator is not None else None
-        return Step(tokens, left, failed, self._generator.times(), guessed)
+        if speculator is None:
+            return Step(tokens, left, failed, self._generator.times())
+        guessed, predictions = speculator.take_count(), speculator.take_predictions()
+        return Step(tokens, left, failed, self._generator.times(), guessed, predictions)
 
     def _failures(self, tokens: list[Token]) -> dict[int, str]:
         """Constrained sequences whose grammar has reached one of its limits; they are forgotten."""

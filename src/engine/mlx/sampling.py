@@ -27,7 +27,10 @@ _NOTHING = 1e-30  # a temperature or top_p below this is nothing: float32 cannot
 
 @dataclass
 class SamplingRow:
-    """One sequence's parameters, all decided; `made` counts the tokens of its answer so far, a prefix included."""
+    """One sequence's parameters, all decided; `made` counts the tokens of its answer so far, a prefix included.
+
+    `prediction`: what its answer may be.
+    """
 
     prompt_tokens: int
     temperature: float = 0.0
@@ -43,6 +46,7 @@ class SamplingRow:
     logprobs: int | None = None
     matcher: Matcher | None = None
     started: bool = False
+    prediction: Seq[int] = ()
 
     @property
     def greedy(self) -> bool:

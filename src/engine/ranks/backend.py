@@ -63,7 +63,9 @@ class RankedBackend:
         grammar: Grammar | None = None,
         salt: str = "",
         media: object | None = None,
+        prediction: Seq[int] = (),
     ) -> int:
+        del prediction  # ranks guess nothing
         uid = self._own.insert(prompt, max_tokens, sampling, prefix, grammar, salt, media)
         self._followers.send(RankInsert(uid, prompt, max_tokens, salt))
         return uid

@@ -235,6 +235,8 @@ def fit(request: GenerateRequest, facts: ServerFacts) -> tuple[GenerateRequest, 
         names.append(PROGRESS)
     if chooses_formed_inputs(request):
         names.append(INPUT_FORM)
+    if request.prediction:
+        names.append("prediction")
     if names and request.strict:
         raise UnsupportedValue("This model has no use for this field (STRICT_FIELDS).", param=names[0])
     tools = tuple(map(_with_pattern, request.tools)) if is_forced(request) else request.tools

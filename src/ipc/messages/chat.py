@@ -123,7 +123,8 @@ class GenerateRequest(Message, frozen=True):
     that would be set aside fails the request (STRICT_FIELDS). `template_options`: switches for the model's chat
     template, if it knows them.
     `continue_final`: the answer goes on inside the last turn, the assistant's. `progress`: its stream shows how much of
-    the prompt is computed. `traceparent`: the trace that an upstream server is to go on with.
+    the prompt is computed. `traceparent`: the trace that an upstream server is to go on with. `prediction`: likely text
+    of the answer, from which drafts of speculative decoding come; the answer is the same without.
     """
 
     id: str
@@ -152,6 +153,7 @@ class GenerateRequest(Message, frozen=True):
     strict: bool = False
     progress: bool = False
     traceparent: str = ""
+    prediction: str = ""
 
 
 class TextReading(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -323,12 +325,23 @@ class PromptProgress(Message, frozen=True):
     elapsed_s: float = 0.0
 
 
+class PredictionUsage(msgspec.Struct, frozen=True):
+    """Draft tokens from a request's `prediction`: those that the answer kept, and those that it did not."""
+
+    accepted: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: PredictionUsage) -> PredictionUsage:
+        return PredictionUsage(self.accepted + other.accepted, self.rejected + other.rejected)
+
+
 class Usage(msgspec.Struct, frozen=True):
-    """Token counts of one answer; an end-of-sequence token counts."""
+    """Token counts of one answer; an end-of-sequence token counts. `prediction`: None where none was used."""
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    prediction: PredictionUsage | None = None
 
 
 class Timings(msgspec.Struct, frozen=True):

@@ -21,7 +21,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     `scores_prompts`: whether it tells the log-probabilities of a prompt's tokens.
     `ranks`: processes it is divided over; `weight_bytes` and `kv_bytes_per_token` are those of the first.
     `kind`: what it was made for; `pooling` and `prompts` (their names): of an embedding model. `normalizes`: whether
-    its vectors have length 1 unless a request says otherwise.
+    its vectors have length 1 unless a request says otherwise. `uses_predictions`: whether drafts come from requests'
+    `prediction`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ModelInfo(msgspec.Struct, frozen=True):
     prompts: tuple[str, ...] = ()
     reads_images: bool | None = None
     ranks: int = 1
+    uses_predictions: bool = False
 
 
 class DeviceReading(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sequence as Seq
 from contextlib import contextmanager
 
 import pytest
@@ -25,6 +26,7 @@ from src.ipc.messages.chat import (
     FinishReason,
     GenerateRequest,
     HandedOver,
+    PredictionUsage,
     PromptProgress,
     Sampling,
     Scored,
@@ -69,6 +71,7 @@ class ScriptedBackend:
         self.moves: list[str] = []
         self.fetches: list[float] = []
         self.on_disk = 0  # so many times there is something to fetch
+        self.drafted: dict[int, PredictionUsage] = {}  # of each step
 
     @property
     def end_tokens(self) -> frozenset[int]:
@@ -92,7 +95,9 @@ class ScriptedBackend:
         grammar: Grammar | None = None,
         salt: str = "",
         media: object | None = None,
+        prediction: Seq[int] = (),
     ) -> int:
+        del prediction
         self.next_uid += 1
         self.rows[self.next_uid] = [len(prompt) - (self.cached_prefix_length(prompt, salt) or 0), 0, max_tokens]
         self.prompts[self.next_uid] = salt, prompt
@@ -114,7 +119,9 @@ class ScriptedBackend:
                 continue
             tokens += self.advance(uid, row)
         guessed = SpeculationReading(1, 3, self.together - 1) if self.together > 1 else None
-        return Step(tokens, left, times={"prefill": self.chunks[-1] * self.seconds_per_token}, speculation=guessed)
+        drafted = {token.uid: self.drafted[token.uid] for token in tokens if token.uid in self.drafted}
+        times = {"prefill": self.chunks[-1] * self.seconds_per_token}
+        return Step(tokens, left, times=times, speculation=guessed, predictions=drafted)
 
     def advance(self, uid: int, row: list[int]) -> Iterator[Token]:
         for _ in range(self.together):
@@ -614,6 +621,21 @@ def test_the_choices_of_a_request_compute_its_prompt_once() -> None:
     assert [(m.usage.prompt_tokens, m.usage.completion_tokens, m.usage.cached_tokens) for m in finished] == [
         (500, 12, 0)
     ]
+
+
+def test_what_came_of_predictions_is_counted_for_all_choices() -> None:
+    """Step by step, the last step's among them; a request without a prediction is told nothing of it."""
+    bench = Bench()
+    group = ChoiceGroup(2)
+    sequences = [bench.submit(prompt=4, max_tokens=2) for _ in range(2)]
+    other = bench.submit(prompt=4, max_tokens=2)
+    for index, sequence in enumerate(sequences):
+        sequence.index, sequence.group, sequence.predicted = index, group, PredictionUsage()
+        bench.backend.drafted |= {index + 1: PredictionUsage(2, 1)}
+    bench.turns(4)
+    told = [m.usage.prediction for seq, m in bench.events if isinstance(m, Finished) and seq is not other]
+    assert told == [PredictionUsage(8, 4)]
+    assert usage(bench, other).prediction is None
 
 
 def test_keys_and_values_have_to_fit() -> None:

@@ -25,6 +25,7 @@ from src.ipc.messages.chat import (
     Finished,
     GenerateRequest,
     HandedOver,
+    PredictionUsage,
     PromptProgress,
     RawPrompt,
     Sampling,
@@ -109,6 +110,7 @@ MESSAGES: list[AnyMessage] = [
         "id", "demo", (ChatMessage("user", "héllo 你好 🎉"),), Sampling(0.5), 10, ("a", "b"), prefix=(1, 2)
     ),
     GenerateRequest("id", "demo", ()),
+    GenerateRequest("id", "demo", (), prediction="likely text"),
     TokenizeRequest(GenerateRequest("id", "demo", ())),
     DetokenizeRequest("demo", (1, 2)),
     Tokenized((1, 2), 2048),
@@ -147,6 +149,7 @@ MESSAGES: list[AnyMessage] = [
     ScoreRequest("id", "demo", (RawPrompt("text"),), top=2),
     Scored(0, (TokenLogprob(Alternative(1, b"a", 0.0)),), ends=True),
     Finished("stop", Usage(1, 2), Timings(0.1, 0.2, 0.3)),
+    Finished("stop", Usage(1, 2, 0, PredictionUsage(3, 4)), Timings(0.1, 0.2, 0.3)),
     Failed("overloaded", "too many", "messages", 1.5),
     OcrResult(
         "rapidocr", "a", (OcrLine("a", 0.5, ((0, 0), (1, 0), (1, 1), (0, 1))),), 9, 9, 90, 0.1, OcrTimings(1, 2, 3)

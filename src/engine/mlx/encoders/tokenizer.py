@@ -112,6 +112,9 @@ class EncoderTokenizer:
             return self.encode_chat(request.messages)
         return self._known(raw.tokens) if raw.text is None else self._ids(self._plain(raw.text))
 
+    def encode_text(self, text: str) -> list[int]:
+        return list(self._plain(text).ids)
+
     def encode_chat(self, messages: Seq[ChatMessage]) -> list[int]:
         del messages
         raise UnsupportedValue("This model has no chat template: it takes texts.", param="messages")

@@ -20,8 +20,8 @@ from src.engine.mlx.batch import RowBatch
 from src.engine.mlx.lm_batches import Finish
 from src.engine.mlx.sampling import BatchSampler, SamplingRow
 from src.engine.mlx.speculation.depth import Costs, Rate, speculation_depth
-from src.engine.mlx.speculation.ngram import NgramIndex
 from src.engine.tokens import common_prefix
+from src.ipc.messages.chat import PredictionUsage
 from src.ipc.messages.status import SpeculationReading
 
 # positions of the step by which the cost of one is measured; how often, and for how long at most
@@ -44,7 +44,7 @@ class SpeculativeRow:
 
     def since(self, place: int) -> list[int]:
         """The tokens from `place` on."""
-        return [*self.tokens[place:], self.last]
+        return [*self.tokens[place:], self.last] if place < self.length else []
 
 
 class Drafter(Protocol):
@@ -63,34 +63,13 @@ class Drafter(Protocol):
         """Up to `most` tokens for each of the lines that were just asked about."""
         ...
 
+    def is_predicted(self, uid: int) -> bool:
+        """Whether the row's last guesses came from what its request predicts."""
+        ...
+
     def keep(self, uids: Seq[int]) -> None:
         """Forget all other rows."""
         ...
-
-
-class LookupDrafter:
-    """Guesses by what was said before, in the prompt or the answer."""
-
-    nbytes = 0
-
-    def __init__(self) -> None:
-        self._lookups: dict[int, NgramIndex] = {}
-        self._guesses: list[list[int]] = []
-
-    def reach(self, lines: Seq[SpeculativeRow]) -> list[int]:
-        self._guesses = []
-        for line in lines:
-            lookup = self._lookups.setdefault(line.uid, NgramIndex())
-            lookup.extend(line.since(len(lookup)))
-            self._guesses.append(lookup.guess(line.limit))
-        return [len(guess) for guess in self._guesses]
-
-    def guess(self, lines: Seq[SpeculativeRow], most: int) -> list[list[int]]:
-        del lines  # `reach` has made them
-        return [guess[:most] for guess in self._guesses]
-
-    def keep(self, uids: Seq[int]) -> None:
-        self._lookups = {uid: lookup for uid, lookup in self._lookups.items() if uid in uids}
 
 
 @dataclass
@@ -101,6 +80,7 @@ class Speculator:
     most: int
     costs: Costs
     _count: SpeculationReading = field(default_factory=SpeculationReading)
+    _predictions: dict[int, PredictionUsage] = field(default_factory=dict)
 
     def count(self, guesses: Seq[list[int]], right: Seq[int]) -> None:
         """A step is over."""
@@ -111,6 +91,16 @@ class Speculator:
         """What was guessed since this was last asked."""
         count, self._count = self._count, SpeculationReading()
         return count
+
+    def count_prediction(self, uid: int, guessed: int, kept: int) -> None:
+        """A row has kept so many of its guesses, if they came from a prediction."""
+        if guessed and self.drafter.is_predicted(uid):
+            self._predictions[uid] = PredictionUsage(kept, guessed - kept)
+
+    def take_predictions(self) -> dict[int, PredictionUsage]:
+        """What of the last step's guesses came from predictions, by row."""
+        found, self._predictions = self._predictions, {}
+        return found
 
 
 @dataclass
@@ -208,7 +198,7 @@ class SpeculativeBatch(RowBatch):
         for row, n, uid, guess in zip(self.samplers, right, self.uids, guesses, strict=True):
             row.made += n
             self._histories[uid].rate.add(len(guess), n)
-        return self._report(made, scores, width=1 + max(map(len, guesses)))
+        return self._report(made, scores, guesses)
 
     def _choose(self, inputs: mx.array, known: list[int], guesses: list[list[int]]) -> tuple[list[list[int]], mx.array]:
         """What the sampler chooses behind each row's certain token and behind each of its guesses."""
@@ -234,11 +224,13 @@ class SpeculativeBatch(RowBatch):
             chosen[at].append(token)
         return chosen, logits[:, 0]
 
-    def _report(self, made: list[list[int]], scores: list[Any], width: int) -> list[Any]:
+    def _report(self, made: list[list[int]], scores: list[Any], guesses: list[list[int]]) -> list[Any]:
         """Report each row's new tokens, up to its end; tokens behind that, and rejected guesses, leave the cache."""
+        width = 1 + max(map(len, guesses))
         ends = [self._cut(at, tokens) for at, tokens in enumerate(made)]
-        for held, tokens in zip(self.tokens, made, strict=True):
+        for uid, held, tokens, guess in zip(self.uids, self.tokens, made, guesses, strict=True):
             held.extend(tokens)
+            self._speculator.count_prediction(uid, len(guess), len(tokens) - 1)
         lengths = [len(held) for held in self.tokens]
         gaps = ragged.take_back(self.prompt_cache, [width - len(tokens) for tokens in made], lengths)
         for uid, gap, length in zip(self.uids, gaps, lengths, strict=True):

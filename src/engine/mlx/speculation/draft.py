@@ -77,6 +77,10 @@ class DraftModel:
         made = dict(zip(self._uids, self._drafted([known[uid] for uid in self._uids], most), strict=True))
         return [made.get(line.uid, [])[: line.limit] for line in lines]
 
+    def is_predicted(self, uid: int) -> bool:
+        del uid  # it reads no predictions
+        return False
+
     def keep(self, uids: Seq[int]) -> None:
         self._alone = {uid: cache for uid, cache in self._alone.items() if uid in uids}
         self._held = {uid: held for uid, held in self._held.items() if uid in uids}

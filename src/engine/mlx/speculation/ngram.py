@@ -35,8 +35,15 @@ class NgramIndex:
                 self._last[pair] = place
             self._before.append(before)
 
-    def guess(self, most: int) -> list[int]:
-        """Up to `most` tokens that followed the longest end seen before; of equally long ones, the latest."""
+    def __getitem__(self, place: int) -> int:
+        return self._tokens[place]
+
+    def following(self, place: int, most: int) -> list[int]:
+        """Up to `most` tokens from a place on; none from 0, which is nowhere."""
+        return self._tokens[place : place + most] if place else []
+
+    def find(self) -> int:
+        """The place behind the longest end seen before, of equally long ones the latest; 0 without any."""
         best = length = 0
         place = self._before[-1] if self._tokens else 0
         for _ in range(_PLACES):
@@ -45,7 +52,7 @@ class NgramIndex:
             if (alike := self._alike(place)) > length:
                 best, length = place, alike
             place = self._before[place - 1]
-        return self._tokens[best : best + most] if best else []
+        return best
 
     def _alike(self, place: int) -> int:
         """How many tokens before `place` are those at the end; the last pair is known to be."""

@@ -15,15 +15,18 @@ from src import logs
 from src.engine import checkpoint
 from src.engine.mlx import kv, ragged
 from src.engine.mlx.kv import KvCost
-from src.engine.mlx.speculation.batch import Drafter, LookupDrafter, Speculator, measure
+from src.engine.mlx.speculation.batch import Drafter, Speculator, measure
 from src.engine.mlx.speculation.depth import Costs
 from src.engine.mlx.speculation.draft import DraftModel
+from src.engine.mlx.speculation.lookup import LookupDrafter
 from src.engine.mlx.speculation.ngram import TOKEN_BYTES
 from src.engine.mlx.text.opening import open_tokenizer
 from src.engine.mlx.weights import CpuPolicy, read_model, refuse_too_large, weight_bytes
 from src.engine.progress import LoadMeter
 from src.errors import ModelLoadFailed
 from src.settings import EngineSettings, Settings
+
+_LOOKUP_BYTES = 2 * TOKEN_BYTES  # what an answer is predicted to be is looked up, too
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,14 @@ class SpeculationPlan:
 
     def with_room(self, cost: KvCost) -> KvCost:
         """What a sequence takes with all that guessing adds to it."""
-        own = self._draft.kv if self._draft is not None else KvCost(TOKEN_BYTES, 0)
+        own = self._draft.kv if self._draft is not None else KvCost(_LOOKUP_BYTES, 0)
         token = cost.token_bytes + own.token_bytes
         return KvCost(token, cost.row_bytes + own.row_bytes + (ragged.WIDEST_PADDING + self._most) * token)
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether guesses come from texts: also from what a request predicts."""
+        return self._draft is None
 
     def begin(self) -> Speculator:
         drafter: Drafter = LookupDrafter() if self._draft is None else self._draft.begin()

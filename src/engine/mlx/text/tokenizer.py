@@ -78,6 +78,9 @@ class LmTokenizer:
             return ""  # `encode` says so
         return str(self._templated(request.messages, tokenize=False, **self._options(request)))
 
+    def encode_text(self, text: str) -> list[int]:
+        return self._encoded(text)
+
     def count(self, text: str) -> int:
         return len(self._encoded(text))
 

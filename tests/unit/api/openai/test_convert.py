@@ -12,7 +12,15 @@ from src.api.openai.convert import ChunkWriter
 from src.api.openai.result_pictures import ResultPictures
 from src.api.openai.schemas import ChatCompletionRequest, FileIn
 from src.errors import InvalidRequest
-from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, Sampling, ToolChoice, Usage
+from src.ipc.messages.chat import (
+    ChatMessage,
+    GenerateRequest,
+    ImagePart,
+    PredictionUsage,
+    Sampling,
+    ToolChoice,
+    Usage,
+)
 from tests.unit.api.fakes import delta, finished
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -142,6 +150,18 @@ def test_a_whole_answer() -> None:
 def test_usage_adds_up() -> None:
     """The total is the sum."""
     assert convert.usage(Usage(4, 6)).total_tokens == 10
+
+
+def test_usage_tells_what_came_of_a_prediction() -> None:
+    """By OpenAI's names; nothing where none was used."""
+    told = plain(convert.usage(Usage(4, 6, prediction=PredictionUsage(5, 2))))["completion_tokens_details"]
+    assert told == {"accepted_prediction_tokens": 5, "rejected_prediction_tokens": 2}
+
+
+@pytest.mark.parametrize("content", ["abc", [{"type": "text", "text": "a"}, {"type": "text", "text": "bc"}]])
+def test_a_prediction_is_its_text(content: object) -> None:
+    body = {"messages": [{"role": "user", "content": "x"}], "prediction": {"type": "content", "content": content}}
+    assert generate(**body).prediction == "abc"
 
 
 @pytest.mark.parametrize("include_usage", [False, True])

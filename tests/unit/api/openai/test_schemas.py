@@ -101,6 +101,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"stream": 1}, "stream"),
     ({"stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
     ({"stream_options": {"color": "red"}}, "stream_options.color"),
+    ({"prediction": "text"}, "prediction"),
+    ({"prediction": {}}, "prediction.type"),
+    ({"prediction": {"type": "content"}}, "prediction.content"),
+    ({"prediction": {"type": "image", "content": "x"}}, "prediction.type"),
+    ({"prediction": {"type": "content", "content": 5}}, "prediction.content"),
+    ({"prediction": {"type": "content", "content": [{"type": "text"}]}}, "prediction.content[0].text"),
 ]
 
 

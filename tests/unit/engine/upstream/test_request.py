@@ -313,3 +313,9 @@ def test_one_of_several_models_must_be_named() -> None:
         recognise(several, "demo")
     with pytest.raises(NoSuchModel, match=r"^a$"):
         recognise(b'{"data":[{"id":"a"}]}', "demo", any_name=False)
+
+
+def test_a_prediction_is_named() -> None:
+    """No server is told it."""
+    assert fit(ask(prediction="text"), ServerFacts(VLLM, "m"))[1] == ("prediction",)
+    assert fit(ask(prediction="text"), ServerFacts(LLAMA_SERVER, "m"))[1] == ("prediction",)
