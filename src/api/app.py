@@ -31,6 +31,7 @@ from src.api.edge.rate_limits import RateLimits
 from src.api.files import view as files
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight
+from src.api.instances import Instances
 from src.api.ocr import jobs as ocr_jobs
 from src.api.ocr import view as ocr
 from src.api.ollama import library as ollama_library
@@ -93,9 +94,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     budgets = Budgets(ring, settings, ledger)
     metrics = Metrics(lambda: with_own(backends.readings(), inflight, batch_load, budgets))
     limits = RateLimits(settings, metrics, ledger, budgets)
-    app = Flask(__name__, static_folder=None)
-    app.url_map.merge_slashes = False  # a model may be a folder: its name begins with a slash
-    app.url_map.converters["path"] = _AnyPath
+    app = _bare_app()
     app.extensions[EXTENSION] = Service(
         settings,
         backends,
@@ -111,6 +110,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         batch_load,
         StatusFeed(backends.status, metrics.first_tokens),
         tracing,
+        Instances(settings, backends.status, backends.catalog),
         started=time.time(),
     )
     backends.on_resume = partial(_count_resumed, metrics)
@@ -128,6 +128,13 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         app.register_blueprint(module.blueprint)
     for name in backends.models:
         metrics.announce_model(name, backends.engine_name(name))
+    return app
+
+
+def _bare_app() -> Flask:
+    app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # a model may be a folder: its name begins with a slash
+    app.url_map.converters["path"] = _AnyPath
     return app
 
 

@@ -15,6 +15,7 @@ from src.api.cache.pdf_contents import PdfContents
 from src.api.edge.rate_limits import RateLimits
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight, InFlightRequest
+from src.api.instances import Instances
 from src.api.state.batches import BatchLoad
 from src.api.state.database import Database
 from src.api.status_feed import StatusFeed
@@ -56,6 +57,7 @@ class Service:
     batch_load: BatchLoad
     status_feed: StatusFeed
     tracing: Tracing
+    instances: Instances
     started: float
 
 

@@ -92,11 +92,13 @@ def _systemd(settings: Settings, folder: Path, python: str) -> Plan:
 
 
 def _of_instance(unit: str) -> str:
-    """The template unit `stoker@N`: the same, with folders and an environment file of its own. Models are shared."""
-    for folder in ("/var/log/stoker", "/run/stoker", "/var/lib/stoker"):
+    """The template unit `stoker@N`: the same, with folders and an environment file of its own. Models and state are
+    shared; it may write to a state of its own too, for who names that in STATE_DIR."""
+    for folder in ("/var/log/stoker", "/run/stoker"):
         unit = unit.replace(f"_DIR={folder}", f"_DIR={folder}-%i")
-    for kind in ("StateDirectory", "LogsDirectory", "RuntimeDirectory"):
+    for kind in ("LogsDirectory", "RuntimeDirectory"):
         unit = unit.replace(f"\n{kind}=stoker\n", f"\n{kind}=stoker-%i\n")
+    unit = unit.replace("\nStateDirectory=stoker\n", "\nStateDirectory=stoker stoker-%i\n")
     own = "EnvironmentFile=-/etc/stoker/env\n"
     return unit.replace(own, f"{own}EnvironmentFile=-/etc/stoker/%i.env\n").replace("=Stoker,", "=Stoker %i,")
 

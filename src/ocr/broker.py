@@ -44,6 +44,7 @@ from src.settings import OcrSettings
 _LAST_REPLIES_S = 1.0
 _CLIENT_READ_S = 60.0  # a client that reads nothing for this long is disconnected
 _WATCH_S = 10.0  # a watched job's state is sent at least this often
+_POLL_S = 0.5  # of a job that another broker reads
 _PAGES_AT_ONCE = 16
 
 
@@ -192,6 +193,7 @@ class Broker:
     async def _stream_job(self, peer: Peer, request: OcrJobRequest) -> None:
         """Send its pages so far and its state; repeat until it has ended if it is watched."""
         seen = request.after
+        shown: OcrJob | None = None
         while True:
             changed = self._jobs.changed(request.job)
             job = await self._jobs.get(request.job, request.owner)
@@ -200,12 +202,22 @@ class Broker:
                     peer.send(page if request.pictures else _without_picture(page))
                     await peer.drained(_CLIENT_READ_S)
                 seen = pages[-1].sequence
-            peer.send(msgspec.structs.replace(job, pdf=await self._jobs.pdf(job)) if request.pictures else job)
-            if request.action == "get" or job.state in ENDED or changed is None:
+            if changed is not None or job != shown:
+                peer.send(msgspec.structs.replace(job, pdf=await self._jobs.pdf(job)) if request.pictures else job)
+                shown = job
+            if request.action == "get" or job.state in ENDED:
                 return
-            waiting = asyncio.ensure_future(changed.wait())
-            await asyncio.wait({waiting}, timeout=_WATCH_S)
-            waiting.cancel()
+            await _changed_or_waited(changed)
+
+
+async def _changed_or_waited(changed: asyncio.Event | None) -> None:
+    """A job's next change; None: another broker reads it."""
+    if changed is None:
+        return await asyncio.sleep(_POLL_S)
+    waiting = asyncio.ensure_future(changed.wait())
+    await asyncio.wait({waiting}, timeout=_WATCH_S)
+    waiting.cancel()
+    return None
 
 
 def _without_picture(page: OcrPage) -> OcrPage:

@@ -1,4 +1,4 @@
-"""OCR jobs and their pages: rows in STATE_DIR's file, so that jobs survive a restart. The broker alone writes them.
+"""OCR jobs and their pages: rows in STATE_DIR's file, so that jobs survive a restart. Brokers alone write them.
 
 All methods block and run on one thread (the executor of `jobs`). Times are Unix time, passed in.
 """
@@ -6,7 +6,7 @@ All methods block and run on one thread (the executor of `jobs`). Times are Unix
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,11 +96,6 @@ class JobStore:
         row = self._database.execute(f"{SELECT} WHERE id = ?", (job,)).fetchone()
         return None if row is None else job_of(*row)
 
-    def source(self, job: str) -> Source:
-        (blob,) = self._database.execute("SELECT source FROM ocr_jobs WHERE id = ?", (job,)).fetchone()
-        stored = msgspec.msgpack.decode(blob, type=_StoredSource)
-        return Source(stored.id, stored.path, stored.base64, stored.ranges, stored.options, stored.priority)
-
     def begin(self, job: str, total: int) -> None:
         """Mark it as running, unless it was cancelled meanwhile."""
         with self._transaction() as database:
@@ -168,14 +163,21 @@ class JobStore:
 
     # ---- all jobs
 
-    def unfinished(self) -> list[str]:
-        rows = self._database.execute("SELECT id FROM ocr_jobs WHERE state IN ('queued', 'running') ORDER BY created")
-        return [job for (job,) in rows]
+    def unfinished(self) -> dict[str, Source]:
+        """Oldest first."""
+        query = "SELECT id, source FROM ocr_jobs WHERE state IN ('queued', 'running') ORDER BY created"
+        return {job: _source(blob) for job, blob in self._database.execute(query)}
 
-    def count_unfinished(self, owner: str) -> int:
-        query = "SELECT COUNT(*) FROM ocr_jobs WHERE owner = ? AND state IN ('queued', 'running')"
+    def count_unfinished(self, owner: str | None = None) -> int:
+        """None: of all owners."""
+        query = "SELECT COUNT(*) FROM ocr_jobs WHERE owner = IFNULL(?, owner) AND state IN ('queued', 'running')"
         (count,) = self._database.execute(query, (owner,)).fetchone()
         return int(count)
+
+    def cancelled(self, jobs: Sequence[str]) -> list[str]:
+        """Those among these."""
+        query = f"SELECT id FROM ocr_jobs WHERE state = 'cancelled' AND id IN ({','.join('?' * len(jobs))})"
+        return [job for (job,) in self._database.execute(query, tuple(jobs))]
 
     def expired(self, now: float) -> list[str]:
         rows = self._database.execute("SELECT id FROM ocr_jobs WHERE expires <= ?", (now,))
@@ -229,6 +231,11 @@ class JobStore:
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable.because(error) from None
         return database
+
+
+def _source(blob: bytes) -> Source:
+    stored = msgspec.msgpack.decode(blob, type=_StoredSource)
+    return Source(stored.id, stored.path, stored.base64, stored.ranges, stored.options, stored.priority)
 
 
 def _day(at: float) -> str:

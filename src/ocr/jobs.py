@@ -1,12 +1,14 @@
 """Asynchronous OCR jobs: stored in the job store, resumed after a crash.
 
 Runs in the broker's event loop, the job store on its own thread. A job ends as done, failed (the document cannot be
-opened) or cancelled; a failed page is an outcome of that page.
+opened) or cancelled; a failed page is an outcome of that page. Of the brokers that share a STATE_DIR one reads the jobs
+(`claim`), whichever they were left with; the others store, show and cancel them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -31,6 +33,7 @@ T = TypeVar("T")
 
 _CONCURRENT_JOBS = 2  # so that a short job does not wait for a long one
 _SWEEP_S = 60.0
+_LOOK_S = 1.0  # for jobs that another broker was sent, and for its end
 _PAGES_AT_ONCE = 16
 _RETRY_S = 30.0
 _COUNTS_S = 40 * 86_400.0  # the web process has stored them elsewhere long before
@@ -58,6 +61,7 @@ class Jobs:
         spool: Spool,
         clock: Callable[[], float] = time.time,
         thread: Executor | None = None,
+        claim: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._admission = admission
@@ -69,37 +73,48 @@ class Jobs:
         # from the count of unfinished jobs to the new one; no holder waits longer than the store does for its file
         self._creating = asyncio.Lock()
         self._running: dict[str, _RunningJob] = {}
-        self._sweeper: asyncio.Task[None] | None = None
-        self._resumed = False
+        self._claim = claim
+        self._looker: asyncio.Task[None] | None = None
+        self._swept = float("-inf")
 
     @property
     def unfinished(self) -> int:
+        """Of those that this broker reads."""
         return len(self._running)
 
     # ---- start and stop
 
     async def start(self) -> None:
         """Resume the unfinished jobs of an earlier broker, retrying until the store can be read."""
-        self._sweeper = asyncio.create_task(self._sweep())
-        await self._try(self._resume_unfinished())
+        looked = await self._try(self._look())
+        self._looker = asyncio.create_task(self._look_on(_LOOK_S if looked else _RETRY_S))
 
-    async def _resume_unfinished(self) -> None:
-        left = await self._in_store(self._store.unfinished)
-        stored = [await self._in_store(self._store.source, job) for job in left]
-        sources = [replace(one, path=str(self._spool.path(Path(one.path).name))) for one in stored]
-        self._spool.start({Path(source.path) for source in sources})
-        for job, source in zip(left, sources, strict=True):
-            if job not in self._running:  # one that was created before the job store answered
-                self._launch(job, source)
-        if left:
-            logger.info("resumed {} OCR jobs", len(left))
-        self._resumed = True
+    async def _look_on(self, wait_s: float) -> None:
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = _LOOK_S if await self._try(self._look()) else _RETRY_S
+
+    async def _look(self) -> None:
+        """Begin what is unfinished and end what was cancelled, whichever broker was told; now and then sweep."""
+        if not self._claim():
+            return
+        stored = await self._in_store(self._store.unfinished)
+        found = {name: replace(one, path=str(self._spool.path(Path(one.path).name))) for name, one in stored.items()}
+        if new := [name for name, source in found.items() if self._launch(name, source)]:
+            logger.info("{} OCR jobs that another broker was sent are read here", len(new))
+        for name in await self._in_store(self._store.cancelled, tuple(self._running)):
+            self._cancel(name)
+        now = asyncio.get_running_loop().time()
+        if now - self._swept >= min(_SWEEP_S, self._settings.ocr_job_ttl):
+            self._swept = now
+            self._spool.sweep({Path(source.path) for source in found.values()})
+            await self._delete_expired()
 
     async def close(self) -> None:
         """Stop; the next broker resumes unfinished jobs."""
         tasks = [running.task for running in self._running.values()]
-        if self._sweeper is not None:
-            tasks.append(self._sweeper)
+        if self._looker is not None:
+            tasks.append(self._looker)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -122,13 +137,14 @@ class Jobs:
         async with self._creating:
             await self._check_room(document.owner)
             await self._in_store(self._store.add, job, source)
-            self._launch(name, source)
+            if self._claim():
+                self._launch(name, source)
         return job
 
     async def _check_room(self, owner: str) -> None:
         limit = self._settings.ocr_max_jobs
-        if self.unfinished >= limit:
-            text = f"Too many OCR jobs: {self.unfinished} are unfinished (OCR_MAX_JOBS)."
+        if (count := await self._in_store(self._store.count_unfinished)) >= limit:
+            text = f"Too many OCR jobs: {count} are unfinished (OCR_MAX_JOBS)."
             raise Overloaded(text, retry_after_s=_RETRY_S)
         share = (limit + 1) // 2 if owner else limit
         own = await self._in_store(self._store.count_unfinished, owner)
@@ -157,8 +173,7 @@ class Jobs:
     async def page_counts(self, since: str) -> OcrPageCounts:
         """What was read for each key. Raises BackendUnavailable: the job store cannot be read."""
         totals = await self._in_store(self._store.page_counts, since)
-        unfinished = self.unfinished or int(not self._resumed)  # those of the last broker are not known yet
-        return OcrPageCounts(tuple(totals), unfinished)
+        return OcrPageCounts(tuple(totals), await self._in_store(self._store.count_unfinished))
 
     async def cancel(self, name: str, owner: str | None = None) -> OcrJob:
         """Cancel an unfinished job, delete a finished one; returns its last state. Raises as `get`."""
@@ -177,10 +192,14 @@ class Jobs:
 
     # ---- running
 
-    def _launch(self, name: str, source: Source) -> None:
+    def _launch(self, name: str, source: Source) -> bool:
+        """False when it runs already."""
+        if name in self._running:
+            return False
         task = asyncio.create_task(self._run(name, source))
         self._running[name] = _RunningJob(task, Path(source.path))
         task.add_done_callback(lambda _: self._finished(name))
+        return True
 
     def _finished(self, name: str) -> None:
         running = self._running.pop(name)
@@ -212,6 +231,9 @@ class Jobs:
         try:
             await work
         except StoreUnavailable:  # it is in the log
+            return False
+        except sqlite3.OperationalError as error:
+            StoreUnavailable.because(error)  # logs it
             return False
         return True
 
@@ -273,11 +295,6 @@ class Jobs:
         if running is None or running.started_at is None or not running.done or job.total is None:
             return None
         return round((time.monotonic() - running.started_at) / running.done * (job.total - job.done), 1)
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(min(_SWEEP_S, self._settings.ocr_job_ttl))
-            await self._try(self._delete_expired() if self._resumed else self._resume_unfinished())
 
     async def _delete_expired(self) -> None:
         await self._in_store(self._store.forget_counts, self._clock() - _COUNTS_S)

@@ -28,7 +28,7 @@ from src.ocr.jobs import Jobs
 from src.ocr.pool import Pool, WorkerRecycling
 from src.ocr.process import WorkerProcess
 from src.ocr.spool import Spool
-from src.ocr.state import StateDirError, StateDirInUse
+from src.ocr.state import JobClaim, StateDirError
 from src.settings import Settings
 
 _BUFFER_BYTES = 256 << 20  # fits one page with its image; further sends wait until the client reads
@@ -46,14 +46,13 @@ def main() -> int:
     lifeline.watch(lambda: os._exit(ExitCode.PARENT_GONE))
     lifeline.die_with_parent()  # also while hung; pages are sent again, jobs are resumed by the next broker
     try:
-        with state.hold(config.state_path) as directory:
-            asyncio.run(_run(config, directory))
+        asyncio.run(_run(config, state.opened(config.state_path)))
     except AddressInUse as error:
         logger.error("another process listens on {}", error)
         return ExitCode.ALREADY_RUNNING
     except StateDirError as error:
         logger.error("the OCR broker cannot start: {}", error)
-        return ExitCode.ALREADY_RUNNING if isinstance(error, StateDirInUse) else ExitCode.CONFIG
+        return ExitCode.CONFIG
     return ExitCode.OK
 
 
@@ -73,7 +72,8 @@ async def _run(config: Settings, directory: Path) -> None:
     recycling = WorkerRecycling(config.ocr_recycle_pages, (config.ocr_worker_memory_mb << 20) / 2)
     pool = Pool(limits.least, config.ocr_page_timeout, lambda: WorkerProcess(config), recycling)
     admission, spool = Admission(config, pool), Spool(directory)
-    jobs = Jobs(config, admission, JobStore(directory, config.runtime_path), spool)
+    store, claim = JobStore(directory, config.runtime_path), JobClaim(directory)
+    jobs = Jobs(config, admission, store, spool, claim=claim.take)
     broker = Broker(config, pool, admission, jobs, spool)
     server = Server(runtime.ocr_socket(config.runtime_path), broker.serve, buffer_bytes=_BUFFER_BYTES)
     await server.start()
@@ -88,6 +88,7 @@ async def _run(config: Settings, directory: Path) -> None:
         if autoscaler is not None:
             autoscaler.cancel()
         await broker.close()
+        claim.release()
         await server.close()
 
 

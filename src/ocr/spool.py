@@ -1,4 +1,4 @@
-"""The spool: documents as files in the state directory, written and deleted by the broker, opened by workers.
+"""The spool: documents as files in the state directory, written and deleted by brokers, opened by workers.
 
 Page requests name the file instead of carrying the document. Runs in the broker's event loop; files are written on a
 thread, as disks may be slow.
@@ -7,6 +7,7 @@ thread, as disks may be slow.
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Collection
 from concurrent.futures import Executor
@@ -19,6 +20,7 @@ from src.errors import BackendUnavailable
 from src.state.places import DOCUMENTS
 
 _RETRY_S = 30.0
+_ORPHAN_S = 3600.0  # no client waits so long for its document; a job has a row that claims it
 
 
 class Spool:
@@ -28,12 +30,14 @@ class Spool:
         self._thread = thread
         self._folder = directory / DOCUMENTS
 
-    def start(self, claimed: Collection[Path] = ()) -> None:
-        """Create the folder; delete files of an earlier broker that no job claims."""
+    def sweep(self, claimed: Collection[Path], now: float | None = None) -> None:
+        """Delete what no job claims and a broker that has ended left; another that shares the folder may be reading."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
+        oldest = (time.time() if now is None else now) - _ORPHAN_S
         for path in self._folder.iterdir():
-            if path not in claimed:
-                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                if path not in claimed and path.stat().st_mtime < oldest:
+                    path.unlink()
 
     async def put(self, data: bytes) -> Path:
         """Raises BackendUnavailable when it cannot be written."""

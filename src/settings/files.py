@@ -23,7 +23,10 @@ class FileSettings(BaseModel):
         1000, ge=1, le=1_000_000, description="Unfinished background responses of one key at most."
     )
     response_ttl: float = Field(
-        2_592_000.0, ge=0, le=3_153_600_000, description="Seconds a background response is kept; 0 is for ever."
+        2_592_000.0,
+        ge=0,
+        le=3_153_600_000,
+        description="Seconds a response in the background or in Redis is kept; 0 is for ever.",
     )
     conversations_per_key: int = Field(10_000, ge=1, le=10_000_000, description="Conversations of one key at most.")
     conversation_items: int = Field(10_000, ge=1, le=1_000_000, description="Items of one conversation at most.")

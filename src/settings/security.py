@@ -83,7 +83,7 @@ class SecuritySettings(BaseModel):
     cache_mb: int = Field(64, ge=1, le=65536, description="Memory for cached responses, MiB.")
     cache_ttl: float = Field(3600.0, gt=0, le=31_536_000, description="Seconds a response is cached.")
     redis_url: str = Field(
-        "", description="Redis in which several instances share limits and response cache; empty keeps both in memory."
+        "", description="Redis in which several instances share limits, response cache, responses; empty: memory."
     )
     max_messages: int = Field(2048, ge=1, le=65536, description="Messages of one request at most.")
     max_content_parts: int = Field(256, ge=1, le=65536, description="Content parts of one message at most.")

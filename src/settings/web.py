@@ -44,7 +44,7 @@ class WebSettings(BaseModel):
     keep_alive_timeout: float = Field(75.0, ge=1, le=3600, description="Seconds an idle connection is kept.")
     max_body_mb: int = Field(32, ge=1, le=1024, description="Largest request body, MiB.")
     response_store_mb: int = Field(
-        32, ge=0, le=4096, description="Memory for stored responses (previous_response_id), MiB."
+        32, ge=0, le=4096, description="Stored responses (previous_response_id), MiB; with REDIS_URL of one key, there."
     )
     strict_fields: bool = Field(
         False, description="Refuse advisory and unknown fields instead of naming them in X-Ignored-Fields."

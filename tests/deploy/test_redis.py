@@ -1,4 +1,4 @@
-"""Two instances and a real Redis: one share of limits, one cache; and what happens when Redis goes."""
+"""Two instances and a real Redis: one share of limits, one cache; responses there; and what happens when Redis goes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from typing import Any
 
 import gevent
 import httpx
+import msgspec
 import pytest
 
 from src.api.edge.concurrency import RedisLeases
+from src.api.openai.response_store import ResponseMemory
+from src.api.openai.schemas_responses import ResponseOut
+from src.api.openai.shared_responses import SharedResponses, _Kept
 from tests.deploy import tools
 from tests.running import Running, service
 
@@ -27,6 +31,7 @@ _SETTINGS: dict[str, Any] = {
     "rate_limit_concurrent": 2,
     "enable_caching": True,
 }
+_RESPONSE = ResponseOut("resp_x", 1, "demo", "completed", (), True, "auto", (), {})
 
 
 def chat(one: Running, text: str, headers: dict[str, str] = _ALICE, **more: object) -> httpx.Response:
@@ -58,6 +63,22 @@ def test_an_answer_of_one_instance_is_a_hit_at_the_other(pair: tuple[Running, Ru
     assert chat(second, "remember me", _BOB).headers["X-Cache"] == "miss"
     bare = chat(second, "remember me", {**_ALICE, "Cache-Control": "no-store"})
     assert "X-Cache" not in bare.headers
+
+
+def test_the_oldest_responses_of_a_key_make_room(tmp_path: Path) -> None:
+    """Of that key alone; what is deleted makes room, too."""
+    with tools.redis_server(tmp_path) as url:
+        size = len(msgspec.json.encode(_Kept("alice", _RESPONSE, [])))
+        store = SharedResponses(url, ResponseMemory(1 << 20), size * 3 + 1, 60)
+        for at in range(4):
+            store.put("alice", msgspec.structs.replace(_RESPONSE, id=f"resp_{at}"), [])
+        store.put("bob00", msgspec.structs.replace(_RESPONSE, id="resp_b"), [])
+        kept = [at for at in range(4) if store.get("alice", f"resp_{at}") is not None]
+        assert kept == [1, 2, 3]
+        assert store.get("bob00", "resp_b") is not None
+        assert store.delete("alice", "resp_2")
+        store.put("alice", msgspec.structs.replace(_RESPONSE, id="resp_5"), [])
+        assert [store.get("alice", f"resp_{at}") is not None for at in (1, 2, 3, 5)] == [True, False, True, True]
 
 
 def test_streams_in_flight_are_counted_over_both(pair: tuple[Running, Running]) -> None:

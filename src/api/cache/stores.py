@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 import redis
 from loguru import logger
 
+from src.api import shared
 from src.api.cache.shares import SharedStore
 
-_WAIT_S = 1.0
 _PREFIX = "stoker:answer:"
 
 
@@ -58,7 +58,7 @@ class RedisStore:
     """Shared by all instances. Redis bounds its own memory (maxmemory); when it fails, nothing is found."""
 
     def __init__(self, url: str, ttl_s: float) -> None:
-        self._redis = redis.Redis.from_url(url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S)
+        self._redis = shared.connect(url)
         self._ttl_ms = int(ttl_s * 1000)
 
     def get(self, key: CacheKey) -> bytes | None:

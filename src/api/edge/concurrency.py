@@ -16,9 +16,10 @@ import gevent
 import redis
 from loguru import logger
 
+from src.api import shared
+
 LEASE_S = 60.0
 _RENEWALS = 3  # within a lease: one that is lost costs no share
-_WAIT_S = 1.0
 _PREFIX = "stoker:flight:"
 
 
@@ -59,7 +60,7 @@ class RedisLeases:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = gevent.sleep,
     ) -> None:
-        self._redis = redis.Redis.from_url(url, socket_timeout=_WAIT_S, socket_connect_timeout=_WAIT_S)
+        self._redis = shared.connect(url)
         self._lease_s = lease_s
         self._clock = clock
         self._sleep = sleep

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 
+from msgspec import convert
+from msgspec.structs import replace
+
 from src import catalog
 from src.api.edge import auth
-from src.api.openai.schemas import EmbeddingCard, LoadOut, ModelCard
+from src.api.instances import Announced, AnnouncedModel
+from src.api.openai.schemas import EmbeddingCard, InstanceModelCard, LoadOut, ModelCard
 from src.api.service import service
 from src.ipc.messages.status import ModelInfo, ModelStatus, SystemStatus
 
@@ -20,6 +24,29 @@ def cards() -> tuple[ModelCard, ...]:
     backends = service().backends
     status = backends.status()
     return tuple(card(entry, status) for entry in backends.catalog().values())
+
+
+def cards_of_all_instances() -> tuple[InstanceModelCard, ...]:
+    """Those of `cards`, then what only other instances have."""
+    known = service().instances
+    here = [convert(one, InstanceModelCard, from_attributes=True) for one in cards()]
+    found = {one.id: replace(one, instances=(known.name,)) for one in here}
+    for instance in known.others():
+        for model in instance.models:
+            shown = found.get(model.id) or _elsewhere(model, instance)
+            found[model.id] = replace(shown, instances=(*shown.instances, instance.name))
+    return tuple(found.values())
+
+
+def _elsewhere(model: AnnouncedModel, instance: Announced) -> InstanceModelCard:
+    status = instance.status.model(model.id) if instance.status is not None else None
+    return InstanceModelCard(
+        model.id,
+        int(service().started),
+        state=status.state if status is not None else "unknown",
+        context_length=model.context_length,
+        capabilities=model.capabilities,
+    )
 
 
 def seconds_left(name: str) -> float | None:

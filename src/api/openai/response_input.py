@@ -1,6 +1,6 @@
 """What a request of /v1/responses goes on from: its own items, and those of the response or conversation before it.
 
-Read by the responses and conversations endpoints; responses of the foreground are kept here, in memory.
+Read by the responses and conversations endpoints; responses of the foreground are kept here, in memory or in Redis.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from src.api.body import check_items
 from src.api.edge import auth
 from src.api.openai import background, body_spellings, disclosure, fields, item_spellings, response_turns
 from src.api.openai import schemas_responses as shapes
-from src.api.openai.response_store import ResponseMemory
+from src.api.openai.response_store import ResponseMemory, ResponseStore
 from src.api.openai.schemas_responses import ResponseOut, ResponsesRequest
+from src.api.openai.shared_responses import SharedResponses
 from src.api.service import json_body, request_id, service
 from src.api.state import conversations
 from src.api.state.conversations import ConversationItem
 from src.api.state.responses import RUNS
 from src.errors import InvalidRequest
+from src.settings import Settings
 
 _KEPT = "stoker-responses"
 _INSIDE = {
@@ -47,7 +49,7 @@ class ResponseInput:
 
     def keeper(self) -> Callable[[ResponseOut], None]:
         """Keeps a response of the foreground for whoever asks later, and in its conversation; needs no context."""
-        memory, owner, state = in_memory(), auth.owner(), service().state
+        kept, owner, state = foreground(), auth.owner(), service().state
         most = service().settings.conversation_items
 
         def keep(response: ResponseOut) -> None:
@@ -55,19 +57,25 @@ class ResponseInput:
                 name, made, now = response.conversation.id, items_of(response, self.added), int(time.time())
                 state.run(lambda db: conversations.append(db, name, made, most, now))
             if response.store:
-                memory.put(owner, response, self.items)
+                kept.put(owner, response, self.items)
 
         return keep
 
 
-def in_memory() -> ResponseMemory:
-    """Made with the first response of this application."""
+def foreground() -> ResponseStore:
+    """Where finished responses of the foreground are; made with the first of this application."""
     extensions = current_app.extensions
     if _KEPT not in extensions:
-        extensions[_KEPT] = ResponseMemory(service().settings.response_store_mb << 20)
-    kept = extensions[_KEPT]
-    assert isinstance(kept, ResponseMemory)  # noqa: S101  # nobody else writes there
+        extensions[_KEPT] = _store(service().settings)
+    kept: ResponseStore = extensions[_KEPT]
     return kept
+
+
+def _store(settings: Settings) -> ResponseStore:
+    most = settings.response_store_mb << 20
+    memory = ResponseMemory(most)
+    url = settings.redis_url
+    return SharedResponses(url, memory, most, settings.response_ttl) if url else memory
 
 
 def read() -> ResponseInput:
@@ -114,7 +122,7 @@ def _with_references(given: Any) -> Any:
 
 def _referenced(item: dict[str, Any], at: int, named: set[str]) -> dict[str, Any]:
     """Each once, so that a small body is no large prompt."""
-    found = in_memory().item(auth.owner(), item["id"])
+    found = foreground().item(auth.owner(), item["id"])
     if found is None:
         raise InvalidRequest("No item with this id is kept here; send the item itself.", param=f"input[{at}].id")
     if item["id"] in named:
@@ -154,7 +162,7 @@ def _previous(own: ResponsesRequest) -> list[dict[str, Any]]:
     if own.previous_response_id is None:
         return []
     name = own.previous_response_id
-    stored = in_memory().get(auth.owner(), name) or background.find(auth.owner(), name)
+    stored = foreground().get(auth.owner(), name) or background.find(auth.owner(), name)
     if stored is None:
         raise InvalidRequest("No response with this id is kept here.", param="previous_response_id")
     if stored.response.status in RUNS:

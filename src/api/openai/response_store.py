@@ -1,4 +1,5 @@
-"""Finished responses that can be asked for, and gone on from: `previous_response_id`. In memory, bounded, this process.
+"""Finished responses that can be asked for, and gone on from: `previous_response_id`. In memory, bounded, this process
+(`shared_responses` has those of several instances).
 
 Written and read by the responses endpoint alone, on one event loop. A response belongs to the key that made it.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -34,6 +35,29 @@ class Stored:
         return [*self.items, *msgspec.json.decode(msgspec.json.encode(self.response.output))]
 
 
+class ResponseStore(Protocol):
+    """Finished responses by owner and id."""
+
+    def put(self, owner: str, response: ResponseOut, items: list[dict[str, Any]]) -> None: ...
+
+    def get(self, owner: str, response_id: str) -> Stored | None: ...
+
+    def item(self, owner: str, item_id: str) -> dict[str, Any] | None:
+        """An item of a response that is kept, put in or made."""
+
+    def owner_of(self, response_id: str) -> str | None: ...
+
+    def delete(self, owner: str, response_id: str) -> bool:
+        """Forget one; whether it was there."""
+
+
+def item_in(store: ResponseStore, owner: str, item_id: str) -> dict[str, Any] | None:
+    """By its id, which names the request that it was part of."""
+    made_by = _ITEM_ID.fullmatch(item_id)
+    stored = store.get(owner, f"resp_{made_by[1]}") if made_by is not None else None
+    return stored.item(item_id) if stored is not None else None
+
+
 class ResponseMemory:
     """The last responses of each owner, all together as many as fit in so many bytes."""
 
@@ -48,14 +72,10 @@ class ResponseMemory:
         return self._store.get(owner, response_id)
 
     def item(self, owner: str, item_id: str) -> dict[str, Any] | None:
-        """An item of a response that is kept, put in or made: its id names the request it was part of."""
-        made_by = _ITEM_ID.fullmatch(item_id)
-        stored = self.get(owner, f"resp_{made_by[1]}") if made_by is not None else None
-        return stored.item(item_id) if stored is not None else None
+        return item_in(self, owner, item_id)
 
     def owner_of(self, response_id: str) -> str | None:
         return self._store.owner_of(response_id)
 
     def delete(self, owner: str, response_id: str) -> bool:
-        """Forget one; whether it was there."""
         return self._store.delete(owner, response_id)

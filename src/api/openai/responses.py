@@ -130,7 +130,7 @@ def delete(response_id: str) -> Response:
     if _stored(response_id).response.background:
         background.delete(auth.visible_owner(), response_id)
     else:
-        response_input.in_memory().delete(_visible_owner(response_id), response_id)
+        response_input.foreground().delete(_visible_owner(response_id), response_id)
     return json_response(shapes.Deleted(response_id))
 
 
@@ -154,13 +154,13 @@ def input_items(response_id: str) -> Response:
 
 def _visible_owner(response_id: str) -> str:
     """Whose response is meant: the caller's own; an admin sees those of all keys."""
-    found = response_input.in_memory().owner_of(response_id) if auth.sees_all() else None
+    found = response_input.foreground().owner_of(response_id) if auth.sees_all() else None
     return auth.owner() if found is None else found
 
 
 def _stored(response_id: str) -> Stored:
     """In memory, or on disk, where those made in the background are."""
-    stored = response_input.in_memory().get(_visible_owner(response_id), response_id) or background.find(
+    stored = response_input.foreground().get(_visible_owner(response_id), response_id) or background.find(
         auth.visible_owner(), response_id
     )
     if stored is None:

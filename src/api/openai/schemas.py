@@ -595,6 +595,13 @@ class ModelCard(Wire, frozen=True):
     progress: LoadOut | None = None
 
 
+class InstanceModelCard(ModelCard, frozen=True):
+    """`instances`: those that serve it, this one first. Of a model that this one does not have, only what its
+    instance announces is told."""
+
+    instances: tuple[str, ...] = ()
+
+
 class ModelList(Wire, frozen=True):
     data: tuple[ModelCard, ...]
     object: str = "list"

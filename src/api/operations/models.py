@@ -7,7 +7,7 @@ from flask import Blueprint, Response, request
 from src.api import error_handlers
 from src.api.anthropic import models as anthropic
 from src.api.anthropic.schemas import AnthropicModel
-from src.api.openai.model_cards import card, cards, settled
+from src.api.openai.model_cards import card, cards, cards_of_all_instances, settled
 from src.api.openai.schemas import ModelBody, ModelCard, ModelList
 from src.api.operations.codex_models import CodexModelList, codex_models
 from src.api.service import CONTROL_BYTES, json_body, json_response, service, watch_client
@@ -20,8 +20,8 @@ _ACCEPTED = 202
 
 @blueprint.get("/v1/models")
 def list_models() -> Response:
-    found = cards()
     asked = request.args
+    found: tuple[ModelCard, ...] = cards_of_all_instances() if asked.get("all") in ("true", "1") else cards()
     if error_handlers.speaks_anthropic():
         page = anthropic.page(
             list(map(_anthropic, found)), asked.get("limit"), asked.get("after_id"), asked.get("before_id")

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from src.api.edge import auth
 from src.api.generation.inflight import DRAIN_RETRY_S
 from src.api.service import json_response, service
-from src.api.status_feed import reduced
+from src.api.status_feed import ReducedStatus, reduced
 from src.api.wire import Wire
 from src.effective_settings import EffectiveSetting
 from src.errors import ServiceError
@@ -49,6 +49,19 @@ class Version(Wire, frozen=True):
     version: str
 
 
+class InstanceStatus(Wire, frozen=True):
+    """`here`: the one that answers; what others say is up to five seconds old. `status`: null while its supervisor does
+    not answer."""
+
+    name: str
+    here: bool
+    status: SystemStatus | ReducedStatus | None
+
+
+class InstanceList(Wire, frozen=True):
+    instances: tuple[InstanceStatus, ...]
+
+
 class SettingsOut(Wire, frozen=True):
     settings: tuple[EffectiveSetting, ...]
 
@@ -81,12 +94,29 @@ def version() -> Response:
 
 @blueprint.get("/v1/system/status")
 def system_status() -> Response:
+    """This instance's; with `?all=true` that of every instance that shares REDIS_URL."""
+    if request.args.get("all") in ("true", "1"):
+        return json_response(_all_instances())
     status = service().backends.status()
     if status is None:
         return json_response(Unsupervised("unavailable", "the supervisor does not answer"), _UNAVAILABLE)
     if not auth.is_admin():
         return json_response(reduced(status))
     return Response(msgspec.json.encode(_with_work(status)), mimetype="application/json")
+
+
+def _all_instances() -> InstanceList:
+    known = service().instances
+    return InstanceList(
+        tuple(
+            InstanceStatus(one.name, one.name == known.name, _shown(one.status))
+            for one in (known.here(), *known.others())
+        )
+    )
+
+
+def _shown(status: SystemStatus | None) -> SystemStatus | ReducedStatus | None:
+    return status if status is None or auth.is_admin() else reduced(status)
 
 
 def _with_work(status: SystemStatus) -> SystemStatus:

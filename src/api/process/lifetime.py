@@ -47,6 +47,7 @@ def after_init(worker: Any) -> None:
     gevent.spawn(handover.run)
     gevent.spawn(service.usage.run)
     gevent.spawn(service.job_pages.run)
+    gevent.spawn(service.instances.run)
     worker.at_end = partial(_close, service)
     gevent.spawn(Feeder(worker.wsgi, service).run)
     gevent.spawn(_watch_lag, service.metrics.lag.observe, time.monotonic)

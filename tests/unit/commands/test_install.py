@@ -91,16 +91,16 @@ def test_the_command_writes_and_tells(
 
 
 def test_an_instance_has_folders_and_settings_of_its_own(make_settings: MakeSettings, tmp_path: Path) -> None:
-    """`stoker@1`: nothing that another instance writes to; the hardening is the same."""
+    """`stoker@1`: it shares state and models with the others, nothing else; the hardening is the same."""
     files = install.plan(make_settings(), tmp_path, user=False, platform="linux").files
     one, many = (files[tmp_path / name].splitlines() for name in ("stoker.service", "stoker@.service"))
     changed = [line for line in many if line not in one]
     assert changed == [
         "Description=Stoker %i, an OpenAI-compatible chat and OCR server",
         "EnvironmentFile=-/etc/stoker/%i.env",
-        "Environment=LOG_DIR=/var/log/stoker-%i RUNTIME_DIR=/run/stoker-%i STATE_DIR=/var/lib/stoker-%i"
+        "Environment=LOG_DIR=/var/log/stoker-%i RUNTIME_DIR=/run/stoker-%i STATE_DIR=/var/lib/stoker"
         " HF_HOME=/var/cache/stoker PYTHONUNBUFFERED=1",
-        "StateDirectory=stoker-%i",
+        "StateDirectory=stoker stoker-%i",
         "LogsDirectory=stoker-%i",
         "RuntimeDirectory=stoker-%i",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,8 @@ from src.ipc.messages.ocr import OcrContents, OcrDocument, OcrInspect, OcrJob, O
 from src.ocr.document_run import Source
 from src.ocr.job_store import JobStore, StoreUnavailable
 from src.ocr.jobs import Jobs
+from src.ocr.spool import Spool
+from src.ocr.state import JobClaim
 from src.state.places import EARLIER_JOBS, FILE
 from tests.unit.ocr.conftest import Run
 from tests.unit.ocr.staff import AtOnce, Staff, result, settled
@@ -143,6 +146,72 @@ def test_the_next_broker_resumes_a_job(run: Run) -> None:
         await jobs.close()
 
     run(story())
+
+
+def test_a_job_is_read_by_one_of_two_brokers(run: Run) -> None:
+    """Left with the other one, which shows it; when the first ends, the other goes on with what is left."""
+
+    async def story() -> None:
+        first = await Staff().open()
+        folder = first.spool.path("").parent
+        claims = [JobClaim(folder), JobClaim(folder)]
+        second = await Staff().open()
+        reading, other = (
+            Jobs(one.settings, one.admission, JobStore(folder), first.spool, thread=AtOnce(), claim=claim.take)
+            for one, claim in zip((first, second), claims, strict=True)
+        )
+        await reading.start()
+        await other.start()
+        job = await other.create(DOCUMENT, await first.spool.put(DOCUMENT.data))
+        await asyncio.sleep(1.5)
+        assert (reading.unfinished, other.unfinished, len(second.messages)) == (1, 0, 0)
+        await contents(first, 2)
+        await next_page(first)
+        now = await other.get(job.id)
+        assert (now.state, now.total, now.done) == ("running", 2, 1)
+        await reading.close()
+        await first.admission.close()
+        claims[0].release()
+        await asyncio.sleep(1.5)
+        await contents(second, 2)
+        await next_page(second)
+        await settled()
+        assert ((await other.get(job.id)).state, other.unfinished) == ("done", 0)
+        assert sorted(page.number for page in await other.pages(job.id, 0, 99)) == [0, 1]
+        await other.close()
+
+    run(story())
+
+
+def test_a_job_is_cancelled_at_a_broker_that_does_not_read_it(run: Run) -> None:
+    """The one that does ends it within a second, and its document goes."""
+
+    async def story() -> None:
+        staff, job, path = await started(Staff())
+        await contents(staff, 3)
+        other = Jobs(
+            staff.settings, staff.admission, JobStore(path.parents[1]), staff.spool, time.time, AtOnce(), lambda: False
+        )
+        await other.start()
+        assert (await other.cancel(job.id)).state == "cancelled"
+        await asyncio.sleep(1.5)
+        assert (staff.admission.waiting, path.exists(), staff.jobs.unfinished) == (0, False, 0)
+        await other.close()
+        await staff.jobs.close()
+
+    run(story())
+
+
+def test_documents_that_nobody_claims_are_deleted(tmp_path: Path) -> None:
+    """Once they are old: another broker that shares the folder may be reading the others."""
+    spool = Spool(tmp_path)
+    spool.sweep(())
+    for name in ("claimed", "old"):
+        spool.path(name).touch()
+    spool.sweep({spool.path("claimed")})
+    assert spool.path("old").exists()
+    spool.sweep({spool.path("claimed")}, time.time() + 4000)
+    assert [path.name for path in spool.path("").iterdir()] == ["claimed"]
 
 
 def test_cancel_ends_a_job_and_deletes_a_finished_one(run: Run) -> None:
@@ -406,7 +475,7 @@ def test_a_damaged_job_store_is_renamed(tmp_path: Path) -> None:
     """The broker starts with an empty one, and the old file is kept for whoever wants to look."""
     (tmp_path / FILE).write_bytes(b"this is no database, and long enough to be taken for one" * 40)
     store = JobStore(tmp_path)
-    assert store.unfinished() == []
+    assert store.unfinished() == {}
     store.close()
     assert (tmp_path / FILE).with_suffix(".damaged").exists()
 

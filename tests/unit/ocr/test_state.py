@@ -1,4 +1,5 @@
-"""The state directory: private, one broker's, and jobs of earlier versions are carried over into its file."""
+"""The state directory: private, one broker's jobs at a time, and those of earlier versions are carried over into its
+file."""
 
 from __future__ import annotations
 
@@ -57,22 +58,22 @@ def earlier_job(folder: Path, scratch: Path) -> sqlite3.Connection:
 def test_it_is_private(tmp_path: Path) -> None:
     """Mode 0700, also where it was open before."""
     (tmp_path / "state").mkdir(mode=0o755)
-    with state.hold(tmp_path / "state") as directory:
-        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(state.opened(tmp_path / "state").stat().st_mode) == 0o700
 
 
-def test_a_second_broker_is_refused(tmp_path: Path) -> None:
-    """Two would delete each other's documents; once the first has ended, the next may have it."""
-    with state.hold(tmp_path), pytest.raises(state.StateDirInUse, match="STATE_DIR"):
-        state.hold(tmp_path).__enter__()
-    with state.hold(tmp_path):
-        pass
+def test_one_broker_reads_the_jobs(tmp_path: Path) -> None:
+    """Once it has ended, the next one that asks does."""
+    first, second = state.JobClaim(tmp_path), state.JobClaim(tmp_path)
+    assert (first.take(), second.take(), first.take()) == (True, False, True)
+    first.release()
+    assert (second.take(), first.take()) == (True, False)
+    second.release()
 
 
 def test_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(state.StateDirError, match="STATE_DIR"):
-        state.hold(tmp_path / "link").__enter__()
+        state.opened(tmp_path / "link")
 
 
 @pytest.mark.parametrize("place", ["run", "state"])
@@ -81,17 +82,17 @@ def test_jobs_of_an_earlier_version_are_carried_over_and_go_on(place: str, tmp_p
     left = earlier_job(tmp_path / place, tmp_path / "scratch")
 
     async def story() -> None:
-        with state.hold(tmp_path / "state") as directory:
-            staff = await Staff().open()
-            spool = Spool(directory, AtOnce())
-            store = JobStore(directory, tmp_path / "run")
-            jobs = Jobs(staff.settings, staff.admission, store, spool, thread=AtOnce())
-            await jobs.start()
-            await settled()
-            assert (await jobs.get("ocr-1")).owner == "alice"
-            assert [page.number for page in await jobs.pages("ocr-1", 0, 9)] == [0]
-            assert [message.path for message in staff.messages] == [str(directory / DOCUMENTS / "document")]
-            await jobs.close()
+        directory = state.opened(tmp_path / "state")
+        staff = await Staff().open()
+        spool = Spool(directory, AtOnce())
+        store = JobStore(directory, tmp_path / "run")
+        jobs = Jobs(staff.settings, staff.admission, store, spool, thread=AtOnce())
+        await jobs.start()
+        await settled()
+        assert (await jobs.get("ocr-1")).owner == "alice"
+        assert [page.number for page in await jobs.pages("ocr-1", 0, 9)] == [0]
+        assert [message.path for message in staff.messages] == [str(directory / DOCUMENTS / "document")]
+        await jobs.close()
 
     run(story())
     left.close()
@@ -104,7 +105,7 @@ def test_a_damaged_file_of_an_earlier_version_is_renamed(tmp_path: Path) -> None
     """It is no reason not to start, and kept for whoever wants to look."""
     (tmp_path / EARLIER_JOBS).write_bytes(b"garbage" * 999)
     store = JobStore(tmp_path / "state", tmp_path)
-    assert store.unfinished() == []
+    assert store.unfinished() == {}
     store.close()
     assert (tmp_path / EARLIER_JOBS).with_suffix(".damaged").exists()
 
