@@ -10,8 +10,10 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
@@ -177,6 +179,42 @@ def test_without_the_service_it_is_a_502_in_the_envelope(folder: Path) -> None:
     assert reply.json()["error"]["code"] == "bad_gateway"
     assert reply.json()["request_id"] == reply.headers["X-Request-Id"]
     assert reply.headers["Retry-After"] == "3"
+
+
+class _Named(BaseHTTPRequestHandler):
+    """Answers with the port it was asked at."""
+
+    def do_GET(self) -> None:
+        body = str(self.connection.getsockname()[1]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("balancing", ["hash $stoker_affinity consistent;", "hash $stoker_who consistent;"])
+def test_affinity_as_the_comments_have_it(balancing: str, folder: Path) -> None:
+    """A key's requests are at one instance, or each of its conversations that are named; all together at several."""
+    assert balancing in (tools.DEPLOY / "nginx" / "three.conf").read_text()
+    with ExitStack() as stack:
+        three = [stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _Named)) for _ in range(3)]
+        for one in three:
+            Thread(target=one.serve_forever, daemon=True).start()
+            stack.callback(one.shutdown)
+        tls = stack.enter_context(tools.nginx("three.conf", folder, [one.server_port for one in three], balancing))
+        http = stack.enter_context(client(folder))
+
+        def instance(key: int, session: int) -> str:
+            headers = {"Authorization": f"Bearer client-{key}", "X-Session-Id": f"session-{session}"}
+            return http.get(f"https://localhost:{tls}/v1/models", headers=headers).text
+
+        by_key = [{instance(key, session) for session in range(16)} for key in range(16)]
+    assert len(set[str]().union(*by_key)) > 1  # of sixteen: where each goes is chance, by the ports
+    assert all(len(found) == 1 for found in by_key) is (balancing == "hash $stoker_who consistent;")
+    assert all(found == by_key[0] for found in by_key) is (balancing == "hash $stoker_affinity consistent;")
 
 
 def test_one_of_three_instances_killed_under_load(folder: Path) -> None:

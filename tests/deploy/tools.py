@@ -62,13 +62,14 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None
 # ---- nginx
 
 
-def nginx_config(name: str, folder: Path, ports: Sequence[int], tls: int) -> Path:
+def nginx_config(name: str, folder: Path, ports: Sequence[int], tls: int, balancing: str = "least_conn;") -> Path:
     """deploy/nginx/NAME as it stands, but for names, ports, certificate and log places; two ports drop the third."""
     text = (DEPLOY / "nginx" / name).read_text()
     theirs = (8000,) if len(ports) == 1 else (8001, 8002, 8003)[: len(ports)]
     if len(ports) == 2:
         text = "".join(line for line in text.splitlines(keepends=True) if "127.0.0.1:8003" not in line)
     changes = {f"127.0.0.1:{old} ": f"127.0.0.1:{new} " for old, new in zip(theirs, ports, strict=True)}
+    changes |= {"    least_conn;": f"    {balancing}"} if len(ports) > 1 else {}
     changes |= {
         "listen 80;": f"listen 127.0.0.1:{free_port()};",
         "listen 443 ssl http2;": f"listen 127.0.0.1:{tls} ssl http2;",
@@ -100,11 +101,11 @@ def certificate(folder: Path) -> Path:
 
 
 @contextmanager
-def nginx(name: str, folder: Path, ports: Sequence[int]) -> Iterator[int]:
+def nginx(name: str, folder: Path, ports: Sequence[int], balancing: str = "least_conn;") -> Iterator[int]:
     """nginx with one of our files before services on these ports; its TLS port."""
     program, tls = need("nginx"), free_port()
     certificate(folder)
-    config = nginx_config(name, folder, ports, tls)
+    config = nginx_config(name, folder, ports, tls, balancing)
     with started([program, "-c", config, "-e", folder / "error.log", "-p", folder], tls, folder):
         yield tls
 
