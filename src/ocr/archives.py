@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from src.documents import kinds
 from src.errors import InvalidDocument, InvalidImage, ServiceError
+from src.ipc.messages.ocr import OcrWarning
 from src.ocr.documents import Document, DocumentLimits
 from src.ocr.reading import Pixels, TextLayer
 from src.ocr.structure.words import Word
@@ -81,6 +82,11 @@ class ZipArchive(Document):
     def words(self, number: int, dpi: int, rotation: int) -> list[Word]:
         document, page = self._page(number)
         return document.words(page, dpi, rotation)
+
+    @override
+    def warnings(self, number: int) -> tuple[OcrWarning, ...]:
+        document, page = self._page(number)
+        return document.warnings(page)
 
     # ---- the files
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from src.documents import memory, raster
 from src.errors import InvalidImage
+from src.ipc.messages.ocr import OcrWarning
 from src.ocr.reading import Pixels, TextLayer
 from src.ocr.structure.words import Word
 from src.settings import OcrSettings
@@ -44,7 +45,7 @@ class Document(Protocol):
     """Pages by number, from 0. `pages`: at most one more than the limit is counted.
 
     `given_size`: of an image, upright, whose pixels may be fewer; None where the pixels are the page.
-    `words`: of a text layer, on the page turned clockwise by `rotation`.
+    `words`: of a text layer, on the page turned clockwise by `rotation`. `warnings`: of what is not read of it.
     """
 
     @property
@@ -56,6 +57,7 @@ class Document(Protocol):
     def dpi(self, number: int, dpi: int) -> int | None: ...
     def given_size(self, number: int) -> tuple[int, int] | None: ...
     def words(self, number: int, dpi: int, rotation: int) -> list[Word]: ...
+    def warnings(self, number: int) -> tuple[OcrWarning, ...]: ...
     def close(self) -> None: ...
 
 
@@ -76,10 +78,14 @@ def decode(data: bytes, limits: DocumentLimits, *, base64_text: bool = False, fr
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """`size`: width and height as given, upright. `dpi`: what the file says, if it is plausible."""
+    """`size`: width and height as given, upright. `dpi`: what the file says, if it is plausible.
+
+    `more`: further pictures follow the first, as in an animation.
+    """
 
     size: tuple[int, int]
     dpi: int | None
+    more: bool = False
 
 
 def header(data: bytes, frame: int = 0) -> ImageHeader:
@@ -88,7 +94,7 @@ def header(data: bytes, frame: int = 0) -> ImageHeader:
         warnings.simplefilter("ignore")
         image = _opened(data, frame)
         with raster.decoding(_PARAM):
-            return ImageHeader(raster.upright_size(image), _dpi(image))
+            return ImageHeader(raster.upright_size(image), _dpi(image), bool(getattr(image, "is_animated", False)))
 
 
 def _opened(data: bytes, frame: int) -> Image.Image:

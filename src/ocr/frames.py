@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing_extensions import override
 
+from src.ipc.messages.ocr import OcrWarning
 from src.ocr import documents
 from src.ocr.documents import Document, DocumentLimits, ImageHeader
 from src.ocr.reading import Pixels
 from src.ocr.structure.words import Word
+
+_MOVING = ("gif", "png", "webp", "avif", "heif")
+_FIRST_ALONE = OcrWarning("frames_not_read", "The file holds several pictures; the first one alone was read.")
 
 
 class ImageFile(Document):
@@ -44,6 +48,10 @@ class ImageFile(Document):
     @override
     def words(self, number: int, dpi: int, rotation: int) -> list[Word]:
         return []
+
+    @override
+    def warnings(self, number: int) -> tuple[OcrWarning, ...]:
+        return (_FIRST_ALONE,) if self.kind in _MOVING and self._header(number).more else ()
 
     def _header(self, number: int) -> ImageHeader:
         return documents.header(self._data, number)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ import pypdfium2
 from pypdfium2 import raw
 
 from src.errors import InvalidDocument
-from src.ocr import layer_quality, page_pictures, text_layer
+from src.ipc.messages.ocr import OcrWarning
+from src.ocr import layer_quality, page_annotations, page_pictures, text_layer
 from src.ocr.documents import DocumentLimits
 from src.ocr.guard import OPENING, Guard, unguarded
 from src.ocr.nested_forms import NestedForms
@@ -40,9 +41,7 @@ class PdfFile:
         try:
             with guard(OPENING):
                 self._document = _open(source, password)
-                self._has_forms = self._document.get_formtype() not in (None, raw.FORMTYPE_NONE)
-                if self._has_forms:
-                    self._document.init_forms()
+                self._document.init_forms()  # where it has any: fields without an appearance are given one
         except pypdfium2.PdfiumError as error:
             raise _not_opened(error, password) from None
         self.pages = len(self._document)
@@ -116,13 +115,19 @@ class PdfFile:
         return self._current[1]
 
     def _open(self, number: int) -> pypdfium2.PdfPage:
-        """Open a page with its form fields flattened, so that they are rendered and read."""
+        """Open a page with its form fields and typed remarks flattened, so that they are rendered and read."""
         page = self._document[number]
-        if self._has_forms:
-            page.flatten()
+        if page_annotations.flatten(page):
             page.close()
             page = self._document[number]
         return page
+
+    def warnings(self, number: int) -> tuple[OcrWarning, ...]:
+        """What hangs on the page, and, on the first one, on the document."""
+        found = page_annotations.page_warnings(self._page(number))
+        with suppress(pypdfium2.PdfiumError):  # damage here is none of the page
+            return found if number else (*page_annotations.document_warnings(self._document), *found)
+        return found
 
     def _close_page(self) -> None:
         if self._current is not None:

@@ -37,6 +37,8 @@ from src.ocr.reading import BatchRecognizer, Pixels, Polygon, Reading, Recognize
 from src.ocr.scripts import OtherScripts
 from src.ocr.structure.page import PageStructure
 
+_WITH_TEXT = ("pdf", "zip")  # kinds of documents whose pages may have text of their own
+
 
 class PageReader:
     """The recognizer, a fallback recognizer (loaded on first use), what finds blocks, and the open documents."""
@@ -115,6 +117,7 @@ class PageReader:
         """The page, with its pictures."""
         dpi = request.options.dpi or self._limits.dpi
         page = self._page_of(document, request, started)
+        page = msgspec.structs.replace(page, warnings=(*page.warnings, *document.warnings(request.page)))
         options = request.options
         if options.picture_only:
             return self._picture(document, request.page, dpi, started)
@@ -137,7 +140,7 @@ class PageReader:
         def pixels() -> Pixels:
             return document.pixels(request.page, dpi)
 
-        why = _objection(layer, request, pixels, self._recognizer)
+        why = _objection(layer, request, pixels, self._recognizer, document.kind)
         if layer is None or why:
             read = self._recognize(request, pixels(), started, real_dpi, document.given_size(request.page), why)
             if layer is None or read.text or layer.pictures:
@@ -248,13 +251,13 @@ class PageReader:
 
 
 def _objection(
-    layer: TextLayer | None, request: OcrRequest, pixels: Callable[[], Pixels], recognizer: Recognizer
+    layer: TextLayer | None, request: OcrRequest, pixels: Callable[[], Pixels], recognizer: Recognizer, kind: str
 ) -> str:
     """Why the page's pixels are read; "" if its text layer is used."""
     if request.options.force_ocr:
         return "force_ocr"
     if layer is None:
-        return "The page has no text layer, or one without meaning." if request.path else ""
+        return "The page has no text layer, or one without meaning." if kind in _WITH_TEXT else ""
     why = layer_check.objection(layer, pixels, recognizer)
     return f"The text layer was not used: {why}." if why else ""
 

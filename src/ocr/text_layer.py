@@ -25,6 +25,7 @@ HYPHEN = "\x02"  # PDFium's for one at a line's end
 _BREAKS = ("\r", "\n", HYPHEN)
 _SAMPLE = 100  # characters whose angle is looked at
 _GAP = 1.7  # of a character's height (two ems): ends a run
+_RISE = 0.6  # of a character's height, up or down: ends one, where notes and indices do not
 _ALIGNED_GAP = 0.7  # ends one where gaps in other lines stand above or below it
 _ALIGNED_GAPS = 3
 _SPACED_SHARE = 0.5  # of words that are single letters: the letters stand apart
@@ -50,7 +51,7 @@ class _Run:
 
 def read(page: pypdfium2.PdfPage, text: pypdfium2.PdfTextPage, size: Size) -> tuple[Reading, bool] | None:
     """The page's lines, and whether letters that stood apart were joined; None without any."""
-    runs = [part for run in _at_gutters(list(_runs(text))) for part in [run] if part.placed and part.text]
+    runs = [run for run in _at_gutters(list(_runs(text, page.get_bbox()))) if run.placed and run.text]
     if not runs:
         return None
     apart = _stand_apart([run.text for run in runs])
@@ -88,8 +89,11 @@ def _turned(polygon: Polygon, degrees: int, size: Size, *, box: bool = True) -> 
 # ---- characters
 
 
-def _runs(text: pypdfium2.PdfTextPage) -> Iterator[_Run]:
-    """Characters as they follow each other, up to PDFium's line breaks, gaps of two ems, and changes of direction."""
+def _runs(text: pypdfium2.PdfTextPage, shown: Rectangle) -> Iterator[_Run]:
+    """Characters as they follow each other, up to PDFium's line breaks, gaps of two ems, and changes of direction.
+
+    `shown`: the visible part of the page; characters beyond it are cropped.
+    """
     count = int(text.count_chars())
     angle = _quarters if _has_turned(text, count) else _upright
     run = _Run(0)
@@ -106,6 +110,8 @@ def _runs(text: pypdfium2.PdfTextPage) -> Iterator[_Run]:
         else:
             quarters = angle(text, index)
             box = _box(text, index, quarters)
+            if not _is_within(_back(box, quarters), shown):
+                continue
             if quarters != run.turned or _ends(run, box):
                 yield run
                 run = _Run(quarters)
@@ -115,13 +121,19 @@ def _runs(text: pypdfium2.PdfTextPage) -> Iterator[_Run]:
 
 
 def _ends(run: _Run, box: Rectangle) -> bool:
-    """Whether a character begins another run: far off, or back."""
+    """Whether a character begins another run: far off, back, or on another line (of a form's next field)."""
     last = next((known for known in reversed(run.boxes) if known is not None), None)
     if last is None:
         return False
     height = max(last[3] - last[1], 0.1)
-    gap = box[0] - last[2]
-    return gap > _GAP * height or gap < -4 * height
+    gap, rise = box[0] - last[2], abs(box[1] + box[3] - last[1] - last[3]) / 2
+    return gap > _GAP * height or gap < -4 * height or rise > _RISE * max(height, box[3] - box[1])
+
+
+def _is_within(box: Rectangle, shown: Rectangle) -> bool:
+    """Whether the middle of a character is in the visible part of the page."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return shown[0] <= x <= shown[2] and shown[1] <= y <= shown[3]
 
 
 def _has_turned(text: pypdfium2.PdfTextPage, count: int) -> bool:

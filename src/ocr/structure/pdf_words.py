@@ -49,6 +49,8 @@ def _grown(text: pypdfium2.PdfTextPage, upright: _Upright) -> Iterator[_Growing]
             spaced = True
             continue
         box = upright.box(text, index)
+        if not upright.shows(box):
+            continue
         if grown.boxes and _apart(grown.boxes[-1], box, _GUESSED_GAP if spaced else _GAP):
             yield grown
             grown = _Growing()
@@ -89,6 +91,11 @@ class _Upright:
         raw.FPDFText_GetLooseCharBox(text, index, found)
         (x0, y0), (x1, y1) = self._point(found.left, found.top), self._point(found.right, found.bottom)
         return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+
+    def shows(self, box: _Box) -> bool:
+        """Whether its middle is on the page: what lies beyond is cropped."""
+        width, height = self._size if self._rotation % 180 == 0 else self._size[::-1]
+        return 0 <= box[0] + box[2] <= 2 * width and 0 <= box[1] + box[3] <= 2 * height
 
     def _point(self, x: float, y: float) -> tuple[float, float]:
         across = self._origin[0] + x * self._across[0] + y * self._up[0]
