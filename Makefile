@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed$(CUDA:%=-cuda%)
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py stoker_server hatch_build.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos rolling bench bench-batch bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real test-taught test-ranks wheel formula
+.PHONY: help serve dev venv test check format lint types imports trace chaos rolling year platforms bench bench-batch bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real test-taught test-ranks wheel formula
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,15 @@ chaos: $(VENV)/.installed-dev ## ten minutes of traffic while everything is kill
 
 rolling: $(VENV)/.installed-dev ## ten restarts of two instances behind nginx under load: what clients lose
 	$(BIN)/python -m tests.rolling
+
+SHARE ?= 1
+year: $(VENV)/.installed-dev ## a simulated year: rotations, key changes, model updates, rolling updates (SHARE=0.1: a tenth of it)
+	$(BIN)/python -m tests.year --share $(SHARE)
+
+platforms: $(VENV)/.installed-dev ## resolve the requirements for every platform and Python, look up MLX's names on macOS (asks the index)
+	$(PYTHON) -m venv .lock-venv && .lock-venv/bin/python -m pip install --quiet "uv>=0.9,<1"
+	$(BIN)/python -m tests.platforms .lock-venv/bin/uv
+	rm -rf .lock-venv
 
 bench-ocr: $(VENV)/.installed-dev ## OCR: workers, a process per request, chat beside it, a long job under fire
 	$(BIN)/python -m tests.bench.ocr_bench

@@ -40,7 +40,7 @@ UNKNOWN = "unknown"  # label of unknown names in requests
 LEVELS = ("normal", "low", "high")
 MODEL_STATES = ("unloaded", "loading", "gpu", "offloading", "cpu", "restoring", "unloading", "failed")
 RESTART_REASONS = ("exit", "signal", "stall", "heartbeat", "probe", "memory", "start", "fault", "gpu", "recycle")
-_OCR_COUNTERS = frozenset({"model_loads", "worker_restarts"})
+_OCR_COUNTERS = frozenset({"model_loads", "worker_restarts", "workers_recycled", "fallbacks"})
 OCR_RESULTS = ("ok", "invalid", "overloaded", "error", "abort")
 
 
@@ -111,7 +111,6 @@ class Readings:
     key_budgets: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by key and unit
     key_spent: Mapping[tuple[str, str], int] = field(default_factory=dict)
     greenlets: int = 0
-    log_dropped: int = 0
     version: str = ""
     mlx_version: str = ""
 
@@ -130,6 +129,7 @@ class Metrics:
         self._generation()
         self._ocr()
         self._exposition = Exposition(self.registry)
+        self._dropped = 0
 
     def render(self, pause: Callable[[], None] = lambda: None) -> bytes:
         """The exposition text. `pause` is called after each family: others may run then."""
@@ -181,6 +181,7 @@ class Metrics:
         self.batch_requests = self._counter("batch_requests_total", "Lines of batches by outcome.", "outcome")
         for outcome in ("completed", "failed"):
             self.batch_requests.labels(outcome)
+        self.log_dropped = self._counter("log_dropped_total", "Log records that web dropped or could not write.")
         self.lag = self._histogram("event_loop_lag_seconds", "How late the web process's event loop ran.", _LAG)
 
     def _generation(self) -> None:
@@ -216,6 +217,11 @@ class Metrics:
         for result in OCR_RESULTS:
             self.ocr_pages.labels(result)
         self.ocr_seconds = self._histogram("ocr_page_duration_seconds", "Time per OCR page, queue included.", _HTTP)
+
+    def note_dropped(self, dropped: int) -> None:
+        """Log records, of this process since its start: those of the ones before it are counted already."""
+        self.log_dropped.inc(dropped - self._dropped)
+        self._dropped = dropped
 
     def first_tokens(self) -> Observed:
         """First-token times of all models since this process began."""
@@ -265,9 +271,6 @@ class _ReadingsCollector(Collector):
         yield _gauge("batch_requests_unfinished", "Lines of batches by state.", ("state",), readings.batch_requests)
         yield GaugeMetricFamily(
             f"{PREFIX}_greenlets", "Greenlets of the web process, one per connection.", readings.greenlets
-        )
-        yield CounterMetricFamily(
-            f"{PREFIX}_log_dropped", "Log records that web dropped or could not write.", readings.log_dropped
         )
         build = GaugeMetricFamily(f"{PREFIX}_build_info", "Always 1.", labels=("version", "mlx_version"))
         build.add_metric((readings.version, readings.mlx_version), 1)

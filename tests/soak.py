@@ -66,9 +66,9 @@ class Soak:
         return "\n".join(lines)
 
 
-def slope(points: list[tuple[float, int]]) -> float:
-    """Least squares over the last two thirds, per second."""
-    tail = points[len(points) // 3 :]
+def slope(points: list[tuple[float, int]], left_out: float = 1 / 3) -> float:
+    """Least squares over all but a first share, per second."""
+    tail = points[int(len(points) * left_out) :]
     if len(tail) < 2:
         return 0.0
     mean_x, mean_y = sum(x for x, _ in tail) / len(tail), sum(y for _, y in tail) / len(tail)

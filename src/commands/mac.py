@@ -1,4 +1,4 @@
-"""What `run.py doctor` says of a Mac: sleep, energy mode, heat, GPU panics, wired memory, swap, queues, disk.
+"""What `run.py doctor` says of a Mac: sleep, energy mode, heat, GPU panics and restarts, memory, swap, queues, disk.
 
 `readings` is pure and takes the texts of macOS's own commands; `observe` runs them. Nothing is changed.
 """
@@ -27,8 +27,8 @@ _SWAP = re.compile(r"used = ([\d.]+)([KMGT])")
 _UNITS = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1048576.0}
 # the first line alone: every report lists the GPU's driver among what is loaded; in JSON a line ends with a written \n
 _GPU_PANIC = re.compile(r"panic\(cpu[^)]*\):(?:(?!\\n|\n).)*(?:GPU|AGX)")
-_PANICS = Path("/Library/Logs/DiagnosticReports")
-_PANIC_DAYS = 30
+_REPORTS = Path("/Library/Logs/DiagnosticReports")
+_REPORT_DAYS = 30
 _PANIC_BYTES = 1 << 16  # the panic's own text comes first; the rest is every task's
 _LOW_POWER = 1
 _SWAP_MB = 1024
@@ -43,7 +43,8 @@ _F_NOCACHE = 48  # of macOS's <sys/fcntl.h>; Python's module has it there alone
 
 @dataclass(frozen=True)
 class Observed:
-    """What the commands said; an empty text or None is what could not be asked. `panics`: names of reports."""
+    """What the commands said; an empty text or None is what could not be asked. `panics`,
+    `gpu_restarts`: names of reports, the latest last."""
 
     settings: str = ""
     assertions: str = ""
@@ -54,6 +55,7 @@ class Observed:
     backlog: int | None = None
     memory_mb: int = 0
     panics: tuple[str, ...] = ()
+    gpu_restarts: tuple[str, ...] = ()
     read_mb_s: float | None = None
 
 
@@ -111,8 +113,9 @@ def _of_memory(seen: Observed) -> Iterator[MacReading]:
 
 def _of_machine(seen: Observed) -> Iterator[MacReading]:
     update = "a fault of macOS's GPU driver under load: update macOS, then lower WIRED_LIMIT and MLX_MEMORY_FRACTION"
-    value = f"{len(seen.panics)} in {_PANIC_DAYS} days" + (f", the last {max(seen.panics)}" if seen.panics else "")
-    yield MacReading("GPU panics", value, update if seen.panics else None)
+    yield MacReading("GPU panics", _reported(seen.panics), update if seen.panics else None)
+    shorter = "a computation lasted longer than the GPU's firmware allows: lower PREFILL_STEP_SIZE and MAX_NUM_SEQS"
+    yield MacReading("GPU restarts", _reported(seen.gpu_restarts), shorter if seen.gpu_restarts else None)
     if seen.backlog is not None:
         longer = f"for bursts of connections: `sudo sysctl kern.ipc.somaxconn={_BACKLOG}`"
         yield MacReading("listening queue", f"{seen.backlog} connections", longer if seen.backlog < _BACKLOG else None)
@@ -122,6 +125,10 @@ def _of_machine(seen: Observed) -> Iterator[MacReading]:
         yield MacReading("disk of MODELS_DIR", f"{seen.read_mb_s:.0f} MB/s", move if slow else None)
 
 
+def _reported(reports: tuple[str, ...]) -> str:
+    return f"{len(reports)} in {_REPORT_DAYS} days" + (f", the last {reports[-1]}" if reports else "")
+
+
 def _settings(text: str) -> dict[str, int]:
     """Of `pmset -g`: what is in use now."""
     return {name: int(value) for name, value in _SETTING.findall(text.partition("Currently in use:")[2])}
@@ -129,8 +136,19 @@ def _settings(text: str) -> dict[str, int]:
 
 def gpu_panics(folder: Path, now: float) -> tuple[str, ...]:
     """Reports of the last days whose panic names the GPU's driver. Administrators (`_analyticsusers`) can read them."""
-    recent = (path for path in _listed(folder, "panic-full-*") if now - path.stat().st_mtime < _PANIC_DAYS * 86400)
-    return tuple(sorted(path.name for path in recent if _GPU_PANIC.search(_head(path))))
+    return tuple(path.name for path in _recent(folder, "panic-full-*", now) if _GPU_PANIC.search(_head(path)))
+
+
+def gpu_restarts(folder: Path, now: float) -> tuple[str, ...]:
+    """Reports of the last days on restarts of the GPU; each is named after the process that it computed for."""
+    return tuple(path.name for path in _recent(folder, "gpuEvent-*.ips", now))
+
+
+def _recent(folder: Path, pattern: str, now: float) -> list[Path]:
+    """The latest last; macOS moves reports that it has sent to `Retired`."""
+    found = [*_listed(folder, pattern), *_listed(folder / "Retired", pattern)]
+    dated = sorted((path.stat().st_mtime, path) for path in found)
+    return [path for at, path in dated if now - at < _REPORT_DAYS * 86400]
 
 
 def read_speed(models: Path) -> float | None:
@@ -163,7 +181,8 @@ def observe(models: Path) -> Observed | None:
         wired_limit_mb=_number("iogpu.wired_limit_mb"),
         backlog=_number("kern.ipc.somaxconn"),
         memory_mb=psutil.virtual_memory().total >> 20,
-        panics=gpu_panics(_PANICS, time.time()),
+        panics=gpu_panics(_REPORTS, time.time()),
+        gpu_restarts=gpu_restarts(_REPORTS, time.time()),
         read_mb_s=speed,
     )
 

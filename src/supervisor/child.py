@@ -21,6 +21,7 @@ from loguru import logger
 from src.ipc.messages.status import ChildState, ChildStatus, Health
 from src.settings import SupervisorSettings
 from src.supervisor.launcher import Activity, Probe, ProbeError, Process, ProcessLauncher
+from src.supervisor.past import Past
 from src.supervisor.recycle import RecyclePolicy
 from src.supervisor.restarts import End, Reason, RestartPolicy, end_of
 from src.supervisor.specs import ChildSpec
@@ -76,7 +77,7 @@ class Child:
         *,
         on_change: Callable[[Child], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
-        restarts: dict[str, int] | None = None,
+        past: Past | None = None,
     ) -> None:
         self.spec = self._original_spec = spec
         self.state: ChildState = "stopped"
@@ -87,7 +88,7 @@ class Child:
         self._clock = clock
         self._log = logger.bind(stream=spec.stream, child=spec.name)
         self._policy = RestartPolicy(settings)
-        self._restarts = dict(restarts or {})
+        self.past = past or Past()
         self._desired: Literal["run", "restart", "stop"] = "run"
         self._interrupted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._killed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -143,7 +144,7 @@ class Child:
             state=self.state,
             pid=self._process.pid if self._process else None,
             uptime_s=self._clock() - self._started_at if self._process else None,
-            restarts=dict(self._restarts),
+            restarts=self.past.restarts,
             detail=self._detail or (self._health.detail if self._health else None),
             health=self._health,
             fallback="cpu" if self.spec is not self._original_spec else None,
@@ -191,6 +192,7 @@ class Child:
             self._start_draining(process)
             return None
         finally:
+            self.past = self.past.with_ended(self._health)
             self._process = self._health = None
         if process is not self._released:
             process.kill_group()  # orphans: workers of a dead master or broker
@@ -411,7 +413,7 @@ class Child:
         self.last_end = end
         self._count_restart(end.reason)
         pause = self._policy.after(end, now=now, ready_s=max(0.0, now - self._ready_at))
-        self._log.bind(reason=end.reason, restarts=sum(self._restarts.values())).error(
+        self._log.bind(reason=end.reason, restarts=sum(self.past.restarts.values())).error(
             "{} is down, {}: {}; next start in {:g} s", self.spec.name, end.reason, pause.detail, pause.delay_s
         )
         if pause.state == "failed" and end.reason == "gpu" and self._fall_back_to_cpu():
@@ -421,7 +423,7 @@ class Child:
             await asyncio.wait({self._interrupted}, timeout=pause.delay_s)
 
     def _count_restart(self, reason: Reason) -> None:
-        self._restarts[reason] = self._restarts.get(reason, 0) + 1
+        self.past = self.past.with_restart(reason)
 
     def _fall_back_to_cpu(self) -> bool:
         """Run on the CPU after GPU faults, until a restart is requested."""

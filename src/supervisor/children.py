@@ -9,11 +9,12 @@ from pathlib import Path
 
 from loguru import logger
 
-from src.ipc.messages.status import ChildState, ChildStatus, Health
+from src.ipc.messages.status import ChildState, ChildStatus, EngineLoad, Health, OcrLoad
 from src.settings import SupervisorSettings
 from src.supervisor import watchdog
 from src.supervisor.child import Child
 from src.supervisor.launcher import Process, ProcessLauncher
+from src.supervisor.past import Past
 from src.supervisor.specs import STANDBY, ChildSpec
 
 
@@ -34,31 +35,31 @@ class Children:
         self._on_fault = on_fault
         self._children: dict[str, Child] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._past: dict[str, dict[str, int]] = {}
+        self._past: dict[str, Past] = {}
 
     def add(self, spec: ChildSpec) -> None:
         past = self._past.pop(spec.name, None)
-        child = Child(spec, self._launcher, self._settings, on_change=self._on_change, restarts=past)
+        child = Child(spec, self._launcher, self._settings, on_change=self._on_change, past=past)
         self._children[spec.name] = child
         task = asyncio.get_running_loop().create_task(child.run(), name=spec.name)
         self._tasks[spec.name] = task
         task.add_done_callback(self._on_task_done)
 
     async def remove(self, name: str) -> None:
-        """Stop a child and drop it, except its restart counters; a no-op for an unknown name."""
+        """Stop a child and drop it, except its counters; a no-op for an unknown name."""
         if name not in self._children:
             return
         self._children[name].stop()
         await asyncio.wait({self._tasks[name]})
         if child := self._children.pop(name, None):
-            self._past[name] = child.status().restarts
+            self._past[name] = child.past
         self._tasks.pop(name, None)
 
     def release(self, name: str) -> Process | None:
-        """Give a ready child's process away and drop the child, except its restart counters."""
+        """Give a ready child's process away and drop the child, except its counters."""
         process = self._children[name].release() if name in self._children else None
         if process is not None:
-            self._past[name] = self._children.pop(name).status().restarts
+            self._past[name] = self._children.pop(name).past
         return process
 
     def in_state(self, name: str, state: ChildState) -> bool:
@@ -79,7 +80,18 @@ class Children:
 
     def restarts(self) -> dict[str, dict[str, int]]:
         """By child and reason, removed children included: counters are monotonic."""
-        return self._past | {name: child.status().restarts for name, child in self._children.items()}
+        return {name: past.restarts for name, past in self._pasts().items()}
+
+    def ended_engines(self) -> dict[str, EngineLoad]:
+        """What engines counted that have ended, by child; removed children included."""
+        return {name: past.engine for name, past in self._pasts().items() if past.engine is not None}
+
+    def ended_ocr(self) -> OcrLoad | None:
+        """What OCR brokers counted that have ended."""
+        return next((past.ocr for past in self._pasts().values() if past.ocr is not None), None)
+
+    def _pasts(self) -> dict[str, Past]:
+        return self._past | {name: child.past for name, child in self._children.items()}
 
     def status_of(self, name: str) -> ChildStatus | None:
         return self._children[name].status() if name in self._children else None

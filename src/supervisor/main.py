@@ -212,6 +212,8 @@ class Supervisor:
             self._children.restarts(),
             self.models.background_reason(),
             self.models.background_waited_s(),
+            ended_engines=self._children.ended_engines(),
+            ended_ocr=self._children.ended_ocr(),
         )
 
     def settings_table(self) -> SettingsTable:

@@ -22,11 +22,13 @@ over: ContextVar[Over | None] = ContextVar("over", default=None)
 
 
 class Connection:
-    """One of them. `close` must make its wait for a request end; it is called once at most."""
+    """One of them. `close` must make its wait for a request end; it is called once at most. `ending`: it was, and a
+    request that has come nevertheless is its last."""
 
     def __init__(self, groups: tuple[_Group, ...], close: Callable[[], None]) -> None:
         self.groups = groups
         self.close = close
+        self.ending = False
 
 
 class _Group:
@@ -104,6 +106,7 @@ class Connections:
 
     def _close(self, connection: Connection) -> None:
         self.remove(connection)
+        connection.ending = True
         connection.close()
 
     def _group_of(self, address: str) -> tuple[_Group, ...]:

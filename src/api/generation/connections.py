@@ -8,13 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-
-from msgspec.structs import asdict
 
 from src import catalog, encoders, selection
 from src.api.generation.model_lease import ModelLease
+from src.api.generation.readings import readings
 from src.api.generation.resume import LeasePending, Resumable, ResumableStream, StreamWatcher, TerminalErrors
 from src.api.generation.suspects import Suspects
 from src.catalog import CatalogEntry
@@ -42,16 +40,8 @@ from src.ipc.messages.control import (
     StatusRequest,
 )
 from src.ipc.messages.ocr import OcrDocument, OcrJobRequest, OcrRequest
-from src.ipc.messages.status import (
-    ChildStatus,
-    EngineLoad,
-    KvReading,
-    ModelInfo,
-    ModelStatus,
-    PrefixReading,
-    SystemStatus,
-)
-from src.metrics import UNKNOWN, ModelReading, PrefixCounts, Readings
+from src.ipc.messages.status import ModelInfo, SystemStatus
+from src.metrics import UNKNOWN, ModelReading, Readings
 from src.settings import Settings
 
 _CONNECT_S = 2.0
@@ -277,24 +267,9 @@ class Backends:
         """The table as metrics."""
         status = self.status()
         if status is None:
-            return Readings(
-                models=tuple(
-                    ModelReading(name, self._engine_of(name), up=False, state="unknown") for name in self.models
-                )
-            )
-        models = tuple(
-            _model_reading(model, self._engine_of(model.name), status.child(model.child)) for model in status.models
-        )
-        memory = {c.name: c.health.memory.rss_bytes for c in status.children if c.health is not None}
-        return Readings(
-            models,
-            status.restarts,
-            memory,
-            _ocr(status),
-            gpu_utilization=_gpu_utilization(status),
-            gpu_memory_bytes=_gpu_memory(status),
-            background_waited_s=status.background_waited_s,
-        )
+            down = tuple(ModelReading(name, self._engine_of(name), up=False, state="unknown") for name in self.models)
+            return Readings(down)
+        return readings(status, self._engine_of)
 
 
 def _check_kind(entry: CatalogEntry, request: GenerateRequest | EmbedRequest) -> None:
@@ -372,99 +347,3 @@ class _BackendConnector:
 
     def hopeless(self) -> ServiceError | None:
         return self._backends.failure_of(self.child)
-
-
-def _model_reading(model: ModelStatus, engine: str, child: ChildStatus | None) -> ModelReading:
-    """Under the same labels whether it is up or down: a dead engine's gauges go to 0, they do not vanish."""
-    health, name = child.health if child is not None else None, model.name
-    if child is None or health is None or child.state != "ready":
-        return ModelReading(name, engine, up=False, waiting=model.waiting, state=model.state)
-    memory, load = health.memory, health.load
-    kinds = {
-        "active": memory.mlx_active_bytes,
-        "cache": memory.mlx_cache_bytes,
-        "peak": memory.mlx_peak_bytes,
-        "limit": memory.mlx_limit_bytes,
-        "footprint": memory.footprint_bytes,
-    }
-    reading = ModelReading(
-        name,
-        engine,
-        up=True,
-        waiting=model.waiting,
-        state=model.state,
-        memory_bytes={kind: value for kind, value in kinds.items() if value is not None},
-        load_s=health.model.load_s if health.model is not None else None,
-        memory_level=health.memory_level,
-        fallback=child.fallback is not None,
-    )
-    return reading if load is None else _with_load(reading, load)
-
-
-def _with_load(reading: ModelReading, load: EngineLoad) -> ModelReading:
-    prefix = load.prefix
-    return replace(
-        reading,
-        running=load.running,
-        waiting=reading.waiting + load.waiting,
-        kv_bytes=_used(load.kv),
-        prefix_bytes=_used(prefix) | _on_disk(prefix),
-        prefix=_counts(prefix) if prefix is not None else None,
-        phases=load.phases,
-        step_tokens=load.step_tokens,
-        preempted=load.preempted,
-        speculation=asdict(load.speculation) if load.speculation is not None else {},
-    )
-
-
-def _counts(prefix: PrefixReading) -> PrefixCounts:
-    return PrefixCounts(prefix.requests, prefix.hits, prefix.tokens, prefix.saved_tokens, prefix.disk_tokens)
-
-
-def _on_disk(prefix: PrefixReading | None) -> dict[str, int]:
-    if prefix is None or not prefix.disk_limit_bytes:
-        return {}
-    return {"disk_used": prefix.disk_bytes, "disk_limit": prefix.disk_limit_bytes}
-
-
-def _used(reading: KvReading | PrefixReading | None) -> dict[str, int]:
-    if reading is None:
-        return {}
-    limit = {} if reading.limit_bytes is None else {"limit": reading.limit_bytes}
-    return {"used": reading.bytes, **limit}
-
-
-def _gpu_utilization(status: SystemStatus) -> dict[str, float]:
-    gpus = status.gpu.gpus if status.gpu is not None else ()
-    return {str(gpu.index): gpu.utilization for gpu in gpus if gpu.utilization is not None}
-
-
-def _gpu_memory(status: SystemStatus) -> dict[tuple[str, str], int]:
-    """By GPU and kind; what a driver does not tell is left out."""
-    sizes = {
-        (str(gpu.index), kind): size
-        for gpu in (status.gpu.gpus if status.gpu is not None else ())
-        for kind, size in (
-            ("used", gpu.memory_used_bytes),
-            ("allocated", gpu.memory_allocated_bytes),
-            ("total", gpu.memory_total_bytes),
-        )
-    }
-    return {key: size for key, size in sizes.items() if size is not None}
-
-
-def _ocr(status: SystemStatus) -> dict[str, int]:
-    child = status.child("ocr")
-    load = child.health.ocr if child is not None and child.health is not None else None
-    if load is None:
-        return {}
-    return {
-        "workers": load.workers,
-        "workers_busy": load.busy,
-        "queue_depth": load.waiting,
-        "model_loads": load.model_loads,
-        "worker_restarts": load.worker_restarts,
-        "workers_recycled": load.recycled,
-        "fallbacks": load.fallbacks,
-        "jobs_unfinished": load.jobs,
-    }

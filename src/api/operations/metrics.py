@@ -1,4 +1,4 @@
-"""What the web process itself adds to the readings of a scrape: the machine, its own work, its own log."""
+"""What the web process itself adds to the readings of a scrape: the machine and its own work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from importlib import metadata
 
 import gevent
 
-from src import logs
 from src.api.generation.inflight import InFlight
 from src.api.state.batches import BatchLoad
 from src.api.usage.budgets import Budgets
@@ -31,7 +30,6 @@ def with_own(readings: Readings, inflight: InFlight, batch: BatchLoad, budgets: 
         key_budgets={name: budget.limit for name, budget in of_keys.items()},
         key_spent={name: budget.spent for name, budget in of_keys.items()},
         greenlets=greenlets_alive(),
-        log_dropped=logs.dropped(),
         version=VERSION,
         mlx_version=_mlx_version(),
     )

@@ -8,6 +8,7 @@ import gevent
 import msgspec
 from flask import Blueprint, Response, request
 
+from src import logs
 from src.api.edge import auth
 from src.api.generation.inflight import DRAIN_RETRY_S
 from src.api.service import json_response, service
@@ -150,6 +151,7 @@ def gpu_status() -> Response:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
+    service().metrics.note_dropped(logs.dropped())
     return Response(service().metrics.render(pause=lambda: gevent.sleep(0)), content_type=CONTENT_TYPE)
 
 

@@ -15,6 +15,7 @@ import gevent
 import msgspec
 from loguru import logger
 
+from src import logs
 from src.api.process import totals
 from src.api.process.totals import Series
 from src.metrics import Metrics
@@ -47,6 +48,7 @@ class Handover:
 
     def leave(self) -> None:
         """Write down what the successor does not know yet. May be called again."""
+        self._metrics.note_dropped(logs.dropped())
         now = totals.read(self._metrics.counted)
         news, self._left = totals.subtract(now, self._left or ()), now
         if not news:

@@ -31,6 +31,7 @@ from src.settings import Settings, supervised, web_fd
 _LAG_TICK_S = 0.5
 # end streams this long before gunicorn would cut them
 _POLITE_S = 3.0
+_LINGER_S = 5.0  # most clients that ask again do so within this, and are told that the connection ends
 _READ = 1
 _LAST_SPANS_S = 3.0  # a collector that does not answer keeps no worker
 _OTHER_FILES = 128  # logs, listeners, the event loop's own
@@ -102,10 +103,12 @@ def _drain_on_term(service: Service, worker: Any, handover: Handover) -> None:
         if not ending:
             ending = worker.last_answers = True
             if not service.inflight.drain_announced:  # a successor serves, or soon will
+                worker.linger_s = min(_LINGER_S, worker.cfg.graceful_timeout / 4)
                 worker.at_end = partial(_close, service, handover.leave)
                 gevent.spawn(handover.leave)
-            polite_s = max(LISTENERS_CLOSED_S, worker.cfg.graceful_timeout - _POLITE_S)
-            gevent.spawn_later(LISTENERS_CLOSED_S, service.inflight.begin_drain)
+            refuse_s = worker.linger_s + LISTENERS_CLOSED_S
+            polite_s = max(refuse_s, worker.cfg.graceful_timeout - _POLITE_S)
+            gevent.spawn_later(refuse_s, service.inflight.begin_drain)
             gevent.spawn_later(polite_s, service.inflight.end_all)
         gunicorns(number, frame)
 

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import json
 import logging
+import select
 import socket
 import sys
 import time
@@ -18,6 +19,7 @@ from functools import partial
 from typing import Any
 
 import gevent
+from gevent import monkey
 from gevent.pool import Pool
 from gevent.server import StreamServer
 from gunicorn.glogging import Logger
@@ -64,11 +66,13 @@ _WRITE_S = 5.0
 class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
     """A gevent worker that bounds its connections, and that ends without losing a request.
 
-    `last_answers`: each answer ends its connection. `owns_listeners`: nobody else is to take what they are sent.
-    `at_end` is called when the last request has ended.
+    `last_answers`: each answer ends its connection. `linger_s`: how long its clients may still bring a request on idle
+    connections once it is to end. `owns_listeners`: nobody else is to take what they are sent. `at_end` is called when
+    the last request has ended.
     """
 
     last_answers = False
+    linger_s = 0.0
     owns_listeners = False
     at_end: Callable[[], None] = staticmethod(lambda: None)
 
@@ -100,7 +104,7 @@ class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type
             over.set(self.connections.begin(connection))
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
-        if self.last_answers or over.get() is not None:
+        if self.last_answers or over.get() is not None or self._current[gevent.getcurrent()].ending:
             req.force_close()
         return super().handle_request(listener_name, req, sock, addr)
 
@@ -119,13 +123,17 @@ class ServiceWorker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type
         while self.alive:
             self._tick()
         self._close_listeners(servers)
-        deadline = time.monotonic() + self.cfg.graceful_timeout
-        while time.monotonic() < deadline and any(server.pool.free_count() != server.pool.size for server in servers):
-            self.connections.close_idle()
+        ended = time.monotonic()
+        while self._serves(servers) and (passed := time.monotonic() - ended) < self.cfg.graceful_timeout:
+            if passed >= self.linger_s:
+                self.connections.close_idle()
             self._tick()
         for server in servers:
             server.stop(timeout=1)
         self.at_end()
+
+    def _serves(self, servers: list[Any]) -> bool:
+        return any(server.pool.free_count() != server.pool.size for server in servers)
 
     def _listen(self, sock: Any) -> Any:
         sock.setblocking(1)
@@ -152,9 +160,13 @@ def _host(addr: Any) -> str:
 
 
 def _end_input(client: Any) -> None:
-    """Whoever waits for this client's next request reads its end; one that has just come is still read, and served."""
+    """Whoever waits for this client's next request reads its end. One that has just come is served: its body may be on
+    the way, and the end would be taken for the client's."""
     with contextlib.suppress(OSError):
-        client.shutdown(socket.SHUT_RD)
+        poll = monkey.get_original("select", "poll")()  # gevent's would let other greenlets run
+        poll.register(client.fileno(), select.POLLIN)
+        if not poll.poll(0):
+            client.shutdown(socket.SHUT_RD)
 
 
 def refusal(status: int, reason: str, code: str, text: str, request_id: str) -> bytes:

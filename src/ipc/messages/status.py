@@ -316,7 +316,8 @@ class WorkStatus(msgspec.Struct, frozen=True):
 class SystemStatus(Message, frozen=True):
     """The supervisor's table. `restarts`: by child and reason, removed children included. `background_reason`: why
     background requests that wait do. `background_waited_s`: seconds in which they waited, by reason. `work`: added by
-    whoever shows it, from STATE_DIR."""
+    whoever shows it, from STATE_DIR. `ended_engines` (by child), `ended_ocr`: what processes had counted that have
+    ended (`counts`)."""
 
     version: str
     pid: int
@@ -329,6 +330,8 @@ class SystemStatus(Message, frozen=True):
     background_reason: str | None = None
     background_waited_s: dict[str, float] = msgspec.field(default_factory=dict)
     work: tuple[WorkStatus, ...] = ()
+    ended_engines: dict[str, EngineLoad] = msgspec.field(default_factory=dict)
+    ended_ocr: OcrLoad | None = None
 
     def child(self, name: str) -> ChildStatus | None:
         return next((child for child in self.children if child.name == name), None)

@@ -85,7 +85,7 @@ LOADED = "         com.apple.iokit.IOGPUFamily(129.3.2)[087C1713...]\n"
 SWAP = "vm.swapusage: total = 4096.00M  used = 2743.50M  free = 1352.50M  (encrypted)\n"
 LITTLE_SWAP = "vm.swapusage: total = 1024.00M  used = 2.50M  free = 1021.50M  (encrypted)\n"
 
-HEALTHY = Observed(SETTINGS, ASSERTIONS, "", COOL, LITTLE_SWAP, 0, 1024, 65536, (), 3000.0)
+HEALTHY = Observed(SETTINGS, ASSERTIONS, "", COOL, LITTLE_SWAP, 0, 1024, 65536, (), (), 3000.0)
 
 
 def test_a_healthy_mac_needs_nothing() -> None:
@@ -98,6 +98,7 @@ def test_a_healthy_mac_needs_nothing() -> None:
         "wired limit of the GPU: macOS's own",
         "swap in use: 2 MB",
         "GPU panics: 0 in 30 days",
+        "GPU restarts: 0 in 30 days",
         "listening queue: 1024 connections",
         "disk of MODELS_DIR: 3000 MB/s",
     ]
@@ -122,6 +123,7 @@ def test_a_healthy_mac_needs_nothing() -> None:
         ({"swap": SWAP}, "2744 MB", "MLX_MEMORY_FRACTION"),
         ({"wired_limit_mb": 64000}, "64000 MB of 65536", "iogpu.wired_limit_mb=58982"),
         ({"panics": ("panic-full-2026-08-14-110315.0002.panic",)}, "panic-full-2026-08-14", "WIRED_LIMIT"),
+        ({"gpu_restarts": ("gpuEvent-python3.14-2026-04-19-195508.ips",)}, "gpuEvent-python3.14", "PREFILL_STEP_SIZE"),
         ({"backlog": 128}, "128 connections", "kern.ipc.somaxconn=512"),
         ({"read_mb_s": 110.0}, "110 MB/s", "internal SSD"),
     ],
@@ -189,3 +191,20 @@ def test_macos_is_asked_on_a_mac_alone(tmp_path: Path, monkeypatch: pytest.Monke
     assert seen is not None
     assert (seen.settings, seen.thermal, seen.backlog) == (SETTINGS, "", 128)
     assert {argv[0] for argv in asked} == {"/usr/bin/pmset", "/usr/sbin/sysctl"}
+
+
+def test_restarts_of_the_gpu_are_counted_for_a_month(tmp_path: Path) -> None:
+    """Also those that macOS has sent and put away; the latest is named, whatever process it computed for."""
+    (tmp_path / "Retired").mkdir()
+    for name, age_days in [
+        ("gpuEvent-python3.14-2026-04-19-195508.ips", 2),
+        ("Retired/gpuEvent-WindowServer-2026-04-18-161322.ips", 3),
+        ("gpuEvent-python3.14-2026-01-19-161951.ips", 90),
+        ("python3.14-2026-04-19-195508.ips", 1),
+    ]:
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, times=(1e9 - age_days * 86400,) * 2)
+    assert mac.gpu_restarts(tmp_path, 1e9) == (
+        "gpuEvent-WindowServer-2026-04-18-161322.ips",
+        "gpuEvent-python3.14-2026-04-19-195508.ips",
+    )

@@ -512,3 +512,21 @@ async def test_the_probe_is_closed_with_its_process() -> None:
     await asyncio.sleep(1)
     await life.end()
     assert [probe.closed for probe in life.world.probes] == [True, True]
+
+
+@in_virtual_time
+async def test_what_an_ended_process_had_counted_is_kept() -> None:
+    """As of its last heartbeat, whatever ended it; the running one's own counters are not in it yet."""
+    load = EngineLoad(1, 0, 0.0, steps=5, tokens=70)
+    life = Life(lambda pid: FakeProcess(pid, health(load=load)))
+    await life.until("ready")
+    kept = [life.child.past.engine]
+    life.process.exit(1)
+    await life.replaced()
+    await life.until("ready")
+    kept.append(life.child.past.engine)
+    await life.end()
+    kept.append(life.child.past.engine)
+    once, twice = (EngineLoad(0, 0, 0.0, steps=5 * times, tokens=70 * times) for times in (1, 2))
+    assert kept == [None, once, twice]
+    assert life.child.past.restarts == {"exit": 1}

@@ -17,7 +17,7 @@ from src.errors import BackendUnavailable, EngineCrashed, ModelNotFound, Service
 from src.ipc.messages.base import Accepted
 from src.ipc.messages.chat import Finished, GenerateRequest, TokenizeRequest
 from src.ipc.messages.ocr import OcrRequest
-from src.ipc.messages.status import ModelInfo, SystemStatus
+from src.ipc.messages.status import ChildState, EngineLoad, ModelInfo, OcrLoad, PrefixReading, SystemStatus
 from src.ipc.messages.wire import AnyMessage
 from src.ipc.server import Peer
 from src.metrics import ModelReading
@@ -83,6 +83,20 @@ def test_the_table_as_metrics(make_settings: MakeSettings) -> None:
     assert readings.process_memory_bytes == {"engine:demo": 1000, "ocr": 2000}
     counts = {"workers": 2, "workers_busy": 1, "queue_depth": 5, "model_loads": 2, "worker_restarts": 3}
     assert readings.ocr == counts | {"fallbacks": 0, "jobs_unfinished": 0, "workers_recycled": 0}
+
+
+@pytest.mark.parametrize("engine", ["ready", "backoff"])
+def test_counters_go_on_over_processes(engine: ChildState, make_settings: MakeSettings) -> None:
+    """What ended processes had counted is in /metrics, beside the running one or without one."""
+    past = EngineLoad(0, 0, 0.0, 3, 5, prefix=PrefixReading(0, 0, 7, 2, 70, 20), preempted=4)
+    status = msgspec.structs.replace(
+        table(engine, "backoff"), ended_engines={"engine:demo": past}, ended_ocr=OcrLoad(0, 0, 0, 4, 0, 0, 1)
+    )
+    readings = TableBackends(make_settings(inference_engine="fake"), status).readings()
+    assert (readings.models[0].preempted, readings.models[0].up) == (4, engine == "ready")
+    assert readings.models[0].prefix is not None
+    assert readings.models[0].prefix.requests >= 7
+    assert readings.ocr == {"model_loads": 4, "worker_restarts": 1, "workers_recycled": 0, "fallbacks": 0}
 
 
 @pytest.mark.parametrize(("setting", "label"), [("auto", "mlx"), ("mlx", "mlx"), ("fake", "fake")])

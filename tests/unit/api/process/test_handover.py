@@ -65,3 +65,14 @@ def test_a_folder_that_is_gone_costs_the_counters_alone(tmp_path: Path) -> None:
     metrics.lag.observe(0.1)
     Handover(metrics, tmp_path / "gone").leave()
     assert not (tmp_path / "gone").exists()
+
+
+def test_dropped_log_records_are_counted_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process counts its own from 0; together they never go back."""
+    monkeypatch.setattr("src.logs.dropped", lambda: 5)
+    old, new = made(), made()
+    Handover(old, tmp_path).leave()
+    Handover(new, tmp_path).take()
+    new.note_dropped(0)
+    new.note_dropped(2)
+    assert values(new)[("stoker_log_dropped_total", "[]")] == 7

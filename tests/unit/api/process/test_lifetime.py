@@ -45,7 +45,7 @@ def gunicorns() -> Iterator[list[int]]:
 def _worker(graceful_s: float) -> Any:
     """As far as a drain concerns it."""
     cfg = SimpleNamespace(graceful_timeout=graceful_s)
-    return SimpleNamespace(cfg=cfg, last_answers=False, owns_listeners=False)
+    return SimpleNamespace(cfg=cfg, last_answers=False, owns_listeners=False, linger_s=0.0)
 
 
 def test_a_drain_begins_with_sigterm(
@@ -64,7 +64,8 @@ def test_a_drain_begins_with_sigterm(
     refuse()
     with pytest.raises(ShuttingDown):
         service.inflight.check()
-    assert (refuse_s, worker.last_answers, end) == (LISTENERS_CLOSED_S, True, service.inflight.end_all)
+    assert (worker.linger_s, worker.last_answers, end) == (5.0, True, service.inflight.end_all)
+    assert refuse_s == worker.linger_s + LISTENERS_CLOSED_S
     service.metrics.key_requests.labels("app").inc()
     worker.at_end()
     assert list(tmp_path.glob("*.counters"))

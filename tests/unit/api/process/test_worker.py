@@ -13,7 +13,8 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http import errors
 
-from src.api.process.worker import GunicornLogger, ServiceWorker
+from src.api.edge.connection_limits import Connections
+from src.api.process.worker import GunicornLogger, ServiceWorker, _end_input
 
 
 def refused(error: Exception) -> tuple[int, dict[str, str], dict[str, Any]]:
@@ -87,3 +88,27 @@ def test_a_client_that_is_lost_is_no_error(caplog: pytest.LogCaptureFixture, err
             logger.exception("Socket error processing request.")
     assert [record.levelno for record in caplog.records] == [level]
     assert (caplog.records[0].exc_info is None) is (level == logging.DEBUG)
+
+
+def test_the_end_of_an_idle_connection_hides_no_request() -> None:
+    """Who waits reads the end; a request that has come is read whole, its body too, which comes a little later."""
+    for sent, expected in ((b"", b""), (b"POST / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nbody")):
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            theirs.sendall(sent)
+            _end_input(ours)
+            if sent:
+                theirs.sendall(b"body")
+                theirs.shutdown(socket.SHUT_WR)
+            assert ours.makefile("rb").read() == expected
+
+
+def test_a_connection_that_is_told_its_end_has_one_request_more() -> None:
+    """The one that came in the same moment; its answer says that the connection ends."""
+    pool = Connections(8, 0)
+    ended: list[bool] = []
+    connection = pool.open("192.0.2.1", lambda: ended.append(connection.ending))
+    assert not connection.ending
+    pool.close_idle()
+    assert ended == [True]
+    assert pool.begin(connection) is None

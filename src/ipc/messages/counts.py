@@ -1,0 +1,83 @@
+"""How counters of a child's processes add up, so that they go on when one ends. Gauges are left out. Pure.
+
+The supervisor adds up what has ended (`supervisor/past.py`); the web process adds the running one, for /metrics.
+"""
+
+from __future__ import annotations
+
+from src.ipc.messages.status import EngineLoad, HistogramReading, OcrLoad, PrefixReading
+
+_NO_LOAD = EngineLoad(running=0, waiting=0, step_age_s=0.0, steps=0, tokens=0)
+_NO_PREFIX = PrefixReading(bytes=0, limit_bytes=0, requests=0, hits=0, tokens=0, saved_tokens=0)
+_NO_OCR = OcrLoad(workers=0, busy=0, waiting=0, model_loads=0, pages=0, failures=0, worker_restarts=0)
+
+
+def add_engine(past: EngineLoad | None, load: EngineLoad | None) -> EngineLoad | None:
+    """None while nothing has been counted."""
+    if past is None and load is None:
+        return None
+    past, load = past or _NO_LOAD, load or _NO_LOAD
+    speculation = [one for one in (past.speculation, load.speculation) if one is not None]
+    return EngineLoad(
+        running=0,
+        waiting=0,
+        step_age_s=0.0,
+        steps=past.steps + load.steps,
+        tokens=past.tokens + load.tokens,
+        answers=past.answers + load.answers,
+        preempted=past.preempted + load.preempted,
+        prefix=_prefix(past.prefix, load.prefix),
+        phases={name: _histogram(past.phases, load.phases, name) for name in past.phases | load.phases},
+        step_tokens=_tokens(past.step_tokens, load.step_tokens),
+        speculation=speculation[0] + speculation[1] if len(speculation) > 1 else next(iter(speculation), None),
+    )
+
+
+def add_ocr(past: OcrLoad | None, load: OcrLoad | None) -> OcrLoad | None:
+    """None while nothing has been counted."""
+    if past is None and load is None:
+        return None
+    past, load = past or _NO_OCR, load or _NO_OCR
+    return OcrLoad(
+        workers=0,
+        busy=0,
+        waiting=0,
+        model_loads=past.model_loads + load.model_loads,
+        pages=past.pages + load.pages,
+        failures=past.failures + load.failures,
+        worker_restarts=past.worker_restarts + load.worker_restarts,
+        recycled=past.recycled + load.recycled,
+        fallbacks=past.fallbacks + load.fallbacks,
+    )
+
+
+def _prefix(past: PrefixReading | None, now: PrefixReading | None) -> PrefixReading | None:
+    if past is None and now is None:
+        return None
+    past, now = past or _NO_PREFIX, now or _NO_PREFIX
+    return PrefixReading(
+        bytes=0,
+        limit_bytes=0,
+        requests=past.requests + now.requests,
+        hits=past.hits + now.hits,
+        tokens=past.tokens + now.tokens,
+        saved_tokens=past.saved_tokens + now.saved_tokens,
+        disk_tokens=past.disk_tokens + now.disk_tokens,
+    )
+
+
+def _histogram(past: dict[str, HistogramReading], now: dict[str, HistogramReading], name: str) -> HistogramReading:
+    """One of them has it."""
+    if name not in past:
+        return now[name]
+    return _sum(past[name], now[name]) if name in now else past[name]
+
+
+def _tokens(past: HistogramReading | None, now: HistogramReading | None) -> HistogramReading | None:
+    return _sum(past, now) if past is not None and now is not None else past or now
+
+
+def _sum(past: HistogramReading, now: HistogramReading) -> HistogramReading:
+    """Bounds are the program's own: the same in every process of a service."""
+    counts = tuple(a + b for a, b in zip(past.counts, now.counts, strict=True))
+    return HistogramReading(now.bounds, counts, past.total + now.total)
