@@ -58,11 +58,14 @@ def places(model: str, models_path: Path) -> list[Path]:
 
 
 def _draft(settings: Settings) -> Iterable[Path]:
-    if settings.speculative_method == "draft_model" and settings.draft_model:
-        try:
-            yield checkpoint.locate(settings.draft_model, settings.models_path)
-        except ModelLoadFailed:
-            return  # what that means is said when it is loaded
+    if settings.speculative_method != "draft_model" or not settings.draft_model:
+        return ()
+    if found := places(settings.draft_model, settings.models_path):
+        return found
+    try:
+        return (checkpoint.locate(settings.draft_model, settings.models_path),)
+    except ModelLoadFailed:
+        return ()  # what that means is said when it is loaded
 
 
 def _digest(files: tuple[Path, ...], facts: tuple[str, ...]) -> str:

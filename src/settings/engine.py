@@ -121,7 +121,9 @@ class EngineSettings(BaseModel):
     )
     num_speculative_tokens: int = Field(4, ge=1, le=16, description="Draft tokens per step and sequence at most.")
     draft_model: str = Field(
-        "", max_length=512, description="Small model with the same vocabulary that drafts for DEFAULT_MODEL."
+        "",
+        max_length=512,
+        description="Small model with the same vocabulary (MLX or GGUF) that drafts for DEFAULT_MODEL.",
     )
     max_model_len: int = Field(0, ge=0, le=10_000_000, description="Context limit in tokens; 0 is the model's own.")
     default_max_tokens: int = Field(

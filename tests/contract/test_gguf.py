@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from src.engine import loading
 from src.engine.backend import Backend
 from src.engine.check import examine
+from src.engine.mlx.speculation.depth import Costs
 from src.engine.mlx.text import tokenizer
 from src.engine.progress import LoadMeter
 from src.engine.revision import FilesChanged
@@ -18,7 +21,7 @@ from src.errors import InvalidRequest, ModelLoadFailed
 from src.ipc.messages.chat import ChatMessage, Sampling
 from src.settings import Settings
 from tests.conftest import MakeSettings
-from tests.gguf_models import TinyModel
+from tests.gguf_models import TinyModel, vocabulary
 
 GREEDY = Sampling(temperature=0.0)
 
@@ -56,6 +59,40 @@ def test_alone_in_a_batch_resumed_and_back_from_the_host(backend: Backend) -> No
     backend.to_host()
     backend.to_device()
     assert generate(backend, first)[0] == alone
+
+
+def drafting(model: str, settings: Settings, draft: str) -> Backend:
+    """With a draft model that guesses whatever steps cost here."""
+    chosen = {"speculative_method": "draft_model", "draft_model": draft, "default_model": model}
+    loaded: Any = loading.load(model, settings.model_copy(update=chosen), LoadMeter())
+    loaded._resident.speculator.costs = Costs(1.0, 0.0)
+    return cast(Backend, loaded)
+
+
+def test_it_drafts_for_a_gguf_and_for_a_checkpoint(backend: Backend, settings: Settings) -> None:
+    """The same tokens in fewer steps; a file that pads its vocabulary further drafts for them, too."""
+    expected = generate(backend, [1, 2, 3, 4, 5])
+    shutil.copytree(next((settings.state_path / "gguf").glob("tiny-*")), settings.models_path / "checkpoint")
+    TinyModel().write(settings.models_path / "same.gguf")
+    TinyModel(tokens=[*vocabulary(), "[PAD900]"]).write(settings.models_path / "padded.gguf")
+    for target in ("tiny.gguf", "checkpoint"):
+        for draft in ("same.gguf", "padded.gguf"):
+            guessing = drafting(target, settings, draft)
+            assert generate(guessing, [1, 2, 3, 4, 5]) == expected
+            guessing.close()
+
+
+def test_a_draft_file_of_another_vocabulary_is_refused(settings: Settings) -> None:
+    """With the number of tokens that differ."""
+    words = vocabulary()
+    words[5], words[6] = words[6], words[5]
+    TinyModel(tokens=words).write(settings.models_path / "other.gguf")
+    with pytest.raises(
+        ModelLoadFailed, match=r"other\.gguf' has another vocabulary than 'tiny\.gguf' \(2 of 3\d\d tokens"
+    ):
+        drafting("tiny.gguf", settings, "other.gguf")
+    with pytest.raises(ModelLoadFailed, match="its own DRAFT_MODEL"):
+        drafting("tiny.gguf", settings, "tiny.gguf")
 
 
 def test_its_template_makes_a_prompt(backend: Backend) -> None:

@@ -30,6 +30,7 @@ FORMS: dict[str, dict[str, Any]] = {
 }
 
 _BEGUN = 10  # chunks of an answer before its engine is killed
+_NOTICED_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,10 @@ def test_a_predicted_answer_survives_its_engine(running: Running, random_model: 
             pieces += [choice.delta.content or "" for choice in chunk.choices]
             usage = chunk.usage or usage
     assert "".join(pieces) == calm
-    assert running.restarts()["engine"]
+    deadline = time.monotonic() + _NOTICED_S
+    while running.status()["engine"]["pid"] in (before, None):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert usage is not None
     assert usage.completion_tokens_details is not None
     assert usage.completion_tokens_details.rejected_prediction_tokens is not None

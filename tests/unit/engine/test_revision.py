@@ -105,6 +105,11 @@ def test_a_draft_model_and_packing_count(folder: Path, make_settings: MakeSettin
     assert len({*first, made(**drafted)}) == 4
     assert made() == first[0]
     assert made(speculative_method="draft_model", draft_model="not there") == first[0]
+    (folder.parent / "small.gguf").write_text("GGUF")
+    packed = {"speculative_method": "draft_model", "draft_model": "small.gguf"}
+    before = made(**packed)
+    later(folder.parent / "small.gguf")
+    assert len({first[0], before, made(**packed)}) == 3
 
 
 def test_what_lies_under_a_name(tmp_path: Path) -> None:

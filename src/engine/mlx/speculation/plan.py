@@ -5,7 +5,7 @@ A draft model is loaded beside its large one and leaves the device with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from src import logs
 from src.engine import checkpoint
 from src.engine.mlx import kv, ragged
+from src.engine.mlx.gguf import store
 from src.engine.mlx.kv import KvCost
 from src.engine.mlx.speculation.batch import Drafter, Speculator, measure
 from src.engine.mlx.speculation.depth import Costs
@@ -119,13 +120,10 @@ def _with_draft(target: TargetModel, settings: Settings, costs: Costs) -> Specul
     name = settings.draft_model
     if not name:
         raise ModelLoadFailed("SPECULATIVE_METHOD=draft_model needs a DRAFT_MODEL.")
-    folder = checkpoint.locate(name, settings.models_path)
+    folder = store.located(name, settings, LoadMeter())
     if folder.samefile(target.folder):
         raise ModelLoadFailed(f"The model {name!r} is its own DRAFT_MODEL.")
-    if open_tokenizer(folder).get_vocab() != target.tokenizer.get_vocab():
-        raise ModelLoadFailed(
-            f"DRAFT_MODEL {name!r} has another vocabulary than {target.name!r}: it cannot guess for it."
-        )
+    _require_same_tokens(name, open_tokenizer(folder).get_vocab(), target)
     refuse_too_large(folder, name)  # beside the large one, which is there already
     read = partial(read_model, folder, target.cpu, LoadMeter())
     model, own = read()
@@ -136,3 +134,17 @@ def _with_draft(target: TargetModel, settings: Settings, costs: Costs) -> Specul
     vocabulary = min(target.vocabulary, checkpoint.vocabulary_size(own, 0) or target.vocabulary)
     draft = Draft(model, lambda: read()[0], vocabulary, settings.prefill_step_size)
     return SpeculationPlan(settings, costs, draft)
+
+
+def _require_same_tokens(name: str, own: Mapping[str, int], target: TargetModel) -> None:
+    """Tokens of both vocabularies must have the same ids. One may go on behind the other: families pad differently, and
+    a GGUF file names its padding."""
+    small, large = sorted((own, dict(target.tokenizer.get_vocab())), key=len)
+    shared = max(small.values(), default=-1)
+    differing = sum(large.get(text) != number for text, number in small.items())
+    inside = sum(number <= shared and text not in small for text, number in large.items())
+    if differing or inside:
+        text = f"DRAFT_MODEL {name!r} has another vocabulary than {target.name!r} ({differing + inside} of {len(small)}"
+        raise ModelLoadFailed(
+            f"{text} tokens differ): it cannot guess for it. Choose a smaller model of the same family."
+        )
