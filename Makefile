@@ -112,7 +112,7 @@ bench-speculation: $(VENV)/.installed-dev ## what speculative decoding brings, b
 eval-ocr: $(VENV)/.installed-dev ## OCR: wrong characters and CPU-seconds by page, the vision model's words
 	$(BIN)/python -m tests.bench.ocr_eval
 
-test-architectures: $(VENV)/.installed-dev ## a tiny random checkpoint of every architecture of mlx-lm (many minutes; ARCHITECTURES="llama --write")
+test-architectures: $(VENV)/.installed-dev ## a tiny random checkpoint of every architecture of mlx-lm and mlx-vlm (many minutes; ARCHITECTURES="llama vision/qwen2_vl", "--kind vision --write")
 	$(BIN)/python -m tests.architectures $(ARCHITECTURES)
 
 test-ranks: $(VENV)/.installed-dev ## two ranks on loopback, each of them killed and stopped

@@ -28,6 +28,11 @@ _CAPABILITIES: dict[encoders.ModelKind, tuple[Capability, ...]] = {
     "rerank": ("rerank",),
 }
 
+# architectures of vision models whose config.json has no `vision_config`
+_SEEING = frozenset(
+    ("phi3_v", "phi4mm", "molmo", "molmo2", "molmo_point", "moondream1", "moondream2", "moondream3", "falcon_ocr")
+)
+
 MAX_NAME = 512  # characters
 
 _INDEX = "model.safetensors.index.json"
@@ -192,7 +197,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def reads_images(config: dict[str, Any]) -> bool:
     """Whether a model accepts images, by its config.json."""
-    return isinstance(config.get("vision_config"), dict)
+    if isinstance(config.get("vision_config"), dict):
+        return True
+    return isinstance(config.get("mm_vision_tower"), str) or config.get("model_type") in _SEEING
 
 
 def context_length(config: dict[str, Any], limit: int) -> int:

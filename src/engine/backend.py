@@ -348,6 +348,19 @@ class Backend(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class PictureReader(Protocol):
+    """What the `Backend` of a vision model is besides."""
+
+    def picture_sample(self) -> tuple[list[int], object | None]:
+        """A prompt with a picture, and its media.
+
+        Raises:
+            ModelLoadFailed: when the model's own template or processor refuses a plain picture.
+        """
+        ...
+
+
 def has_formed_tools(request: GenerateRequest) -> bool:
     """Whether the model may call a tool whose input has a form of its own, or must keep to its schema."""
     formed = any(tool.input_format is not None or tool.strict for tool in request.tools)

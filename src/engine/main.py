@@ -21,13 +21,13 @@ from loguru import logger
 
 from src import logs, selection
 from src.engine import loading, standby
-from src.engine.backend import Backend
+from src.engine.backend import Backend, PictureReader
 from src.engine.calibration import CalibrationStore, calibrate
 from src.engine.progress import LoadMeter
 from src.engine.revision import FilesChanged
 from src.engine.scheduler import Scheduler
 from src.engine.server import EngineServer
-from src.errors import ExitCode, ModelLoadFailed
+from src.errors import ExitCode, ModelLoadFailed, ServiceError
 from src.gpu import device_lock, get_global_manager
 from src.gpu.faults import of_gpu
 from src.ipc import lifeline, runtime
@@ -189,7 +189,8 @@ def _load(model: str, settings: Settings, progress: LoadMeter, store: Calibratio
 
 
 def _verdict(error: Exception, model: str) -> ModelLoadFailed:
-    """Trying again will not help."""
+    """Trying again will not help. What a library said counts, where an error of ours stands before it."""
+    error = error.__cause__ if isinstance(error, ServiceError) and isinstance(error.__cause__, Exception) else error
     logs.model.opt(exception=error).error("loading {} failed", model)
     reason = " ".join(str(error).split())[:300]
     return ModelLoadFailed(f"The model {model!r} cannot run here: {type(error).__name__}: {reason} (logs/errors.log)")
@@ -213,11 +214,20 @@ def _unloaded() -> Backend:
 
 
 def warm_up(backend: Backend, progress: LoadMeter) -> None:
-    """A short generation by the real thing: kernels are compiled, buffers allocated, a broken model is found."""
+    """A short generation by the real thing: kernels are compiled, buffers allocated, a broken model is found.
+
+    A vision model sees a picture as well.
+    """
     if backend.info.kind != "chat":
         _embed_once(backend)
         return
-    backend.insert(_WARM_UP_PROMPT, _WARM_UP_TOKENS, Sampling(temperature=0.0))
+    _generate(backend, _WARM_UP_PROMPT, None, progress)
+    if isinstance(backend, PictureReader):
+        _generate(backend, *backend.picture_sample(), progress)
+
+
+def _generate(backend: Backend, prompt: list[int], media: object | None, progress: LoadMeter) -> None:
+    backend.insert(prompt, _WARM_UP_TOKENS, Sampling(temperature=0.0), media=media)
     while not any(token.finish for token in backend.step().tokens):
         progress.step()
 

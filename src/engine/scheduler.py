@@ -19,7 +19,7 @@ from src.engine.queue import batch_share, waiting_queue
 from src.engine.sequence import Sequence, Status
 from src.engine.step_cost import StepCost
 from src.engine.step_times import Phases, StepTimes
-from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest
+from src.errors import BackendUnavailable, DeadlineExceeded, InvalidRequest, ServiceError
 from src.fairness import FairQueue
 from src.gpu import Movable
 from src.ipc.messages.base import Failed
@@ -346,9 +346,14 @@ class Scheduler:
         sequence.text.aside()  # reasoning and calls of a replayed answer were sent before
         left = sequence.max_tokens - done
         salt = sequence.request.salt
-        sequence.uid = self._backend.insert(
-            sequence.prompt, left, sampling, done, sequence.grammar, salt, sequence.media, sequence.prediction
-        )
+        try:
+            sequence.uid = self._backend.insert(
+                sequence.prompt, left, sampling, done, sequence.grammar, salt, sequence.media, sequence.prediction
+            )
+        except ServiceError as error:  # nothing of it is in the batch
+            sequence.status, self._inserting = Status.FINISHED, 0
+            self._events.append((sequence, Failed.of(error)))
+            return
         sequence.status = Status.PREFILL
         self._running[sequence.uid] = sequence
         self._inserting = 0

@@ -1,4 +1,4 @@
-"""`make test-architectures`: a tiny random checkpoint of every architecture of mlx-lm through the engine.
+"""`make test-architectures`: a tiny random checkpoint of every architecture of mlx-lm and mlx-vlm through the engine.
 
 Worker processes take one name after the other, each with a deadline; one that hangs or dies is replaced. Prints a line
 each and writes docs/architectures.md (`--write`); ends with 1 if one is wrong.
@@ -79,9 +79,18 @@ def _examined(names: list[str], jobs: int, deadline_s: float) -> Iterator[Verdic
                 worker.close()
 
 
+def _names(kind: str) -> list[str]:
+    from tests.architectures import tiny
+    from tests.architectures.vision import tiny as seeing
+
+    text = tiny.names() if kind != "vision" else []
+    return text + ([f"{report.VISION}{name}" for name in seeing.names()] if kind != "text" else [])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="of mlx-lm's; all without")
+    parser.add_argument("names", nargs="*", help="as `llama` or `vision/qwen2_vl`; all without")
+    parser.add_argument("--kind", choices=("text", "vision", "all"), default="all", help="which to try without names")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--deadline", type=float, default=180.0, help="seconds for one of them")
     parser.add_argument("--write", action="store_true", help="write docs/architectures.md")
@@ -89,17 +98,17 @@ def main() -> int:
     from src.gpu import blas
 
     blas.preload()  # before anything imports MLX
-    from tests.architectures import tiny
-
     found = []
-    for verdict in _examined(asked.names or tiny.names(), asked.jobs, asked.deadline):
+    for verdict in _examined(asked.names or _names(asked.kind), asked.jobs, asked.deadline):
         found.append(verdict)
         sys.stdout.write(verdict.line() + "\n")
         sys.stdout.flush()
     counts = Counter(verdict.kind for verdict in found)
     sys.stdout.write(", ".join(f"{kind} {count}" for kind, count in counts.most_common()) + "\n")
     if asked.write:
-        report.write(found)
+        from tests.architectures.vision import tiny
+
+        report.write(found, tiny.untried())
     return int(any(counts[problem] for problem in PROBLEMS))
 
 

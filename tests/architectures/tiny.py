@@ -299,11 +299,11 @@ def _filled(arguments: Any, vocabulary: int) -> dict[str, Any]:
         if field.name in SIZES and (required or not isinstance(field.default, bool | None.__class__)):
             made[field.name] = SIZES[field.name]
         elif required and field.name not in made:
-            made[field.name] = _of_type(str(field.type))
+            made[field.name] = of_type(str(field.type))
     return made
 
 
-def _of_type(kind: str) -> Any:
+def of_type(kind: str) -> Any:
     """A value for a required field that nothing is known of."""
     for word, value in (("bool", False), ("int", 2), ("float", 1.0), ("str", ""), ("ist", []), ("ict", {})):
         if word in kind:

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from loguru import logger
@@ -14,7 +15,7 @@ from src.engine.backend import Backend
 from src.errors import ModelLoadFailed
 from src.gpu import blas
 from src.ipc.messages.chat import Sampling
-from tests.architectures.report import Verdict
+from tests.architectures.report import VISION, Verdict
 
 PROMPTS = [[5, 6, 7, 8, 9, 10, 11, 12], [3, 4, 5], list(range(20, 60))]
 TOKENS = 12
@@ -24,7 +25,16 @@ _SLACK = 1.25  # how much more than the budget says keys, values and states may 
 
 
 def examine(name: str, base: Path, folder: Path) -> Verdict:
-    """What an architecture does here: `same`, `single` (its batch is wrong, and not used), or what it fails at."""
+    """What an architecture does here."""
+    if not name.startswith(VISION):
+        return _read(name, base, folder)
+    from tests.architectures.vision.examine import examine as look
+
+    return replace(look(name.removeprefix(VISION), folder), name=name)
+
+
+def _read(name: str, base: Path, folder: Path) -> Verdict:
+    """Of a text model: `same`, `single` (its batch is wrong, and not used), or what it fails at."""
     from tests.architectures import tiny
 
     try:
@@ -49,7 +59,7 @@ def _compared(name: str, backend: Backend, model: str) -> Verdict:
     from tests.contract.test_backends import load
 
     alone = [_texts(backend, [prompt], salt="alone")[0] for prompt in PROMPTS]
-    memory = _memory(backend)
+    taken = memory(backend)
     ways = {"batch": _texts(backend, PROMPTS, salt="batch"), "prefix cache": _texts(backend, PROMPTS, salt="batch")}
     backend.to_host()
     backend.to_device()
@@ -63,8 +73,8 @@ def _compared(name: str, backend: Backend, model: str) -> Verdict:
     fresh.close()
     wrong = [way for way, texts in ways.items() if texts != alone]
     if wrong:
-        return Verdict(name, "wrong", ", ".join(wrong), memory)
-    return Verdict(name, "same" if problem is None else "single", problem or "", memory)
+        return Verdict(name, "wrong", ", ".join(wrong), taken)
+    return Verdict(name, "same" if problem is None else "single", problem or "", taken)
 
 
 def _texts(backend: Backend, prompts: list[list[int]], made: int = 0, *, salt: str) -> list[list[int]]:
@@ -76,7 +86,7 @@ def _texts(backend: Backend, prompts: list[list[int]], made: int = 0, *, salt: s
     return [one.tokens for one in batch.finish(*uids)]
 
 
-def _memory(backend: Backend) -> float | None:
+def memory(backend: Backend) -> float | None:
     """What a sequence of some length takes, as a part of what the KV budget charges for it."""
     from tests.contract.test_backends import Batch, Made
 
@@ -97,10 +107,11 @@ def _memory(backend: Backend) -> float | None:
 def main(base: Path, place: Path) -> None:
     logger.remove()
     blas.preload()
+    told, sys.stdout = sys.stdout, sys.stderr  # some architectures print
     for number, line in enumerate(sys.stdin):
-        folder = place / f"{line.strip()}-{number}"
-        sys.stdout.write(json.dumps(examine(line.strip(), base, folder).fields()) + "\n")
-        sys.stdout.flush()
+        folder = place / f"{line.strip().replace('/', '-')}-{number}"
+        told.write(json.dumps(examine(line.strip(), base, folder).fields()) + "\n")
+        told.flush()
         shutil.rmtree(folder, ignore_errors=True)
 
 

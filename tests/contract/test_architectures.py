@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 
 from src.engine import main
-from src.engine.backend import Backend
+from src.engine.backend import Backend, PictureReader
 from src.engine.progress import LoadMeter
-from src.errors import ExitCode, ModelLoadFailed
+from src.errors import ExitCode, InvalidRequest, ModelLoadFailed
 from src.ipc.messages.chat import Sampling
 from tests.contract.test_backends import Batch, Made, load
 
@@ -89,6 +90,110 @@ def test_a_config_that_transformers_refuses(name: str, tiny: Loaded) -> None:
         backend.close()
 
 
+def test_pictures_alone_and_together(tmp_path: Path) -> None:
+    """As `make test-architectures` compares them: a row of glm_ocr took the places of a prompt that came behind it."""
+    from tests.architectures.vision.examine import examine
+
+    verdict = examine("glm_ocr", tmp_path / "glm_ocr")
+    assert (verdict.kind, verdict.why) == ("same", "")
+
+
+def test_a_processor_tells_pictures_nothing_of_texts() -> None:
+    """transformers' image processors refuse how texts are padded, which LlavaProcessor hands to both."""
+    from src.engine.mlx import vision_mends
+
+    class LlavaProcessor:
+        def image_processor(self, *images: str, size: int = 0) -> tuple[tuple[str, ...], int]:
+            return images, size
+
+    processor = vision_mends.of_processor(LlavaProcessor())
+    assert processor.image_processor("x", padding=True, size=3) == (("x",), 3)
+
+
+def test_the_table_of_crops_ends() -> None:
+    """DeepSeek's models look beyond it; what stood there decided how many tiles of a picture they saw."""
+    import mlx.core as mx
+
+    from src.engine.mlx import vision_mends
+
+    given = {"images_spatial_crop": mx.array([[[1, 1]]]), "pixel_values": mx.zeros((1, 3, 3, 8, 8))}
+    crops: Any = vision_mends.of_inputs(given, 9, 0)["images_spatial_crop"].tolist()
+    assert crops == [[[1, 1], [0, 0], [0, 0]]]
+
+
+def test_inputs_of_a_prompt_reach_as_far_as_it() -> None:
+    """A request that goes on after a crash has tokens behind its prompt: the masks of its pictures must have, too."""
+    import mlx.core as mx
+
+    from src.engine.mlx import vision_mends
+
+    cross = mx.array([[[0], [1]]])
+    given = {"token_type_ids": mx.array([[1, 1]]), "cross_attention_mask": cross, "pixel_values": mx.zeros((1, 2))}
+    found = vision_mends.of_inputs(given, 2, 1)
+    shown: Any = (found["token_type_ids"].tolist(), found["cross_attention_mask"].tolist())
+    assert shown == ([[1, 1, 0]], [[[0], [1], [1]]])
+    assert found["pixel_values"].shape == (1, 2)
+
+
+@pytest.mark.parametrize("max_num_seqs", [1, 4])
+def test_pictures_that_cannot_be_computed_are_found_at_load(
+    max_num_seqs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without a batch to check, in the library's own words; it was found at the first request."""
+    from mlx_vlm.models.pixtral import Model
+
+    from tests.architectures.vision.tiny import write
+
+    seen = Model.get_input_embeddings
+
+    def blind(self: Any, ids: Any, pixels: Any = None, **inputs: Any) -> Any:
+        if pixels is not None:
+            raise ValueError("57 places and 36 features")
+        return seen(self, ids, pixels, **inputs)
+
+    monkeypatch.setattr(Model, "get_input_embeddings", blind)
+    folder = write("pixtral", tmp_path / "pixtral")
+    with pytest.raises((ValueError, InvalidRequest)) as failed:
+        main.warm_up(load(str(folder), max_num_seqs=max_num_seqs), LoadMeter())
+    assert "ValueError: 57 places and 36 features" in main._verdict(failed.value, "pixtral").message
+
+
+def test_pictures_that_a_model_cannot_compute_fail_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their request is refused, and the engine goes on."""
+    from mlx_vlm.models.pixtral import Model
+
+    from tests.architectures.vision.tiny import write
+
+    backend = load(str(write("pixtral", tmp_path / "pixtral")))
+    assert isinstance(backend, PictureReader)
+    batch = Batch(backend)
+    first, (prompt, media) = batch.insert([1, 2, 3], 4), backend.picture_sample()
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ValueError("57 places and 36 features")
+
+    monkeypatch.setattr(Model, "get_input_embeddings", broken)
+    with pytest.raises(InvalidRequest, match="cannot compute these images"):
+        backend.insert(prompt, 4, Sampling(temperature=0.0), media=media)
+    assert len(batch.finish(first)[0].tokens) == 4
+    backend.close()
+
+
+def test_a_template_that_takes_texts_alone_shows_pictures(tmp_path: Path) -> None:
+    """As Phi-3.5's and DeepSeek-VL2's do: the family's own mark stands in the text, and the processor finds it."""
+    from tests.architectures.vision.tiny import write
+
+    backend = load(str(write("molmo", tmp_path / "molmo")))
+    assert isinstance(backend, PictureReader)
+    prompt, media = backend.picture_sample()
+    shown = backend.tokenizer.decode(prompt)
+    assert "What is this?" in shown
+    assert "<im_patch>" in shown
+    assert "{'type'" not in shown
+    assert media is not None
+    backend.close()
+
+
 class Told:
     """Takes what an engine's server is told."""
 
@@ -103,14 +208,13 @@ def test_what_cannot_run_says_why_once(tiny: Loaded, monkeypatch: pytest.MonkeyP
     """As llama4 without its mend, whose cache takes no part in mlx-lm's batches: a configuration error with its words,
     and no retry."""
     monkeypatch.setattr("src.engine.mlx.mends._serve_alone", lambda model: None)
-    backend, told = tiny("llama4"), Told()
+    told = Told()
     with pytest.raises(ValueError, match="ChunkedKVCache") as failed:
-        main.warm_up(backend, LoadMeter())
+        tiny("llama4")
     server: Any = told
     assert main._unfit(failed.value, "llama4", server) == ExitCode.MODEL
     assert told.error is not None
     assert "ChunkedKVCache" in told.error.message
-    backend.close()
 
 
 def test_a_vocabulary_that_is_written_beyond_is_refused() -> None:
@@ -124,3 +228,50 @@ def test_a_vocabulary_that_is_written_beyond_is_refused() -> None:
         check_written_ids(model)
     model.args.vocab_size = 10
     check_written_ids(model)
+
+
+class ScriptedRows:
+    """Gives each prompt the same token in each step; its score may depend on how many rows there are."""
+
+    def __init__(self, rows: int, score: Callable[[int], float]) -> None:
+        self._rows, self._score = rows, score
+        self._uids: list[int] = []
+
+    def add(self, *_: Any) -> int:
+        self._uids.append(len(self._uids))
+        return self._uids[-1]
+
+    def next(self) -> tuple[dict[int, int], list[Any]]:
+        read = [(7, self._score(self._rows))]
+        return {}, [SimpleNamespace(uid=uid, logprobs=SimpleNamespace(read=lambda: read)) for uid in self._uids]
+
+    def close(self) -> None:
+        pass
+
+
+def _checked(score: Callable[[int], float]) -> str | None:
+    from src.engine.mlx import batch_check
+
+    make: Any = partial(ScriptedRows, score=score)
+    return batch_check.problem("m", make, batch_check.text_probes(100), 0.01)
+
+
+def _fails_from(rows: int) -> Callable[[int], float]:
+    def score(count: int) -> float:
+        if count >= rows:
+            raise ValueError("shapes differ")
+        return -1.0
+
+    return score
+
+
+def test_the_batch_check_tells_rows_that_agree_differ_and_fail() -> None:
+    assert _checked(lambda _: -1.0) is None
+    assert "log-probabilities by 0.500" in str(_checked(lambda rows: -1.0 if rows == 1 else -1.5))
+    assert _checked(_fails_from(2)) == "a batch fails (shapes differ)"
+
+
+def test_a_row_that_fails_alone_is_no_matter_of_batches() -> None:
+    """Such a model cannot run at all: whoever loads it says so, in the architecture's words."""
+    with pytest.raises(ValueError, match="shapes differ"):
+        _checked(_fails_from(1))

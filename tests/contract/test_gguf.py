@@ -105,7 +105,7 @@ def test_a_template_that_loops_is_refused(settings: Settings, monkeypatch: pytes
     """Of a hostile file, for example: a clear line, and the tokenizer thread is free again."""
     loop = "{% for a in range(99999) %}{% for b in range(99999) %}{% set c = a %}{% endfor %}{% endfor %}"
     TinyModel(template=loop).write(settings.models_path / "tiny.gguf")
-    monkeypatch.setattr(tokenizer, "_RENDER_S", 0.1)
+    monkeypatch.setattr(tokenizer, "RENDER_S", 0.1)
     backend = loading.load("tiny.gguf", settings, LoadMeter())
     with pytest.raises(InvalidRequest, match="did not finish within"):
         backend.tokenizer.encode_chat([ChatMessage("user", "hello")])

@@ -160,3 +160,18 @@ def test_a_configuration_without_end(make_settings: MakeSettings, tmp_path: Path
     model(tmp_path / "deep")
     (tmp_path / "deep" / "config.json").write_text('{"a":' * 100_000)
     assert catalog.entries(make_settings(models_dir=tmp_path, default_model="deep"))["deep"].context_length == 4096
+
+
+@pytest.mark.parametrize(
+    ("config", "sees"),
+    [
+        ({"model_type": "qwen2_vl", "vision_config": {}}, True),
+        ({"model_type": "phi3_v"}, True),
+        ({"model_type": "llava-qwen2", "mm_vision_tower": "google/siglip"}, True),
+        ({"model_type": "qwen3"}, False),
+        ({"model_type": "qwen3", "mm_vision_tower": None}, False),
+    ],
+)
+def test_which_models_read_images(config: dict[str, Any], sees: bool) -> None:
+    """Some families say it in other fields than `vision_config`."""
+    assert catalog.reads_images(config) is sees

@@ -32,9 +32,12 @@ def text_probes(vocabulary: int) -> list[Probe]:
 
 
 def problem(model: str, make: Callable[[int], Rows], probes: Seq[Probe], tolerance: float) -> str | None:
-    """Why rows of a batch do not get what each gets alone, None where they do; `make` begins so many rows."""
+    """Why rows of a batch do not get what each gets alone, None where they do; `make` begins so many rows.
+
+    Raises whatever the architecture raises for a row alone: such a model cannot run.
+    """
+    alone = [_read(make(1), [probe])[0] for probe in probes]
     try:
-        alone = [_read(make(1), [probe])[0] for probe in probes]
         together = _read(make(len(probes)), probes)
     except _COMPLAINTS as error:
         if of_gpu(error):

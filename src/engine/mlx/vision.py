@@ -16,6 +16,7 @@ import numpy as np
 from mlx_vlm.generate.ar import BatchGenerator, _split_prompt_kwargs_per_row
 from mlx_vlm.generate.common import _chunked_prefill_enabled
 
+from src.engine.mlx import vision_mends
 from src.engine.mlx.rows import RowTokens
 from src.engine.mlx.sampling import BatchSampler, SamplingRow
 from src.engine.mlx.scores import RowScores, Scores
@@ -25,10 +26,18 @@ _PIXELS = "pixel_values"
 
 
 @dataclass(frozen=True)
+class MovedArray:
+    """An array of MLX on its way to another thread."""
+
+    values: np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
 class Media:
-    """What a processor made of a request's pictures, as numpy arrays and plain values; pixels among them."""
+    """What a processor made of a request's pictures: `MovedArray`s and plain values, some in lists."""
 
     inputs: Arrays
+    tokens: int  # of the prompt that it belongs to; those of an answer's beginning may follow
 
 
 @dataclass
@@ -126,14 +135,21 @@ class VisionRows:
 
     def _embedded(self, prompt: list[int], media: Media | None) -> Arrays:
         """A prompt's vectors, pictures in their places, and where each token stands. Nothing is computed yet."""
-        inputs = {} if media is None else {name: _array(value) for name, value in media.inputs.items()}
+        inputs = {} if media is None else _inputs(media, len(prompt) - media.tokens)
         pixels = inputs.pop(_PIXELS, None)
         ids = mx.array([prompt])
         found = self._model.get_input_embeddings(ids, pixels, mask=mx.ones(ids.shape, mx.int32), **inputs)
         arrays = inputs | {name: value for name, value in found.to_dict().items() if value is not None}
         if hasattr(self._language, "_rope_deltas") and "rope_deltas" not in arrays:
             arrays |= self._places(len(prompt), has_pictures=pixels is not None)
+        self._forget_places()
         return arrays
+
+    def _forget_places(self) -> None:
+        """What a model notes of its last prompt: a row that is decoded alone would take its places for its own."""
+        if hasattr(self._language, "_rope_deltas"):
+            self._language._position_ids = None
+            self._language._rope_deltas = mx.zeros((1, 1), mx.int64)  # each row brings its own
 
     def _places(self, length: int, *, has_pictures: bool) -> Arrays:
         """Positions of a model that counts them in three directions. Left in the model (as some do), the next prompt's
@@ -198,5 +214,12 @@ class VisionRows:
         return RowTokens(reply.uid, int(reply.token), finish, scores)
 
 
+def _inputs(media: Media, behind: int) -> Arrays:
+    found = {name: _array(value) for name, value in media.inputs.items()}
+    return vision_mends.of_inputs(found, media.tokens, behind)
+
+
 def _array(value: Any) -> Any:
-    return mx.array(value) if isinstance(value, np.ndarray) else value
+    if isinstance(value, MovedArray):
+        return mx.array(value.values)
+    return type(value)(map(_array, value)) if type(value) in (list, tuple) else value

@@ -16,6 +16,7 @@ from src.engine.scheduler import Event, Scheduler, Work
 from src.engine.sequence import ChoiceGroup, Sequence, Status
 from src.engine.text import TextStream
 from src.engine.tokens import common_prefix
+from src.errors import InvalidRequest
 from src.ipc.messages.base import Failed, Priority
 from src.ipc.messages.chat import (
     ChatMessage,
@@ -67,6 +68,7 @@ class ScriptedBackend:
         self.removals: list[list[int]] = []
         self.next_uid = 0
         self.fail = False
+        self.refuse: InvalidRequest | None = None
         self.trimmed = self.tidied = 0
         self.moves: list[str] = []
         self.fetches: list[float] = []
@@ -98,6 +100,8 @@ class ScriptedBackend:
         prediction: Seq[int] = (),
     ) -> int:
         del prediction
+        if self.refuse is not None:
+            raise self.refuse
         self.next_uid += 1
         self.rows[self.next_uid] = [len(prompt) - (self.cached_prefix_length(prompt, salt) or 0), 0, max_tokens]
         self.prompts[self.next_uid] = salt, prompt
@@ -383,6 +387,25 @@ def test_a_failing_step_is_not_swallowed() -> None:
     bench.backend.fail = True
     with pytest.raises(RuntimeError, match="device lost"):
         bench.turns(1)
+
+
+def test_a_sequence_that_the_backend_refuses_fails_alone() -> None:
+    """As pictures that the model cannot compute: one outcome for it, and the others go on."""
+    bench = Bench()
+    runs = bench.submit(max_tokens=5)
+    bench.turns(2)
+    bench.backend.refuse = InvalidRequest("The model cannot compute these images.", param="messages")
+    refused, behind = bench.submit(), bench.submit()
+    bench.turns(1)
+    bench.backend.refuse = None
+    third = bench.submit()
+    bench.turns(8)
+    for sequence in (refused, behind):
+        (outcome,) = bench.of(sequence)
+        assert isinstance(outcome, Failed)
+        assert (outcome.code, outcome.param) == (InvalidRequest.code, "messages")
+    assert [text(bench.of(one)) for one in (runs, third)] == ["abcde", "abc"]
+    assert bench.scheduler.load().running == 0
 
 
 def test_each_step_takes_a_turn_on_the_device() -> None:

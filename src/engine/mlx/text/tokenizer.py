@@ -30,7 +30,7 @@ from src.errors import InvalidRequest, UnsupportedValue
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, RawPrompt, Sampling
 
 _SWITCHES = ("enable_thinking", "thinking")
-_RENDER_S = 10.0  # a long conversation takes a second; a template that loops would take for ever
+RENDER_S = 10.0  # a long conversation takes a second; a template that loops would take for ever
 _SPACERS = ("\n", "\n\n", " ")
 # what a template is rendered with: no switches of it
 _TAIL_TOKENS = 64  # of a prompt that ends inside a message; its header is no longer
@@ -217,10 +217,10 @@ class LmTokenizer:
         try:
             if options.get("tools") and self._manner.tools != "template":
                 turns = history.with_tools(turns, options["tools"], self._manner)
-            with render_deadline(_RENDER_S):
+            with render_deadline(RENDER_S):
                 return str(self._wrapped.apply_chat_template(turns, **options))
         except TemplateTooSlow:
-            text = f"The model's chat template did not finish within {_RENDER_S:g} s."
+            text = f"The model's chat template did not finish within {RENDER_S:g} s."
             raise InvalidRequest(text, param="messages") from None
         except Exception as error:  # noqa: BLE001  # a template raises what its author chose to
             logger.info("the chat template refused a conversation: {}", type(error).__name__)
