@@ -19,6 +19,7 @@ _SPECK = 0.004  # of a row's length: less ink is none
 _LOWEST = 0.3  # of the picture's height: letters
 _DESCENDERS, _ASCENDERS = frozenset("gjpqyQ()[]{}|_@$"), frozenset("bdfhklt()[]{}|!?/\\'\"$%&")
 _DESCENT, _ASCENT = 0.28, 0.37  # what is added where a line has none, in heights of its ink
+_OFF = 1.6  # columns: a piece of ink so far from its character is another one's
 _STEP = 2.0  # columns, of lines of one character
 
 
@@ -89,6 +90,25 @@ def blank_between(columns: Sequence[int], at: int, width: float, ink: LineInk) -
     """The widest blank between the middles of a character and the one before it, as a share of the line."""
     start, end = (columns[at - 1] + 0.5) / width, (columns[at] + 0.5) / width
     return max((right - left for left, right in ink.blanks if start <= (left + right) / 2 <= end), default=0.0)
+
+
+def exact_blanks(columns: Sequence[int], width: float, ink: LineInk) -> list[float] | None:
+    """The blanks between neighbouring characters, as shares of the line, where each character is one piece of ink.
+
+    Columns are coarse: beside thin letters a blank may lie on the wrong side of a character's middle. None where
+    letters touch or fall apart.
+    """
+    inner = [blank for blank in ink.blanks if blank[0] > 0 and blank[1] < 1]
+    if len(inner) != len(columns) - 1 or not inner:
+        return None
+    first = next((right for left, right in ink.blanks if left == 0), 0.0)
+    last = next((left for left, right in ink.blanks if right == 1), 1.0)
+    starts, ends = [first, *(right for _, right in inner)], [*(left for left, _ in inner), last]
+    off = [(start + end) / 2 * width - column - 0.5 for start, end, column in zip(starts, ends, columns, strict=True)]
+    usual = median(off)
+    if any(abs(one - usual) > _OFF for one in off):
+        return None
+    return [right - left for left, right in inner]
 
 
 def _is_tall(text: str) -> bool:

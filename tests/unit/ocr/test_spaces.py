@@ -38,3 +38,44 @@ def line(text: str, blanks: dict[int, float], read: str) -> str:
 def test_spaces_are_where_the_picture_has_blanks(read: str, blanks: dict[int, float], right: str) -> None:
     """Lost ones are put back, those inside words go, and points and other scripts keep what was read."""
     assert line("".join(read.split()), blanks, read) == right
+
+
+def exact_line(text: str, widths: dict[str, float], space: float, read: str, shift: float = 0.0) -> str:
+    """`text` of letters so many columns wide, one column apart, seen up to `shift` columns too far right."""
+    at, columns, blanks, end = 0.0, list[int](), list[tuple[float, float]](), 0.0
+    for symbol in text:
+        if symbol == " ":
+            at += space
+            continue
+        beside = 0.7 * (symbol == "1")
+        start = at + beside
+        if columns:
+            blanks.append((end, start))
+        end = start + widths.get(symbol, 2.0)
+        columns.append(int((start + end) / 2 + shift * (symbol == "l")))
+        at = end + 0.5 + beside
+    ink = LineInk(tuple((left / end, right / end) for left, right in blanks))
+    return spaces.corrected(read, columns, end, ink, 4 / end)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("the hull l a is full", "the hull la is full"),
+        ("will all be well till it is", "will allbe well till it is"),
+        ("sail 11 miles in 11 days", "sail 11 miles in 11 days"),
+        ("pay 30.11 of the 41.10", "pay 30.11 of the 41.10"),
+    ],
+)
+def test_blanks_beside_thin_letters_are_measured(text: str, read: str) -> None:
+    """Where each letter is one piece of ink its blanks are known, though columns are coarse; figures stand apart."""
+    assert exact_line(text, {"l": 0.8, "i": 0.8, "t": 1.2, "1": 0.6}, 1.6, read, 0.9) == text
+
+
+@pytest.mark.parametrize("number", ["30.11", "1171", "2111"])
+def test_figures_of_a_number_stay_together(number: str) -> None:
+    """A 1 has wide blanks beside it, as all figures are equally wide."""
+    assert (
+        exact_line(f"{number} in all of them", {"1": 0.6}, 1.3, f"{number} in all of them")
+        == f"{number} in all of them"
+    )
