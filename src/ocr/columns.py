@@ -18,7 +18,8 @@ from src.ocr.rows import Box, Row, rows
 
 _MIN_TABLE_ROWS = 3
 _CELL = 0.6  # of a column's width: wider lines are not in a table beside the gap
-_TITLE_HEIGHT = 1.4  # in usual lines
+_TITLE_HEIGHT, _LARGE = 1.4, 1.25  # in usual lines: at a page's head, and with nothing beside it
+_CENTRED = 4  # usual lines
 _OVERHANG = 0.25  # of a line's width: a detector's box drawn too wide, not a title
 # candidates per block and nested columns: bounds the time for pages of scattered boxes
 _MAX_GAPS = (6, 3, 2)
@@ -73,10 +74,12 @@ class _Gap:
     def __init__(self, x: float, boxes: list[Box], slack: float, nesting: int) -> None:
         self._slack = slack
         self._nesting = nesting
-        self._left = [box for box in boxes if box.trimmed_right <= x]
-        self._right = [box for box in boxes if box.trimmed_right > x and box.trimmed_left >= x]
-        crossing = [box for box in boxes if box.trimmed_right > x and box.trimmed_left < x]
-        self._bars = [box for box in crossing if not self._adopt(box, x)]
+        titles = _lone_titles(boxes, slack)
+        rest = [box for box in boxes if box not in titles]
+        self._left = [box for box in rest if box.trimmed_right <= x]
+        self._right = [box for box in rest if box.trimmed_right > x and box.trimmed_left >= x]
+        crossing = [box for box in rest if box.trimmed_right > x and box.trimmed_left < x]
+        self._bars = [*titles, *(box for box in crossing if not self._adopt(box, x))]
 
     def _adopt(self, box: Box, x: float) -> bool:
         """Count a line that reaches a little into the gap, beside a line of the other column, to its own column."""
@@ -224,7 +227,7 @@ class _Gap:
         """Whether it is larger than other lines, and stands in the middle of all columns."""
         left = min(other.left for other in columns.left)
         right = max(other.right for other in columns.right)
-        centred = abs(box.left + box.right - left - right) < 4 * self._slack
+        centred = abs(box.left + box.right - left - right) < _CENTRED * self._slack
         return centred and box.height >= _TITLE_HEIGHT * self._slack
 
     def _is_odd(self, box: Box, lefts: list[float]) -> bool:
@@ -245,6 +248,20 @@ def _right(columns: _TwoColumns) -> list[Box]:
 
 def _level(box: Box, other: Box) -> bool:
     return abs(box.middle - other.middle) < 0.5 * min(box.height, other.height)
+
+
+def _lone_titles(boxes: list[Box], slack: float) -> list[Box]:
+    """Large lines in the middle of the block with nothing beside them: over all columns, wherever they end."""
+    ends = min(box.left for box in boxes) + max(box.right for box in boxes)
+    large = [
+        box for box in boxes if box.height >= _LARGE * slack and abs(box.left + box.right - ends) < _CENTRED * slack
+    ]
+    return [title for title in large if not any(_shares_height(title, box) for box in boxes if box is not title)]
+
+
+def _shares_height(box: Box, other: Box) -> bool:
+    top, bottom = max(box.top, other.top), min(box.bottom, other.bottom)
+    return bottom - top > 0.2 * min(box.height, other.height)
 
 
 def _width(boxes: list[Box]) -> float:

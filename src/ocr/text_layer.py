@@ -26,6 +26,7 @@ _BREAKS = ("\r", "\n", HYPHEN)
 _SAMPLE = 100  # characters whose angle is looked at
 _GAP = 1.7  # of a character's height (two ems): ends a run
 _RISE = 0.6  # of a character's height, up or down: ends one, where notes and indices do not
+_UNEVEN, _OTHER_SIZE = 0.2, 1.3  # of a height, times a size: text of another line or font beyond a gap
 _ALIGNED_GAP = 0.7  # ends one where gaps in other lines stand above or below it
 _ALIGNED_GAPS = 3
 _SPACED_SHARE = 0.5  # of words that are single letters: the letters stand apart
@@ -125,9 +126,12 @@ def _ends(run: _Run, box: Rectangle) -> bool:
     last = next((known for known in reversed(run.boxes) if known is not None), None)
     if last is None:
         return False
-    height = max(last[3] - last[1], 0.1)
+    height, other = max(last[3] - last[1], 0.1), max(box[3] - box[1], 0.1)
     gap, rise = box[0] - last[2], abs(box[1] + box[3] - last[1] - last[3]) / 2
-    return gap > _GAP * height or gap < -4 * height or rise > _RISE * max(height, box[3] - box[1])
+    if gap > _GAP * height or gap < -4 * height or rise > _RISE * max(height, other):
+        return True
+    unlike = rise > _UNEVEN * height or max(height, other) > _OTHER_SIZE * min(height, other)
+    return unlike and gap > _ALIGNED_GAP * height
 
 
 def _is_within(box: Rectangle, shown: Rectangle) -> bool:

@@ -14,9 +14,9 @@ def all_sheets() -> list[Sheet]:
     return [_sheet(name, make, seed) for name, make, count in _KINDS for seed in range(count)]
 
 
-def sheet(name: str) -> Sheet:
-    """The first one of this kind."""
-    return next(_sheet(kind, make, 0) for kind, make, _ in _KINDS if kind == name)
+def sheet(name: str, seed: int = 0) -> Sheet:
+    """One of this kind."""
+    return next(_sheet(kind, make, seed) for kind, make, _ in _KINDS if kind == name)
 
 
 def _sheet(name: str, make: Callable[[SheetWriter], object], seed: int) -> Sheet:

@@ -112,6 +112,18 @@ def test_many_boxes_are_ordered_in_bounded_time() -> None:
     assert sorted(order(boxes)) == list(range(400))
 
 
+def test_a_title_is_over_all_columns_wherever_it_ends() -> None:
+    """One that hardly reaches into a gap ends the columns on both of its sides."""
+    sheet = ocr_layouts.sheet("title between 3 columns", 6000)
+    assert kendall_tau(order(list(sheet.polygons()))) == 1
+
+
+def test_a_heading_in_a_column_ends_no_other_one() -> None:
+    """Large lines beside the lines of other columns stay in theirs."""
+    middle = [*column(340, 4), box(400, 125, 180, 30), *column(340, 4, top=170)]
+    assert order(column(0, 9) + middle + column(680, 9)) == list(range(27))
+
+
 @pytest.mark.parametrize("sheet", ocr_layouts.all_sheets(), ids=lambda sheet: sheet.name)
 def test_layouts_are_read_in_order(sheet: Sheet) -> None:
     """Titles over, between and beside columns, strays, sidebars, tables beside lists: as a person reads them."""

@@ -60,6 +60,15 @@ def test_columns_are_read_in_order_however_they_are_drawn(name: str, *, by_row: 
     assert kendall_tau(order) >= 0.98
 
 
+@pytest.mark.parametrize("seed", [7000, 8000])
+def test_a_line_ends_where_another_font_begins_beyond_a_gap(seed: int) -> None:
+    """A title beside the first line of a column, drawn right after it: PDFium takes both for one line."""
+    sheet = ocr_layouts.sheet("title over 2 of 3 columns", seed)
+    found = layer(sheet.pdf(by_row=True))
+    assert found is not None
+    assert kendall_tau(order_in(found.reading.text, [line.text for line in sheet.lines])) >= 0.98
+
+
 def test_letters_that_stand_apart_are_words() -> None:
     """Letters placed one by one, with room between them, are joined by their distances."""
     place, drawn = 60.0, ""
