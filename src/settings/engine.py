@@ -162,7 +162,8 @@ class EngineSettings(BaseModel):
     cpu_kernels: Literal["auto", "fp32", "int8", "mlx"] = Field(
         "auto",
         description="Kernels for quantised weights on a Linux CPU: BLAS after conversion to fp32, onnxruntime's int8, "
-        "or MLX's own; auto is int8 where that is faster or fp32 has no room, else fp32.",
+        "or MLX's own; auto is int8 where that is faster or fp32 has no room, else fp32. Of BERT and XLM-R, auto has "
+        "onnxruntime compute the layers.",
     )
     blas_library: Path | None = Field(None, description="BLAS to load before MLX on a Linux CPU; empty finds one.")
     request_timeout: float = Field(300.0, gt=0, le=86400, description="Seconds any response may take at most.")

@@ -111,6 +111,13 @@ def _prepare(model: Any, cpu: CpuPolicy, progress: LoadMeter) -> None:
         make_float32(model, policy, progress)
 
 
+def fuse_encoder(model: Any) -> None:
+    """Have an encoder's layers computed by onnxruntime, where it knows them, and give back what MLX had of them."""
+    _kernels().fuse_encoder(model)
+    clean()
+    give_back()
+
+
 def _int8_is_better(model: Any, cpu: CpuPolicy) -> bool:
     """What `auto` means: nothing that is measured, so that a restarted engine goes on with the same kernels."""
     if not fits_as_float32(model):
@@ -193,7 +200,7 @@ def weight_bytes(model: Any) -> int:
 
 
 def has_int8_kernels(model: Any) -> bool:
-    return _outside(model, "kernel_bytes") > 0
+    return any(getattr(part, "kernel_bytes", 0) and not hasattr(part, "kernel_dtype") for part in model.modules())
 
 
 def _outside(model: Any, what: str) -> int:

@@ -24,7 +24,15 @@ from src.engine.mlx.encoders.judge import JudgeTokenizer
 from src.engine.mlx.encoders.passes import Encoder
 from src.engine.mlx.encoders.tokenizer import EncoderTokenizer, open_file, padding_id
 from src.engine.mlx.lm_checkpoint import budget_bytes, checked, dtype, quantization
-from src.engine.mlx.weights import CpuPolicy, clean, parameter_count, read_model, refuse_too_large, weight_bytes
+from src.engine.mlx.weights import (
+    CpuPolicy,
+    clean,
+    fuse_encoder,
+    parameter_count,
+    read_model,
+    refuse_too_large,
+    weight_bytes,
+)
 from src.engine.progress import LoadMeter
 from src.engine.revision import Revision
 from src.ipc.messages.status import DeviceReading, ModelInfo
@@ -69,7 +77,10 @@ class EncoderCheckpoint:
     progress: LoadMeter
 
     def read(self) -> Any:
-        return read_model(self.folder, self.cpu, self.progress, self._module)[0]
+        model = read_model(self.folder, self.cpu, self.progress, self._module)[0]
+        if self.cpu is not None and self.cpu.kernels is None and self.answers is None:
+            fuse_encoder(model)
+        return model
 
     def _module(self, folder: Path) -> tuple[Any, dict[str, Any]]:
         if self.answers is not None:
@@ -133,7 +144,7 @@ def _source(
 
 
 def _cpu_policy(settings: Settings) -> CpuPolicy:
-    """There are no int8 kernels for these."""
+    """There are no int8 kernels for these. Unless CPU_KERNELS names MLX's, onnxruntime computes what it knows."""
     kernels = settings.cpu_kernels
     return CpuPolicy(settings.cpu_dequantize, None if kernels in ("auto", "int8") else kernels)
 

@@ -1,4 +1,6 @@
-"""Puts int8 kernels in the place of a model's quantised layers (CPU_KERNELS=int8). Owner thread, at load."""
+"""Puts int8 kernels in the place of a model's quantised layers (CPU_KERNELS=int8), and fused ones in the place of an
+encoder's. Owner thread, at load.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ import mlx.core as mx
 from loguru import logger
 from mlx import nn
 
-from src.engine.mlx.kernels import attention, blocks
+from src.engine.mlx.kernels import attention, blocks, encoder
 from src.engine.mlx.kernels.matrices import matrix_of, supported
 from src.engine.mlx.kernels.modules import Int8GatedMlp, Int8Module, PackedEmbedding, shared_linears
 from src.engine.mlx.kernels.processor import has_dot_products
@@ -44,6 +46,12 @@ def install(model: Any, progress: LoadMeter) -> bool:
         "int8 kernels: {} matrices; their activations are rounded to 8 bits: last digits differ from fp32", taken
     )
     return not left
+
+
+def fuse_encoder(model: Any) -> None:
+    """Have an encoder's layers computed by onnxruntime, in fp32, where they are of a kind that it fuses."""
+    if encoder.fuse(model):
+        logger.info("the layers of {} are computed by onnxruntime", model.config.model_type)
 
 
 def _even(model: Any) -> bool:

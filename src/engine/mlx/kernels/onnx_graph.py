@@ -1,20 +1,22 @@
 """Small ONNX graphs as bytes, for onnxruntime: written by hand, the `onnx` package being a large one for four messages.
 
-Field numbers are those of onnx.proto3, which never change. Used by `products`, owner thread.
+Field numbers are those of onnx.proto3, which never change. Used by `products` and `encoder`, owner thread.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence as Seq
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 _IR_VERSION = 10
 _OPSETS = (("", 21), ("com.microsoft", 1))
-_MICROSOFT = frozenset({"MatMulNBits"})
-_ELEMENTS = {np.dtype(np.float32): 1, np.dtype(np.uint8): 2, np.dtype(np.int64): 7}
+_MICROSOFT = frozenset({"MatMulNBits", "MultiHeadAttention", "BiasGelu", "SkipLayerNormalization"})
+_FLOATS = np.dtype(np.float32)
+_ELEMENTS = {_FLOATS: 1, np.dtype(np.uint8): 2, np.dtype(np.int32): 6, np.dtype(np.int64): 7}
 _VARINT, _BYTES, _FIXED32 = 0, 2, 5
 _FLOAT, _INT = 1, 2  # AttributeProto.type
 
@@ -37,8 +39,17 @@ def _bytes(field: int, value: bytes | str) -> bytes:
     return _varint(field << 3 | _BYTES) + _varint(len(data)) + data
 
 
+@dataclass(frozen=True)
+class Value:
+    """An input or an output; a dimension with a name has any size."""
+
+    name: str
+    shape: tuple[str | int, ...]
+    dtype: np.dtype[Any] = _FLOATS
+
+
 class Graph:
-    """A graph under construction; inputs and outputs are fp32 matrices with any number of rows."""
+    """A graph under construction."""
 
     def __init__(self) -> None:
         self._nodes: list[bytes] = []
@@ -64,11 +75,11 @@ class Graph:
         self._weights.append(sizes + _number(2, _ELEMENTS[array.dtype]) + _bytes(8, name) + _bytes(9, data))
         return name
 
-    def build(self, inputs: Seq[tuple[str, int]], outputs: Seq[tuple[str, int]]) -> bytes:
-        """The model: `inputs` and `outputs` are names and widths."""
+    def build(self, inputs: Seq[Value], outputs: Seq[Value]) -> bytes:
+        """The model."""
         parts = [_bytes(1, node) for node in self._nodes] + [_bytes(2, "kernels")]
         parts += [_bytes(5, weight) for weight in self._weights]
-        parts += [_bytes(11, _value(*each)) for each in inputs] + [_bytes(12, _value(*each)) for each in outputs]
+        parts += [_bytes(11, _value(each)) for each in inputs] + [_bytes(12, _value(each)) for each in outputs]
         opsets = (_bytes(8, _bytes(1, domain) + _number(2, version)) for domain, version in _OPSETS)
         return _number(1, _IR_VERSION) + b"".join(opsets) + _bytes(7, b"".join(parts))
 
@@ -83,6 +94,7 @@ def _attribute(value: int | float) -> bytes:
     return _number(3, value) + _number(20, _INT)
 
 
-def _value(name: str, width: int) -> bytes:
-    shape = _bytes(1, _bytes(2, "rows")) + _bytes(1, _number(1, width))
-    return _bytes(1, name) + _bytes(2, _bytes(1, _number(1, _ELEMENTS[np.dtype(np.float32)]) + _bytes(2, shape)))
+def _value(value: Value) -> bytes:
+    sizes = (_bytes(2, size) if isinstance(size, str) else _number(1, size) for size in value.shape)
+    shape = b"".join(_bytes(1, size) for size in sizes)
+    return _bytes(1, value.name) + _bytes(2, _bytes(1, _number(1, _ELEMENTS[value.dtype]) + _bytes(2, shape)))

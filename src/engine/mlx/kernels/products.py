@@ -17,7 +17,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from src.engine.mlx.kernels.matrices import Matrix, joined
-from src.engine.mlx.kernels.onnx_graph import Graph
+from src.engine.mlx.kernels.onnx_graph import Graph, Value
 
 Floats = NDArray[np.float32]
 _INT8 = 4  # MatMulNBits' accuracy_level: activations in 8 bits
@@ -38,7 +38,8 @@ class Product:
         parts: list[Matrix],
         multiple: int | None = None,
     ) -> None:
-        self._session = _session(graph.build(inputs, outputs))
+        given, made = ([Value(name, ("rows", width)) for name, width in each] for each in (inputs, outputs))
+        self._session = session(graph.build(given, made))
         self._sources = [name for name, _ in inputs]
         self._names = [name for name, _ in outputs]
         self._multiple = multiple or max(row_multiple(part.bits, part.group) for part in parts)
@@ -176,7 +177,8 @@ def _threads() -> int:
     return count
 
 
-def _session(model: bytes) -> Any:
+def session(model: bytes) -> Any:
+    """A model that can be run, on the process's one pool of threads."""
     _threads()
     options = onnxruntime.SessionOptions()
     options.use_per_session_threads = False

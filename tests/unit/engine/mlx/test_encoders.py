@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import numpy as np
@@ -90,6 +91,20 @@ def test_a_batch_gives_what_each_text_gives_alone(name: str, tmp_path: Path) -> 
     expected = np.array([reference(weights, row) for row in rows])
     assert computed(backend, rows) == pytest.approx(expected, rel=1e-3, abs=1e-4)
     assert (backend.info.kind, backend.info.embedding_size) == ("embedding", tiny.WIDTH)
+
+
+@pytest.mark.parametrize("name", ["bert", "xlm-roberta"])
+def test_fused_layers_are_mlxs(name: str, tmp_path: Path) -> None:
+    """onnxruntime and MLX to the last digits; what either holds is counted alike."""
+    folder = CASES[name][0](tmp_path / "model")
+    fused, plain = load(folder, cpu_kernels="auto"), load(folder, cpu_kernels="fp32")
+    rows = ids_of(plain, *TEXTS)
+    assert computed(fused, rows) == pytest.approx(computed(plain, rows), rel=1e-4, abs=1e-5)
+    for told in ("dtype", "parameters", "weight_bytes"):
+        assert getattr(fused.info, told) == getattr(plain.info, told)
+    kinds = [type(one._loaded.reload().encoder).__name__ for one in cast(Any, (fused, plain))]
+    on_cpu = sys.platform == "linux" and fused.device.kind == "cpu"
+    assert kinds[0] == ("FusedEncoder" if on_cpu else kinds[1])
 
 
 def test_gelu_without_erf() -> None:
