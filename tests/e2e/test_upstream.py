@@ -61,6 +61,20 @@ def test_a_request_that_kills_the_server(running: Running) -> None:
     assert chat(running, "hello").status_code == 200
 
 
+def test_an_answer_goes_on_at_the_next_server(running: Running) -> None:
+    """It dies in the middle of a greedy answer: the client sees a pause, and every character once."""
+    text = "once upon a time"
+    body = {"messages": [{"role": "user", "content": text}], "temperature": 0, "stream": True}
+    body |= {"stream_options": {"include_usage": True}}
+    engine = running.pid("engine")
+    stream = httpx.post(f"{running.url}/v1/chat/completions", json=body, timeout=60).text
+    events = [json.loads(line[6:]) for line in stream.splitlines() if line.startswith("data: {")]
+    assert running.pid("engine") != engine
+    said = [choice["delta"].get("content") or "" for event in events for choice in event["choices"]]
+    assert "".join(said) == text
+    assert (events[-1]["usage"]["prompt_tokens"], events[-1]["usage"]["completion_tokens"]) == (17, 16)
+
+
 def test_nothing_is_left(running: Running) -> None:
     """The supervisor killed without a word: the server ends, too."""
     everything = running.processes()

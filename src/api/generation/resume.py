@@ -2,8 +2,8 @@
 
 It looks like one `ipc.client.Stream`: whoever reads it sees a pause, not an error. `Delivered` is what the client has
 been given, immutable, a new one for each message; a fresh process gets what its `rest_of` makes of the request: a chat
-request goes back with the token ids that came as its prefix (one that has begun on an upstream server, which tells
-none, fails); texts to be embedded, an OCR page or a document go back whole, and what they give is shown once. One that
+request goes back with the token ids that came as its prefix (one whose tokens an upstream server has not all told
+fails); texts to be embedded, an OCR page or a document go back whole, and what they give is shown once. One that
 the engine hands over at its planned end is put back likewise, without suspicion. One that was left on this side is
 never put back. Web process, in the request's greenlet.
 """

@@ -29,7 +29,7 @@ class Dialect:
     `switches`: whether its chat template can be given any. `cuts_answers`: an answer's length is cut to the context
     without a word. `continues`: asks for an answer inside the last turn. `tokens`: where text becomes token ids.
     `apart`: keeps one API key's prompts out of another's. `tells_progress`: how much of a prompt it has computed.
-    `form`: asks for an answer that is no JSON; None where it cannot.
+    `form`: asks for an answer that is no JSON; None where it cannot. `token_ids`: asks for its tokens' ids.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Dialect:
     apart: Callable[[str], dict[str, Any]] = lambda _: {}
     tells_progress: bool = False
     form: Callable[[AnswerForm], dict[str, Any] | None] = lambda _: None
+    token_ids: dict[str, Any] = field(default_factory=dict)
 
 
 _VLLM_FORMS = {"regex": "regex", "lark": "grammar"}
@@ -62,6 +63,7 @@ VLLM = Dialect(
     forces_tools=False,
     apart=lambda salt: {"cache_salt": salt},
     form=lambda form: {"structured_outputs": {_VLLM_FORMS[form.syntax]: form.definition}},
+    token_ids={"return_token_ids": True},
 )
 LLAMA_SERVER = Dialect(
     "llama-server",
@@ -76,6 +78,8 @@ LLAMA_SERVER = Dialect(
     least_logprobs=1,
     apart=lambda _: {"cache_prompt": False},  # its cache of prompts knows no owners
     tells_progress=True,
+    # a token's id stands beside its probability; after sampling there is one, which costs nothing
+    token_ids={"n_probs": 1, "post_sampling_probs": True, "timings_per_token": True},
 )
 LLAMA_CPP_PYTHON = Dialect(
     "llama_cpp.server",
@@ -214,6 +218,20 @@ def _refuse_by_model(request: GenerateRequest, facts: ServerFacts) -> None:
     forced = [tool.input_format for tool in request.tools if request.tool_choice.name in (None, tool.name)]
     if is_forced(request) and any(form is not None and form.syntax != "regex" for form in forced):
         raise UnsupportedValue("An upstream server cannot hold a tool's input to a Lark grammar.", param="tools")
+
+
+def is_resumable(request: GenerateRequest, dialect: Dialect) -> bool:
+    """Whether its answer may go on at a fresh server behind its token ids, and be the same.
+
+    Greedy, and of nothing but its tokens: not of a seed, whose state is gone, nor of penalties that count the answer
+    alone, a grammar, tools, stop strings, several choices.
+    """
+    sampling = request.sampling
+    is_greedy = sampling.temperature == 0 or sampling.top_p == 0
+    counts_answer = sampling.frequency_penalty or sampling.presence_penalty
+    is_formed = request.json_schema is not None or request.answer_form is not None or request.tools or request.stop
+    shows_more = request.choices or request.has_images or sampling.logprobs is not None
+    return bool(dialect.token_ids) and is_greedy and not (counts_answer or is_formed or shows_more)
 
 
 def fit(request: GenerateRequest, facts: ServerFacts) -> tuple[GenerateRequest, tuple[str, ...]]:

@@ -10,10 +10,11 @@ import msgspec
 from src.engine.deadlines import Budget
 from src.engine.step_times import StepTimes
 from src.engine.upstream.client import Client
+from src.engine.upstream.continuation import Continuation
 from src.engine.upstream.dialects import Dialect
 from src.engine.upstream.response import Translation
 from src.errors import DeadlineExceeded
-from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, GenerateRequest, PromptProgress, Timings
+from src.ipc.messages.chat import Admitted, ChoiceEnded, Delta, PromptProgress, Timings
 from src.ipc.server import Peer
 
 # a server that is silent after its 200 is in prefill; the client is admitted, without the prompt's length
@@ -29,7 +30,7 @@ class UpstreamRequest:
 
     def __init__(
         self,
-        request: GenerateRequest,
+        continued: Continuation,
         dialect: Dialect,
         arrived: float,
         budget: Budget,
@@ -37,13 +38,13 @@ class UpstreamRequest:
         revision: str = "",
         set_aside: tuple[str, ...] = (),
     ) -> None:
-        self.request = request
+        request = self.request = continued.request
         self._revision = revision
         self._set_aside = set_aside
         self._arrived = arrived
         self._budget = budget
         self._clock = clock
-        self._translation = Translation(request, dialect)
+        self._translation = Translation(request, dialect, continued.kept, continued.dropped)
         self._began = clock()
         self._first: float | None = None
         self._last = self._began
@@ -53,6 +54,11 @@ class UpstreamRequest:
     def begun(self) -> bool:
         """Whether the client has been shown some of the answer."""
         return self._first is not None
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a fresh server may go on with it."""
+        return not self.begun or self._translation.tells_tokens
 
     @property
     def deadline(self) -> float:

@@ -30,6 +30,11 @@ class QueuedRequest:
         """Whether the client has been shown some of its answer."""
         return self.upstream is not None and self.upstream.begun
 
+    @property
+    def resumable(self) -> bool:
+        """Whether the next engine may go on with it."""
+        return self.upstream is None or self.upstream.resumable
+
 
 class RequestQueue:
     """`enter` at arrival, `leave` at every end."""

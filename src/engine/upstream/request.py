@@ -9,7 +9,7 @@ import msgspec
 
 from src.documents import kinds
 from src.engine.upstream import calls
-from src.engine.upstream.dialects import Dialect, ServerFacts
+from src.engine.upstream.dialects import Dialect, ServerFacts, is_resumable
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, Sampling, Tool
 
 CHAT = "/v1/chat/completions"
@@ -32,6 +32,7 @@ def body(request: GenerateRequest, facts: ServerFacts, max_tokens: int | None, *
         "max_tokens": max_tokens,
         **_sampling(request.sampling, dialect),
         **_scores(request, dialect),
+        **(dialect.token_ids if is_resumable(request, dialect) else {}),
         "stop": list(request.stop) or None,
         "n": len(request.choices) if len(request.choices) > 1 else None,
         **_form(request, dialect),

@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 import msgspec
 
 from src.engine.upstream import calls
-from src.engine.upstream.dialects import Dialect
+from src.engine.upstream.dialects import Dialect, is_resumable
 from src.engine.upstream.errors import from_event
 from src.ipc.messages.chat import (
     Alternative,
@@ -75,6 +75,7 @@ class _ChoiceText(msgspec.Struct):
     finish_reason: str | None = None
     stop_reason: int | str | None = None
     logprobs: _StreamScores | None = None
+    token_ids: list[int] | None = None
 
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]  # a key's budget is charged by it
@@ -99,12 +100,19 @@ class _Progress(msgspec.Struct):
     time_ms: float = 0.0
 
 
+class _Counts(msgspec.Struct):
+    """llama.cpp's tokens so far."""
+
+    predicted_n: _Count | None = None
+
+
 class StreamChunk(msgspec.Struct):
     """One event of a stream; what is not listed here is passed over."""
 
     choices: list[_ChoiceText] = []
     usage: _StreamUsage | None = None
     prompt_progress: _Progress | None = None
+    timings: _Counts | None = None
     error: msgspec.Raw = msgspec.Raw()
 
 
@@ -112,9 +120,16 @@ _decoder = msgspec.json.Decoder(StreamChunk)
 
 
 class Translation:
-    """Feed it the data of each event; ask for `finished` at the end."""
+    """Feed it the data of each event; ask for `finished` at the end.
 
-    def __init__(self, request: GenerateRequest, dialect: Dialect) -> None:
+    `kept`: tokens of the answer that stand in the prompt; `dropped`: of those that come first, the client has the ids.
+    `tells_tokens`: all so far came with their ids.
+    """
+
+    def __init__(self, request: GenerateRequest, dialect: Dialect, kept: int = 0, dropped: int = 0) -> None:
+        self.tells_tokens = is_resumable(request, dialect)
+        self._kept, self._dropped, self._told = kept, dropped, 0
+        self._shows_scores = request.sampling.logprobs is not None
         self._choices = max(1, len(request.choices))
         forced = calls.is_forced(request) and not dialect.forces_tools
         self._readers = {index: calls.reader(request) for index in range(self._choices)} if forced else {}
@@ -138,7 +153,7 @@ class Translation:
         if error := bytes(chunk.error):
             raise from_event(error)
         self._note(chunk)
-        so_far = chunk.usage.completion_tokens if chunk.usage is not None else None
+        so_far = _so_far(chunk)
         told = [] if chunk.prompt_progress is None else self._progress(chunk.prompt_progress)
         return [*told, *(event for choice in chunk.choices for event in self._events(choice, so_far))]
 
@@ -163,16 +178,17 @@ class Translation:
         index, reason = self._ended[-1]
         reported = self._usage or self._passing or _StreamUsage(self.prompt_tokens, self.made)
         cached = reported.prompt_tokens_details.cached_tokens if reported.prompt_tokens_details else None
-        usage = Usage(reported.prompt_tokens, reported.completion_tokens, cached or 0)
+        prompt_tokens = max(0, reported.prompt_tokens - self._kept)
+        usage = Usage(prompt_tokens, reported.completion_tokens + self._kept, cached or 0)
         return Finished(reason, usage, timings, index, self._stop)
 
     def _note(self, chunk: StreamChunk) -> None:
         """Some tell the usage as they go, most at the end; with several choices llama.cpp tells one of each."""
         if chunk.prompt_progress is not None:
-            self.prompt_tokens = chunk.prompt_progress.total
+            self.prompt_tokens = max(0, chunk.prompt_progress.total - self._kept)
         if chunk.usage is None:
             return
-        self.prompt_tokens = chunk.usage.prompt_tokens
+        self.prompt_tokens = max(0, chunk.usage.prompt_tokens - self._kept)
         if chunk.choices:
             self._passing = chunk.usage
         elif self._usage is None:
@@ -192,12 +208,25 @@ class Translation:
         text = choice.text or piece.content or ""
         reasoning = piece.reasoning_content or piece.reasoning or ""
         called = tuple(map(_call, piece.tool_calls or ()))
-        scores = self._scores(choice.logprobs) if choice.logprobs is not None else ()
+        if self.tells_tokens:
+            ids = _token_ids(choice)
+            self._told += len(ids)
+            self.tells_tokens = not (reasoning or called) and (self._told == so_far or not (text or ids))
+            if self.tells_tokens:
+                return self._with_tokens(choice, text, ids)
+        scores = self._scores(choice.logprobs) if choice.logprobs is not None and self._shows_scores else ()
         if not (text or reasoning or called or scores):
             return None
         count = len(scores) or 1 if so_far is None else so_far - self._counts.get(choice.index, 0)
         self._counts[choice.index] = self._counts.get(choice.index, 0) + count
         return Delta((), text, choice.index, scores, reasoning, called, unreported_tokens=count)
+
+    def _with_tokens(self, choice: _ChoiceText, text: str, ids: list[int]) -> Delta | None:
+        """The end mark is nobody's token: it comes with the end."""
+        fresh = ids[self._dropped :] if text or choice.finish_reason is None else []
+        self._dropped = max(0, self._dropped - len(ids))
+        self._counts[choice.index] = self._counts.get(choice.index, 0) + len(ids)
+        return Delta(tuple(fresh), text, choice.index) if text or fresh else None
 
     def _read(self, delta: Delta) -> Delta:
         """Text that is a call becomes one."""
@@ -231,6 +260,21 @@ class Translation:
     def _older(self, token: str, logprob: float | None, top: dict[str, float] | None) -> TokenLogprob:
         best = sorted((top or {}).items(), key=lambda pair: -pair[1])[: self._top]
         return TokenLogprob(_named(token, logprob), tuple(_named(*pair) for pair in best))
+
+
+def _so_far(chunk: StreamChunk) -> int | None:
+    """Tokens of the answer, as the server counts them as it goes."""
+    if chunk.usage is not None:
+        return chunk.usage.completion_tokens
+    return chunk.timings.predicted_n if chunk.timings is not None else None
+
+
+def _token_ids(choice: _ChoiceText) -> list[int]:
+    """Of what a chunk says. llama.cpp gives the last id alone of a character that it has held back: the count tells."""
+    if choice.token_ids is not None:
+        return choice.token_ids
+    scores = choice.logprobs.content if choice.logprobs is not None else None
+    return [one.id for one in scores or () if one.id is not None]
 
 
 def _call(call: _Call) -> CallDelta:

@@ -26,6 +26,7 @@ from src.engine.step_times import StepTimes
 from src.engine.upstream import errors, tokens
 from src.engine.upstream import request as request_body
 from src.engine.upstream.client import Client, Unreachable
+from src.engine.upstream.continuation import Continuation, continuation
 from src.engine.upstream.dialects import ServerFacts, fit, refuse
 from src.engine.upstream.exchange import BrokenOff, UpstreamRequest
 from src.engine.upstream.queue import QueuedRequest, RequestQueue
@@ -41,7 +42,16 @@ from src.errors import (
     ServiceError,
 )
 from src.ipc.messages.base import Accepted, Failed
-from src.ipc.messages.chat import DetokenizeRequest, GenerateRequest, HandedOver, ScoreRequest, TokenizeRequest
+from src.ipc.messages.chat import (
+    DetokenizeRequest,
+    Finished,
+    GenerateRequest,
+    HandedOver,
+    ScoreRequest,
+    Timings,
+    TokenizeRequest,
+    Usage,
+)
 from src.ipc.messages.control import Ping, TrimRequest
 from src.ipc.messages.status import BackendState, DeviceReading, EngineLoad, Health, MemoryReading, ModelInfo
 from src.ipc.messages.wire import AnyMessage
@@ -110,7 +120,7 @@ class UpstreamServer:
         await _first(self._failure_reported.wait(), timeout_s=linger_s)
 
     async def close(self, *, planned: bool = False) -> None:
-        """End. When it is planned, requests of whose answer nothing was shown are sent on to the next engine."""
+        """End. When it is planned, requests that can go on are sent on to the next engine."""
         self._handing_over = planned
         await self._socket.close()
 
@@ -190,7 +200,7 @@ class UpstreamServer:
                 raise DeadlineExceeded(f"{waited} Try again when there is less load.", retry_after_s=1.0)
             await self._serve(peer, turn, client, facts)
         except asyncio.CancelledError:
-            if self._handing_over and not turn.begun:
+            if self._handing_over and turn.resumable:
                 peer.send(HandedOver())
             raise
         finally:
@@ -210,24 +220,42 @@ class UpstreamServer:
     async def _serve_form(self, peer: Peer, turn: QueuedRequest, client: Client, facts: ServerFacts) -> None:
         request = turn.request
         limit = request.max_tokens or self._settings.default_max_tokens or None
+        if request.prefix:
+            return await self._go_on(peer, turn, client, facts)
         try:
-            await self._run(peer, turn, client, facts, limit)
+            await self._run(peer, turn, client, facts, Continuation(request), limit)
         except ContextLengthExceeded:
             if request.max_tokens is not None:
                 if request.strict:
                     raise
                 turn.set_aside += ("max_tokens",)
             # the server knows what is left; a prompt that is too long fails again
-            await self._run(peer, turn, client, facts, None)
+            await self._run(peer, turn, client, facts, Continuation(request), None)
+        return None
+
+    async def _go_on(self, peer: Peer, turn: QueuedRequest, client: Client, facts: ServerFacts) -> None:
+        """Behind the tokens that an earlier server gave."""
+        continued = await continuation(turn.request, client, facts)
+        left = continued.request.max_tokens
+        if left is None or left > 0:
+            return await self._run(peer, turn, client, facts, continued, left)
+        usage = Usage(continued.prompt_tokens, continued.kept)
+        return peer.send(Finished("length", usage, Timings(self._clock() - turn.arrived, 0.0, 0.0)))
 
     async def _run(
-        self, peer: Peer, turn: QueuedRequest, client: Client, facts: ServerFacts, limit: int | None
+        self,
+        peer: Peer,
+        turn: QueuedRequest,
+        client: Client,
+        facts: ServerFacts,
+        continued: Continuation,
+        limit: int | None,
     ) -> None:
-        request = turn.request
+        request = continued.request
         most = limit or self._settings.default_max_tokens or facts.context_length
         allowed = budget(request, most, self._settings, self._pace.step.value)
         upstream = UpstreamRequest(
-            request, facts.dialect, turn.arrived, allowed, self._clock, facts.revision, turn.set_aside
+            continued, facts.dialect, turn.arrived, allowed, self._clock, facts.revision, turn.set_aside
         )
         turn.upstream = upstream
         path, body = request_body.path(request), request_body.body(request, facts, limit)

@@ -32,9 +32,20 @@ async def tokenize_or_detokenize(
     if isinstance(message, TokenizeRequest):
         reply = await _tokens(message.request, client, facts)
         return Tokenized(tuple(reply.tokens), reply.max_model_len or facts.context_length)
+    return Detokenized(await text_of(message.tokens, client, facts))
+
+
+async def text_of(ids: tuple[int, ...], client: Client, facts: ServerFacts) -> str:
+    """Raises as above."""
     path = facts.dialect.tokens.replace("tokenize", "detokenize")
-    reply = await _ask(client, path, {"model": facts.model, "tokens": list(message.tokens)})
-    return Detokenized(reply.prompt or reply.content or reply.text)
+    reply = await _ask(client, path, {"model": facts.model, "tokens": list(ids)})
+    return reply.prompt or reply.content or reply.text
+
+
+async def prompt_ids(request: GenerateRequest, client: Client, facts: ServerFacts) -> tuple[int, ...]:
+    """What it is answered from. Raises as above."""
+    given = request.raw_prompt.tokens if request.raw_prompt is not None else ()
+    return given or tuple((await _tokens(request, client, facts)).tokens)
 
 
 async def _tokens(request: GenerateRequest, client: Client, facts: ServerFacts) -> _Reply:

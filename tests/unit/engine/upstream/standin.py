@@ -39,6 +39,12 @@ def piece(text: str, index: int = 0, finish: str | None = None) -> bytes:
     return event(choices=[{"index": index, "delta": {"content": text}, "finish_reason": finish}])
 
 
+def counted(token: int, so_far: int, **said: Any) -> bytes:
+    """A piece of one character, with its id and the count, as vLLM tells who asks for them."""
+    choice = {"index": 0, "finish_reason": None, "token_ids": [token], **said}
+    return event(choices=[choice], usage={"prompt_tokens": 7, "completion_tokens": so_far})
+
+
 def usage(prompt: int, completion: int) -> bytes:
     return event(choices=[], usage={"prompt_tokens": prompt, "completion_tokens": completion})
 
@@ -50,25 +56,50 @@ def whole(status: int, body: Any, extra: str = "") -> bytes:
 
 
 async def echo(asked: Asked, writer: asyncio.StreamWriter) -> None:
-    """Answers with the last message's text, a piece a character. `crash` ends the process after two."""
+    """Answers with the last message's text, a piece a character. `crash` ends the process after two, `once` after
+    four; `go_on` goes on with the latter."""
     text = str(asked.body["messages"][-1]["content"])
     writer.write(HEAD)
     for at, character in enumerate(text):
         if text.startswith("crash") and at == 2:
             await writer.drain()
             os._exit(1)
-        writer.write(piece(character))
+        if text.startswith("once") and at == 4:
+            await writer.drain()
+            os._exit(1)
+        tells = asked.body.get("return_token_ids")
+        writer.write(counted(ord(character), at + 1, delta={"content": character}) if tells else piece(character))
         await writer.drain()
         await asyncio.sleep(0.05 if text.startswith("slow") else 0)
     writer.write(piece("", finish="stop") + usage(7, len(text)) + DONE)
 
 
+async def go_on(asked: Asked, writer: asyncio.StreamWriter) -> None:
+    """The rest of what `echo` says, behind the ids of its prompt, a 0, and those of what it has said."""
+    ids = list(asked.body["prompt"])
+    end = ids.index(0)
+    rest = ids[:end][len(ids) - end - 1 :]
+    writer.write(HEAD)
+    for at, token in enumerate(rest):
+        writer.write(counted(token, at + 1, text=chr(token)))
+    writer.write(event(choices=[{"index": 0, "text": "", "finish_reason": "stop"}]))
+    writer.write(usage(len(ids), len(rest)) + DONE)
+
+
+def tokenize(body: dict[str, Any]) -> dict[str, Any]:
+    """The last message, a character a token, and a 0; and back."""
+    if "tokens" in body:
+        return {"prompt": "".join(map(chr, body["tokens"]))}
+    return {"tokens": [*map(ord, str(body["messages"][-1]["content"])), 0]}
+
+
 class Standin:
-    """Listens on a port of its own. `script` answers chats; `asked` is what came."""
+    """Listens on a port of its own. `script` answers chats; `asked` is what came. `tokenizes`: has routes for it."""
 
     def __init__(self, script: Script = echo, *, owner: str = "vllm", model: str = "demo", ready: bool = True) -> None:
         self.script = script
         self.ready = ready
+        self.tokenizes = False
         self.asked: list[Asked] = []
         self.arrived: asyncio.Queue[Asked] = asyncio.Queue()
         self.answers: dict[str, bytes] = {
@@ -95,6 +126,11 @@ class Standin:
                 watch = asyncio.ensure_future(_watch(reader, asked))
                 await self.script(asked, writer)
                 watch.cancel()
+            elif asked.path == "/v1/completions" and isinstance(asked.body.get("prompt"), list):
+                self.asked.append(asked)
+                await go_on(asked, writer)
+            elif asked.path.endswith("tokenize") and self.tokenizes:
+                writer.write(whole(200, tokenize(asked.body)))
             elif asked.path == "/health":
                 writer.write(whole(200 if self.ready else 503, {}))
             else:
@@ -118,7 +154,9 @@ async def _watch(reader: asyncio.StreamReader, asked: Asked) -> None:
 
 async def _main(port: int) -> None:
     print("standin: loading", flush=True)
-    await Standin().start(port)
+    standin = Standin()
+    standin.tokenizes = True
+    await standin.start(port)
     await asyncio.Event().wait()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, OPENAI, VLLM, ServerFacts, fit
+from src.engine.upstream.dialects import LLAMA_CPP_PYTHON, LLAMA_SERVER, OPENAI, VLLM, Dialect, ServerFacts, fit
 from src.engine.upstream.response import Translation
 from src.engine.upstream.stream import DONE, Events
 from src.errors import InternalError
@@ -38,7 +38,7 @@ class Heard:
     """All that one recorded stream says."""
 
     def __init__(self, server: str, name: str) -> None:
-        translation = Translation(REQUESTS[name], DIALECTS[server])
+        translation = Translation(REQUESTS.get(name, REQUESTS["chat"]), DIALECTS[server])
         data = Events().feed((RECORDED / server / f"{name}.sse").read_bytes())
         assert data.pop() == DONE
         self.events = [event for one in data for event in translation.feed(one)]
@@ -63,6 +63,60 @@ def test_text(server: str) -> None:
     assert (heard.finished.reason, heard.finished.stop) == ("length", None)
     assert sum(delta.count for delta in heard.deltas) == heard.finished.usage.completion_tokens == 8
     assert not any(delta.tokens for delta in heard.deltas)
+
+
+def told(*events: dict[str, object], dialect: Dialect = VLLM, kept: int = 0, dropped: int = 0) -> list[Delta]:
+    """The deltas of these events, in a greedy answer whose ids are asked for."""
+    translation = Translation(REQUESTS["chat"], dialect, kept, dropped)
+    found = [delta for event in events for delta in translation.feed(json.dumps(event).encode())]
+    return [delta for delta in found if isinstance(delta, Delta)]
+
+
+def chunk(text: str, ids: list[int], so_far: int, finish: str | None = None, **delta: str) -> dict[str, object]:
+    """As vLLM says it to who asks for ids."""
+    choice = {"index": 0, "delta": {"content": text, **delta}, "token_ids": ids, "finish_reason": finish}
+    return {"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": so_far}}
+
+
+def test_llamas_token_ids() -> None:
+    """What it streamed to who asks for them: each token's id, and no scores that nobody asked for."""
+    heard = Heard("llama-server", "told")
+    assert heard.text() == "I'm a helpful AI designed to assist"
+    assert [token for delta in heard.deltas for token in delta.tokens] == [57, 5248, 253, 5356, 5646, 2724, 288, 4237]
+    assert not any(delta.unreported_tokens or delta.logprobs for delta in heard.deltas)
+    assert heard.finished.usage.completion_tokens == 8
+
+
+def test_llama_tells_the_last_id_alone_of_a_character_it_held_back() -> None:
+    """An emoji of three tokens: the count tells, and nobody takes the answer for what can be gone on with."""
+    heard = Heard("llama-server", "held")
+    assert heard.text()
+    assert not any(delta.tokens for delta in heard.deltas)
+    assert heard.deltas[0].unreported_tokens == 3
+
+
+def test_vllms_token_ids() -> None:
+    """Also of what is held back; the end mark is no token of the answer."""
+    found = told(chunk("a", [1], 1), chunk("", [2, 3], 3), chunk("é", [4], 4), chunk("", [5], 5, "stop"))
+    assert [(delta.text, delta.tokens) for delta in found] == [("a", (1,)), ("", (2, 3)), ("é", (4,))]
+    assert not any(delta.unreported_tokens for delta in found)
+
+
+@pytest.mark.parametrize(
+    "event", [chunk("b", [2], 3), chunk("b", [], 2), chunk("", [2], 2, reasoning="b"), {"choices": [{"text": "b"}]}]
+)
+def test_ids_that_are_not_all_are_none(event: dict[str, object]) -> None:
+    """A count that does not fit, a server that stops telling, or thinking, which is told apart: from here on the answer
+    cannot go on elsewhere."""
+    found = told(chunk("a", [1], 1), event, chunk("c", [9], 4))
+    assert [delta.tokens for delta in found] == [(1,), (), ()]
+    assert all(delta.unreported_tokens for delta in found[1:])
+
+
+def test_ids_the_client_has_already() -> None:
+    """Their text comes now; the counts are of the whole answer."""
+    found = told(chunk("é", [2, 3], 2), chunk("b", [4], 3), kept=5, dropped=2)
+    assert [(delta.text, delta.tokens) for delta in found] == [("é", ()), ("b", (4,))]
 
 
 @telling

@@ -39,7 +39,7 @@ from src.ipc.messages.status import Health
 from src.ipc.messages.wire import AnyMessage
 from src.settings import Settings
 from tests.conftest import MakeSettings
-from tests.unit.engine.upstream.standin import DONE, HEAD, Asked, Script, Standin, echo, piece, usage, whole
+from tests.unit.engine.upstream.standin import DONE, HEAD, Asked, Script, Standin, counted, echo, piece, usage, whole
 
 PATIENCE_S = 5.0
 
@@ -383,7 +383,24 @@ def test_a_server_that_is_gone_takes_the_engine_along(make_settings: MakeSetting
 
 
 def test_a_planned_end_hands_over(make_settings: MakeSettings) -> None:
-    """Who has been shown nothing goes on in the next engine; an answer that has begun can only break."""
+    """Who has been shown nothing goes on in the next engine, and so does a greedy answer, whose tokens are known; any
+    other that has begun can only break."""
+
+    async def known(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + counted(ord("h"), 1, delta={"content": "h"}))
+        await writer.drain()
+        await asked.left.wait()
+
+    async def greedy() -> None:
+        async with engine(make_settings(), known) as on:
+            reader, _writer = await on.send(ask(sampling=GREEDY))
+            await asyncio.wait_for(on.standin.arrived.get(), PATIENCE_S)
+            found = await reader.readuntil(b"Delta")
+            await on.server.close(planned=True)
+            messages = list(Decoder().feed(found + await reader.read()))
+            assert [type(message) for message in messages] == [Accepted, Admitted, Delta, HandedOver]
+
+    asyncio.run(greedy())
 
     async def case() -> None:
         async with engine(make_settings(), hang, slots=1) as on:
@@ -397,6 +414,77 @@ def test_a_planned_end_hands_over(make_settings: MakeSettings) -> None:
             assert [type(message) for message in messages] == [Accepted, HandedOver]
             assert b"HandedOver" not in await begun.read()
             assert on.server.idle.is_set()
+
+    asyncio.run(case())
+
+
+GREEDY = Sampling(temperature=0.0)
+
+
+def of(text: str) -> tuple[int, ...]:
+    """Its tokens at the stand-in."""
+    return tuple(map(ord, text))
+
+
+@pytest.mark.parametrize(("said", "kept"), [("he", "he"), ("he\ufffd\ufffd", "he"), ("\ufffd", ""), ("hello", "hello")])
+def test_an_answer_goes_on_behind_its_tokens(said: str, kept: str, make_settings: MakeSettings) -> None:
+    """Asked as the ids of prompt and answer; without those of a character that is not whole, which come again and are
+    told once. The counts are those of the whole answer."""
+    text = said + "llo"[: 3 * (len(kept) < 5)]
+
+    async def case() -> None:
+        async with engine(make_settings()) as on:
+            on.standin.tokenizes = True
+            messages = await on.all(ask(text, sampling=GREEDY, prefix=of(said), max_tokens=100))
+            (asked,) = on.standin.asked
+            assert (asked.path, asked.body["prompt"]) == ("/v1/completions", [*of(text), 0, *of(kept)])
+            assert (asked.body["max_tokens"], asked.body["return_token_ids"]) == (100 - len(kept), True)
+            deltas = [message for message in messages if isinstance(message, Delta)]
+            assert kept + "".join(delta.text for delta in deltas) == text
+            assert of(said) + tuple(token for delta in deltas for token in delta.tokens) == of(text)
+            assert not any(delta.unreported_tokens for delta in deltas)
+            finished = messages[-1]
+            assert isinstance(finished, Finished)
+            assert finished.usage == Usage(len(text) + 1, len(text))
+
+    asyncio.run(case())
+
+
+def test_an_answer_that_has_its_length_is_finished(make_settings: MakeSettings) -> None:
+    """The server died between the last token and the end: nothing is asked."""
+
+    async def case() -> None:
+        async with engine(make_settings()) as on:
+            on.standin.tokenizes = True
+            finished = await on.last(ask("hello", sampling=GREEDY, prefix=of("hel"), max_tokens=3))
+            assert isinstance(finished, Finished)
+            assert (finished.reason, finished.usage, on.standin.asked) == ("length", Usage(6, 3), [])
+
+    asyncio.run(case())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sampling": Sampling(temperature=0.7, seed=1, seeded=True)},
+        {"sampling": Sampling(temperature=0.0, frequency_penalty=1.0)},
+        {"sampling": Sampling(temperature=0.0, logprobs=1)},
+        {"sampling": GREEDY, "stop": ("x",)},
+        {"sampling": GREEDY, "json_schema": "{}"},
+    ],
+)
+def test_what_would_not_go_on_the_same_fails(fields: dict[str, Any], make_settings: MakeSettings) -> None:
+    """Nor are its tokens asked for: an answer that dies is a crash, as ever."""
+
+    async def case() -> None:
+        async with engine(make_settings()) as on:
+            on.standin.tokenizes = True
+            failed = await on.last(ask("hello", prefix=of("he"), **fields))
+            assert isinstance(failed, Failed)
+            assert (failed.code, on.standin.asked) == ("engine_crashed", [])
+            deltas = [message for message in await on.all(ask("hello", **fields)) if isinstance(message, Delta)]
+            assert all(delta.unreported_tokens for delta in deltas)
+            assert "return_token_ids" not in on.standin.asked[0].body
 
     asyncio.run(case())
 
