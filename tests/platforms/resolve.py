@@ -1,7 +1,8 @@
-"""Whether each supported platform and Python gets its packages as wheels: `uv pip compile`, which installs nothing."""
+"""Whether each supported platform and Python gets the locked versions as wheels: `uv pip compile` installs nothing."""
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from src.settings import ROOT
 
 _TIMEOUT_S = 300.0
+_OLDEST_MACOS = "14.0"  # of MLX's wheels
 _MAC, _X86, _ARM = "aarch64-apple-darwin", "x86_64-manylinux_2_35", "aarch64-manylinux_2_35"
 # docs/platforms.md says so: there is no wheel, a C compiler is needed
 _COMPILED = {_ARM: ("miniaudio",)}
@@ -45,8 +47,10 @@ def targets() -> Iterator[Target]:
 def resolve(uv: Path, target: Target) -> tuple[int, str]:
     """How many packages it gets; and why it gets none, in uv's words."""
     argv = [str(uv), "pip", "compile", target.requirements, "--no-header", "--no-annotate", "--quiet"]
+    argv += ["--constraint", Path(target.requirements).with_suffix(".lock").name]
     argv += ["--python-platform", target.platform, "--python-version", target.python, "--only-binary", ":all:"]
     argv += [part for name in target.compiled for part in ("--no-binary", name)]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": _OLDEST_MACOS}
+    done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S)
     problem = "" if done.returncode == 0 else done.stderr.strip() or f"exit code {done.returncode}"
     return len(re.findall(r"^[\w.-]+(?:\[.*\])?==", done.stdout, re.MULTILINE)), problem
