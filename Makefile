@@ -161,8 +161,9 @@ soak: $(VENV)/.installed-dev ## mixed work for HOURS=24 on a service of its own,
 nonsense: $(VENV)/.installed-dev ## 100,000 requests of no sense; what they leave in the web process's memory and in /metrics
 	NONSENSE=100000 $(BIN)/python -m pytest -s tests/security/test_nonsense.py
 
-eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions
+eval-demo: $(VENV)/.installed-dev ## the demo model on held-out questions, and on what newcomers ask (34 of 38 is the aim)
 	$(BIN)/python -m training.demo.evaluate
+	-$(BIN)/python -m training.demo.newcomers
 
 example: $(INSTALLED) ## write .env.example and the generated pages of docs/
 	$(BIN)/python run.py config --example

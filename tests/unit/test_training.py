@@ -13,10 +13,10 @@ from src import logs
 from src.api.openai.schemas import ChatCompletionRequest
 from src.settings import ROOT, Settings
 from tests import names
-from training.demo import phrases
+from training.demo import newcomers, phrases
 from training.demo.dialogues import SEED, normal, training
 from training.demo.text import FOLDER, LANGUAGES, sections
-from training.demo.topics import TOPICS
+from training.demo.topics import FORMS, TOPICS
 
 KEPT_BACK = ("validation", "held_out")
 TAUGHT = (
@@ -144,3 +144,38 @@ def test_the_quick_swiglu_is_the_usual_one() -> None:
     expected: Any = mx.grad(usual, (0, 1))(gate, x)
     for number in (0, 1):
         assert mx.allclose(found[number], expected[number], atol=2e-3)
+
+
+def test_no_question_of_the_newcomers_is_taught() -> None:
+    """Nor held out: neither a whole pattern nor one in a frame makes it. Spaces and punctuation do not count."""
+    wanted = {normal(question.text): question.text for question in newcomers.questions()}
+    made = {form: _expanded(form) for form in FORMS}
+    framed = {
+        question
+        for question in wanted
+        for form in FORMS[1:]
+        for frame in sections("frames.en")[form]
+        if (inner := _inside(question, *map(normal, frame.split("{}")))) is not None and inner in made[form]
+    }
+    assert len(wanted) == 38
+    assert framed | (wanted.keys() & made["ask"]) == set()
+
+
+def _expanded(form: str) -> frozenset[str]:
+    found = (topic.wordings["en"].patterns.get(form, ()) for topic in TOPICS)
+    return frozenset(normal(text) for pattern in itertools.chain(*found) for text in phrases.expand(pattern))
+
+
+def _inside(question: str, before: str, after: str) -> str | None:
+    """What stands in a frame's place, where the question has that frame."""
+    whole = question.startswith(before) and question.endswith(after) and len(question) > len(before) + len(after)
+    return question[len(before) : len(question) - len(after)] if whole else None
+
+
+def test_a_wrong_answer_that_names_a_command_is_told_apart() -> None:
+    """It is acted on; declining is no fault, and a question without a right answer is only declined rightly."""
+    known, unknown = newcomers.Question("start", ("make serve",)), newcomers.Question("why", ())
+    assert known.verdict("Run `make serve`.") == "right"
+    assert known.verdict("Run `make test`.") == unknown.verdict("Run `make serve`.") == "wrong on a command"
+    assert known.verdict("I don't know. I am small.") == unknown.verdict("I don't know.") == "declined"
+    assert known.verdict("Just so.") == "wrong"
