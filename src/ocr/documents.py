@@ -23,6 +23,7 @@ from src.settings import OcrSettings
 MAX_SIDE = 32_000  # OpenCV's warps count columns and rows in 16 bits
 _PARAM = "file"
 _MAX_MEMBER_BYTES = 64 << 20
+_UNEVEN = (1.2, 2.6)  # times: pixels that are not square; beyond, the file is wrong
 _DPI = (50, 2400)  # 1 and 72 are what files say that know nothing
 
 
@@ -72,7 +73,8 @@ def decode(data: bytes, limits: DocumentLimits, *, base64_text: bool = False, fr
         image = _opened(from_base64(data) if base64_text else data, frame)
         _check_size(image, limits)
         with raster.decoding(_PARAM):
-            page = _page(image, limits.max_megapixels)
+            stretch = _stretch(image)  # before its EXIF is used up
+            page = _stretched(_page(image, limits.max_megapixels), stretch, limits.max_megapixels)
         return np.ascontiguousarray(np.asarray(page)[:, :, ::-1])
 
 
@@ -112,10 +114,31 @@ def _page(image: Image.Image, max_megapixels: float) -> Image.Image:
     return raster.upright(image, memory.remaining(image, max_megapixels))
 
 
+def _stretch(image: Image.Image) -> tuple[float, float]:
+    """By what its upright page's sides are multiplied for square pixels: a fax has half as many lines as columns."""
+    across, down = (_resolution(image, axis) for axis in (0, 1))
+    if not (across and down) or not _UNEVEN[0] <= max(across, down) / min(across, down) <= _UNEVEN[1]:
+        return 1.0, 1.0
+    factors = max(1.0, down / across), max(1.0, across / down)
+    return factors if raster.upright_size(image) == image.size else factors[::-1]
+
+
+def _stretched(page: Image.Image, factors: tuple[float, float], max_megapixels: float) -> Image.Image:
+    """As it is, where it would be too large."""
+    width, height = round(page.width * factors[0]), round(page.height * factors[1])
+    fits = (width, height) != page.size and width * height <= max_megapixels * 1e6
+    return page.resize((width, height)) if fits else page
+
+
 def _dpi(image: Image.Image) -> int | None:
+    return round(_resolution(image, 0)) or None
+
+
+def _resolution(image: Image.Image, axis: int) -> float:
+    """Pixels to an inch, across or down; 0 where the file does not say, or says nothing plausible."""
     found = image.info.get("dpi")
-    across = float(found[0]) if isinstance(found, tuple) and found else 0.0
-    return round(across) if _DPI[0] <= across <= _DPI[1] else None
+    value = float(found[axis]) if isinstance(found, tuple) and len(found) > axis else 0.0
+    return value if _DPI[0] <= value <= _DPI[1] else 0.0
 
 
 def from_base64(text: bytes) -> bytes:

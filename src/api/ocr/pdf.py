@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from src.documents import invisible_text
 from src.ipc.messages.ocr import OcrResult
 
+_UNEVEN = 0.1  # more than a reduced picture's sides are rounded by
 _DPI = 150  # of pictures that do not say
 _PAGES, _CATALOG, _FONT, _CID_FONT, _DESCRIPTOR, _TO_UNICODE = 2, 1, 3, 4, 5, 6
 _FIRST_PAGE = 7
@@ -46,14 +47,15 @@ def _shared(count: int) -> list[bytes]:
 
 def _page(page: OcrResult, number: int) -> list[bytes]:
     """The page, its picture, and what is drawn."""
+    across, down = _jpeg_size(page.picture)
     scale = 72 / (page.dpi or _DPI)
-    width, height = page.width * scale, page.height * scale
+    stretch = down * page.width / max(1, across * page.height)  # of pixels that are not square
+    width, height = page.width * scale, page.height * scale * (stretch if abs(stretch - 1) > _UNEVEN else 1)
     resources = f"/XObject << /P {number + 1} 0 R >> /Font << /F {_FONT} 0 R >>"
     box = f"/MediaBox [0 0 {width:.4f} {height:.4f}]"
-    across, down = _jpeg_size(page.picture)
     picture = f"/Type /XObject /Subtype /Image /Width {across} /Height {down} /ColorSpace /DeviceRGB"
     drawn = f"q {width:.4f} 0 0 {height:.4f} 0 0 cm /P Do Q\n".encode("ascii")
-    drawn += invisible_text.drawn(page.lines, (scale, scale), height, "F")
+    drawn += invisible_text.drawn(page.lines, (scale, height / max(1, page.height)), height, "F")
     return [
         _dictionary(f"/Type /Page /Parent {_PAGES} 0 R {box} /Resources << {resources} >> /Contents {number + 2} 0 R"),
         _raw_stream(f"{picture} /BitsPerComponent 8 /Filter /DCTDecode", page.picture),

@@ -6,7 +6,7 @@ By a model's regions where there are some, else by size, weight, distances and t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
@@ -21,6 +21,9 @@ _BOLDER = 1.25  # than the page's text
 _LONGEST_HEADING = 160  # characters
 _EDGE = 0.1  # of the page's height: heads and feet are there
 _PARAGRAPH = 1.45  # times the usual step: a new paragraph
+_SPACED = (1.6, 4.2)  # heights from line to line of widely spaced text
+_EVEN, _INDENT = 0.35, 4.0  # heights by which such steps and the begins of such lines may differ
+_SMALL_STARTS = 0.3  # of such lines
 _SAME_SIZE = 1.4  # detectors draw boxes of one size a third higher or lower
 _SAME_LEVEL = 1.12  # sizes of headings of one level
 _MIN_LINES = 4  # of a page with heads and feet
@@ -74,12 +77,13 @@ def divide(lines: Sequence[PageLine], hints: Sequence[Hint], page: Area) -> list
     """The page's lines, in reading order, as parts in the same order."""
     if not lines:
         return []
-    body = _UsualLine.of(lines)
-    kinds = _kinds(lines, hints, page, body)
+    flowing = _flowing(lines)
+    body = _UsualLine.of(lines, flowing)
+    kinds = _kinds(lines, hints, page, body, flowing)
     parts: list[Part] = []
-    for line, kind in zip(lines, kinds, strict=True):
+    for at, (line, kind) in enumerate(zip(lines, kinds, strict=True)):
         last = parts[-1] if parts else None
-        if last is not None and _joins(last, line, kind, body):
+        if last is not None and _joins(last, line, kind, body, flows=at in flowing):
             parts[-1] = replace(last, lines=(*last.lines, line))
         else:
             parts.append(Part(kind, (line,)))
@@ -94,7 +98,7 @@ class _UsualLine:
     step: float
 
     @classmethod
-    def of(cls, lines: Sequence[PageLine]) -> _UsualLine:
+    def of(cls, lines: Sequence[PageLine], flowing: Collection[int]) -> _UsualLine:
         weighted = sorted((line.height, len(line.text)) for line in lines)
         half, passed, height = sum(count for _, count in weighted) / 2, 0, weighted[-1][0]
         for one, count in weighted:
@@ -102,25 +106,59 @@ class _UsualLine:
             if passed >= half:
                 height = one
                 break
-        steps = [after.area.middle - before.area.middle for before, after in pairwise(lines)]
-        near = [step for step in steps if 0.6 * height < step < 2.2 * height]
+        steps = enumerate((_step(before, after) for before, after in pairwise(lines)), 1)
+        near = [step for at, step in steps if at in flowing or 0.6 * height < step < 2.2 * height]
         return cls(height, median(near) if near else 1.3 * height)
+
+
+def _step(before: PageLine, after: PageLine) -> float:
+    return after.area.middle - before.area.middle
+
+
+def _flowing(lines: Sequence[PageLine]) -> set[int]:
+    """Lines that go on with the one above though far below it: text of one and a half or two lines' spacing.
+
+    Such lines come at even steps, and many begin with small letters, as the rows of a form do not.
+    """
+    found, run = set[int](), list[int]()
+    for at in range(1, len(lines) + 1):
+        if at < len(lines) and _is_spaced(lines, at, run[0] if run else at):
+            run.append(at)
+            continue
+        small = sum(lines[one].text[:1].islower() for one in run)
+        found |= set(run) if small >= max(1.0, _SMALL_STARTS * len(run)) else set()
+        run = [at] if at < len(lines) and _is_spaced(lines, at, at) else []
+    return found
+
+
+def _is_spaced(lines: Sequence[PageLine], at: int, first: int) -> bool:
+    """Whether a line stands below the one above it as the first one of its run does below its own."""
+    above, line = lines[at - 1], lines[at]
+    step, height = _step(above, line), min(above.height, line.height)
+    even = abs(step - _step(lines[first - 1], lines[first])) < _EVEN * height
+    beside = abs(above.area.left - line.area.left) < _INDENT * height
+    alike = max(above.height, line.height) < _SAME_SIZE * height
+    return _SPACED[0] * height < step < _SPACED[1] * height and even and beside and alike
 
 
 # ---- kinds of lines
 
 
-def _kinds(lines: Sequence[PageLine], hints: Sequence[Hint], page: Area, body: _UsualLine) -> list[PartKind]:
+def _kinds(
+    lines: Sequence[PageLine], hints: Sequence[Hint], page: Area, body: _UsualLine, flowing: Collection[int]
+) -> list[PartKind]:
     edges = _edges(lines, hints, page, body)
-    return [edges.get(at) or _kind(at, lines, hints, body) for at in range(len(lines))]
+    return [edges.get(at) or _kind(at, lines, hints, body, flowing) for at in range(len(lines))]
 
 
-def _kind(at: int, lines: Sequence[PageLine], hints: Sequence[Hint], body: _UsualLine) -> PartKind:
+def _kind(
+    at: int, lines: Sequence[PageLine], hints: Sequence[Hint], body: _UsualLine, flowing: Collection[int]
+) -> PartKind:
     line = lines[at]
     hinted = next((hint.kind for hint in hints if hint.area.holds(line.area)), "")
     if _CAPTION.match(line.text) and (hinted.endswith("caption") or len(line.text) < _LONGEST_HEADING):
         return "caption"
-    if _is_heading(line, hinted, _above(at, lines), body) and not _goes_on(at, lines, body):
+    if _is_heading(line, hinted, _above(at, lines), body) and not _goes_on(at, lines, body, flowing):
         return "heading"
     if _BULLET.match(line.text) or _PLAIN_BULLET.match(line.text):
         return "item"
@@ -133,14 +171,16 @@ def _above(at: int, lines: Sequence[PageLine]) -> float:
     return step if step > 0 else float("inf")
 
 
-def _goes_on(at: int, lines: Sequence[PageLine], body: _UsualLine) -> bool:
+def _goes_on(at: int, lines: Sequence[PageLine], body: _UsualLine, flowing: Collection[int]) -> bool:
     """Whether a line that is neither bold nor large goes on in usual print, with a small letter, on the next one."""
     if at + 1 == len(lines):
         return False
     line, after = lines[at], lines[at + 1]
-    near = 0 < after.area.middle - line.area.middle < _PARAGRAPH * body.step
+    flows = at + 1 in flowing
+    near = flows or 0 < _step(line, after) < _PARAGRAPH * body.step
     large = line.height > _SURELY_LARGER * after.height or after.height > _SURELY_LARGER * body.height
-    return near and not large and after.text[:1].islower() and max(line.weight, after.weight) <= _BOLDER
+    small = flows or after.text[:1].islower()
+    return near and not large and small and max(line.weight, after.weight) <= _BOLDER
 
 
 def _is_heading(line: PageLine, hinted: str, above: float, body: _UsualLine) -> bool:
@@ -191,13 +231,13 @@ def _edge(
 # ---- parts
 
 
-def _joins(part: Part, line: PageLine, kind: PartKind, body: _UsualLine) -> bool:
+def _joins(part: Part, line: PageLine, kind: PartKind, body: _UsualLine, *, flows: bool) -> bool:
     """Whether a line goes on with the part before it."""
     last = part.lines[-1]
-    step = line.area.middle - last.area.middle
+    step = _step(last, line)
     if part.kind in ("header", "footer"):
         return kind == part.kind
-    near = 0 < step < _PARAGRAPH * max(body.step, 1.25 * min(last.height, line.height))
+    near = flows or 0 < step < _PARAGRAPH * max(body.step, 1.25 * min(last.height, line.height))
     overlap = min(last.area.right, line.area.right) - max(last.area.left, line.area.left)
     alike = max(last.height, line.height) < _SAME_SIZE * min(last.height, line.height)
     if not near or overlap <= 0 or not alike:

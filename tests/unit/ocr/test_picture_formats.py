@@ -117,3 +117,28 @@ def test_the_resolution_is_the_files(stated: tuple[int, int] | None, dpi: int | 
     """What a file says is given back; one that says nothing, or nonsense, has none."""
     data = file(corner(), "jpeg", **({"dpi": stated} if stated else {}))
     assert documents.header(data).dpi == dpi
+
+
+@pytest.mark.parametrize(
+    ("stated", "shape"),
+    [
+        ((204, 98), (125, 100)),
+        ((98, 204), (60, 208)),
+        ((204, 196), (60, 100)),
+        ((300, 72), (60, 100)),
+        ((9, 3), (60, 100)),
+    ],
+)
+def test_pixels_that_are_not_square_are_stretched(stated: tuple[int, int], shape: tuple[int, int]) -> None:
+    """A fax has half as many lines to an inch as columns; places stay those of the picture as given."""
+    data = file(Image.new("L", (100, 60), 255), "tiff", dpi=stated)
+    assert documents.decode(data, DocumentLimits()).shape[:2] == shape
+    assert documents.header(data).size == (100, 60)
+
+
+def test_a_lying_picture_is_stretched_as_it_stands() -> None:
+    """Its resolution is that of its columns and rows, before it is turned."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = file(Image.new("L", (100, 60), 255), "tiff", dpi=(204, 98), exif=exif)
+    assert documents.decode(data, DocumentLimits()).shape[:2] == (100, 125)

@@ -89,6 +89,19 @@ def test_a_searchable_pdf_shows_the_picture_and_holds_the_text() -> None:
     document.close()
 
 
+def test_a_searchable_pdf_of_a_fax_has_the_papers_size() -> None:
+    """Its pixels are not square: the picture was stretched, the places of words are those of the fax."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (300, 420), "white").save(buffer, "jpeg")
+    document = pypdfium2.PdfDocument(body("pdf", page(0, picture=buffer.getvalue())))
+    assert document[0].get_size() == pytest.approx((144, 201.6))
+    text = document[0].get_textpage()
+    assert text.count_rects() == 3
+    left, bottom, right, top = text.get_rect(0)
+    assert (left, 201.6 - top, right, 201.6 - bottom) == pytest.approx((9.6, 40.3, 105.6, 70.6), abs=8)
+    document.close()
+
+
 def test_a_pdf_needs_pictures() -> None:
     """A job that was started for another format has none, and says so."""
     with pytest.raises(InvalidRequest, match="must be asked for"):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
 from src.ocr.structure.parts import Hint, PageLine, divide
 from src.ocr.structure.words import Area
 
 PAGE = Area(0, 0, 1240, 1754)
 
 
-def lines(*texts: str, top: float = 300, height: float = 16, weight: float = 1.0) -> list[PageLine]:
+def lines(*texts: str, top: float = 300, height: float = 16, weight: float = 1.0, step: float = 33) -> list[PageLine]:
     """Of one size, a usual step apart."""
     return [
-        PageLine(text, Area(100, top + 33 * at, 100 + 11 * len(text), top + 33 * at + height), weight)
+        PageLine(text, Area(100, top + step * at, 100 + 11 * len(text), top + step * at + height), weight)
         for at, text in enumerate(texts)
     ]
 
@@ -51,3 +53,17 @@ def test_a_large_bold_line_at_the_top_is_a_title_where_the_model_says_both() -> 
     assert kinds([*title, *lines(*BODY)], hints) == [("heading", 1), ("text", 3)]
     small = lines("Hire agreement", top=80, height=14)
     assert kinds([*small, *lines(*BODY)], hints) == [("header", 1), ("text", 3)]
+
+
+@pytest.mark.parametrize("step", [36, 44, 60])
+def test_widely_spaced_text_is_one_paragraph(step: float) -> None:
+    """One and a half or two lines' spacing, as drafts and pleadings have: no line of it is a heading."""
+    hints = (Hint("title", Area(90, 290, 800, 320)),)
+    text = lines("The harbour lay quiet until", "Thursday, when small boats came", "in from the north.", step=step)
+    assert kinds(text, hints) == [("text", 3)]
+
+
+def test_rows_of_a_form_stay_apart() -> None:
+    """They begin with capitals."""
+    rows = lines("Name: Ada Lovelace", "Boat length: 12.5 m", "Harbour: Westport", "Motor: yes", step=60)
+    assert [count for _, count in kinds(rows)] == [1, 1, 1, 1]
