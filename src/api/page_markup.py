@@ -13,7 +13,8 @@ BlockWriter = Callable[[OcrBlock], str]
 
 # what would begin a heading or a quote, or underline one
 _MARKUP = re.compile(r"^(\s*)(#{1,6}(?=\s|$)|>|=+\s*$|-{2,}\s*$)", re.MULTILINE)
-_BULLET = re.compile(r"^(\s*)(?:[•◦▪▫●○■□‣∙·⁃–—*+-])\s+")
+_BULLET = re.compile(r"^(\s*)(?:[•◦▪▫●○■□‣∙·⁃➢❖◆–—*+-])\s+")
+_BOX = re.compile(r"^(\s*)(?:([☐]|\[\s?\])|[☑☒✓✔✗]|\[\s?[xX✓✔]\s?\])\s*")  # an empty one, or a ticked one
 _NUMBER = re.compile(r"^(\s*)\(?(\d{1,9})[.)]\s+")
 _LETTER = re.compile(r"^(\s*)(\(?(?:[a-z]|[ivx]{1,5})[.)])\s+", re.IGNORECASE)
 
@@ -54,7 +55,9 @@ def _block(block: OcrBlock, writers: dict[str, BlockWriter]) -> str:
 
 
 def _item(line: str) -> str:
-    """A list's item with Markdown's mark; letters have none, and stand behind a dash."""
+    """A list's item with Markdown's mark, or a task's; letters have none, and stand behind a dash."""
+    if box := _BOX.match(line):
+        return f"{box[1]}- [{' ' if box[2] else 'x'}] {line[box.end() :]}"
     if _BULLET.match(line):
         return _BULLET.sub(r"\1- ", line)
     if _NUMBER.match(line):

@@ -19,7 +19,7 @@ from rapidocr.ch_ppocr_rec.typings import WordInfo
 from typing_extensions import override
 
 from src.ipc.messages.ocr import OcrWarning
-from src.ocr import layout, ligatures, scripts, spaces, word_boxes
+from src.ocr import check_boxes, layout, ligatures, scripts, spaces, word_boxes
 from src.ocr.detection import Boxes, Detector, heights, widths
 from src.ocr.reading import Pixels, Polygon, Reading, Recognizer, TextLine
 
@@ -112,10 +112,11 @@ class RapidRecognizer(Recognizer):
         upright, boxes = self._upright(frame.enlarge(page))
         read = self._recognize(upright.pixels, boxes)
         found = [line for line in read if line.text.strip() and (line.confidence or 0) >= _MIN_SCORE]
+        dropped = _dropped(len(read) - len(found), len(read))
+        found = check_boxes.marked(upright.pixels, found)
         arranged = layout.arrange([line.polygon for line in found], last=_turned(_boxes(found)))
         lines = tuple(frame.back(found[index], upright.rotation) for index in arranged.order)
         text = "\n".join(" ".join(found[index].text for index in row) for row in arranged.rows)
-        dropped = _dropped(len(read) - len(found), len(read))
         warnings = (*dropped, *scripts.unread(read, self.name))
         return Reading(text, lines, upright.rotation, round(math.degrees(arranged.skew), 2), warnings=warnings)
 

@@ -18,11 +18,12 @@ import numpy as np
 import pypdfium2
 from pypdfium2 import raw
 
-from src.ocr import layout
+from src.ocr import layout, symbol_fonts
 from src.ocr.reading import Polygon, Reading, Rectangle, Size, TextLine
 
 HYPHEN = "\x02"  # PDFium's for one at a line's end
 _BREAKS = ("\r", "\n", HYPHEN)
+_NAME_BYTES = 128
 _SAMPLE = 100  # characters whose angle is looked at
 _GAP = 1.7  # of a character's height (two ems): ends a run
 _RISE = 0.6  # of a character's height, up or down: ends one, where notes and indices do not
@@ -99,7 +100,7 @@ def _runs(text: pypdfium2.PdfTextPage, shown: Rectangle) -> Iterator[_Run]:
     angle = _quarters if _has_turned(text, count) else _upright
     run = _Run(0)
     for index in range(count):
-        symbol = chr(raw.FPDFText_GetUnicode(text, index))
+        symbol = symbol_at(text, index)
         if symbol in _BREAKS:
             run.symbols += ["-"] if symbol == HYPHEN else []
             run.boxes += [None] if symbol == HYPHEN else []
@@ -132,6 +133,18 @@ def _ends(run: _Run, box: Rectangle) -> bool:
         return True
     unlike = rise > _UNEVEN * height or max(height, other) > _OTHER_SIZE * min(height, other)
     return unlike and gap > _ALIGNED_GAP * height
+
+
+def symbol_at(text: pypdfium2.PdfTextPage, index: int) -> str:
+    """A character; of a symbol font what it shows."""
+    symbol = chr(raw.FPDFText_GetUnicode(text, index))
+    return symbol_fonts.shown(symbol, font_name(text, index)) if symbol_fonts.is_private(symbol) else symbol
+
+
+def font_name(text: pypdfium2.PdfTextPage, index: int) -> str:
+    name, flags = ctypes.create_string_buffer(_NAME_BYTES), ctypes.c_int()
+    raw.FPDFText_GetFontInfo(text, index, name, _NAME_BYTES, flags)
+    return name.value.decode("utf-8", "replace")
 
 
 def _is_within(box: Rectangle, shown: Rectangle) -> bool:

@@ -29,7 +29,7 @@ _SAME_LEVEL = 1.12  # sizes of headings of one level
 _MIN_LINES = 4  # of a page with heads and feet
 
 _BULLET = re.compile(r"^\s*([•◦▪▫●○■□‣∙·⁃–—*-]|\(?\d{1,3}[.)]|\(?[a-z][.)]|\(?[ivx]{1,4}[.)])\s+\S")
-_PLAIN_BULLET = re.compile(r"^\s*[•◦▪▫●○■□‣∙⁃]\s*\S")
+_PLAIN_BULLET = re.compile(r"^\s*([•◦▪▫●○■□‣∙⁃➢❖◆☐☑☒✓✔✗]|\[\s?[xX✓✔]?\s?\](?=\s))\s*\S")
 _SECTION = re.compile(r"^(\d{1,2}(?:\.\d{1,2})*)\.?\s+[^\W\d_]")
 _CAPTION = re.compile(r"^(fig(ure|\.)?|table|tab\.|chart|abb(ildung|\.)?|tabelle|figura|tableau|图|表|図)\s*\d", re.I)
 _PAGE_NUMBER = re.compile(r"^\W*(page\s+|seite\s+|p\.\s*)?(\d{1,4}|[ivxlc]{1,6})(\s*(/|of|von|de)\s*\d+)?\W*$", re.I)

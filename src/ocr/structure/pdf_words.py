@@ -11,12 +11,12 @@ from pypdfium2 import raw
 
 from src.ocr import layout
 from src.ocr.structure.words import Word
+from src.ocr.text_layer import font_name, symbol_at
 
 _BREAKS = ("\r", "\n", "\x02")
 _GAP = 0.28  # of a character's height: as wide as a space
 _GUESSED_GAP = 0.165  # where PDFium writes a space; narrower ones are between the letters of a word
 _BOLD = 600
-_NAME_BYTES = 128
 
 _Box = tuple[float, float, float, float]  # left, top, right, bottom, in pixels
 
@@ -40,7 +40,7 @@ def _grown(text: pypdfium2.PdfTextPage, upright: _Upright) -> Iterator[_Growing]
     grown = _Growing()
     spaced = False
     for index in range(text.count_chars()):
-        symbol = chr(raw.FPDFText_GetUnicode(text, index))
+        symbol = symbol_at(text, index)
         if symbol in _BREAKS or (symbol.isspace() and not raw.FPDFText_IsGenerated(text, index)):
             yield grown
             grown, spaced = _Growing(), False
@@ -113,6 +113,5 @@ def _pixel(page: pypdfium2.PdfPage, size: tuple[int, int], x: float, y: float) -
 def _is_bold(text: pypdfium2.PdfTextPage, index: int) -> bool:
     if raw.FPDFText_GetFontWeight(text, index) >= _BOLD:
         return True
-    name, flags = ctypes.create_string_buffer(_NAME_BYTES), ctypes.c_int()
-    raw.FPDFText_GetFontInfo(text, index, name, _NAME_BYTES, flags)
-    return any(word in name.value.lower() for word in (b"bold", b"black", b"heavy", b"demi"))
+    name = font_name(text, index).lower()
+    return any(word in name for word in ("bold", "black", "heavy", "demi"))

@@ -69,6 +69,18 @@ def test_headings_lists_and_text() -> None:
     ]
 
 
+def test_check_boxes_are_tasks() -> None:
+    boxes = block("list", "☐ oil\n☒ tar\n☑rope\n[ ] wire\n  [x] lamp\n[] paint")
+    assert page_markup.markdown((boxes,)).splitlines() == [
+        "- [ ] oil",
+        "- [x] tar",
+        "- [x] rope",
+        "- [ ] wire",
+        "  - [x] lamp",
+        "- [ ] paint",
+    ]
+
+
 def test_running_heads_are_told_apart() -> None:
     whole = page(block("header", "Acme"), block("text", "body"), block("footer", "12"))
     assert (page_markup.running_text(whole, "header"), page_markup.running_text(whole, "footer")) == ("Acme", "12")

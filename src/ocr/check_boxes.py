@@ -1,0 +1,227 @@
+"""Check boxes of a form, empty or ticked: small squares beside its lines, which the recognizer passes over.
+
+Called by `rapid`, in an OCR worker. They become words of the lines beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from src.ocr.reading import Pixels, Polygon, TextLine, TextWord
+
+EMPTY, TICKED = "☐", "☒"
+
+_INK = 60  # shades that part it from the paper
+_SIZES = (0.45, 1.25)  # of a line's height
+_SMALLEST = 12  # pixels
+_STROKE, _SHORTEST = 0.28, 8  # of a line's height, pixels: shorter strokes are parts of letters
+_SIDE = 0.14  # of its width: where its four sides are
+_DRAWN = 0.92  # of each side
+_SOLID = 0.9  # inked: a bullet
+_TICKED = 0.08  # inked within
+_APART = 0.35  # of its width: nearer squares are the cells of something
+_BEFORE, _AFTER = 2.0, 1.2  # heights of a line, from a box to its text and from a text to its box
+_DRAWN_SIGNS = frozenset("□☐☒☑■")
+_SIGNS = _DRAWN_SIGNS | frozenset("口×✓✔回区图凶囚")  # what a box, or a cross in one, is read as
+_LETTERS = frozenset("oOD0xXvV")  # or as one of these, alone or before a capital
+_MARGIN = 0.15  # of a box's width, by which a letter in it is seen wider
+_MAX_BOXES = 400
+
+
+@dataclass(frozen=True)
+class CheckBox:
+    """Its place in pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    ticked: bool
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def center(self) -> float:
+        return (self.left + self.right) / 2
+
+    @property
+    def middle(self) -> float:
+        return (self.top + self.bottom) / 2
+
+    @property
+    def word(self) -> TextWord:
+        corners = (self.left, self.top), (self.right, self.top), (self.right, self.bottom), (self.left, self.bottom)
+        return TextWord(TICKED if self.ticked else EMPTY, corners)
+
+
+def marked(pixels: Pixels, lines: Sequence[TextLine]) -> list[TextLine]:
+    """The lines with the check boxes beside and in them."""
+    found = list(lines)
+    if not found:
+        return found
+    boxes = find(pixels, median(_height(line.polygon) for line in found))
+    for box in boxes:
+        alone = [line for line in found if _is_box(line, box)]
+        found = [line for line in found if line not in alone]
+        best = min(range(len(found)), key=lambda at: _distance(found[at], box), default=None)
+        if best is not None and _distance(found[best], box) < float("inf"):
+            found[best] = _with_box(found[best], box)
+        else:
+            found += [replace(line, text=box.word.text, words=(box.word,)) for line in alone]
+    return found
+
+
+# ---- squares
+
+
+def find(pixels: Pixels, height: float) -> list[CheckBox]:
+    """Squares as high as text of this height, that touch nothing, from left to right."""
+    gray = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    paper = int(np.median(gray[::8, ::8]))
+    ink = np.asarray(np.abs(gray.astype(np.int16) - paper) > _INK, np.uint8)
+    squares = [place for place in _drawn_places(ink, height) if _is_square(place, height)]
+    found = _once([box for place in squares[: 4 * _MAX_BOXES] if (box := _check_box(ink, *place)) is not None])
+    alone = [box for box in found if not any(_is_beside(box, other) for other in found if other is not box)]
+    return sorted(alone, key=lambda box: box.left) if len(alone) <= _MAX_BOXES else []
+
+
+def _drawn_places(ink: NDArray[np.uint8], height: float) -> list[Sequence[int]]:
+    """Places of what is drawn, also of level and upright strokes alone: a tick may run over its box's edge."""
+    length = max(_SHORTEST, round(_STROKE * height))
+    level = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
+    strokes = level | cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((length, 1), np.uint8))
+    found: list[Sequence[int]] = []
+    for drawn in (ink, strokes):  # the strokes of small boxes that lie askew are short
+        contours, hierarchy = cv2.findContours(drawn, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        outer = [] if hierarchy is None else hierarchy[0][:, 3] < 0
+        found += [cv2.boundingRect(contour) for contour, one in zip(contours, outer, strict=False) if one]
+    return found
+
+
+def _is_square(place: Sequence[int], height: float) -> bool:
+    _, _, width, tall = place
+    fits = max(_SMALLEST, _SIZES[0] * height) <= min(width, tall) and max(width, tall) <= _SIZES[1] * height
+    return fits and abs(width - tall) <= 0.12 * max(width, tall) + 1
+
+
+def _check_box(ink: NDArray[np.uint8], x: int, y: int, width: int, tall: int) -> CheckBox | None:
+    inside = ink[y : y + tall, x : x + width]
+    side = max(2, round(_SIDE * width))
+    strips = inside[:side].any(axis=0), inside[-side:].any(axis=0), inside[:, :side].any(axis=1), inside[:, -side:]
+    drawn = [float(strip.mean()) for strip in (*strips[:3], strips[3].any(axis=1))]
+    corners = [inside[a, b].any() for a in (slice(side), slice(-side, None)) for b in (slice(side), slice(-side, None))]
+    if min(drawn) < _DRAWN or not all(corners) or float(inside.mean()) > _SOLID:
+        return None
+    edge = round(0.25 * width)
+    ticked = float(inside[edge:-edge, edge:-edge].mean()) > _TICKED
+    return CheckBox(x, y, x + width, y + tall, ticked)
+
+
+def _once(boxes: Sequence[CheckBox]) -> list[CheckBox]:
+    kept: list[CheckBox] = []
+    for box in boxes:
+        if not any(other.left < box.center < other.right and other.top < box.middle < other.bottom for other in kept):
+            kept.append(box)
+    return kept
+
+
+def _is_beside(box: CheckBox, other: CheckBox) -> bool:
+    across = max(box.left, other.left) - min(box.right, other.right)
+    down = max(box.top, other.top) - min(box.bottom, other.bottom)
+    return max(across, down) < _APART * box.width
+
+
+# ---- lines
+
+
+def _bounds(polygon: Polygon) -> tuple[float, float, float, float]:
+    xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _height(polygon: Polygon) -> float:
+    left, top, right, bottom = _bounds(polygon)
+    return min(bottom - top, right - left)
+
+
+def _is_box(line: TextLine, box: CheckBox) -> bool:
+    """Whether a line is nothing but the box, read as a letter."""
+    left, top, right, bottom = _bounds(line.polygon)
+    holds = left <= box.center <= right and top <= box.middle <= bottom
+    return holds and len(line.text.strip()) <= 2 and right - left < 2.2 * box.width
+
+
+def _distance(line: TextLine, box: CheckBox) -> float:
+    """From a box to the line that it belongs to: one that it is in, or before, or behind."""
+    left, top, right, bottom = _bounds(line.polygon)
+    height = bottom - top
+    if not top <= box.middle <= bottom or bottom - top > 3 * box.width:
+        return float("inf")
+    if box.center < left:
+        return left - box.right if left - box.right <= _BEFORE * height else float("inf")
+    if box.center > right:
+        return box.left - right + _BEFORE * height if box.left - right <= _AFTER * height else float("inf")
+    return -1.0
+
+
+def _with_box(line: TextLine, box: CheckBox) -> TextLine:
+    """What was read in the box's place is replaced, unless it is what somebody wrote into the box."""
+    at = next((at for at, word in enumerate(line.words) if _covers(word, box)), None)
+    if at is None:
+        at = sum(_bounds(word.polygon)[0] < box.center for word in line.words)
+        return _joined(line, [*line.words[:at], box.word, *line.words[at:]], box)
+    ideographs = any(map(_is_ideograph, line.text))  # which may be squares themselves, as in 出口
+    parts = _around(line.words[at], box, _DRAWN_SIGNS if ideographs else _SIGNS)
+    return line if parts is None else _joined(line, [*line.words[:at], *parts, *line.words[at + 1 :]], box)
+
+
+def _around(word: TextWord, box: CheckBox, signs: frozenset[str]) -> list[TextWord] | None:
+    """The box and what is left of a word in its place, as words; None for a letter that stands in the box."""
+    left, _, right, _ = _bounds(word.polygon)
+    text, margin = word.text, _MARGIN * box.width
+    if left >= box.left - margin and right <= box.right + margin:
+        return [box.word] if text in (signs | _LETTERS) else None
+    before = right - box.center < box.center - left
+    if before:
+        text = text[:-1] if text[-1] in signs else text
+    elif text[0] in signs or (text[0] in _LETTERS and text[1:2].isupper()):
+        text = text[1:]
+    if text == word.text and signs is _DRAWN_SIGNS:
+        return None
+    rest = [replace(word, text=text)] if text else []
+    return [*rest, box.word] if before else [box.word, *rest]
+
+
+def _is_ideograph(symbol: str) -> bool:
+    return "\u3400" <= symbol <= "\u9fff" and symbol not in _SIGNS
+
+
+def _covers(word: TextWord, box: CheckBox) -> bool:
+    left, _, right, _ = _bounds(word.polygon)
+    return left <= box.center <= right
+
+
+def _joined(line: TextLine, words: Sequence[TextWord], box: CheckBox) -> TextLine:
+    first, second, third, last = line.polygon
+    left = min(0.0, box.left - min(first[0], last[0]))
+    right = max(0.0, box.right - max(second[0], third[0]))
+    polygon = (
+        (first[0] + left, first[1]),
+        (second[0] + right, second[1]),
+        (third[0] + right, third[1]),
+        (last[0] + left, last[1]),
+    )
+    if len(words) == 1:  # of a line without words of its own
+        text = (
+            f"{words[0].text} {line.text}" if box.center < _bounds(line.polygon)[0] else f"{line.text} {words[0].text}"
+        )
+        return replace(line, text=text, polygon=polygon)
+    return replace(line, text=" ".join(word.text for word in words), polygon=polygon, words=tuple(words))
