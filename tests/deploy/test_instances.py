@@ -17,8 +17,10 @@ import httpx
 import psutil
 import pytest
 
+from src.ocr.fake import draw
 from tests.deploy import tools
 from tests.running import Running, service
+from tests.unit.ocr import files
 
 pytestmark = pytest.mark.e2e
 
@@ -26,7 +28,7 @@ _ALICE = {"Authorization": "Bearer sk-alice-0123456789"}
 _BOB = {"Authorization": "Bearer sk-bob-0123456789abc"}
 _OPS = {"Authorization": "Bearer sk-ops-0123456789abc"}
 _CHAT = "/v1/chat/completions"
-_LINES = 500
+_LINES, _PAGES = 500, 40
 Pair = tuple[Running, Running]
 
 
@@ -34,7 +36,8 @@ Pair = tuple[Running, Running]
 def pair() -> Iterator[Pair]:
     settings: dict[str, Any] = {
         "inference_engine": "fake",
-        "ocr_workers": 0,
+        "ocr_workers": 1,
+        "ocr_engine": "fake",
         "api_keys": "alice:user:sk-alice-0123456789,bob:user:sk-bob-0123456789abc,ops:admin:sk-ops-0123456789abc",
         "background_idle_seconds": 0,
         "background_max_seqs": 8,
@@ -99,12 +102,22 @@ def test_each_instance_shows_both(pair: Pair) -> None:
         assert [model["id"] for model in models] == [model["id"] for model in get(one, "/v1/models").json()["data"]]
 
 
-def test_a_batch_is_answered_once_though_the_instance_that_works_is_killed(pair: Pair) -> None:
-    """Sent to one, shown by both, ended by the one that is left: each of 500 lines once, in their order."""
+def begin_job(one: Running) -> str:
+    """Pages that take a while."""
+    document = files.zipped({f"{at}.png": draw(f"delay=0.1; text=page {at}") for at in range(_PAGES)})
+    made = httpx.post(f"{one.url}/v1/ocr/jobs", files={"file": document}, headers=_ALICE, timeout=20)
+    return str(made.json()["id"])
+
+
+def test_work_is_done_once_though_the_instance_that_works_is_killed(pair: Pair) -> None:
+    """Sent to one, shown by both, ended by the one that is left: each of 500 lines of a batch once, in their order, and
+    each page of an OCR job."""
     body = {"messages": [{"role": "user", "content": "answer"}]}
     made = ({"custom_id": f"c{at}", "method": "POST", "url": _CHAT, "body": body} for at in range(_LINES))
     data = b"".join(json.dumps(line).encode() + b"\n" for line in made)
     working, left = pair  # the first that started
+    job = begin_job(left)
+    until(lambda: get(left, f"/v1/ocr/jobs/{job}").json()["pages_done"] >= 2)
     sent = httpx.post(
         f"{left.url}/v1/files", files={"file": data}, data={"purpose": "batch"}, headers=_ALICE, timeout=20
     )
@@ -123,5 +136,7 @@ def test_a_batch_is_answered_once_though_the_instance_that_works_is_killed(pair:
     until(lambda: get(left, f"/v1/batches/{name}").json()["status"] == "completed")
     ended = get(left, f"/v1/batches/{name}").json()
     assert ended["request_counts"] == {"total": _LINES, "completed": _LINES, "failed": 0}
+    until(lambda: get(left, f"/v1/ocr/jobs/{job}").json()["status"] == "done")
+    assert get(left, f"/v1/ocr/jobs/{job}").json()["pages_done"] == _PAGES
     output = get(left, f"/v1/files/{ended['output_file_id']}/content").text.splitlines()
     assert [json.loads(line)["custom_id"] for line in output] == [f"c{at}" for at in range(_LINES)]
