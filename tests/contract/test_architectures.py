@@ -90,12 +90,28 @@ def test_a_config_that_transformers_refuses(name: str, tiny: Loaded) -> None:
         backend.close()
 
 
-def test_pictures_alone_and_together(tmp_path: Path) -> None:
-    """As `make test-architectures` compares them: a row of glm_ocr took the places of a prompt that came behind it."""
+@pytest.mark.parametrize("name", ["glm_ocr", "mllama", "paligemma"])
+def test_pictures_alone_and_together(name: str, tmp_path: Path) -> None:
+    """As `make test-architectures` compares them. A row of glm_ocr took the places of a prompt that came behind it; a
+    row of mllama stood where the longest ended, and forgot its picture; one of paligemma saw the others' padding."""
     from tests.architectures.vision.examine import examine
 
-    verdict = examine("glm_ocr", tmp_path / "glm_ocr")
+    verdict = examine(name, tmp_path / name)
     assert (verdict.kind, verdict.why) == ("same", "")
+
+
+def test_a_processor_that_makes_nothing_of_pictures_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """transformers puts a tokenizer in the place of a processor that it cannot make: pictures went unseen."""
+    from mlx_vlm.utils import prepare_inputs as made
+
+    from src.engine.mlx import vlm
+    from tests.architectures.vision.tiny import write
+
+    monkeypatch.setattr(
+        vlm, "prepare_inputs", lambda *given, **options: {"input_ids": made(*given, **options)["input_ids"]}
+    )
+    with pytest.raises(ModelLoadFailed, match="cannot read images: ValueError: PixtralProcessor makes nothing of"):
+        load(str(write("pixtral", tmp_path / "pixtral")))
 
 
 def test_a_processor_tells_pictures_nothing_of_texts() -> None:

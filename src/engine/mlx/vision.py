@@ -143,7 +143,7 @@ class VisionRows:
         if hasattr(self._language, "_rope_deltas") and "rope_deltas" not in arrays:
             arrays |= self._places(len(prompt), has_pictures=pixels is not None)
         self._forget_places()
-        return arrays
+        return vision_mends.of_embedded(arrays)
 
     def _forget_places(self) -> None:
         """What a model notes of its last prompt: a row that is decoded alone would take its places for its own."""

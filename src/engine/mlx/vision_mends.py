@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
+from mlx_vlm.models.mllama import language as mllama
+from mlx_vlm.models.paligemma import language as paligemma
 
 Arrays = dict[str, Any]
+_MASKED = -1e8
 _PIXELS, _CROPS = "pixel_values", "images_spatial_crop"
 # what a processor says of each token of the prompt, and whether tokens behind it are as its last one
 _OF_TOKENS = {
@@ -42,6 +46,106 @@ def of_processor(processor: Any) -> Any:
     if type(processor).__name__ == "LlavaProcessor":
         processor.image_processor = PicturesOnly(processor.image_processor)
     return processor
+
+
+def of_model(model: Any) -> Any:
+    """A model whose batches are computed as its rows are."""
+    for module in model.modules():
+        if (kind := _KINDS.get(type(module))) is not None:
+            module.__class__ = kind
+    return model
+
+
+def _whole_prompt(self: Any, inputs: mx.array, inputs_embeds: Any = None, mask: Any = None, cache: Any = None) -> Any:
+    """PaliGemma reads its prompt in both directions: it is told no mask at all, and rows of a batch saw the padding of
+    the shorter ones."""
+    if mask is None and cache and getattr(cache[0], "left_padding", None) is not None and inputs.shape[1] == 1:
+        mask = cache[0].make_mask(1, return_array=True)
+    return paligemma.GemmaModel.__call__(self, inputs, inputs_embeds, mask, cache)
+
+
+def _own_places(self: Any, x: mx.array, mask: Any = None, cache: Any = None) -> Any:
+    """Llama 3.2 Vision's attention: each row of a batch stands where its own tokens end, not where the longest's do."""
+    if cache is None or isinstance(cache.offset, int):
+        return mllama.MllamaTextSelfAttention.__call__(self, x, mask, cache)
+    queries, keys, values = (_heads(part(x), self.head_dim) for part in (self.q_proj, self.k_proj, self.v_proj))
+    placed = self.rope(queries, offset=cache.offset), self.rope(keys, offset=cache.offset)
+    kept = cache.update_and_fetch(placed[1], values)
+    found = mx.fast.scaled_dot_product_attention(placed[0], *kept, scale=self.scale, mask=mask)
+    return self.o_proj(found.transpose(0, 2, 1, 3).reshape(*x.shape[:2], -1))
+
+
+def _kept_picture(
+    self: Any,
+    hidden_states: mx.array,
+    cross_attention_states: Any = None,
+    attention_mask: Any = None,
+    cache: Any = None,
+) -> Any:
+    """Llama 3.2 Vision's look at a picture, whose keys and values it keeps: mlx-vlm's kept none, and every token of an
+    answer but the first looked at itself in its place."""
+    if (seen := cross_attention_states) is not None:
+        if cache is not None and cache.keys is None:
+            keys, values = (_heads(part(seen), self.head_dim) for part in (self.k_proj, self.v_proj))
+            cache.update_and_fetch(self.k_norm(keys), values)
+        return mllama.MllamaTextCrossAttention.__call__(self, hidden_states, seen, attention_mask, cache)
+    queries = self.q_norm(_heads(self.q_proj(hidden_states), self.head_dim))
+    kept = cache.keys[..., : cache.size(), :], cache.values[..., : cache.size(), :]
+    found = mx.fast.scaled_dot_product_attention(queries, *kept, scale=self.scale, mask=attention_mask)
+    return self.o_proj(found.transpose(0, 2, 1, 3).reshape(*hidden_states.shape[:2], -1))
+
+
+def _passed_by(
+    self: Any,
+    hidden_states: mx.array,
+    cross_attention_states: Any = None,
+    attention_mask: Any = None,
+    full_text_row_masked_out_mask: Any = None,
+    cache: Any = None,
+) -> Any:
+    """The layer around it: rows without a picture pass it by, alone and in a batch."""
+    look = mllama.MllamaCrossAttentionDecoderLayer.__call__
+    if cross_attention_states is not None:
+        given = cross_attention_states, attention_mask, full_text_row_masked_out_mask, cache
+        return look(self, hidden_states, *given)
+    if cache is None or cache.keys is None:
+        return hidden_states
+    padding = getattr(cache, "left_padding", mx.zeros(1, mx.int32))
+    blind = (padding >= cache.size())[:, None, None]
+    columns = mx.arange(cache.size())
+    seen = (columns >= padding[:, None])[:, None, None] | blind[:, None]  # a row of nothing would be no number
+    return mx.where(blind, hidden_states, look(self, hidden_states, None, seen, None, cache))
+
+
+def _heads(projected: mx.array, size: int) -> mx.array:
+    rows, length, _ = projected.shape
+    return projected.reshape(rows, length, -1, size).transpose(0, 2, 1, 3)
+
+
+def _kind(base: Any, call: Callable[..., Any]) -> type:
+    return type(f"Mended{base.__name__}", (base,), {"__call__": call})
+
+
+_KINDS: dict[type, type] = {
+    base: _kind(base, call)
+    for base, call in (
+        (paligemma.GemmaModel, _whole_prompt),
+        (mllama.MllamaTextSelfAttention, _own_places),
+        (mllama.MllamaTextCrossAttention, _kept_picture),
+        (mllama.MllamaCrossAttentionDecoderLayer, _passed_by),
+    )
+}
+
+
+def of_embedded(arrays: Arrays) -> Arrays:
+    """What Llama 3.2 Vision's decode steps see: without a mask, they looked at tiles that a picture does not fill."""
+    states, mask = arrays.get("cross_attention_states"), arrays.get("cross_attention_mask")
+    rows = arrays.get("full_text_row_masked_out_mask")
+    if not isinstance(states, mx.array) or not isinstance(mask, mx.array) or not isinstance(rows, mx.array):
+        return arrays
+    looked_at: Any = mx.any((mask > _MASKED) & (rows > 0), axis=(0, 1, 2)).tolist()
+    kept = mx.array([at for at, seen in enumerate(looked_at) if seen], mx.int32)
+    return arrays | {"cross_attention_states": states[:, kept], "cross_attention_mask": mask[..., kept]}
 
 
 def of_inputs(inputs: Arrays, tokens: int, behind: int) -> Arrays:

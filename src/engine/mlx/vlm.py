@@ -38,6 +38,7 @@ from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, Sampl
 from src.settings import EngineSettings, Settings, work_offline
 
 _PROBE_SIDE = 64
+_REFUSED = "The model's processor refuses these images."
 _LONGEST_REASON = 400
 _AS_PRINTED = "{'type': 'image'}"  # what a template shows that takes content for a text
 Pictures = Literal["parts", "none"]
@@ -74,6 +75,9 @@ class VlmTokenizer(LmTokenizer):
         shown = [pictures.decode(part.data, at, max_megapixels=megapixels, max_side=side) for part, at in found]
         made = self._processed(self._prompt(messages, options), shown)
         inputs = {name: _plain(value) for name, value in made.items() if name not in ("input_ids", "attention_mask")}
+        if not inputs:
+            error = ValueError(f"{type(self._processor).__name__} makes nothing of a picture")
+            raise InvalidRequest(_REFUSED, param="messages") from error
         tokens = [int(token) for token in np.array(made["input_ids"])[0]]
         self._seen = (tuple(messages) if not isinstance(messages, tuple) else messages, Media(inputs, len(tokens)))
         return tokens
@@ -91,7 +95,7 @@ class VlmTokenizer(LmTokenizer):
             )
         except _COMPLAINTS as error:
             logger.info("a processor refused pictures: {}", type(error).__name__)
-            raise InvalidRequest("The model's processor refuses these images.", param="messages") from error
+            raise InvalidRequest(_REFUSED, param="messages") from error
 
     def _render_text(self, messages: Seq[ChatMessage], options: dict[str, Any]) -> list[int]:
         if self._wrapped.has_chat_template:
@@ -240,7 +244,7 @@ def load_vlm(
 
 
 def _load(folder: Path, config: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    return load_model(folder, lazy=True), config
+    return vision_mends.of_model(load_model(folder, lazy=True)), config
 
 
 def _processor(folder: Path, config: dict[str, Any]) -> Any:

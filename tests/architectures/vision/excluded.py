@@ -9,7 +9,7 @@ _NOT_A_CHAT = "an encoder and a decoder: what it writes is not a continuation of
 
 EXCLUDED: dict[str, str] = (
     dict.fromkeys(("colidefics3", "colqwen2_5", "embedding_gemma2", "llama_nemotron_vl_embedding"), _VECTORS)
-    | dict.fromkeys(("qwen3_vl_embedding", "siglip", "dinov2", "clef"), _VECTORS)
+    | dict.fromkeys(("qwen3_vl_embedding", "siglip", "dinov2"), _VECTORS)
     | dict.fromkeys(("rfdetr", "rt_detr_v2", "yolo11", "pp_doclayout_v3", "falcon_perception", "moge3"), _FINDS)
     | dict.fromkeys(("sam3", "sam3_1", "sam3d_body", "sam3d_objects", "sapiens2", "video_depth_anything"), _FINDS)
     | dict.fromkeys(("flux2", "flux3", "qwen_image", "z_image", "ernie_image", "ming_image", "moss_image"), _PICTURES)
@@ -19,8 +19,15 @@ EXCLUDED: dict[str, str] = (
     | {
         "diffusion_gemma": "writes by diffusion, a block of tokens at a time; our batches write from left to right",
         "hunyuan_vl": "its processor knows its marks by ids beyond 120,000: no small vocabulary has them",
-        "phi3_v": "its eyes have fixed sizes: 1.2 GB at the least",
-        "phi4mm": "its ears have fixed sizes: 1.7 GB at the least",
-        "gliner2_5": "labels spans of a text; writes none",
+        "dots_ocr": "its processor knows its mark by an id beyond 150,000: no small vocabulary has it",
+        "moondream2": "its processor takes the tokenizer of another repository (moondream/starmie-v1)",
+        "phi4_siglip": "this transformers cannot make its processor: refused at load",
+        "molmo2": "its vision tower has fixed sizes: 1.6 GB at the least",
+        "fastvlm": "its vision tower has fixed sizes: 0.4 GB at the least",
+        "minicpmo": "its audio encoder has fixed sizes: 1.2 GB at the least",
+        "gemma3n": "its audio encoder has fixed sizes: 3.7 GB at the least",
+        "deepseekocr": "its vision tower has fixed sizes: 0.4 GB at the least",
+        "phi3_v": "its vision tower has fixed sizes: 1.2 GB at the least",
+        "phi4mm": "its audio encoder has fixed sizes: 1.7 GB at the least",
     }
 )

@@ -35,7 +35,6 @@ class Recipe:
     preprocessor: Fields = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     template: str | None = None
-    placed: dict[str, int] = field(default_factory=dict)  # marks whose ids the processor's code has
     flat: bool = False  # the text's fields stand beside `vision_config`
     as_type: str | None = None  # what config.json calls it, where that is not the module's name
 
@@ -342,7 +341,7 @@ RECIPES: dict[str, Recipe] = {
     "llama4": Recipe(
         "<|image|>",
         {"image_token_index": "<|patch|>", "image_token_id": "<|patch|>"},
-        text={"no_rope_layers": [1, 0], "num_experts_per_tok": 1},
+        text={"no_rope_layers": [1, 0], "num_experts_per_tok": 1, "attention_chunk_size": 128},
         vision={
             "model_type": "llama4_vision_model",
             "image_size": 28,
@@ -447,8 +446,9 @@ RECIPES: dict[str, Recipe] = {
         vision={"num_position_embeddings": 64, "deepstack_visual_indexes": []},
     ),
     "paddleocr_vl": Recipe(
-        "<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>",
-        {
+        flat=True,
+        mark="<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>",
+        ids={
             "image_token_id": "<|IMAGE_PLACEHOLDER|>",
             "vision_start_token_id": "<|IMAGE_START|>",
             "vision_end_token_id": "<|IMAGE_END|>",
@@ -456,8 +456,10 @@ RECIPES: dict[str, Recipe] = {
         text={
             "head_dim": 16,
             "rope_parameters": _MROPE | {"rope_theta": 10000},
+            "rope_scaling": _MROPE,
             "use_bias": False,
             "hidden_act": "silu",
+            "hidden_size": 1024,  # as its projector has it
             "pad_token_id": 256,
             "bos_token_id": 256,
             "eos_token_id": 256,
@@ -472,14 +474,6 @@ RECIPES: dict[str, Recipe] = {
             "temporal_patch_size": 1,
         },
     ),
-    "dots_ocr": Recipe(
-        "<|img|><|imgpad|><|endofimg|>",
-        {"image_token_id": "<|imgpad|>"},
-        vision={"embed_dim": 64, "model_type": "dots_vit"},
-        preprocessor=_preprocessor("Qwen2VLImageProcessor", **_QWEN_SIZES | {"temporal_patch_size": 1}),
-        names={"image_token": "<|imgpad|>"},
-        placed={"<|imgpad|>": 151665},
-    ),
     "granite_vision": Recipe(
         ids={"image_token_index": "<image>"},
         top={"image_grid_pinpoints": [[32, 32], [32, 64], [64, 32]]},
@@ -492,4 +486,50 @@ RECIPES: dict[str, Recipe] = {
             image_grid_pinpoints=[[32, 32], [32, 64], [64, 32]],
         ),
     ),
+    "lfm2_vl": Recipe(
+        ids=_IMAGE_IDS,
+        text={
+            "block_ff_dim": 128,
+            "conv_dim": 64,
+            "conv_dim_out": 64,
+            "block_dim": 64,
+            "block_auto_adjust_ff_dim": False,
+            "layer_types": ["conv", "full_attention"],
+            "full_attn_idxs": [1],
+            "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"},
+        },
+        top={"projector_hidden_size": 64, "downsample_factor": 2, "encoder_patch_size": 8, "tile_size": 32},
+        vision={"num_patches": 16, "image_size": 32},
+        preprocessor={
+            "image_processor_type": "Lfm2VlImageProcessor",
+            "encoder_patch_size": 8,
+            "downsample_factor": 2,
+            "min_image_tokens": 1,
+            "max_image_tokens": 4,
+            "tile_size": 32,
+            "do_image_splitting": False,
+        },
+        processor={"processor_class": "Lfm2VlProcessor"},
+        names={
+            "image_token": "<image>",
+            "image_start_token": "<|image_start|>",
+            "image_end_token": "<|image_end|>",
+            "image_thumbnail": "<|image_thumbnail|>",
+        },
+    ),
+    "inkling": Recipe("<image>", _IMAGE_IDS),
+    "qwen4_exp": _qwen(),
+    "minicpmv4_6": Recipe(
+        "(<image>./</image>)",
+        text={
+            "head_dim": 16,
+            "rope_parameters": _MROPE | {"mrope_interleaved": True, "rope_theta": 10000},
+            "model_type": "qwen3_5_text",
+        },
+        vision={"image_size": 64, "patch_size": 8},
+        top={"query_num": 4, "insert_layer_id": 1, "image_size": 64, "patch_size": 8},
+        preprocessor={"patch_size": 8, "scale_resolution": 64, "image_feature_size": 4},
+        names={"image_token": "<|image_pad|>"},
+    ),
+    "locateanything": Recipe("<image-1>", _IMAGE_IDS),
 }

@@ -88,7 +88,7 @@ def write(name: str, folder: Path) -> Path:
     """A checkpoint with random weights, its processor's files, and a tokenizer of bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     recipe = RECIPES[name]
-    ids = tokens.write(folder, recipe.mark, recipe.names, recipe.template, recipe.placed)
+    ids = tokens.write(folder, recipe.mark, recipe.names, recipe.template)
     made = config(name, ids)
     (folder / "config.json").write_text(json.dumps(made))
     for file, fields in (("processor_config", recipe.processor), ("preprocessor_config", recipe.preprocessor)):

@@ -33,18 +33,13 @@ _PARTS = "{% for c in m['content'] %}{% if c['type'] == 'image' %}MARK{% else %}
 _END = "{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 
 
-def write(
-    folder: Path, mark: str, names: dict[str, str], template: str | None, placed: dict[str, int]
-) -> dict[str, int]:
+def write(folder: Path, mark: str, names: dict[str, str], template: str | None) -> dict[str, int]:
     """Write the tokenizer's files; `mark` is what its template shows of a picture, `names` what some processors look
-    for, `placed` the marks whose ids they know by heart. The ids of all its marks."""
+    for. The ids of all its marks."""
     made = json.loads((_BYTES / "tokenizer.json").read_text())
     first = made["added_tokens"][-1]["id"] + 1
     plain = dict(made["added_tokens"][0], special=True)
-    made["model"]["vocab"] |= placed
-    made["added_tokens"] += [plain | {"id": id_, "content": text} for text, id_ in placed.items()]
-    others = [text for text in MARKS if text not in placed]
-    made["added_tokens"] += [plain | {"id": first + at, "content": text} for at, text in enumerate(others)]
+    made["added_tokens"] += [plain | {"id": first + at, "content": text} for at, text in enumerate(MARKS)]
     (folder / "tokenizer.json").write_text(json.dumps(made))
     (folder / "tokenizer_config.json").write_text(json.dumps(_config(names)))
     shown = template if template is not None else (_TURNS + _PARTS + _END).replace("MARK", mark)
