@@ -18,6 +18,7 @@ from threading import Thread
 import httpx
 import pytest
 
+from src.settings import Settings
 from tests.deploy import tools
 from tests.deploy.conftest import Site
 from tests.running import free_port, service
@@ -50,6 +51,13 @@ def test_the_two_files_differ_in_their_upstream_alone() -> None:
     )
     assert one[2] == three[2]
     assert "non_idempotent;" not in one[2]
+
+
+def test_an_instance_that_is_back_is_asked_before_another_one_stops() -> None:
+    """nginx passes over a failed one for fail_timeout and up to a second more; else there would be none to ask."""
+    found = re.findall(r"fail_timeout=(\d+)s", (tools.DEPLOY / "nginx" / "three.conf").read_text())
+    assert len(found) == 3
+    assert max(map(int, found)) + 1 < Settings(_env_file=None).drain_notice
 
 
 def test_every_log_of_ours_is_rotated() -> None:
