@@ -122,6 +122,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         elif name == "vllm serve":
             common |= {"inference_engine": "vllm", "vllm_command": VLLM_SERVE.format(folder=Path(VLLM).resolve())}
             common |= {"start_timeout": START_S, "queue_timeout": START_S, "engine_stall_timeout": START_S}
+            common |= {"answer_timeout": START_S, "answer_timeout_max": START_S}  # it compiles as it goes
         elif name in COMMANDS:
             command = COMMANDS[name].format(folder=LLAMA)
             common |= {"default_model": request.getfixturevalue("gguf"), "llama_cpp_command": command}
