@@ -32,6 +32,8 @@ _SIGNS = _DRAWN_SIGNS | frozenset("口×✓✔回区图凶囚")  # what a box, o
 _LETTERS = frozenset("oOD0xXvV")  # or as one of these, alone or before a capital
 _MARGIN = 0.15  # of a box's width, by which a letter in it is seen wider
 _MAX_BOXES = 400
+_TEXT = 40.0  # pixels of a line's height: larger pages are reduced
+_MAX_PIXELS = 12e6
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,10 @@ class CheckBox:
     @property
     def middle(self) -> float:
         return (self.top + self.bottom) / 2
+
+    def enlarged(self, factor: float) -> CheckBox:
+        left, top, right, bottom = (edge * factor for edge in (self.left, self.top, self.right, self.bottom))
+        return CheckBox(left, top, right, bottom, self.ticked)
 
     @property
     def word(self) -> TextWord:
@@ -83,26 +89,37 @@ def marked(pixels: Pixels, lines: Sequence[TextLine]) -> list[TextLine]:
 
 
 def find(pixels: Pixels, height: float) -> list[CheckBox]:
-    """Squares as high as text of this height, that touch nothing, from left to right."""
-    gray = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
-    paper = int(np.median(gray[::8, ::8]))
-    ink = np.asarray(np.abs(gray.astype(np.int16) - paper) > _INK, np.uint8)
-    squares = [place for place in _drawn_places(ink, height) if _is_square(place, height)]
+    """Squares as high as text of this height, that touch nothing, from left to right; none on a page too large."""
+    scale = min(1.0, _TEXT / height)
+    if pixels.shape[0] * pixels.shape[1] * scale**2 > _MAX_PIXELS:
+        return []
+    ink = _ink(pixels, scale)
+    squares = [place for place in _drawn_places(ink, scale * height) if _is_square(place, scale * height)]
     found = _once([box for place in squares[: 4 * _MAX_BOXES] if (box := _check_box(ink, *place)) is not None])
     alone = [box for box in found if not any(_is_beside(box, other) for other in found if other is not box)]
-    return sorted(alone, key=lambda box: box.left) if len(alone) <= _MAX_BOXES else []
+    ordered = sorted(alone, key=lambda box: box.left) if len(alone) <= _MAX_BOXES else []
+    return [box.enlarged(1 / scale) for box in ordered]
 
 
-def _drawn_places(ink: NDArray[np.uint8], height: float) -> list[Sequence[int]]:
+def _ink(pixels: Pixels, scale: float) -> NDArray[np.uint8]:
+    gray = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    if scale < 1:
+        gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    paper = np.full_like(gray, int(np.median(gray[::8, ::8])))
+    return np.asarray(cv2.absdiff(gray, paper) > _INK, np.uint8)
+
+
+def _drawn_places(ink: NDArray[np.uint8], height: float) -> list[tuple[int, ...]]:
     """Places of what is drawn, also of level and upright strokes alone: a tick may run over its box's edge."""
     length = max(_SHORTEST, round(_STROKE * height))
     level = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
     strokes = level | cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((length, 1), np.uint8))
-    found: list[Sequence[int]] = []
+    found: list[tuple[int, ...]] = []
     for drawn in (ink, strokes):  # the strokes of small boxes that lie askew are short
-        contours, hierarchy = cv2.findContours(drawn, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-        outer = [] if hierarchy is None else hierarchy[0][:, 3] < 0
-        found += [cv2.boundingRect(contour) for contour, one in zip(contours, outer, strict=False) if one]
+        places = cv2.connectedComponentsWithStats(drawn)[2][1:, :4]
+        sides = places[:, 2:]
+        fits = (sides.min(axis=1) >= _SMALLEST) & (sides.max(axis=1) <= _SIZES[1] * height)
+        found += [tuple(place) for place in places[fits].tolist()]
     return found
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -104,3 +107,19 @@ def test_letters_are_no_boxes() -> None:
 
 def test_no_lines_no_boxes() -> None:
     assert check_boxes.marked(drawn((100, 46, "")), []) == []
+
+
+def test_a_large_scan_is_reduced() -> None:
+    """Places are those of the page as given."""
+    large = np.asarray(cv2.resize(drawn((300, 95, "x")), None, fx=4, fy=4), np.uint8)
+    (found,) = check_boxes.find(large, 4.0 * HEIGHT)
+    assert (found.left, found.top, found.right) == pytest.approx((1200, 380, 1300), abs=8)
+    assert found.ticked
+
+
+def test_a_page_of_specks_takes_no_time() -> None:
+    """Hundreds of thousands of dots, as in a halftone."""
+    dots = np.random.default_rng(1).integers(0, 2, (2000, 3000, 1), np.uint8) * np.full(3, 255, np.uint8)
+    began = time.process_time()
+    assert check_boxes.find(dots, HEIGHT) == []
+    assert time.process_time() - began < 5
