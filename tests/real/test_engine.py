@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 import pytest
 
+from src.engine import loading
 from src.engine.backend import Backend, Token
 from src.engine.mlx.gguf import store
 from src.engine.mlx.weights import CpuPolicy, read_model
@@ -17,7 +19,7 @@ from src.ipc.messages.chat import Sampling
 from src.settings import Settings
 from tests.real.test_llama_cpp import PROMPTS, encode
 
-TOKENS = 16
+TOKENS, PREDICTED = 16, 48
 GREEDY = Sampling(temperature=0.0)
 
 
@@ -66,11 +68,30 @@ def test_after_the_host_and_with_an_empty_prefix_cache(backend: Backend, alone: 
     assert ids(run(backend, (prompt, GREEDY, 0))[0]) == alone
 
 
+def test_a_prediction_gives_the_same_text_in_fewer_steps(settings: Settings) -> None:
+    """The answer itself is predicted, as an editor does for a file of which little changes."""
+    drafting = settings.model_copy(update={"speculative_method": "ngram", "prefix_cache_mb": 0})
+    backend = loading.load("smollm2.gguf", drafting, LoadMeter())
+    prompt, answer, told = encode(backend, PROMPTS[0]), list[int](), list[tuple[int, float]]()
+    for _ in range(2):
+        backend.insert(prompt, PREDICTED, GREEDY, prediction=answer)
+        made, steps, began = list[Token](), 0, 0.0
+        while not made or not made[-1].finish:
+            made += backend.step().tokens
+            steps, began = steps + bool(made), began or (time.perf_counter() if made else 0.0)
+        told.append((steps, time.perf_counter() - began))
+        assert answer in ([], ids(made))
+        answer = ids(made)
+    (plain, plain_s), (predicted, predicted_s) = told
+    print(f"{len(answer)} tokens: {plain} steps, {plain_s:.2f} s; predicted {predicted} steps, {predicted_s:.2f} s")
+    assert predicted < plain
+    backend.close()
+
+
 def test_log_probabilities_and_penalties_are_those_of_the_module(backend: Backend, settings: Settings) -> None:
-    """Computed here from mlx-lm's logits: softmax, and the likeliest token after a presence penalty."""
-    module, _ = read_model(
-        store.located("smollm2.gguf", settings, LoadMeter()), CpuPolicy("always", "auto"), LoadMeter()
-    )
+    """Computed here from mlx-lm's logits, with the engine's kernels: softmax, the likeliest token after a penalty."""
+    folder, policy = store.located("smollm2.gguf", settings, LoadMeter()), CpuPolicy("auto", settings.cpu_kernels)
+    module, _ = read_model(folder, policy, LoadMeter())
     prompt = encode(backend, PROMPTS[1])
     first = run(backend, (prompt, Sampling(temperature=0.0, logprobs=3), 0))[0][0]
     scores = _scores(module, prompt)
