@@ -21,8 +21,9 @@ _BOLDER = 1.25  # than the page's text
 _LONGEST_HEADING = 160  # characters
 _EDGE = 0.1  # of the page's height: heads and feet are there
 _PARAGRAPH = 1.45  # times the usual step: a new paragraph
-_SPACED = (1.6, 4.2)  # heights from line to line of widely spaced text
+_SPACED = (2.2, 4.2)  # heights from line to line of widely spaced text
 _EVEN, _INDENT = 0.35, 4.0  # heights by which such steps and the begins of such lines may differ
+_FEWEST_SPACED = 2  # such lines: a heading stands as far above the text below it
 _SMALL_STARTS = 0.3  # of such lines
 _SAME_SIZE = 1.4  # detectors draw boxes of one size a third higher or lower
 _SAME_LEVEL = 1.12  # sizes of headings of one level
@@ -126,7 +127,7 @@ def _flowing(lines: Sequence[PageLine]) -> set[int]:
             run.append(at)
             continue
         small = sum(lines[one].text[:1].islower() for one in run)
-        found |= set(run) if small >= max(1.0, _SMALL_STARTS * len(run)) else set()
+        found |= set(run) if len(run) >= _FEWEST_SPACED and small >= _SMALL_STARTS * len(run) else set()
         run = [at] if at < len(lines) and _is_spaced(lines, at, at) else []
     return found
 

@@ -67,3 +67,11 @@ def test_rows_of_a_form_stay_apart() -> None:
     """They begin with capitals."""
     rows = lines("Name: Ada Lovelace", "Boat length: 12.5 m", "Harbour: Westport", "Motor: yes", step=60)
     assert [count for _, count in kinds(rows)] == [1, 1, 1, 1]
+
+
+def test_a_heading_that_stands_off_its_text_stays_one() -> None:
+    """Of the size of the text and not bold, as a scan shows it; the text begins with a small letter."""
+    heading, text = lines("Repairs of the year", height=18), lines(*BODY, top=350)
+    hints = (Hint("title", Area(90, 290, 800, 320)),)
+    small = [PageLine(line.text.lower(), line.area) for line in text]
+    assert kinds([*heading, *small], hints) == [("heading", 1), ("text", 3)]
