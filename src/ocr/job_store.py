@@ -128,13 +128,14 @@ class JobStore:
     # ---- its pages
 
     def add_page(self, job: str, number: int, outcome: OcrResult | Failed, now: float) -> None:
-        """Store a page's outcome, unless it has one; one that was read is counted for the job's owner."""
+        """Store a page's outcome, unless it has one or the job is gone; one that was read is counted for its owner."""
         blob, failed = msgspec.msgpack.encode(outcome), isinstance(outcome, Failed)
         with self._transaction() as database:
             added = database.execute(
                 "INSERT OR IGNORE INTO ocr_pages"
-                " SELECT ?, IFNULL(MAX(sequence), 0) + 1, ?, ?, ? FROM ocr_pages WHERE job = ?",
-                (job, number, failed, blob, job),
+                " SELECT id, (SELECT IFNULL(MAX(sequence), 0) + 1 FROM ocr_pages WHERE job = id), ?, ?, ?"
+                " FROM ocr_jobs WHERE id = ?",
+                (number, failed, blob, job),
             )
             if added.rowcount and not failed:
                 database.execute(_COUNT_PAGE, (_day(now), job))
@@ -175,9 +176,10 @@ class JobStore:
         return int(count)
 
     def cancelled(self, jobs: Sequence[str]) -> list[str]:
-        """Those among these."""
-        query = f"SELECT id FROM ocr_jobs WHERE state = 'cancelled' AND id IN ({','.join('?' * len(jobs))})"
-        return [job for (job,) in self._database.execute(query, tuple(jobs))]
+        """Those among these, also where they have been deleted since."""
+        query = f"SELECT id FROM ocr_jobs WHERE state != 'cancelled' AND id IN ({','.join('?' * len(jobs))})"
+        others = {job for (job,) in self._database.execute(query, tuple(jobs))}
+        return [job for job in jobs if job not in others]
 
     def expired(self, now: float) -> list[str]:
         rows = self._database.execute("SELECT id FROM ocr_jobs WHERE expires <= ?", (now,))

@@ -183,8 +183,10 @@ def test_a_job_is_read_by_one_of_two_brokers(run: Run) -> None:
     run(story())
 
 
-def test_a_job_is_cancelled_at_a_broker_that_does_not_read_it(run: Run) -> None:
-    """The one that does ends it within a second, and its document goes."""
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_job_is_cancelled_at_a_broker_that_does_not_read_it(run: Run, deleted: bool) -> None:
+    """The one that does ends it within a second, and its document goes; also where the job was deleted at once, while
+    a page of it was read: that page is nobody's."""
 
     async def story() -> None:
         staff, job, path = await started(Staff())
@@ -194,6 +196,10 @@ def test_a_job_is_cancelled_at_a_broker_that_does_not_read_it(run: Run) -> None:
         )
         await other.start()
         assert (await other.cancel(job.id)).state == "cancelled"
+        if deleted:
+            await other.cancel(job.id)
+            await next_page(staff)
+            assert staff.jobs.unfinished == 1
         await asyncio.sleep(1.5)
         assert (staff.admission.waiting, path.exists(), staff.jobs.unfinished) == (0, False, 0)
         await other.close()
