@@ -11,6 +11,7 @@ import gevent
 import httpx
 import msgspec
 import pytest
+import redis
 
 from src.api.edge.concurrency import RedisLeases
 from src.api.openai.response_store import ResponseMemory
@@ -79,6 +80,21 @@ def test_the_oldest_responses_of_a_key_make_room(tmp_path: Path) -> None:
         assert store.delete("alice", "resp_2")
         store.put("alice", msgspec.structs.replace(_RESPONSE, id="resp_5"), [])
         assert [store.get("alice", f"resp_{at}") is not None for at in (1, 2, 3, 5)] == [True, False, True, True]
+
+
+@pytest.mark.parametrize("evicted", ["responses", "responses-bytes"])
+def test_a_redis_that_evicts_keeps_new_responses_nevertheless(tmp_path: Path, evicted: str) -> None:
+    """Of a key's list of responses and its count of bytes either may go: the other is no reason to keep none, or all."""
+    with tools.redis_server(tmp_path) as url:
+        size = len(msgspec.json.encode(_Kept("alice", _RESPONSE, [])))
+        store = SharedResponses(url, ResponseMemory(1 << 20), size * 3 + 1, 60)
+        for at in range(6):
+            if at == 3:
+                redis.Redis.from_url(url).delete(f"stoker:{evicted}:alice")
+            store.put("alice", msgspec.structs.replace(_RESPONSE, id=f"resp_{at}"), [])
+        assert [store.get("alice", f"resp_{at}") is not None for at in (3, 4, 5)] == [True, True, True]
+        if evicted == "responses-bytes":
+            assert not any(store.get("alice", f"resp_{at}") for at in range(3))
 
 
 def test_streams_in_flight_are_counted_over_both(pair: tuple[Running, Running]) -> None:

@@ -22,6 +22,11 @@ _ORDER, _HELD = "stoker:responses:", "stoker:responses-bytes:"
 # keys: the response, its owner's in their order ("bytes:id"), its owner's bytes
 _PUT = """
 redis.call('SET', KEYS[1], ARGV[1])
+if redis.call('EXISTS', KEYS[2], KEYS[3]) < 2 then  -- the first, or a full Redis has evicted one of them
+  local bytes = 0
+  for _, one in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do bytes = bytes + string.match(one, '^%d+') end
+  redis.call('SET', KEYS[3], bytes)
+end
 redis.call('RPUSH', KEYS[2], #ARGV[1] .. ':' .. ARGV[2])
 local held = redis.call('INCRBY', KEYS[3], #ARGV[1])
 while held > tonumber(ARGV[3]) do
