@@ -1,7 +1,8 @@
 """Counters outlive their worker: who leaves at a reload (SIGHUP) writes them down, and its successor counts on.
 
-Files in RUNTIME_DIR, taken once each. The first is written before the successor serves; the second has what was counted
-while the leaving worker finished its requests.
+Files in RUNTIME_DIR, taken once each. The first is written before the successor serves; the others, once a second, have
+what was counted while the leaving worker finished its requests: a scrape on an idle connection may still be answered by
+it, and the next one, by its successor, must not go back.
 """
 
 from __future__ import annotations
@@ -45,6 +46,12 @@ class Handover:
                 data = path.read_bytes()
                 path.unlink()
                 self._add(data)
+
+    def leave_on(self) -> None:
+        """Leave, and write down what is counted from there on, until the process ends."""
+        while True:
+            self.leave()
+            gevent.sleep(_EVERY_S)
 
     def leave(self) -> None:
         """Write down what the successor does not know yet. May be called again."""

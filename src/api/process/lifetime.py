@@ -105,7 +105,7 @@ def _drain_on_term(service: Service, worker: Any, handover: Handover) -> None:
             if not service.inflight.drain_announced:  # a successor serves, or soon will
                 worker.linger_s = min(_LINGER_S, worker.cfg.graceful_timeout / 4)
                 worker.at_end = partial(_close, service, handover.leave)
-                gevent.spawn(handover.leave)
+                gevent.spawn(handover.leave_on)
             refuse_s = worker.linger_s + LISTENERS_CLOSED_S
             polite_s = max(refuse_s, worker.cfg.graceful_timeout - _POLITE_S)
             gevent.spawn_later(refuse_s, service.inflight.begin_drain)

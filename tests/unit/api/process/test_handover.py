@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gevent
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -36,6 +37,25 @@ def test_a_successor_counts_on(tmp_path: Path) -> None:
         coming.take()
     assert values(new) == values(old)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_successor_is_told_what_is_counted_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before the leaving one ends: whoever scrapes it, and then its successor, sees no counter go back."""
+    old, new = made(), made()
+    counted: list[float] = []
+
+    def second_passes(_: float) -> None:
+        Handover(new, tmp_path).take()
+        counted.append(values(new)[("stoker_key_tokens_total", "[('key', 'app')]")])
+        if len(counted) == 3:
+            raise StopAsyncIteration
+        old.key_tokens.labels("app").inc(2)
+
+    monkeypatch.setattr(gevent, "sleep", second_passes)
+    old.key_tokens.labels("app").inc(7)
+    with pytest.raises(StopAsyncIteration):
+        Handover(old, tmp_path).leave_on()
+    assert counted == [7, 9, 11]
 
 
 def test_nothing_new_leaves_nothing(tmp_path: Path) -> None:
