@@ -84,7 +84,7 @@ def test_the_oldest_responses_of_a_key_make_room(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("evicted", ["responses", "responses-bytes"])
 def test_a_redis_that_evicts_keeps_new_responses_nevertheless(tmp_path: Path, evicted: str) -> None:
-    """Of a key's list of responses and its count of bytes either may go: the other is no reason to keep none, or all."""
+    """Of a key's list of responses and its count of bytes either may go: that is no reason to keep none, or all."""
     with tools.redis_server(tmp_path) as url:
         size = len(msgspec.json.encode(_Kept("alice", _RESPONSE, [])))
         store = SharedResponses(url, ResponseMemory(1 << 20), size * 3 + 1, 60)

@@ -49,7 +49,7 @@ async def continuation(request: GenerateRequest, client: Client, facts: ServerFa
 def _left(request: GenerateRequest, facts: ServerFacts, prompt: int, kept: int) -> int | None:
     """Tokens; None leaves it to the server."""
     room = [facts.context_length - prompt - kept] if facts.context_length else []
-    wanted = [request.max_tokens - kept] if request.max_tokens is not None else []
+    wanted = [request.max_tokens - kept] if request.max_tokens else []  # 0: a server that does not tell its context
     return min(room + wanted, default=None)
 
 

@@ -179,7 +179,8 @@ class Translation:
         reported = self._usage or self._passing or _StreamUsage(self.prompt_tokens, self.made)
         cached = reported.prompt_tokens_details.cached_tokens if reported.prompt_tokens_details else None
         prompt_tokens = max(0, reported.prompt_tokens - self._kept)
-        usage = Usage(prompt_tokens, reported.completion_tokens + self._kept, cached or 0)
+        # a server that outlived this process has cached some of the answer, too
+        usage = Usage(prompt_tokens, reported.completion_tokens + self._kept, min(cached or 0, prompt_tokens))
         return Finished(reason, usage, timings, index, self._stop)
 
     def _note(self, chunk: StreamChunk) -> None:

@@ -252,7 +252,8 @@ class UpstreamServer:
         limit: int | None,
     ) -> None:
         request = continued.request
-        most = limit or self._settings.default_max_tokens or facts.context_length
+        default = self._settings.default_max_tokens if request.max_tokens is None else 0
+        most = limit or default or facts.context_length
         allowed = budget(request, most, self._settings, self._pace.step.value)
         upstream = UpstreamRequest(
             continued, facts.dialect, turn.arrived, allowed, self._clock, facts.revision, turn.set_aside

@@ -90,7 +90,13 @@ class Engine:
 
 @asynccontextmanager
 async def engine(
-    settings: Settings, script: Script = echo, *, dialect: Dialect = VLLM, ready: bool = True, slots: int | None = None
+    settings: Settings,
+    script: Script = echo,
+    *,
+    dialect: Dialect = VLLM,
+    ready: bool = True,
+    slots: int | None = None,
+    context: int = 512,
 ) -> AsyncIterator[Engine]:
     standin = Standin(script)
     client = Client(await standin.start(), "secret", local=True)
@@ -98,7 +104,7 @@ async def engine(
     server = UpstreamServer(path, "demo", "vllm", settings)
     await server.start()
     if ready:
-        server.ready(client, ServerFacts(dialect, "served", 512, vocabulary=1000, slots=slots), 0.1)
+        server.ready(client, ServerFacts(dialect, "served", context, vocabulary=1000, slots=slots), 0.1)
     try:
         yield Engine(path, server, standin)
     finally:
@@ -459,6 +465,22 @@ def test_an_answer_that_has_its_length_is_finished(make_settings: MakeSettings) 
             finished = await on.last(ask("hello", sampling=GREEDY, prefix=of("hel"), max_tokens=3))
             assert isinstance(finished, Finished)
             assert (finished.reason, finished.usage, on.standin.asked) == ("length", Usage(6, 3), [])
+
+    asyncio.run(case())
+
+
+def test_an_answer_goes_on_at_a_server_that_does_not_tell_its_context(make_settings: MakeSettings) -> None:
+    """There the client was admitted for 0 tokens, which is no length that the answer has reached."""
+
+    async def case() -> None:
+        async with engine(make_settings(default_max_tokens=0), context=0) as on:
+            on.standin.tokenizes = True
+            admitted = next(message for message in await on.all(ask("hello")) if isinstance(message, Admitted))
+            again = ask("hello", sampling=GREEDY, prefix=of("he"), max_tokens=admitted.max_tokens)
+            messages = await on.all(again)
+            assert "".join(message.text for message in messages if isinstance(message, Delta)) == "llo"
+            assert isinstance(finished := messages[-1], Finished)
+            assert finished.reason == "stop"
 
     asyncio.run(case())
 
