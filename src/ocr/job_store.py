@@ -63,7 +63,7 @@ class StoreUnavailable(Exception):
 
 
 class _StoredSource(msgspec.Struct, frozen=True):
-    """A `Source` as stored in its row."""
+    """A `Source` as stored in its row, beside its owner."""
 
     id: str
     path: str
@@ -166,8 +166,8 @@ class JobStore:
 
     def unfinished(self) -> dict[str, Source]:
         """Oldest first."""
-        query = "SELECT id, source FROM ocr_jobs WHERE state IN ('queued', 'running') ORDER BY created"
-        return {job: _source(blob) for job, blob in self._database.execute(query)}
+        query = "SELECT id, source, owner FROM ocr_jobs WHERE state IN ('queued', 'running') ORDER BY created"
+        return {job: _source(blob, owner) for job, blob, owner in self._database.execute(query)}
 
     def count_unfinished(self, owner: str | None = None) -> int:
         """None: of all owners."""
@@ -235,9 +235,9 @@ class JobStore:
         return database
 
 
-def _source(blob: bytes) -> Source:
+def _source(blob: bytes, owner: str) -> Source:
     stored = msgspec.msgpack.decode(blob, type=_StoredSource)
-    return Source(stored.id, stored.path, stored.base64, stored.ranges, stored.options, stored.priority)
+    return Source(stored.id, stored.path, stored.base64, stored.ranges, stored.options, stored.priority, owner)
 
 
 def _day(at: float) -> str:

@@ -148,6 +148,15 @@ def test_the_next_broker_resumes_a_job(run: Run) -> None:
     run(story())
 
 
+def test_a_job_that_another_broker_was_sent_is_its_keys(tmp_path: Path) -> None:
+    """Keys take turns at the workers, also for jobs that are resumed."""
+    store = JobStore(tmp_path)
+    for owner in ("alice", "bob"):
+        add_job(store, owner, owner, 1)
+    assert {name: source.owner for name, source in store.unfinished().items()} == {"alice": "alice", "bob": "bob"}
+    store.close()
+
+
 def test_a_job_is_read_by_one_of_two_brokers(run: Run) -> None:
     """Left with the other one, which shows it; when the first ends, the other goes on with what is left."""
 
