@@ -78,6 +78,8 @@ def _tokens(past: HistogramReading | None, now: HistogramReading | None) -> Hist
 
 
 def _sum(past: HistogramReading, now: HistogramReading) -> HistogramReading:
-    """Bounds are the program's own: the same in every process of a service."""
+    """Bounds are the program's own; a process that an update has given others begins anew."""
+    if past.bounds != now.bounds:
+        return now
     counts = tuple(a + b for a, b in zip(past.counts, now.counts, strict=True))
     return HistogramReading(now.bounds, counts, past.total + now.total)

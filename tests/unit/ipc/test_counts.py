@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from src.ipc.messages.counts import add_engine, add_ocr
 from src.ipc.messages.status import EngineLoad, HistogramReading, OcrLoad, PrefixReading, SpeculationReading
 
@@ -45,6 +47,14 @@ def test_an_engines_counters_add_up() -> None:
         step_tokens=HistogramReading((8.0,), (1, 0), 4.0),
         speculation=SpeculationReading(1, 2, 1),
     )
+
+
+def test_other_bounds_begin_anew() -> None:
+    """Of a process that an update has changed: the supervisor, which runs on, must not fall over them."""
+    changed = HistogramReading((8.0, 16.0), (1, 2, 0), 5.0)
+    total = add_engine(NEW, msgspec.structs.replace(NEW, step_tokens=changed))
+    assert total is not None
+    assert (total.step_tokens, total.steps) == (changed, 2)
 
 
 def test_one_alone_is_left_without_its_gauges() -> None:
