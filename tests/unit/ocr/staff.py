@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -109,9 +111,11 @@ class Staff:
         recycling = WorkerRecycling(self.settings.ocr_recycle_pages, self.settings.ocr_worker_memory_mb << 20)
         self.pool = Pool(1 if size == "auto" else size, self.settings.ocr_page_timeout, self._hire, recycling)
         self.admission = Admission(self.settings, self.pool)
-        self._folder = tempfile.TemporaryDirectory(prefix="st-")
-        self.spool = Spool(Path(self._folder.name), AtOnce())
-        self.jobs = Jobs(self.settings, self.admission, JobStore(Path(self._folder.name)), self.spool, thread=AtOnce())
+        folder = Path(tempfile.mkdtemp(prefix="st-"))
+        # a TemporaryDirectory would warn, and pytest read source to say so: in the middle of whatever is parsed then
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.spool = Spool(folder, AtOnce())
+        self.jobs = Jobs(self.settings, self.admission, JobStore(folder), self.spool, thread=AtOnce())
 
     def _hire(self) -> FakeWorker:
         self.workers.append(FakeWorker(self))
