@@ -30,7 +30,9 @@ _BEFORE, _AFTER = 2.0, 1.2  # heights of a line, from a box to its text and from
 _DRAWN_SIGNS = frozenset("□☐☒☑■")
 _SIGNS = _DRAWN_SIGNS | frozenset("口×✓✔回区图凶囚")  # what a box, or a cross in one, is read as
 _LETTERS = frozenset("oOD0xXvV")  # or as one of these, alone or before a capital
+_CELL = 2  # characters at most that one square holds
 _MARGIN = 0.15  # of a box's width, by which a letter in it is seen wider
+_NEXT = 1.0  # of its width, at most, between the cells of a field that is filled in letter by letter
 _MAX_BOXES = 400
 _TEXT = 40.0  # pixels of a line's height: larger pages are reduced
 _MAX_PIXELS = 12e6
@@ -73,8 +75,7 @@ def marked(pixels: Pixels, lines: Sequence[TextLine]) -> list[TextLine]:
     found = list(lines)
     if not found:
         return found
-    boxes = find(pixels, median(_height(line.polygon) for line in found))
-    for box in boxes:
+    for box in _without_cells(find(pixels, median(_height(line.polygon) for line in found)), found):
         alone = [line for line in found if _is_box(line, box)]
         found = [line for line in found if line not in alone]
         best = min(range(len(found)), key=lambda at: _distance(found[at], box), default=None)
@@ -156,6 +157,27 @@ def _is_beside(box: CheckBox, other: CheckBox) -> bool:
     return max(across, down) < _APART * box.width
 
 
+def _without_cells(boxes: Sequence[CheckBox], lines: Sequence[TextLine]) -> list[CheckBox]:
+    """Squares that hold a letter or a figure, and those in a row with them (which may hold an O or a 0), are cells."""
+    words = [(word.text, *_bounds(word.polygon)) for line in lines for word in line.words if len(word.text) <= _CELL]
+    cells = [box for box in boxes if any(_holds(box, *word) for word in words)]
+    for cell in cells:  # which grow
+        cells += [box for box in boxes if box not in cells and _is_next(box, cell)]
+    return [box for box in boxes if box not in cells]
+
+
+def _holds(box: CheckBox, text: str, left: float, top: float, right: float, bottom: float) -> bool:
+    margin = _MARGIN * box.width
+    within = box.left - margin <= left and right <= box.right + margin and top <= box.middle <= bottom
+    return within and text not in _SIGNS | _LETTERS
+
+
+def _is_next(box: CheckBox, other: CheckBox) -> bool:
+    apart = max(box.left, other.left) - min(box.right, other.right)
+    level = abs(box.middle - other.middle) < 0.5 * box.width
+    return level and apart <= _NEXT * box.width
+
+
 # ---- lines
 
 
@@ -173,7 +195,8 @@ def _is_box(line: TextLine, box: CheckBox) -> bool:
     """Whether a line is nothing but the box, read as a letter."""
     left, top, right, bottom = _bounds(line.polygon)
     holds = left <= box.center <= right and top <= box.middle <= bottom
-    return holds and len(line.text.strip()) <= 2 and right - left < 2.2 * box.width
+    text = line.text.strip()
+    return holds and len(text) <= 2 and set(text) <= _SIGNS | _LETTERS and right - left < 2.2 * box.width
 
 
 def _distance(line: TextLine, box: CheckBox) -> float:

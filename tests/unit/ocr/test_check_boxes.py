@@ -89,6 +89,20 @@ def test_a_box_that_was_read_as_a_line_is_not_lost() -> None:
     assert texts(drawn((120, 46, "")), line(("□", 120, 24)), line(("Sail", 400, 60))) == ["Sail", "☐"]
 
 
+@pytest.mark.parametrize("apart", [0, 10, SIDE])
+def test_a_field_that_is_filled_in_letter_by_letter(apart: int) -> None:
+    """Its cells are no boxes, whatever stands in them: a date keeps its zeros."""
+    places = [40 + at * (SIDE + apart) for at in range(6)]
+    cells = [line((letter, x + 6, 12), y=40) for letter, x in zip("20O7X1", places, strict=True)]
+    assert texts(drawn(*((x, 46, "x") for x in places)), *cells) == list("20O7X1")
+
+
+def test_a_letter_in_a_square_of_its_own_is_kept() -> None:
+    """What is no sign and no letter that looks like one was written into the square."""
+    pixels = drawn((120, 46, ""), (300, 46, "x"))
+    assert texts(pixels, line(("Age", 40, 50)), line(("7", 126, 12)), line(("Sail", 340, 60))) == ["Age", "7", "☒ Sail"]
+
+
 @pytest.mark.parametrize(
     "places",
     [[(100 + at * (SIDE + 2), 46, "") for at in range(5)], [(100, 46, "solid")], [(100, 140, "")]],
