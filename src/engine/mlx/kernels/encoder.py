@@ -1,4 +1,4 @@
-"""BERT's and XLM-R's layers in fp32 as one graph for onnxruntime, which fuses what MLX computes op by op on a CPU.
+"""BERT's and XLM-R's layers in fp32 as graphs for onnxruntime, which fuses what MLX computes op by op on a CPU.
 
 In the place of mlx-vlm's `encoder`: embeddings, pooling and heads stay with MLX. Owner thread.
 """
@@ -21,29 +21,38 @@ Floats = NDArray[np.float32]
 
 
 class FusedEncoder(nn.Module):  # type: ignore[misc]  # MLX's stub says Any
-    """All layers of an encoder. Texts are padded on the right: of the mask their lengths are all that counts."""
+    """All layers of an encoder. Texts are padded on the right: of the mask their lengths are all that counts.
+
+    A graph for each layer, which is taken off the list then: while it becomes a session its weights are in memory five
+    times.
+    """
 
     kernel_dtype = "float32"
 
     def __init__(self, layers: list[Any]) -> None:
         super().__init__()
-        arrays = [array for layer in layers for array in _arrays(layer)]
-        self.kernel_bytes, self.kernel_parameters = (4 * (count := sum(array.size for array in arrays)), count)
-        self._name, model = _graph(layers)
-        self._session = session(model)
+        count = sum(array.size for layer in layers for array in _arrays(layer))
+        self.kernel_bytes, self.kernel_parameters = 4 * count, count
+        self._layers: list[tuple[str, Any]] = []
+        while layers:
+            name, model = _graph(layers.pop(0))
+            self._layers.append((name, session(model)))
+            mx.clear_cache()
 
     def __call__(self, hidden: mx.array, mask: mx.array) -> mx.array:
         lengths = (mask[:, 0, 0, :] == 0).sum(axis=-1).astype(mx.int32)
         mx.eval(hidden, lengths)
-        given = {"hidden": np.array(hidden, copy=False), "lengths": np.array(lengths, copy=False)}
-        return mx.array(self._session.run([self._name], given)[0])
+        found, counts = np.array(hidden, copy=False), np.array(lengths, copy=False)
+        for name, layer in self._layers:
+            (found,) = layer.run([name], {"hidden": found, "lengths": counts})
+        return mx.array(found)
 
 
 def fuse(model: Any) -> bool:
     """Replace the layers of a model that is loaded, if they are known here and in fp32; whether they are."""
     if model.config.model_type not in _ARCHITECTURES:
         return False
-    layers = list(model.encoder.layer)
+    layers = model.encoder.layer
     if not all(type(part) is nn.Linear for layer in layers for part in _linears(layer)):
         return False
     if {array.dtype for layer in layers for array in _arrays(layer)} != {mx.float32}:
@@ -63,23 +72,20 @@ def _arrays(layer: Any) -> list[mx.array]:
     return [array for part in (*_linears(layer), *norms) for array in (part.weight, part.bias)]
 
 
-def _graph(layers: list[Any]) -> tuple[str, bytes]:
-    """The model, and the name of its output."""
-    graph, hidden = Graph(), "hidden"
-    for layer in layers:
-        attention = layer.attention
-        heads = [getattr(attention.self, name) for name in _HEADS]
-        products = [_product(graph, hidden, head) for head in heads]
-        biases = graph.weight(np.concatenate([_floats(head.bias) for head in heads]))
-        count = int(attention.self.num_attention_heads)
-        attended = graph.node("MultiHeadAttention", [*products, biases, "lengths"], num_heads=count)
-        middle = _added(graph, attended, hidden, attention.output)
-        wide = layer.intermediate.dense
-        active = graph.node("BiasGelu", [_product(graph, middle, wide), graph.weight(_floats(wide.bias))])
-        hidden = _added(graph, active, middle, layer.output)
-    shape = ("texts", "tokens", int(layers[0].output.dense.weight.shape[0]))
+def _graph(layer: Any) -> tuple[str, bytes]:
+    """The model of a layer, and the name of its output."""
+    graph, attention, wide = Graph(), layer.attention, layer.intermediate.dense
+    heads = [getattr(attention.self, name) for name in _HEADS]
+    products = [_product(graph, "hidden", head) for head in heads]
+    biases = graph.weight(np.concatenate([_floats(head.bias) for head in heads]))
+    count = int(attention.self.num_attention_heads)
+    attended = graph.node("MultiHeadAttention", [*products, biases, "lengths"], num_heads=count)
+    middle = _added(graph, attended, "hidden", attention.output)
+    active = graph.node("BiasGelu", [_product(graph, middle, wide), graph.weight(_floats(wide.bias))])
+    made = _added(graph, active, middle, layer.output)
+    shape = ("texts", "tokens", int(layer.output.dense.weight.shape[0]))
     lengths = Value("lengths", ("texts",), np.dtype(np.int32))
-    return hidden, graph.build([Value("hidden", shape), lengths], [Value(hidden, shape)])
+    return made, graph.build([Value("hidden", shape), lengths], [Value(made, shape)])
 
 
 def _product(graph: Graph, source: str, linear: Any) -> str:

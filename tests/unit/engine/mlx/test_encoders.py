@@ -16,6 +16,7 @@ from src.engine import embedding, loading
 from src.engine.backend import Backend
 from src.engine.main import warm_up
 from src.engine.mlx.encoders import activations
+from src.engine.mlx.kernels import encoder
 from src.engine.progress import LoadMeter
 from src.errors import ContextLengthExceeded, InvalidRequest, ModelLoadFailed
 from src.ipc.messages.chat import EmbedRequest, RawPrompt, TextReading
@@ -105,6 +106,18 @@ def test_fused_layers_are_mlxs(name: str, tmp_path: Path) -> None:
     kinds = [type(one._loaded.reload().encoder).__name__ for one in cast(Any, (fused, plain))]
     on_cpu = sys.platform == "linux" and fused.device.kind == "cpu"
     assert kinds[0] == ("FusedEncoder" if on_cpu else kinds[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a Mac's layers are MLX's")
+def test_no_graph_holds_more_than_a_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph's weights are copied several times while it is loaded: one of all layers took five times their memory."""
+    sizes: list[int] = []
+    made = encoder.session
+    monkeypatch.setattr(encoder, "session", lambda model: sizes.append(len(model)) or made(model))
+    backend = load(tiny.bert(tmp_path / "model"), cpu_kernels="auto")
+    if backend.device.kind == "cpu":
+        layer = cast(Any, backend)._loaded.reload().encoder.kernel_bytes / tiny.LAYERS
+        assert max(sizes) < 1.2 * layer + 4096
 
 
 def test_gelu_without_erf() -> None:
