@@ -16,7 +16,7 @@ from src.engine import embedding, loading
 from src.engine.backend import Backend
 from src.engine.main import warm_up
 from src.engine.mlx.encoders import activations
-from src.engine.mlx.kernels import encoder
+from src.engine.mlx.kernels import encoder, products
 from src.engine.progress import LoadMeter
 from src.errors import ContextLengthExceeded, InvalidRequest, ModelLoadFailed
 from src.ipc.messages.chat import EmbedRequest, RawPrompt, TextReading
@@ -112,8 +112,12 @@ def test_fused_layers_are_mlxs(name: str, tmp_path: Path) -> None:
 def test_no_graph_holds_more_than_a_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A graph's weights are copied several times while it is loaded: one of all layers took five times their memory."""
     sizes: list[int] = []
-    made = encoder.session
-    monkeypatch.setattr(encoder, "session", lambda model: sizes.append(len(model)) or made(model))
+
+    def noted(model: bytes) -> Any:
+        sizes.append(len(model))
+        return products.session(model)
+
+    monkeypatch.setattr(encoder, "session", noted)
     backend = load(tiny.bert(tmp_path / "model"), cpu_kernels="auto")
     if backend.device.kind == "cpu":
         layer = cast(Any, backend)._loaded.reload().encoder.kernel_bytes / tiny.LAYERS
