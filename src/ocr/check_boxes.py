@@ -75,14 +75,19 @@ def marked(pixels: Pixels, lines: Sequence[TextLine]) -> list[TextLine]:
     found = list(lines)
     if not found:
         return found
+    places = [_bounds(line.polygon) for line in found]
     for box in _without_cells(find(pixels, median(_height(line.polygon) for line in found)), found):
-        alone = [line for line in found if _is_box(line, box)]
-        found = [line for line in found if line not in alone]
-        best = min(range(len(found)), key=lambda at: _distance(found[at], box), default=None)
+        level = [at for at, (_, top, _, bottom) in enumerate(places) if top <= box.middle <= bottom]
+        alone = [at for at in level if _is_box(found[at], box)]
+        best = min((at for at in level if at not in alone), key=lambda at: _distance(found[at], box), default=None)
         if best is not None and _distance(found[best], box) < float("inf"):
             found[best] = _with_box(found[best], box)
+            places[best] = _bounds(found[best].polygon)
+            for at in reversed(alone):
+                del found[at], places[at]
         else:
-            found += [replace(line, text=box.word.text, words=(box.word,)) for line in alone]
+            for at in alone:
+                found[at] = replace(found[at], text=box.word.text, words=(box.word,))
     return found
 
 

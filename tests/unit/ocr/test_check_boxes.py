@@ -86,7 +86,7 @@ def test_what_was_read_in_a_boxs_place(words: list[tuple[str, int, int]], shown:
 
 def test_a_box_that_was_read_as_a_line_is_not_lost() -> None:
     """Nothing is near it: it stays a line of its own."""
-    assert texts(drawn((120, 46, "")), line(("□", 120, 24)), line(("Sail", 400, 60))) == ["Sail", "☐"]
+    assert texts(drawn((120, 46, "")), line(("□", 120, 24)), line(("Sail", 400, 60))) == ["☐", "Sail"]
 
 
 @pytest.mark.parametrize("apart", [0, 10, SIDE])
@@ -137,3 +137,24 @@ def test_a_page_of_specks_takes_no_time() -> None:
     began = time.process_time()
     assert check_boxes.find(dots, HEIGHT) == []
     assert time.process_time() - began < 5
+
+
+def test_many_boxes_beside_many_lines_take_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A box is compared with the lines at its height, not with all of the page."""
+    image = Image.new("RGB", (1500, 40 * 50), "white")
+    lines = []
+    for y in range(0, 40 * 50, 40):
+        for x in range(40, 1400, 340):
+            ImageDraw.Draw(image).rectangle((x, y + 6, x + SIDE, y + 6 + SIDE), outline="black", width=2)
+            lines.append(line(("Sail", x + 40, 60), y=y))
+    compared: list[TextLine] = []
+    distance = check_boxes._distance
+
+    def noted(one: TextLine, box: check_boxes.CheckBox) -> float:
+        compared.append(one)
+        return distance(one, box)
+
+    monkeypatch.setattr(check_boxes, "_distance", noted)
+    found = check_boxes.marked(np.ascontiguousarray(np.asarray(image)), lines)
+    assert [one.text for one in found] == ["☐ Sail"] * len(lines)
+    assert len(compared) < 10 * len(lines)
