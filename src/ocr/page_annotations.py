@@ -15,7 +15,7 @@ from src.ipc.messages.ocr import OcrWarning
 
 _SHOW_TEXT = (raw.FPDF_ANNOT_FREETEXT, raw.FPDF_ANNOT_STAMP, raw.FPDF_ANNOT_WATERMARK, raw.FPDF_ANNOT_WIDGET)
 _MAX_ANNOTATIONS = 20_000
-_MAX_NAMES = 3
+_MAX_NAMES, _MAX_NAME = 3, 80
 
 
 def kinds(page: pypdfium2.PdfPage) -> Counter[int]:
@@ -31,15 +31,19 @@ def kinds(page: pypdfium2.PdfPage) -> Counter[int]:
     return found
 
 
-def flatten(page: pypdfium2.PdfPage) -> bool:
-    """Draw the shown annotations of a page into its content, if one has text; then it must be opened anew."""
-    return bool(kinds(page).keys() & set(_SHOW_TEXT)) and raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) == (
+def flatten(page: pypdfium2.PdfPage, found: Counter[int]) -> bool:
+    """Draw the shown annotations of a page into its content, if one has text; then it must be opened anew, without any.
+
+    `found`: its annotations' kinds.
+    """
+    return bool(found.keys() & set(_SHOW_TEXT)) and raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) == (
         raw.FLATTEN_SUCCESS
     )
 
 
-def page_warnings(page: pypdfium2.PdfPage) -> tuple[OcrWarning, ...]:
-    count = kinds(page)[raw.FPDF_ANNOT_FILEATTACHMENT]
+def page_warnings(found: Counter[int]) -> tuple[OcrWarning, ...]:
+    """What hangs on a page with annotations of these kinds."""
+    count = found[raw.FPDF_ANNOT_FILEATTACHMENT]
     return (_not_read(f"{_files(count)} on the page"),) if count else ()
 
 
@@ -63,5 +67,9 @@ def _files(count: int) -> str:
 
 
 def _names(document: pypdfium2.PdfDocument, count: int) -> str:
-    names = [document.get_attachment(index).get_name() or "without a name" for index in range(min(count, _MAX_NAMES))]
+    names = [_short(document.get_attachment(index).get_name()) for index in range(min(count, _MAX_NAMES))]
     return ", ".join([*names, "…"] if count > _MAX_NAMES else names)
+
+
+def _short(name: str) -> str:
+    return f"{name[:_MAX_NAME]}…" if len(name) > _MAX_NAME else name or "without a name"

@@ -7,6 +7,7 @@ checked before rendering; `guard` limits CPU time and memory.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -47,6 +48,7 @@ class PdfFile:
         self.pages = len(self._document)
         self._forms = NestedForms(source, password)
         self._current: tuple[int, pypdfium2.PdfPage] | None = None
+        self._annotations = Counter[int]()  # of the current page, before they were flattened
         if not self.pages:
             self.close()
             raise InvalidDocument("The PDF has no pages.", param="file")
@@ -117,14 +119,17 @@ class PdfFile:
     def _open(self, number: int) -> pypdfium2.PdfPage:
         """Open a page with its form fields and typed remarks flattened, so that they are rendered and read."""
         page = self._document[number]
-        if page_annotations.flatten(page):
+        self._annotations = page_annotations.kinds(page)
+        if page_annotations.flatten(page, self._annotations):
             page.close()
             page = self._document[number]
         return page
 
     def warnings(self, number: int) -> tuple[OcrWarning, ...]:
         """What hangs on the page, and, on the first one, on the document."""
-        found = page_annotations.page_warnings(self._page(number))
+        with _damaged_page_errors():
+            self._page(number)
+        found = page_annotations.page_warnings(self._annotations)
         with suppress(pypdfium2.PdfiumError):  # damage here is none of the page
             return found if number else (*page_annotations.document_warnings(self._document), *found)
         return found

@@ -99,6 +99,19 @@ def test_attached_files_are_named() -> None:
     assert warnings_of(annotated((NOTE, "a note", 4))) == []
 
 
+def test_a_file_beside_a_remark_is_named() -> None:
+    """The remark is drawn into the page, and PDFium forgets its annotations."""
+    data = annotated((FREE_TEXT, "approved", 4), (ATTACHED, "a file", 4))
+    assert [code for code, _ in warnings_of(data)] == ["attachments_not_read"]
+
+
+def test_a_long_name_is_cut() -> None:
+    document = pikepdf.open(io.BytesIO(files.pdf([NOTICE])))
+    document.attachments["x"] = pikepdf.AttachedFileSpec(document, b"a", filename="x" * 9000)
+    ((_, message),) = warnings_of(saved(document))
+    assert len(message) < 200
+
+
 def test_a_dynamic_form_is_named() -> None:
     """Its page is a placeholder that asks for another viewer."""
     document = pikepdf.open(io.BytesIO(files.pdf(["Please wait..."])))
