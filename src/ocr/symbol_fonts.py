@@ -6,6 +6,7 @@ Called for text layers, in an OCR worker. Word writes bullets, check boxes and G
 from __future__ import annotations
 
 _FIRST, _LAST = 0xF020, 0xF0FF
+_OTHERS = ("webdings", "wingdings3", "awesome", "icon", "glyph", "marlett")  # fonts with signs of their own
 
 _GREEK = dict(
     zip(
@@ -63,6 +64,8 @@ def is_private(symbol: str) -> bool:
 def shown(symbol: str, font: str) -> str:
     """What a private code shows in the font of this name; itself where that is not known."""
     name, code = font.lower().replace(" ", "").replace("-", ""), ord(symbol) - 0xF000
+    if any(other in name for other in _OTHERS):
+        return symbol
     if "wingdings2" in name:
         return _WINGDINGS_2.get(code, symbol)
     if "wingdings" in name:

@@ -60,6 +60,9 @@ def test_signs_of_symbol_fonts_are_text(code: int, font: str, shown: str) -> Non
         (0xF0B7, "", "•"),
         (0xF0FC, "F1", "✓"),
         (0xF0C7, "F1", "\uf0c7"),
+        (0xF072, "Webdings", "\uf072"),  # a cross, where Wingdings has an empty box
+        (0xF0FE, "Wingdings 3", "\uf0fe"),
+        (0xF0E0, "ABCDEF+FontAwesome5Free-Solid", "\uf0e0"),  # an envelope
     ],
 )
 def test_a_code_means_what_its_font_shows(code: int, font: str, shown: str) -> None:
