@@ -55,6 +55,15 @@ class Heard:
         return ToolCall(first.id or "", first.name or "", "".join(piece.arguments for piece in pieces))
 
 
+def test_what_is_cached_of_an_answer_is_none_of_its_prompt() -> None:
+    """Of one that went on at a server that had outlived the process before: the prompt it was asked had both."""
+    translation = Translation(REQUESTS["chat"], VLLM, kept=8)
+    usage = {"prompt_tokens": 20, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 16}}
+    choices = [{"index": 0, "delta": {"content": "x"}, "finish_reason": "stop"}]
+    translation.feed(json.dumps({"choices": choices, "usage": usage}).encode())
+    assert translation.finished(TIMINGS).usage == Usage(12, 10, 12)
+
+
 @every_server
 def test_text(server: str) -> None:
     """Text, an end, and how long it was; no token ids, so that nobody takes it for what can be gone on with."""

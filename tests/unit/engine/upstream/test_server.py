@@ -223,9 +223,12 @@ def test_a_length_beyond_the_context_gives_way(make_settings: MakeSettings) -> N
             await echo(asked, writer)
 
     async def case() -> None:
-        async with engine(make_settings(), small) as on:
+        async with engine(make_settings(default_max_tokens=5), small) as on:
             assert isinstance(await on.last(ask()), Finished)
-            assert isinstance(await on.last(ask(max_tokens=501)), Finished)
+            messages = await on.all(ask(max_tokens=501))
+            assert isinstance(messages[-1], Finished)
+            # what is left of the context, not of the default: a resumed answer is measured by it
+            assert [message.max_tokens for message in messages if isinstance(message, Admitted)] == [512]
             failed = await on.last(ask(max_tokens=501, strict=True))
             assert isinstance(failed, Failed)
             assert (failed.code, failed.param) == ("context_length_exceeded", "max_tokens")
