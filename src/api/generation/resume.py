@@ -14,8 +14,9 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -43,12 +44,25 @@ from src.ipc.messages.wire import AnyMessage
 Resumable = GenerateRequest | EmbedRequest | TokenizeRequest | DetokenizeRequest | OcrRequest | OcrDocument
 
 
-@dataclass(frozen=True)
-class Delivered:
-    """Of one request. `tokens` by choice; `ended` choices; `items`: pages, or vectors, by number."""
+class Given(NamedTuple):
+    """The first `length` of a list that only grows: what was given before is not copied for each token after it."""
+
+    tokens: list[int]
+    length: int
+
+    def plus(self, new: tuple[int, ...]) -> Given:
+        tokens = (
+            self.tokens if len(self.tokens) == self.length else self.tokens[: self.length]
+        )  # another went on with it
+        tokens.extend(new)
+        return Given(tokens, self.length + len(new))
+
+
+class Delivered(NamedTuple):
+    """Of one request. `given` by choice; `ended` choices; `items`: pages, or vectors, by number."""
 
     admitted: Admitted | None = None
-    tokens: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    given: Mapping[int, Given] = MappingProxyType({})
     ended: frozenset[int] = frozenset()
     items: frozenset[int] = frozenset()
     progress: int = 0  # tokens of the prompt that were computed, by what was told
@@ -57,22 +71,27 @@ class Delivered:
     @property
     def begun(self) -> bool:
         """Whether anything of the answer itself has been given."""
-        return bool(self.tokens or self.items or self.unreported)
+        return bool(self.given or self.items or self.unreported)
+
+    def tokens(self, choice: int) -> tuple[int, ...]:
+        """Of one choice, so far."""
+        given = self.given.get(choice)
+        return tuple(given.tokens[: given.length]) if given is not None else ()
 
     def after(self, message: AnyMessage) -> Delivered:
         """With one more message given."""
         match message:
-            case Admitted():
-                return replace(self, admitted=message)
             case Delta(index=index, tokens=new):
-                tokens = {**self.tokens, index: self.tokens.get(index, ()) + new}
-                return replace(self, tokens=tokens, unreported=self.unreported or message.unreported_tokens > 0)
+                given = {**self.given, index: (self.given.get(index) or Given([], 0)).plus(new)}
+                return self._replace(given=given, unreported=self.unreported or message.unreported_tokens > 0)
+            case Admitted():
+                return self._replace(admitted=message)
             case PromptProgress(processed=processed):
-                return replace(self, progress=processed)
+                return self._replace(progress=processed)
             case ChoiceEnded():
-                return replace(self, ended=self.ended | {message.index})
+                return self._replace(ended=self.ended | {message.index})
             case OcrPage(number=number) | TextResult(index=number):
-                return replace(self, items=self.items | {number})
+                return self._replace(items=self.items | {number})
         return self
 
     def rest_of(self, request: Resumable, spent_s: float) -> Resumable:
@@ -85,14 +104,14 @@ class Delivered:
         return msgspec.structs.replace(
             request,
             max_tokens=self.admitted.max_tokens,
-            prefix=request.prefix + self.tokens.get(0, ()) if not request.choices else (),
-            choices=tuple(Choice(index, self.tokens.get(index, ())) for index in left),
+            prefix=request.prefix + self.tokens(0) if not request.choices else (),
+            choices=tuple(Choice(index, self.tokens(index)) for index in left),
             spent_s=spent_s,
         )
 
     def completed(self, finished: Finished) -> Finished:
         """With the tokens of the choices that have ended here: the engine that says so did not see them."""
-        earlier = sum(len(self.tokens.get(index, ())) for index in self.ended)
+        earlier = sum(len(self.tokens(index)) for index in self.ended)
         usage = finished.usage
         total = msgspec.structs.replace(usage, completion_tokens=usage.completion_tokens + earlier)
         return msgspec.structs.replace(finished, usage=total)
@@ -300,15 +319,17 @@ class ResumableStream:
 
     def _keep(self, message: AnyMessage) -> AnyMessage | None:
         """What the reader gets to see; what a resume will need is kept on the way."""
+        if isinstance(message, Delta):  # first: they are nearly all
+            self._first_token = self._first_token or self._clock()
+            self._suspects.progressed(self._suspect, message.count)
+            self._delivered = self._delivered.after(message)
+            return message
         if isinstance(message, Accepted):
             self._suspects.taken(self._suspect)
         if isinstance(message, Accepted | HandedOver) or self._is_known(message):
             return None
         if isinstance(message, Failed):
             self._suspects.leave(self._suspect)
-        if isinstance(message, Delta):
-            self._first_token = self._first_token or self._clock()
-            self._suspects.progressed(self._suspect, message.count)
         self._delivered = self._delivered.after(message)
         return self._before.completed(message) if isinstance(message, Finished) else message
 

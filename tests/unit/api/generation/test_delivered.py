@@ -31,8 +31,17 @@ def test_nothing_is_changed() -> None:
     """Each message makes a record of its own; what was recorded before stays as it was."""
     first = given(Admitted(5, 100), Delta((1,), "a"))
     second = first.after(Delta((2, 3), "b")).after(ChoiceEnded(0, "stop"))
-    assert (first.tokens, first.ended) == ({0: (1,)}, frozenset())
-    assert (second.tokens, second.ended) == ({0: (1, 2, 3)}, frozenset({0}))
+    assert (first.tokens(0), first.ended) == ((1,), frozenset())
+    assert (second.tokens(0), second.ended) == ((1, 2, 3), frozenset({0}))
+    assert first.after(Delta((9,), "c")).tokens(0) == (1, 9)
+    assert second.tokens(0) == (1, 2, 3)
+
+
+def test_a_token_costs_the_same_behind_any_number_of_others() -> None:
+    """What was given before is not copied: a copy for each token would make long answers quadratic."""
+    first = given(Delta((1,), "a"))
+    second = first.after(Delta((2,), "b"))
+    assert second.given[0].tokens is first.given[0].tokens
 
 
 def test_what_is_left_of_one_answer() -> None:
