@@ -17,7 +17,7 @@ from src.engine.mlx.batch import HostBatch, RowBatch, empty_batch  # noqa: E402
 from src.engine.mlx.prefix.cache import PrefixCache  # noqa: E402
 from src.engine.mlx.rows import RowGenerator  # noqa: E402
 from src.engine.mlx.sampling import SamplingRow  # noqa: E402
-from tests.contract.test_prefix import CHUNK, KINDS, LIMIT, SYSTEM, every_token, speaking, tokens  # noqa: E402
+from tests.contract.test_prefix import CHUNK, KINDS, LIMIT, SYSTEM, every_token, speaking, tokens, windows  # noqa: E402
 
 WISHES: list[dict[str, Any]] = [
     {},
@@ -66,6 +66,12 @@ class Engine:
             if reply.finish_reason is not None:
                 self.running.remove(reply.uid)
         return left
+
+    def step_of(self, tokens_of_a_prompt: int) -> None:
+        """A step with chunks of another length."""
+        self.rows.prefill_step_size = tokens_of_a_prompt
+        self.step()
+        self.rows.prefill_step_size = CHUNK
 
     def drop(self, uid: int) -> None:
         self.rows.drop([uid])
@@ -162,6 +168,23 @@ def test_a_long_prompt_joins_in_a_step_of_its_own(kind: type[RowBatch]) -> None:
         alone.add(tokens(*seed[:2]), seed[2], {})
         alone.finish()
         assert engine.text(n) == alone.text(0)
+
+
+def test_a_chunk_of_one_token_beside_a_full_window() -> None:
+    """The next chunk of that prompt is computed alone, in a window that is not in order, and sees its first token."""
+    model = speaking(windows)
+    engine = Engine(model, HostBatch, limit=0)
+    long = engine.add(tokens(26, 1), 2, {"logprobs": 0})
+    engine.step_of(24)
+    short = engine.add(tokens(58, 2), 4, {"logprobs": 0})
+    engine.step_of(1)
+    engine.finish()
+    for uid, (count, seed, made) in ((long, (26, 1, 2)), (short, (58, 2, 4))):
+        alone = Engine(model, RowBatch, limit=0)
+        alone.add(tokens(count, seed), made, {"logprobs": 0})
+        alone.finish()
+        expected = [scores[0][1] for _, scores in alone.made[0]]
+        assert [scores[0][1] for _, scores in engine.made[uid]] == pytest.approx(expected, abs=1e-3)
 
 
 def test_more_than_may_run_wait() -> None:

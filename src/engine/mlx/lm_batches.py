@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 import mlx.core as mx
 from mlx_lm.generate import BatchGenerator, GenerationBatch, PromptProcessingBatch
-from mlx_lm.models.cache import BatchKVCache, KVCache
+from mlx_lm.models.cache import BatchKVCache, BatchRotatingKVCache, CacheList, KVCache
 
 Finish = Literal["length", "stop"]
 PrefillBatch: TypeAlias = PromptProcessingBatch
@@ -151,6 +151,17 @@ def _right_aligned(layer: Any, other: Any, first: mx.array, second: mx.array, en
     both[:rows, :, end - layer._idx : end] = first[..., : layer._idx, :]
     both[rows:, :, end - other._idx : end] = second[..., : other._idx, :]
     return both
+
+
+def unroll_windows(cache: list[Any]) -> None:
+    """Put windows in order before several tokens follow: mlx-lm's mask counts what they drop from where a full one was
+    written last, and hid the first tokens of rows that were padded.
+    """
+    for layer in cache:
+        if isinstance(layer, CacheList):
+            unroll_windows(list(layer.caches))
+        elif type(layer) is BatchRotatingKVCache and layer.rotated:
+            layer._temporal_order()
 
 
 def end_of(layer: KVCache | BatchKVCache) -> int:

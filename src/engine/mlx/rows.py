@@ -15,7 +15,7 @@ import mlx.core as mx
 from src.engine.admission import chunk
 from src.engine.mlx.batch import RowBatch
 from src.engine.mlx.kernels import head
-from src.engine.mlx.lm_batches import SequenceBatches
+from src.engine.mlx.lm_batches import SequenceBatches, unroll_windows
 from src.engine.mlx.prefix.cache import PrefixCache
 from src.engine.mlx.sampling import SamplingRow
 from src.engine.mlx.scores import RowScores
@@ -141,6 +141,7 @@ class RowGenerator(SequenceBatches):
         if not batch.uids:
             return {}
         began = time.perf_counter()
+        unroll_windows(batch.prompt_cache)
         with head.skipped():
             batch.prompt([segments[0][: self.prefill_step_size] for segments in prompts])
         began = self._spent("prefill", began)
