@@ -48,7 +48,9 @@ class ModelSlot:
 
     @property
     def evicting(self) -> bool:
-        return self.location == "gpu" and self.target in ("cpu", "unloaded")
+        """Whether it leaves the device; a load that was given up holds memory too, until its process has ended."""
+        given_up = self.location == self.target == "unloaded"
+        return given_up or (self.location == "gpu" and self.target in ("cpu", "unloaded"))
 
     @property
     def busy(self) -> bool:

@@ -35,6 +35,14 @@ def test_a_requested_model_is_loaded_where_there_is_room(warm: bool) -> None:
     assert decision.move == {"b": "gpu"}
 
 
+def test_a_load_that_was_given_up_holds_its_place_until_its_process_has_ended() -> None:
+    """It has read weights already: another model would be one too many on the device."""
+    given_up = ModelSlot("a", 10, location="unloaded", target="unloaded")
+    assert decide([given_up, wanted("b")], limits(1), NOW).move == {}
+    given_up.target = None
+    assert decide([given_up, wanted("b")], limits(1), NOW).move == {"b": "gpu"}
+
+
 def test_the_least_recently_used_idle_model_is_evicted() -> None:
     """At once: an idle model has no turn to finish. Pinned models stay."""
     pinned = here("p", used=NOW - 90)
