@@ -20,9 +20,11 @@ from pathlib import Path
 import psutil
 
 from src.settings import ROOT
+from src.supervisor.processes import is_alive
 
 _READY_S = 60.0
 _STOP_S = 30.0
+_ASK_S = 5.0
 
 
 def free_port() -> int:
@@ -56,8 +58,14 @@ class Running:
             return 0, b""
 
     def status(self) -> dict[str, dict[str, object]]:
-        """The supervisor's children by kind: `engine` is the only one's; empty while it does not answer."""
-        code, body = self.get("/v1/system/status")
+        """The supervisor's children by kind: `engine` is the only one's; empty while it does not answer.
+
+        A 503 is asked again: on a busy machine the supervisor misses one question of web now and then.
+        """
+        deadline = time.monotonic() + _ASK_S
+        while (reply := self.get("/v1/system/status"))[0] == 503 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        code, body = reply
         return {child["name"].partition(":")[0]: child for child in json.loads(body)["children"]} if code == 200 else {}
 
     def restarts(self) -> dict[str, dict[str, int]]:
@@ -83,10 +91,10 @@ class Running:
         return (self.folder / "console").read_text(errors="replace")
 
     def processes(self) -> list[psutil.Process]:
-        """The supervisor and all below it."""
+        """The supervisor and all below it; a process that has ended and waits to be reaped is none."""
         try:
             top = psutil.Process(self.process.pid)
-            return [top, *top.children(recursive=True)]
+            return [process for process in (top, *top.children(recursive=True)) if is_alive(process)]
         except psutil.NoSuchProcess:
             return []
 
