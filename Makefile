@@ -45,7 +45,8 @@ $(VENV)/.installed-dev: $(INSTALLED) requirements-dev.txt requirements-otel.txt
 # what needs no processes of its own runs on all cores, a file to a worker; what starts services by two files at a time (it
 # mostly waits); what measures MLX's memory in its own process, or sets up onnxruntime for all of it, has one to itself
 TOGETHER := tests/unit tests/contract tests/families
-ALONE := tests/unit/ocr/test_vlm.py tests/unit/engine/test_moving.py tests/contract/test_cpu_kernels.py tests/unit/engine/mlx/test_encoders.py tests/contract/test_encoders.py
+ALONE := tests/unit/ocr/test_vlm.py tests/unit/engine/test_moving.py tests/contract/test_cpu_kernels.py \
+  tests/unit/engine/mlx/test_encoders.py tests/contract/test_encoders.py tests/unit/engine/mlx/test_judge.py
 # no ranges in tracebacks: Python 3.11 parses a line for each, and one that is formatted while a module is compiled (a
 # warning of something that is collected) breaks the compiler: "AST constructor recursion depth mismatch", gh-106905
 test: export PYTHONNODEBUGRANGES := 1
