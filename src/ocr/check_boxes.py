@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from src.ocr.reading import Pixels, Polygon, TextLine, TextWord
+from src.ocr.reading import Pixels, Polygon, TextLine, TextWord, bounds
 
 EMPTY, TICKED = "☐", "☒"
 
@@ -75,14 +75,14 @@ def marked(pixels: Pixels, lines: Sequence[TextLine]) -> list[TextLine]:
     found = list(lines)
     if not found:
         return found
-    places = [_bounds(line.polygon) for line in found]
+    places = [bounds(line.polygon) for line in found]
     for box in _without_cells(find(pixels, median(_height(line.polygon) for line in found)), found):
         level = [at for at, (_, top, _, bottom) in enumerate(places) if top <= box.middle <= bottom]
         alone = [at for at in level if _is_box(found[at], box)]
         best = min((at for at in level if at not in alone), key=lambda at: _distance(found[at], box), default=None)
         if best is not None and _distance(found[best], box) < float("inf"):
             found[best] = _with_box(found[best], box)
-            places[best] = _bounds(found[best].polygon)
+            places[best] = bounds(found[best].polygon)
             for at in reversed(alone):
                 del found[at], places[at]
         else:
@@ -164,7 +164,7 @@ def _is_beside(box: CheckBox, other: CheckBox) -> bool:
 
 def _without_cells(boxes: Sequence[CheckBox], lines: Sequence[TextLine]) -> list[CheckBox]:
     """Squares that hold a letter or a figure, and those in a row with them (which may hold an O or a 0), are cells."""
-    words = [(word.text, *_bounds(word.polygon)) for line in lines for word in line.words if len(word.text) <= _CELL]
+    words = [(word.text, *bounds(word.polygon)) for line in lines for word in line.words if len(word.text) <= _CELL]
     cells = [box for box in boxes if any(_holds(box, *word) for word in words)]
     for cell in cells:  # which grow
         cells += [box for box in boxes if box not in cells and _is_next(box, cell)]
@@ -186,19 +186,14 @@ def _is_next(box: CheckBox, other: CheckBox) -> bool:
 # ---- lines
 
 
-def _bounds(polygon: Polygon) -> tuple[float, float, float, float]:
-    xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
-    return min(xs), min(ys), max(xs), max(ys)
-
-
 def _height(polygon: Polygon) -> float:
-    left, top, right, bottom = _bounds(polygon)
+    left, top, right, bottom = bounds(polygon)
     return min(bottom - top, right - left)
 
 
 def _is_box(line: TextLine, box: CheckBox) -> bool:
     """Whether a line is nothing but the box, read as a letter."""
-    left, top, right, bottom = _bounds(line.polygon)
+    left, top, right, bottom = bounds(line.polygon)
     holds = left <= box.center <= right and top <= box.middle <= bottom
     text = line.text.strip()
     return holds and len(text) <= 2 and set(text) <= _SIGNS | _LETTERS and right - left < 2.2 * box.width
@@ -206,7 +201,7 @@ def _is_box(line: TextLine, box: CheckBox) -> bool:
 
 def _distance(line: TextLine, box: CheckBox) -> float:
     """From a box to the line that it belongs to: one that it is in, or before, or behind."""
-    left, top, right, bottom = _bounds(line.polygon)
+    left, top, right, bottom = bounds(line.polygon)
     height = bottom - top
     if not top <= box.middle <= bottom or bottom - top > 3 * box.width:
         return float("inf")
@@ -221,7 +216,7 @@ def _with_box(line: TextLine, box: CheckBox) -> TextLine:
     """What was read in the box's place is replaced, unless it is what somebody wrote into the box."""
     at = next((at for at, word in enumerate(line.words) if _covers(word, box)), None)
     if at is None:
-        at = sum(_bounds(word.polygon)[0] < box.center for word in line.words)
+        at = sum(bounds(word.polygon)[0] < box.center for word in line.words)
         return _joined(line, [*line.words[:at], box.word, *line.words[at:]], box)
     ideographs = any(map(_is_ideograph, line.text))  # which may be squares themselves, as in 出口
     parts = _around(line.words[at], box, _DRAWN_SIGNS if ideographs else _SIGNS)
@@ -230,7 +225,7 @@ def _with_box(line: TextLine, box: CheckBox) -> TextLine:
 
 def _around(word: TextWord, box: CheckBox, signs: frozenset[str]) -> list[TextWord] | None:
     """The box and what is left of a word in its place, as words; None for a letter that stands in the box."""
-    left, _, right, _ = _bounds(word.polygon)
+    left, _, right, _ = bounds(word.polygon)
     text, margin = word.text, _MARGIN * box.width
     if left >= box.left - margin and right <= box.right + margin:
         return [box.word] if text in (signs | _LETTERS) else None
@@ -250,7 +245,7 @@ def _is_ideograph(symbol: str) -> bool:
 
 
 def _covers(word: TextWord, box: CheckBox) -> bool:
-    left, _, right, _ = _bounds(word.polygon)
+    left, _, right, _ = bounds(word.polygon)
     return left <= box.center <= right
 
 
@@ -266,7 +261,7 @@ def _joined(line: TextLine, words: Sequence[TextWord], box: CheckBox) -> TextLin
     )
     if len(words) == 1:  # of a line without words of its own
         text = (
-            f"{words[0].text} {line.text}" if box.center < _bounds(line.polygon)[0] else f"{line.text} {words[0].text}"
+            f"{words[0].text} {line.text}" if box.center < bounds(line.polygon)[0] else f"{line.text} {words[0].text}"
         )
         return replace(line, text=text, polygon=polygon)
     return replace(line, text=" ".join(word.text for word in words), polygon=polygon, words=tuple(words))

@@ -14,7 +14,7 @@ import numpy as np
 from src.errors import ServiceError
 from src.ipc.messages.ocr import OcrWarning
 from src.ocr import layer_quality, layout
-from src.ocr.reading import Pixels, Polygon, Reading, Recognizer, Rectangle, TextLayer, TextLine
+from src.ocr.reading import Pixels, Polygon, Reading, Recognizer, Rectangle, TextLayer, TextLine, bounds
 
 _COMPARERS = ("rapidocr", "tesseract")
 _LINES = 3
@@ -61,7 +61,7 @@ def _agreement(layer: TextLayer, page: Pixels, recognizer: Recognizer) -> float:
 
 
 def _crop(page: Pixels, polygon: Polygon) -> Pixels:
-    left, top, right, bottom = _bounds(polygon)
+    left, top, right, bottom = bounds(polygon)
     margin = 0.3 * min(right - left, bottom - top) + 2
     rows = slice(max(0, int(top - margin)), int(bottom + margin) + 1)
     return page[rows, max(0, int(left - margin)) : int(right + margin) + 1]
@@ -87,9 +87,9 @@ def _shifted(polygon: Polygon, x: float, y: float) -> Polygon:
 
 def _is_known(line: TextLine, lines: Sequence[TextLine]) -> bool:
     """Whether a line of the layer covers the middle of this one."""
-    left, top, right, bottom = _bounds(line.polygon)
+    left, top, right, bottom = bounds(line.polygon)
     x, y = (left + right) / 2, (top + bottom) / 2
-    spans = (_bounds(other.polygon) for other in lines)
+    spans = (bounds(other.polygon) for other in lines)
     return any(a <= x <= c and b <= y <= d for a, b, c, d in spans)
 
 
@@ -103,8 +103,3 @@ def _merged(reading: Reading, more: Sequence[TextLine]) -> Reading:
 
 def _rows(lines: Sequence[TextLine]) -> list[tuple[int, ...]]:
     return list(layout.arrange([line.polygon for line in lines]).rows)
-
-
-def _bounds(polygon: Polygon) -> Rectangle:
-    xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
-    return min(xs), min(ys), max(xs), max(ys)

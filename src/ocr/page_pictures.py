@@ -9,7 +9,7 @@ import pypdfium2
 from pypdfium2 import raw
 
 from src.errors import InvalidDocument
-from src.ocr.reading import Reading, Rectangle, Size
+from src.ocr.reading import Reading, Rectangle, Size, bounds
 from src.ocr.text_layer import to_pixels
 
 _MAX_OBJECTS = 20_000
@@ -31,7 +31,7 @@ class PageAreas(NamedTuple):
 
 def areas(page: pypdfium2.PdfPage, size: Size, reading: Reading) -> PageAreas:
     """The largest pictures, in pixels of the rendered page."""
-    lines = [_bounds(line.polygon) for line in reading.lines]
+    lines = [bounds(line.polygon) for line in reading.lines]
     found = _joined([_clipped(page, picture, size) for picture in pictures(page)])
     large = [box for box in found if _is_large(box, size)]
     unread = [box for box in large if _covered(box, lines) <= _MAX_COVERED * _area(box)]
@@ -57,7 +57,7 @@ def is_hidden(text: pypdfium2.PdfTextPage) -> bool:
 
 
 def _clipped(page: pypdfium2.PdfPage, picture: pypdfium2.PdfImage, size: Size) -> Rectangle:
-    left, bottom, right, top = picture.get_bounds()
+    left, bottom, right, top = picture.getbounds()
     corners = [to_pixels(page, x, y, size) for x, y in ((left, top), (right, bottom))]
     xs, ys = sorted(x for x, _ in corners), sorted(y for _, y in corners)
     return max(0.0, xs[0]), max(0.0, ys[0]), min(float(size[0]), xs[1]), min(float(size[1]), ys[1])
@@ -89,8 +89,3 @@ def _covered(box: Rectangle, lines: Sequence[Rectangle]) -> float:
         _area((max(box[0], line[0]), max(box[1], line[1]), min(box[2], line[2]), min(box[3], line[3])))
         for line in lines
     )
-
-
-def _bounds(polygon: Sequence[Sequence[float]]) -> Rectangle:
-    xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
-    return min(xs), min(ys), max(xs), max(ys)

@@ -20,6 +20,12 @@ Size = tuple[int, int]  # width and height
 StopReason = Literal["length", "repetition"]
 
 
+def bounds(polygon: Sequence[Sequence[float]]) -> Rectangle:
+    """The upright rectangle around a polygon."""
+    xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
 @dataclass(frozen=True)
 class TextWord:
     """A word of a line, or a part of it that stands apart; `polygon` as a line's."""
