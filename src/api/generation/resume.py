@@ -51,9 +51,8 @@ class Given(NamedTuple):
     length: int
 
     def plus(self, new: tuple[int, ...]) -> Given:
-        tokens = (
-            self.tokens if len(self.tokens) == self.length else self.tokens[: self.length]
-        )  # another went on with it
+        grown = len(self.tokens) > self.length  # by another that went on from here
+        tokens = self.tokens[: self.length] if grown else self.tokens
         tokens.extend(new)
         return Given(tokens, self.length + len(new))
 
@@ -111,7 +110,7 @@ class Delivered(NamedTuple):
 
     def completed(self, finished: Finished) -> Finished:
         """With the tokens of the choices that have ended here: the engine that says so did not see them."""
-        earlier = sum(len(self.tokens(index)) for index in self.ended)
+        earlier = sum(self.given[index].length for index in self.ended & self.given.keys())
         usage = finished.usage
         total = msgspec.structs.replace(usage, completion_tokens=usage.completion_tokens + earlier)
         return msgspec.structs.replace(finished, usage=total)

@@ -5,7 +5,12 @@ The supervisor adds up what has ended (`supervisor/past.py`); the web process ad
 
 from __future__ import annotations
 
-from src.ipc.messages.status import EngineLoad, HistogramReading, OcrLoad, PrefixReading
+from collections.abc import Callable
+from typing import TypeVar
+
+from src.ipc.messages.status import EngineLoad, HistogramReading, OcrLoad, PrefixReading, SpeculationReading
+
+T = TypeVar("T")
 
 _NO_LOAD = EngineLoad(running=0, waiting=0, step_age_s=0.0, steps=0, tokens=0)
 _NO_PREFIX = PrefixReading(bytes=0, limit_bytes=0, requests=0, hits=0, tokens=0, saved_tokens=0)
@@ -17,7 +22,7 @@ def add_engine(past: EngineLoad | None, load: EngineLoad | None) -> EngineLoad |
     if past is None and load is None:
         return None
     past, load = past or _NO_LOAD, load or _NO_LOAD
-    speculation = [one for one in (past.speculation, load.speculation) if one is not None]
+    both = past.phases.keys() & load.phases.keys()
     return EngineLoad(
         running=0,
         waiting=0,
@@ -27,9 +32,9 @@ def add_engine(past: EngineLoad | None, load: EngineLoad | None) -> EngineLoad |
         answers=past.answers + load.answers,
         preempted=past.preempted + load.preempted,
         prefix=_prefix(past.prefix, load.prefix),
-        phases={name: _histogram(past.phases, load.phases, name) for name in past.phases | load.phases},
-        step_tokens=_tokens(past.step_tokens, load.step_tokens),
-        speculation=speculation[0] + speculation[1] if len(speculation) > 1 else next(iter(speculation), None),
+        phases=past.phases | load.phases | {name: _sum(past.phases[name], load.phases[name]) for name in both},
+        step_tokens=_both(past.step_tokens, load.step_tokens, _sum),
+        speculation=_both(past.speculation, load.speculation, SpeculationReading.__add__),
     )
 
 
@@ -66,15 +71,11 @@ def _prefix(past: PrefixReading | None, now: PrefixReading | None) -> PrefixRead
     )
 
 
-def _histogram(past: dict[str, HistogramReading], now: dict[str, HistogramReading], name: str) -> HistogramReading:
-    """One of them has it."""
-    if name not in past:
-        return now[name]
-    return _sum(past[name], now[name]) if name in now else past[name]
-
-
-def _tokens(past: HistogramReading | None, now: HistogramReading | None) -> HistogramReading | None:
-    return _sum(past, now) if past is not None and now is not None else past or now
+def _both(past: T | None, now: T | None, add: Callable[[T, T], T]) -> T | None:
+    """Their sum; the one that there is, where the other has counted nothing."""
+    if past is None or now is None:
+        return past if now is None else now
+    return add(past, now)
 
 
 def _sum(past: HistogramReading, now: HistogramReading) -> HistogramReading:
