@@ -90,6 +90,11 @@ class Running:
     def console(self) -> str:
         return (self.folder / "console").read_text(errors="replace")
 
+    def remove_runtime_dir(self) -> None:
+        """At once: a process that writes a file there meanwhile would end a removal file by file."""
+        directory = self.folder / "run"
+        shutil.rmtree(directory.rename(self.folder / f"run-removed-{time.monotonic_ns()}"), ignore_errors=True)
+
     def processes(self) -> list[psutil.Process]:
         """The supervisor and all below it; a process that has ended and waits to be reaped is none."""
         try:

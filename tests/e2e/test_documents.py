@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -255,14 +254,14 @@ def test_jobs_outlive_the_runtime_directory() -> None:
         first = created(draw("text=hello"))
         until(lambda: done(first))
         second = created(draw("delay=3; text=hello"))
-        shutil.rmtree(running.folder / "run")
+        running.remove_runtime_dir()
         until(lambda: done(first, second))
         assert job(running, second)["pages_failed"] == 0
         third = created(draw("delay=2; text=hello"))
         for process in running.processes():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        shutil.rmtree(running.folder / "run")
+        running.remove_runtime_dir()
         running.start_again()
         running.wait()
         until(lambda: done(first, second, third))

@@ -422,7 +422,7 @@ def test_a_runtime_directory_that_is_removed_comes_back(running: Running) -> Non
     with ThreadPoolExecutor(1) as crowd:
         (going,) = loaded(running, 1, crowd)
         engine = running.pid("engine")
-        shutil.rmtree(running.folder / "run")
+        running.remove_runtime_dir()
         took = until(lambda: answered(running) and running.get("/readyz")[0] == 200, 10)
         assert took < 8
         read = httpx.post(f"{running.url}/v1/ocr", files={"file": ("a.png", draw("text=hello"))}, timeout=30)
