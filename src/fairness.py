@@ -47,6 +47,9 @@ class FairQueue(Generic[W]):
         self._passed: dict[str, int] = {}  # turns of others since an owner's last one, of those who wait
         self._count = 0
 
+    def __bool__(self) -> bool:
+        return bool(self._passed)
+
     def __len__(self) -> int:
         return sum(map(len, self._lines()))
 

@@ -6,6 +6,7 @@ describe other processes are read at scrape time through `Readings`, so that a d
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
@@ -55,6 +56,15 @@ class Counts(Protocol):
 
     @property
     def total(self) -> float: ...
+
+
+class RepeatedHistogram(Histogram):
+    """A histogram that takes the same value many times at once."""
+
+    def observe_many(self, amount: float, count: int) -> None:
+        """As `observe`, `count` times."""
+        self._sum.inc(amount * count)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(count)
 
 
 @dataclass(frozen=True)
@@ -143,8 +153,8 @@ class Metrics:
         self.counted.append(made := Counter(f"{PREFIX}_{name}", text, labels, registry=self.registry))
         return made
 
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        made = Histogram(f"{PREFIX}_{name}", text, labels, buckets=buckets, registry=self.registry)
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> RepeatedHistogram:
+        made = RepeatedHistogram(f"{PREFIX}_{name}", text, labels, buckets=buckets, registry=self.registry)
         self.counted.append(made)
         return made
 

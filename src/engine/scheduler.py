@@ -270,7 +270,7 @@ class Scheduler:
             self._keep_cost()
 
     def _admit(self, now: float) -> None:
-        if self._embeddings and not self._prompts_turn:
+        if not self._waiting or (self._embeddings and not self._prompts_turn):
             return
         self._preempt()
         while len(self._running) < self._max_num_seqs:
@@ -312,13 +312,14 @@ class Scheduler:
             return False
         if self._load_prefix_from_disk(sequence):
             return False
-        in_prefill = [seq for seq in self._running.values() if seq.status is Status.PREFILL]
+        in_prefill = self._in_prefill()
         known = self._backend.cached_prefix_length(sequence.prompt, sequence.request.salt)
         if waits_for_prefix(sequence, known, in_prefill):
             return False
         sequence.cached_tokens = known or 0
         sequence.prefill_left = len(sequence.prompt) - sequence.cached_tokens
-        return fits_prefill([seq.prefill_left for seq in in_prefill], sequence.prefill_left, self._budget())
+        budget = self._budget(in_prefill)
+        return fits_prefill([seq.prefill_left for seq in in_prefill], sequence.prefill_left, budget)
 
     def _load_prefix_from_disk(self, sequence: Sequence) -> bool:
         """Whether this turn's prefill time went into loading a prefix from disk; the next turn goes on."""
@@ -328,10 +329,12 @@ class Scheduler:
             self._phases.add({"fetch": self._clock() - began})
         return loaded
 
-    def _budget(self) -> int:
+    def _in_prefill(self) -> list[Sequence]:
+        return [seq for seq in self._running.values() if seq.status is Status.PREFILL]
+
+    def _budget(self, in_prefill: list[Sequence]) -> int:
         """Prompt tokens for this step, padding included; the whole chunk while no sequence decodes and somebody waits
         for these: who comes while the background's are computed waits for the step's end."""
-        in_prefill = [seq for seq in self._running.values() if seq.status is Status.PREFILL]
         for_nobody = bool(in_prefill) and all(seq.is_background for seq in in_prefill)
         if len(in_prefill) == len(self._running) and not for_nobody:
             return self._step_size
@@ -361,8 +364,9 @@ class Scheduler:
     def _step(self) -> None:
         if not self._running:
             return
-        budget, rows = self._budget(), len(self._running)
-        self._expected_s = self._expected(budget)
+        in_prefill, rows = self._in_prefill(), len(self._running)
+        budget = self._budget(in_prefill)
+        self._expected_s = self._expected(in_prefill, budget)
         with self._device():
             began = self._turn_began = self._clock()
             self._in_step = True
@@ -383,9 +387,8 @@ class Scheduler:
         self._phases.add({**step.times, "text": now - ended})
         self._phases.step(prompts + len(step.tokens), now)
 
-    def _expected(self, budget: int) -> float | None:
+    def _expected(self, in_prefill: list[Sequence], budget: int) -> float | None:
         """What this step should take; None while that is unknown, and for pictures, which no token counts tell."""
-        in_prefill = [seq for seq in self._running.values() if seq.status is Status.PREFILL]
         if any(seq.media is not None for seq in in_prefill):
             return None
         left = max((seq.prefill_left for seq in in_prefill), default=0)
@@ -405,9 +408,9 @@ class Scheduler:
 
     def _embed(self, now: float) -> None:
         """A step's worth of embeddings, in a turn without prompts: streams wait for one or for the other."""
-        if self._embeddings and not any(seq.status is Status.PREFILL for seq in self._running.values()):
+        if self._embeddings and not self._in_prefill():
             with self._device():
-                self._events += self._embeddings.turn(now, self._budget())
+                self._events += self._embeddings.turn(now, self._budget([]))
             self._prompts_turn = True
 
     def _record(self, step: Step) -> None:

@@ -63,6 +63,7 @@ _GUARD_S = 1.0
 _LOADING_RETRY_S = 10.0
 _READS_S = 30.0
 
+_LAST = (Finished, Failed, HandedOver)  # nothing comes after it
 EngineEvent = Delta | PromptProgress | Embedded | Scored | ChoiceEnded | HandedOver | Finished | Failed
 
 
@@ -208,7 +209,7 @@ class EngineServer:
             if route is None or route.done.is_set():
                 continue
             route.take(message)
-            if isinstance(message, Finished | Failed | HandedOver):
+            if isinstance(message, _LAST):
                 route.done.set()
 
     async def _handle(self, peer: Peer) -> None:

@@ -24,6 +24,7 @@ _RIDGE = 1e-3  # chunks all alike do not tell the parts from each other: the par
 _LEAST = 16  # tokens
 _CONTEXT_UNIT = 1000.0
 _LEAST_DECODES = 16  # steps without prompts, before it is known what they take; and between two fits
+_LEAST_DECODES_S = 0.25  # that they took, between two fits: a fit costs as much as several quick steps
 _REACH = 4.0  # × the largest that was measured: beyond it nothing is said
 
 Array = NDArray[np.float64]
@@ -94,7 +95,7 @@ class StepCost:
         self._cost: Cost | None = None
         self._decodes: deque[DecodeTime] = deque(maxlen=_WINDOW)
         self._decode: tuple[float, float] | None = None  # fixed, of each row
-        self._unfitted = 0
+        self._unfitted, self._unfitted_s = 0, 0.0
 
     @property
     def chunks(self) -> tuple[Chunk, ...]:
@@ -113,10 +114,11 @@ class StepCost:
     def add_decode(self, rows: int, seconds: float) -> None:
         """A step without prompts. Fitted now and then: they are many, and alike."""
         self._decodes.append(DecodeTime(rows, seconds))
-        self._unfitted += 1
-        if self._unfitted >= _LEAST_DECODES:
+        self._unfitted, self._unfitted_s = self._unfitted + 1, self._unfitted_s + seconds
+        due = self._decode is None or self._unfitted_s >= _LEAST_DECODES_S
+        if due and self._unfitted >= _LEAST_DECODES:
             fixed, row = _fit(list(self._decodes))
-            self._decode, self._unfitted = (float(fixed), float(row)), 0
+            self._decode, self._unfitted, self._unfitted_s = (float(fixed), float(row)), 0, 0.0
 
     def seconds(self, rows: int, tokens: int, context: int) -> float | None:
         """What a step should take that decodes so many rows and computes so many prompt tokens behind `context` others.

@@ -44,9 +44,11 @@ class Decoder:
         """
         self._buffer += data
         messages, start = [], 0
-        while (end := self._frame_end(start)) is not None:
-            messages.append(self._parse(memoryview(self._buffer)[start + _HEADER.size : end]))
-            start = end
+        with memoryview(self._buffer) as view:
+            while (end := self._frame_end(start)) is not None:
+                with view[start + _HEADER.size : end] as body:
+                    messages.append(self._parse(body))
+                start = end
         del self._buffer[:start]
         return messages
 

@@ -77,7 +77,8 @@ def test_an_owner_who_may_not_run_is_left_out() -> None:
     assert turns.first(lambda _: False) is None
     assert turns.remove(first)
     assert not turns.remove(first)
-    assert (order(turns), len(turns)) == ("a", 0)
+    assert bool(turns)
+    assert (order(turns), len(turns), bool(turns)) == ("a", 0, False)
 
 
 def test_everybody_without_a_key_is_one_owner() -> None:

@@ -261,6 +261,25 @@ def test_the_page_is_prometheus_clients_own() -> None:
     assert b'stoker_key_requests_total{key="bob"} 3.0' in metrics.render()
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.0101, 80.0, 1e6])
+def test_the_same_value_many_times(seconds: float) -> None:
+    """As if each had been observed: bounds belong to their bucket, beyond the last is the last one's."""
+    once, together = Metrics(Readings), Metrics(Readings)
+    for _ in range(7):
+        once.inter_token.labels(**MODEL).observe(seconds)
+    together.inter_token.labels(**MODEL).observe_many(seconds, 7)
+    assert _of_tokens(together) == _of_tokens(once)
+    together.inter_token.labels(**MODEL).observe_many(seconds, 0)
+    assert _of_tokens(together) == _of_tokens(once)
+
+
+def _of_tokens(metrics: Metrics) -> list[tuple[str, str, float]]:
+    families = text_string_to_metric_families(metrics.render().decode())
+    samples = [sample for family in families if "inter_token" in family.name for sample in family.samples]
+    assert samples
+    return [(sample.name, sample.labels.get("le", ""), round(sample.value, 6)) for sample in samples]
+
+
 def test_a_scrape_lets_others_run() -> None:
     """Between two families: streams wait for no more than one of them."""
     pauses = []

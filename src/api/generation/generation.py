@@ -22,6 +22,7 @@ from src.ipc.messages.chat import Admitted, PromptProgress
 from src.ipc.messages.wire import AnyMessage
 
 _RETRY_S = 30.0
+_NOTED = frozenset({Failed, Admitted, PromptProgress})  # what a generation takes note of on the way
 
 E = TypeVar("E", bound=AnyMessage)
 
@@ -199,6 +200,8 @@ class Generation(Generic[E]):
 
     def _up_to_failure(self, batch: list[AnyMessage]) -> list[AnyMessage]:
         """What came before a failure is still delivered; the failure is raised when its turn comes."""
+        if _NOTED.isdisjoint(map(type, batch)):  # nearly always
+            return batch
         for at, message in enumerate(batch):
             if isinstance(message, Failed):
                 self._failure = message.error()

@@ -6,7 +6,6 @@ One recorder per request; its `Generation` tells it what comes and how it ends. 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
@@ -75,12 +74,13 @@ class ChatRecorder:
     def events(self, events: Sequence[Delta | ChoiceEnded | Finished]) -> None:
         """Count what came together; a choice's tokens of one batch share the time since its last one."""
         now = self._clock()
-        tokens: Counter[int] = Counter()
+        tokens: dict[int, int] = {}
         for event in events:
             if isinstance(event, Delta):
-                tokens[event.index] += event.count
-        for index, count in (+tokens).items():
-            self._count_tokens(index, count, now)
+                tokens[event.index] = tokens.get(event.index, 0) + event.count
+        for index, count in tokens.items():
+            if count:
+                self._count_tokens(index, count, now)
         if events and isinstance(events[-1], Finished):
             self._finished(events[-1], now)
 
@@ -101,8 +101,7 @@ class ChatRecorder:
             self._facts.first_token(now - self._began)
         last = self._last.get(index)
         seconds = 0.0 if last is None else (now - last) / count
-        for _ in range(count - (last is None)):
-            self._inter_token.observe(seconds)
+        self._inter_token.observe_many(seconds, count - (last is None))
         self._has_answer = True
         self._tokens += count
         self._by_choice[index] += count

@@ -13,10 +13,11 @@ from __future__ import annotations
 import math
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import msgspec
 
@@ -50,7 +51,7 @@ class Given(NamedTuple):
     tokens: list[int]
     length: int
 
-    def plus(self, new: tuple[int, ...]) -> Given:
+    def plus(self, new: Sequence[int]) -> Given:
         grown = len(self.tokens) > self.length  # by another that went on from here
         tokens = self.tokens[: self.length] if grown else self.tokens
         tokens.extend(new)
@@ -80,9 +81,8 @@ class Delivered(NamedTuple):
     def after(self, message: AnyMessage) -> Delivered:
         """With one more message given."""
         match message:
-            case Delta(index=index, tokens=new):
-                given = {**self.given, index: (self.given.get(index) or Given([], 0)).plus(new)}
-                return self._replace(given=given, unreported=self.unreported or message.unreported_tokens > 0)
+            case Delta():
+                return self.after_deltas((message,))
             case Admitted():
                 return self._replace(admitted=message)
             case PromptProgress(processed=processed):
@@ -92,6 +92,17 @@ class Delivered(NamedTuple):
             case OcrPage(number=number) | TextResult(index=number):
                 return self._replace(items=self.items | {number})
         return self
+
+    def after_deltas(self, deltas: Sequence[Delta]) -> Delivered:
+        """With these given: one record for all that came together, as a record for each would cost more than the rest
+        of what is done for a token."""
+        new: dict[int, list[int]] = {}
+        unreported = self.unreported
+        for delta in deltas:
+            new.setdefault(delta.index, []).extend(delta.tokens)
+            unreported = unreported or delta.unreported_tokens > 0
+        given = {index: (self.given.get(index) or Given([], 0)).plus(tokens) for index, tokens in new.items()}
+        return self._replace(given={**self.given, **given}, unreported=unreported)
 
     def rest_of(self, request: Resumable, spent_s: float) -> Resumable:
         """The request as the next process needs it: it goes on after the tokens, and the seconds spent on them."""
@@ -314,15 +325,23 @@ class ResumableStream:
             raise self._errors.not_resumable
 
     def _note(self, batch: list[AnyMessage]) -> list[AnyMessage]:
-        return [kept for message in batch if (kept := self._keep(message)) is not None]
+        """What the reader gets to see; what a resume will need is kept on the way."""
+        kept: list[AnyMessage] = []
+        for kind, together in groupby(batch, type):
+            if kind is Delta:
+                kept += self._keep_deltas(cast(list[Delta], list(together)))
+            else:
+                kept += (seen for message in together if (seen := self._keep(message)) is not None)
+        return kept
+
+    def _keep_deltas(self, deltas: list[Delta]) -> list[Delta]:
+        self._first_token = self._first_token or self._clock()
+        if self._suspect.suspected:
+            self._suspects.progressed(self._suspect, sum(delta.count for delta in deltas))
+        self._delivered = self._delivered.after_deltas(deltas)
+        return deltas
 
     def _keep(self, message: AnyMessage) -> AnyMessage | None:
-        """What the reader gets to see; what a resume will need is kept on the way."""
-        if isinstance(message, Delta):  # first: they are nearly all
-            self._first_token = self._first_token or self._clock()
-            self._suspects.progressed(self._suspect, message.count)
-            self._delivered = self._delivered.after(message)
-            return message
         if isinstance(message, Accepted):
             self._suspects.taken(self._suspect)
         if isinstance(message, Accepted | HandedOver) or self._is_known(message):

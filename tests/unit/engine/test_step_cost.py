@@ -102,3 +102,15 @@ def test_nothing_is_expected_of_what_was_never_measured(rows: int, tokens: int, 
         cost.add_decode(1, 0.01)
     assert cost.seconds(1, 16, 0) is not None
     assert cost.seconds(rows, tokens, context) is None
+
+
+def test_quick_steps_are_fitted_by_their_time() -> None:
+    """A fit costs as much as several of them: the next one comes after a quarter of a second of steps."""
+    cost = StepCost()
+    for seconds, count in ((0.001, 16), (0.002, 48)):
+        for _ in range(count):
+            cost.add_decode(1, seconds)
+    assert cost.seconds(1, 0, 0) == pytest.approx(0.001, rel=0.01)
+    for _ in range(80):
+        cost.add_decode(1, 0.002)
+    assert cost.seconds(1, 0, 0) == pytest.approx(0.002, rel=0.01)

@@ -44,6 +44,15 @@ def test_a_token_costs_the_same_behind_any_number_of_others() -> None:
     assert second.given[0].tokens is first.given[0].tokens
 
 
+def test_what_comes_together_is_one_record() -> None:
+    """As if each had come alone, of each choice in its order."""
+    deltas = (Delta((1,), "a"), Delta((5, 6), "b", 1), Delta((2, 3), "c"), Delta((), "d", 2, unreported_tokens=1))
+    together, alone = given(Delta((9,), "z")).after_deltas(deltas), given(Delta((9,), "z"), *deltas)
+    for record in (together, alone):
+        assert [record.tokens(index) for index in range(3)] == [(9, 1, 2, 3), (5, 6), ()]
+        assert record.unreported
+
+
 def test_what_is_left_of_one_answer() -> None:
     """Nothing before it was admitted; after that, what follows its tokens, within the same limit."""
     assert given().rest_of(REQUEST, 0) == REQUEST
