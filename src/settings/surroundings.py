@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 SUPERVISED = "STOKER_SUPERVISED"
 WEB_FD = "STOKER_WEB_FD"
+_BLAS_CORE = "OPENBLAS_CORETYPE"
 _FIRST_FD = 3  # where systemd puts the sockets it hands over
 
 
@@ -49,3 +52,18 @@ def web_fd() -> int | None:
     """The same socket, as the supervisor hands it to web."""
     value = os.environ.get(WEB_FD, "")
     return int(value) if value.isdigit() else None
+
+
+def chosen_blas_core() -> str | None:
+    """The processor that the operator has OpenBLAS compute for, whichever it runs on."""
+    return os.environ.get(_BLAS_CORE)
+
+
+@contextmanager
+def blas_core(name: str) -> Iterator[None]:
+    """An OpenBLAS that is loaded within computes for this processor; no process that is started later is told so."""
+    os.environ[_BLAS_CORE] = name
+    try:
+        yield
+    finally:
+        del os.environ[_BLAS_CORE]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 import importlib.util
+import os
+import subprocess
 import sys
+from collections.abc import Callable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 
 from src.gpu import blas
+from src.settings import ROOT
+from src.settings.surroundings import chosen_blas_core
 
 
 class Loader:
@@ -92,3 +98,74 @@ def test_a_mac_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLX uses Accelerate there."""
     monkeypatch.setattr(sys, "platform", "darwin")
     assert blas.preload() is None
+
+
+AVX2 = ("sse4_2", "avx", "avx2", "fma")
+AVX512 = (*AVX2, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "amx_tile")
+
+
+@pytest.mark.parametrize(
+    ("core", "flags", "better"),
+    [
+        ("Prescott", AVX512, "SkylakeX"),  # OpenBLAS 0.3.15 on a Sapphire Rapids
+        ("Prescott", AVX2, "Haswell"),
+        ("Barcelona", AVX2, "Haswell"),
+        ("Prescott", ("sse4_2", "avx"), None),  # it is one
+        ("Zen", AVX512, None),
+        ("SapphireRapids", AVX512, None),
+        ("neoversen1", (), None),
+        ("", AVX512, None),  # no OpenBLAS
+    ],
+    ids=str,
+)
+def test_a_processor_newer_than_the_library(core: str, flags: tuple[str, ...], better: str | None) -> None:
+    """It would be taken for a very old one, and computed for several times slower."""
+    assert blas.better_core(core, flags) == better
+
+
+class Library:
+    """An OpenBLAS that decides by the environment, as it is loaded."""
+
+    _handle = 0
+
+    def __init__(self) -> None:
+        self.core = (chosen_blas_core() or "Prescott").encode()
+
+    @property
+    def openblas_get_corename(self) -> Callable[[], bytes]:
+        return lambda: self.core
+
+
+def test_it_is_loaded_again_and_nobody_else_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that are started later decide for themselves; an operator's choice stays."""
+    closed: list[int] = []
+    cpuinfo = folder / "cpuinfo"
+    cpuinfo.write_text(f"processor : 0\nflags\t\t: {' '.join(AVX512)}\n")
+    monkeypatch.setattr(blas, "_CPUINFO", cpuinfo)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Library())
+    monkeypatch.setattr(_ctypes, "dlclose", closed.append)
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    told = blas.preload()
+    assert told is not None
+    assert told.endswith("; told to compute for SkylakeX)")
+    assert (closed, chosen_blas_core()) == ([0], None)
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    assert "told" not in str(blas.preload())
+    assert (closed, chosen_blas_core()) == ([0], "Haswell")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="MLX uses Accelerate elsewhere")
+def test_the_one_that_is_installed_knows_this_processor() -> None:
+    """In a process of its own: what computes here uses AVX2 where there is any."""
+    code = "from src.gpu import blas; print(blas.preload()); import ctypes, sys; " + _ASK
+    environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    core = done.stdout.splitlines()[-1]
+    assert blas.better_core(core, Path("/proc/cpuinfo").read_text().split()) is None, done.stdout
+
+
+_ASK = (
+    "name = getattr(ctypes.CDLL(None), 'openblas_get_corename', None); "
+    "name and setattr(name, 'restype', ctypes.c_char_p); print(name().decode() if name else '')"
+)
