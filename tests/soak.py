@@ -1,7 +1,7 @@
 """`make soak HOURS=24`: mixed work on a service of its own for as long as told; one table at the end.
 
-A minute of it runs in CI (tests/e2e/test_soak.py). Leaks show as slopes: memory, open files. The first third is
-left out of the slopes, for caches and pools fill then.
+A quarter of a minute of it runs in CI (tests/e2e/test_soak.py). Leaks show as slopes: memory, open files. The first
+third is left out of the slopes, for caches and pools fill then.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from tests.running import Running, free_port, service
 
 pytestmark = pytest.mark.e2e
 
-_SLOW = "fake:count=400 fake:delay=0.05"
+_SLOW = "fake:count=400 fake:delay=0.03"
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_an_engine_that_grows_is_replaced_before_the_limit() -> None:
     """A leak over the high watermark: nothing is admitted, then the engine is replaced; a stream goes on through it."""
     limits: dict[str, Any] = {"memory_budget_mb": 600, "memory_recycle_after": 1.5, "heartbeat_interval": 0.2}
     with service(inference_engine="fake", ocr_workers=0, **limits) as running, ThreadPoolExecutor(1) as crowd:
-        leaky = crowd.submit(stream, running, "fake:grow=500 fake:count=200 fake:delay=0.05")
+        leaky = crowd.submit(stream, running, "fake:grow=500 fake:count=100 fake:delay=0.05")
         until(lambda: running.status()["engine"].get("detail") == "memory over the high watermark")
         assert b'stoker_engine_memory_level{engine="fake",model_name="demo"} 2.0' in running.get("/metrics")[1]
         assert "memory is high" in (running.logs / "model_operations.log").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -64,6 +65,11 @@ class Service:
             )
         self._started.append(process)
         return process
+
+    def remove_directory(self) -> None:
+        """At once, as its processes see it: one that writes a file meanwhile would end a removal file by file."""
+        aside = self.directory.rename(self.directory.with_name(f"removed-{time.monotonic_ns()}"))
+        shutil.rmtree(aside, ignore_errors=True)
 
     def status(self) -> SystemStatus | None:
         try:

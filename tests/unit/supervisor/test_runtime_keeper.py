@@ -55,7 +55,7 @@ def test_a_socket_that_stays_missing(runtime_dir: Path) -> None:
 def test_the_service_survives_the_removal_of_its_directory(started: Service) -> None:
     """The control socket answers within seconds, engine and web keep running, the broker is restarted."""
     before = {name: started.pid(name) for name in ("engine", "ocr", "web")}
-    shutil.rmtree(started.directory)
+    started.remove_directory()
     took = eventually(lambda: started.ready() and started.pid("ocr") != before["ocr"], 10, "it answers again")
     assert took < 8
     assert (started.pid("engine"), started.pid("web")) == (before["engine"], before["web"])
@@ -68,7 +68,7 @@ def test_a_directory_that_cannot_be_created_again() -> None:
     with service() as running:
         process = running.start()
         eventually(running.ready, 20, "all are ready")
-        shutil.rmtree(running.directory)
+        running.directory.rename(running.directory.with_name("aside"))
         running.directory.touch()
         assert process.wait(20) == ExitCode.RUNTIME_LOST
         eventually(running.all_gone, 10, "its processes have ended")
