@@ -121,6 +121,8 @@ class Readings:
     key_budgets: Mapping[tuple[str, str], int] = field(default_factory=dict)  # by key and unit
     key_spent: Mapping[tuple[str, str], int] = field(default_factory=dict)
     greenlets: int = 0
+    instances: int = 1
+    works_on_batches: bool = False
     version: str = ""
     mlx_version: str = ""
 
@@ -282,6 +284,10 @@ class _ReadingsCollector(Collector):
         yield GaugeMetricFamily(
             f"{PREFIX}_greenlets", "Greenlets of the web process, one per connection.", readings.greenlets
         )
+        text = "Instances that share REDIS_URL, this one included, as it saw them last."
+        yield GaugeMetricFamily(f"{PREFIX}_instances", text, readings.instances)
+        text = "1 on the instance that works on batches and background responses of its STATE_DIR."
+        yield GaugeMetricFamily(f"{PREFIX}_works_on_batches", text, float(readings.works_on_batches))
         build = GaugeMetricFamily(f"{PREFIX}_build_info", "Always 1.", labels=("version", "mlx_version"))
         build.add_metric((readings.version, readings.mlx_version), 1)
         yield build

@@ -92,7 +92,8 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     ring, state, tracing = keys.load(settings), Database(settings.state_path), traces.connect(settings)
     ledger = UsageLedger(state, settings.usage_days)
     budgets = Budgets(ring, settings, ledger)
-    metrics = Metrics(lambda: with_own(backends.readings(), inflight, batch_load, budgets))
+    instances = Instances(settings, backends.status, backends.catalog)
+    metrics = Metrics(lambda: with_own(backends.readings(), inflight, batch_load, budgets, instances))
     limits = RateLimits(settings, metrics, ledger, budgets)
     app = _bare_app()
     app.extensions[EXTENSION] = Service(
@@ -110,7 +111,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         batch_load,
         StatusFeed(backends.status, metrics.first_tokens),
         tracing,
-        Instances(settings, backends.status, backends.catalog),
+        instances,
         started=time.time(),
     )
     backends.on_resume = partial(_count_resumed, metrics)

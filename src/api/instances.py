@@ -6,6 +6,7 @@ there is this one alone.
 
 from __future__ import annotations
 
+import hashlib
 import socket
 from collections.abc import Callable
 
@@ -39,6 +40,11 @@ class Announced(msgspec.Struct, frozen=True):
     models: tuple[AnnouncedModel, ...]
 
 
+def public_name(name: str) -> str:
+    """What an instance is called where hosts and ports are nobody's affair: always the same for it."""
+    return f"instance-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
 _decode = msgspec.msgpack.Decoder(Announced).decode
 
 
@@ -55,10 +61,12 @@ class Instances:
         self._status, self._catalog = status, catalog
         self._redis = shared.connect(settings.redis_url) if settings.redis_url else None
         self._silent = False
+        self.seen = 1  # this one included, when it last announced itself
 
     def run(self) -> None:
         while self._redis is not None:
             self.announce(self._redis)
+            self.seen = 1 if self._silent else 1 + len(self.others())
             gevent.sleep(_EVERY_S)
 
     def here(self) -> Announced:

@@ -10,11 +10,13 @@ import openai
 import pytest
 
 from src.api.batches import response_run
+from src.api.batches.absent_keys import GRACE_S
 from src.api.batches.feeder import Feeder
 from src.api.service import EXTENSION
 from src.api.state import responses
 from tests.contract.conftest import Service, StartService
 from tests.contract.test_responses import WEATHER, stream_events
+from tests.unit.clock import Clock
 
 PATIENCE_S = 10.0
 ROUTE = "/v1/responses"
@@ -215,6 +217,11 @@ def test_it_is_its_owners_and_runs_as_its_key(start_service: StartService) -> No
         assert time.monotonic() < deadline
         feeder.look()
         gevent.sleep(0.01)
+    assert bob.responses.retrieve(late.id).status == "queued"  # its key may come back
+    feeder = Feeder(service.app, service.app.extensions[EXTENSION], clock := Clock(time.time()))
+    feeder.look()
+    clock.now += GRACE_S
+    feeder.look()
     assert bob.responses.retrieve(late.id).status == "cancelled"
 
 

@@ -11,9 +11,11 @@ import gevent
 import openai
 import pytest
 
+from src.api.batches.absent_keys import GRACE_S
 from src.api.batches.feeder import Feeder
 from src.api.service import EXTENSION
 from tests.contract.conftest import Service, StartService
+from tests.unit.clock import Clock
 
 PATIENCE_S = 10.0
 CHAT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
@@ -219,7 +221,7 @@ def test_a_line_waits_for_an_engine_that_is_away(start_service: StartService) ->
 
 
 def test_a_batch_is_its_owners_and_runs_as_its_key(start_service: StartService) -> None:
-    """Two keys take turns; neither sees the other's; a key that is removed takes its batches with it."""
+    """Two keys take turns; neither sees the other's; a key that is removed takes its batches with it, after a while."""
     keys = {name: f"{name}-key-{'0' * 24}" for name in ("alice", "bob")}
     setting = ",".join(f"{name}:user:{key}" for name, key in keys.items())
     service = start_service(api_keys=setting)
@@ -241,5 +243,13 @@ def test_a_batch_is_its_owners_and_runs_as_its_key(start_service: StartService) 
     assert [batch.id for batch in alice.batches.list()] == [made["alice"].id]
     late = bob.batches.create(input_file_id=made["bob"].input_file_id, endpoint=CHAT, completion_window="24h")
     service.app.extensions["stoker.keys"].is_valid = lambda name: name != "bob"
+    clock = Clock(time.time())
+    feeder = feeder_of(service, clock)
+    feeder.look()
+    clock.now += GRACE_S - 1
+    feeder.look()
+    waiting = bob.batches.retrieve(late.id)
+    assert (waiting.status, waiting.request_counts and waiting.request_counts.completed) == ("in_progress", 0)
+    clock.now += 1
     feeder.look()
     assert bob.batches.retrieve(late.id).status == "cancelled"

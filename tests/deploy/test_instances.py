@@ -90,16 +90,24 @@ def sees_both(one: Running) -> bool:
 
 
 def test_each_instance_shows_both(pair: Pair) -> None:
-    """Their state and their models; a user is shown no more of the other than of this one."""
+    """Their state and their models; a user is shown no more of the other than of this one, nor where it is."""
     for one in pair:
         until(partial(sees_both, one))
         shown = get(one, "/v1/system/status?all=true").json()["instances"]
-        assert {instance["name"].rpartition(":")[2] for instance in shown} == {str(each.port) for each in pair}
+        assert all(re.fullmatch("instance-[0-9a-f]{8}", instance["name"]) for instance in shown)
+        told = get(one, "/v1/system/status?all=true", _OPS).json()["instances"]
+        assert {instance["name"].rpartition(":")[2] for instance in told} == {str(each.port) for each in pair}
         assert [instance["here"] for instance in shown] == [True, False]
         assert all("pid" not in instance["status"] for instance in shown)
         models = get(one, "/v1/models?all=true").json()["data"]
         assert all(model["instances"] == [instance["name"] for instance in shown] for model in models)
         assert [model["id"] for model in models] == [model["id"] for model in get(one, "/v1/models").json()["data"]]
+
+
+def test_the_metrics_say_who_works(pair: Pair) -> None:
+    until(lambda: all("\nstoker_instances 2.0\n" in get(one, "/metrics", _OPS).text for one in pair))
+    works = ["\nstoker_works_on_batches 1.0\n" in get(one, "/metrics", _OPS).text for one in pair]
+    assert works == [True, False]
 
 
 def begin_job(one: Running) -> str:

@@ -82,6 +82,8 @@ SERIES = {
     "stoker_gpu_memory_bytes": {"gpu", "kind"},
     "stoker_requests_in_flight": set(),
     "stoker_greenlets": set(),
+    "stoker_instances": set(),
+    "stoker_works_on_batches": set(),
     "stoker_log_dropped_total": set(),
     "stoker_build_info": {"version", "mlx_version"},
     "stoker_model_load_duration_seconds": {"model_name"},

@@ -19,6 +19,7 @@ from flask import Flask
 from loguru import logger
 
 from src.api.batches import line_call
+from src.api.batches.absent_keys import AbsentKeys
 from src.api.batches.key_turns import KeyTurns
 from src.api.batches.line_call import LineAnswer
 from src.api.batches.response_feeder import ResponseFeeder
@@ -48,7 +49,8 @@ class Feeder:
         self._running: dict[tuple[str, int], gevent.Greenlet] = {}
         self._resting: dict[str, float] = {}  # batches, until when
         self._turns = KeyTurns()
-        self._responses = ResponseFeeder(app, service)
+        self._keys = AbsentKeys(lambda owner: auth.is_known(app, owner))
+        self._responses = ResponseFeeder(app, service, self._keys)
         self._swept = float("-inf")
 
     def run(self) -> None:
@@ -57,11 +59,13 @@ class Feeder:
         try:
             while not self._service.inflight.drain_announced and (lock := self._lock()) is None:
                 gevent.sleep(_TICK_S)
+            self._load.worked_on_here = lock is not None
             while not self._service.inflight.drain_announced:
                 self._look_and_wait()
             gevent.joinall(list(self._running.values()))  # what ends in time is kept
             self._responses.join()
         finally:
+            self._load.worked_on_here = False
             if lock is not None:
                 os.close(lock)
 
@@ -74,7 +78,7 @@ class Feeder:
             self._sweep(now)
         for batch in self._state.read(batches.unfinished):
             self._settle(batch, now)
-        self._fill()
+        self._fill(now)
         self._responses.look(now)
 
     def _look_and_wait(self) -> None:
@@ -106,7 +110,7 @@ class Feeder:
     # ---- a batch
 
     def _settle(self, batch: StoredBatch, now: float) -> None:
-        if not auth.is_known(self._app, batch.owner):
+        if self._keys.is_gone(batch.owner, now):
             self._close(batch, "cancelled", _KEY_GONE)
         elif batch.status == "cancelling":
             self._close(batch, "cancelled", _CANCELLED)
@@ -159,14 +163,16 @@ class Feeder:
 
     # ---- lines
 
-    def _fill(self) -> None:
+    def _fill(self, now: float) -> None:
         """Keys take turns; a key's batches run in their order."""
         current = [batch for batch in self._state.read(batches.unfinished) if batch.status == "in_progress"]
         self._resting = {name: until for name, until in self._resting.items() if until > self._clock()}
         allowed = [
             batch
             for batch in current
-            if batch.id not in self._resting and not self._is_over_budget(batch.owner, batch.endpoint)
+            if batch.id not in self._resting
+            and not self._keys.is_absent(batch.owner, now)
+            and not self._is_over_budget(batch.owner, batch.endpoint)
         ]
         while len(self._running) < self._width and self._start_next(allowed):
             pass

@@ -9,9 +9,9 @@ import gevent
 from flask import Flask
 from loguru import logger
 
+from src.api.batches.absent_keys import AbsentKeys
 from src.api.batches.key_turns import KeyTurns
 from src.api.batches.response_run import ResponseRun
-from src.api.edge import auth
 from src.api.openai import background
 from src.api.service import Service
 from src.api.state import responses
@@ -24,22 +24,27 @@ _LONGEST_WAIT_S = 30.0
 class ResponseFeeder:
     """`look` now and then; `join` in the end."""
 
-    def __init__(self, app: Flask, service: Service) -> None:
+    def __init__(self, app: Flask, service: Service, keys: AbsentKeys) -> None:
         self._app, self._service, self._state = app, service, service.state
+        self._keys = keys
         self._running: dict[str, gevent.Greenlet] = {}
         self._turns = KeyTurns()  # of its own: an account ends with the work that is offered
 
     def look(self, now: float) -> None:
         """End what has an outcome by another hand, or no key any more; fill what is free."""
         found = self._state.read(responses.unfinished)
-        known = [pending for pending in found if auth.is_known(self._app, pending.owner)]
-        names = {pending.id for pending in known}
+        kept = [pending for pending in found if not self._keys.is_gone(pending.owner, now)]
+        names = {pending.id for pending in kept}
         gevent.killall([one for name, one in self._running.items() if name not in names], block=False)
         for pending in found:
             if pending.id not in names:
                 self._state.run(partial(background.end, name=pending.id, now=int(now)))
         waiting = [
-            pending for pending in known if pending.id not in self._running and not self._is_over_budget(pending.owner)
+            pending
+            for pending in kept
+            if pending.id not in self._running
+            and not self._keys.is_absent(pending.owner, now)
+            and not self._is_over_budget(pending.owner)
         ]
         while waiting and len(self._running) < self._width:
             self._start(chosen := self._turns.order(waiting)[0])

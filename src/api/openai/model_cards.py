@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from src import catalog
 from src.api.edge import auth
-from src.api.instances import Announced, AnnouncedModel
+from src.api.instances import Announced, AnnouncedModel, public_name
 from src.api.openai.schemas import EmbeddingCard, InstanceModelCard, LoadOut, ModelCard
 from src.api.service import service
 from src.ipc.messages.status import ModelInfo, ModelStatus, SystemStatus
@@ -28,13 +28,13 @@ def cards() -> tuple[ModelCard, ...]:
 
 def cards_of_all_instances() -> tuple[InstanceModelCard, ...]:
     """Those of `cards`, then what only other instances have."""
-    known = service().instances
+    known, shown_name = service().instances, str if auth.is_admin() else public_name
     here = [convert(one, InstanceModelCard, from_attributes=True) for one in cards()]
-    found = {one.id: replace(one, instances=(known.name,)) for one in here}
+    found = {one.id: replace(one, instances=(shown_name(known.name),)) for one in here}
     for instance in known.others():
         for model in instance.models:
             shown = found.get(model.id) or _elsewhere(model, instance)
-            found[model.id] = replace(shown, instances=(*shown.instances, instance.name))
+            found[model.id] = replace(shown, instances=(*shown.instances, shown_name(instance.name)))
     return tuple(found.values())
 
 

@@ -162,7 +162,7 @@ def _previous(own: ResponsesRequest) -> list[dict[str, Any]]:
     if own.previous_response_id is None:
         return []
     name = own.previous_response_id
-    stored = foreground().get(auth.owner(), name) or background.find(auth.owner(), name)
+    stored = background.find(auth.owner(), name) or foreground().get(auth.owner(), name)
     if stored is None:
         raise InvalidRequest("No response with this id is kept here.", param="previous_response_id")
     if stored.response.status in RUNS:

@@ -159,9 +159,9 @@ def _visible_owner(response_id: str) -> str:
 
 
 def _stored(response_id: str) -> Stored:
-    """In memory, or on disk, where those made in the background are."""
-    stored = response_input.foreground().get(_visible_owner(response_id), response_id) or background.find(
-        auth.visible_owner(), response_id
+    """On disk, where those made in the background are, or among those of the foreground."""
+    stored = background.find(auth.visible_owner(), response_id) or response_input.foreground().get(
+        _visible_owner(response_id), response_id
     )
     if stored is None:
         raise NotFound("No such response is kept here.", param="response_id")

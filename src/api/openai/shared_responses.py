@@ -1,7 +1,8 @@
 """Finished responses that any instance can be asked for: as `ResponseMemory`, in Redis, for RESPONSE_TTL.
 
 A key's responses share RESPONSE_STORE_MB there: its oldest make room. While Redis does not answer, those made meanwhile
-are kept by this instance alone. Web process; made by `response_input`.
+are kept by this instance alone, and one that is not here cannot be looked for: an error that passes, not a missing
+response. Web process; made by `response_input`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from src.api import shared
 from src.api.openai import response_store
 from src.api.openai.response_store import ResponseMemory, Stored
 from src.api.openai.schemas_responses import ResponseOut
+from src.errors import BackendUnavailable
 
+_RETRY_S = 5.0
 _PREFIX = "stoker:response:"
 _ORDER, _HELD = "stoker:responses:", "stoker:responses-bytes:"
 # keys: the response, its owner's in their order ("bytes:id"), its owner's bytes
@@ -57,7 +60,10 @@ _decode = msgspec.json.Decoder(_Kept).decode
 
 
 class SharedResponses:
-    """One per web process. `memory`: what Redis could not be told."""
+    """One per web process. `memory`: what Redis could not be told.
+
+    What is asked for and is not in it raises BackendUnavailable while Redis does not answer.
+    """
 
     def __init__(self, url: str, memory: ResponseMemory, max_bytes: int, ttl_s: float) -> None:
         self._redis = shared.connect(url)
@@ -96,20 +102,25 @@ class SharedResponses:
             return False
         try:
             self._delete(_keys(owner, response_id), [response_id])
-        except redis.RedisError:
-            return False
+        except redis.RedisError as error:
+            raise _away(error) from None
         return True
 
     def _found(self, response_id: str) -> _Kept | None:
         try:
             value = self._redis.get(_PREFIX + response_id)
         except redis.RedisError as error:
-            logger.warning("redis does not answer ({}); a response is not found", type(error).__name__)
-            return None
+            raise _away(error) from None
         try:
             return _decode(value) if isinstance(value, bytes) else None
         except msgspec.DecodeError:
             return None  # another version's
+
+
+def _away(error: redis.RedisError) -> BackendUnavailable:
+    logger.warning("redis does not answer ({}); a response cannot be looked for", type(error).__name__)
+    text = "Stored responses cannot be looked for now (their store does not answer). Ask again."
+    return BackendUnavailable(text, retry_after_s=_RETRY_S)
 
 
 def _keys(owner: str, response_id: str) -> list[str]:

@@ -9,6 +9,7 @@ from importlib import metadata
 import gevent
 
 from src.api.generation.inflight import InFlight
+from src.api.instances import Instances
 from src.api.state.batches import BatchLoad
 from src.api.usage.budgets import Budgets
 from src.gpu.machine import read_host
@@ -18,7 +19,9 @@ from src.settings import VERSION
 _alive: set[int] = set()  # greenlets
 
 
-def with_own(readings: Readings, inflight: InFlight, batch: BatchLoad, budgets: Budgets) -> Readings:
+def with_own(
+    readings: Readings, inflight: InFlight, batch: BatchLoad, budgets: Budgets, instances: Instances
+) -> Readings:
     """The others' readings and ours."""
     host = read_host()
     of_keys = {(key, budget.unit): budget for key in budgets.keys for budget in budgets.of(key)}
@@ -30,6 +33,8 @@ def with_own(readings: Readings, inflight: InFlight, batch: BatchLoad, budgets: 
         key_budgets={name: budget.limit for name, budget in of_keys.items()},
         key_spent={name: budget.spent for name, budget in of_keys.items()},
         greenlets=greenlets_alive(),
+        instances=instances.seen,
+        works_on_batches=batch.worked_on_here,
         version=VERSION,
         mlx_version=_mlx_version(),
     )

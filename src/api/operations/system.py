@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request
 from src import logs
 from src.api.edge import auth
 from src.api.generation.inflight import DRAIN_RETRY_S
+from src.api.instances import public_name
 from src.api.service import json_response, service
 from src.api.status_feed import ReducedStatus, reduced
 from src.api.wire import Wire
@@ -110,10 +111,14 @@ def _all_instances() -> InstanceList:
     known = service().instances
     return InstanceList(
         tuple(
-            InstanceStatus(one.name, one.name == known.name, _shown(one.status))
+            InstanceStatus(_shown_name(one.name), one.name == known.name, _shown(one.status))
             for one in (known.here(), *known.others())
         )
     )
+
+
+def _shown_name(name: str) -> str:
+    return name if auth.is_admin() else public_name(name)
 
 
 def _shown(status: SystemStatus | None) -> SystemStatus | ReducedStatus | None:

@@ -32,10 +32,14 @@ _CHUNK = 100
 
 
 class BatchLoad:
-    """Lines of batches that have not ended, as the feeder saw them last."""
+    """Lines of batches that have not ended, as the feeder saw them last.
+
+    `worked_on_here`: whether this instance works on them; of those that share a STATE_DIR one does.
+    """
 
     def __init__(self) -> None:
         self.waiting = self.running = 0
+        self.worked_on_here = False
 
 
 class LineError(msgspec.Struct, frozen=True):
