@@ -13,6 +13,7 @@ import ctypes
 import importlib.util
 import sys
 from collections.abc import Collection, Iterator
+from functools import cache
 from operator import attrgetter
 from pathlib import Path
 
@@ -69,8 +70,9 @@ def better_core(core: str, flags: Collection[str]) -> str | None:
     return next((name for needed, name in known if needed <= set(flags)), None)
 
 
+@cache
 def _load(path: Path) -> str:
-    """Load it for the whole process; what it had to be told, in words."""
+    """Load it for the whole process; what it had to be told, in words: the same each time, as calibrations go by it."""
     library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     core = better_core(_core(library), _flags()) if chosen_blas_core() is None else None
     if core is None:

@@ -43,6 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(blas, "_SYSTEM", (pattern,))
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: ModuleSpec("cv2", None, origin=str(origin)))
     monkeypatch.setattr(sys, "platform", "linux")
+    blas._load.cache_clear()
     return tmp_path
 
 
@@ -148,7 +149,9 @@ def test_it_is_loaded_again_and_nobody_else_is_told(folder: Path, monkeypatch: p
     told = blas.preload()
     assert told is not None
     assert told.endswith("; told to compute for SkylakeX)")
+    assert blas.preload() == told  # the second time it is right as it is, and called the same
     assert (closed, chosen_blas_core()) == ([0], None)
+    blas._load.cache_clear()
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
     assert "told" not in str(blas.preload())
     assert (closed, chosen_blas_core()) == ([0], "Haswell")
