@@ -8,8 +8,9 @@ import socket
 import ssl
 import subprocess
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -44,19 +45,19 @@ def chat(text: str, **more: object) -> dict[str, object]:
     return {"messages": [{"role": "user", "content": text}], "max_tokens": 1000, **more}
 
 
-def test_the_two_files_differ_in_their_upstream_alone() -> None:
-    """What is mended in one is mended in the other."""
-    one, three = (
-        (tools.DEPLOY / "nginx" / name).read_text().partition("keepalive 32;") for name in ("one.conf", "three.conf")
-    )
-    assert one[2] == three[2]
-    assert "non_idempotent;" not in one[2]
+def test_the_files_differ_in_their_upstreams_alone() -> None:
+    """What is mended in one is mended in the others."""
+    names = ("one.conf", "three.conf", "machines.conf")
+    one, three, machines = ((tools.DEPLOY / "nginx" / name).read_text().partition("keepalive 32;")[2] for name in names)
+    assert one == three == machines.replace("$stoker_upstream;", "stoker;")
+    assert "non_idempotent;" not in one
 
 
 def test_an_instance_that_is_back_is_asked_before_another_one_stops() -> None:
     """nginx passes over a failed one for fail_timeout and up to a second more; else there would be none to ask."""
-    found = re.findall(r"fail_timeout=(\d+)s", (tools.DEPLOY / "nginx" / "three.conf").read_text())
-    assert len(found) == 3
+    texts = [(tools.DEPLOY / "nginx" / name).read_text() for name in ("three.conf", "machines.conf")]
+    found = re.findall(r"fail_timeout=(\d+)s", "".join(texts))
+    assert len(found) == 9
     assert max(map(int, found)) + 1 < Settings(_env_file=None).drain_notice
 
 
@@ -203,21 +204,52 @@ class _Named(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-@pytest.mark.parametrize("balancing", ["hash $stoker_affinity consistent;", "hash $stoker_who consistent;"])
-def test_affinity_as_the_comments_have_it(balancing: str, folder: Path) -> None:
-    """A key's requests are at one instance, or each of its conversations that are named; all together at several."""
-    assert balancing in (tools.DEPLOY / "nginx" / "three.conf").read_text()
+@contextmanager
+def named(name: str, folder: Path, balancing: str = "least_conn;") -> Iterator[tuple[str, httpx.Client]]:
+    """nginx before three that answer with their ports; its address, and a client for it."""
     with ExitStack() as stack:
         three = [stack.enter_context(ThreadingHTTPServer(("127.0.0.1", 0), _Named)) for _ in range(3)]
         for one in three:
             Thread(target=one.serve_forever, daemon=True).start()
             stack.callback(one.shutdown)
-        tls = stack.enter_context(tools.nginx("three.conf", folder, [one.server_port for one in three], balancing))
-        http = stack.enter_context(client(folder))
+        tls = stack.enter_context(tools.nginx(name, folder, [one.server_port for one in three], balancing))
+        yield f"https://localhost:{tls}", stack.enter_context(client(folder))
+
+
+KEPT = (
+    "/v1/files/file-1",
+    "/v1/batches",
+    "/v1/responses/resp_1",
+    "/v1/conversations/conv_1",
+    "/v1/ocr/jobs/ocr-1",
+    "/v1/v1/batches",
+)
+
+
+def test_what_a_machine_keeps_of_a_key_is_at_one_of_several(folder: Path) -> None:
+    """Whichever header brings the key, however the path is spelled; all else goes to the least busy."""
+    with named("machines.conf", folder) as (url, http):
+
+        def machines(headers: dict[str, str], *paths: str) -> set[str]:
+            return {http.get(url + path, headers=headers).text for path in paths}
+
+        forms = {"Authorization": "Bearer {}", "authorization": "bearer  {}", "X-Api-Key": "{}"}
+        of_keys = [[machines({name: form.format(key)}, *KEPT) for name, form in forms.items()] for key in "abcd"]
+        others = machines({"X-Api-Key": "other"}, *("/v1/models", "/v1/models/kept", "/v1/filesystem") * 3)
+    assert all(len(found) == 1 for by_header in of_keys for found in by_header)
+    assert all(found == by_header[0] for by_header in of_keys for found in by_header)
+    assert len(others) == 3
+
+
+@pytest.mark.parametrize("balancing", ["hash $stoker_affinity consistent;", "hash $stoker_who consistent;"])
+def test_affinity_as_the_comments_have_it(balancing: str, folder: Path) -> None:
+    """A key's requests are at one instance, or each of its conversations that are named; all together at several."""
+    assert balancing in (tools.DEPLOY / "nginx" / "three.conf").read_text()
+    with named("three.conf", folder, balancing) as (url, http):
 
         def instance(key: int, session: int) -> str:
             headers = {"Authorization": f"Bearer client-{key}", "X-Session-Id": f"session-{session}"}
-            return http.get(f"https://localhost:{tls}/v1/models", headers=headers).text
+            return http.get(f"{url}/v1/models", headers=headers).text
 
         by_key = [{instance(key, session) for session in range(16)} for key in range(16)]
     assert len(set[str]().union(*by_key)) > 1  # of sixteen: where each goes is chance, by the ports

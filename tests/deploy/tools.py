@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -64,7 +65,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], folder: Path) -> None
 
 def nginx_config(name: str, folder: Path, ports: Sequence[int], tls: int, balancing: str = "least_conn;") -> Path:
     """deploy/nginx/NAME as it stands, but for names, ports, certificate and log places; two ports drop the third."""
-    text = (DEPLOY / "nginx" / name).read_text()
+    text = re.sub(r"192\.0\.2\.(\d):8000 ", r"127.0.0.1:800\1 ", (DEPLOY / "nginx" / name).read_text())
     theirs = (8000,) if len(ports) == 1 else (8001, 8002, 8003)[: len(ports)]
     if len(ports) == 2:
         text = "".join(line for line in text.splitlines(keepends=True) if "127.0.0.1:8003" not in line)
