@@ -93,6 +93,17 @@ class NotFound(InvalidRequest):
     status = 404
     code = "not_found"
 
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        retry_after_s: float | None = None,
+        sought: str | None = None,
+    ) -> None:
+        super().__init__(message, param=param, retry_after_s=retry_after_s)
+        self.sought = sought  # the object's id, where another instance may have it
+
 
 class ModelNotFound(NotFound):
     """No model of that name is configured here."""

@@ -31,7 +31,7 @@ from src.api.edge.rate_limits import RateLimits
 from src.api.files import view as files
 from src.api.generation.connections import Backends
 from src.api.generation.inflight import InFlight
-from src.api.instances import Instances
+from src.api.instances import Instances, public_name
 from src.api.ocr import jobs as ocr_jobs
 from src.api.ocr import view as ocr
 from src.api.ollama import library as ollama_library
@@ -115,7 +115,7 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
         started=time.time(),
     )
     backends.on_resume = partial(_count_resumed, metrics)
-    error_handlers.register(app)
+    error_handlers.register(app, partial(_keeper_of, instances))
     paths.install(app)
     middleware.install(app, metrics, _bodies(settings, inflight), settings.client_timeout, _uploads(settings), tracing)
     cors.install(app, settings)
@@ -130,6 +130,11 @@ def create_app(settings: Settings, backends: Backends | None = None) -> Flask:
     for name in backends.models:
         metrics.announce_model(name, backends.engine_name(name))
     return app
+
+
+def _keeper_of(instances: Instances, sought: str) -> str | None:
+    keeper = instances.keeper_of(sought)
+    return keeper if keeper is None or auth.is_admin() else public_name(keeper)
 
 
 def _bare_app() -> Flask:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 
 import msgspec
 from flask import Flask, Response, request
@@ -20,6 +21,7 @@ from src.errors import (
     InternalError,
     InvalidRequest,
     MethodNotAllowed,
+    NotFound,
     PayloadTooLarge,
     ServiceError,
     UnsupportedMedia,
@@ -37,8 +39,10 @@ _OURS = re.compile(r"[A-Z]\w*[a-z]\w*")
 _CLASS = re.compile(r" or instance of \w+")
 
 
-def register(app: Flask) -> None:
+def register(app: Flask, keeper_of: Callable[[str], str | None] = lambda _: None) -> None:
+    """`keeper_of`: what the other instance is called that made an id, if one did."""
     app.register_error_handler(ServiceError, respond)
+    app.register_error_handler(NotFound, lambda error: respond(_with_keeper(error, keeper_of)))
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(ValidationError, lambda error: respond(from_validation(error)))
     app.register_error_handler(ClientGone, lambda _: Response(status=_CLIENT_CLOSED))
@@ -81,6 +85,13 @@ def respond(error: ServiceError) -> Response:
     if isinstance(error, InsufficientQuota):
         response.headers["x-should-retry"] = "false"  # OpenAI's and Anthropic's SDKs would ask again at once
     return response
+
+
+def _with_keeper(error: NotFound, keeper_of: Callable[[str], str | None]) -> NotFound:
+    if error.sought is None or (keeper := keeper_of(error.sought)) is None:
+        return error
+    text = f"{error.message} Its id is one of {keeper}'s, which keeps what it took: send all of a key to one instance."
+    return NotFound(text, param=error.param)
 
 
 def from_validation(error: ValidationError) -> InvalidRequest:

@@ -19,6 +19,7 @@ from src.api import shared
 from src.catalog import CatalogEntry
 from src.ipc.messages.status import SystemStatus
 from src.settings import Settings
+from src.state import ids
 
 _EVERY_S, _LIVES_S = 5.0, 16
 _NAMES, _PREFIX = "stoker:instances", "stoker:instance:"
@@ -38,6 +39,7 @@ class Announced(msgspec.Struct, frozen=True):
     name: str
     status: SystemStatus | None
     models: tuple[AnnouncedModel, ...]
+    mark: str = ""  # of its STATE_DIR, as in the ids of what it keeps there
 
 
 def public_name(name: str) -> str:
@@ -58,6 +60,7 @@ class Instances:
         catalog: Callable[[], dict[str, CatalogEntry]],
     ) -> None:
         self.name = f"{socket.gethostname()}:{settings.port}"
+        self._mark = ids.mark_of(settings.state_path)
         self._status, self._catalog = status, catalog
         self._redis = shared.connect(settings.redis_url) if settings.redis_url else None
         self._silent = False
@@ -71,7 +74,7 @@ class Instances:
 
     def here(self) -> Announced:
         models = (AnnouncedModel(one.name, one.context_length, one.capabilities) for one in self._catalog().values())
-        return Announced(self.name, self._status(), tuple(models))
+        return Announced(self.name, self._status(), tuple(models), self._mark)
 
     def announce(self, store: redis.Redis) -> None:
         value = msgspec.msgpack.encode(self.here())
@@ -96,6 +99,13 @@ class Instances:
         except redis.RedisError as error:
             logger.warning("redis does not answer ({}); other instances are not shown", type(error).__name__)
             return []
+
+    def keeper_of(self, sought: str) -> str | None:
+        """The instance with another STATE_DIR that made this id, if it is there."""
+        mark = ids.mark_in(sought)
+        if mark in (None, self._mark):
+            return None
+        return next((one.name for one in self.others() if one.mark == mark), None)
 
     def _read(self, store: redis.Redis) -> list[Announced]:
         known = (str(name, "utf-8") for name in store.smembers(_NAMES) if isinstance(name, bytes))

@@ -19,6 +19,7 @@ from src.ipc.messages.base import Failed, Priority
 from src.ipc.messages.ocr import JobState, OcrJob, OcrOptions, OcrPage, OcrResult
 from src.ocr import earlier_jobs
 from src.ocr.document_run import Source
+from src.state import ids
 from src.state.file import open_file, transaction
 from src.state.migrations import SchemaConflict
 from src.state.ocr_rows import SELECT, job_of
@@ -78,9 +79,13 @@ class JobStore:
 
     def __init__(self, folder: Path, earlier: Path | None = None) -> None:
         self._folder, self._earlier = folder, earlier
+        self._mark = ids.mark_of(folder)
         self._open_database: sqlite3.Connection | None = None
 
     # ---- a job
+
+    def new_id(self) -> str:
+        return ids.new_id("ocr-", self._mark)
 
     def add(self, job: OcrJob, source: Source) -> None:
         stored = _StoredSource(source.id, source.path, source.base64, source.ranges, source.options, source.priority)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -130,7 +129,7 @@ class Jobs:
             Overloaded: OCR_MAX_JOBS are unfinished, or half of them belong to this key.
             StoreUnavailable: the job cannot be stored.
         """
-        now, name = self._clock(), f"ocr-{uuid.uuid4().hex}"
+        now, name = self._clock(), self._store.new_id()
         source = Source.of(document, path)
         job = OcrJob(name, "queued", document.format, now, now + self._settings.ocr_job_ttl, len(document.data))
         job = msgspec.structs.replace(job, owner=document.owner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +25,13 @@ pytestmark = pytest.mark.e2e
 
 _ALICE = {"Authorization": "Bearer sk-alice-0123456789"}
 _BOB = {"Authorization": "Bearer sk-bob-0123456789abc"}
+_CAROL = {"Authorization": "Bearer sk-carol-0123456789"}
+_OPS = {"Authorization": "Bearer sk-ops-0123456789abc"}
 _SETTINGS: dict[str, Any] = {
     "inference_engine": "fake",
     "ocr_workers": 0,
-    "api_keys": "alice:user:sk-alice-0123456789,bob:user:sk-bob-0123456789abc",
+    "api_keys": "alice:user:sk-alice-0123456789,bob:user:sk-bob-0123456789abc,"
+    "carol:user:sk-carol-0123456789,ops:admin:sk-ops-0123456789abc",
     "rate_limit_requests": 12,
     "rate_limit_concurrent": 2,
     "enable_caching": True,
@@ -64,6 +68,27 @@ def test_an_answer_of_one_instance_is_a_hit_at_the_other(pair: tuple[Running, Ru
     assert chat(second, "remember me", _BOB).headers["X-Cache"] == "miss"
     bare = chat(second, "remember me", {**_ALICE, "Cache-Control": "no-store"})
     assert "X-Cache" not in bare.headers
+
+
+def test_a_file_of_another_state_dir_is_said_to_be_there(pair: tuple[Running, Running]) -> None:
+    """By name, to an admin by its address; also when it is another key's, or deleted: its id tells no more."""
+    first, second = pair
+    sent = {"file": b'{"custom_id": "1"}\n'}
+    made = httpx.post(f"{first.url}/v1/files", files=sent, data={"purpose": "user_data"}, headers=_CAROL, timeout=20)
+    name = made.json()["id"]
+    batch = {"input_file_id": name, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    refused = [
+        httpx.post(f"{second.url}/v1/batches", json=batch, headers=_CAROL, timeout=20),
+        httpx.get(f"{second.url}/v1/files/{name}", headers=_CAROL, timeout=20),
+        httpx.get(f"{second.url}/v1/files/{name}", headers=_OPS, timeout=20),
+    ]
+    assert [reply.status_code for reply in refused] == [404, 404, 404]
+    texts = [reply.json()["error"]["message"] for reply in refused]
+    assert all(re.search(r"Its id is one of instance-[0-9a-f]{8}'s", text) for text in texts[:2]), texts
+    assert f":{first.port}'s" in texts[2]
+    assert str(first.port) not in texts[0]
+    missing = httpx.get(f"{first.url}/v1/files/{name[:-1]}", headers=_CAROL, timeout=20)
+    assert "instance" not in missing.json()["error"]["message"]
 
 
 def test_the_oldest_responses_of_a_key_make_room(tmp_path: Path) -> None:

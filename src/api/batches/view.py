@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-import uuid
 
 import msgspec
 from flask import Blueprint, Response
@@ -16,6 +15,8 @@ from src.api.service import CONTROL_BYTES, json_body, json_response, service
 from src.api.state import batches, files
 from src.api.state.batches import StoredBatch
 from src.errors import InvalidRequest
+from src.settings import Settings
+from src.state import ids
 
 blueprint = Blueprint("batches", __name__)
 
@@ -27,7 +28,7 @@ def create() -> Response:
     shared = service()
     body = BatchRequest.model_validate(json_body(limit=CONTROL_BYTES))
     owner, seen_by = auth.owner(), auth.visible_owner()
-    batch = _new(body, owner, int(time.time()), int(shared.settings.file_ttl))
+    batch = _new(body, owner, int(time.time()), shared.settings)
 
     def write(db: sqlite3.Connection) -> None:
         file = files.ROWS.get(db, seen_by, body.input_file_id)
@@ -41,9 +42,9 @@ def create() -> Response:
     return json_response(batch_out(batch))
 
 
-def _new(body: BatchRequest, owner: str, now: int, ttl_s: int) -> StoredBatch:
+def _new(body: BatchRequest, owner: str, now: int, settings: Settings) -> StoredBatch:
     return StoredBatch(
-        id=f"batch_{uuid.uuid4().hex}",
+        id=ids.new_id("batch_", ids.mark_of(settings.state_path)),
         owner=owner,
         status="validating",
         endpoint=body.endpoint,
@@ -54,7 +55,9 @@ def _new(body: BatchRequest, owner: str, now: int, ttl_s: int) -> StoredBatch:
         errors=None,
         created=now,
         expires=now + seconds_of(body.completion_window),
-        output_ttl=body.output_expires_after.seconds if body.output_expires_after is not None else ttl_s,
+        output_ttl=body.output_expires_after.seconds
+        if body.output_expires_after is not None
+        else int(settings.file_ttl),
     )
 
 

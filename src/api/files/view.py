@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterator
 
 import gevent
@@ -22,6 +21,7 @@ from src.api.state import files
 from src.api.state.database import Database
 from src.api.state.files import FileBounds, StoredFile
 from src.settings import Settings
+from src.state import ids
 
 blueprint = Blueprint("files", __name__)
 
@@ -39,7 +39,7 @@ def create() -> Response:
     try:
         upload = receiver.receive()
         _check_lines(upload, shared.settings.batch_line_kb << 10)
-        file = _described(upload, owner, int(time.time()), shared.settings.file_ttl)
+        file = _described(upload, owner, int(time.time()), shared.settings)
         shared.state.run(lambda db: _keep(db, upload, file, bounds, shared.state))
     finally:
         receiver.close()
@@ -54,10 +54,11 @@ def _check_lines(upload: FileUpload, longest: int) -> None:
                 gevent.sleep(0)
 
 
-def _described(upload: FileUpload, owner: str, now: int, ttl_s: float) -> StoredFile:
-    after_s = upload.expires_after_s or int(ttl_s)
+def _described(upload: FileUpload, owner: str, now: int, settings: Settings) -> StoredFile:
+    after_s = upload.expires_after_s or int(settings.file_ttl)
     expires = now + after_s if after_s else None
-    return StoredFile(f"file-{uuid.uuid4().hex}", owner, upload.purpose, upload.name, upload.writer.size, now, expires)
+    name = ids.new_id("file-", ids.mark_of(settings.state_path))
+    return StoredFile(name, owner, upload.purpose, upload.name, upload.writer.size, now, expires)
 
 
 def _keep(db: sqlite3.Connection, upload: FileUpload, file: StoredFile, bounds: FileBounds, state: Database) -> None:

@@ -24,7 +24,7 @@ from src.api.paging import listed, paging
 from src.api.service import json_response, request_id, service
 from src.api.state import ocr_jobs
 from src.api.state.usage import OCR
-from src.errors import InternalError, InvalidRequest, ServiceError, UnsupportedValue
+from src.errors import InternalError, InvalidRequest, NotFound, ServiceError, UnsupportedValue
 from src.ipc.messages.chat import PromptProgress
 from src.ipc.messages.ocr import OcrJob, OcrJobRequest, OcrPage
 from src.state import progress
@@ -98,7 +98,10 @@ def _ask(
     name: str, action: Literal["get", "cancel"] = "get", *, pictures: bool = False
 ) -> tuple[OcrJob, list[OcrPage]]:
     question = OcrJobRequest(request_id(), name, action, pictures=pictures, owner=auth.visible_owner())
-    *pages, job = collect(open_pages(service(), question, JobRecorder(service().metrics), _ANSWER_S))
+    try:
+        *pages, job = collect(open_pages(service(), question, JobRecorder(service().metrics), _ANSWER_S))
+    except NotFound as error:
+        raise NotFound(error.message, param=error.param, sought=name) from None
     if not isinstance(job, OcrJob):
         raise InternalError
     return job, [page for page in pages if isinstance(page, OcrPage)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from typing import Any
 
 import msgspec
@@ -25,6 +24,7 @@ from src.api.paging import paging
 from src.api.service import json_body, json_response, service
 from src.api.state import conversations
 from src.api.state.conversations import ConversationBounds, ConversationItem, StoredConversation
+from src.state import ids
 
 blueprint = Blueprint("conversations", __name__)
 
@@ -37,7 +37,8 @@ def create() -> Response:
     body, items = ConversationRequest.model_validate(given), _named(given)
     now, settings = int(time.time()), service().settings
     metadata = msgspec.json.encode(body.metadata or {})
-    made = StoredConversation(f"conv_{uuid.uuid4().hex}", auth.owner(), now, metadata, now)
+    name = ids.new_id("conv_", ids.mark_of(settings.state_path))
+    made = StoredConversation(name, auth.owner(), now, metadata, now)
     bounds = ConversationBounds(settings.conversations_per_key, settings.conversation_items)
     service().state.run(lambda db: conversations.insert(db, made, items, bounds))
     return json_response(_shown(made))

@@ -7,7 +7,6 @@ answered is read from `outcomes` (`state/files.py`), so that it can be read whil
 from __future__ import annotations
 
 import sqlite3
-import uuid
 from collections.abc import Sequence
 from typing import Literal
 
@@ -17,6 +16,7 @@ from src.api.state.files import StoredFile
 from src.api.state.files import insert as insert_file
 from src.api.state.rows import OwnedRows
 from src.errors import InvalidRequest
+from src.state import ids
 
 BatchStatus = Literal[
     "validating", "failed", "in_progress", "finalizing", "completed", "expired", "cancelling", "cancelled"
@@ -146,7 +146,7 @@ def begin(db: sqlite3.Connection, batch: StoredBatch, model: str | None, total: 
         return  # it was cancelled meanwhile
     expires = now + batch.output_ttl if batch.output_ttl else None
     for failed, name in enumerate(("output", "error")):
-        identity = f"file-{uuid.uuid4().hex}"
+        identity = ids.new_id("file-", ids.mark_in(batch.id) or "")
         file = StoredFile(
             identity, batch.owner, "batch_output", f"{batch.id}_{name}.jsonl", 0, now, expires, batch.id, failed
         )

@@ -39,7 +39,7 @@ class OwnedRows(Generic[T]):
     def get(self, db: sqlite3.Connection, owner: str | None, name: str) -> T:
         """Raises NotFound."""
         if (found := self.find(db, owner, name)) is None:
-            raise NotFound(f"No such {self.noun}: {name[:80]!r}.", param=self.param)
+            raise NotFound(f"No such {self.noun}: {name[:80]!r}.", param=self.param, sought=name)
         return found
 
     def page(

@@ -18,3 +18,5 @@ def test_it_knows_itself_alone(url: str, make_settings: MakeSettings) -> None:
     assert here.name.endswith(":8123")
     assert (here.status, here.models) == (None, (AnnouncedModel("demo", 1024, ("chat",)),))
     assert known.others() == []
+    assert known.keeper_of(f"file-{'0' * 32}") is None
+    assert known.keeper_of(f"file-{here.mark}{'0' * 24}") is None
