@@ -242,7 +242,9 @@ def test_a_batch_is_its_owners_and_runs_as_its_key(start_service: StartService) 
         gevent.sleep(0.01)
     assert [batch.id for batch in alice.batches.list()] == [made["alice"].id]
     late = bob.batches.create(input_file_id=made["bob"].input_file_id, endpoint=CHAT, completion_window="24h")
-    service.app.extensions["stoker.keys"].is_valid = lambda name: name != "bob"
+    ring = service.app.extensions["stoker.keys"]
+    is_valid = ring.is_valid
+    ring.is_valid = lambda name: name != "bob"
     clock = Clock(time.time())
     feeder = feeder_of(service, clock)
     feeder.look()
@@ -250,6 +252,15 @@ def test_a_batch_is_its_owners_and_runs_as_its_key(start_service: StartService) 
     feeder.look()
     waiting = bob.batches.retrieve(late.id)
     assert (waiting.status, waiting.request_counts and waiting.request_counts.completed) == ("in_progress", 0)
+    assert waiting.errors is not None
+    assert [error.code for error in waiting.errors.data or ()] == ["key_unknown"]
     clock.now += 1
     feeder.look()
     assert bob.batches.retrieve(late.id).status == "cancelled"
+    again = bob.batches.create(input_file_id=made["bob"].input_file_id, endpoint=CHAT, completion_window="24h")
+    feeder = feeder_of(service)
+    feeder.look()
+    assert bob.batches.retrieve(again.id).errors is not None
+    ring.is_valid = is_valid
+    feeder.look()
+    assert bob.batches.retrieve(again.id).errors is None

@@ -19,7 +19,7 @@ from flask import Flask
 from loguru import logger
 
 from src.api.batches import line_call
-from src.api.batches.absent_keys import AbsentKeys
+from src.api.batches.absent_keys import GRACE_S, AbsentKeys
 from src.api.batches.key_turns import KeyTurns
 from src.api.batches.line_call import LineAnswer
 from src.api.batches.response_feeder import ResponseFeeder
@@ -36,6 +36,10 @@ _LONGEST_WAIT_S = 30.0
 _SWEEP_S = 60.0
 _EXPIRED = LineError("batch_expired", "This request was not executed before the completion window expired.")
 _CANCELLED = LineError("batch_cancelled", "This request was not executed because the batch was cancelled.")
+_KEY_ABSENT = LineError(
+    "key_unknown",
+    f"The key that this batch runs as is not known; the batch is cancelled after {GRACE_S:.0f} s of that.",
+)
 _KEY_GONE = LineError("batch_cancelled", "This request was not executed because the batch's API key was removed.")
 
 
@@ -116,8 +120,16 @@ class Feeder:
             self._close(batch, "cancelled", _CANCELLED)
         elif batch.expires <= now:
             self._close(batch, "expired", _EXPIRED)
+        elif self._keys.is_absent(batch.owner, now) is (batch.errors is None):
+            self._say_of_key(batch)
         elif batch.status == "validating":
             self._check(batch)
+
+    def _say_of_key(self, batch: StoredBatch) -> None:
+        """That it waits for its key, or waits no longer."""
+        error = _KEY_ABSENT if batch.errors is None else None
+        self._state.run(lambda db: batches.set_error(db, batch.id, error))
+        logger.warning("batch {}: its key {!r} is {}", batch.id, batch.owner, "known" if error is None else "not known")
 
     def _close(self, batch: StoredBatch, status: batches.BatchStatus, error: LineError) -> None:
         """What runs of it is ended: its lines have this outcome instead."""

@@ -52,7 +52,7 @@ class LineError(msgspec.Struct, frozen=True):
 
 
 class StoredBatch(msgspec.Struct, frozen=True):
-    """Times are Unix seconds. `errors`: why it failed, as JSON; `output`, `error`: its files, once they hold a line."""
+    """Times are Unix seconds. `errors`: why it failed or waits (JSON); `output`, `error`: its files, once they are."""
 
     id: str
     owner: str
@@ -134,6 +134,12 @@ def fail(db: sqlite3.Connection, name: str, errors: Sequence[LineError], now: in
     query = "UPDATE batches SET status = 'failed', errors = ?, ended = ? WHERE id = ? AND status = 'validating'"
     db.execute(query, (msgspec.json.encode(errors), now, name))
     db.execute("DELETE FROM lines WHERE batch = ?", (name,))
+
+
+def set_error(db: sqlite3.Connection, name: str, error: LineError | None) -> None:
+    """Of one that has not ended: what it waits for."""
+    shown = None if error is None else msgspec.json.encode([error])
+    db.execute("UPDATE batches SET errors = ? WHERE id = ? AND ended IS NULL", (shown, name))
 
 
 def begin(db: sqlite3.Connection, batch: StoredBatch, model: str | None, total: int, now: int) -> None:
