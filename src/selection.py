@@ -1,7 +1,8 @@
 """Which engine serves a model here, and why: INFERENCE_ENGINE, or for `auto` the model's format and the machine.
 
 Asked by the engine process, by `run.py check`, and by web, whose metrics carry the engine's name. Nothing is loaded to
-find out: a few looks at the disk and at PATH; `decide` itself is pure.
+find out: a few looks at the disk and at PATH; `decide` itself is pure. Of a GGUF file that both engines can serve, what
+`run.py bench --engines` measured decides.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from src import encoders
+from src import encoders, engine_record
 from src.catalog import gguf_files, model_folder, read_config
 from src.encoders import ModelKind
+from src.engine_record import EngineRecord
 from src.errors import ModelLoadFailed
 from src.settings import Settings
 
@@ -56,8 +58,17 @@ def select(model: str, settings: Settings) -> EngineSelection:
         return EngineSelection("vllm", "UPSTREAM_URL names a server for DEFAULT_MODEL")
     if model_kind(model, settings.models_path) != "chat":
         return EngineSelection("mlx", "an embedding model or a reranker")
-    machine = replace(this_machine(), llama_cpp=_has_llama_cpp(settings))
-    return decide(model_format(model, settings.models_path), machine)
+    machine = replace(this_machine(), llama_cpp=has_llama_cpp(settings))
+    form = model_format(model, settings.models_path)
+    record = _record(model, settings) if form == "gguf" and machine.llama_cpp else None
+    return decide(form, machine) if record is None else EngineSelection(record.fastest, record.why)
+
+
+def _record(model: str, settings: Settings) -> EngineRecord | None:
+    try:
+        return engine_record.read(gguf_file(model, settings.models_path), settings)
+    except ModelLoadFailed:  # it is said when the model is loaded
+        return None
 
 
 def unmet(engine: Engine, settings: Settings) -> tuple[str, ...]:
@@ -70,7 +81,11 @@ def unmet(engine: Engine, settings: Settings) -> tuple[str, ...]:
 def decide(form: Format, machine: Machine) -> EngineSelection:
     """What `auto` means."""
     if form == "gguf" and machine.llama_cpp:
-        return EngineSelection("llama.cpp", "the model is in GGUF format, and a llama.cpp server is installed")
+        return EngineSelection(
+            "llama.cpp",
+            "the model is in GGUF format, and a llama.cpp server is installed"
+            " (`run.py bench --engines` measures which is faster)",
+        )
     if form == "gguf":
         return EngineSelection("mlx", "the model is in GGUF format, and no llama.cpp server is installed: MLX reads it")
     if form == "mlx":
@@ -80,7 +95,7 @@ def decide(form: Format, machine: Machine) -> EngineSelection:
     return EngineSelection("mlx", "the engine for safetensors on this machine")
 
 
-def _has_llama_cpp(settings: Settings) -> bool:
+def has_llama_cpp(settings: Settings) -> bool:
     return bool(settings.llama_cpp_command or shutil.which("llama-server") or find_spec("llama_cpp"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from src import catalog
+from src import catalog, engine_record, selection
 from src.bench import own, report
 from src.bench.http import place
 from src.bench.noise import busy_core
@@ -21,7 +22,8 @@ from src.bench.own import BenchError
 from src.bench.report import Report, Result
 from src.bench.target import BenchTarget, first_model, ready
 from src.bench.workloads import Kind, Prompts, Workload, workload
-from src.errors import ExitCode
+from src.engine_record import MEASURED, EngineRecord, Measured
+from src.errors import ExitCode, ModelLoadFailed
 from src.settings import Settings
 
 
@@ -61,6 +63,48 @@ def run(options: BenchOptions, settings: Settings) -> ExitCode:
     text = msgspec.json.encode(found).decode() if options.as_json else report.render(found, works)
     sys.stdout.write(f"{text}\n")
     return ExitCode.OK if all(one.tokens for result in found.results for one in result.rounds) else ExitCode.FAILURE
+
+
+def run_engines(options: BenchOptions, settings: Settings) -> ExitCode:
+    """Measure a GGUF file by each engine, one after the other, print, and keep which is faster."""
+    model = options.models[0] if options.models else settings.default_model
+    try:
+        with _sigterm_as_interrupt():
+            file = _gguf(options, model, settings)
+            found = {engine: _rates(options, settings, model, engine) for engine in MEASURED}
+            kept = engine_record.write(file, settings, options.streams, found)
+    except (BenchError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return ExitCode.FAILURE
+    record = msgspec.json.decode(kept.read_bytes(), type=EngineRecord)
+    sys.stdout.write(f"{record.fastest}: {record.why}\n")
+    _log("INFERENCE_ENGINE=auto takes it from the next start on")
+    return ExitCode.OK
+
+
+def _gguf(options: BenchOptions, model: str, settings: Settings) -> Path:
+    if options.urls:
+        raise BenchError("--engines measures this service: without --url")
+    if selection.model_format(model, settings.models_path) != "gguf":
+        raise BenchError(f"{model} is no GGUF file: other formats are one engine's")
+    if not selection.has_llama_cpp(settings):
+        raise BenchError("no llama.cpp server is installed (llama-server on PATH, LLAMA_CPP_COMMAND): MLX serves it")
+    try:
+        return selection.gguf_file(model, settings.models_path)
+    except ModelLoadFailed as error:
+        raise BenchError(error.message) from None
+
+
+def _rates(options: BenchOptions, settings: Settings, model: str, engine: Measured) -> tuple[float, ...]:
+    """Median tokens a second for each number of streams."""
+    with ExitStack() as stack:
+        _log(f"starting this service with {model} by {engine}")
+        where = stack.enter_context(own.service(settings, model, engine))
+        target = ready(BenchTarget(engine, where, model, Prompts(), options.timeout_s), options.prompt)
+        results = _measure(options, options.works(), [target]).results
+    if failed := [result for result in results if not all(one.tokens for one in result.rounds)]:
+        raise BenchError(f"{engine} gave no token at {failed[0].streams} streams: nothing is kept")
+    return tuple(statistics.median(one.rate for one in result.rounds) for result in results)
 
 
 @contextmanager

@@ -29,8 +29,8 @@ class BenchError(Exception):
 
 
 @contextmanager
-def service(settings: Settings, model: str) -> Iterator[ServerAddress]:
-    """Its address, once `model` is loaded. Without OCR, protected by a random key.
+def service(settings: Settings, model: str, engine: str | None = None) -> Iterator[ServerAddress]:
+    """Its address, once `model` is loaded, by the `engine` if one is named. Without OCR, protected by a random key.
 
     Raises:
         Unusable: it cannot serve.
@@ -46,6 +46,7 @@ def service(settings: Settings, model: str) -> Iterator[ServerAddress]:
         }
         own |= {"default_model": model, "lazy_load": False, "ocr_workers": 0}
         own |= {"enable_log_file": False, "drain_notice": 0}
+        own |= {"inference_engine": engine} if engine is not None else {}
         _check(settings.model_copy(update=own))
         console = Path(folder) / "console"
         process = _start({**own, "api_keys": f"bench:user:{key}"}, console)

@@ -28,6 +28,10 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--turns", type=_count, default=4, help="closed, poisson: prompts of each client: 4")
     share = "poisson: arrivals, as a share of the capacity measured before: 0.7"
     parser.add_argument("--share", type=_share, default=0.7, help=share)
+    text = (
+        "measure a GGUF file by each engine that can serve it; INFERENCE_ENGINE=auto takes the faster one from then on"
+    )
+    parser.add_argument("--engines", action="store_true", help=text)
     parser.add_argument("--noise", action="store_true", help="keep one core busy meanwhile")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -62,4 +66,4 @@ def run(options: Namespace, settings: Settings) -> ExitCode:
     bench_options = bench.BenchOptions(
         urls, models, kind=options.workload, timeout_s=options.timeout, as_json=options.json, **given
     )
-    return bench.run(bench_options, settings)
+    return bench.run_engines(bench_options, settings) if options.engines else bench.run(bench_options, settings)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from src import cli
+from src.bench import own
+from src.bench.http import ServerAddress, place
 from src.bench.main import BenchOptions
 from src.errors import ExitCode
-from tests.unit.bench.crooked import crooked, cut, good, refusing, strict, uncounted
+from src.settings import Settings
+from tests.unit.bench.crooked import Answer, crooked, cut, good, refusing, strict, uncounted
 
 Out = pytest.CaptureFixture[str]
 SMALL = ["--streams", "1,3", "--prompt", "20", "--tokens", "6", "--rounds", "2"]
@@ -177,3 +183,52 @@ def test_a_share_is_a_positive_number(capsys: Out) -> None:
     with pytest.raises(SystemExit):
         bench("--workload", "poisson", "--share", "0")
     assert "not a share above 0" in capsys.readouterr().err
+
+
+@pytest.fixture
+def gguf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that two engines could serve, and a STATE_DIR."""
+    for name, value in {"MODELS_DIR": tmp_path, "STATE_DIR": tmp_path / "state", "LLAMA_CPP_COMMAND": "there"}.items():
+        monkeypatch.setenv(name, str(value))
+    file = tmp_path / "small.gguf"
+    file.write_bytes(b"GGUF")
+    return file
+
+
+@pytest.mark.usefixtures("gguf")
+def test_each_engine_is_measured_and_the_faster_one_kept(capsys: Out, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by a service of its own, one after the other; one that gives nothing keeps nothing."""
+    asked: list[str | None] = []
+
+    def served(way: Answer) -> None:
+        @contextmanager
+        def service(settings: Settings, model: str, engine: str | None = None) -> Iterator[ServerAddress]:
+            del settings, model
+            asked.append(engine)
+            with crooked(way) as server:
+                yield place(server.url, "")
+
+        monkeypatch.setattr(own, "service", service)
+
+    served(good)
+    assert bench("--engines", "--model", "small") == ExitCode.OK
+    assert asked == ["mlx", "llama.cpp"]
+    assert re.search(r"measured faster here on .*: \S+ \d+ / \d+, \S+ \d+ / \d+ tokens/s", capsys.readouterr().out)
+    (kept,) = (Path(os.environ["STATE_DIR"]) / "engines").iterdir()
+    kept.unlink()
+    served(refusing(500, "Broken."))
+    assert bench("--engines", "--model", "small") == ExitCode.FAILURE
+    assert list((Path(os.environ["STATE_DIR"]) / "engines").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--model", "small", "--url", "http://127.0.0.1:1"), "without --url"),
+        (("--model", "demo"), "no GGUF file"),
+    ],
+)
+@pytest.mark.usefixtures("gguf")
+def test_what_only_one_engine_serves_is_not_compared(arguments: tuple[str, ...], why: str, capsys: Out) -> None:
+    assert bench("--engines", *arguments) == ExitCode.FAILURE
+    assert why in capsys.readouterr().err
