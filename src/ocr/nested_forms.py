@@ -21,7 +21,7 @@ _MAX_DRAWINGS = 200_000
 _MAX_DEPTH = 50
 _MAX_CONTENT = 1 << 16  # packed bytes of a form that are looked into
 _DRAWN = re.compile(rb"/([^\s/<>\[\](){}%]+)\s+Do\b")
-_UNREADABLE = (
+UNREADABLE = (
     pikepdf.PdfError,
     pikepdf.PasswordError,
     ValueError,
@@ -41,6 +41,11 @@ class NestedForms:
         self._costs: dict[tuple[int, int], int] = {}
         self._file = _opened(source, password) or _opened(source, "")  # as PDFium, which ignores a superfluous one
 
+    @property
+    def file(self) -> pikepdf.Pdf | None:
+        """The document as qpdf reads it."""
+        return self._file
+
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
@@ -52,7 +57,7 @@ class NestedForms:
             return
         try:
             drawings = self._within(self._file.pages[number].obj, {}, 0)
-        except _UNREADABLE:
+        except UNREADABLE:
             return
         if drawings > _MAX_DRAWINGS:
             text = f"The page is too complex: it draws forms more than {_MAX_DRAWINGS} times."
@@ -82,7 +87,7 @@ def _opened(source: Path | bytes, password: str) -> pikepdf.Pdf | None:
         warnings.simplefilter("ignore")  # of damage, and of a password that is not needed
         try:
             return pikepdf.open(io.BytesIO(source) if isinstance(source, bytes) else source, password=password)
-        except _UNREADABLE:
+        except UNREADABLE:
             return None
 
 

@@ -18,7 +18,7 @@ from pypdfium2 import raw
 
 from src.errors import InvalidDocument
 from src.ipc.messages.ocr import OcrWarning
-from src.ocr import layer_quality, page_annotations, page_pictures, text_layer
+from src.ocr import hidden_layers, layer_quality, page_annotations, page_pictures, text_layer
 from src.ocr.documents import DocumentLimits
 from src.ocr.guard import OPENING, Guard, unguarded
 from src.ocr.nested_forms import NestedForms
@@ -42,16 +42,24 @@ class PdfFile:
         try:
             with guard(OPENING):
                 self._document = _open(source, password)
+                self._forms = NestedForms(source, password)
+                self._leave_out_hidden_layers()
                 self._document.init_forms()  # where it has any: fields without an appearance are given one
         except pypdfium2.PdfiumError as error:
             raise _not_opened(error, password) from None
         self.pages = len(self._document)
-        self._forms = NestedForms(source, password)
         self._current: tuple[int, pypdfium2.PdfPage] | None = None
         self._annotations = Counter[int]()  # of the current page, before they were flattened
         if not self.pages:
             self.close()
             raise InvalidDocument("The PDF has no pages.", param="file")
+
+    def _leave_out_hidden_layers(self) -> None:
+        """Open what is left instead, where there are any."""
+        cleared = hidden_layers.cleared(self._forms.file) if self._forms.file is not None else None
+        if cleared is not None:
+            self._document.close()
+            self._document = _open(cleared, "")
 
     def close(self) -> None:
         self._close_page()
@@ -119,6 +127,12 @@ class PdfFile:
     def _open(self, number: int) -> pypdfium2.PdfPage:
         """Open a page with its form fields and typed remarks flattened, so that they are rendered and read."""
         page = self._document[number]
+        if not all(
+            side > 0 for side in page.get_size()
+        ):  # its CropBox lies beside it: viewers show the whole page then
+            page.set_cropbox(*page.get_mediabox())
+            page.close()
+            page = self._document[number]
         self._annotations = page_annotations.kinds(page)
         if page_annotations.flatten(page, self._annotations):
             page.close()
