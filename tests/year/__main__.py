@@ -45,6 +45,7 @@ def _told(year: Year, wanted: Plan) -> Iterator[str]:
     """Print what came of the days; yields what should not have."""
     print(f"| rotations and key changes; model updates | {wanted.days}; {wanted.updates} |")
     print(f"| whole answers | {dict(year.traffic.answered)} |")
+    print(f"| slowest answers, s | { ({kind: round(s, 2) for kind, s in year.traffic.slowest_s.items()}) } |")
     print(f"| series of counters | {year.counters.series} |")
     print(f"| restarts | {year.restarts} |")
     for name, settled, last, growth in year.levels.rows():

@@ -86,5 +86,6 @@ def _operator(plan: Plan, folder: Path) -> Iterator[Operator]:
             log_retention_days=plan.retention_days,
             ocr_engine="fake",
             ocr_workers=1,
+            graceful_timeout=30,  # as an operator has it: the tests' few seconds may cut a page on a busy machine
         ) as operator.running:
             yield operator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,10 @@ _PAUSE_S = 0.25
 
 @dataclass
 class Traffic:
-    """`answered` by kind, `failed` by kind and reason. Each kind has a thread and a connection that it keeps."""
+    """`answered` by kind, `failed` by kind and reason, `slowest_s` by kind.
+
+    Each kind has a thread and a connection that it keeps.
+    """
 
     url: str
     key: str
@@ -23,6 +27,7 @@ class Traffic:
     page: bytes
     answered: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    slowest_s: dict[str, float] = field(default_factory=dict)
 
     @property
     def kinds(self) -> dict[str, Callable[[httpx.Client], bool]]:
@@ -32,7 +37,10 @@ class Traffic:
         headers = {"Authorization": f"Bearer {self.key}"}
         with httpx.Client(base_url=self.url, headers=headers, timeout=_DEADLINE_S) as http:
             while not over.wait(_PAUSE_S):
-                if (problem := _problem(self.kinds[kind], http)) is None:
+                began = time.monotonic()
+                problem = _problem(self.kinds[kind], http)
+                self.slowest_s[kind] = max(self.slowest_s.get(kind, 0.0), time.monotonic() - began)
+                if problem is None:
                     self.answered[kind] += 1
                 else:
                     self.failed[f"{kind}: {problem}"] += 1

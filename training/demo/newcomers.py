@@ -1,7 +1,8 @@
 """Judges the demo model on questions that newcomers ask (`newcomers.txt`): `python -m training.demo.newcomers`.
 
 Right, honestly declined or wrong, and whether a wrong answer names a command: that one is acted on. Answers are shown,
-so the list is no hidden split; what it asks is taught in other words (`tests/unit/test_training.py`).
+so the list is no hidden split; what it asks is taught in other words (`tests/unit/test_training.py`). `--list` takes
+`newcomers_fresh.txt`, say, in view of which nothing was taught.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from training.demo import speed, unanswerable  # noqa: E402
 from training.demo.evaluate import ANSWER_LIMIT, DEMO  # noqa: E402
 
 LIST = Path(__file__).with_suffix(".txt")
+FRESH = LIST.with_stem("newcomers_fresh")
 GOOD = 34
 
 
@@ -38,8 +40,8 @@ class Question:
         return "wrong on a command" if "`" in answer else "wrong"
 
 
-def questions() -> list[Question]:
-    lines = [line for line in LIST.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+def questions(path: Path = LIST) -> list[Question]:
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     asked = (line.split("|") for line in lines)
     return [Question(text.strip(), tuple(filter(None, map(str.strip, keys.split(";"))))) for text, keys in asked]
 
@@ -47,7 +49,9 @@ def questions() -> list[Question]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=DEMO)
-    loaded, asked = speed.load(parser.parse_args().model), questions()
+    parser.add_argument("--list", type=Path, default=LIST)
+    options = parser.parse_args()
+    loaded, asked = speed.load(options.model), questions(options.list)
     prompts = [loaded.prompt([{"role": "user", "content": question.text}]) for question in asked]
     said = [loaded.text(ids) for ids in loaded.complete(prompts, ANSWER_LIMIT)]
     verdicts = [question.verdict(answer) for question, answer in zip(asked, said, strict=True)]

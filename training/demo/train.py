@@ -24,6 +24,7 @@ from matplotlib.figure import Figure  # noqa: E402
 from mlx import nn  # noqa: E402
 from mlx.utils import tree_flatten, tree_map  # noqa: E402
 from mlx_lm.models import qwen3  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from training.demo import checkpoint, corpus, swiglu  # noqa: E402
@@ -44,6 +45,7 @@ class Options:
     tokens: int
     rate: float
     seed: int
+    weights: Path | None
 
 
 def options() -> Options:
@@ -57,6 +59,9 @@ def options() -> Options:
     parser.add_argument("--tokens", type=int, default=1344, help="padded tokens in a batch")
     parser.add_argument("--rate", type=float, default=1.2e-3, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument(
+        "--weights", type=Path, help="go on from this model's weights and tokenizer, not from fresh ones"
+    )
     return Options(**vars(parser.parse_args()))
 
 
@@ -87,16 +92,32 @@ def loss(model: qwen3.Model, ids: mx.array, segments: mx.array, said: mx.array) 
     return mean
 
 
-def new_model(opts: Options) -> tuple[qwen3.Model, Any]:
-    """A fresh model and its tokenizer; all but the weights are written to the folder."""
+def start(opts: Options) -> tuple[qwen3.Model, Any]:
+    """The model to train and its tokenizer; all but the weights are written to the folder."""
     mx.random.seed(opts.seed)
     random.seed(opts.seed)
     opts.out.mkdir(parents=True, exist_ok=True)
+    model, tokenizer = fresh(opts) if opts.weights is None else trained(opts, opts.weights)
+    checkpoint.write_tokenizer(opts.out, tokenizer)
+    return model, tokenizer
+
+
+def trained(opts: Options, weights: Path) -> tuple[qwen3.Model, Any]:
+    """One that is trained further: what it is taught may have grown since, its tokenizer stays."""
+    tokenizer = Tokenizer.from_file(str(weights / "tokenizer.json"))
+    shape = checkpoint.Shape(vocab_size=tokenizer.get_vocab_size())
+    model = checkpoint.build_model(checkpoint.write_config(opts.out, shape, tokenizer))
+    model.load_weights(str(weights / "model.safetensors"))
+    model.set_dtype(mx.float32)
+    return model, tokenizer
+
+
+def fresh(opts: Options) -> tuple[qwen3.Model, Any]:
+    """One that knows nothing."""
     tokenizer = checkpoint.build_tokenizer(itertools.islice(corpus.tokenizer_texts(opts.seed), 120_000), 4096)
     shape = checkpoint.Shape(vocab_size=tokenizer.get_vocab_size())
     model = checkpoint.build_model(checkpoint.write_config(opts.out, shape, tokenizer))
     silence_residuals(model)
-    checkpoint.write_tokenizer(opts.out, tokenizer)
     return model, tokenizer
 
 
@@ -188,7 +209,7 @@ def plot(losses: list[float], path: Path) -> None:
 def main() -> None:
     """Train, save, plot."""
     opts = options()
-    model, tokenizer = new_model(opts)
+    model, tokenizer = start(opts)
     size = sum(value.size for _, value in tree_flatten(model.parameters()))
     print(f"{size / 1e6:.2f} M parameters, vocabulary {tokenizer.get_vocab_size()}, BLAS {BLAS or 'none'}", flush=True)
     trainer = Trainer(model, opts)
