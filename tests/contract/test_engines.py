@@ -240,8 +240,8 @@ def test_every_field_is_honoured_or_refused(engine: Engine) -> None:
 
 def test_the_model_without_a_conversation(engine: Engine) -> None:
     """Text is gone on with; token ids, too, or a 400."""
-    answer = engine.post("/v1/completions", prompt="The sea is", max_tokens=4, temperature=0, logprobs=1).json()
-    assert answer["usage"]["completion_tokens"] == len(answer["choices"][0]["logprobs"]["tokens"]) == 4
+    answer = engine.post("/v1/completions", prompt="The sea is", max_tokens=2, temperature=0, logprobs=1).json()
+    assert answer["usage"]["completion_tokens"] == len(answer["choices"][0]["logprobs"]["tokens"]) == 2
     honoured(engine.post("/v1/completions", prompt=[65, 66, 67], max_tokens=2), "prompt")
 
 
