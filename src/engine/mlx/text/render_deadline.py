@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_START_S = 60.0
+
 
 class TemplateTooSlow(Exception):
     """The rendering was stopped."""
@@ -20,11 +22,14 @@ def render_deadline(seconds: float) -> Iterator[None]:
     """Raise `TemplateTooSlow` in the block, in this thread, if it has not ended by then.
 
     One raised in the block's last instruction comes from `over.set`, the next call. It is not taken back: CPython 3.11
-    and 3.12 then look for it at every call from there on, and under a profiler 3.11 never ends looking.
+    and 3.12 then look for it at every call from there on, and under a profiler 3.11 never ends looking. None is raised
+    before the block, in the start of the timer's own thread, which a busy machine may hold up.
     """
     thread, lock, over = ctypes.c_ulong(threading.get_ident()), threading.Lock(), threading.Event()
+    begun = threading.Event()
 
     def stop() -> None:
+        begun.wait(_START_S)
         with lock:
             if not over.is_set():
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(TemplateTooSlow))
@@ -33,6 +38,7 @@ def render_deadline(seconds: float) -> Iterator[None]:
     timer.daemon = True
     timer.start()
     try:
+        begun.set()
         yield
     finally:
         with lock:
