@@ -72,5 +72,3 @@ class Decoder:
             return _decoder.decode(body)
         except msgspec.MsgspecError as error:
             raise FramingError(f"not a message: {error}") from None
-        finally:
-            body.release()
