@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import mlx.core as mx
@@ -28,23 +29,37 @@ def measure(model: Any) -> KvCost:
     cache = lm.make_prompt_cache(model)
     model(mx.array([_MEASURED]), cache=cache)
     mx.eval([layer.state for layer in cache])
-    token = row = 0
-    for layer in leaves(cache):
-        if isinstance(layer, lm.RotatingKVCache):
-            row += layer.nbytes // layer.keys.shape[2] * layer.max_size
-        elif isinstance(layer, lm.ArraysCache):
-            row += layer.nbytes
-        elif getattr(layer, "keys", None) is not None:
-            token += layer.nbytes // layer.keys.shape[2]
-        else:  # of a kind that no one knows: all of it grows
-            token += layer.nbytes // len(_MEASURED)
-    return KvCost(int(token), int(row))
+    costs = [_cost(layer) for layer in leaves(cache)]
+    return KvCost(sum(cost.token_bytes for cost in costs), sum(cost.row_bytes for cost in costs))
+
+
+def _cost(layer: Any) -> KvCost:
+    """mlx-vlm has its own caches, of the same names as mlx-lm's, which say what they take; mlx-lm's do not."""
+    profile = layer.memory_profile(len(_MEASURED)) if hasattr(layer, "memory_profile") else None
+    if profile is None:
+        return _seen(layer)
+    if profile.window_size is None:
+        return KvCost(ceil(profile.bytes_per_token), ceil(profile.fixed_bytes))
+    return KvCost(0, ceil(profile.fixed_bytes + profile.bytes_per_token * profile.window_size))
+
+
+def _seen(layer: Any) -> KvCost:
+    if isinstance(layer, lm.ArraysCache):
+        return KvCost(0, int(layer.nbytes))
+    if getattr(layer, "keys", None) is None:  # of a kind that no one knows: all of it grows
+        return KvCost(int(layer.nbytes // len(_MEASURED)), 0)
+    each = int(layer.nbytes // layer.keys.shape[2])
+    if isinstance(layer, lm.RotatingKVCache):
+        return KvCost(0, each * layer.max_size)
+    if isinstance(layer, lm.ChunkedKVCache):  # what is cut off at its front is replaced by whole steps
+        return KvCost(0, each * (layer.chunk_size + layer.step))
+    return KvCost(each, 0)
 
 
 def leaves(cache: list[Any]) -> Iterator[Any]:
     """The caches of all layers; some layers have several."""
     for layer in cache:
-        if isinstance(layer, lm.CacheList):
+        if hasattr(layer, "caches"):
             yield from leaves(list(layer.caches))
         else:
             yield layer
