@@ -113,6 +113,15 @@ class Detokenizer(Protocol):
     def flush(self) -> str: ...
 
 
+class PromptMedia(Protocol):
+    """What of a request is no text, as its backend takes it."""
+
+    @property
+    def kept_tokens(self) -> int:
+        """How many tokens take the memory that it does beside its prompt's."""
+        ...
+
+
 class Tokenizer(Protocol):
     """Text to token ids and back."""
 
@@ -149,7 +158,7 @@ class Tokenizer(Protocol):
         """Fields of a request that was encoded which this model has no use for, by chat's names."""
         ...
 
-    def media(self, request: GenerateRequest) -> object | None:
+    def media(self, request: GenerateRequest) -> PromptMedia | None:
         """What of the request that was just encoded is no text, as the backend takes it."""
         ...
 

@@ -16,7 +16,7 @@ from itertools import chain
 
 from msgspec.structs import replace
 
-from src.engine.backend import Backend, Grammar
+from src.engine.backend import Backend, Grammar, PromptMedia
 from src.engine.deadlines import budget
 from src.engine.sequence import ChoiceGroup, Sequence
 from src.engine.text import TextStream
@@ -113,7 +113,7 @@ class Prompt:
     """A request's token ids, and what of it is no text. `prediction`: None where no drafts come from one."""
 
     tokens: list[int]
-    media: object | None
+    media: PromptMedia | None
     arrived: float
     prediction: list[int] | None = None
 

@@ -8,7 +8,7 @@ from enum import Enum
 
 import msgspec
 
-from src.engine.backend import Grammar
+from src.engine.backend import Grammar, PromptMedia
 from src.engine.deadlines import Budget
 from src.engine.text import TextStream
 from src.ipc.messages.chat import (
@@ -83,7 +83,7 @@ class Sequence:
     index: int = 0
     group: ChoiceGroup | None = None
     grammar: Grammar | None = None
-    media: object | None = None
+    media: PromptMedia | None = None
     set_aside: tuple[str, ...] = ()
     prediction: Seq[int] = ()
     predicted: PredictionUsage | None = None
@@ -95,11 +95,12 @@ class Sequence:
 
     @property
     def length(self) -> int:
-        """Tokens it has when its answer is as long as it may be, or, where nobody named a length, as most are."""
+        """Tokens whose memory its longest answer takes; that of a usual answer where nobody named a length."""
         answer = self.max_tokens
         if self.request.max_tokens is None:
             answer = min(answer, max(_USUAL_ANSWER, 2 * self.completion_tokens))
-        return len(self.prompt) - len(self.request.prefix) + answer
+        beside = 0 if self.media is None else self.media.kept_tokens
+        return len(self.prompt) - len(self.request.prefix) + answer + beside
 
     @property
     def prefilled(self) -> int:

@@ -6,12 +6,13 @@ import json
 import math
 import shutil
 import sys
+from collections.abc import Sequence as Seq
 from dataclasses import replace
 from pathlib import Path
 
 from loguru import logger
 
-from src.engine.backend import Backend
+from src.engine.backend import Backend, PromptMedia
 from src.errors import ModelLoadFailed
 from src.gpu import blas
 from src.ipc.messages.chat import Sampling
@@ -86,20 +87,21 @@ def _texts(backend: Backend, prompts: list[list[int]], made: int = 0, *, salt: s
     return [one.tokens for one in batch.finish(*uids)]
 
 
-def memory(backend: Backend) -> float | None:
-    """What a sequence of some length takes, as a part of what the KV budget charges for it."""
+def memory(backend: Backend, prompt: Seq[int] = range(3, 203), media: PromptMedia | None = None) -> float | None:
+    """What a sequence takes, as a part of what the KV budget charges for it."""
     from tests.contract.test_backends import Batch, Made
 
-    room, length = backend.kv_room, 200
+    room = backend.kv_room
     if room is None:
         return None
     batch = Batch(backend)
-    uid = backend.insert(list(range(3, 3 + length)), TOKENS, _GREEDY, salt="memory")
+    uid = backend.insert(list(prompt), TOKENS, _GREEDY, salt="memory", media=media)
     batch.made = {uid: Made()}
     batch.step_until(uid, TOKENS - 2)
     reading, _ = backend.caches()
     batch.finish(uid)
-    whole = math.ceil((length + TOKENS) / _STEP) * _STEP
+    length = len(prompt) + TOKENS + (0 if media is None else media.kept_tokens)
+    whole = math.ceil(length / _STEP) * _STEP
     charged = room.token_bytes * whole + room.row_bytes
     return None if reading is None or not charged else reading.bytes / charged
 

@@ -98,6 +98,8 @@ def test_pictures_alone_and_together(name: str, tmp_path: Path) -> None:
 
     verdict = examine(name, tmp_path / name)
     assert (verdict.kind, verdict.why) == ("same", "")
+    assert verdict.memory is not None
+    assert verdict.memory <= 1
 
 
 def test_a_processor_that_makes_nothing_of_pictures_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

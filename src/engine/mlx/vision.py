@@ -38,6 +38,7 @@ class Media:
 
     inputs: Arrays
     tokens: int  # of the prompt that it belongs to; those of an answer's beginning may follow
+    kept_tokens: int = 0
 
 
 @dataclass

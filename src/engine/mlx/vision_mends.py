@@ -6,21 +6,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 from mlx_vlm.models.mllama import language as mllama
 from mlx_vlm.models.paligemma import language as paligemma
 
 Arrays = dict[str, Any]
 _MASKED = -1e8
+_LOOKED_AT = "cross_attention_mask"
+_KV_STEP = 256  # caches grow by so many tokens at a time
 _PIXELS, _CROPS = "pixel_values", "images_spatial_crop"
 # what a processor says of each token of the prompt, and whether tokens behind it are as its last one
 _OF_TOKENS = {
     "token_type_ids": False,
     "mm_token_type_ids": False,
     "images_seq_mask": False,
-    "cross_attention_mask": True,
+    _LOOKED_AT: True,
 }
 _FOR_TEXTS = ("padding", "padding_side", "truncation", "max_length", "add_special_tokens", "return_mm_token_type_ids")
 
@@ -139,13 +143,25 @@ _KINDS: dict[type, type] = {
 
 def of_embedded(arrays: Arrays) -> Arrays:
     """What Llama 3.2 Vision's decode steps see: without a mask, they looked at tiles that a picture does not fill."""
-    states, mask = arrays.get("cross_attention_states"), arrays.get("cross_attention_mask")
+    states, mask = arrays.get("cross_attention_states"), arrays.get(_LOOKED_AT)
     rows = arrays.get("full_text_row_masked_out_mask")
     if not isinstance(states, mx.array) or not isinstance(mask, mx.array) or not isinstance(rows, mx.array):
         return arrays
     looked_at: Any = mx.any((mask > _MASKED) & (rows > 0), axis=(0, 1, 2)).tolist()
     kept = mx.array([at for at, seen in enumerate(looked_at) if seen], mx.int32)
-    return arrays | {"cross_attention_states": states[:, kept], "cross_attention_mask": mask[..., kept]}
+    return arrays | {"cross_attention_states": states[:, kept], _LOOKED_AT: mask[..., kept]}
+
+
+def kept_tokens(inputs: Arrays, config: Any) -> int:
+    """How many tokens take the memory of what Llama 3.2 Vision keeps of the pictures: layers of their own hold it."""
+    if inputs.get(_LOOKED_AT) is None:
+        return 0
+    eyes, text = config.vision_config, config.text_config
+    looking, layers = len(text.cross_attention_layers), int(text.num_hidden_layers)
+    tiles = int(np.count_nonzero(np.any(np.array(inputs[_LOOKED_AT]), axis=1)))
+    tile = int(eyes.image_size // eyes.patch_size) ** 2 + 1
+    keys = ceil(tiles * tile / _KV_STEP) * _KV_STEP
+    return ceil(keys * looking / (layers - looking))
 
 
 def of_inputs(inputs: Arrays, tokens: int, behind: int) -> Arrays:

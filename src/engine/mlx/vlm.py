@@ -52,7 +52,7 @@ class VlmTokenizer(LmTokenizer):
     def see(self, processor: Any, settings: Settings, config: Any) -> None:
         """`config`: the model's own, as mlx-vlm reads it."""
         self._processor = processor
-        self._model_type = str(config.model_type)
+        self._config = config
         self._image_token = getattr(config, "image_token_index", None)
         self._pictures: Pictures = "parts"
         self._limits = (settings.image_max_megapixels, settings.image_max_side)
@@ -79,7 +79,8 @@ class VlmTokenizer(LmTokenizer):
             error = ValueError(f"{type(self._processor).__name__} makes nothing of a picture")
             raise InvalidRequest(_REFUSED, param="messages") from error
         tokens = [int(token) for token in np.array(made["input_ids"])[0]]
-        self._seen = (tuple(messages) if not isinstance(messages, tuple) else messages, Media(inputs, len(tokens)))
+        kept = vision_mends.kept_tokens(made, self._config)
+        self._seen = (tuple(messages), Media(inputs, len(tokens), kept))
         return tokens
 
     def _processed(self, text: str, shown: list[Image.Image]) -> Any:
@@ -125,7 +126,7 @@ class VlmTokenizer(LmTokenizer):
             given["chat_template"] = self._wrapped.chat_template
         try:
             with render_deadline(RENDER_S):
-                made = apply_chat_template(self._processor, {"model_type": self._model_type}, turns, **given)
+                made = apply_chat_template(self._processor, {"model_type": self._config.model_type}, turns, **given)
         except (*_COMPLAINTS, TemplateError, TemplateTooSlow) as error:
             raise InvalidRequest("The model's chat template refuses this conversation.", param="messages") from error
         return str(made.get("content", "")) if isinstance(made, dict) else str(made)

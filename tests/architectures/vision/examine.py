@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from src.engine import pictures
-from src.engine.backend import Backend
+from src.engine.backend import Backend, PromptMedia
 from src.errors import ModelLoadFailed, ServiceError
 from src.ipc.messages.chat import ChatMessage, GenerateRequest, Sampling
 from tests.architectures.report import Verdict
@@ -18,7 +18,7 @@ TOKENS = 8
 ROUNDING = 0.01  # of fp32; as `batch_check` allows it
 _SEEN = 1e-4  # by how much another picture must change a log-probability at least
 _GREEDY = Sampling(temperature=0.0, ignore_eos=True, logprobs=0)
-Prompt = tuple[list[int], object | None]
+Prompt = tuple[list[int], PromptMedia | None]
 Scored = list[tuple[int, float]]
 
 
@@ -52,7 +52,7 @@ def _compared(name: str, backend: Backend, model: str) -> Verdict:
     prompts = _prompts(backend)
     alone = [_scored(backend, [prompt])[0] for prompt in prompts]
     other = _scored(backend, [_prompt(backend, "What is this?", _noise(48, 48))])[0]
-    taken = memory(backend)
+    taken = _most(memory(backend), memory(backend, *prompts[2]))
     ways = {"batch": _distance(alone, _scored(backend, prompts))}
     backend.to_host()
     backend.to_device()
@@ -81,6 +81,10 @@ def _prompts(backend: Backend) -> list[Prompt]:
         _prompt(backend, "What is this?", shown.resize((48, 48))),
         _prompt(backend, "Read the text in this picture, line by line.", shown.rotate(90).resize((96, 64))),
     ]
+
+
+def _most(*shares: float | None) -> float | None:
+    return max((share for share in shares if share is not None), default=None)
 
 
 def _noise(width: int, height: int) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Sequence as Seq
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
@@ -41,6 +42,11 @@ from src.ipc.messages.status import (
     PrefixReading,
     SpeculationReading,
 )
+
+
+@dataclass(frozen=True)
+class Picture:
+    kept_tokens: int = 0
 
 
 class ScriptedBackend:
@@ -440,7 +446,7 @@ def test_the_load_says_what_a_step_should_take() -> None:
     bench.turns(20)
     assert bench.scheduler.load().expected_s is not None
     assert not bench.scheduler.load().in_step
-    bench.submit(max_tokens=100).media = object()
+    bench.submit(max_tokens=100).media = Picture()
     bench.turns(1)
     assert bench.scheduler.load().expected_s is None
 
@@ -671,6 +677,17 @@ def test_keys_and_values_have_to_fit() -> None:
     assert [seq.status for seq in (first, second, long, behind)] == [Status.PREFILL] * 2 + [Status.WAITING] * 2
     bench.turns(20)
     assert [len(text(bench.of(seq))) for seq in (first, second, long, behind)] == [9, 5, 2, 2]
+
+
+def test_what_is_kept_of_pictures_has_to_fit_too() -> None:
+    bench = Bench(max_num_seqs=8)
+    bench.backend.kv_room = KvRoom(limit_bytes=3 * 256 * 10, token_bytes=10)
+    first, shown = bench.submit(prompt=100, max_tokens=9), bench.submit(prompt=10, max_tokens=2)
+    shown.media = Picture(kept_tokens=400)
+    bench.turns(1)
+    assert (first.status, shown.status) == (Status.PREFILL, Status.WAITING)
+    bench.turns(20)
+    assert len(text(bench.of(shown))) == 2
 
 
 @pytest.mark.parametrize(

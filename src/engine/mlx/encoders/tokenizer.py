@@ -133,9 +133,8 @@ class EncoderTokenizer:
         del request, prompt
         return ()
 
-    def media(self, request: GenerateRequest) -> object | None:
+    def media(self, request: GenerateRequest) -> None:
         del request
-        return None
 
     def decode(self, tokens: Seq[int]) -> str:
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=False))

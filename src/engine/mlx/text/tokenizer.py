@@ -14,7 +14,7 @@ from typing import Any
 from loguru import logger
 
 from src.engine import system_messages
-from src.engine.backend import INPUT_FORM, chooses_formed_inputs, is_constrained
+from src.engine.backend import INPUT_FORM, PromptMedia, chooses_formed_inputs, is_constrained
 from src.engine.families import history
 from src.engine.families.channels import opened_header
 from src.engine.families.forced import new_call_id
@@ -241,7 +241,7 @@ class LmTokenizer:
     def _turn(self, message: ChatMessage) -> dict[str, Any]:
         return turn_json(message)
 
-    def media(self, request: GenerateRequest) -> object | None:
+    def media(self, request: GenerateRequest) -> PromptMedia | None:
         """A text model takes text alone."""
         del request
         return None
