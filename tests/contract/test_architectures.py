@@ -90,10 +90,11 @@ def test_a_config_that_transformers_refuses(name: str, tiny: Loaded) -> None:
         backend.close()
 
 
-@pytest.mark.parametrize("name", ["glm_ocr", "mllama", "paligemma"])
+@pytest.mark.parametrize("name", ["glm_ocr", "mllama", "paligemma", "falcon_ocr", "granite4_vision"])
 def test_pictures_alone_and_together(name: str, tmp_path: Path) -> None:
     """As `make test-architectures` compares them. A row of glm_ocr took the places of a prompt that came behind it; a
-    row of mllama stood where the longest ended, and forgot its picture; one of paligemma saw the others' padding."""
+    row of mllama stood where the longest ended, and forgot its picture; one of paligemma saw the others' padding.
+    falcon_ocr was told places in three directions, and had its prompts cut; of granite4_vision's layers one saw."""
     from tests.architectures.vision.examine import examine
 
     verdict = examine(name, tmp_path / name)

@@ -59,3 +59,14 @@ def test_layers_of_all_kinds_are_added_up(of: Any) -> None:
     layers = [of.ArraysCache, of.ArraysCache, of.ArraysCache]
     found = measure(_Layered(lambda: [*(each(1) for each in layers), of.KVCache(), of.RotatingKVCache(4)]))
     assert found == KvCost(TOKEN, 3 * 120 + 4 * TOKEN)
+
+
+@pytest.mark.parametrize("of", [lm, vlm], ids=["mlx-lm", "mlx-vlm"])
+def test_a_layer_that_keeps_nothing_of_two_tokens_is_asked_again(of: Any) -> None:
+    """As GLM-5's sparse attention, whose projections are kept of longer prompts alone."""
+
+    class Sparse(_Layered):
+        def __call__(self, tokens: mx.array, cache: list[Any]) -> None:
+            super().__call__(tokens, cache if tokens.shape[1] > 2 else cache[:1])
+
+    assert measure(Sparse(lambda: [of.KVCache(), of.KVCache()])) == KvCost(2 * TOKEN, 0)

@@ -13,7 +13,7 @@ from typing import Any
 import mlx.core as mx
 from mlx_lm.models import cache as lm
 
-_MEASURED = [1, 2]  # tokens that every vocabulary has
+_FEW, _SOME = 2, 64
 
 
 @dataclass(frozen=True)
@@ -25,29 +25,38 @@ class KvCost:
 
 
 def measure(model: Any) -> KvCost:
-    """Compute two tokens, and see what is kept of them."""
-    cache = lm.make_prompt_cache(model)
-    model(mx.array([_MEASURED]), cache=cache)
-    mx.eval([layer.state for layer in cache])
-    costs = [_cost(layer) for layer in leaves(cache)]
+    """Compute a few tokens, and see what is kept of them; more where some layer keeps nothing of so few."""
+    count = _FEW
+    layers = _filled(model, count)
+    if not all(layer.nbytes for layer in layers):
+        count = _SOME
+        layers = _filled(model, count)
+    costs = [_cost(layer, count) for layer in layers]
     return KvCost(sum(cost.token_bytes for cost in costs), sum(cost.row_bytes for cost in costs))
 
 
-def _cost(layer: Any) -> KvCost:
+def _filled(model: Any, count: int) -> list[Any]:
+    cache = lm.make_prompt_cache(model)
+    model(mx.array([[1, 2] * (count // 2)]), cache=cache)  # tokens that every vocabulary has
+    mx.eval([layer.state for layer in cache])
+    return list(leaves(cache))
+
+
+def _cost(layer: Any, count: int) -> KvCost:
     """mlx-vlm has its own caches, of the same names as mlx-lm's, which say what they take; mlx-lm's do not."""
-    profile = layer.memory_profile(len(_MEASURED)) if hasattr(layer, "memory_profile") else None
+    profile = layer.memory_profile(count) if hasattr(layer, "memory_profile") else None
     if profile is None:
-        return _seen(layer)
+        return _seen(layer, count)
     if profile.window_size is None:
         return KvCost(ceil(profile.bytes_per_token), ceil(profile.fixed_bytes))
     return KvCost(0, ceil(profile.fixed_bytes + profile.bytes_per_token * profile.window_size))
 
 
-def _seen(layer: Any) -> KvCost:
+def _seen(layer: Any, count: int) -> KvCost:
     if isinstance(layer, lm.ArraysCache):
         return KvCost(0, int(layer.nbytes))
     if getattr(layer, "keys", None) is None:  # of a kind that no one knows: all of it grows
-        return KvCost(int(layer.nbytes // len(_MEASURED)), 0)
+        return KvCost(int(layer.nbytes // count), 0)
     each = int(layer.nbytes // layer.keys.shape[2])
     if isinstance(layer, lm.RotatingKVCache):
         return KvCost(0, each * layer.max_size)

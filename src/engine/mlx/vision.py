@@ -71,6 +71,7 @@ class VisionRows:
     def __init__(self, model: Any, processor: Any, *, stop_tokens: set[int], batch: int, step_size: int) -> None:
         self._model = model
         self._language = model.language_model
+        self._in_three_directions = _in_three_directions(self._language)
         self._running: dict[int, _VisionRow] = {}
         self._composition: tuple[int, ...] = ()
         self._sampler: BatchSampler
@@ -141,15 +142,16 @@ class VisionRows:
         ids = mx.array([prompt])
         found = self._model.get_input_embeddings(ids, pixels, mask=mx.ones(ids.shape, mx.int32), **inputs)
         arrays = inputs | {name: value for name, value in found.to_dict().items() if value is not None}
-        if hasattr(self._language, "_rope_deltas") and "rope_deltas" not in arrays:
+        if self._in_three_directions and "rope_deltas" not in arrays:
             arrays |= self._places(len(prompt), has_pictures=pixels is not None)
         self._forget_places()
         return vision_mends.of_embedded(arrays)
 
     def _forget_places(self) -> None:
         """What a model notes of its last prompt: a row that is decoded alone would take its places for its own."""
-        if hasattr(self._language, "_rope_deltas"):
+        if hasattr(self._language, "_position_ids"):
             self._language._position_ids = None
+        if hasattr(self._language, "_rope_deltas"):
             self._language._rope_deltas = mx.zeros((1, 1), mx.int64)  # each row brings its own
 
     def _places(self, length: int, *, has_pictures: bool) -> Arrays:
@@ -164,7 +166,7 @@ class VisionRows:
         """None for a model whose prompts mlx-vlm cannot compute in pieces."""
         rest = {name: value for name, value in arrays.items() if name != "inputs_embeds"}
         divisible = _chunked_prefill_enabled(
-            self._language,
+            self._model,
             input_ids=mx.array([prompt]),
             inputs_embeds=arrays.get("inputs_embeds"),
             draft_model=None,
@@ -213,6 +215,13 @@ class VisionRows:
         if finish is not None:
             del self._running[reply.uid]
         return RowTokens(reply.uid, int(reply.token), finish, scores)
+
+
+def _in_three_directions(language: Any) -> bool:
+    """Whether a model counts the places of its tokens so, and notes those of its last prompt in itself."""
+    if not all(hasattr(language, name) for name in ("_rope_deltas", "_position_ids")):
+        return False
+    return bool(language.get_rope_index(mx.array([[1, 2]]))[0].ndim == 3)
 
 
 def _inputs(media: Media, behind: int) -> Arrays:

@@ -11,11 +11,14 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
+from mlx_vlm.models.base import create_attention_mask
+from mlx_vlm.models.granite4_vision import language as granite4
 from mlx_vlm.models.mllama import language as mllama
 from mlx_vlm.models.paligemma import language as paligemma
 
 Arrays = dict[str, Any]
 _MASKED = -1e8
+_ADDED = "deepstack_visual_embeds"
 _LOOKED_AT = "cross_attention_mask"
 _KV_STEP = 256  # caches grow by so many tokens at a time
 _PIXELS, _CROPS = "pixel_values", "images_spatial_crop"
@@ -121,6 +124,30 @@ def _passed_by(
     return mx.where(blind, hidden_states, look(self, hidden_states, None, seen, None, cache))
 
 
+def _added_where_shown(
+    self: Any,
+    inputs: mx.array,
+    inputs_embeds: Any = None,
+    mask: Any = None,
+    cache: Any = None,
+    deepstack_visual_embeds: Any = None,
+    visual_pos_masks: Any = None,
+    **others: Any,
+) -> Any:
+    """Granite 4 Vision adds what it sees to some layers: mlx-vlm's batch cuts that for a chunk of a prompt, and the
+    model cut it again, by a number that a batch has none of."""
+    if deepstack_visual_embeds is None:
+        return granite4.Granite.__call__(self, inputs, inputs_embeds, mask, cache, **others)
+    hidden = inputs_embeds * self.embedding_multiplier
+    mask = create_attention_mask(hidden, cache[0]) if mask is None else mask
+    for at, (layer, kept) in enumerate(zip(self.layers, cache, strict=True)):
+        for number, target in enumerate(self._deepstack_target_layers):
+            if at == target:
+                hidden = mx.where(visual_pos_masks[..., None], hidden + deepstack_visual_embeds[:, :, number], hidden)
+        hidden = layer(hidden, mask, kept)
+    return self.norm(hidden)
+
+
 def _heads(projected: mx.array, size: int) -> mx.array:
     rows, length, _ = projected.shape
     return projected.reshape(rows, length, -1, size).transpose(0, 2, 1, 3)
@@ -133,6 +160,7 @@ def _kind(base: Any, call: Callable[..., Any]) -> type:
 _KINDS: dict[type, type] = {
     base: _kind(base, call)
     for base, call in (
+        (granite4.Granite, _added_where_shown),
         (paligemma.GemmaModel, _whole_prompt),
         (mllama.MllamaTextSelfAttention, _own_places),
         (mllama.MllamaTextCrossAttention, _kept_picture),
@@ -142,6 +170,11 @@ _KINDS: dict[type, type] = {
 
 
 def of_embedded(arrays: Arrays) -> Arrays:
+    """What a prompt's pictures became, in a form that chunks and rows of a batch can be cut from."""
+    return _rows_first(_only_what_is_seen(arrays))
+
+
+def _only_what_is_seen(arrays: Arrays) -> Arrays:
     """What Llama 3.2 Vision's decode steps see: without a mask, they looked at tiles that a picture does not fill."""
     states, mask = arrays.get("cross_attention_states"), arrays.get(_LOOKED_AT)
     rows = arrays.get("full_text_row_masked_out_mask")
@@ -150,6 +183,14 @@ def of_embedded(arrays: Arrays) -> Arrays:
     looked_at: Any = mx.any((mask > _MASKED) & (rows > 0), axis=(0, 1, 2)).tolist()
     kept = mx.array([at for at, seen in enumerate(looked_at) if seen], mx.int32)
     return arrays | {"cross_attention_states": states[:, kept], _LOOKED_AT: mask[..., kept]}
+
+
+def _rows_first(arrays: Arrays) -> Arrays:
+    """What Granite 4 Vision adds to layers: mlx-vlm took the layers for rows, and kept the first."""
+    seen, shown = arrays.get(_ADDED), arrays.get("visual_pos_masks")
+    if not isinstance(seen, mx.array) or not isinstance(shown, mx.array) or seen.shape[1:2] != shown.shape[1:2]:
+        return arrays
+    return arrays | {_ADDED: mx.moveaxis(seen, 0, 1)[None]}
 
 
 def kept_tokens(inputs: Arrays, config: Any) -> int:

@@ -15,7 +15,7 @@ EXCLUDED: dict[str, str] = (
     | dict.fromkeys(("flux2", "flux3", "qwen_image", "z_image", "ernie_image", "ming_image", "moss_image"), _PICTURES)
     | dict.fromkeys(("llada_image", "ideogram4", "mage_flow", "bonsai"), _PICTURES)
     | dict.fromkeys(("florence2", "nemotron_parse"), _NOT_A_CHAT)
-    | dict.fromkeys(("d1", "d1_omni"), "decides between given answers; writes no text")
+    | dict.fromkeys(("d1", "d1_omni", "clef"), "decides between given answers; writes no text")
     | {
         "diffusion_gemma": "writes by diffusion, a block of tokens at a time; our batches write from left to right",
         "hunyuan_vl": "its processor knows its marks by ids beyond 120,000: no small vocabulary has them",
@@ -27,6 +27,17 @@ EXCLUDED: dict[str, str] = (
         "minicpmo": "its audio encoder has fixed sizes: 1.2 GB at the least",
         "gemma3n": "its audio encoder has fixed sizes: 3.7 GB at the least",
         "deepseekocr": "its vision tower has fixed sizes: 0.4 GB at the least",
+        "jina_vlm": "its processor knows its marks by ids beyond 150,000: no small vocabulary has them",
+        "llava_bunny": "its picture is one token of the prompt and 729 places of the text",
+        "deepseekocr_2": "its vision tower has fixed sizes, 24 layers of 896: 1.4 GB at the least",
+        "ernie4_5_moe_vl": "its tokenizer is a SentencePiece file read by code of its own: ours is of bytes",
+        "indic_ocr": "Qwen3.5 under another name, behind a pipeline of several models",
+        "prism_hadamard_qwen35": "Qwen3.5 whose weights are packed in a form that nothing here writes",
+        "muse_spark": "its text model wants a Metal kernel: refused on a CPU",
+        "llmjpvl": "its processor is code of its own repository, which is never run: refused at load",
+        "youtu_vl": "its processor is code of its own repository, which is never run: refused at load",
+        "mistral_large3": "its processor wants torchvision: refused at load",
+        "unlimited_ocr": "its vision tower has fixed sizes, those of deepseekocr: 0.4 GB at the least",
         "phi3_v": "its vision tower has fixed sizes: 1.2 GB at the least",
         "phi4mm": "its audio encoder has fixed sizes: 1.7 GB at the least",
     }

@@ -127,5 +127,5 @@ def untried() -> dict[str, str]:
 
 def _sees(places: list[Path], name: str) -> bool:
     """By its files: many modules are texts' alone."""
-    configs = [place / name / "config.py" for place in places]
-    return any(file.is_file() and "class VisionConfig" in file.read_text(encoding="utf-8") for file in configs)
+    configs = [place / name / part for place in places for part in ("config.py", "__init__.py")]
+    return any(file.is_file() and "VisionConfig" in file.read_text(encoding="utf-8") for file in configs)

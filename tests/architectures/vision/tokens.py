@@ -27,6 +27,8 @@ MARKS = (
     "<|image_newline|>", "<|vision_bos|>", "<|vision_eos|>", "<|AUDIO|>", "<|IMAGE|>", "<|VIDEO|>",
     "<|audio_bos|>", "<|audio_eos|>", "<audio>", "</audio>", "<ref>", "</ref>", "<box>", "</box>", "<quad>", "</quad>",
     "<point>", "</point>", "<|audio_start|>", "<|audio_end|>", "<|spk_bos|>", "<|spk_eos|>", "<|listen|>",
+    "]<]image[>[", "]<]video[>[", "]<]start of image[>[", "]<]end of image[>[", "<|IMAGE_PAD|>", "<|VISION_START|>",
+    "<|VISION_END|>",
 )  # fmt: skip
 _TURNS = "{% for m in messages %}<|{{ m['role'] }}|>{% if m['content'] is string %}{{ m['content'] }}{% else %}"
 _PARTS = "{% for c in m['content'] %}{% if c['type'] == 'image' %}MARK{% else %}{{ c['text'] }}{% endif %}{% endfor %}"
