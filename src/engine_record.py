@@ -33,7 +33,7 @@ class EngineRecord(msgspec.Struct, frozen=True):
 
     streams: tuple[int, ...]
     rates: dict[Measured, tuple[float, ...]]
-    day: str
+    day: str = msgspec.field(default_factory=lambda: time.strftime("%Y-%m-%d"))
 
     @property
     def fastest(self) -> Measured:
@@ -71,12 +71,12 @@ def read(file: Path, settings: Settings) -> EngineRecord | None:
         return None
 
 
-def write(file: Path, settings: Settings, streams: tuple[int, ...], rates: dict[Measured, tuple[float, ...]]) -> Path:
+def write(file: Path, settings: Settings, record: EngineRecord) -> Path:
     """Raises OSError."""
     kept = place(file, settings)
     kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = kept.with_suffix(f".{os.getpid()}")
-    new.write_bytes(msgspec.json.encode(EngineRecord(streams, rates, time.strftime("%Y-%m-%d"))))
+    new.write_bytes(msgspec.json.encode(record))
     new.replace(kept)
     return kept
 

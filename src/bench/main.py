@@ -72,11 +72,11 @@ def run_engines(options: BenchOptions, settings: Settings) -> ExitCode:
         with _sigterm_as_interrupt():
             file = _gguf(options, model, settings)
             found = {engine: _rates(options, settings, model, engine) for engine in MEASURED}
-            kept = engine_record.write(file, settings, options.streams, found)
+            record = EngineRecord(options.streams, found)
+            engine_record.write(file, settings, record)
     except (BenchError, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return ExitCode.FAILURE
-    record = msgspec.json.decode(kept.read_bytes(), type=EngineRecord)
     sys.stdout.write(f"{record.fastest}: {record.why}\n")
     _log("INFERENCE_ENGINE=auto takes it from the next start on")
     return ExitCode.OK

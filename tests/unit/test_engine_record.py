@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from src import engine_record, selection
+from src.engine_record import EngineRecord
 from src.ipc import runtime
 from src.settings import Settings
 from tests.conftest import MakeSettings
 
-SLOWER_AT_ONE = {"mlx": (14.0, 110.0, 200.0), "llama.cpp": (60.0, 50.0, 60.0)}
+SLOWER_AT_ONE = EngineRecord((1, 8, 16), {"mlx": (14.0, 110.0, 200.0), "llama.cpp": (60.0, 50.0, 60.0)})
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def settings(make_settings: MakeSettings, tmp_path: Path) -> Settings:
 def test_the_faster_one_is_taken(file: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over all numbers of streams together; the reason has the figures."""
     assert selection.select("small", settings).engine == "llama.cpp"
-    engine_record.write(file, settings, (1, 8, 16), SLOWER_AT_ONE)  # type: ignore[arg-type]  # names of engines
+    engine_record.write(file, settings, SLOWER_AT_ONE)
     chosen = selection.select("small", settings)
     assert chosen.engine == "mlx"
     assert "mlx 14 / 110 / 200, llama.cpp 60 / 50 / 60 tokens/s at 1 / 8 / 16 streams" in chosen.why
@@ -43,7 +44,7 @@ def test_the_faster_one_is_taken(file: Path, settings: Settings, monkeypatch: py
 
 def test_another_file_was_not_measured(file: Path, settings: Settings) -> None:
     """Nor the same one with other settings of its kernels."""
-    engine_record.write(file, settings, (1,), {"mlx": (2.0,), "llama.cpp": (1.0,)})
+    engine_record.write(file, settings, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)}))
     assert engine_record.read(file, settings) is not None
     assert engine_record.read(file, settings.model_copy(update={"cpu_kernels": "fp32"})) is None
     file.write_bytes(b"GGUF of another model")
@@ -54,7 +55,7 @@ def test_a_service_keeps_the_engines_it_began_with(file: Path, settings: Setting
     """Its answers are put again to the engine that they came from."""
     lock = runtime.lock_file(runtime_dir)
     lock.touch()
-    kept = engine_record.write(file, settings, (1,), {"mlx": (2.0,), "llama.cpp": (1.0,)})
+    kept = engine_record.write(file, settings, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)}))
     os.utime(lock, (1000, 1000))
     assert engine_record.read(file, settings) is None
     os.utime(lock, (kept.stat().st_mtime + 1,) * 2)
@@ -62,6 +63,6 @@ def test_a_service_keeps_the_engines_it_began_with(file: Path, settings: Setting
 
 
 def test_a_record_that_cannot_be_read_is_none(file: Path, settings: Settings) -> None:
-    engine_record.write(file, settings, (1,), {"mlx": (2.0,), "llama.cpp": (1.0,)}).write_bytes(b"{")
+    engine_record.write(file, settings, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)})).write_bytes(b"{")
     assert engine_record.read(file, settings) is None
     assert selection.select("small", settings).engine == "llama.cpp"
