@@ -8,6 +8,7 @@ version: so were all keys before there were roles.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import ipaddress
@@ -16,8 +17,9 @@ import re
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -39,6 +41,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 # a key shorter than this can be guessed; `run.py key new` makes 53 characters
 _LEAST_LENGTH = 16
 _MOST_LENGTH = 512
+_ALONE_S, _LOOK_AGAIN_S = 10.0, 0.02
 # hexadecimal digits of its digest in the name of a key that was given none
 _DIGITS_IN_NAME = 8
 
@@ -139,9 +142,28 @@ def _line(name: str, digest: str, role: str, terms: Terms) -> str:
     return " ".join(filter(None, (name, digest, role, key_terms.written(terms)))) + "\n"
 
 
-def append(path: Path, line: str) -> None:
-    """Add a key's line to the file, made readable by its owner alone."""
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """The file is there, and nobody else who asks so changes it.
+
+    Raises:
+        OSError: it cannot be opened, or another command has held it for long.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + _ALONE_S
+    while True:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600), "rb") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else it was replaced meanwhile
+                yield
+                return
+        if time.monotonic() >= until:
+            raise OSError(f"{path} is being changed by another command")
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def append(path: Path, line: str) -> None:
+    """Add a key's line to the file."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "r+b") as file:
         size = file.seek(0, os.SEEK_END)
         whole = not size or os.pread(file.fileno(), 1, size - 1) == b"\n"  # an editor may leave a last line open
@@ -179,6 +201,13 @@ def change(path: Path, name: str, make: Callable[[Key], Key]) -> Key:
 
 
 def _rewrite(path: Path, name: str, change: Callable[[str], str]) -> None:
+    if not path.exists():
+        raise ValueError(f"{path} is not there; keys of API_KEYS are changed there.")
+    with alone(path):
+        _replace(path, name, change)
+
+
+def _replace(path: Path, name: str, change: Callable[[str], str]) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     found = [line.split()[:1] == [name] for line in lines]
     if not any(found):

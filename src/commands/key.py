@@ -132,12 +132,13 @@ def new_key(name: str, settings: Settings, role: keys.Role = "user", terms: Term
     """Print a new key once; only its digest is stored."""
     path = settings.api_keys_path or home() / "api_keys"
     try:
-        if name in _ring(path, settings).names:  # a name is one key's, or the next start is refused
-            raise ValueError(
-                f"The name {name!r} is another key's. Remove that key's line first, or choose another name."
-            )
-        key, line = keys.create(name, role, terms)
-        keys.append(path, line)
+        with keys.alone(path):
+            if name in _ring(path, settings).names:  # a name is one key's, or the next start is refused
+                raise ValueError(
+                    f"The name {name!r} is another key's. Remove that key's line first, or choose another name."
+                )
+            key, line = keys.create(name, role, terms)
+            keys.append(path, line)
     except (ValueError, OSError, SettingsError) as error:
         print(error, file=sys.stderr)
         return ExitCode.FAILURE

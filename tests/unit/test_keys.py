@@ -23,7 +23,8 @@ def test_a_new_key_opens_and_only_its_digest_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "keys"
     made = {name: keys.create(name) for name in ("alice", "bob")}
     for _, line in made.values():
-        keys.append(path, line)
+        with keys.alone(path):
+            keys.append(path, line)
     ring = keys.load(SecuritySettings(api_keys_file=path, api_keys="carol:metrics:sk-0123456789abcdef"))
     assert {name: ring.find(key.encode()) for name, (key, _) in made.items()} == {
         name: Key(name, "user") for name in ("alice", "bob")
@@ -291,3 +292,28 @@ def test_a_key_behind_a_line_that_was_left_open(tmp_path: Path) -> None:
     keys.append(path, made[0][1].rstrip())
     keys.append(path, made[1][1])
     assert keys.load(SecuritySettings(api_keys_file=path)).names == ["alice", "bob"]
+
+
+def test_commands_at_once_lose_no_line(tmp_path: Path, make_settings: MakeSettings) -> None:
+    """Some add a key, some take one out, which replaces the file."""
+    path = tmp_path / "api_keys"
+    settings = make_settings(api_keys_file=path)
+    for at in range(8):
+        keys.append(path, keys.create(f"old{at}")[1]) if at else new_key("old0", settings)
+    with ThreadPoolExecutor(16) as pool:
+        made = [pool.submit(new_key, f"new{at}", settings) for at in range(8)]
+        gone = [pool.submit(keys.remove, path, f"old{at}") for at in range(8)]
+        twice = [pool.submit(new_key, "one", settings) for _ in range(4)]
+        for each in gone:
+            each.result()
+    assert [each.result() for each in made] == [ExitCode.OK] * 8
+    assert sorted(each.result() for each in twice) == [ExitCode.OK] + [ExitCode.FAILURE] * 3
+    names = sorted(line.split()[0] for line in path.read_text().splitlines())
+    assert names == [*(f"new{at}" for at in range(8)), "one"]
+
+
+def test_a_file_that_another_command_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "_ALONE_S", 0.1)
+    path = tmp_path / "api_keys"
+    with keys.alone(path), pytest.raises(OSError, match="is being changed by another command"):
+        keys.remove(path, "any")
