@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import BinaryIO, Literal, get_args
 
 from src import key_terms
 from src.installation import command
@@ -152,14 +152,22 @@ def alone(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + _ALONE_S
     while True:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600), "rb") as file, suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else it was replaced meanwhile
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600), "rb") as file:
+            if _locked(file, path):
                 yield
                 return
         if time.monotonic() >= until:
             raise OSError(f"{path} is being changed by another command")
         time.sleep(_LOOK_AGAIN_S)
+
+
+def _locked(file: BinaryIO, path: Path) -> bool:
+    """Whether it is held by nobody else, and still the file at its path."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 def append(path: Path, line: str) -> None:
