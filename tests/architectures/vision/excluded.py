@@ -31,6 +31,7 @@ EXCLUDED: dict[str, str] = (
         "llava_bunny": "its picture is one token of the prompt and 729 places of the text",
         "deepseekocr_2": "its vision tower has fixed sizes, 24 layers of 896: 1.4 GB at the least",
         "ernie4_5_moe_vl": "its tokenizer is a SentencePiece file read by code of its own: ours is of bytes",
+        "plamo2vl": "its tokenizer is a file of a form of its own: ours is of bytes",
         "indic_ocr": "Qwen3.5 under another name, behind a pipeline of several models",
         "prism_hadamard_qwen35": "Qwen3.5 whose weights are packed in a form that nothing here writes",
         "muse_spark": "its text model wants a Metal kernel: refused on a CPU",
