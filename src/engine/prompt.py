@@ -176,7 +176,8 @@ def prepare(
         completion_tokens=len(request.prefix),
         media=prompt.media,
         set_aside=_set_aside(request, prompt, backend, cut=asked is not None and max_tokens < asked),
-        prediction=prompt.prediction or (),
+        # of a longer one no more is kept than its place in memory is counted for
+        prediction=(prompt.prediction or [])[: len(prompt.tokens) + max_tokens],
         predicted=None if prompt.prediction is None else PredictionUsage(),
     )
 

@@ -95,10 +95,13 @@ class Sequence:
 
     @property
     def length(self) -> int:
-        """Tokens whose memory its longest answer takes; that of a usual answer where nobody named a length."""
+        """Tokens whose memory its longest answer takes; a usual or predicted one's where nobody named a length.
+
+        Never fewer than its prediction has: a token's price includes the index of one predicted token.
+        """
         answer = self.max_tokens
         if self.request.max_tokens is None:
-            answer = min(answer, max(_USUAL_ANSWER, 2 * self.completion_tokens))
+            answer = min(answer, max(_USUAL_ANSWER, 2 * self.completion_tokens, len(self.prediction)))
         beside = 0 if self.media is None else self.media.kept_tokens
         return len(self.prompt) - len(self.request.prefix) + answer + beside
 

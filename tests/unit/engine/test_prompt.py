@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from src import catalog
@@ -50,6 +51,26 @@ def test_the_choices_of_a_request_share_its_prompt(
     assert first.prompt is third.prompt
     assert second.prompt == [*first.prompt, 104]
     assert {each.request.sampling.seed for each in (first, second, third)} != {0}
+
+
+@pytest.mark.parametrize(("asked", "predicted", "kept", "length"), [
+    (None, 10, 10, 5 + 1024),  # a usual answer is longer
+    (None, 3000, 3000, 5 + 3000),  # it tells how long the answer will be
+    (40, 10, 10, 45),
+    (40, 3000, 45, 45),  # more could be of no answer's
+])  # fmt: skip
+def test_a_prediction_is_counted_as_memory(
+    asked: int | None, predicted: int, kept: int, length: int, make_settings: MakeSettings
+) -> None:
+    """It has no more tokens than the sequence is charged for."""
+    request = GenerateRequest("r", "m", (ChatMessage("user", "hello"),), max_tokens=asked)
+    given = prompt.Prompt([1] * 5, None, 0.0, [7] * predicted)
+    settings = make_settings(default_max_tokens=0)
+    backend = FakeBackend("m", settings)
+    backend.info = msgspec.structs.replace(backend.info, context_length=8192)
+    sequence = prompt.prepare(request, given, backend, settings, None)
+    assert (len(sequence.prediction), sequence.length) == (kept, length)
+    assert sequence.predicted is not None
 
 
 def folder(base: Path, config: object = None) -> Path:
