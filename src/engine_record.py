@@ -11,6 +11,8 @@ import hashlib
 import math
 import os
 import platform
+import shlex
+import shutil
 import time
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -53,7 +55,8 @@ def place(file: Path, settings: Settings) -> Path:
     """Where the record of a GGUF file is kept; another file, machine or version has another."""
     stat = file.stat()
     command = settings.llama_cpp_command
-    told = repr((str(file.resolve()), stat.st_size, stat.st_mtime_ns, _machine(), command, settings.cpu_kernels))
+    versions = (*_machine(), command, *_program(command), settings.cpu_kernels)
+    told = repr((str(file.resolve()), stat.st_size, stat.st_mtime_ns, versions))
     return settings.state_path / "engines" / f"{hashlib.sha256(told.encode()).hexdigest()[:32]}.json"
 
 
@@ -92,6 +95,18 @@ def _began(settings: Settings) -> float:
 @lru_cache(1)
 def _machine() -> tuple[str, ...]:
     return (platform.machine(), platform.node(), str(os.cpu_count()), *map(_version, _DECIDES))
+
+
+def _program(command: str) -> tuple[str | int, ...]:
+    """The server's file: another one under the same name is another version. Empty where there is none."""
+    try:
+        found = shutil.which(next(iter(shlex.split(command)), "llama-server"))
+        if found is None:
+            return ()
+        stat = Path(found).stat()
+    except (OSError, ValueError):
+        return ()
+    return found, stat.st_size, stat.st_mtime_ns
 
 
 def _version(name: str) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from src.bench.http import ServerAddress, http_request
 from src.engine.upstream.process import free_port
 from src.settings import ROOT, Settings, child_environment
@@ -22,6 +24,12 @@ _ASK_S = 5.0
 _POLL_S = 0.1
 _STOP_MARGIN_S = 30.0
 _CONSOLE_CHARS = 2000  # characters of console output shown when it fails to start
+
+
+class _Readiness(msgspec.Struct, frozen=True):
+    """What /readyz answers: 200 without reasons, 503 with some."""
+
+    reasons: dict[str, str]
 
 
 class BenchError(Exception):
@@ -85,19 +93,23 @@ def _reap(process: subprocess.Popen[bytes], timeout_s: float) -> None:
 
 def _wait(place: ServerAddress, process: subprocess.Popen[bytes], console: Path, timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
-    while not asyncio.run(_is_ready(place)):
-        if process.poll() is not None or time.monotonic() > deadline:
+    while (reasons := asyncio.run(_not_ready(place))) != {}:
+        failed = any(why.startswith("failed") for why in (reasons or {}).values())
+        if failed or process.poll() is not None or time.monotonic() > deadline:
             said = console.read_text(errors="replace").strip()[-_CONSOLE_CHARS:]
-            raise BenchError(f"The service did not start. Its last output:\n{said}")
+            what = "could not load the model" if failed else "did not start"
+            raise BenchError(f"The service {what}. Its last output:\n{said}")
         time.sleep(_POLL_S)
 
 
-async def _is_ready(place: ServerAddress) -> bool:
-    async def status() -> int:
+async def _not_ready(place: ServerAddress) -> dict[str, str] | None:
+    """Why it cannot serve yet, by part; empty when it can, None while it does not answer."""
+
+    async def read() -> dict[str, str]:
         async with http_request(place, "/readyz") as reply:
-            return reply.status
+            return msgspec.json.decode(await reply.whole(), type=_Readiness).reasons
 
     try:
-        return await asyncio.wait_for(status(), _ASK_S) == 200
-    except (OSError, EOFError, ValueError):
-        return False
+        return await asyncio.wait_for(read(), _ASK_S)
+    except (OSError, EOFError, ValueError, msgspec.MsgspecError):
+        return None

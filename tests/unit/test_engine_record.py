@@ -51,6 +51,19 @@ def test_another_file_was_not_measured(file: Path, settings: Settings) -> None:
     assert engine_record.read(file, settings) is None
 
 
+def test_another_server_was_not_measured(file: Path, settings: Settings, tmp_path: Path) -> None:
+    """A new version of it under the old name."""
+    program = tmp_path / "llama-server"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    named = settings.model_copy(update={"llama_cpp_command": f"{program} -m {{model}}"})
+    engine_record.write(file, named, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)}))
+    assert engine_record.read(file, named) is not None
+    program.write_text("#!/bin/sh\nexit 0\n")
+    assert engine_record.read(file, named) is None
+    assert engine_record.read(file, settings.model_copy(update={"llama_cpp_command": "'"})) is None
+
+
 def test_a_service_keeps_the_engines_it_began_with(file: Path, settings: Settings, runtime_dir: Path) -> None:
     """Its answers are put again to the engine that they came from."""
     lock = runtime.lock_file(runtime_dir)
