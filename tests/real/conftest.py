@@ -89,12 +89,15 @@ def llama_server(file: Path) -> Iterator[Ask]:
     assert process.stdout is not None
     url = next(line for line in process.stdout if line.startswith("http")).strip().rstrip("/")
 
-    def ask(path: str, body: dict[str, Any]) -> Any:
-        response = httpx2.post(url + path, json=body, timeout=120, trust_env=False)
-        assert response.status_code == 200, response.text
-        return response.json()
+    # one client: each makes a TLS context, which takes longer than most answers
+    with httpx2.Client(base_url=url, timeout=120, trust_env=False) as client:
 
-    yield ask
+        def ask(path: str, body: dict[str, Any]) -> Any:
+            response = client.post(path, json=body)
+            assert response.status_code == 200, response.text
+            return response.json()
+
+        yield ask
     process.communicate(timeout=30)
 
 
