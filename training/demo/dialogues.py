@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from training.demo import general, unanswerable
-from training.demo.noise import as_typed
+from training.demo import general, near, unanswerable
+from training.demo.noise import as_typed, in_context
 from training.demo.phrases import draw, expand, frame, patterns
 from training.demo.synonyms import vary
 from training.demo.text import LANGUAGES
@@ -71,16 +71,18 @@ SIMPLE: dict[str, Maker] = {
     "order": general.order_question,
     "capital": general.capital_question,
 }
+UNKNOWN = {"unknown": unanswerable, "near": near}
 TABLES = {"small_talk": "small_talk", "fact": "facts"}
 WEIGHTS = {
-    "help": 46,
-    "unknown": 27,
-    "small_talk": 5,
+    "help": 52,
+    "near": 32,
+    "unknown": 18,
+    "small_talk": 6,
     "fact": 3,
-    "sum": 14,
+    "sum": 8,
     "difference": 2,
-    "copy": 3,
-    "reverse": 2,
+    "copy": 2,
+    "reverse": 1,
     "order": 2,
     "capital": 2,
 }
@@ -122,16 +124,19 @@ def _taught(topic: Topic, language: str, rng: random.Random, seed: int) -> str:
 def help_turn(language: str, rng: random.Random, seed: int) -> Turn:
     """A question about the service, to train on."""
     topic = rng.choice(TOPICS)
-    return _help(topic, language, as_typed(_taught(topic, language, rng, seed), language, rng))
+    asked = in_context(_taught(topic, language, rng, seed), language, rng)
+    return _help(topic, language, as_typed(asked, language, rng))
 
 
 def turn_of(kind: str, language: str, split: str, rng: random.Random, seed: int) -> Turn:
     """A turn of one kind."""
     if kind == "help":
         return help_turn(language, rng, seed)
-    if kind == "unknown":
-        text = unanswerable.question(language, split, rng, seed)
-        found: general.Ask = (text, unanswerable.ANSWERS[language], (unanswerable.KEYS[language],))
+    if kind in UNKNOWN:
+        declined = UNKNOWN[kind]
+        text = declined.question(language, split, rng, seed)
+        text = in_context(text, language, rng) if split == "train" else text
+        found: general.Ask = (text, declined.ANSWERS[language], (unanswerable.KEYS[language],))
     elif kind in SIMPLE:
         found = SIMPLE[kind](language, split, rng, seed)
     else:
@@ -183,7 +188,7 @@ def held_out(seed: int = SEED) -> list[Dialogue]:
     rng = random.Random(seed + 1)
     turns = list(_kept_back_help("held_out", rng, seed)) + list(_held_out_sums(rng, seed))
     counts = {"unknown": 150, "small_talk": 20, "fact": 30, "difference": 20, "copy": 25, "reverse": 25, "order": 20,
-              "capital": 20}  # fmt: skip
+              "capital": 20, "near": 150}  # fmt: skip
     for kind, count in counts.items():
         turns += [turn_of(kind, language, "held_out", rng, seed) for language in LANGUAGES for _ in range(count)]
     trained = _trained_questions(seed)
@@ -195,5 +200,5 @@ def validation(seed: int = SEED) -> list[Dialogue]:
     rng = random.Random(seed + 2)
     turns = list(_kept_back_help("validation", rng, seed))
     turns += [turn_of(kind, language, "validation", rng, seed)
-              for kind in ("unknown", "sum") for language in LANGUAGES for _ in range(60)]  # fmt: skip
+              for kind in ("unknown", "sum", "near") for language in LANGUAGES for _ in range(60)]  # fmt: skip
     return [Dialogue((turn,)) for turn in turns]

@@ -22,11 +22,12 @@ from training.demo.speed import Loaded  # noqa: E402
 
 DEMO = Path("models/demo")
 ANSWER_LIMIT = 128
-THRESHOLDS = {"help": 0.90, "sum": 0.95, "unknown": 0.90}
+THRESHOLDS = {"help": 0.90, "sum": 0.95, "unknown": 0.90, "near": 0.90}
 NAMES = {
     "help": "help questions right by key facts",
     "sum": "one-digit sums right",
     "unknown": "unanswerable questions declined",
+    "near": "questions near a topic declined",
     "small_talk": "small talk",
     "fact": "small facts",
     "difference": "one-digit differences",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+from training.demo.text import sections
+
 PREFIXES = {
     "en": (
         "hi, ",
@@ -39,6 +41,20 @@ SUFFIXES = {
     "en": ("?", "?", "?", "?", "", "", "", ".", " please", " please?", ", thanks", "? thanks", "??", "!", " ?"),
     "zh": ("？", "？", "？", "？", "", "", "", "。", "呢？", "，谢谢", "？谢谢", "?", "！"),
 }
+
+
+CONTEXT_SHARE = 0.1
+
+
+def in_context(text: str, language: str, rng: random.Random) -> str:
+    """Mostly the question alone, sometimes with what people write before or after one."""
+    drawn, listed = rng.random(), sections(f"context.{language}")
+    space = " " if language == "en" else ""
+    if drawn < CONTEXT_SHARE:
+        return rng.choice(listed["before"]) + space + text
+    if drawn > 1 - CONTEXT_SHARE:
+        return text + (rng.choice(("", ",")) if space else "") + space + rng.choice(listed["after"])
+    return text
 
 
 def typo(text: str, rng: random.Random) -> str:

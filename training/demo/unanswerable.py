@@ -19,7 +19,7 @@ def _number(slot: str, rng: random.Random) -> str:
     return str(rng.randint(*ranges[slot]))
 
 
-def _junk(language: str, rng: random.Random) -> str:
+def junk(language: str, rng: random.Random) -> str:
     """A pronounceable word that means nothing; in Chinese, now and then, a few unrelated characters."""
     if language == "zh" and rng.random() < 0.7:
         characters = "".join(words("syllables", "characters"))
@@ -31,11 +31,11 @@ def _junk(language: str, rng: random.Random) -> str:
 
 def _fill(slot: str, language: str, split: str, rng: random.Random, seed: int) -> str:
     if slot == "junk":
-        return _junk(language, rng)
+        return junk(language, rng)
     if slot not in sections(f"fillers.{language}"):
         return _number(slot, rng)
     if split == "train" and rng.random() < 0.3:  # words it will never have seen must also be declined
-        return _junk(language, rng)
+        return junk(language, rng)
     part = "held_out" if split == "held_out" else "train"
     return rng.choice(split_of(words(f"fillers.{language}", slot), part, seed, language, slot)).replace("-", " ")
 
