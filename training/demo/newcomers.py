@@ -2,7 +2,7 @@
 
 Right, honestly declined or wrong, and whether a wrong answer names a command: that one is acted on. Answers are shown,
 so the list is no hidden split; what it asks is taught in other words (`tests/unit/test_training.py`). `--list` takes
-`newcomers_fresh.txt`, say, in view of which nothing was taught.
+`newcomers_fresh.txt` or `newcomers_third.txt`, say, in view of which nothing was taught.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from training.demo import speed, unanswerable  # noqa: E402
 from training.demo.evaluate import ANSWER_LIMIT, DEMO  # noqa: E402
 
 LIST = Path(__file__).with_suffix(".txt")
-FRESH = LIST.with_stem("newcomers_fresh")
+FRESH, THIRD = LIST.with_stem("newcomers_fresh"), LIST.with_stem("newcomers_third")
+LISTS = (LIST, FRESH, THIRD)
 GOOD = 34
 
 
