@@ -166,7 +166,9 @@ class Tokenizer(Protocol):
         """The text of tokens, their marks included."""
         ...
 
-    def detokenizer(self) -> Detokenizer: ...
+    def detokenizer(self, *, continues: bool = False) -> Detokenizer:
+        """Of a new text; of one that goes on with another, whose first space stands between them."""
+        ...
 
     def reader(self, request: GenerateRequest, prompt: list[int]) -> OutputParser | None:
         """What sorts the answer's text; None when all of it is the answer."""

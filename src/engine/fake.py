@@ -121,7 +121,8 @@ class FakeTokenizer:
     def check(self, sampling: Sampling) -> None:
         """Every token id is as good as another: nothing is chosen here."""
 
-    def detokenizer(self) -> FakeDetokenizer:
+    def detokenizer(self, *, continues: bool = False) -> FakeDetokenizer:
+        del continues  # it changes nothing
         return FakeDetokenizer()
 
 

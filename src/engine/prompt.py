@@ -162,7 +162,8 @@ def prepare(
     asked, strict = request.max_tokens, request.strict
     max_tokens = answer_budget(len(prompt.tokens), asked, settings.default_max_tokens, context, strict=strict)
     reader = backend.tokenizer.reader(request, prompt.tokens)
-    text = TextStream(backend.tokenizer.detokenizer(), request.stop, reader)
+    continues = request.continue_final or request.raw_prompt is not None
+    text = TextStream(backend.tokenizer.detokenizer(continues=continues), request.stop, reader)
     whole = [*prompt.tokens, *request.prefix] if request.prefix else prompt.tokens
     return Sequence(
         request,

@@ -318,6 +318,16 @@ def test_no_half_characters(text: str, backend: Backend) -> None:
         assert shown == text or end < len(tokens)
 
 
+def test_a_text_that_goes_on_keeps_its_first_space(backend: Backend) -> None:
+    """It parts the last word of what is there from the next; a new text begins without it."""
+    for text in (" world again", "  two", "none"):
+        detokenizer = backend.tokenizer.detokenizer(continues=True)
+        assert "".join(map(detokenizer.add, text_tokens(backend, text))) + detokenizer.flush() == text
+    detokenizer = backend.tokenizer.detokenizer()
+    begun = "".join(map(detokenizer.add, text_tokens(backend, " world again"))) + detokenizer.flush()
+    assert begun == " world again"[backend.name != "fake" :]
+
+
 def test_detokenizers_do_not_share(backend: Backend) -> None:
     """Answers that are decoded in turns do not mix."""
     left, right = text_tokens(backend, CHARACTERS[2]), text_tokens(backend, CHARACTERS[3])

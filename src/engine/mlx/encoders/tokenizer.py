@@ -139,7 +139,8 @@ class EncoderTokenizer:
     def decode(self, tokens: Seq[int]) -> str:
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=False))
 
-    def detokenizer(self) -> Detokenizer:
+    def detokenizer(self, *, continues: bool = False) -> Detokenizer:
+        del continues
         raise RuntimeError("an embedding model generates nothing")
 
     def reader(self, request: GenerateRequest, prompt: list[int]) -> OutputParser | None:

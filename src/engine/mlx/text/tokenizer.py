@@ -12,6 +12,7 @@ from collections.abc import Sequence as Seq
 from typing import Any
 
 from loguru import logger
+from mlx_lm.tokenizer_utils import BPEStreamingDetokenizer, SPMStreamingDetokenizer
 
 from src.engine import system_messages
 from src.engine.backend import INPUT_FORM, PromptMedia, chooses_formed_inputs, is_constrained
@@ -31,6 +32,7 @@ from src.ipc.messages.chat import ChatMessage, GenerateRequest, ImagePart, RawPr
 
 _SWITCHES = ("enable_thinking", "thinking")
 RENDER_S = 10.0  # a long conversation takes a second; a template that loops would take for ever
+_BEFORE = " "  # in place of the text that another goes on with
 _SPACERS = ("\n", "\n\n", " ")
 # what a template is rendered with: no switches of it
 _TAIL_TOKENS = 64  # of a prompt that ends inside a message; its header is no longer
@@ -255,8 +257,8 @@ class LmTokenizer:
         start, end = self._think_tokens
         return bool(start) and _last(prompt, start) > _last(prompt, end)
 
-    def detokenizer(self) -> LmDetokenizer:
-        return LmDetokenizer(self._wrapped.detokenizer)
+    def detokenizer(self, *, continues: bool = False) -> LmDetokenizer:
+        return LmDetokenizer(self._wrapped.detokenizer, continues=continues)
 
     def decode(self, tokens: Seq[int]) -> str:
         return str(self._wrapped.decode(list(tokens)))
@@ -272,10 +274,15 @@ class LmTokenizer:
 
 
 class LmDetokenizer:
-    """mlx-lm's streaming detokenizer; it holds back what is not yet a whole character."""
+    """mlx-lm's streaming detokenizer; it holds back what is not yet a whole character.
 
-    def __init__(self, wrapped: Any) -> None:
+    It leaves out the space that a text begins with, but where the text goes on with another: there it parts two words.
+    """
+
+    def __init__(self, wrapped: Any, *, continues: bool = False) -> None:
         self._wrapped = wrapped
+        if continues and isinstance(wrapped, (BPEStreamingDetokenizer, SPMStreamingDetokenizer)):
+            wrapped.text, wrapped.offset = _BEFORE, len(_BEFORE)
 
     def add(self, token: int) -> str:
         self._wrapped.add_token(token)
