@@ -23,8 +23,9 @@ from mlx_lm.generate import BatchGenerator, GenerationBatch, PromptProcessingBat
 from mlx_lm.models import cache as lm  # noqa: E402
 
 from src.engine.mlx import lm_batches  # noqa: E402
+from src.engine.mlx.device import choose_device  # noqa: E402
 from src.engine.mlx.lm_batches import DecodeBatch, SequenceBatches, end_of, extend_layer, set_window  # noqa: E402
-from src.settings import ROOT  # noqa: E402
+from src.settings import ROOT, Settings  # noqa: E402
 from tests.contract.test_prefix import every_token, tokens  # noqa: E402
 
 MOVED = "mlx-lm has changed: adapt src/engine/mlx/lm_batches.py (docs/adr/0021). Missing: "
@@ -236,3 +237,10 @@ def test_what_vision_relies_on_inside_mlx_vlm() -> None:
         "sample_target",
     )
     assert [name for name in names if name not in text] == [], "mlx-vlm has changed: adapt src/engine/mlx/vision.py"
+
+
+def test_freed_buffers_are_bounded_on_a_cpu() -> None:
+    choose_device(Settings(_env_file=None, device_type="cpu"), None)
+    limit = mx.set_cache_limit(0)
+    mx.set_cache_limit(limit)
+    assert 0 < limit <= 256 << 20
