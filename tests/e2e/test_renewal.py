@@ -62,5 +62,5 @@ def test_an_answer_longer_than_the_grace_moves_on() -> None:
     with service(**_FAKE, engine_max_tokens=50, engine_drain_timeout=0.5) as running, ThreadPoolExecutor(2) as crowd:
         both = [crowd.submit(stream, running, "fake:count=400 fake:delay=0.02") for _ in range(2)]
         assert [len(text(future.result(timeout=60))) for future in both] == [400, 400]
-        assert renewals(running) >= 3
+        assert renewals(running) >= 2  # as many as there is time for
         until(lambda: len(running.processes()) <= 4)
