@@ -146,6 +146,16 @@ _GEMMA4: dict[str, Any] = {
     "layer_types": ["sliding_attention", "full_attention"],
 }
 
+_GEMMA4_NAMES: dict[str, Any] = {
+    "image_token": "<|image|>",
+    "boi_token": "<|image>",
+    "eoi_token": "<image|>",
+    "audio_token": "<|audio|>",
+    "boa_token": "<|audio>",
+    "eoa_token": "<audio|>",
+}
+_GEMMA4_IDS = {f"{name}_id": mark for name, mark in _GEMMA4_NAMES.items()}
+
 _SMALL_EYES: dict[str, Any] = {
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -355,14 +365,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "gemma4": Recipe(
         "<|image|>",
-        {
-            "image_token_id": "<|image|>",
-            "audio_token_id": "<|audio|>",
-            "boi_token_id": "<|image>",
-            "eoi_token_id": "<image|>",
-            "boa_token_id": "<|audio>",
-            "eoa_token_id": "<audio|>",
-        },
+        _GEMMA4_IDS,
         top={"vision_soft_tokens_per_image": 4, "audio_config": None},
         text=_GEMMA4,
         vision={
@@ -375,14 +378,7 @@ RECIPES: dict[str, Recipe] = {
             "image_processor": {"patch_size": 8, "max_soft_tokens": 4, "pooling_kernel_size": 2},
             "image_seq_length": 4,
         },
-        names={
-            "image_token": "<|image|>",
-            "boi_token": "<|image>",
-            "eoi_token": "<image|>",
-            "audio_token": "<|audio|>",
-            "boa_token": "<|audio>",
-            "eoa_token": "<audio|>",
-        },
+        names=_GEMMA4_NAMES,
     ),
     "internvl_chat": Recipe(
         "<image>",
@@ -548,14 +544,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "gemma4_unified": Recipe(
         "<|image|>",
-        {
-            "image_token_id": "<|image|>",
-            "audio_token_id": "<|audio|>",
-            "boi_token_id": "<|image>",
-            "eoi_token_id": "<image|>",
-            "boa_token_id": "<|audio>",
-            "eoa_token_id": "<audio|>",
-        },
+        _GEMMA4_IDS,
         top={"vision_soft_tokens_per_image": 4, "audio_config": None},
         text=_GEMMA4 | {"hidden_size_per_layer_input": 0, "num_global_key_value_heads": 2},
         vision={
@@ -577,14 +566,7 @@ RECIPES: dict[str, Recipe] = {
             },
             "image_seq_length": 4,
         },
-        names={
-            "image_token": "<|image|>",
-            "boi_token": "<|image>",
-            "eoi_token": "<image|>",
-            "audio_token": "<|audio|>",
-            "boa_token": "<|audio>",
-            "eoa_token": "<audio|>",
-        },
+        names=_GEMMA4_NAMES,
     ),
     "glm5_next": Recipe(
         "<|begin_of_image|><|image|><|end_of_image|>",
