@@ -144,30 +144,29 @@ def _line(name: str, digest: str, role: str, terms: Terms) -> str:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """The file is there, and nobody else who asks so changes it.
+    """Nobody else who asks so changes the file. What is locked lies beside it: an empty file of keys would be one that
+    asks nobody for a key.
 
     Raises:
-        OSError: it cannot be opened, or another command has held it for long.
+        OSError: it cannot be locked, or another command has held it for long.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     until = time.monotonic() + _ALONE_S
-    while True:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600), "rb") as file:
-            if _locked(file, path):
-                yield
-                return
-        if time.monotonic() >= until:
-            raise OSError(f"{path} is being changed by another command")
-        time.sleep(_LOOK_AGAIN_S)
+    with os.fdopen(os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600), "r+b") as lock:
+        while not _locked(lock):
+            if time.monotonic() >= until:
+                raise OSError(f"{path} is being changed by another command")
+            time.sleep(_LOOK_AGAIN_S)
+        yield
 
 
-def _locked(file: BinaryIO, path: Path) -> bool:
-    """Whether it is held by nobody else, and still the file at its path."""
+def _locked(lock: BinaryIO) -> bool:
+    """Whether it is held by nobody else."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    return True
 
 
 def append(path: Path, line: str) -> None:
@@ -209,8 +208,6 @@ def change(path: Path, name: str, make: Callable[[Key], Key]) -> Key:
 
 
 def _rewrite(path: Path, name: str, change: Callable[[str], str]) -> None:
-    if not path.exists():
-        raise ValueError(f"{path} is not there; keys of API_KEYS are changed there.")
     with alone(path):
         _replace(path, name, change)
 

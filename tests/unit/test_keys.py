@@ -317,3 +317,12 @@ def test_a_file_that_another_command_holds(tmp_path: Path, monkeypatch: pytest.M
     path = tmp_path / "api_keys"
     with keys.alone(path), pytest.raises(OSError, match="is being changed by another command"):
         keys.remove(path, "any")
+
+
+@pytest.mark.parametrize("name", ["bad name", "taken"])
+def test_a_refused_key_leaves_no_file(name: str, tmp_path: Path, make_settings: MakeSettings) -> None:
+    """An empty one would ask nobody for a key."""
+    path = tmp_path / "api_keys"
+    settings = make_settings(api_keys="taken:user:sk-0123456789abcdef", api_keys_file=path)
+    assert new_key(name, settings) == ExitCode.FAILURE
+    assert not path.exists()
