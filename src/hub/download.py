@@ -87,7 +87,7 @@ class _FileDownload:
 
     def file(self, file: RemoteFile) -> None:
         partial = part(file, self.folder)
-        failures = 0
+        resumed, failures = _size(partial) > 0, 0
         while not self.stopped.is_set() and (have := _size(partial)) < file.size:
             error = self._attempt(file, partial, have)
             failures = 0 if _size(partial) > have else failures + 1
@@ -99,7 +99,7 @@ class _FileDownload:
                 self.stopped.wait(min(self.pause_s * 2**failures, _PAUSE_MAX_S))
         if not self.stopped.is_set():
             partial.touch()  # an empty file needs no request
-            self._verify(file, partial)
+            self._verify(file, partial, resumed=resumed)
 
     def _attempt(self, file: RemoteFile, partial: Path, have: int) -> str | None:
         """One attempt; the error that interrupted it, if any."""
@@ -137,10 +137,14 @@ class _FileDownload:
             raise _TransientError(f"the hub returned {answer.status_code}")
         raise self.hub.status_error(self.snapshot.model, answer.status_code)
 
-    def _verify(self, file: RemoteFile, partial: Path) -> None:
-        if file.digest and _digest(partial, file.digest) != file.digest:
-            raise self._changed(file, partial)
-        partial.replace(self.folder / file.name)
+    def _verify(self, file: RemoteFile, partial: Path, *, resumed: bool) -> None:
+        if not file.digest or _digest(partial, file.digest) == file.digest:
+            partial.replace(self.folder / file.name)
+            return
+        changed = self._changed(file, partial)
+        if not resumed:
+            raise changed
+        self.file(file)  # what an earlier run left of it was wrong: from its beginning, once
 
     def _changed(self, file: RemoteFile, partial: Path) -> PullError:
         self.on_bytes(-_size(partial))

@@ -161,11 +161,17 @@ def test_a_shard_that_is_not_what_was_listed_is_not_kept(here: Here, capsys: pyt
     assert here.pull() == ExitCode.FAILURE
     assert "does not match the hub's digest" in capsys.readouterr().err
     assert not here.folder.exists()
-    here.repository.lies, tries = False, 0
-    while here.pull() != ExitCode.OK:  # what came of the other shard before the first was found out is thrown away, too
-        assert "does not match the hub's digest" in capsys.readouterr().err
-        tries += 1
-        assert tries < len(SHARDS)
+    here.repository.lies = False
+    assert here.pull() == ExitCode.OK
+
+
+def test_what_an_earlier_run_left_is_not_trusted(here: Here) -> None:
+    """Whole in size or in part, with wrong bytes: the file comes anew, in the same run."""
+    break_off(here)
+    for partial in here.half.glob(".*.part"):
+        partial.write_bytes(bytes(partial.stat().st_size))
+    assert here.pull() == ExitCode.OK
+    assert (here.folder / SHARDS[0]).read_bytes() == here.repository.files[SHARDS[0]]
 
 
 def test_two_do_not_fetch_the_same(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
