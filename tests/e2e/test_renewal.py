@@ -60,7 +60,7 @@ def test_a_crash_costs_no_import() -> None:
 def test_an_answer_longer_than_the_grace_moves_on() -> None:
     """ENGINE_MAX_TOKENS, and streams that outlive ENGINE_DRAIN_TIMEOUT: they go on in the new engine, unsuspected."""
     with service(**_FAKE, engine_max_tokens=50, engine_drain_timeout=0.5) as running, ThreadPoolExecutor(2) as crowd:
-        both = [crowd.submit(stream, running, "fake:count=400 fake:delay=0.02") for _ in range(2)]
-        assert [len(text(future.result(timeout=60))) for future in both] == [400, 400]
-        assert renewals(running) >= 2  # as many as there is time for
+        both = [crowd.submit(stream, running, "fake:count=600 fake:delay=0.02") for _ in range(2)]
+        assert [len(text(future.result(timeout=60))) for future in both] == [600, 600]
+        assert renewals(running) >= 3
         until(lambda: len(running.processes()) <= 4)
