@@ -13,7 +13,6 @@ import os
 import platform
 import shlex
 import shutil
-import time
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,7 +34,7 @@ class EngineRecord(msgspec.Struct, frozen=True):
 
     streams: tuple[int, ...]
     rates: dict[Measured, tuple[float, ...]]
-    day: str = msgspec.field(default_factory=lambda: time.strftime("%Y-%m-%d"))
+    day: str
 
     @property
     def fastest(self) -> Measured:

@@ -6,6 +6,7 @@ import secrets
 import signal
 import statistics
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -72,7 +73,7 @@ def run_engines(options: BenchOptions, settings: Settings) -> ExitCode:
         with _sigterm_as_interrupt():
             file = _gguf(options, model, settings)
             found = {engine: _rates(options, settings, model, engine) for engine in MEASURED}
-            record = EngineRecord(options.streams, found)
+            record = EngineRecord(options.streams, found, time.strftime("%Y-%m-%d"))
             engine_record.write(file, settings, record)
     except (BenchError, OSError) as error:
         sys.stderr.write(f"{error}\n")

@@ -15,6 +15,11 @@ _WORTH_WAITING = 64
 _KV_STEP = 256  # caches grow by so many tokens at a time
 
 
+def in_steps(tokens: int) -> int:
+    """Tokens that a cache has room for when it holds so many."""
+    return -(-tokens // _KV_STEP) * _KV_STEP
+
+
 def fits_memory(running: list[int], new: int, room: KvRoom | None) -> bool:
     """May a sequence that can grow to `new` tokens join those that can grow to `running`?
 
@@ -22,7 +27,7 @@ def fits_memory(running: list[int], new: int, room: KvRoom | None) -> bool:
     """
     if room is None or not running:
         return True
-    longest = -(-max([*running, new]) // _KV_STEP) * _KV_STEP
+    longest = in_steps(max([*running, new]))
     return (len(running) + 1) * (longest * room.token_bytes + room.row_bytes) <= room.limit_bytes
 
 

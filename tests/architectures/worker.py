@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import sys
 from collections.abc import Sequence as Seq
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from src.engine.admission import in_steps
 from src.engine.backend import Backend, PromptMedia
 from src.errors import ModelLoadFailed
 from src.gpu import blas
@@ -21,7 +21,6 @@ from tests.architectures.report import VISION, Verdict
 PROMPTS = [[5, 6, 7, 8, 9, 10, 11, 12], [3, 4, 5], list(range(20, 60))]
 TOKENS = 12
 _GREEDY = Sampling(temperature=0.0, ignore_eos=True)
-_STEP = 256  # tokens for which mlx-lm's caches are made larger at once
 _SLACK = 1.25  # how much more than the budget says keys, values and states may take
 
 
@@ -101,8 +100,7 @@ def memory(backend: Backend, prompt: Seq[int] = range(3, 203), media: PromptMedi
     reading, _ = backend.caches()
     batch.finish(uid)
     length = len(prompt) + TOKENS + (0 if media is None else media.kept_tokens)
-    whole = math.ceil(length / _STEP) * _STEP
-    charged = room.token_bytes * whole + room.row_bytes
+    charged = room.token_bytes * in_steps(length) + room.row_bytes
     return None if reading is None or not charged else reading.bytes / charged
 
 

@@ -13,7 +13,7 @@ from src.ipc import runtime
 from src.settings import Settings
 from tests.conftest import MakeSettings
 
-SLOWER_AT_ONE = EngineRecord((1, 8, 16), {"mlx": (14.0, 110.0, 200.0), "llama.cpp": (60.0, 50.0, 60.0)})
+SLOWER_AT_ONE = EngineRecord((1, 8, 16), {"mlx": (14.0, 110.0, 200.0), "llama.cpp": (60.0, 50.0, 60.0)}, "2026-12-01")
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_the_faster_one_is_taken(file: Path, settings: Settings, monkeypatch: py
 
 def test_another_file_was_not_measured(file: Path, settings: Settings) -> None:
     """Nor the same one with other settings of its kernels."""
-    engine_record.write(file, settings, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)}))
+    engine_record.write(file, settings, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)}, "2026-12-01"))
     assert engine_record.read(file, settings) is not None
     assert engine_record.read(file, settings.model_copy(update={"cpu_kernels": "fp32"})) is None
     file.write_bytes(b"GGUF of another model")
@@ -57,7 +57,7 @@ def test_another_server_was_not_measured(file: Path, settings: Settings, tmp_pat
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     named = settings.model_copy(update={"llama_cpp_command": f"{program} -m {{model}}"})
-    engine_record.write(file, named, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)}))
+    engine_record.write(file, named, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)}, "2026-12-01"))
     assert engine_record.read(file, named) is not None
     program.write_text("#!/bin/sh\nexit 0\n")
     assert engine_record.read(file, named) is None
@@ -68,7 +68,7 @@ def test_a_service_keeps_the_engines_it_began_with(file: Path, settings: Setting
     """Its answers are put again to the engine that they came from."""
     lock = runtime.lock_file(runtime_dir)
     lock.touch()
-    kept = engine_record.write(file, settings, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)}))
+    kept = engine_record.write(file, settings, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)}, "2026-12-01"))
     os.utime(lock, (1000, 1000))
     assert engine_record.read(file, settings) is None
     os.utime(lock, (kept.stat().st_mtime + 1,) * 2)
@@ -76,6 +76,8 @@ def test_a_service_keeps_the_engines_it_began_with(file: Path, settings: Setting
 
 
 def test_a_record_that_cannot_be_read_is_none(file: Path, settings: Settings) -> None:
-    engine_record.write(file, settings, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)})).write_bytes(b"{")
+    engine_record.write(
+        file, settings, EngineRecord((1,), {"mlx": (2.0,), "llama.cpp": (1.0,)}, "2026-12-01")
+    ).write_bytes(b"{")
     assert engine_record.read(file, settings) is None
     assert selection.select("small", settings).engine == "llama.cpp"

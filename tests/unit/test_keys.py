@@ -299,7 +299,7 @@ def test_commands_at_once_lose_no_line(tmp_path: Path, make_settings: MakeSettin
     path = tmp_path / "api_keys"
     settings = make_settings(api_keys_file=path)
     for at in range(8):
-        keys.append(path, keys.create(f"old{at}")[1]) if at else new_key("old0", settings)
+        keys.append(path, keys.create(f"old{at}")[1])
     with ThreadPoolExecutor(16) as pool:
         made = [pool.submit(new_key, f"new{at}", settings) for at in range(8)]
         gone = [pool.submit(keys.remove, path, f"old{at}") for at in range(8)]

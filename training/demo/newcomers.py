@@ -21,8 +21,7 @@ from training.demo import speed, unanswerable  # noqa: E402
 from training.demo.evaluate import ANSWER_LIMIT, DEMO  # noqa: E402
 
 LIST = Path(__file__).with_suffix(".txt")
-FRESH, THIRD = LIST.with_stem("newcomers_fresh"), LIST.with_stem("newcomers_third")
-LISTS = (LIST, FRESH, THIRD)
+LISTS = (LIST, LIST.with_stem("newcomers_fresh"), LIST.with_stem("newcomers_third"))
 GOOD = 34
 
 

@@ -16,11 +16,12 @@ from mlx_vlm.models.granite4_vision import language as granite4
 from mlx_vlm.models.mllama import language as mllama
 from mlx_vlm.models.paligemma import language as paligemma
 
+from src.engine.admission import in_steps
+
 Arrays = dict[str, Any]
 _MASKED = -1e8
 _ADDED = "deepstack_visual_embeds"
 _LOOKED_AT = "cross_attention_mask"
-_KV_STEP = 256  # caches grow by so many tokens at a time
 _PIXELS, _CROPS = "pixel_values", "images_spatial_crop"
 # what a processor says of each token of the prompt, and whether tokens behind it are as its last one
 _OF_TOKENS = {
@@ -201,8 +202,7 @@ def kept_tokens(inputs: Arrays, config: Any) -> int:
     looking, layers = len(text.cross_attention_layers), int(text.num_hidden_layers)
     tiles = int(np.count_nonzero(np.any(np.array(inputs[_LOOKED_AT]), axis=1)))
     tile = int(eyes.image_size // eyes.patch_size) ** 2 + 1
-    keys = ceil(tiles * tile / _KV_STEP) * _KV_STEP
-    return ceil(keys * looking / (layers - looking))
+    return ceil(in_steps(tiles * tile) * looking / (layers - looking))
 
 
 def of_inputs(inputs: Arrays, tokens: int, behind: int) -> Arrays:
